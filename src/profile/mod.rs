@@ -1,0 +1,5 @@
+//! Profiles: raw YAML → merged (`extends`) → validated [`Profile`].
+
+mod model;
+
+pub use model::*;

@@ -1,0 +1,164 @@
+//! Paths that cannot leave the tree.
+
+use std::borrow::Borrow;
+use std::fmt;
+
+/// Longest path accepted, in bytes: Linux's `PATH_MAX` without its NUL.
+const MAX_PATH: usize = 4095;
+/// Longest component accepted, in bytes: Linux's `NAME_MAX`.
+const MAX_NAME: usize = 255;
+
+/// A path inside the image: relative to its root, `/`-separated, UTF-8, without `.`, `..`, empty
+/// components or control characters. Never empty: the root directory itself has no entry.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TreePath(Box<str>);
+
+/// Why a name is not a path inside the image.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum PathError {
+    /// Nothing is left after `./` and slashes.
+    #[error("the path is empty")]
+    Empty,
+    /// A `..` component.
+    #[error("{0:?} climbs out with \"..\"")]
+    Escapes(String),
+    /// Not UTF-8.
+    #[error("{0:?} is not UTF-8")]
+    NotUtf8(String),
+    /// NUL, newline or another control character.
+    #[error("{0:?} has a control character")]
+    Control(String),
+    /// Longer than Linux accepts.
+    #[error("{0:?}… is longer than Linux accepts (4095 bytes, 255 a component)")]
+    TooLong(String),
+}
+
+impl TreePath {
+    /// Reads a path as archives and users write it: leading `./` and `/`, doubled and trailing
+    /// slashes are dropped.
+    ///
+    /// # Errors
+    /// [`PathError`] for anything that is not a plain path below the root.
+    pub fn new(text: &str) -> Result<Self, PathError> {
+        if text.len() > MAX_PATH {
+            return Err(PathError::TooLong(text.chars().take(64).collect()));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(PathError::Control(text.to_owned()));
+        }
+        let mut clean = String::with_capacity(text.len());
+        for part in text.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => return Err(PathError::Escapes(text.to_owned())),
+                _ if part.len() > MAX_NAME => {
+                    return Err(PathError::TooLong(part.chars().take(64).collect()));
+                }
+                _ => {
+                    if !clean.is_empty() {
+                        clean.push('/');
+                    }
+                    clean.push_str(part);
+                }
+            }
+        }
+        if clean.is_empty() { Err(PathError::Empty) } else { Ok(Self(clean.into())) }
+    }
+
+    /// As [`TreePath::new`], for bytes from an archive.
+    ///
+    /// # Errors
+    /// [`PathError`], also when the bytes are not UTF-8.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, PathError> {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|_| PathError::NotUtf8(String::from_utf8_lossy(bytes).chars().take(256).collect()))?;
+        Self::new(text)
+    }
+
+    /// A prefix of a path that was already checked.
+    pub(super) fn derived(prefix: &str) -> Self {
+        Self(prefix.into())
+    }
+
+    /// The path, without a leading slash.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The directory it is in; `None` at the top level.
+    pub fn parent(&self) -> Option<&str> {
+        self.0.rfind('/').map(|at| &self.0[..at])
+    }
+
+    /// The last component.
+    pub fn name(&self) -> &str {
+        self.0.rfind('/').map_or(&self.0, |at| &self.0[at + 1..])
+    }
+
+    /// All directories above, nearest first.
+    pub fn ancestors(&self) -> impl Iterator<Item = &str> {
+        std::iter::successors(self.parent(), |path| path.rfind('/').map(|at| &path[..at]))
+    }
+
+    /// This path with `name` below it.
+    ///
+    /// # Errors
+    /// As [`TreePath::new`].
+    pub fn join(&self, name: &str) -> Result<Self, PathError> {
+        Self::new(&format!("{self}/{name}"))
+    }
+}
+
+impl fmt::Display for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Borrow<str> for TreePath {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for TreePath {
+    type Error = PathError;
+
+    fn try_from(text: String) -> Result<Self, PathError> {
+        Self::new(&text)
+    }
+}
+
+impl From<TreePath> for String {
+    fn from(path: TreePath) -> Self {
+        path.0.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn archive_spellings_are_one_path() {
+        for text in ["./usr/bin/", "/usr/bin", "usr//bin", "usr/./bin"] {
+            assert_eq!(TreePath::new(text).expect("valid").as_str(), "usr/bin");
+        }
+        assert_eq!(TreePath::new("./"), Err(PathError::Empty));
+        assert!(matches!(TreePath::new("a/../../etc"), Err(PathError::Escapes(_))));
+        assert!(matches!(TreePath::from_bytes(b"a\xff"), Err(PathError::NotUtf8(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn an_accepted_path_stays_inside(text in "[a./\\PC]{0,40}") {
+            if let Ok(path) = TreePath::new(&text) {
+                prop_assert!(!path.as_str().starts_with('/'));
+                prop_assert!(path.as_str().split('/').all(|part| !matches!(part, "" | "." | "..")));
+                prop_assert_eq!(TreePath::new(path.as_str()), Ok(path.clone()));
+            }
+        }
+    }
+}

@@ -1,1 +1,6 @@
-//! placeholder
+//! Pure byte writers: plain values in, bytes and typed errors out.
+//!
+//! Nothing here knows profiles, the network, the clock or the environment.
+
+pub mod cpio;
+pub mod frames;

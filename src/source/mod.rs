@@ -1,1 +1,2 @@
-//! placeholder
+//! Where bytes come from.
+pub mod cache;

@@ -6,6 +6,7 @@
 pub mod artifact;
 pub mod finalize;
 pub mod format;
+pub mod layer;
 pub mod pack;
 pub mod profile;
 pub mod progress;

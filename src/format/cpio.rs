@@ -159,10 +159,7 @@ mod tests {
         assert_eq!(data, "hello");
         let reader = cpio::NewcReader::new(reader.finish().expect("next")).expect("a member");
         let entry = reader.entry();
-        assert_eq!(
-            (entry.name(), entry.mode(), entry.rdev_major(), entry.rdev_minor()),
-            ("dev/null", 0o020_640, 1, 3)
-        );
+        assert_eq!((entry.name(), entry.mode(), entry.rdev_major(), entry.rdev_minor()), ("dev/null", 0o020_640, 1, 3));
         let reader = cpio::NewcReader::new(reader.finish().expect("next")).expect("a member");
         assert!(reader.entry().is_trailer());
     }

@@ -41,7 +41,8 @@ mod tests {
 
     #[test]
     fn bytes_do_not_depend_on_the_number_of_threads() {
-        let data: Vec<u8> = (0..14u32 << 18).flat_map(|n| (n.wrapping_mul(2_654_435_761) >> 20).to_le_bytes()).collect();
+        let data: Vec<u8> =
+            (0..14u32 << 18).flat_map(|n| (n.wrapping_mul(2_654_435_761) >> 20).to_le_bytes()).collect();
         let frame = |threads| {
             let mut encoder = encoder(Vec::new(), data.len() as u64, threads).expect("an encoder");
             encoder.write_all(&data).expect("compressed");

@@ -298,10 +298,7 @@ mod tests {
         assert_eq!(content, b"setuid");
         let su = &index.members[0];
         assert_eq!((su.path.as_str(), su.mode, su.uid, su.gid, su.mtime), ("usr/bin/su", 0o4755, 3, 4, 1_600_000_000));
-        assert_eq!(
-            su.kind,
-            MemberKind::File { offset: 0, size: 6, digest: Digest::of(b"setuid"), inline: None }
-        );
+        assert_eq!(su.kind, MemberKind::File { offset: 0, size: 6, digest: Digest::of(b"setuid"), inline: None });
         assert_eq!(index.members[1].kind, MemberKind::Hardlink(0));
         assert_eq!(index.members[2].kind, MemberKind::Symlink("../../../../etc/x".into()));
     }

@@ -2,7 +2,7 @@
 
 use crate::tree::{DeviceKind, Digest, TreePath};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Members of one input in archive order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +66,15 @@ pub enum MemberKind {
 }
 
 impl Index {
+    /// Numbers of the files that other members are hard links to.
+    pub fn linked(&self) -> BTreeSet<u32> {
+        let target = |member: &Member| match member.kind {
+            MemberKind::Hardlink(first) => Some(first),
+            _ => None,
+        };
+        self.members.iter().filter_map(target).collect()
+    }
+
     /// Whether a file is kept in the index itself: the configuration finalizers look at, so that a build
     /// with warm caches touches no content file.
     pub(super) fn keeps_inline(path: &TreePath, size: u64) -> bool {

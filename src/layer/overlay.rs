@@ -1,0 +1,297 @@
+//! Overlays: a folder of files laid over the tree.
+//!
+//! `NAME/rootfs/` holds the files, `NAME/overlay.yaml` (optional) what a checkout cannot: owners, exact modes,
+//! extended attributes, and which of the tree's paths it means to replace. Without it files are root's, `0755` where
+//! the owner may execute them and `0644` elsewhere, so neither a umask nor git decides what is in an image.
+
+use super::{LayerError, lay};
+use crate::tree::{Content, ContentSource, Digest, Entry, FileTree, Kind, Metadata, Origin, PathError, TreePath};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Largest `overlay.yaml`.
+const MAX_DECLARATIONS: u64 = 1 << 20;
+/// Files up to this size are read into memory once instead of twice from disk.
+const SMALL: u64 = 64 << 10;
+
+/// An overlay read from the host.
+#[derive(Debug, Clone)]
+pub struct Overlay {
+    /// The folder's name.
+    pub name: String,
+    entries: Vec<(TreePath, Entry)>,
+    replace: BTreeSet<TreePath>,
+    remove: BTreeSet<TreePath>,
+}
+
+/// Why an overlay cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OverlayError {
+    /// Reading the folder failed.
+    #[error("reading overlay {path}: {source}")]
+    Read {
+        /// What was read.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// It has no `rootfs`.
+    #[error("overlay {0} has no folder rootfs; the files of an overlay go to {0}/rootfs/")]
+    NoRootfs(PathBuf),
+    /// `overlay.yaml` is wrong.
+    #[error("{path}:{line}:{column}: {why}")]
+    Declarations {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: u64,
+        /// Column, from 1.
+        column: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// `overlay.yaml` speaks of a path it does not have.
+    #[error("{path}: {field} names /{target}, which {why}")]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        field: &'static str,
+        /// The path named.
+        target: TreePath,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A name that cannot be in an image.
+    #[error("overlay {path}: {source}")]
+    Path {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: PathError,
+    },
+    /// A socket, or something stranger.
+    #[error("overlay {0}: only files, directories, symlinks and named pipes can be overlaid")]
+    Type(PathBuf),
+    /// It does not fit over the tree.
+    #[error("overlay {name}: {source}")]
+    Layer {
+        /// The overlay.
+        name: String,
+        /// Why.
+        source: LayerError,
+    },
+}
+
+/// `overlay.yaml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+struct Declarations {
+    /// Metadata by path.
+    entries: BTreeMap<TreePath, Declared>,
+    /// Paths of lower layers that this overlay may replace.
+    replace: BTreeSet<TreePath>,
+    /// Paths of lower layers that go away, with all below them.
+    remove: BTreeSet<TreePath>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+struct Declared {
+    mode: Option<Mode>,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    /// Values as hexadecimal digits.
+    xattrs: BTreeMap<String, Hex>,
+}
+
+/// Permission bits as a string of octal digits, `"0640"`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+struct Mode(u16);
+
+impl TryFrom<String> for Mode {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        u16::from_str_radix(&text, 8)
+            .ok()
+            .filter(|mode| *mode <= 0o7777 && text.len() <= 5)
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is not a mode; write it in octal and in quotes, \"0644\""))
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+struct Hex(Vec<u8>);
+
+impl TryFrom<String> for Hex {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let digits: Option<Vec<u8>> =
+            text.chars().map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
+        digits
+            .filter(|digits| digits.len() % 2 == 0)
+            .map(|digits| Self(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()))
+            .ok_or_else(|| format!("{text:?} is not an even number of hexadecimal digits"))
+    }
+}
+
+impl Overlay {
+    /// Reads the overlay in folder `path`; its files are hashed, not kept.
+    ///
+    /// # Errors
+    /// [`OverlayError`].
+    pub fn read(path: &Path) -> Result<Self, OverlayError> {
+        let name = path.file_name().map_or_else(|| "overlay".into(), |name| name.to_string_lossy().into_owned());
+        let rootfs = path.join("rootfs");
+        if !rootfs.is_dir() {
+            return Err(OverlayError::NoRootfs(path.to_owned()));
+        }
+        let declarations_path = path.join("overlay.yaml");
+        let declarations = read_declarations(&declarations_path)?;
+        let mut overlay =
+            Self { name, entries: Vec::new(), replace: declarations.replace, remove: declarations.remove };
+        overlay.walk(&rootfs, "", &Origin::Overlay(overlay.name.as_str().into()))?;
+        for (target, declared) in declarations.entries {
+            let Some((_, entry)) = overlay.entries.iter_mut().find(|(path, _)| *path == target) else {
+                let why = "is not in its rootfs";
+                return Err(OverlayError::Unknown { path: declarations_path, field: "entries", target, why });
+            };
+            entry.meta.mode = declared.mode.map_or(entry.meta.mode, |mode| mode.0);
+            entry.meta.uid = declared.uid.unwrap_or(0);
+            entry.meta.gid = declared.gid.unwrap_or(0);
+            entry.meta.xattrs = declared.xattrs.into_iter().map(|(name, value)| (name, value.0)).collect();
+        }
+        if let Some(target) =
+            overlay.replace.iter().find(|target| !overlay.entries.iter().any(|(path, _)| path == *target))
+        {
+            let why = "is not in its rootfs, so nothing would replace it";
+            return Err(OverlayError::Unknown {
+                path: declarations_path,
+                field: "replace",
+                target: target.clone(),
+                why,
+            });
+        }
+        Ok(overlay)
+    }
+
+    /// A digest of everything the overlay says.
+    pub fn digest(&self) -> Digest {
+        let mut hasher = Sha256::new();
+        for (path, entry) in &self.entries {
+            let what = match &entry.kind {
+                Kind::File { content, .. } => format!("file {} {}", content.size, content.digest),
+                Kind::Symlink(target) => format!("link {target:?}"),
+                kind => kind.name().to_owned(),
+            };
+            let meta = &entry.meta;
+            hasher.update(format!("{path:?} {what} {:o} {} {} {:?}\n", meta.mode, meta.uid, meta.gid, meta.xattrs));
+        }
+        hasher.update(format!("{:?} {:?}", self.replace, self.remove));
+        Digest::finish(hasher)
+    }
+
+    fn walk(&mut self, directory: &Path, prefix: &str, origin: &Origin) -> Result<(), OverlayError> {
+        let read = |path: &Path| {
+            let path = path.to_owned();
+            move |source| OverlayError::Read { path, source }
+        };
+        let mut names: Vec<_> = fs::read_dir(directory)
+            .map_err(read(directory))?
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect::<Result<_, _>>()
+            .map_err(read(directory))?;
+        names.sort();
+        for name in names {
+            let host = directory.join(&name);
+            let named = TreePath::from_bytes(format!("{prefix}{}", name.to_string_lossy()).as_bytes());
+            let path = named.map_err(|source| OverlayError::Path { path: host.clone(), source })?;
+            if name.to_str().is_none() {
+                return Err(OverlayError::Path { source: PathError::NotUtf8(path.to_string()), path: host });
+            }
+            let metadata = fs::symlink_metadata(&host).map_err(read(&host))?;
+            let kind = metadata.file_type();
+            let entry = if kind.is_dir() {
+                Entry::directory(0o755, origin.clone())
+            } else if kind.is_symlink() {
+                let target = fs::read_link(&host).map_err(read(&host))?;
+                Entry::symlink(target.to_string_lossy().into_owned(), origin.clone())
+            } else if kind.is_file() {
+                let content = read_content(&host, metadata.len()).map_err(read(&host))?;
+                let mode = if metadata.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
+                Entry { kind: Kind::File { content, link: None }, meta: Metadata::new(mode, origin.clone()) }
+            } else if kind.is_fifo() {
+                Entry { kind: Kind::Fifo, meta: Metadata::new(0o644, origin.clone()) }
+            } else {
+                return Err(OverlayError::Type(host));
+            };
+            let is_dir = entry.is_dir();
+            let below = format!("{path}/");
+            self.entries.push((path, entry));
+            if is_dir {
+                self.walk(&host, &below, origin)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lays `overlay` over `tree`. Paths are usr-merged; a directory's declared metadata replaces the tree's.
+///
+/// # Errors
+/// [`OverlayError`] when it would replace something it did not declare.
+pub fn lay_overlay(tree: &mut FileTree, overlay: Overlay) -> Result<(), OverlayError> {
+    for path in &overlay.remove {
+        tree.remove(super::merge_path(path.clone()).as_str());
+    }
+    let entries = overlay.entries.into_iter().map(|(path, entry)| (super::merge_path(path), entry)).collect();
+    let replace: BTreeSet<TreePath> = overlay.replace.into_iter().map(super::merge_path).collect();
+    let remedy = "if the overlay is meant to win, name the path under \"replace:\" in its overlay.yaml";
+    lay(tree, entries, remedy, |path, _| replace.contains(path))
+        .map_err(|source| OverlayError::Layer { name: overlay.name, source })
+}
+
+fn read_content(path: &Path, size: u64) -> io::Result<Content> {
+    if size <= SMALL {
+        return fs::read(path).map(Content::inline);
+    }
+    let mut file = fs::File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 256 << 10];
+    let mut size = 0;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            got => {
+                hasher.update(&buffer[..got]);
+                size += got as u64;
+            }
+        }
+    }
+    Ok(Content { size, digest: Digest::finish(hasher), source: ContentSource::Host(Arc::new(path.to_owned())) })
+}
+
+fn read_declarations(path: &Path) -> Result<Declarations, OverlayError> {
+    let read = |source| OverlayError::Read { path: path.to_owned(), source };
+    let mut text = String::new();
+    match fs::File::open(path) {
+        Ok(file) => file.take(MAX_DECLARATIONS).read_to_string(&mut text).map_err(read)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Declarations::default()),
+        Err(error) => return Err(read(error)),
+    };
+    serde_saphyr::from_str::<Option<Declarations>>(&text).map(Option::unwrap_or_default).map_err(|error| {
+        let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
+        let why = error.without_snippet().to_string();
+        OverlayError::Declarations { path: path.to_owned(), line, column, why }
+    })
+}

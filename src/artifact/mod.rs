@@ -1,1 +1,4 @@
-//! placeholder
+//! Composes formats into things to boot.
+
+pub mod initramfs;
+

@@ -17,4 +17,4 @@ pub use compression::{Compression, decompress};
 pub use deb::{DebError, DebFile};
 pub use index::{Index, Member, MemberKind};
 pub use ingest::{Input, InputFormat, PackError, Packer};
-pub use store::{Pack, Store};
+pub use store::{CopyError, Pack, Store};

@@ -1,0 +1,415 @@
+//! An initramfs as a run of cached frames.
+//!
+//! The tree is cut into frames of whole cpio members: directories first, then packages by name, then artifacts, and
+//! what changes most often last. A frame is named by a digest of all its headers and contents, so a frame that is in
+//! the cache under that name *is* this frame, and a changed file costs its own frame only.
+
+use crate::format::cpio::{self, FileType, Header};
+use crate::format::frames;
+use crate::pack::{CopyError, Store};
+use crate::source::cache::Cache;
+use crate::tree::{Content, DeviceKind, Digest, Entry, FileTree, Kind, LinkGroup, Origin, TreePath};
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufWriter, Read, Write};
+use std::path::PathBuf;
+use std::sync::{Condvar, Mutex};
+
+/// Bump when the same members would make a different frame.
+const FRAME_VERSION: u32 = 1;
+/// A frame is closed at a member boundary once it has this many bytes.
+const FRAME_SIZE: u64 = 8 << 20;
+/// Packages at least this large begin and end frames of their own, so that a changed package moves no others' cuts.
+const OWN_FRAMES: u64 = 1 << 20;
+/// Frames compressed side by side: a compressor holds a few megabytes.
+const MAX_COMPRESSORS: usize = 12;
+/// Threads for one large frame; each holds about 10 MiB.
+const MAX_FRAME_THREADS: usize = 6;
+
+/// Why an initramfs cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum InitramfsError {
+    /// newc's size field has 32 bits.
+    #[error("/{path} has {size} bytes; an initramfs holds files below 4 GiB only: put it on a disk image, or prune it")]
+    TooLarge {
+        /// The file.
+        path: TreePath,
+        /// Its size.
+        size: u64,
+    },
+    /// A content is missing or damaged, or the cache cannot be written.
+    #[error("compressing /{path}: {source}")]
+    Content {
+        /// The file.
+        path: TreePath,
+        /// Why.
+        source: CopyError,
+    },
+    /// The cache or the output failed.
+    #[error("writing the initramfs: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Size and digests of what was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256 of the bytes.
+    pub digest: Digest,
+    /// SHA-256 over all headers and content digests: what is inside, however it was compressed.
+    pub members: Digest,
+}
+
+/// The tree cut into frames.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    frames: Vec<Frame<'a>>,
+}
+
+#[derive(Debug)]
+struct Frame<'a> {
+    members: Vec<Member<'a>>,
+    size: u64,
+    key: Digest,
+}
+
+#[derive(Debug)]
+struct Member<'a> {
+    path: &'a TreePath,
+    header: Vec<u8>,
+    data: Data<'a>,
+}
+
+#[derive(Debug)]
+enum Data<'a> {
+    None,
+    File(&'a Content),
+    Target(&'a str),
+}
+
+impl<'a> Plan<'a> {
+    /// Cuts `tree` into frames. Times later than `epoch` (seconds since 1970), and those of files kiln made, become `epoch`.
+    ///
+    /// # Errors
+    /// [`InitramfsError::TooLarge`].
+    pub fn new(tree: &'a FileTree, epoch: u32) -> Result<Self, InitramfsError> {
+        let mut groups: BTreeMap<(u8, &str), Vec<(&TreePath, &Entry)>> = BTreeMap::new();
+        for (path, entry) in tree {
+            groups.entry(group(entry)).or_default().push((path, entry));
+        }
+        let mut links = Links::new(tree);
+        let mut frames = Vec::new();
+        let mut open: Vec<Member<'a>> = Vec::new();
+        let mut size = 0;
+        for entries in groups.into_values() {
+            let members: Vec<Member<'a>> =
+                entries.into_iter().map(|(path, entry)| member(path, entry, epoch, &mut links)).collect::<Result<_, _>>()?;
+            let own = members.iter().map(Member::size).sum::<u64>() >= OWN_FRAMES;
+            if own {
+                close(&mut frames, &mut open, &mut size);
+            }
+            for member in members {
+                let large = member.size() > frames::PARALLEL_FROM;
+                if large || size + member.size() > FRAME_SIZE {
+                    close(&mut frames, &mut open, &mut size);
+                }
+                size += member.size();
+                open.push(member);
+                if large {
+                    close(&mut frames, &mut open, &mut size);
+                }
+            }
+            if own {
+                close(&mut frames, &mut open, &mut size);
+            }
+        }
+        close(&mut frames, &mut open, &mut size);
+        Ok(Self { frames })
+    }
+
+    /// Writes the initramfs to `out`; frames that are not in `cache` are made by up to `threads` threads.
+    /// `made` is called with the number of bytes each new frame held.
+    ///
+    /// # Errors
+    /// [`InitramfsError`].
+    pub fn write(
+        &self,
+        store: &Store,
+        cache: &Cache,
+        threads: usize,
+        out: &mut impl Write,
+        made: &(dyn Fn(u64) + Sync),
+    ) -> Result<Written, InitramfsError> {
+        let mut order: Vec<usize> = (0..self.frames.len()).collect();
+        order.sort_by_key(|&index| std::cmp::Reverse(self.frames[index].size));
+        let split = order.partition_point(|&index| self.frames[index].size > frames::PARALLEL_FROM);
+        let ready = Ready::new(self.frames.len());
+        let frame_threads = u32::try_from(threads.clamp(1, MAX_FRAME_THREADS)).unwrap_or(1);
+        let large = Mutex::new(order[..split].iter());
+        let small = Mutex::new(order[split..].iter());
+        let work = |queue: &Mutex<std::slice::Iter<'_, usize>>| {
+            while let Some(&index) = queue.lock().ok().and_then(|mut queue| queue.next()) {
+                if ready.failed() {
+                    return;
+                }
+                let frame = &self.frames[index];
+                ready.put(index, frame.cached_or_made(store, cache, frame_threads, made));
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| work(&large));
+            for _ in 0..threads.clamp(1, MAX_COMPRESSORS) {
+                scope.spawn(|| work(&small));
+            }
+            self.assemble(&ready, out)
+        })
+    }
+
+    fn assemble(&self, ready: &Ready, out: &mut impl Write) -> Result<Written, InitramfsError> {
+        let mut out = Hashing { out, hasher: Sha256::new(), size: 0 };
+        let mut members = Sha256::new();
+        let mut buffer = vec![0; 1 << 20];
+        for (index, frame) in self.frames.iter().enumerate() {
+            members.update(frame.key.as_bytes());
+            let mut file = std::fs::File::open(ready.take(index)?)?;
+            loop {
+                match file.read(&mut buffer)? {
+                    0 => break,
+                    got => out.write_all(&buffer[..got])?,
+                }
+            }
+        }
+        let mut trailer = Vec::new();
+        cpio::write_trailer(&mut trailer)?;
+        let mut encoder = frames::encoder(&mut out, trailer.len() as u64, 1)?;
+        encoder.write_all(&trailer)?;
+        encoder.finish()?;
+        Ok(Written { size: out.size, digest: Digest::finish(out.hasher), members: Digest::finish(members) })
+    }
+}
+
+impl Frame<'_> {
+    fn cached_or_made(
+        &self,
+        store: &Store,
+        cache: &Cache,
+        threads: u32,
+        made: &(dyn Fn(u64) + Sync),
+    ) -> Result<PathBuf, InitramfsError> {
+        if let Some(path) = cache.derived_file("frame", &self.key) {
+            return Ok(path);
+        }
+        let file = BufWriter::with_capacity(256 << 10, cache.create_derived("frame", &self.key)?);
+        let mut encoder = frames::encoder(file, self.size, threads)?;
+        for member in &self.members {
+            encoder.write_all(&member.header)?;
+            match member.data {
+                Data::None => {}
+                Data::Target(target) => encoder.write_all(target.as_bytes())?,
+                Data::File(content) => store
+                    .copy(content, &mut encoder)
+                    .map_err(|source| InitramfsError::Content { path: member.path.clone(), source })?,
+            }
+            cpio::pad(&mut encoder, member.data.size())?;
+        }
+        let file = encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+        made(self.size);
+        Ok(file.finish()?)
+    }
+}
+
+/// Which run of frames an entry belongs to; runs are in this order.
+fn group(entry: &Entry) -> (u8, &str) {
+    match (&entry.kind, &entry.meta.origin) {
+        (Kind::Directory, _) => (0, ""),
+        (_, Origin::Package(name)) => (1, name),
+        (_, Origin::Artifact(name)) => (2, name),
+        (_, Origin::Generated(_)) => (3, ""),
+        (_, Origin::Rendered(_) | Origin::Profile(_)) => (4, ""),
+        (_, Origin::Overlay(_)) => (5, ""),
+    }
+}
+
+fn close<'a>(frames: &mut Vec<Frame<'a>>, open: &mut Vec<Member<'a>>, size: &mut u64) {
+    if open.is_empty() {
+        return;
+    }
+    let members = std::mem::take(open);
+    let mut hasher = Sha256::new();
+    hasher.update(format!("frame {FRAME_VERSION} level {} of {size}\n", frames::LEVEL));
+    for member in &members {
+        hasher.update(&member.header);
+        match &member.data {
+            Data::None => {}
+            Data::Target(target) => hasher.update(target),
+            Data::File(content) => hasher.update(content.digest.as_bytes()),
+        }
+    }
+    frames.push(Frame { members, size: std::mem::take(size), key: Digest::finish(hasher) });
+}
+
+impl Data<'_> {
+    fn size(&self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::File(content) => content.size,
+            Self::Target(target) => target.len() as u64,
+        }
+    }
+}
+
+impl Member<'_> {
+    fn size(&self) -> u64 {
+        let data = self.data.size();
+        self.header.len() as u64 + data + cpio::padding(data) as u64
+    }
+}
+
+fn member<'a>(
+    path: &'a TreePath,
+    entry: &'a Entry,
+    epoch: u32,
+    links: &mut Links<'a>,
+) -> Result<Member<'a>, InitramfsError> {
+    let (mut ino, mut nlink) = (0, 1);
+    let mut data = Data::None;
+    let file_type = match &entry.kind {
+        Kind::Directory => {
+            nlink = 2;
+            FileType::Directory
+        }
+        Kind::File { content, link } => {
+            let mut first = true;
+            if let Some(link) = link {
+                (ino, nlink, first) = links.name(link);
+            }
+            let too_large = |_| InitramfsError::TooLarge { path: path.clone(), size: content.size };
+            let size = u32::try_from(content.size).map_err(too_large)?;
+            if first {
+                data = Data::File(content);
+            }
+            FileType::Regular(if first { size } else { 0 })
+        }
+        Kind::Symlink(target) => {
+            data = Data::Target(target);
+            // Bounded by TreePath's and tar's limits on names, far below 4 GiB.
+            FileType::Symlink(u32::try_from(target.len()).unwrap_or(u32::MAX))
+        }
+        Kind::Device { kind: DeviceKind::Char, major, minor } => FileType::Char { major: *major, minor: *minor },
+        Kind::Device { kind: DeviceKind::Block, major, minor } => FileType::Block { major: *major, minor: *minor },
+        Kind::Fifo => FileType::Fifo,
+    };
+    let meta = &entry.meta;
+    let mtime = if meta.mtime == 0 { epoch } else { meta.mtime.min(epoch) };
+    let header = Header { name: path.as_str(), file_type, mode: meta.mode, uid: meta.uid, gid: meta.gid, mtime, ino, nlink };
+    let mut bytes = Vec::new();
+    cpio::write_header(&mut bytes, &header)?;
+    Ok(Member { path, header: bytes, data })
+}
+
+/// Inode numbers of hard-linked files: derived from the group's name, so that they do not move when others come or go.
+struct Links<'a> {
+    names: BTreeMap<&'a LinkGroup, u32>,
+    numbers: BTreeMap<&'a LinkGroup, u32>,
+    used: BTreeSet<u32>,
+}
+
+impl<'a> Links<'a> {
+    fn new(tree: &'a FileTree) -> Self {
+        let mut names = BTreeMap::new();
+        for (_, entry) in tree {
+            if let Kind::File { link: Some(link), .. } = &entry.kind {
+                *names.entry(link).or_insert(0) += 1;
+            }
+        }
+        Self { names, numbers: BTreeMap::new(), used: BTreeSet::new() }
+    }
+
+    /// The inode of a group, how many names it has, and whether this is the first one asked for.
+    fn name(&mut self, link: &'a LinkGroup) -> (u32, u32, bool) {
+        let nlink = self.names.get(link).copied().unwrap_or(1);
+        if nlink < 2 {
+            return (0, 1, true);
+        }
+        if let Some(&ino) = self.numbers.get(link) {
+            return (ino, nlink, false);
+        }
+        let digest = Digest::of(link.0.as_bytes());
+        let mut ino = digest.as_bytes().iter().take(4).fold(0, |number, &byte| number << 8 | u32::from(byte));
+        while ino == 0 || !self.used.insert(ino) {
+            ino = ino.wrapping_add(1);
+        }
+        self.numbers.insert(link, ino);
+        (ino, nlink, true)
+    }
+}
+
+/// Frames as they are finished, taken in order.
+struct Ready {
+    state: Mutex<ReadyState>,
+    changed: Condvar,
+}
+
+struct ReadyState {
+    frames: Vec<Option<PathBuf>>,
+    error: Option<InitramfsError>,
+    failed: bool,
+}
+
+impl Ready {
+    fn new(count: usize) -> Self {
+        let state = ReadyState { frames: vec![None; count], error: None, failed: false };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    fn failed(&self) -> bool {
+        self.state.lock().map_or(true, |state| state.failed)
+    }
+
+    fn put(&self, index: usize, result: Result<PathBuf, InitramfsError>) {
+        if let Ok(mut state) = self.state.lock() {
+            match result {
+                Ok(path) => state.frames[index] = Some(path),
+                Err(error) => {
+                    state.failed = true;
+                    state.error.get_or_insert(error);
+                }
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    fn take(&self, index: usize) -> Result<PathBuf, InitramfsError> {
+        let poisoned = || InitramfsError::Io(io::Error::other("a compressor thread died"));
+        let mut state = self.state.lock().map_err(|_| poisoned())?;
+        loop {
+            if let Some(error) = state.error.take() {
+                return Err(error);
+            }
+            if let Some(path) = state.frames[index].take() {
+                return Ok(path);
+            }
+            state = self.changed.wait(state).map_err(|_| poisoned())?;
+        }
+    }
+}
+
+struct Hashing<W> {
+    out: W,
+    hasher: Sha256,
+    size: u64,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

@@ -7,6 +7,7 @@ pub mod artifact;
 pub mod finalize;
 pub mod format;
 pub mod layer;
+pub mod lock;
 pub mod pack;
 pub mod profile;
 pub mod progress;

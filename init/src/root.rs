@@ -1,0 +1,26 @@
+//! The mount that makes `/` a root like any other.
+
+use rustix::fs::{CWD, StatFs, statfs};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use rustix::process::{chroot, fchdir};
+
+/// `f_type` of ramfs and tmpfs (statfs(2)): what the kernel's rootfs is made of.
+const RAMFS_MAGIC: u64 = 0x8584_58f6;
+const TMPFS_MAGIC: u64 = 0x0102_1994;
+
+/// Mounts `/` over itself and enters the new mount; does nothing when `/` is not the kernel's rootfs.
+///
+/// As switch_root(8) does it, but with the root itself as the new root: clone the mount, attach the clone over `/`,
+/// and chroot into it, because the process' root still is the mount underneath.
+pub fn give_root_a_parent() -> Result<(), String> {
+    let failed = |what: &'static str| move |error: rustix::io::Errno| format!("{what}: {error}");
+    let StatFs { f_type, .. } = statfs("/").map_err(failed("looking at /"))?;
+    if !matches!(u64::try_from(f_type), Ok(RAMFS_MAGIC | TMPFS_MAGIC)) {
+        return Ok(());
+    }
+    let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    let root = open_tree(CWD, "/", clone).map_err(failed("cloning the mount of /"))?;
+    move_mount(&root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(failed("mounting / over itself"))?;
+    fchdir(&root).map_err(failed("entering the new /"))?;
+    chroot(".").map_err(failed("making the new / the root"))
+}

@@ -8,6 +8,7 @@ pub mod finalize;
 pub mod format;
 pub mod layer;
 pub mod lock;
+pub mod manifest;
 pub mod pack;
 pub mod profile;
 pub mod progress;

@@ -1,4 +1,23 @@
 //! Composes formats into things to boot.
 
 pub mod initramfs;
+pub mod pxe;
 
+use crate::tree::Digest;
+use serde::{Deserialize, Serialize};
+
+/// One file of an artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutputFile {
+    /// Path below the output directory, `pxe/vmlinuz`.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256 of the bytes.
+    pub sha256: Digest,
+    /// SHA-256 of what is inside before compression, where the file is compressed: compressors change their bytes between
+    /// versions, what is inside does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Digest>,
+}

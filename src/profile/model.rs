@@ -53,7 +53,7 @@ pub struct Profile {
 }
 
 /// Identity of the image.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, serde::Deserialize)]
 pub struct Image {
     /// `IMAGE_ID`: lower-case letters, digits, `-`, `_`, `.`. Default: `kiln-<role>`.
     pub id: String,

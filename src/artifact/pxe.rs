@@ -1,0 +1,146 @@
+//! The PXE set: what a network boot loader needs to start a node that lives in RAM.
+
+use super::OutputFile;
+use super::initramfs::{InitramfsError, Plan};
+use crate::pack::{CopyError, Store};
+use crate::source::cache::Cache;
+use crate::tree::{Content, Digest, Entry, FileTree, Origin, TreeError, TreePath};
+use kiln_init::xattrs::{self, Xattr};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Where the kernel lies in the tree: Debian's `boot/vmlinuz-<version>`.
+const KERNEL: &str = "boot/vmlinuz-";
+
+/// What a PXE set is made of.
+#[derive(Debug)]
+pub struct Pxe<'a> {
+    /// The finished tree.
+    pub tree: &'a FileTree,
+    /// Contents of its files.
+    pub store: &'a Store,
+    /// Where finished frames are kept.
+    pub cache: &'a Cache,
+    /// The image's time, seconds since 1970.
+    pub epoch: u32,
+    /// Kernel command line.
+    pub cmdline: &'a [String],
+    /// The static first program, `/init`.
+    pub init: &'a [u8],
+    /// Threads to use; the bytes do not depend on it.
+    pub threads: usize,
+}
+
+/// Why a PXE set cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PxeError {
+    /// No kernel, or more than one.
+    #[error("the tree has {0} kernels (boot/vmlinuz-*); a PXE set boots exactly one: check kernel.package in the profile")]
+    Kernel(usize),
+    /// Extended attributes `/init` could not restore.
+    #[error("the extended attributes of the tree cannot be listed: {0}")]
+    Xattrs(#[from] xattrs::ListError),
+    /// Something of the profile stands where `/init` goes.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// Compressing failed.
+    #[error(transparent)]
+    Initramfs(#[from] InitramfsError),
+    /// Copying the kernel failed.
+    #[error("copying the kernel: {0}")]
+    Copy(#[from] CopyError),
+    /// The output cannot be written.
+    #[error("writing {path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Version of the one kernel in `tree`, as in `/usr/lib/modules/<version>`.
+///
+/// # Errors
+/// [`PxeError::Kernel`].
+pub fn kernel_version(tree: &FileTree) -> Result<&str, PxeError> {
+    kernel(tree).map(|(version, _)| version)
+}
+
+impl Pxe<'_> {
+    /// Writes `vmlinuz`, `initramfs.cpio.zst`, `cmdline` and `boot.ipxe` into the new directory `directory`.
+    /// `made` is called with the bytes of every frame that had to be compressed.
+    ///
+    /// # Errors
+    /// [`PxeError`].
+    pub fn write(&self, directory: &Path, made: &(dyn Fn(u64) + Sync)) -> Result<Vec<OutputFile>, PxeError> {
+        let at = |name: &str| directory.join(name);
+        let failed = |name: &str| {
+            let path = at(name);
+            move |source| PxeError::Write { path, source }
+        };
+        fs::create_dir_all(directory).map_err(failed(""))?;
+        let (_, kernel) = kernel(self.tree)?;
+        let mut vmlinuz = BufWriter::new(File::create(at("vmlinuz")).map_err(failed("vmlinuz"))?);
+        self.store.copy(kernel, &mut vmlinuz)?;
+        vmlinuz.flush().map_err(failed("vmlinuz"))?;
+
+        let tree = self.initramfs_tree()?;
+        let name = "initramfs.cpio.zst";
+        let mut out = File::create(at(name)).map_err(failed(name))?;
+        let initramfs =
+            Plan::new(&tree, self.epoch)?.write(self.store, self.cache, self.threads, &mut out, made)?;
+
+        let output = |name: &str, size, sha256, content| OutputFile { path: format!("pxe/{name}"), size, sha256, content };
+        let mut outputs = vec![
+            output("vmlinuz", kernel.size, kernel.digest, None),
+            output(name, initramfs.size, initramfs.digest, Some(initramfs.members)),
+        ];
+        let cmdline = self.cmdline.join(" ");
+        for (name, text) in [("cmdline", format!("{cmdline}\n")), ("boot.ipxe", ipxe(&cmdline))] {
+            fs::write(at(name), &text).map_err(failed(name))?;
+            outputs.push(output(name, text.len() as u64, Digest::of(text.as_bytes()), None));
+        }
+        outputs.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(outputs)
+    }
+
+    /// The tree as it lies in RAM: without `/boot`, with `/init` and the list of extended attributes newc cannot hold.
+    fn initramfs_tree(&self) -> Result<FileTree, PxeError> {
+        let mut tree = self.tree.clone();
+        tree.remove("boot");
+        let origin = Origin::Generated("pxe".into());
+        let listed: Vec<Xattr> = tree
+            .iter()
+            .flat_map(|(path, entry)| entry.meta.xattrs.iter().map(move |(name, value)| (path, name, value)))
+            .map(|(path, name, value)| Xattr { path: path.to_string(), name: name.clone(), value: value.clone() })
+            .collect();
+        let mut files = vec![("init", Entry::file(self.init, 0o755, origin.clone()))];
+        if !listed.is_empty() {
+            files.push((xattrs::FILE, Entry::file(xattrs::encode(&listed)?, 0o644, origin)));
+        }
+        for (path, entry) in files {
+            if let Ok(path) = TreePath::new(path) {
+                tree.insert(path, entry)?;
+            }
+        }
+        Ok(tree)
+    }
+}
+
+fn kernel(tree: &FileTree) -> Result<(&str, &Content), PxeError> {
+    let kernels: Vec<(&str, &Content)> = tree
+        .below("boot")
+        .filter_map(|(path, entry)| Some((path.as_str().strip_prefix(KERNEL)?, entry.content()?)))
+        .collect();
+    match kernels.as_slice() {
+        [one] => Ok(*one),
+        _ => Err(PxeError::Kernel(kernels.len())),
+    }
+}
+
+/// An iPXE script (<https://ipxe.org/scripting>) that boots the set from the directory it was loaded from.
+fn ipxe(cmdline: &str) -> String {
+    format!("#!ipxe\nkernel vmlinuz initrd=initramfs.cpio.zst {cmdline}\ninitrd initramfs.cpio.zst\nboot\n")
+}

@@ -1,0 +1,171 @@
+//! What went in and what came out: `manifest.json` and `SHA256SUMS`.
+
+use crate::artifact::OutputFile;
+use crate::layer::Pruned;
+use crate::profile::{Arch, Image};
+use crate::tree::{DeviceKind, Digest, Entry, FileTree, Kind, Origin, TreePath};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Version of the manifest's format.
+pub const VERSION: u32 = 1;
+/// Its name in the output directory.
+pub const FILE: &str = "manifest.json";
+/// The list of digests beside it, as sha256sum(1) reads it.
+pub const SUMS: &str = "SHA256SUMS";
+
+/// `manifest.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Version of kiln.
+    pub kiln: String,
+    /// The role baked.
+    pub role: String,
+    /// Identity of the image.
+    pub image: Image,
+    /// Architecture.
+    pub arch: Arch,
+    /// Debian suite.
+    pub suite: String,
+    /// Kubernetes release.
+    pub release: String,
+    /// Kernel version.
+    pub kernel: String,
+    /// Kernel command line.
+    pub cmdline: String,
+    /// The image's time, seconds since 1970.
+    pub epoch: u32,
+    /// Everything that went in.
+    pub inputs: Vec<InputRecord>,
+    /// What was left out, by prune rule.
+    pub pruned: BTreeMap<String, Pruned>,
+    /// Everything in the tree, by path.
+    pub files: Vec<FileRecord>,
+    /// Everything that came out.
+    pub outputs: Vec<OutputFile>,
+}
+
+/// One input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InputRecord {
+    /// `package`, `artifact` or `overlay`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its version; empty for overlays.
+    pub version: String,
+    /// SHA-256 of its bytes; of an overlay, of everything it says.
+    pub sha256: Digest,
+}
+
+/// One path of the tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileRecord {
+    /// Path without a leading slash.
+    pub path: TreePath,
+    /// `directory`, `file`, `symlink`, `char`, `block` or `fifo`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Permission bits in octal.
+    pub mode: String,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Modification time, seconds since 1970.
+    pub mtime: u32,
+    /// Bytes of a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// SHA-256 of a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
+    /// Target of a symbolic link, or `major:minor` of a device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Extended attributes, values in hexadecimal.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub xattrs: BTreeMap<String, String>,
+    /// Who put it there.
+    pub origin: Origin,
+}
+
+impl FileRecord {
+    fn new(path: &TreePath, entry: &Entry, epoch: u32) -> Self {
+        let content = entry.content();
+        let (kind, target) = match &entry.kind {
+            Kind::Directory => ("directory", None),
+            Kind::File { .. } => ("file", None),
+            Kind::Symlink(target) => ("symlink", Some(target.clone())),
+            Kind::Device { kind: DeviceKind::Char, major, minor } => ("char", Some(format!("{major}:{minor}"))),
+            Kind::Device { kind: DeviceKind::Block, major, minor } => ("block", Some(format!("{major}:{minor}"))),
+            Kind::Fifo => ("fifo", None),
+        };
+        let meta = &entry.meta;
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self {
+            path: path.clone(),
+            kind: kind.to_owned(),
+            mode: format!("{:04o}", meta.mode),
+            uid: meta.uid,
+            gid: meta.gid,
+            mtime: if meta.mtime == 0 { epoch } else { meta.mtime.min(epoch) },
+            size: content.map(|content| content.size),
+            sha256: content.map(|content| content.digest),
+            target,
+            xattrs: meta.xattrs.iter().map(|(name, value)| (name.clone(), hex(value))).collect(),
+            origin: meta.origin.clone(),
+        }
+    }
+}
+
+/// The records of all paths of `tree`.
+pub fn records(tree: &FileTree, epoch: u32) -> Vec<FileRecord> {
+    tree.iter().map(|(path, entry)| FileRecord::new(path, entry, epoch)).collect()
+}
+
+impl Manifest {
+    /// The file's text: JSON with one input, file and output a line.
+    pub fn to_text(&self) -> String {
+        let lines = |lines: Vec<String>| {
+            if lines.is_empty() { "[]".to_owned() } else { format!("[\n    {}\n  ]", lines.join(",\n    ")) }
+        };
+        let fields = [
+            ("version", json(&self.version)),
+            ("kiln", json(&self.kiln)),
+            ("role", json(&self.role)),
+            ("image", json(&self.image)),
+            ("arch", json(&self.arch)),
+            ("suite", json(&self.suite)),
+            ("release", json(&self.release)),
+            ("kernel", json(&self.kernel)),
+            ("cmdline", json(&self.cmdline)),
+            ("epoch", json(&self.epoch)),
+            ("inputs", lines(self.inputs.iter().map(json).collect())),
+            ("pruned", json(&self.pruned)),
+            ("files", lines(self.files.iter().map(json).collect())),
+            ("outputs", lines(self.outputs.iter().map(json).collect())),
+        ];
+        let fields: Vec<String> = fields.iter().map(|(name, value)| format!("  \"{name}\": {value}")).collect();
+        format!("{{\n{}\n}}\n", fields.join(",\n"))
+    }
+
+    /// `SHA256SUMS`: every output and the manifest itself, whose text is `text`.
+    pub fn sums(&self, text: &str) -> String {
+        let mut lines: Vec<String> =
+            self.outputs.iter().map(|output| format!("{}  {}\n", output.sha256, output.path)).collect();
+        lines.push(format!("{}  {FILE}\n", Digest::of(text.as_bytes())));
+        lines.sort_by(|a, b| a[64..].cmp(&b[64..]));
+        lines.concat()
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    // Plain strings, numbers and maps always serialize.
+    serde_json::to_string(value).unwrap_or_default()
+}

@@ -1,2 +1,7 @@
-//! kiln
-fn main() {}
+//! The `kiln` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kiln::cli::main()
+}

@@ -1,0 +1,81 @@
+//! Arguments that several verbs share.
+
+use crate::profile::{Arch, Output, Overrides};
+use std::path::PathBuf;
+
+/// Which profile, and what is changed in it for this run.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ProfileArgs {
+    /// Role to bake: profiles/ROLE.yaml, or a path to a profile
+    pub role: String,
+    /// Kubernetes release: profiles/releases/NAME.yaml
+    #[arg(long, value_name = "NAME")]
+    pub release: Option<String>,
+    /// Debian suite, e.g. trixie
+    #[arg(long)]
+    pub suite: Option<String>,
+    /// Architecture of the image
+    #[arg(long, value_enum)]
+    pub arch: Option<ArchArg>,
+    /// Overlay laid over those of the profile (repeatable)
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub overlay: Vec<PathBuf>,
+    /// IMAGE_VERSION of the image
+    #[arg(long, value_name = "VERSION")]
+    pub image_version: Option<String>,
+}
+
+/// Where Debian's packages come from.
+#[derive(Debug, Clone, clap::Args)]
+pub struct MirrorArgs {
+    /// Debian mirror, tried in order (repeatable) [default: the profile's, else those of this host's apt sources]
+    #[arg(long, value_name = "URL")]
+    pub mirror: Vec<String>,
+    /// Mirror of Debian's security archive (repeatable)
+    #[arg(long, value_name = "URL")]
+    pub security_mirror: Vec<String>,
+    /// Snapshot put for {snapshot} in mirror URLs, e.g. 20261101T000000Z
+    #[arg(long, value_name = "TIMESTAMP")]
+    pub snapshot: Option<String>,
+    /// OpenPGP keyring that signs the archive [default: the profile's, else this host's debian-archive-keyring]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub keyring: Option<PathBuf>,
+    /// Accept an archive index past its Valid-Until (snapshots always are)
+    #[arg(long)]
+    pub ignore_valid_until: bool,
+}
+
+/// Architectures as Debian names them.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum ArchArg {
+    /// x86-64
+    Amd64,
+    /// AArch64
+    Arm64,
+}
+
+impl From<ArchArg> for Arch {
+    fn from(arch: ArchArg) -> Self {
+        match arch {
+            ArchArg::Amd64 => Self::Amd64,
+            ArchArg::Arm64 => Self::Arm64,
+        }
+    }
+}
+
+impl ProfileArgs {
+    /// What the command line changes in the profile.
+    pub fn overrides(&self, mirrors: Option<&MirrorArgs>, outputs: &[Output]) -> Overrides {
+        Overrides {
+            release: self.release.clone(),
+            arch: self.arch.map(Arch::from),
+            suite: self.suite.clone(),
+            mirrors: mirrors.map(|args| args.mirror.clone()).unwrap_or_default(),
+            security_mirrors: mirrors.map(|args| args.security_mirror.clone()).unwrap_or_default(),
+            snapshot: mirrors.and_then(|args| args.snapshot.clone()),
+            image_version: self.image_version.clone(),
+            outputs: outputs.iter().copied().collect(),
+            overlays: self.overlay.clone(),
+        }
+    }
+}

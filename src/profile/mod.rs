@@ -1,5 +1,23 @@
-//! Profiles: raw YAML → merged (`extends`) → validated [`Profile`].
+//! Profiles: YAML files → merged (`extends`) → validated [`Profile`].
+//!
+//! [`load`] reads a role's file and its parents into trees that know where every value was written (`node`),
+//! decodes each into the types of `raw` to find unknown keys and wrong types, merges the trees (`merge`),
+//! and checks every value of the result (`check`). Downstream sees only [`Profile`].
 
+mod check;
+mod de;
+mod error;
+mod load;
+mod merge;
 mod model;
+mod node;
+mod place;
+mod raw;
+mod schema;
+mod suggest;
 
+pub use error::ProfileError;
+pub use load::{Overrides, load, roles};
 pub use model::*;
+pub use place::Place;
+pub use schema::{release_schema, schema};

@@ -1,0 +1,123 @@
+//! Debian's archive and packages.
+
+use super::super::model::{Arch, Debian, Release};
+use super::super::place::{At, Fault};
+use super::super::raw::{RawDebian, RawSuite};
+use super::super::suggest;
+use super::{Context, host_path, names, text, texts};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Suites kiln is tested with; others need an entry under `debian.suites`.
+const SUITES: [&str; 2] = ["bookworm", "trixie"];
+
+pub(super) fn debian(raw: RawDebian, release: &Release, arch: Arch, context: &Context<'_>) -> Result<Debian, Fault> {
+    let RawDebian {
+        suite,
+        components,
+        mirrors,
+        security_mirrors,
+        snapshot,
+        keyring,
+        mut packages,
+        mut exclude,
+        mut suites,
+    } = raw;
+    let suite = self::suite(suite.as_ref(), &suites)?;
+    for (name, RawSuite { packages: more, exclude: less }) in std::mem::take(&mut suites) {
+        if text(&name, "debian.suites", names::suite)? == suite {
+            packages.extend(more);
+            exclude.extend(less);
+        }
+    }
+    let snapshot = snapshot.map(|stamp| text(&stamp, "debian.snapshot", names::snapshot)).transpose()?;
+    let (packages, exclude) = choose(&packages, &exclude, release, arch)?;
+    let components: Vec<String> = texts(&components, "debian.components", names::archive_component)?;
+    Ok(Debian {
+        suite,
+        components: if components.is_empty() { vec!["main".to_owned()] } else { distinct(components) },
+        mirrors: self::mirrors(&mirrors, "debian.mirrors", snapshot.as_deref())?,
+        security_mirrors: self::mirrors(&security_mirrors, "debian.securityMirrors", snapshot.as_deref())?,
+        snapshot,
+        keyring: keyring.map(|keyring| self::keyring(&keyring, context)).transpose()?,
+        packages,
+        exclude,
+    })
+}
+
+fn suite(suite: Option<&At<String>>, known: &BTreeMap<At<String>, RawSuite>) -> Result<String, Fault> {
+    let Some(suite) = suite else { return Ok("trixie".to_owned()) };
+    let name = text(suite, "debian.suite", names::suite)?;
+    let known: BTreeSet<&str> = SUITES.into_iter().chain(known.keys().map(|name| name.value.as_str())).collect();
+    if known.contains(name.as_str()) {
+        return Ok(name);
+    }
+    let known: Vec<&str> = known.into_iter().collect();
+    let hint = suggest::hint(&name, &known);
+    Err(suite.fault(format!("debian.suite: unknown suite {name:?}{hint}; another one needs an entry under debian.suites")))
+}
+
+fn mirrors(mirrors: &[At<String>], key: &str, snapshot: Option<&str>) -> Result<Vec<String>, Fault> {
+    for mirror in mirrors {
+        if mirror.value.contains("{snapshot}") && snapshot.is_none() {
+            return Err(mirror.fault(format!("{key}: {:?} needs debian.snapshot, which is not set", mirror.value)));
+        }
+    }
+    texts(mirrors, key, names::url).map(distinct)
+}
+
+/// Without repetitions, in the given order.
+fn distinct(mut values: Vec<String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    values.retain(|value| seen.insert(value.clone()));
+    values
+}
+
+fn keyring(value: &At<String>, context: &Context<'_>) -> Result<std::path::PathBuf, Fault> {
+    let path = host_path(value, "debian.keyring", context)?;
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(value.fault(format!("debian.keyring: there is no file {}", path.display())))
+}
+
+/// Wanted and excluded packages. Of two profiles that disagree the child's word counts; in one file it is an error.
+fn choose(
+    packages: &[At<String>],
+    exclude: &[At<String>],
+    release: &Release,
+    arch: Arch,
+) -> Result<(BTreeSet<String>, BTreeSet<String>), Fault> {
+    let mut wanted: BTreeMap<String, (At<String>, String)> = BTreeMap::new();
+    for package in packages {
+        let package = At { value: package.value.replace("{arch}", arch.word()), pos: package.pos };
+        let request = text(&package, "debian.packages", names::package_request)?;
+        let name = request.split('=').next().unwrap_or_default().to_owned();
+        match wanted.get(&name) {
+            Some((first, other)) if *other != request && first.pos.source == package.pos.source => {
+                return Err(package.fault(format!("debian.packages: {request} contradicts {other} above")));
+            }
+            // A child's request replaces its parent's: sources are numbered from the child upwards.
+            Some((first, _)) if first.pos.source < package.pos.source => {}
+            _ => {
+                wanted.insert(name, (package, request));
+            }
+        }
+    }
+    let mut excluded = BTreeSet::new();
+    for package in exclude {
+        let name = text(package, "debian.exclude", names::package)?;
+        if release.packages.contains(&name) {
+            return Err(package.fault(format!("debian.exclude: release {} needs {name}", release.name)));
+        }
+        match wanted.get(&name) {
+            Some((wish, _)) if wish.pos.source == package.pos.source => {
+                return Err(package.fault(format!("debian.exclude: {name} is in debian.packages, too")));
+            }
+            Some((wish, _)) if wish.pos.source < package.pos.source => continue,
+            _ => {}
+        }
+        wanted.remove(&name);
+        excluded.insert(name);
+    }
+    Ok((wanted.into_values().map(|(_, request)| request).collect(), excluded))
+}

@@ -1,0 +1,194 @@
+//! kubelet: configuration, flags, labels, taints.
+
+use super::super::model::{Kubelet, Taint};
+use super::super::place::{At, Fault};
+use super::super::raw::{Effect, Map, RawKubelet, RawTaint};
+use super::{names, required, text};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Fields kiln writes itself, and what to use instead.
+const MANAGED_FIELDS: [(&str, &str); 5] = [
+    ("apiVersion", "kiln writes it"),
+    ("kind", "kiln writes it"),
+    ("registerWithTaints", "use kubelet.taints"),
+    ("containerRuntimeEndpoint", "the node's containerd is the only runtime"),
+    ("providerID", "it differs per node, the agent sets it"),
+];
+
+/// Flags kiln passes itself, and what to use instead.
+const MANAGED_FLAGS: [(&str, &str); 12] = [
+    ("bootstrap-kubeconfig", "the agent obtains the node's credentials"),
+    ("cert-dir", "the agent writes the node's certificates"),
+    ("config", "use kubelet.config"),
+    ("config-dir", "use kubelet.config"),
+    ("container-runtime", "the node's containerd is the only runtime"),
+    ("container-runtime-endpoint", "the node's containerd is the only runtime"),
+    ("hostname-override", "it differs per node, the agent sets it"),
+    ("kubeconfig", "the agent writes the node's kubeconfig"),
+    ("node-labels", "use kubelet.labels"),
+    ("pod-infra-container-image", "the release names the pause image"),
+    ("register-with-taints", "use kubelet.taints"),
+    ("root-dir", "kubelet's state is in /var/lib/kubelet"),
+];
+
+pub(super) fn kubelet(raw: RawKubelet) -> Result<Kubelet, Fault> {
+    let RawKubelet { config, args, labels, taints } = raw;
+    Ok(Kubelet {
+        config: self::config(config)?,
+        args: self::args(&args)?,
+        labels: self::labels(&labels)?,
+        taints: taints.iter().map(taint).collect::<Result<_, _>>()?,
+    })
+}
+
+fn managed(key: &At<String>, within: &str, table: &[(&str, &str)]) -> Result<(), Fault> {
+    match table.iter().find(|(name, _)| *name == key.value) {
+        Some((name, instead)) => Err(key.fault(format!("{within}: {name} cannot be set here, {instead}"))),
+        None => Ok(()),
+    }
+}
+
+fn config(raw: Map<At<Value>>) -> Result<serde_json::Map<String, Value>, Fault> {
+    let mut config = serde_json::Map::new();
+    for (key, At { value, pos }) in raw {
+        managed(&key, "kubelet.config", &MANAGED_FIELDS)?;
+        let is_field = key.value.starts_with(|c: char| c.is_ascii_lowercase())
+            && key.value.chars().all(|c| c.is_ascii_alphanumeric());
+        if !is_field {
+            return Err(key.fault(format!("kubelet.config: {:?} is not a field, such as \"maxPods\"", names::short(&key.value))));
+        }
+        if key.value == "cgroupDriver" && value != "systemd" {
+            return Err(pos.fault("kubelet.config: cgroupDriver must be systemd, as containerd's is"));
+        }
+        config.insert(key.value, value);
+    }
+    Ok(config)
+}
+
+fn args(raw: &Map<At<String>>) -> Result<BTreeMap<String, String>, Fault> {
+    let mut args = BTreeMap::new();
+    for (key, value) in raw {
+        let flag = text(key, "kubelet.args", names::flag)?;
+        managed(key, "kubelet.args", &MANAGED_FLAGS)?;
+        let value = text(value, &format!("kubelet.args.{flag}"), |value| match value.chars().any(char::is_control) {
+            true => Err(format!("{:?} has a control character", names::short(value))),
+            false => Ok(()),
+        })?;
+        args.insert(flag, value);
+    }
+    Ok(args)
+}
+
+fn labels(raw: &Map<At<String>>) -> Result<BTreeMap<String, String>, Fault> {
+    let mut labels = BTreeMap::new();
+    for (key, value) in raw {
+        let name = text(key, "kubelet.labels", qualified_name)?;
+        key.check(|key| self_settable(key))?;
+        labels.insert(name, text(value, "kubelet.labels", label_value)?);
+    }
+    Ok(labels)
+}
+
+fn taint(raw: &At<RawTaint>) -> Result<Taint, Fault> {
+    let RawTaint { key, value, effect } = &raw.value;
+    let key = text(required(key, raw.pos, "kubelet.taints", "key")?, "kubelet.taints", qualified_name)?;
+    let value = match value {
+        Some(value) => text(value, "kubelet.taints", label_value)?,
+        None => String::new(),
+    };
+    let effect = match required(effect, raw.pos, "kubelet.taints", "effect")?.value {
+        Effect::NoSchedule => "NoSchedule",
+        Effect::PreferNoSchedule => "PreferNoSchedule",
+        Effect::NoExecute => "NoExecute",
+    };
+    Ok(Taint { key, value, effect: effect.to_owned() })
+}
+
+fn is_name(text: &str, max: usize) -> bool {
+    text.len() <= max
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.ends_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+/// RFC 1123 subdomain.
+fn is_subdomain(text: &str) -> bool {
+    text.len() <= 253
+        && text.split('.').all(|part| {
+            let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+            part.len() <= 63
+                && part.starts_with(edge)
+                && part.ends_with(edge)
+                && part.chars().all(|c| edge(c) || c == '-')
+        })
+}
+
+/// The key of a label or a taint: `name` or `sub.domain/name`.
+fn qualified_name(text: &str) -> Result<(), String> {
+    let valid = match text.split_once('/') {
+        Some((domain, name)) => is_subdomain(domain) && is_name(name, 63),
+        None => is_name(text, 63),
+    };
+    if valid { Ok(()) } else { Err(format!("{:?} is not a label's name, such as \"example.org/pool\"", names::short(text))) }
+}
+
+fn label_value(text: &str) -> Result<(), String> {
+    if text.is_empty() || is_name(text, 63) {
+        return Ok(());
+    }
+    Err(format!("{:?} is not a label's value (at most 63 letters, digits, \"-\", \"_\" and \".\")", names::short(text)))
+}
+
+/// Labels in the kubernetes.io and k8s.io domains that a kubelet may set on its own node.
+const SELF_SETTABLE: [&str; 11] = [
+    "kubernetes.io/hostname",
+    "kubernetes.io/os",
+    "kubernetes.io/arch",
+    "beta.kubernetes.io/os",
+    "beta.kubernetes.io/arch",
+    "beta.kubernetes.io/instance-type",
+    "node.kubernetes.io/instance-type",
+    "topology.kubernetes.io/zone",
+    "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/region",
+];
+
+/// kubelet does not start with other labels of these domains, and the NodeRestriction admission refuses them.
+fn self_settable(key: &str) -> Result<(), String> {
+    let Some((domain, _)) = key.split_once('/') else { return Ok(()) };
+    let within = |parent: &str| domain == parent || domain.strip_suffix(parent).is_some_and(|sub| sub.ends_with('.'));
+    let reserved = within("kubernetes.io") || within("k8s.io");
+    let allowed = (within("kubelet.kubernetes.io") || within("node.kubernetes.io")) || SELF_SETTABLE.contains(&key);
+    if !reserved || allowed {
+        return Ok(());
+    }
+    Err(format!("kubelet.labels: a node cannot give itself {key:?}, set it through the API after the node has joined"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_may_set_only_its_own_labels() {
+        for good in ["pool", "example.org/pool", "node.kubernetes.io/nodetype", "topology.kubernetes.io/zone", "xk8s.io/a"] {
+            assert_eq!(self_settable(good), Ok(()));
+        }
+        for bad in ["node-role.kubernetes.io/ingress", "kubernetes.io/role", "node-restriction.kubernetes.io/x", "k8s.io/x"] {
+            assert!(self_settable(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn label_syntax() {
+        for good in ["a", "a.b/c_d-E.f", "0"] {
+            assert_eq!(qualified_name(good), Ok(()));
+        }
+        for bad in ["", "/a", "a/", "A.b/c", "a/b/c", "-a", "a-", "a b"] {
+            assert!(qualified_name(bad).is_err(), "{bad}");
+        }
+        assert!(label_value(&"x".repeat(64)).is_err());
+    }
+}

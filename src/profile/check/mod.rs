@@ -1,0 +1,168 @@
+//! Every value of a merged profile checked: [`RawProfile`] → [`Profile`].
+//!
+//! The raw structs are taken apart field by field without `..`, so a key that nobody checks does not compile.
+
+mod debian;
+mod files;
+mod kernel;
+mod kubelet;
+pub mod names;
+mod network;
+mod release;
+mod units;
+
+use super::model::{Arch, Image, Output, Profile};
+use super::place::{At, Fault, Pos, Sources};
+use super::raw::{RawImage, RawProfile, RawRelease};
+use crate::tree::TreePath;
+use globset::GlobBuilder;
+use std::path::{Path, PathBuf};
+
+/// What checks need to know besides the profile.
+pub(super) struct Context<'a> {
+    /// Where relative paths start from.
+    pub sources: &'a Sources,
+    /// The role's file.
+    pub path: &'a Path,
+    /// The start of the role's file, for what is missing in it.
+    pub root: Pos,
+    /// Where overlays named by a bare word are.
+    pub overlays_dir: &'a Path,
+    /// What `~/` stands for.
+    pub home: Option<&'a Path>,
+    /// The architecture of a profile that names none.
+    pub host_arch: Arch,
+}
+
+impl Arch {
+    /// Debian's and Kubernetes' name.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+}
+
+/// Checks a merged profile; `release` is the stem and position of the release it names, and the release.
+pub(super) fn profile(
+    raw: RawProfile,
+    release: (At<String>, RawRelease, Pos),
+    context: &Context<'_>,
+) -> Result<Profile, Fault> {
+    let RawProfile {
+        extends: _, // merged already
+        image,
+        arch,
+        debian,
+        kernel,
+        release: _, // loaded by name
+        components,
+        kubelet,
+        containerd,
+        cni,
+        artifacts,
+        units,
+        users,
+        groups,
+        files,
+        overlays,
+        alternatives,
+        diversions,
+        prune,
+        outputs,
+    } = raw;
+    let role = context.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    names::role(&role).map_err(|text| context.root.fault(text))?;
+    let arch = arch.map_or(context.host_arch, |arch| arch.value);
+    let release = release::release(release, &components, arch, context)?;
+    let image = self::image(&image, &role, &release.kubernetes.to_string())?;
+    Ok(Profile {
+        image,
+        arch,
+        debian: debian::debian(debian, &release, arch, context)?,
+        kernel: kernel::kernel(&kernel, arch)?,
+        kubelet: kubelet::kubelet(kubelet)?,
+        containerd: network::containerd(&containerd)?,
+        cni: network::cni(&cni)?,
+        artifacts: artifacts
+            .iter()
+            .map(|(name, raw)| release::artifact(name, raw, arch, context))
+            .collect::<Result<_, _>>()?,
+        units: units::units(&units)?,
+        accounts: files::accounts(&users, &groups)?,
+        files: files::inline(files)?,
+        overlays: overlays.iter().map(|overlay| files::overlay(overlay, context)).collect::<Result<_, _>>()?,
+        alternatives: files::alternatives(&alternatives)?,
+        diversions: files::diversions(&diversions)?,
+        prune: files::prune(&prune)?,
+        outputs: match outputs.is_empty() {
+            true => [Output::Pxe].into(),
+            false => outputs.iter().map(|output| output.value).collect(),
+        },
+        release,
+        role,
+        path: context.path.to_owned(),
+    })
+}
+
+fn image(raw: &RawImage, role: &str, kubernetes: &str) -> Result<Image, Fault> {
+    let RawImage { id, version } = raw;
+    let word = |word: &Option<At<String>>, key, default: String| match word {
+        Some(word) => text(word, key, names::image_word),
+        None => Ok(default),
+    };
+    Ok(Image { id: word(id, "image.id", format!("kiln-{role}"))?, version: word(version, "image.version", kubernetes.to_owned())? })
+}
+
+/// A string that `check` accepts; `key` says what it is in the message.
+fn text(value: &At<String>, key: &str, check: impl FnOnce(&str) -> Result<(), String>) -> Result<String, Fault> {
+    value.check(|text| check(text).map_err(|why| format!("{key}: {why}")))?;
+    Ok(value.value.clone())
+}
+
+/// Strings that `check` accepts, each once.
+fn texts<C: FromIterator<String>>(
+    values: &[At<String>],
+    key: &str,
+    check: impl Fn(&str) -> Result<(), String>,
+) -> Result<C, Fault> {
+    values.iter().map(|value| text(value, key, &check)).collect()
+}
+
+/// What must be there, or a fault at `pos`.
+fn required<'a, T>(value: &'a Option<At<T>>, pos: Pos, what: &str, key: &str) -> Result<&'a At<T>, Fault> {
+    value.as_ref().ok_or_else(|| pos.fault(format!("{what}: \"{key}\" is missing")))
+}
+
+/// An absolute path in the image, as a path of the tree.
+fn absolute(value: &At<String>, key: &str) -> Result<TreePath, Fault> {
+    value.check(|text| {
+        if !text.starts_with('/') {
+            return Err(format!("{key}: {:?} is not an absolute path", names::short(text)));
+        }
+        TreePath::new(text).map_err(|error| format!("{key}: {error}"))
+    })
+}
+
+/// A glob that compiles.
+fn glob(text: &str) -> Result<(), String> {
+    if text.is_empty() || text.starts_with('/') {
+        return Err(format!("{:?} is not a glob of paths without a leading slash", names::short(text)));
+    }
+    match GlobBuilder::new(text).literal_separator(true).build() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("{:?} is not a glob: {}", names::short(text), error.kind())),
+    }
+}
+
+/// A path on the build host: `~/` is the home directory, a relative path starts at the file that names it.
+fn host_path(value: &At<String>, key: &str, context: &Context<'_>) -> Result<PathBuf, Fault> {
+    match value.value.strip_prefix("~/") {
+        Some(below) => match context.home {
+            Some(home) => Ok(home.join(below)),
+            None => Err(value.fault(format!("{key}: {:?} needs a home directory, set HOME", value.value))),
+        },
+        None => Ok(context.sources.dir(value.pos).join(&value.value)),
+    }
+}

@@ -1,0 +1,149 @@
+//! The Kubernetes release, its components, and other artifacts.
+
+use super::super::model::{
+    Arch, Artifact, ArtifactFormat, ArtifactSource, KubernetesVersion, Release, TarMember,
+};
+use super::super::place::{At, Fault, Pos};
+use super::super::raw::{Demand, Map, RawArtifact, RawRelease};
+use super::super::suggest;
+use super::{Context, absolute, files, host_path, names, required, text};
+use crate::tree::Digest;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+impl fmt::Display for KubernetesVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+pub(super) fn release(
+    (name, raw, pos): (At<String>, RawRelease, Pos),
+    chosen: &Map<At<Demand>>,
+    arch: Arch,
+    context: &Context<'_>,
+) -> Result<Release, Fault> {
+    let RawRelease { kubernetes, pause_image, containerd_series, components, packages } = raw;
+    let what = format!("release {}", name.value);
+    let kubernetes = required(&kubernetes, pos, &what, "kubernetes")?;
+    let pause_image = required(&pause_image, pos, &what, "pauseImage")?;
+    for (component, package) in &packages {
+        text(component, "packages", names::label)?;
+        text(package, "packages", names::package)?;
+        if components.contains_key(component) {
+            return Err(component.fault(format!("packages: {} is in components, too", component.value)));
+        }
+    }
+    let chosen = choose(chosen, &components, &packages, &name.value)?;
+    let selected = components.iter().filter(|(component, _)| chosen.contains(component.value.as_str()));
+    Ok(Release {
+        kubernetes: kubernetes
+            .check(|text| names::kubernetes_version(text).map_err(|why| format!("kubernetes: {why}")))?,
+        pause_image: text(pause_image, "pauseImage", names::image_reference)?,
+        components: selected
+            .map(|(name, raw)| Ok((name.value.clone(), artifact(name, raw, arch, context)?)))
+            .collect::<Result<_, Fault>>()?,
+        packages: packages
+            .iter()
+            .filter(|(component, _)| chosen.contains(component.value.as_str()))
+            .map(|(_, package)| package.value.clone())
+            .collect(),
+        containerd: required(&containerd_series, pos, &what, "containerdSeries")?.value,
+        name: name.value,
+    })
+}
+
+/// The components to take: those demanded and there.
+fn choose<'a>(
+    chosen: &'a Map<At<Demand>>,
+    components: &Map<At<RawArtifact>>,
+    packages: &Map<At<String>>,
+    release: &str,
+) -> Result<BTreeSet<&'a str>, Fault> {
+    let there: BTreeSet<&str> = components.keys().chain(packages.keys()).map(|name| name.value.as_str()).collect();
+    let mut taken = BTreeSet::new();
+    for (name, demand) in chosen {
+        text(name, "components", names::label)?;
+        match (demand.value, there.contains(name.value.as_str())) {
+            (Demand::Required, false) => {
+                let there: Vec<&str> = there.into_iter().collect();
+                let hint = suggest::hint(&name.value, &there);
+                return Err(name.fault(format!("components: release {release} has no {:?}{hint}", name.value)));
+            }
+            (Demand::Required | Demand::Optional, true) => {
+                taken.insert(name.value.as_str());
+            }
+            (Demand::Optional, false) | (Demand::Omitted, _) => {}
+        }
+    }
+    Ok(taken)
+}
+
+/// Something fetched, for `arch`.
+pub(super) fn artifact(
+    name: &At<String>,
+    raw: &At<RawArtifact>,
+    arch: Arch,
+    context: &Context<'_>,
+) -> Result<Artifact, Fault> {
+    let what = text(name, "artifacts", names::label)?;
+    let RawArtifact { version, url, file, sha256, install, mode, extract, deb } = &raw.value;
+    let version = text(required(version, raw.pos, &what, "version")?, &what, names::version)?;
+    let substituted = |template: &At<String>| {
+        let value = template.value.replace("{version}", &version).replace("{arch}", arch.word());
+        let value = At { value, pos: template.pos };
+        match value.value.contains(['{', '}']) {
+            true => Err(template.fault(format!("{what}: only {{version}} and {{arch}} are replaced in {:?}", template.value))),
+            false => Ok(value),
+        }
+    };
+    let sha256 = digest(sha256, &what, arch)?;
+    let source = match (url, file) {
+        (Some(url), None) if sha256.is_none() => {
+            return Err(url.fault(format!("{what}: a url needs a sha256 for {}", arch.word())));
+        }
+        (Some(url), None) => ArtifactSource::Url(text(&substituted(url)?, &what, names::url)?),
+        (None, Some(file)) => ArtifactSource::File(host_path(&substituted(file)?, &what, context)?),
+        _ => return Err(raw.fault(format!("{what}: give either \"url\" or \"file\""))),
+    };
+    let deb = deb.as_ref().is_some_and(|deb| deb.value);
+    let format = match (install, extract.is_empty(), deb) {
+        (Some(path), true, false) => ArtifactFormat::Raw {
+            destination: absolute(path, &what)?,
+            mode: files::mode(mode.as_ref(), &what, 0o755)?,
+        },
+        (None, false, false) => ArtifactFormat::Tar { members: members(extract, &what)? },
+        (None, true, true) => ArtifactFormat::Deb,
+        _ => return Err(raw.fault(format!("{what}: give one of \"install\", \"extract\" and \"deb: true\""))),
+    };
+    if let (Some(mode), false) = (mode, matches!(format, ArtifactFormat::Raw { .. })) {
+        return Err(mode.fault(format!("{what}: \"mode\" goes with \"install\" only")));
+    }
+    Ok(Artifact { name: what, version, source, sha256, format })
+}
+
+/// The digest for `arch`; those for other architectures are checked as well.
+fn digest(sha256: &Map<At<String>>, what: &str, arch: Arch) -> Result<Option<Digest>, Fault> {
+    let mut digests = BTreeMap::new();
+    for (key, value) in sha256 {
+        const KEYS: [&str; 3] = ["all", "amd64", "arm64"];
+        if !KEYS.contains(&key.value.as_str()) {
+            let hint = suggest::hint(&key.value, &KEYS);
+            return Err(key.fault(format!("{what}.sha256: unknown architecture {:?}{hint}", names::short(&key.value))));
+        }
+        let digest: Digest = value.check(|text| text.parse().map_err(|error| format!("{what}.sha256: {error}")))?;
+        digests.insert(key.value.as_str(), digest);
+    }
+    Ok(digests.get(arch.word()).or_else(|| digests.get("all")).copied())
+}
+
+fn members(extract: &Map<At<String>>, what: &str) -> Result<Vec<TarMember>, Fault> {
+    let member = |(member, destination): (&At<String>, &At<String>)| {
+        let climbs = member.value.split('/').any(|part| part == "..") || member.value.chars().any(char::is_control);
+        if climbs || member.value.starts_with('/') {
+            return Err(member.fault(format!("{what}.extract: {:?} is not a member's path", names::short(&member.value))));
+        }
+        Ok(TarMember { member: member.value.clone(), destination: absolute(destination, what)? })
+    };
+    extract.iter().map(member).collect()
+}

@@ -1,0 +1,52 @@
+//! systemd units.
+
+use super::super::model::Units;
+use super::super::place::{At, Fault};
+use super::super::raw::{RawUnits, UnitState};
+use super::{names, text};
+
+pub(super) fn units(raw: &RawUnits) -> Result<Units, Fault> {
+    let RawUnits { add, states, default_target } = raw;
+    let mut units = Units {
+        default_target: match default_target {
+            Some(target) => text(target, "units.defaultTarget", self::target)?,
+            None => "multi-user.target".to_owned(),
+        },
+        ..Units::default()
+    };
+    for (name, content) in add {
+        let name = text(name, "units.add", names::unit_or_drop_in)?;
+        let content = text(content, &format!("units.add.{name}"), unit_text)?;
+        units.add.insert(name, content);
+    }
+    for (name, At { value, .. }) in states {
+        let unit = text(name, "units.states", names::unit)?;
+        match value {
+            UnitState::Enabled => units.enable.insert(unit),
+            UnitState::Disabled => units.disable.insert(unit),
+            UnitState::Masked if units.add.contains_key(&unit) => {
+                return Err(name.fault(format!("units.states: {unit} is masked, and units.add adds it")));
+            }
+            UnitState::Masked => units.mask.insert(unit),
+        };
+    }
+    Ok(units)
+}
+
+fn target(text: &str) -> Result<(), String> {
+    names::unit(text)?;
+    match text.ends_with(".target") {
+        true => Ok(()),
+        false => Err(format!("{text:?} is not a target, such as \"multi-user.target\"")),
+    }
+}
+
+fn unit_text(text: &str) -> Result<(), String> {
+    if text.contains('\0') {
+        return Err("the text has a NUL".to_owned());
+    }
+    match text.lines().any(|line| line.starts_with('[')) {
+        true => Ok(()),
+        false => Err("the text has no section, such as [Service]".to_owned()),
+    }
+}

@@ -1,0 +1,50 @@
+//! Why a profile cannot be used.
+
+use super::place::Place;
+use std::path::PathBuf;
+
+/// Why a profile cannot be used; every text is one line and names the place and the way out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProfileError {
+    /// There is no such role.
+    #[error("there is no role {role:?} in {dir}{hint}")]
+    NoRole {
+        /// What was asked for.
+        role: String,
+        /// Where profiles are looked for.
+        dir: PathBuf,
+        /// The nearest role, or those there are.
+        hint: String,
+    },
+    /// A file or directory cannot be read.
+    #[error("reading {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file that is no profile by its size.
+    #[error("{path}: is larger than 1 MiB, which no profile is")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that is not text.
+    #[error("{path}: is not UTF-8 (byte {offset})")]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// The first bad byte, from 0.
+        offset: usize,
+    },
+    /// Something written in a profile, a release or an option is wrong.
+    #[error("{place}: {text}")]
+    Value {
+        /// Where it is written.
+        place: Place,
+        /// What is wrong with it.
+        text: String,
+    },
+}

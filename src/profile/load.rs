@@ -1,0 +1,294 @@
+//! Finds, reads and merges the files of a profile.
+
+use super::check::{self, Context};
+use super::de;
+use super::error::ProfileError;
+use super::merge::{merge, without_nulls};
+use super::model::{Arch, Output, Profile};
+use super::node::{MAX_FILE, Node, Value};
+use super::place::{At, Fault, Pos, Sources};
+use super::raw::{RawProfile, RawRelease};
+use super::suggest;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// What the command line changes in a profile.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--release`: a name or a path.
+    pub release: Option<String>,
+    /// `--arch`.
+    pub arch: Option<Arch>,
+    /// `--suite`.
+    pub suite: Option<String>,
+    /// `--mirror`; replaces the profile's mirrors unless empty.
+    pub mirrors: Vec<String>,
+    /// `--security-mirror`; replaces the profile's unless empty.
+    pub security_mirrors: Vec<String>,
+    /// `--snapshot`.
+    pub snapshot: Option<String>,
+    /// `--image-version`.
+    pub image_version: Option<String>,
+    /// `--output`; replaces the profile's outputs unless empty.
+    pub outputs: BTreeSet<Output>,
+    /// `--overlay`: directories laid over those of the profile; relative to the working directory.
+    pub overlays: Vec<PathBuf>,
+}
+
+/// Loads the profile of `role` from the directory `dir`.
+///
+/// `role` is a name (`worker`: `dir/worker.yaml`) or the path of a YAML file (it has a `/` or ends in `.yaml`).
+/// `home` is what `~/` stands for; `host_arch` is the architecture of a profile that names none.
+///
+/// # Errors
+/// [`ProfileError`]: the first thing wrong, with the file, line and column where it is written.
+pub fn load(
+    dir: &Path,
+    role: &str,
+    overrides: &Overrides,
+    home: Option<&Path>,
+    host_arch: Arch,
+) -> Result<Profile, ProfileError> {
+    let path = find_role(dir, role)?;
+    let mut loader = Loader { dir, sources: Sources::default() };
+    let loaded = loader.load(&path, overrides, home, host_arch);
+    loaded.map_err(|stop| match stop {
+        Stop::Fault(fault) => {
+            ProfileError::Value { place: loader.sources.place(fault.pos), text: one_line(&fault.text) }
+        }
+        Stop::Error(error) => error,
+    })
+}
+
+/// The roles in the directory `dir`, sorted: the stems of its YAML files.
+///
+/// # Errors
+/// [`ProfileError::Read`] when the directory cannot be listed.
+pub fn roles(dir: &Path) -> Result<Vec<String>, ProfileError> {
+    stems(dir).map_err(|source| ProfileError::Read { path: dir.to_owned(), source })
+}
+
+fn stems(dir: &Path) -> std::io::Result<Vec<String>> {
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "yaml") && path.is_file() {
+            names.extend(path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned));
+        }
+    }
+    Ok(names.into_iter().collect())
+}
+
+/// Whether a reference to a file is a path rather than a name.
+fn is_path(name: &str) -> bool {
+    name.contains('/') || name.ends_with(".yaml") || name.ends_with(".yml")
+}
+
+fn find_role(dir: &Path, role: &str) -> Result<PathBuf, ProfileError> {
+    if is_path(role) {
+        return Ok(PathBuf::from(role));
+    }
+    let path = dir.join(format!("{role}.yaml"));
+    if path.is_file() && check::names::role(role).is_ok() {
+        return Ok(path);
+    }
+    let known = roles(dir)?;
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    Err(ProfileError::NoRole { role: role.to_owned(), dir: dir.to_owned(), hint: suggest::hint(role, &known) })
+}
+
+/// Error texts quote what users wrote; newlines in it must not break the one line.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
+/// What ends loading: something written wrongly, or a file that cannot be read.
+enum Stop {
+    Fault(Fault),
+    Error(ProfileError),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<ProfileError> for Stop {
+    fn from(error: ProfileError) -> Self {
+        Self::Error(error)
+    }
+}
+
+struct Loader<'a> {
+    dir: &'a Path,
+    sources: Sources,
+}
+
+impl Loader<'_> {
+    fn load(
+        &mut self,
+        path: &Path,
+        overrides: &Overrides,
+        home: Option<&Path>,
+        host_arch: Arch,
+    ) -> Result<Profile, Stop> {
+        let merged = self.layers(path)?;
+        let root = merged.pos;
+        let mut raw: RawProfile = de::decode(&without_nulls(merged))?;
+        self.apply(overrides, &mut raw);
+        let release = self.release(&raw, root)?;
+        let overlays_dir = self.dir.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).join("overlays");
+        let context =
+            Context { sources: &self.sources, path, root, overlays_dir: &overlays_dir, home, host_arch };
+        Ok(check::profile(raw, release, &context)?)
+    }
+
+    /// The file at `path` merged with all it extends.
+    fn layers(&mut self, path: &Path) -> Result<Node, Stop> {
+        let mut layers = Vec::new();
+        let mut chain = Vec::new();
+        let mut next = Some(path.to_owned());
+        while let Some(path) = next.take() {
+            chain.push((path.clone(), identity(&path)));
+            let node = self.read(&path)?;
+            let raw: RawProfile = de::decode(&without_nulls(node.clone()))?;
+            layers.push(node);
+            let Some(parent) = raw.extends else { break };
+            let path = self.parent(&parent)?;
+            if let Some(start) = chain.iter().position(|(_, known)| *known == identity(&path)) {
+                let names: Vec<String> = chain[start..].iter().map(|(path, _)| path.display().to_string()).collect();
+                let text = format!("extends goes in a circle: {} → {}", names.join(" → "), path.display());
+                return Err(parent.fault(text).into());
+            }
+            next = Some(path);
+        }
+        let parents = layers.into_iter().rev();
+        parents.reduce(merge).ok_or_else(|| unreachable_empty(path))
+    }
+
+    fn parent(&self, extends: &At<String>) -> Result<PathBuf, Stop> {
+        let beside = self.sources.dir(extends.pos);
+        let found = self.reference(extends, &[beside, self.dir])?;
+        found.map_err(|known| {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            let hint = suggest::hint(&extends.value, &known);
+            extends.fault(format!("extends: there is no profile {:?}{hint}", extends.value)).into()
+        })
+    }
+
+    fn release(&mut self, raw: &RawProfile, root: Pos) -> Result<(At<String>, RawRelease, Pos), Stop> {
+        let near = |loader: &Self, pos| [loader.sources.dir(pos).join("releases"), loader.dir.join("releases")];
+        let Some(name) = raw.release.clone() else {
+            let known = stems(&self.dir.join("releases")).unwrap_or_default().join(", ");
+            return Err(root.fault(format!("release: none is named, add \"release: NAME\" (there are {known})")).into());
+        };
+        let dirs = near(self, name.pos);
+        let path = match self.reference(&name, &[&dirs[0], &dirs[1]])? {
+            Ok(path) => path,
+            Err(known) => {
+                let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                let text = format!("release: there is no release {:?}{}", name.value, suggest::hint(&name.value, &known));
+                return Err(name.fault(text).into());
+            }
+        };
+        let node = without_nulls(self.read(&path)?);
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok((At { value: stem, pos: name.pos }, de::decode(&node)?, node.pos))
+    }
+
+    /// The file a name or a path refers to; for a name that is in none of `dirs`, the names there are.
+    fn reference(&self, name: &At<String>, dirs: &[&Path]) -> Result<Result<PathBuf, Vec<String>>, Stop> {
+        if is_path(&name.value) {
+            let path = self.sources.dir(name.pos).join(&name.value);
+            if path.is_file() {
+                return Ok(Ok(path));
+            }
+            return Err(name.fault(format!("there is no file {}", path.display())).into());
+        }
+        if check::names::file_stem(&name.value).is_ok() {
+            let mut paths = dirs.iter().map(|dir| dir.join(format!("{}.yaml", name.value)));
+            if let Some(path) = paths.find(|path| path.is_file()) {
+                return Ok(Ok(path));
+            }
+        }
+        Ok(Err(dirs.iter().flat_map(|dir| stems(dir).unwrap_or_default()).collect::<BTreeSet<_>>().into_iter().collect()))
+    }
+
+    fn read(&mut self, path: &Path) -> Result<Node, Stop> {
+        let text = read_text(path)?;
+        let source = self.sources.file(path);
+        let node = Node::parse(&text, source)?;
+        match node.value {
+            Value::Null => Ok(Node::empty(source)),
+            _ => Ok(node),
+        }
+    }
+
+    fn apply(&mut self, overrides: &Overrides, raw: &mut RawProfile) {
+        let Overrides {
+            release,
+            arch,
+            suite,
+            mirrors,
+            security_mirrors,
+            snapshot,
+            image_version,
+            outputs,
+            overlays,
+        } = overrides.clone();
+        let sources = &mut self.sources;
+        let mut set = |field: &mut Option<At<String>>, option, value: Option<String>| {
+            if let Some(value) = value {
+                *field = Some(sources.option(option, value));
+            }
+        };
+        set(&mut raw.release, "--release", release);
+        set(&mut raw.debian.suite, "--suite", suite);
+        set(&mut raw.debian.snapshot, "--snapshot", snapshot);
+        set(&mut raw.image.version, "--image-version", image_version);
+        if let Some(arch) = arch {
+            raw.arch = Some(sources.option("--arch", arch));
+        }
+        if !mirrors.is_empty() {
+            raw.debian.mirrors = mirrors.into_iter().map(|url| sources.option("--mirror", url)).collect();
+        }
+        if !security_mirrors.is_empty() {
+            raw.debian.security_mirrors =
+                security_mirrors.into_iter().map(|url| sources.option("--security-mirror", url)).collect();
+        }
+        if !outputs.is_empty() {
+            raw.outputs = outputs.into_iter().map(|output| sources.option("--output", output)).collect();
+        }
+        for overlay in overlays {
+            // A path even without a slash: on the command line a bare word is a directory here.
+            let overlay = Path::new(".").join(overlay).to_string_lossy().into_owned();
+            raw.overlays.push(sources.option("--overlay", overlay));
+        }
+    }
+}
+
+fn unreachable_empty(path: &Path) -> Stop {
+    let source = std::io::Error::other("there is nothing to merge");
+    ProfileError::Read { path: path.to_owned(), source }.into()
+}
+
+/// The file itself, whatever path leads to it.
+fn identity(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn read_text(path: &Path) -> Result<String, ProfileError> {
+    let failed = |source| ProfileError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE {
+        return Err(ProfileError::TooLarge { path: path.to_owned() });
+    }
+    String::from_utf8(bytes).map_err(|error| ProfileError::NotUtf8 {
+        path: path.to_owned(),
+        offset: error.utf8_error().valid_up_to(),
+    })
+}

@@ -1,0 +1,137 @@
+//! Where a value was written.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A position in one of the [`Sources`]. Small, so that every value carries one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pos {
+    /// Index into [`Sources`].
+    pub source: u32,
+    /// From 1; 0 for a value that has no line (an option of the command line).
+    pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
+}
+
+/// A value and where it was written. Compares as the value alone.
+#[derive(Debug, Clone)]
+pub(super) struct At<T> {
+    /// The value.
+    pub value: T,
+    /// Where it is.
+    pub pos: Pos,
+}
+
+impl<T> At<T> {
+    /// Turns the value into something checked; the fault is at this position.
+    pub fn check<U>(&self, check: impl FnOnce(&T) -> Result<U, String>) -> Result<U, Fault> {
+        check(&self.value).map_err(|text| self.fault(text))
+    }
+
+    /// A fault at this position.
+    pub fn fault(&self, text: impl Into<String>) -> Fault {
+        self.pos.fault(text)
+    }
+}
+
+impl<T: PartialEq> PartialEq for At<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl<T: Eq> Eq for At<T> {}
+
+impl<T: PartialOrd> PartialOrd for At<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        self.value.partial_cmp(&other.value)
+    }
+}
+
+impl<T: Ord> Ord for At<T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.value.cmp(&other.value)
+    }
+}
+
+/// What is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// Where.
+    pub pos: Pos,
+    /// One sentence.
+    pub text: String,
+}
+
+impl Pos {
+    /// A fault at this position.
+    pub fn fault(self, text: impl Into<String>) -> Fault {
+        Fault { pos: self, text: text.into() }
+    }
+}
+
+/// A place as messages show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file as it was named, or the option of the command line (`--release`).
+    pub source: String,
+    /// From 1; 0 when there is no line.
+    pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.source),
+            _ => write!(f, "{}:{}:{}", self.source, self.line, self.column),
+        }
+    }
+}
+
+/// The files a profile was read from, and the options that changed it. A child comes before its parents.
+#[derive(Debug, Default)]
+pub(super) struct Sources(Vec<Source>);
+
+#[derive(Debug)]
+struct Source {
+    name: String,
+    dir: PathBuf,
+}
+
+impl Sources {
+    /// Adds a file; its index.
+    pub fn file(&mut self, path: &Path) -> u32 {
+        let dir = path.parent().map(Path::to_owned).unwrap_or_default();
+        self.push(Source { name: path.display().to_string(), dir })
+    }
+
+    /// A value given as an option of the command line; relative paths in it are relative to the working directory.
+    pub fn option<T>(&mut self, name: &str, value: T) -> At<T> {
+        let source = self.push(Source { name: name.to_owned(), dir: PathBuf::new() });
+        At { value, pos: Pos { source, line: 0, column: 0 } }
+    }
+
+    fn push(&mut self, source: Source) -> u32 {
+        self.0.push(source);
+        u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    fn get(&self, pos: Pos) -> Option<&Source> {
+        self.0.get(usize::try_from(pos.source).ok()?)
+    }
+
+    /// The directory relative paths at `pos` start from.
+    pub fn dir(&self, pos: Pos) -> &Path {
+        self.get(pos).map_or(Path::new(""), |source| &source.dir)
+    }
+
+    /// `pos` in words.
+    pub fn place(&self, pos: Pos) -> Place {
+        let source = self.get(pos).map(|source| source.name.clone()).unwrap_or_default();
+        Place { source, line: pos.line, column: pos.column }
+    }
+}

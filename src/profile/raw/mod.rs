@@ -1,0 +1,161 @@
+//! What the user writes, key by key; doc comments become the descriptions in the JSON Schema and docs/profile.md.
+//!
+//! Every key is optional here, because a child may set one key of a map its parent defines.
+//! What must be there in the end is checked after the merge.
+
+mod node;
+mod release;
+
+pub(super) use node::*;
+pub(super) use release::*;
+
+use super::model::{Arch, Output};
+use super::place::At;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// A map whose keys and values know where they are written.
+pub(super) type Map<V> = BTreeMap<At<String>, V>;
+
+/// What one role's image holds.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(title = "kiln profile")]
+pub(super) struct RawProfile {
+    /// The profile this one is laid over: a name beside it, or a path to a YAML file. Scalars replace, maps merge per key, lists append, `null` removes what was inherited.
+    #[schemars(extend("examples" = ["base"]))]
+    pub extends: Option<At<String>>,
+    /// What the image calls itself in `/usr/lib/os-release`.
+    pub image: RawImage,
+    /// Target architecture. Default: that of the build host.
+    pub arch: Option<At<Arch>>,
+    /// Where Debian packages come from and which are wanted.
+    pub debian: RawDebian,
+    /// Kernel, its modules, settings and command line.
+    pub kernel: RawKernel,
+    /// The Kubernetes release: a file of `releases/` beside the profile, or a path to a YAML file. Required.
+    #[schemars(extend("examples" = ["v1.36.4"]))]
+    pub release: Option<At<String>>,
+    /// Which components of the release the image holds, by name. A component not named here is left out.
+    #[schemars(extend("examples" = [{"kubelet": "required", "crictl": "optional"}]))]
+    pub components: Map<At<Demand>>,
+    /// kubelet's settings.
+    pub kubelet: RawKubelet,
+    /// containerd's settings.
+    pub containerd: RawContainerd,
+    /// The pod network a node has before an add-on brings its own.
+    pub cni: RawCni,
+    /// Further files to download or copy into the image, by a name of your choice.
+    #[schemars(extend("examples" = [{"node-problem-detector": {"version": "1.0.0", "url": "https://example.org/npd-{version}-{arch}.tar.gz", "sha256": {"amd64": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}, "extract": {"bin/npd": "/usr/bin/npd"}}}]))]
+    pub artifacts: Map<At<RawArtifact>>,
+    /// systemd units.
+    pub units: RawUnits,
+    /// Users beyond those of the packages, by name. Passwords are never set.
+    #[schemars(extend("examples" = [{"etcd": {"uid": 2379, "home": "/var/lib/etcd"}}]))]
+    pub users: Map<At<RawUser>>,
+    /// Groups beyond those of the packages: name and gid.
+    #[schemars(extend("examples" = [{"etcd": 2379}]))]
+    pub groups: Map<At<u32>>,
+    /// Files spelt out here, by absolute path.
+    #[schemars(extend("examples" = [{"/etc/motd": {"content": "A kiln image.\n"}}]))]
+    pub files: Map<At<RawFile>>,
+    /// Overlay directories laid over the tree in this order: a name below `overlays/` beside the profiles directory, or a path (with a `/`) relative to this file.
+    #[schemars(extend("examples" = [["site"]]))]
+    pub overlays: Vec<At<String>>,
+    /// What `update-alternatives` would link: path of the link and absolute path of the program.
+    #[schemars(extend("examples" = [{"/usr/sbin/iptables": "/usr/sbin/iptables-nft"}]))]
+    pub alternatives: Map<At<String>>,
+    /// dpkg diversions: the path packages ship, and where it is put instead.
+    #[schemars(extend("examples" = [{"/usr/sbin/modinfo": {"to": "/usr/sbin/modinfo.distrib"}}]))]
+    pub diversions: Map<At<RawDiversion>>,
+    /// What of the packages is left out, by a name of your choice.
+    #[schemars(extend("examples" = [{"man": {"reason": "no man program is installed", "paths": ["usr/share/man/**"]}}]))]
+    pub prune: Map<At<RawPrune>>,
+    /// What `kiln build` makes. Default: `[pxe]`.
+    pub outputs: Vec<At<Output>>,
+}
+
+/// What the image calls itself in `/usr/lib/os-release`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct RawImage {
+    /// `IMAGE_ID`: lower-case letters, digits, `-`, `_` and `.`. Default: `kiln-` and the role.
+    #[schemars(extend("examples" = ["kiln-worker"]))]
+    pub id: Option<At<String>>,
+    /// `IMAGE_VERSION`, of the same letters. Default: the Kubernetes version of the release.
+    #[schemars(extend("examples" = ["2026.11.1"]))]
+    pub version: Option<At<String>>,
+}
+
+/// Where Debian packages come from and which are wanted.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct RawDebian {
+    /// Release code name: `trixie`, `bookworm`, or another one that has an entry under `suites`. Default: `trixie`.
+    #[schemars(extend("default" = "trixie"))]
+    pub suite: Option<At<String>>,
+    /// Components of the archive. Default: `[main]`.
+    #[schemars(extend("examples" = [["main", "non-free-firmware"]]))]
+    pub components: Vec<At<String>>,
+    /// URLs of the archive, tried in order; `{snapshot}` stands for `snapshot`. Default: those of the host's own apt sources.
+    #[schemars(extend("examples" = [["https://mirror.example.org/debian"]]))]
+    pub mirrors: Vec<At<String>>,
+    /// The same for the security archive. Default: those of the host's own apt sources.
+    #[schemars(extend("examples" = [["https://mirror.example.org/debian-security"]]))]
+    pub security_mirrors: Vec<At<String>>,
+    /// A time stamp of an archive of snapshots. With it an expired `Valid-Until` is accepted.
+    #[schemars(extend("examples" = ["20261101T000000Z"]))]
+    pub snapshot: Option<At<String>>,
+    /// OpenPGP keyring that signs the archive, relative to this file. Default: the host's `debian-archive-keyring`.
+    #[schemars(extend("examples" = ["keys/archive.gpg"]))]
+    pub keyring: Option<At<String>>,
+    /// Wanted packages, `name` or `name=version`; `{arch}` stands for the architecture. Overrides an `exclude` of a profile further up.
+    #[schemars(extend("examples" = [["systemd", "socat"]]))]
+    pub packages: Vec<At<String>>,
+    /// Packages that are never installed; a dependency on one counts as met. Overrides `packages` of a profile further up.
+    #[schemars(extend("examples" = [["initramfs-tools"]]))]
+    pub exclude: Vec<At<String>>,
+    /// What differs by suite, by the suite's name.
+    #[schemars(extend("examples" = [{"trixie": {"packages": ["systemd-repart"]}}]))]
+    pub suites: Map<RawSuite>,
+}
+
+/// What only one suite has.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct RawSuite {
+    /// Added to `debian.packages` on this suite.
+    pub packages: Vec<At<String>>,
+    /// Added to `debian.exclude` on this suite.
+    pub exclude: Vec<At<String>>,
+}
+
+/// Kernel, its modules, settings and command line.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct RawKernel {
+    /// Debian package of the kernel; `{arch}` stands for the architecture. Default: `linux-image-cloud-{arch}`.
+    #[schemars(extend("default" = "linux-image-cloud-{arch}"))]
+    pub package: Option<At<String>>,
+    /// Kernel modules.
+    pub modules: RawModules,
+    /// Settings written to `sysctl.d`.
+    #[schemars(extend("examples" = [{"net.ipv4.ip_forward": "1"}]))]
+    pub sysctls: Map<At<String>>,
+    /// Words of the kernel command line.
+    #[schemars(extend("examples" = [["console=ttyS0", "quiet"]]))]
+    pub cmdline: Vec<At<String>>,
+}
+
+/// Kernel modules.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct RawModules {
+    /// Modules kept in the image, with those they depend on: names or globs of names (`virtio_*`), or of paths below `/usr/lib/modules/VERSION` (`kernel/drivers/net/**`). Default: all.
+    #[schemars(extend("examples" = [["virtio*", "kernel/net/netfilter/**"]]))]
+    pub keep: Vec<At<String>>,
+    /// Modules loaded at boot (`modules-load.d`); they are kept, too.
+    #[schemars(extend("examples" = [["br_netfilter"]]))]
+    pub load: Vec<At<String>>,
+}

@@ -1,0 +1,183 @@
+//! The part of a profile that is about the running node.
+
+use super::Map;
+use super::super::place::At;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// kubelet's settings.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct RawKubelet {
+    /// `KubeletConfiguration` (kubelet.config.k8s.io/v1beta1) fields in upstream's spelling, laid over kiln's defaults.
+    #[schemars(extend("examples" = [{"maxPods": 64, "evictionHard": {"memory.available": "200Mi"}}]))]
+    pub config: Map<At<serde_json::Value>>,
+    /// Further flags, without the leading `--`.
+    #[schemars(extend("examples" = [{"v": "2"}]))]
+    pub args: Map<At<String>>,
+    /// Labels the node registers itself with. The API server refuses a node that gives itself a `node-role.kubernetes.io/` label, so that is refused here.
+    #[schemars(extend("examples" = [{"node.kubernetes.io/nodetype": "app"}]))]
+    pub labels: Map<At<String>>,
+    /// Taints the node registers itself with.
+    #[schemars(extend("examples" = [[{"key": "dedicated", "value": "ingress", "effect": "NoSchedule"}]]))]
+    pub taints: Vec<At<RawTaint>>,
+}
+
+/// A node taint.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct RawTaint {
+    /// A qualified name. Required.
+    #[schemars(extend("examples" = ["dedicated"]))]
+    pub key: Option<At<String>>,
+    /// Default: empty.
+    #[schemars(extend("examples" = ["ingress"]))]
+    pub value: Option<At<String>>,
+    /// What happens to pods that do not tolerate it. Required.
+    pub effect: Option<At<Effect>>,
+}
+
+/// What a taint does.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub(crate) enum Effect {
+    NoSchedule,
+    PreferNoSchedule,
+    NoExecute,
+}
+
+/// containerd's settings.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct RawContainerd {
+    /// Snapshotter of the CRI plugin. Default: `overlayfs`.
+    #[schemars(extend("default" = "overlayfs"))]
+    pub snapshotter: Option<At<String>>,
+    /// Registry mirrors: registry host (`_default` for all others) and the endpoints tried before it.
+    #[schemars(extend("examples" = [{"docker.io": ["https://mirror.example.org"]}]))]
+    pub mirrors: Map<Vec<At<String>>>,
+}
+
+/// The pod network a node has before an add-on brings its own.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct RawCni {
+    /// `bridge` (pods reach each other on this node and the outside through it) or `none` (an add-on installs itself). The other keys are read for `bridge` only. Default: `bridge`.
+    #[schemars(extend("default" = "bridge"))]
+    pub plugin: Option<At<Plugin>>,
+    /// Name of the bridge device. Default: `cbr0`.
+    #[schemars(extend("default" = "cbr0"))]
+    pub name: Option<At<String>>,
+    /// Addresses of this node's pods, CIDR. Default: `10.88.0.0/16`.
+    #[schemars(extend("default" = "10.88.0.0/16"))]
+    pub subnet: Option<At<String>>,
+    /// MTU of the pods' devices. Default: the kernel's choice.
+    #[schemars(extend("examples" = [1450]))]
+    pub mtu: Option<At<u32>>,
+}
+
+/// A baked pod network.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum Plugin {
+    Bridge,
+    None,
+}
+
+/// systemd units.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct RawUnits {
+    /// Units (`foo.service`) and drop-ins (`foo.service.d/10-bar.conf`) to add, with their text.
+    #[schemars(extend("examples" = [{"hello.service": "[Service]\nExecStart=/usr/bin/true\n\n[Install]\nWantedBy=multi-user.target\n"}]))]
+    pub add: Map<At<String>>,
+    /// The state of units, whatever the packages' presets say, in the words of `systemctl is-enabled`.
+    #[schemars(extend("examples" = [{"systemd-networkd.service": "enabled", "apt-daily.timer": "masked"}]))]
+    pub states: Map<At<UnitState>>,
+    /// The target booted into. Default: `multi-user.target`.
+    #[schemars(extend("default" = "multi-user.target"))]
+    pub default_target: Option<At<String>>,
+}
+
+/// What `systemctl is-enabled` says of a unit.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum UnitState {
+    Enabled,
+    Disabled,
+    Masked,
+}
+
+/// A user; passwords are never set.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct RawUser {
+    /// Numeric id. Required.
+    #[schemars(extend("examples" = [2379]))]
+    pub uid: Option<At<u32>>,
+    /// Primary group, a name or a number. Default: a group of the user's name and number.
+    #[schemars(extend("examples" = ["daemon"]))]
+    pub group: Option<At<String>>,
+    /// Home directory. Default: `/nonexistent`.
+    #[schemars(extend("default" = "/nonexistent"))]
+    pub home: Option<At<String>>,
+    /// Login shell. Default: `/usr/sbin/nologin`.
+    #[schemars(extend("default" = "/usr/sbin/nologin"))]
+    pub shell: Option<At<String>>,
+    /// Supplementary groups.
+    #[schemars(extend("examples" = [["systemd-journal"]]))]
+    pub groups: Vec<At<String>>,
+    /// The user's description (GECOS).
+    #[schemars(extend("examples" = ["etcd key-value store"]))]
+    pub comment: Option<At<String>>,
+}
+
+/// A file spelt out in the profile.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct RawFile {
+    /// Its text. Required.
+    #[schemars(extend("examples" = ["A kiln image.\n"]))]
+    pub content: Option<At<String>>,
+    /// Permission bits, four octal digits. Default: `0644`.
+    #[schemars(extend("default" = "0644"))]
+    pub mode: Option<At<String>>,
+    /// Owner, a number. Default: 0.
+    #[schemars(extend("default" = 0))]
+    pub uid: Option<At<u32>>,
+    /// Group, a number. Default: 0.
+    #[schemars(extend("default" = 0))]
+    pub gid: Option<At<u32>>,
+    /// Whether it may replace a file of a package or one that kiln writes. Default: false, and the build stops at a conflict.
+    #[schemars(extend("default" = false))]
+    pub replace: Option<At<bool>>,
+}
+
+/// A dpkg diversion.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct RawDiversion {
+    /// Where the file is put instead, absolute. Required.
+    #[schemars(extend("examples" = ["/usr/sbin/modinfo.distrib"]))]
+    pub to: Option<At<String>>,
+    /// The package whose own copy keeps the path. Default: none.
+    #[schemars(extend("examples" = ["kmod"]))]
+    pub by: Option<At<String>>,
+}
+
+/// What is left out, and why that is safe.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct RawPrune {
+    /// Why nothing on a node misses it. Required.
+    #[schemars(extend("examples" = ["no man program is installed"]))]
+    pub reason: Option<At<String>>,
+    /// Globs of paths, without a leading slash; `*` stays in one directory, `**` crosses them. Required.
+    #[schemars(extend("examples" = [["usr/share/man/**"]]))]
+    pub paths: Vec<At<String>>,
+    /// Globs of paths that are kept although they match `paths`.
+    #[schemars(extend("examples" = [["usr/share/doc/*/copyright"]]))]
+    pub keep: Vec<At<String>>,
+}

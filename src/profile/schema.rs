@@ -1,0 +1,73 @@
+//! JSON Schema of what users write, from the types that read it.
+
+use super::raw::{RawProfile, RawRelease};
+use schemars::generate::SchemaSettings;
+use schemars::transform::{Transform, transform_subschemas};
+use schemars::{JsonSchema, Schema};
+use serde_json::{Value, json};
+
+/// JSON Schema (2020-12) of a profile.
+pub fn schema() -> Value {
+    generate::<RawProfile>()
+}
+
+/// JSON Schema (2020-12) of a release, a file of `profiles/releases/`.
+pub fn release_schema() -> Value {
+    generate::<RawRelease>()
+}
+
+fn generate<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12()
+        .with(|settings| settings.inline_subschemas = true)
+        .with_transform(ScalarsAsWritten)
+        .with_transform(NullRemoves);
+    settings.into_generator().into_root_schema_for::<T>().to_value()
+}
+
+/// Strings may be written without quotes even when YAML takes them for numbers (`net.ipv4.ip_forward: 1`).
+#[derive(Clone)]
+struct ScalarsAsWritten;
+
+impl Transform for ScalarsAsWritten {
+    fn transform(&mut self, schema: &mut Schema) {
+        let has_values = schema.get("enum").is_some();
+        match schema.get_mut("type") {
+            Some(kind) if *kind == json!("string") && !has_values => *kind = json!(["string", "number", "boolean"]),
+            Some(kind) if *kind == json!(["string", "null"]) && !has_values => {
+                *kind = json!(["string", "number", "boolean", "null"]);
+            }
+            _ => {}
+        }
+        transform_subschemas(self, schema);
+    }
+}
+
+/// Any key may be `null`, which removes what was inherited.
+#[derive(Clone)]
+struct NullRemoves;
+
+impl Transform for NullRemoves {
+    fn transform(&mut self, schema: &mut Schema) {
+        transform_subschemas(self, schema);
+        if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+            properties.values_mut().for_each(allow_null);
+        }
+        if let Some(values) = schema.get_mut("additionalProperties") {
+            allow_null(values);
+        }
+    }
+}
+
+fn allow_null(schema: &mut Value) {
+    let Value::Object(schema) = schema else { return };
+    if let Some(Value::Array(values)) = schema.get_mut("enum")
+        && !values.contains(&Value::Null)
+    {
+        values.push(Value::Null);
+    }
+    match schema.get_mut("type") {
+        Some(Value::Array(kinds)) if !kinds.contains(&json!("null")) => kinds.push(json!("null")),
+        Some(kind @ Value::String(_)) => *kind = json!([kind.clone(), "null"]),
+        _ => {}
+    }
+}

@@ -1,1 +1,14 @@
-//! placeholder
+//! What maintainer scripts would have done, done as data: each module turns a tree of unpacked packages
+//! into the tree that a configured system would have. See `docs/maintainer-scripts.md`.
+
+pub mod accounts;
+//X pub mod alternatives;
+//X pub mod base_files;
+//X pub mod ca_certificates;
+//X pub mod identity;
+pub mod input;
+//X pub mod nsswitch;
+pub mod os_release;
+//X pub mod pam;
+//X pub mod units;
+mod words;

@@ -1,2 +1,4 @@
-//! Where bytes come from.
+//! Where bytes come from; the only code that uses the network.
+
 pub mod cache;
+pub mod deb;

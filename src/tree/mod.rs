@@ -8,7 +8,7 @@ mod entry;
 mod path;
 mod reader;
 
-pub use content::{Content, ContentSource, Digest, PackRef};
+pub use content::{Content, ContentSource, Digest, DigestError, PackRef};
 pub use entry::{DeviceKind, Entry, Kind, LinkGroup, Metadata, Origin};
 pub use path::{PathError, TreePath};
 pub use reader::{ContentReader, LocalReader, ReadError};

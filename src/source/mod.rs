@@ -1,1 +1,3 @@
-//! placeholder
+//! Where bytes come from; the only code that uses the network.
+
+pub mod deb;

@@ -1,0 +1,3 @@
+//! Debian archives: which are used, what their signed indexes say, and the packages in them.
+
+pub mod control;

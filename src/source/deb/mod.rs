@@ -1,3 +1,5 @@
 //! Debian archives: which are used, what their signed indexes say, and the packages in them.
 
+pub mod cleartext;
 pub mod control;
+pub mod release;

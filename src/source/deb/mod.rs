@@ -2,4 +2,6 @@
 
 pub mod cleartext;
 pub mod control;
+pub mod keyring;
 pub mod release;
+pub mod signature;

@@ -104,7 +104,15 @@ impl<'a> Paragraph<'a> {
     /// # Errors
     /// [`ControlProblem::Missing`], at the paragraph's first line.
     pub fn require(&self, name: &'static str) -> Result<&'a str, ControlError> {
-        self.get(name).ok_or(ControlError { line: self.line(), problem: ControlProblem::Missing(name) })
+        self.require_field(name).map(|field| field.value)
+    }
+
+    /// A field that must be there.
+    ///
+    /// # Errors
+    /// [`ControlProblem::Missing`], at the paragraph's first line.
+    pub fn require_field(&self, name: &'static str) -> Result<&Field<'a>, ControlError> {
+        self.field(name).ok_or(ControlError { line: self.line(), problem: ControlProblem::Missing(name) })
     }
 
     /// Line of the first field, counted from 1.

@@ -1,9 +1,13 @@
 //! Debian archives: which are used, what their signed indexes say, and the packages in them.
 
+pub mod cleartext;
 pub mod control;
 pub mod dependency;
 pub mod index;
+pub mod keyring;
 pub mod package;
 pub mod packages;
+pub mod release;
 pub mod resolver;
+pub mod signature;
 pub mod version;

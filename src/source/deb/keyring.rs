@@ -1,0 +1,335 @@
+//! OpenPGP certificates that may vouch for an archive, and which of their keys may sign what when.
+//!
+//! A keyring is a local, curated file, so its certificates are trusted as such; what is checked here is what their owners said
+//! of their own keys: which may sign, until when, and whether one was revoked. Everything unclear makes a key unusable.
+
+use jiff::Timestamp;
+use pgp::composed::{Deserializable, SignedPublicKey, SignedPublicSubKey};
+use pgp::crypto::hash::HashAlgorithm;
+use pgp::packet::{Signature, SignatureType, SignatureVersion, SubpacketData};
+use pgp::ser::Serialize;
+use pgp::types::{Fingerprint, KeyDetails, KeyId, PublicParams, Tag};
+use std::cmp::Reverse;
+use std::io::Read;
+use std::path::Path;
+
+/// Most bytes of a keyring file.
+pub const MAX_KEYRING_BYTES: u64 = 16 << 20;
+/// Fewest bits of an RSA modulus.
+pub const MIN_RSA_BITS: u16 = 2048;
+
+/// A keyring that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// The file cannot be read.
+    #[error(
+        "reading the keyring {path}: {source}; install the Debian package debian-archive-keyring, or name a keyring in the profile (debian.keyring)"
+    )]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Larger than [`MAX_KEYRING_BYTES`].
+    #[error("the keyring {0} is larger than {MAX_KEYRING_BYTES} bytes")]
+    TooLarge(String),
+    /// Not one usable certificate.
+    #[error(
+        "the keyring {name} holds no OpenPGP certificate ({reason}); it must be what `gpg --export` writes, armored or not"
+    )]
+    Empty {
+        /// The keyring.
+        name: String,
+        /// What the parser said, or how it looks.
+        reason: String,
+    },
+}
+
+/// Why a key does not count, whatever it signed.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum Unusable {
+    /// An algorithm or size that is no longer safe.
+    #[error("is a {0} key, which is not safe")]
+    WeakKey(String),
+    /// The key or its certificate was revoked.
+    #[error("was revoked")]
+    Revoked,
+    /// The key or its certificate has expired.
+    #[error("expired on {}", .0.strftime("%Y-%m-%d"))]
+    Expired(Timestamp),
+    /// No valid self-signature (or subkey binding) with a safe hash.
+    #[error("is not bound to its certificate by a valid signature")]
+    Unbound,
+    /// The binding does not say that the key may sign.
+    #[error("is not a signing key")]
+    NotForSigning,
+}
+
+/// Trusted certificates.
+#[derive(Debug, Clone)]
+pub struct Keyring {
+    names: Vec<String>,
+    certificates: Vec<SignedPublicKey>,
+}
+
+impl Keyring {
+    /// Reads a file, armored (`.asc`) or binary (`.gpg`, `.pgp`), of one or several certificates.
+    ///
+    /// # Errors
+    /// The file cannot be read, is too large, or holds no certificate.
+    pub fn from_file(path: &Path) -> Result<Self, KeyringError> {
+        let name = path.display().to_string();
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(MAX_KEYRING_BYTES + 1).read_to_end(&mut bytes))
+            .map_err(|source| KeyringError::Read { path: name.clone(), source })?;
+        Self::from_bytes(&name, &bytes)
+    }
+
+    /// Reads certificates, armored or binary; `name` stands for them in messages. Certificates of a kind that is not
+    /// understood are passed over.
+    ///
+    /// # Errors
+    /// The bytes are too many or hold no certificate.
+    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, KeyringError> {
+        if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_KEYRING_BYTES) {
+            return Err(KeyringError::TooLarge(name.to_owned()));
+        }
+        let empty = |reason: String| KeyringError::Empty { name: name.to_owned(), reason };
+        let (certificates, _) =
+            SignedPublicKey::from_reader_many(bytes).map_err(|error| empty(error.to_string().to_lowercase()))?;
+        let (certificates, problems): (Vec<_>, Vec<_>) = certificates.partition(Result::is_ok);
+        let certificates: Vec<_> = certificates.into_iter().flatten().collect();
+        if certificates.is_empty() {
+            let problem = problems.into_iter().find_map(Result::err);
+            return Err(empty(problem.map_or_else(|| "it is empty".to_owned(), |problem| problem.to_string())));
+        }
+        Ok(Self { names: vec![name.to_owned()], certificates })
+    }
+
+    /// Adds the certificates of another keyring.
+    pub fn extend(&mut self, other: Self) {
+        self.names.extend(other.names);
+        self.certificates.extend(other.certificates);
+    }
+
+    /// The names of what was read, for messages.
+    pub fn name(&self) -> String {
+        self.names.join(", ")
+    }
+
+    /// The keys a signature may be by, to go by what it says of its issuer.
+    pub(super) fn issuers<'k>(&'k self, signature: &Signature) -> Vec<Key<'k>> {
+        let ids = signature.issuer_key_id();
+        let fingerprints = signature.issuer_fingerprint();
+        let matches = |id: KeyId, fingerprint: Fingerprint| {
+            if fingerprints.is_empty() { ids.contains(&&id) } else { fingerprints.contains(&&fingerprint) }
+        };
+        let mut keys = Vec::new();
+        for certificate in &self.certificates {
+            let primary = &certificate.primary_key;
+            if matches(primary.legacy_key_id(), primary.fingerprint()) {
+                keys.push(Key { certificate, subkey: None });
+            }
+            for subkey in &certificate.public_subkeys {
+                if matches(subkey.key.legacy_key_id(), subkey.key.fingerprint()) {
+                    keys.push(Key { certificate, subkey: Some(subkey) });
+                }
+            }
+        }
+        keys
+    }
+}
+
+/// One key of a keyring: a certificate's primary key or one of its subkeys.
+#[derive(Clone, Copy)]
+pub(super) struct Key<'k> {
+    certificate: &'k SignedPublicKey,
+    subkey: Option<&'k SignedPublicSubKey>,
+}
+
+impl Key<'_> {
+    pub(super) fn fingerprint(&self) -> String {
+        format!("{:X}", self.subkey.map_or_else(|| self.certificate.fingerprint(), |subkey| subkey.key.fingerprint()))
+    }
+
+    pub(super) fn created(&self) -> Timestamp {
+        timestamp(self.subkey.map_or_else(|| self.certificate.created_at(), |subkey| subkey.key.created_at()))
+    }
+
+    /// The certificate's first user id.
+    pub(super) fn owner(&self) -> String {
+        let user = self.certificate.details.users.first();
+        user.map_or_else(String::new, |user| String::from_utf8_lossy(user.id.id()).into_owned())
+    }
+
+    /// Whether `signature` is this key's over `text`; says nothing of whether the key may sign.
+    pub(super) fn made(&self, signature: &Signature, text: &[u8]) -> bool {
+        match self.subkey {
+            None => signature.verify(&self.certificate.primary_key, text).is_ok(),
+            Some(subkey) => signature.verify(&subkey.key, text).is_ok(),
+        }
+    }
+
+    /// Whether the key may sign data at `now`, to go by its certificate alone.
+    pub(super) fn check(&self, now: Timestamp) -> Result<(), Unusable> {
+        let primary = &self.certificate.primary_key;
+        check_strength(primary.public_params())?;
+        if !self.certificate.details.revocation_signatures.is_empty() {
+            return Err(Unusable::Revoked);
+        }
+        let certification = self.newest_self_signature(now).ok_or(Unusable::Unbound)?;
+        check_expiry(primary.created_at(), certification, now)?;
+        match self.subkey {
+            None if certification.key_flags().sign() => Ok(()),
+            None => Err(Unusable::NotForSigning),
+            Some(subkey) => self.check_subkey(subkey, now),
+        }
+    }
+
+    fn check_subkey(&self, subkey: &SignedPublicSubKey, now: Timestamp) -> Result<(), Unusable> {
+        let primary = &self.certificate.primary_key;
+        check_strength(subkey.key.public_params())?;
+        let of_type = |typ| subkey.signatures.iter().filter(move |signature| signature.typ() == Some(typ));
+        if of_type(SignatureType::SubkeyRevocation).next().is_some() {
+            return Err(Unusable::Revoked);
+        }
+        let binding = of_type(SignatureType::SubkeyBinding)
+            .filter(|binding| is_sound(binding, now) && binding.verify_subkey_binding(primary, &subkey.key).is_ok())
+            .min_by_key(|binding| Reverse(binding.created()))
+            .ok_or(Unusable::Unbound)?;
+        check_expiry(subkey.key.created_at(), binding, now)?;
+        if !binding.key_flags().sign() {
+            return Err(Unusable::NotForSigning);
+        }
+        // RFC 9580, 5.2.1.9: without the subkey's own consent anybody could claim another's signing key.
+        let consents = binding.embedded_signature().is_some_and(|embedded| {
+            is_sound(embedded, now) && embedded.verify_primary_key_binding(&subkey.key, primary).is_ok()
+        });
+        if consents { Ok(()) } else { Err(Unusable::Unbound) }
+    }
+
+    /// The newest valid certification of a user id, or direct signature on the key, by the key itself.
+    fn newest_self_signature(&self, now: Timestamp) -> Option<&Signature> {
+        let primary = &self.certificate.primary_key;
+        let details = &self.certificate.details;
+        let direct = details.direct_signatures.iter().filter(|signature| {
+            signature.typ() == Some(SignatureType::Key)
+                && is_sound(signature, now)
+                && signature.verify_key(primary).is_ok()
+        });
+        let users = details.users.iter().flat_map(|user| {
+            let revoked = user.signatures.iter().any(|signature| {
+                signature.typ() == Some(SignatureType::CertRevocation)
+                    && signature.verify_certification(primary, Tag::UserId, &user.id).is_ok()
+            });
+            user.signatures.iter().filter(move |signature| {
+                !revoked
+                    && signature.typ() != Some(SignatureType::CertRevocation)
+                    && is_sound(signature, now)
+                    && signature.verify_certification(primary, Tag::UserId, &user.id).is_ok()
+            })
+        });
+        direct.chain(users).min_by_key(|signature| Reverse(signature.created()))
+    }
+}
+
+/// Whether a signature, of whatever type, is of a kind that can be relied on, already made, and not yet expired.
+pub(super) fn is_sound(signature: &Signature, now: Timestamp) -> bool {
+    let Some(config) = signature.config() else { return false };
+    let Some(created) = signature.created().map(timestamp) else { return false };
+    let expires = signature.signature_expiration_time().and_then(|duration| after(created, duration.as_secs()));
+    // RFC 9580, 5.2.3.7: who does not understand a critical subpacket must not rely on the signature.
+    let understood = config.hashed_subpackets().all(|subpacket| {
+        !subpacket.is_critical
+            || !matches!(
+                subpacket.data,
+                SubpacketData::Experimental(..) | SubpacketData::Other(..) | SubpacketData::Notation(..)
+            )
+    });
+    matches!(config.version(), SignatureVersion::V4 | SignatureVersion::V6)
+        && is_safe(config.hash_alg)
+        && understood
+        && created <= now
+        && expires.is_none_or(|expires| expires > now)
+}
+
+/// Hash algorithms for which nobody can make two texts with one signature.
+pub(super) fn is_safe(algorithm: HashAlgorithm) -> bool {
+    matches!(
+        algorithm,
+        HashAlgorithm::Sha256
+            | HashAlgorithm::Sha384
+            | HashAlgorithm::Sha512
+            | HashAlgorithm::Sha3_256
+            | HashAlgorithm::Sha3_512
+    )
+}
+
+/// A point in time as OpenPGP holds it.
+pub(super) fn timestamp(time: pgp::types::Timestamp) -> Timestamp {
+    Timestamp::from_second(i64::from(time.as_secs())).unwrap_or(Timestamp::MAX)
+}
+
+/// `seconds` after `start`; zero means never.
+fn after(start: Timestamp, seconds: u32) -> Option<Timestamp> {
+    if seconds == 0 {
+        return None;
+    }
+    Some(Timestamp::from_second(start.as_second() + i64::from(seconds)).unwrap_or(Timestamp::MAX))
+}
+
+fn check_expiry(created: pgp::types::Timestamp, binding: &Signature, now: Timestamp) -> Result<(), Unusable> {
+    match binding.key_expiration_time().and_then(|duration| after(timestamp(created), duration.as_secs())) {
+        Some(expires) if expires <= now => Err(Unusable::Expired(expires)),
+        _ => Ok(()),
+    }
+}
+
+fn check_strength(params: &PublicParams) -> Result<(), Unusable> {
+    let weak = |what: String| Err(Unusable::WeakKey(what));
+    match params {
+        PublicParams::RSA(rsa) => {
+            // The first MPI is the modulus; it starts with its length in bits.
+            let mut bytes = Vec::new();
+            let bits = match rsa.to_writer(&mut bytes) {
+                Ok(()) => bytes.first_chunk().map_or(0, |length| u16::from_be_bytes(*length)),
+                Err(_) => 0,
+            };
+            if bits < MIN_RSA_BITS { weak(format!("{bits}-bit RSA")) } else { Ok(()) }
+        }
+        PublicParams::ECDSA(_) | PublicParams::EdDSALegacy(_) | PublicParams::Ed25519(_) | PublicParams::Ed448(_) => {
+            Ok(())
+        }
+        PublicParams::DSA(_) => weak("DSA".to_owned()),
+        _ => weak("non-signing".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_what_is_no_keyring() {
+        for bytes in [
+            &b""[..],
+            b"not a keyring\n",
+            b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n-----END PGP PUBLIC KEY BLOCK-----\n",
+        ] {
+            let error = Keyring::from_bytes("keys.gpg", bytes).expect_err("no keyring").to_string();
+            assert!(error.starts_with("the keyring keys.gpg holds no OpenPGP certificate"), "{error}");
+        }
+        let missing = Keyring::from_file(Path::new("/nonexistent/keys.gpg")).expect_err("missing").to_string();
+        assert!(missing.contains("/nonexistent/keys.gpg") && missing.contains("debian-archive-keyring"), "{missing}");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Keyring::from_bytes("keys.gpg", &bytes);
+        }
+    }
+}

@@ -3,6 +3,10 @@
 //! It names no mirror: a package is a path in the archive's pool, a size and a digest, wherever it is fetched from. Only a
 //! [`Locked`] profile can be built, and only this module makes one, so an unpinned input cannot reach an image.
 
+mod pin;
+
+pub use pin::{Mirrors, PinError, Sources, pin, wants};
+
 use crate::profile::{Arch, Artifact, ArtifactSource, Profile};
 use crate::tree::Digest;
 use serde::{Deserialize, Serialize};

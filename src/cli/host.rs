@@ -1,0 +1,178 @@
+//! What kiln takes from the machine it runs on: environment, clock, apt's sources, processors.
+
+use super::Global;
+use super::args::MirrorArgs;
+use super::signals::CleanUp;
+use crate::lock::Mirrors;
+use crate::profile::{self, Arch, Overrides, Profile};
+use crate::progress::{Mode, Progress};
+use crate::source::cache::Cache;
+use crate::source::deb::apt_sources::{self, AptSources, SignedBy};
+use crate::source::deb::keyring::Keyring;
+use crate::source::fetch::Fetcher;
+use crate::source::http::{Client, HttpConfig, ProxyConfig};
+use anyhow::{Context, bail};
+use std::env;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Debian's archive keyrings, as the package debian-archive-keyring installs them: newer name first.
+const KEYRINGS: [&str; 2] =
+    ["/usr/share/keyrings/debian-archive-keyring.pgp", "/usr/share/keyrings/debian-archive-keyring.gpg"];
+
+/// The machine kiln runs on.
+#[derive(Debug)]
+pub struct Host {
+    /// Directory of the profiles.
+    pub profiles: PathBuf,
+    /// Directory of the cache.
+    pub cache_root: PathBuf,
+    /// Threads to use.
+    pub threads: usize,
+    /// The time at the start.
+    pub now: SystemTime,
+    /// Where progress goes.
+    pub progress: Progress,
+    /// What to remove when interrupted.
+    pub clean_up: CleanUp,
+    home: Option<PathBuf>,
+}
+
+impl Host {
+    /// Looks at the machine.
+    ///
+    /// # Errors
+    /// When there is no place for a cache.
+    pub fn new(global: &Global) -> anyhow::Result<Self> {
+        let home = env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+        let cache_root = match &global.cache {
+            Some(path) => path.clone(),
+            None => env::var_os("XDG_CACHE_HOME")
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+                .or_else(|| home.as_ref().map(|home| home.join(".cache")))
+                .context("there is no place for the cache: set HOME or XDG_CACHE_HOME, or give --cache DIR")?
+                .join("kiln"),
+        };
+        let mode = if global.quiet {
+            Mode::Quiet
+        } else if std::io::stderr().is_terminal() && env::var_os("CI").is_none() {
+            Mode::Terminal
+        } else {
+            Mode::Plain
+        };
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = global.jobs.map_or(processors, usize::from);
+        // Finalizers share this pool; it exists already only when the library is driven by something else.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        Ok(Self {
+            profiles: global.profiles.clone(),
+            cache_root,
+            threads,
+            now: SystemTime::now(),
+            progress: Progress::new(mode, global.verbose),
+            clean_up: CleanUp::install().context("watching for Ctrl-C")?,
+            home,
+        })
+    }
+
+    /// Loads a profile.
+    ///
+    /// # Errors
+    /// Whatever is wrong with it.
+    pub fn profile(&self, role: &str, overrides: &Overrides) -> anyhow::Result<Profile> {
+        let arch = match env::consts::ARCH {
+            "aarch64" => Arch::Arm64,
+            _ => Arch::Amd64,
+        };
+        Ok(profile::load(&self.profiles, role, overrides, self.home.as_deref(), arch)?)
+    }
+
+    /// Opens the cache.
+    ///
+    /// # Errors
+    /// When it can be neither read nor written.
+    pub fn cache(&self) -> anyhow::Result<Cache> {
+        Ok(Cache::open(&self.cache_root, self.now)?)
+    }
+
+    /// The HTTP client, with the environment's proxies and certificate authorities.
+    ///
+    /// # Errors
+    /// When a proxy variable is malformed.
+    pub fn http(&self, offline: bool) -> anyhow::Result<Client> {
+        // A variable that is not UTF-8 names no proxy.
+        let vars = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Ok(Client::new(HttpConfig {
+            proxy: ProxyConfig::from_vars(vars)?,
+            ca_file: env::var_os("SSL_CERT_FILE").map(PathBuf::from),
+            offline,
+            ..HttpConfig::default()
+        }))
+    }
+
+    /// A fetcher into `cache`.
+    pub fn fetcher(&self, cache: &Cache, http: &Client) -> Fetcher {
+        Fetcher::new(cache.clone(), http.clone(), self.progress.clone())
+    }
+
+    /// The mirrors a profile is built from: its own (or the command line's), else those of this host's apt.
+    ///
+    /// # Errors
+    /// When neither names one.
+    pub fn mirrors(&self, profile: &Profile) -> anyhow::Result<Mirrors> {
+        let debian = &profile.debian;
+        let mut mirrors = Mirrors { main: debian.mirrors.clone(), security: debian.security_mirrors.clone() };
+        if mirrors.main.is_empty() {
+            let apt = self.apt_sources()?;
+            mirrors.main = apt.mirrors;
+            if mirrors.security.is_empty() {
+                mirrors.security = apt.security_mirrors;
+            }
+        }
+        if mirrors.security.is_empty() {
+            // A mirror of everything serves the security archive beside the archive proper.
+            mirrors.security = mirrors.main.iter().filter_map(|mirror| security_beside(mirror)).collect();
+        }
+        Ok(mirrors)
+    }
+
+    /// The keyring that an archive's signature must be from.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    pub fn keyring(&self, profile: &Profile, args: &MirrorArgs) -> anyhow::Result<Keyring> {
+        if let Some(path) = args.keyring.as_ref().or(profile.debian.keyring.as_ref()) {
+            return Ok(Keyring::from_file(path)?);
+        }
+        if let Some(path) = KEYRINGS.iter().map(Path::new).find(|path| path.exists()) {
+            return Ok(Keyring::from_file(path)?);
+        }
+        for signed_by in self.apt_sources().map(|apt| apt.keyrings).unwrap_or_default() {
+            if let SignedBy::File(path) = signed_by
+                && path.exists()
+            {
+                return Ok(Keyring::from_file(&path)?);
+            }
+        }
+        bail!(
+            "there is no keyring of Debian's archive on this host ({}); install the package debian-archive-keyring, or give \
+             --keyring FILE",
+            KEYRINGS.join(", ")
+        )
+    }
+
+    fn apt_sources(&self) -> anyhow::Result<AptSources> {
+        let sources = apt_sources::read(Path::new("/"))?;
+        for note in &sources.notes {
+            self.progress.detail(note);
+        }
+        Ok(sources)
+    }
+}
+
+/// `…/debian` → `…/debian-security`, as mirrors lay them out.
+fn security_beside(mirror: &str) -> Option<String> {
+    mirror.trim_end_matches('/').strip_suffix("/debian").map(|base| format!("{base}/debian-security"))
+}

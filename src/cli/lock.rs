@@ -1,0 +1,133 @@
+//! `kiln lock`, and how every verb comes by a locked profile.
+
+use super::args::{MirrorArgs, ProfileArgs};
+use super::host::Host;
+use crate::lock::{self, Lock, Locked, Mirrors, Sources};
+use crate::profile::{Output, Profile};
+use crate::source::cache::Cache;
+use crate::source::http::Client;
+use anyhow::bail;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Pin every input of a role in its lock file
+///
+/// Fetches and verifies the archive's current index, resolves the role's packages, and writes profiles/ROLE.lock: commit it.
+/// With --release, --suite or --arch the lock is kept apart: profiles/ROLE@VALUE.lock.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  kiln lock worker\n  kiln lock worker --snapshot 20261101T000000Z --mirror 'https://mirror.example/debian/{snapshot}'")]
+pub struct Args {
+    #[command(flatten)]
+    profile: ProfileArgs,
+    #[command(flatten)]
+    mirrors: MirrorArgs,
+    /// Print the lock as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+    let profile = host.profile(&args.profile.role, &args.profile.overrides(Some(&args.mirrors), &[]))?;
+    let path = lock_path(&profile, &args.profile);
+    let old = Lock::read(&path).ok().flatten();
+    let new = pin(host, &profile, &args.mirrors, &host.cache()?, &host.http(false)?)?;
+    new.write(&path)?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        write!(out, "{}", new.to_text())?;
+        return Ok(());
+    }
+    for change in changes(old.as_ref(), &new) {
+        writeln!(out, "{change}")?;
+    }
+    writeln!(out, "{}: {} packages, {} artifacts", path.display(), new.packages.len(), new.artifacts.len())?;
+    Ok(())
+}
+
+/// How a locked profile may be come by.
+#[derive(Debug, Clone, Copy)]
+pub struct LockPolicy {
+    /// `--locked`: never write a lock.
+    pub locked: bool,
+    /// `--offline`: never use the network.
+    pub offline: bool,
+}
+
+/// Loads the profile and its lock; pins and writes the lock first where it is missing or stale and `policy` allows it.
+///
+/// # Errors
+/// Anything wrong with the profile, the lock or the archive.
+pub fn locked(
+    host: &Host,
+    args: &ProfileArgs,
+    mirrors: &MirrorArgs,
+    outputs: &[Output],
+    policy: LockPolicy,
+    cache: &Cache,
+    http: &Client,
+) -> anyhow::Result<Locked> {
+    let profile = host.profile(&args.role, &args.overrides(Some(mirrors), outputs))?;
+    let path = lock_path(&profile, args);
+    let why = match Lock::read(&path)? {
+        Some(lock) => match lock.stale(&profile) {
+            None => return Ok(lock.apply(profile, &path)?),
+            Some(why) => format!("{} is stale: {why}", path.display()),
+        },
+        None => format!("{} does not exist", path.display()),
+    };
+    if policy.locked || policy.offline {
+        let option = if policy.locked { "--locked" } else { "--offline" };
+        bail!("{why}, and {option} forbids making it; run \"kiln lock {}\" first", args.role);
+    }
+    host.progress.info(format_args!("{why}; pinning"));
+    let lock = pin(host, &profile, mirrors, cache, http)?;
+    lock.write(&path)?;
+    Ok(lock.apply(profile, &path)?)
+}
+
+fn pin(host: &Host, profile: &Profile, args: &MirrorArgs, cache: &Cache, http: &Client) -> anyhow::Result<Lock> {
+    let mirrors: Mirrors = host.mirrors(profile)?;
+    let keyring = host.keyring(profile, args)?;
+    let sources = Sources {
+        fetcher: &host.fetcher(cache, http),
+        http,
+        mirrors: &mirrors,
+        keyring: &keyring,
+        now: Timestamp::try_from(host.now)?,
+        check_valid_until: !args.ignore_valid_until,
+    };
+    Ok(lock::pin(profile, &sources, &host.progress)?)
+}
+
+/// `profiles/worker.lock`; with overrides that change the inputs, `profiles/worker@v1.36.4@bookworm.lock`.
+pub fn lock_path(profile: &Profile, args: &ProfileArgs) -> PathBuf {
+    let mut name = profile.role.clone();
+    let arch = args.arch.map(|_| profile.arch.debian().to_owned());
+    for part in [args.release.as_deref(), args.suite.as_deref(), arch.as_deref()].into_iter().flatten() {
+        let part = part.rsplit('/').next().unwrap_or(part).trim_end_matches(".yaml");
+        name = format!("{name}@{part}");
+    }
+    profile.path.with_file_name(format!("{name}.lock"))
+}
+
+/// What a new lock changes, a line each.
+fn changes(old: Option<&Lock>, new: &Lock) -> Vec<String> {
+    let Some(old) = old else { return Vec::new() };
+    let versions = |lock: &Lock| -> BTreeMap<String, String> {
+        let packages = lock.packages.iter().map(|package| (package.name.clone(), package.version.clone()));
+        packages.chain(lock.artifacts.iter().map(|artifact| (artifact.name.clone(), artifact.version.clone()))).collect()
+    };
+    let (old, new) = (versions(old), versions(new));
+    let mut lines = Vec::new();
+    for (name, version) in &new {
+        match old.get(name) {
+            None => lines.push(format!("+ {name} {version}")),
+            Some(before) if before != version => lines.push(format!("~ {name} {before} -> {version}")),
+            Some(_) => {}
+        }
+    }
+    lines.extend(old.iter().filter(|(name, _)| !new.contains_key(*name)).map(|(name, version)| format!("- {name} {version}")));
+    lines
+}

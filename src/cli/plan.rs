@@ -1,0 +1,63 @@
+//! `kiln plan`.
+
+use super::args::{MirrorArgs, ProfileArgs};
+use super::host::Host;
+use super::lock::lock_path;
+use super::units;
+use crate::lock::{Lock, wanted_packages};
+use std::io::Write;
+
+/// Show what would be baked: the resolved profile and its inputs
+///
+/// Uses no network: inputs are those of the lock, where there is one.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  kiln plan worker\n  kiln plan worker --release v1.36.4 --json | jq .profile.kubelet")]
+pub struct Args {
+    #[command(flatten)]
+    profile: ProfileArgs,
+    #[command(flatten)]
+    mirrors: MirrorArgs,
+    /// Print profile and lock as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+    let profile = host.profile(&args.profile.role, &args.profile.overrides(Some(&args.mirrors), &[]))?;
+    let path = lock_path(&profile, &args.profile);
+    let lock = Lock::read(&path)?;
+    let stale = lock.as_ref().and_then(|lock| lock.stale(&profile));
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let plan = serde_json::json!({"profile": profile, "lock": lock, "lockPath": path, "stale": stale});
+        writeln!(out, "{plan:#}")?;
+        return Ok(());
+    }
+    writeln!(out, "role        {} ({})", profile.role, profile.path.display())?;
+    writeln!(out, "image       {} {}", profile.image.id, profile.image.version)?;
+    writeln!(out, "debian      {} {}, kernel {}", profile.debian.suite, profile.arch.debian(), profile.kernel.package)?;
+    writeln!(out, "kubernetes  {}", profile.release.name)?;
+    for artifact in crate::lock::artifacts(&profile) {
+        writeln!(out, "  {:<14} {}", artifact.name, artifact.version)?;
+    }
+    let wanted: Vec<String> = wanted_packages(&profile).into_iter().collect();
+    writeln!(out, "packages    {}", wanted.join(" "))?;
+    writeln!(out, "cmdline     {}", profile.kernel.cmdline.join(" "))?;
+    let overlays: Vec<String> = profile.overlays.iter().map(|path| path.display().to_string()).collect();
+    writeln!(out, "overlays    {}", if overlays.is_empty() { "none".to_owned() } else { overlays.join(" ") })?;
+    for (name, rule) in &profile.prune {
+        writeln!(out, "prune       {name}: {}", rule.reason)?;
+    }
+    match (&lock, &stale) {
+        (None, _) => writeln!(out, "lock        {} does not exist; the first build writes it", path.display())?,
+        (Some(_), Some(why)) => writeln!(out, "lock        {} is stale: {why}", path.display())?,
+        (Some(lock), None) => {
+            let total = lock.packages.iter().map(|package| package.size).sum();
+            writeln!(out, "lock        {}: {} packages, {}", path.display(), lock.packages.len(), units::bytes(total))?;
+            for package in &lock.packages {
+                writeln!(out, "  {:<34} {:<34} {:>10}", package.name, package.version, units::bytes(package.size))?;
+            }
+        }
+    }
+    Ok(())
+}

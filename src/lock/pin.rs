@@ -1,0 +1,234 @@
+//! Making a lock: asks the archive which packages meet the profile's wishes, and pins them.
+
+use super::{ArchiveName, Lock, LockedArtifact, LockedPackage, artifacts, wanted_packages};
+use crate::profile::{ArtifactSource, Profile};
+use crate::progress::{Progress, Unit};
+use crate::source::deb::index::Index;
+use crate::source::deb::keyring::Keyring;
+use crate::source::deb::package::Archive;
+use crate::source::deb::packages::PackagesError;
+use crate::source::deb::repository::{self, ArchiveKind, RepositoryError, Request, Transport, TransportError};
+use crate::source::deb::resolver::{self, ResolveError};
+use crate::source::fetch::{FetchError, Fetcher, Location, Want};
+use crate::source::http::Client;
+use crate::tree::Digest;
+use jiff::Timestamp;
+
+/// Mirrors of Debian's archives, tried in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mirrors {
+    /// Of the archive proper.
+    pub main: Vec<String>,
+    /// Of the security archive.
+    pub security: Vec<String>,
+}
+
+/// What pinning asks.
+#[derive(Debug)]
+pub struct Sources<'a> {
+    /// Fetches through the cache.
+    pub fetcher: &'a Fetcher,
+    /// Fetches anew.
+    pub http: &'a Client,
+    /// Where Debian is.
+    pub mirrors: &'a Mirrors,
+    /// Who may sign for it.
+    pub keyring: &'a Keyring,
+    /// The time.
+    pub now: Timestamp,
+    /// Whether an index past its `Valid-Until` is refused.
+    pub check_valid_until: bool,
+}
+
+/// Why a profile cannot be pinned.
+#[derive(Debug, thiserror::Error)]
+pub enum PinError {
+    /// The archive's index is not to be had or not to be believed.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// It is malformed.
+    #[error("reading the archive's package index: {0}")]
+    Packages(#[from] PackagesError),
+    /// There is no set of packages.
+    #[error("resolving the packages of role {role} on {suite}: {source}")]
+    Resolve {
+        /// The role.
+        role: String,
+        /// The suite.
+        suite: String,
+        /// Why.
+        source: ResolveError,
+    },
+    /// A local artifact cannot be read.
+    #[error("artifact {name}: {source}")]
+    Artifact {
+        /// The artifact.
+        name: String,
+        /// Why.
+        source: FetchError,
+    },
+    /// An artifact from the network without a digest.
+    #[error("artifact {name} has a url but no sha256; give the digest its publisher announces")]
+    Unpinned {
+        /// The artifact.
+        name: String,
+    },
+}
+
+/// Pins every input of `profile`.
+///
+/// # Errors
+/// [`PinError`].
+pub fn pin(profile: &Profile, sources: &Sources<'_>, progress: &Progress) -> Result<Lock, PinError> {
+    let phase = progress.phase("resolve", Unit::Items, 0);
+    let debian = &profile.debian;
+    let suites = repository::standard_suites(&debian.suite, &sources.mirrors.main, &sources.mirrors.security);
+    let transport = CachedTransport { fetcher: sources.fetcher, http: sources.http };
+    let verified = repository::load(
+        &transport,
+        &Request {
+            suites: &suites,
+            components: &debian.components,
+            architecture: profile.arch.debian(),
+            snapshot: debian.snapshot.as_deref(),
+            keyring: sources.keyring,
+            now: sources.now,
+            check_valid_until: sources.check_valid_until,
+        },
+    )?;
+    let epoch = u32::try_from(verified.date().as_second()).unwrap_or(0);
+    let mut texts = Vec::new();
+    for suite in verified.suites {
+        progress.detail(format_args!("{}: signed by {}", suite.name, signers(&suite.signers)));
+        let archive = match suite.kind {
+            ArchiveKind::Main => Archive::Main,
+            ArchiveKind::Updates => Archive::Updates,
+            ArchiveKind::Security => Archive::Security,
+        };
+        texts.extend(suite.packages.into_iter().map(|packages| (archive, packages.text)));
+    }
+    let index = Index::read(profile.arch.debian(), texts)?;
+    let packages = resolver::resolve(&index, &wanted_packages(profile), &debian.exclude).map_err(|source| {
+        PinError::Resolve { role: profile.role.clone(), suite: debian.suite.clone(), source }
+    })?;
+    let packages = packages
+        .into_iter()
+        .map(|package| LockedPackage {
+            name: package.name,
+            version: package.version.as_str().to_owned(),
+            archive: match package.archive {
+                Archive::Security => ArchiveName::Security,
+                Archive::Main | Archive::Updates => ArchiveName::Main,
+            },
+            filename: package.filename,
+            size: package.size,
+            sha256: package.sha256,
+        })
+        .collect();
+    let artifacts = pin_artifacts(profile, sources.fetcher)?;
+    phase.finish();
+    Ok(Lock::new(profile, epoch, packages, artifacts))
+}
+
+fn pin_artifacts(profile: &Profile, fetcher: &Fetcher) -> Result<Vec<LockedArtifact>, PinError> {
+    let mut pinned = Vec::new();
+    for artifact in artifacts(profile) {
+        let (sha256, size) = match (&artifact.source, artifact.sha256) {
+            (_, Some(sha256)) => (sha256, None),
+            (ArtifactSource::Url(_), None) => return Err(PinError::Unpinned { name: artifact.name.clone() }),
+            (ArtifactSource::File(path), None) => {
+                let stored = fetcher
+                    .fetch_unpinned(&artifact.name, &Location::File(path.clone()))
+                    .map_err(|source| PinError::Artifact { name: artifact.name.clone(), source })?;
+                (stored.digest, Some(stored.size))
+            }
+        };
+        pinned.push(LockedArtifact {
+            name: artifact.name.clone(),
+            version: artifact.version.clone(),
+            sha256,
+            size,
+        });
+    }
+    Ok(pinned)
+}
+
+fn signers(signers: &[crate::source::deb::signature::Signer]) -> String {
+    let names: Vec<String> = signers.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+/// Indexes by digest come from the cache, everything else is fetched anew.
+struct CachedTransport<'a> {
+    fetcher: &'a Fetcher,
+    http: &'a Client,
+}
+
+impl Transport for CachedTransport<'_> {
+    fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, TransportError> {
+        self.http.get_bytes(url, limit).map_err(|error| {
+            if error.is_gone() {
+                TransportError::NotFound { url: url.to_owned() }
+            } else {
+                TransportError::Failed { url: url.to_owned(), reason: Box::new(error) }
+            }
+        })
+    }
+
+    fn get_by_digest(&self, urls: &[String], digest: &Digest, size: u64) -> Result<Vec<u8>, TransportError> {
+        let url = || urls.first().cloned().unwrap_or_default();
+        let want = Want {
+            name: url(),
+            digest: *digest,
+            size: Some(size),
+            from: urls.iter().map(|url| Location::Url(url.clone())).collect(),
+        };
+        let failed = |reason: Box<dyn std::error::Error + Send + Sync>| TransportError::Failed { url: url(), reason };
+        let paths = match self.fetcher.fetch_all(std::slice::from_ref(&want)) {
+            Ok(paths) => paths,
+            Err(FetchError::Gone { .. }) => return Err(TransportError::NotFound { url: url() }),
+            Err(error) => return Err(failed(Box::new(error))),
+        };
+        paths.first().map_or_else(|| Ok(Vec::new()), |path| std::fs::read(path).map_err(|error| failed(Box::new(error))))
+    }
+}
+
+/// What must be fetched before `lock` can be built, with where from; packages first, then artifacts.
+pub fn wants(lock: &super::Locked, mirrors: &Mirrors) -> Vec<Want> {
+    let profile = lock.profile();
+    let mut wants = Vec::new();
+    for package in &lock.lock().packages {
+        let mirrors = match package.archive {
+            ArchiveName::Main => &mirrors.main,
+            ArchiveName::Security => &mirrors.security,
+        };
+        wants.push(Want {
+            name: format!("{} {}", package.name, package.version),
+            digest: package.sha256,
+            size: Some(package.size),
+            from: mirrors
+                .iter()
+                .map(|mirror| {
+                    let mirror = match &profile.debian.snapshot {
+                        Some(snapshot) => mirror.replace("{snapshot}", snapshot),
+                        None => mirror.clone(),
+                    };
+                    Location::Url(format!("{}/{}", mirror.trim_end_matches('/'), package.filename))
+                })
+                .collect(),
+        });
+    }
+    for pinned in &lock.lock().artifacts {
+        let Some(artifact) = artifacts(profile).find(|artifact| artifact.name == pinned.name) else { continue };
+        wants.push(Want {
+            name: format!("{} {}", pinned.name, pinned.version),
+            digest: pinned.sha256,
+            size: pinned.size,
+            from: vec![match &artifact.source {
+                ArtifactSource::Url(url) => Location::Url(url.clone()),
+                ArtifactSource::File(path) => Location::File(path.clone()),
+            }],
+        });
+    }
+    wants
+}

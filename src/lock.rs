@@ -266,6 +266,14 @@ pub fn artifacts(profile: &Profile) -> impl Iterator<Item = &Artifact> {
     profile.release.components.values().chain(&profile.artifacts)
 }
 
+/// The artifacts of a locked profile, each with its pin, in the lock's order.
+pub fn pinned(locked: &Locked) -> impl Iterator<Item = (&Artifact, &LockedArtifact)> {
+    locked.lock.artifacts.iter().filter_map(|pinned| {
+        let artifact = artifacts(&locked.profile).find(|artifact| artifact.name == pinned.name)?;
+        Some((artifact, pinned))
+    })
+}
+
 /// All packages a profile wants by name: its own, the kernel, and those of the release.
 pub fn wanted_packages(profile: &Profile) -> BTreeSet<String> {
     let mut wanted = profile.debian.packages.clone();

@@ -4,8 +4,7 @@ use super::OutputFile;
 use super::initramfs::{InitramfsError, Plan};
 use crate::pack::{CopyError, Store};
 use crate::source::cache::Cache;
-use crate::tree::{Content, Digest, Entry, FileTree, Origin, TreeError, TreePath};
-use kiln_init::xattrs::{self, Xattr};
+use crate::tree::{Content, Digest, Entry, FileTree, TreeError, TreePath};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -26,8 +25,8 @@ pub struct Pxe<'a> {
     pub epoch: u32,
     /// Kernel command line.
     pub cmdline: &'a [String],
-    /// The static first program, `/init`.
-    pub init: &'a [u8],
+    /// What is in the initramfs only: `/init`, its devices, the list of extended attributes newc cannot hold.
+    pub boot_entries: &'a [(TreePath, Entry)],
     /// Threads to use; the bytes do not depend on it.
     pub threads: usize,
 }
@@ -38,9 +37,6 @@ pub enum PxeError {
     /// No kernel, or more than one.
     #[error("the tree has {0} kernels (boot/vmlinuz-*); a PXE set boots exactly one: check kernel.package in the profile")]
     Kernel(usize),
-    /// Extended attributes `/init` could not restore.
-    #[error("the extended attributes of the tree cannot be listed: {0}")]
-    Xattrs(#[from] xattrs::ListError),
     /// Something of the profile stands where `/init` goes.
     #[error(transparent)]
     Tree(#[from] TreeError),
@@ -106,24 +102,12 @@ impl Pxe<'_> {
         Ok(outputs)
     }
 
-    /// The tree as it lies in RAM: without `/boot`, with `/init` and the list of extended attributes newc cannot hold.
+    /// The tree as it lies in RAM: without `/boot`, with what boots it.
     fn initramfs_tree(&self) -> Result<FileTree, PxeError> {
         let mut tree = self.tree.clone();
         tree.remove("boot");
-        let origin = Origin::Generated("pxe".into());
-        let listed: Vec<Xattr> = tree
-            .iter()
-            .flat_map(|(path, entry)| entry.meta.xattrs.iter().map(move |(name, value)| (path, name, value)))
-            .map(|(path, name, value)| Xattr { path: path.to_string(), name: name.clone(), value: value.clone() })
-            .collect();
-        let mut files = vec![("init", Entry::file(self.init, 0o755, origin.clone()))];
-        if !listed.is_empty() {
-            files.push((xattrs::FILE, Entry::file(xattrs::encode(&listed)?, 0o644, origin)));
-        }
-        for (path, entry) in files {
-            if let Ok(path) = TreePath::new(path) {
-                tree.insert(path, entry)?;
-            }
+        for (path, entry) in self.boot_entries {
+            tree.insert(path.clone(), entry.clone())?;
         }
         Ok(tree)
     }

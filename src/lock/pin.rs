@@ -218,8 +218,7 @@ pub fn wants(lock: &super::Locked, mirrors: &Mirrors) -> Vec<Want> {
                 .collect(),
         });
     }
-    for pinned in &lock.lock().artifacts {
-        let Some(artifact) = artifacts(profile).find(|artifact| artifact.name == pinned.name) else { continue };
+    for (artifact, pinned) in super::pinned(lock) {
         wants.push(Want {
             name: format!("{} {}", pinned.name, pinned.version),
             digest: pinned.sha256,

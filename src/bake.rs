@@ -1,0 +1,195 @@
+//! From a locked profile and its fetched inputs to the finished tree.
+
+use crate::finalize::{self, FinalizeError};
+use crate::layer::{
+    self, ArtifactError, LayerError, Overlay, OverlayError, PackageError, Packed, PruneError, Pruned, lay_artifact,
+    lay_overlay, lay_packages, prune,
+};
+use crate::lock::{self, Locked};
+use crate::manifest::InputRecord;
+use crate::pack::{Input, InputFormat, PackError, Packer, Store};
+use crate::profile::{Artifact, ArtifactFormat};
+use crate::progress::{Progress, Unit};
+use crate::render::{self, RenderError};
+use crate::source::cache::Cache;
+use crate::source::deb::control::{self, ControlError};
+use crate::source::deb::dependency::{RelationError, Relations};
+use crate::tree::{FileTree, Origin};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A finished tree and what it was made of.
+#[derive(Debug)]
+pub struct Baked {
+    /// The root file system, complete.
+    pub tree: FileTree,
+    /// Contents of its files.
+    pub store: Store,
+    /// What was left out, by prune rule.
+    pub pruned: BTreeMap<String, Pruned>,
+    /// Everything that went in.
+    pub inputs: Vec<InputRecord>,
+}
+
+/// Why a tree cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BakeError {
+    /// An input is damaged.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// A package's control file is malformed.
+    #[error("package {package}: its control file: {source}")]
+    Control {
+        /// The package.
+        package: String,
+        /// What is wrong.
+        source: ControlError,
+    },
+    /// A package's `Replaces` is malformed.
+    #[error("package {package}: Replaces: {source}")]
+    Replaces {
+        /// The package.
+        package: String,
+        /// What is wrong.
+        source: RelationError,
+    },
+    /// Packages do not fit together.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// An artifact does not fit.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// The node's configuration cannot be rendered.
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    /// Rendered files collide with others.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// An overlay does not fit.
+    #[error(transparent)]
+    Overlay(#[from] OverlayError),
+    /// A prune rule is broken.
+    #[error(transparent)]
+    Prune(#[from] PruneError),
+    /// A finalizer failed.
+    #[error(transparent)]
+    Finalize(#[from] FinalizeError),
+}
+
+/// Makes the tree of `locked`. `files` are its inputs in the order of [`lock::wants`]; `overlays` those of the profile, read.
+///
+/// # Errors
+/// [`BakeError`].
+pub fn bake(
+    locked: &Locked,
+    files: &[PathBuf],
+    overlays: Vec<Overlay>,
+    cache: &Cache,
+    threads: usize,
+    progress: &Progress,
+) -> Result<Baked, BakeError> {
+    let (profile, lock) = (locked.profile(), locked.lock());
+    let inputs = inputs(locked, files);
+    let phase = progress.phase("unpack", Unit::Bytes, inputs.iter().map(|input| input.size).sum());
+    let store = Packer::new(cache, threads).open(&inputs, &|bytes| phase.inc(bytes))?;
+    phase.finish();
+
+    let phase = progress.phase("assemble", Unit::Items, 0);
+    let mut records = Vec::new();
+    let mut tree = unpack(locked, &store)?;
+    for package in &lock.packages {
+        records.push(record("package", &package.name, &package.version, package.sha256));
+    }
+    for (artifact, pinned) in lock::pinned(locked) {
+        if let Some(pack) = store.pack(&pinned.sha256) {
+            lay_artifact(&mut tree, artifact, pinned.sha256, pack)?;
+        }
+        records.push(record("artifact", &pinned.name, &pinned.version, pinned.sha256));
+    }
+    let rendered = render::render(profile, &tree)?;
+    let remedy = "set \"replace: true\" on the file in the profile if it is meant to win";
+    layer::lay(&mut tree, rendered, remedy, |_, old| matches!(old.meta.origin, Origin::Package(_) | Origin::Artifact(_)))?;
+    for overlay in overlays {
+        records.push(record("overlay", &overlay.name, "", overlay.digest()));
+        lay_overlay(&mut tree, overlay)?;
+    }
+    let mut pruned = finalize::finalize(&mut tree, profile, lock.epoch, &store, cache)?;
+    pruned.extend(prune(&mut tree, &profile.prune)?);
+    phase.finish();
+    Ok(Baked { tree, store, pruned, inputs: records })
+}
+
+fn unpack(locked: &Locked, store: &Store) -> Result<FileTree, BakeError> {
+    let lock = locked.lock();
+    let debs = lock::pinned(locked).filter(|(artifact, _)| artifact.format == ArtifactFormat::Deb);
+    let debs: Vec<_> = lock
+        .packages
+        .iter()
+        .map(|package| (&package.name, &package.version, package.sha256))
+        .chain(debs.map(|(_, pinned)| (&pinned.name, &pinned.version, pinned.sha256)))
+        .filter_map(|(name, version, digest)| Some((name, version, digest, store.pack(&digest)?)))
+        .collect();
+    let versions: BTreeMap<&str, &str> = debs.iter().map(|(name, version, ..)| (name.as_str(), version.as_str())).collect();
+    let mut replaces = Vec::new();
+    for (name, _, _, pack) in &debs {
+        replaces.push(replaced(name, &pack.index.control, &versions)?);
+    }
+    let packed: Vec<Packed<'_>> = debs
+        .iter()
+        .zip(&replaces)
+        .map(|((name, version, digest, pack), replaces)| Packed { name, version, digest: *digest, pack, replaces })
+        .collect();
+    Ok(lay_packages(&packed, &locked.profile().diversions)?)
+}
+
+/// The packages of this image whose files `package` may take over, by its `Replaces`.
+fn replaced(package: &str, text: &str, versions: &BTreeMap<&str, &str>) -> Result<Vec<String>, BakeError> {
+    let malformed = |source| BakeError::Control { package: package.to_owned(), source };
+    let Some(paragraph) = control::Paragraphs::new(text).next() else { return Ok(Vec::new()) };
+    let paragraph = paragraph.map_err(malformed)?;
+    let mut names = Vec::new();
+    for group in Relations::new(paragraph.get("Replaces").unwrap_or("")) {
+        let group = group.map_err(|source| BakeError::Replaces { package: package.to_owned(), source })?;
+        for relation in group {
+            if versions.get(relation.name).is_some_and(|version| {
+                relation.constraint.is_none_or(|(operator, wanted)| operator.holds(version, wanted))
+            }) {
+                names.push(relation.name.to_owned());
+            }
+        }
+    }
+    Ok(names)
+}
+
+fn inputs(locked: &Locked, files: &[PathBuf]) -> Vec<Input> {
+    let packages = locked.lock().packages.iter().map(|package| {
+        (format!("{} {}", package.name, package.version), package.sha256, InputFormat::Deb)
+    });
+    let artifacts = lock::pinned(locked).map(|(artifact, pinned)| {
+        (format!("{} {}", pinned.name, pinned.version), pinned.sha256, format_of(artifact))
+    });
+    packages
+        .chain(artifacts)
+        .zip(files)
+        .map(|((name, digest, format), path)| Input {
+            name,
+            digest,
+            path: path.clone(),
+            // Only for progress and scheduling; a file that vanished is an error when it is opened.
+            size: std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
+            format,
+        })
+        .collect()
+}
+
+fn format_of(artifact: &Artifact) -> InputFormat {
+    match artifact.format {
+        ArtifactFormat::Raw { .. } => InputFormat::Raw,
+        ArtifactFormat::Tar { .. } => InputFormat::Tar,
+        ArtifactFormat::Deb => InputFormat::Deb,
+    }
+}
+
+fn record(kind: &str, name: &str, version: &str, sha256: crate::tree::Digest) -> InputRecord {
+    InputRecord { kind: kind.to_owned(), name: name.to_owned(), version: version.to_owned(), sha256 }
+}

@@ -1,0 +1,164 @@
+//! `kiln build`.
+
+use super::args::{MirrorArgs, ProfileArgs};
+use super::host::Host;
+use super::lock::{LockPolicy, locked};
+use super::units;
+use crate::artifact::pxe::{self, Pxe};
+use crate::bake::{Baked, bake};
+use crate::layer::Overlay;
+use crate::lock::{Locked, wants};
+use crate::manifest::{self, InputRecord, Manifest};
+use crate::output::{Output, Unchanged};
+use crate::progress::Unit;
+use crate::render;
+use crate::source::cache::Cache;
+use crate::source::fetch::{FetchError, Fetcher};
+use anyhow::{Context, bail};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Bake a role's image
+///
+/// Needs no privilege, starts no other program, and gives the same bytes wherever it runs. The output directory is replaced as a whole when
+/// everything succeeded, and left as it was otherwise.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  kiln build worker\n  kiln build worker --release v1.36.4 -o out/worker-1.36\n  kiln build worker --locked --offline --json")]
+pub struct Args {
+    #[command(flatten)]
+    profile: ProfileArgs,
+    #[command(flatten)]
+    mirrors: MirrorArgs,
+    /// Directory the image is written to, as a whole [default: out/ROLE]
+    #[arg(short, long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    output: Option<PathBuf>,
+    /// Refuse to write the lock: fail when it is missing or stale
+    #[arg(long)]
+    locked: bool,
+    /// Never use the network
+    #[arg(long)]
+    offline: bool,
+    /// Print the outputs as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let cache = host.cache()?;
+    let http = host.http(args.offline)?;
+    let policy = LockPolicy { locked: args.locked, offline: args.offline };
+    let locked = locked(host, &args.profile, &args.mirrors, &[], policy, &cache, &http)?;
+    let directory = args.output.clone().unwrap_or_else(|| Path::new("out").join(&locked.profile().role));
+    let overlays = locked.profile().overlays.iter().map(|path| Overlay::read(path)).collect::<Result<Vec<_>, _>>()?;
+
+    let unchanged = Unchanged::new(&locked, &overlays, &directory);
+    if let Some(manifest) = unchanged.find(&cache) {
+        host.progress.info(format_args!("{}: nothing changed", directory.display()));
+        return report(&manifest, &directory, start, args.json);
+    }
+    let output = Output::create(&directory)?;
+    host.clean_up.add(output.temporary().to_owned());
+    let files = fetch(&host.fetcher(&cache, &http), host, &locked)?;
+    let baked = bake(&locked, &files, overlays, &cache, host.threads, &host.progress)?;
+    let manifest = write(host, &locked, &baked, &cache, output.temporary())?;
+    output.commit()?;
+    unchanged.remember(&cache, &manifest);
+    report(&manifest, &directory, start, args.json)
+}
+
+fn fetch(fetcher: &Fetcher, host: &Host, locked: &Locked) -> anyhow::Result<Vec<PathBuf>> {
+    // Where to fetch from matters only when something is missing: a warm, offline build needs no mirror.
+    let mirrors = host.mirrors(locked.profile()).unwrap_or_default();
+    let wants = wants(locked, &mirrors);
+    match fetcher.fetch_all(&wants) {
+        Ok(files) => Ok(files),
+        Err(error @ FetchError::Gone { .. }) => {
+            bail!("{error}; pin what the mirror has now with \"kiln lock {}\"", locked.profile().role)
+        }
+        Err(error) => {
+            // The missing mirror is the cause then, and says what to do.
+            host.mirrors(locked.profile())?;
+            Err(error.into())
+        }
+    }
+}
+
+fn write(host: &Host, locked: &Locked, baked: &Baked, cache: &Cache, directory: &Path) -> anyhow::Result<Manifest> {
+    let (profile, lock) = (locked.profile(), locked.lock());
+    let phase = host.progress.phase("compress", Unit::Bytes, 0);
+    let boot_entries = render::initramfs_entries(profile.arch, &baked.tree)?;
+    let pxe = Pxe {
+        tree: &baked.tree,
+        store: &baked.store,
+        cache,
+        epoch: lock.epoch,
+        cmdline: &profile.kernel.cmdline,
+        boot_entries: &boot_entries,
+        threads: host.threads,
+    };
+    let outputs = pxe.write(&directory.join("pxe"), &|bytes| phase.inc(bytes))?;
+    phase.finish();
+    let manifest = Manifest {
+        version: manifest::VERSION,
+        kiln: env!("CARGO_PKG_VERSION").to_owned(),
+        role: profile.role.clone(),
+        image: profile.image.clone(),
+        arch: profile.arch,
+        suite: profile.debian.suite.clone(),
+        release: profile.release.name.clone(),
+        kernel: pxe::kernel_version(&baked.tree)?.to_owned(),
+        cmdline: profile.kernel.cmdline.join(" "),
+        epoch: lock.epoch,
+        inputs: baked.inputs.clone(),
+        pruned: baked.pruned.clone(),
+        files: manifest::records(&baked.tree, lock.epoch),
+        outputs,
+    };
+    let text = manifest.to_text();
+    for (name, text) in [(manifest::SUMS, manifest.sums(&text)), (manifest::FILE, text)] {
+        let path = directory.join(name);
+        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(manifest)
+}
+
+fn report(manifest: &Manifest, directory: &Path, start: Instant, json: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let seconds = start.elapsed().as_secs_f64();
+    if json {
+        let report = serde_json::json!({
+            "output": directory,
+            "role": manifest.role,
+            "image": manifest.image,
+            "release": manifest.release,
+            "kernel": manifest.kernel,
+            "inputs": manifest.inputs.len(),
+            "files": manifest.files.len(),
+            "pruned": manifest.pruned,
+            "outputs": manifest.outputs,
+            "seconds": seconds,
+        });
+        writeln!(out, "{report:#}")?;
+        return Ok(());
+    }
+    for file in &manifest.outputs {
+        writeln!(out, "{:>10}  {}", units::bytes(file.size), directory.join(&file.path).display())?;
+    }
+    let count = |kind: &str| manifest.inputs.iter().filter(|input: &&InputRecord| input.kind == kind).count();
+    let tree: u64 = manifest.files.iter().filter_map(|file| file.size).sum();
+    let pruned: u64 = manifest.pruned.values().map(|pruned| pruned.bytes).sum();
+    writeln!(
+        out,
+        "{} {}: {} packages and {} artifacts, {} in {} files ({} pruned), in {seconds:.2} s",
+        manifest.image.id,
+        manifest.image.version,
+        count("package"),
+        count("artifact"),
+        units::bytes(tree),
+        manifest.files.len(),
+        units::bytes(pruned),
+    )?;
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! The output directory: replaced whole or left alone.
+
+use crate::layer::Overlay;
+use crate::lock::Locked;
+use crate::manifest::{self, Manifest};
+use crate::source::cache::Cache;
+use crate::tree::Digest;
+use sha2::{Digest as _, Sha256};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Names of temporary directories begin so, beside the output.
+const PREFIX: &str = ".kiln-";
+
+/// Why the output cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// It is there and was not made by kiln.
+    #[error("{0} exists and is not an output of kiln (it has no manifest.json); choose another with --output, or remove it")]
+    Foreign(PathBuf),
+    /// Another build writes it now.
+    #[error("another build is writing {0}; wait for it, or choose another directory with --output")]
+    Busy(PathBuf),
+    /// The file system refuses.
+    #[error("writing the output {path}: {source}")]
+    Write {
+        /// What was written.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// A new output under construction, beside the old one.
+#[derive(Debug)]
+pub struct Output {
+    target: PathBuf,
+    temporary: tempfile::TempDir,
+    /// Held until the end: two builds of one output take turns at failing, not at mixing.
+    _lock: File,
+}
+
+impl Output {
+    /// Starts a new output for `target`; what killed builds left beside it is removed.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub fn create(target: &Path) -> Result<Self, OutputError> {
+        let failed = |path: &Path, source| OutputError::Write { path: path.to_owned(), source };
+        let parent = match target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
+        if target.symlink_metadata().is_ok() && !is_ours(target) {
+            return Err(OutputError::Foreign(target.to_owned()));
+        }
+        let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let lock_path = parent.join(format!("{PREFIX}{name}.lock"));
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(|error| failed(&lock_path, error))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(OutputError::Busy(target.to_owned())),
+            Err(fs::TryLockError::Error(error)) => return Err(failed(&lock_path, error)),
+        }
+        let prefix = format!("{PREFIX}{name}.");
+        sweep(parent, &prefix);
+        let temporary = tempfile::Builder::new()
+            .prefix(&prefix)
+            .suffix(".tmp")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .tempdir_in(parent)
+            .map_err(|error| failed(parent, error))?;
+        Ok(Self { target: target.to_owned(), temporary, _lock: lock })
+    }
+
+    /// Where to write; it becomes the output by [`Output::commit`] and vanishes otherwise.
+    pub fn temporary(&self) -> &Path {
+        self.temporary.path()
+    }
+
+    /// Puts the new output in the old one's place.
+    ///
+    /// # Errors
+    /// [`OutputError::Write`]; the old output is then still there.
+    pub fn commit(self) -> Result<(), OutputError> {
+        let failed = |source| OutputError::Write { path: self.target.clone(), source };
+        let new = self.temporary.path();
+        if self.target.exists() {
+            // One system call, so that at no moment there is none or half an output.
+            rustix::fs::renameat_with(
+                rustix::fs::CWD,
+                new,
+                rustix::fs::CWD,
+                &self.target,
+                rustix::fs::RenameFlags::EXCHANGE,
+            )
+            .map_err(|error| failed(error.into()))?;
+        } else {
+            fs::rename(new, &self.target).map_err(failed)?;
+        }
+        // What is under the temporary name now is the old output, or nothing.
+        Ok(())
+    }
+}
+
+fn is_ours(target: &Path) -> bool {
+    let empty = || fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
+    target.join(manifest::FILE).is_file() || empty()
+}
+
+fn sweep(parent: &Path, prefix: &str) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(prefix) && name.ends_with(".tmp") {
+            // Left by a build that was killed: its lock is free, or we would not be here.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Tells whether an output is what a build would make again, by the digest of all that goes in and the files' inode data, as
+/// make and git do; the bytes themselves are `kiln verify`'s business.
+#[derive(Debug)]
+pub struct Unchanged {
+    directory: PathBuf,
+    key: Digest,
+}
+
+impl Unchanged {
+    /// A key for everything that decides what is in `directory`.
+    pub fn new(locked: &Locked, overlays: &[Overlay], directory: &Path) -> Self {
+        let mut hasher = Sha256::new();
+        // The running kiln counts by inode data: hashing it would take longer than the rest.
+        hasher.update(stamp(Path::new("/proc/self/exe")).unwrap_or_default());
+        // Plain data always serializes.
+        hasher.update(serde_json::to_vec(locked.profile()).unwrap_or_default());
+        hasher.update(locked.lock().to_text());
+        for overlay in overlays {
+            hasher.update(overlay.digest().as_bytes());
+        }
+        let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+        hasher.update(directory.as_os_str().as_encoded_bytes());
+        Self { directory, key: Digest::finish(hasher) }
+    }
+
+    /// The manifest of the output, if nothing changed since [`Unchanged::remember`].
+    pub fn find(&self, cache: &Cache) -> Option<Manifest> {
+        let remembered = cache.derived("output", &self.key)?;
+        let manifest: Manifest = serde_json::from_slice(&fs::read(self.directory.join(manifest::FILE)).ok()?).ok()?;
+        (remembered == self.stamps(&manifest)?.as_bytes()).then_some(manifest)
+    }
+
+    /// Remembers that the output is what it should be.
+    pub fn remember(&self, cache: &Cache, manifest: &Manifest) {
+        if let Some(stamps) = self.stamps(manifest) {
+            // Without it the next build does the work again, no more.
+            let _ = cache.put_derived("output", &self.key, stamps.as_bytes());
+        }
+    }
+
+    fn stamps(&self, manifest: &Manifest) -> Option<String> {
+        let names = manifest.outputs.iter().map(|output| output.path.as_str()).chain([manifest::FILE, manifest::SUMS]);
+        names.map(|name| stamp(&self.directory.join(name)).ok()).collect()
+    }
+}
+
+/// Size, times and inode of a file: what changes when it does.
+fn stamp(path: &Path) -> io::Result<String> {
+    let found = fs::metadata(path)?;
+    Ok(format!(
+        "{} {} {} {}.{:09} {}.{:09}\n",
+        found.dev(),
+        found.ino(),
+        found.size(),
+        found.mtime(),
+        found.mtime_nsec(),
+        found.ctime(),
+        found.ctime_nsec()
+    ))
+}

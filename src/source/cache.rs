@@ -1,59 +1,166 @@
-//! interim
-use crate::tree::Digest;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+//! The content-addressed cache: verified inputs, downloads under way, and data derived from inputs.
+//!
+//! ```text
+//! CACHEDIR.TAG             tells backup programs to skip this directory
+//! lock                     shared flock while a Cache is open, exclusive while one is trimmed
+//! blobs/ab/abcd…           inputs, named by the SHA-256 they were checked against
+//! partial/abcd…            downloads under way or cut; flocked by the process that writes
+//! derived/KIND/ab/abcd…    results worth keeping, each with its own checksum
+//! tmp/                     unfinished files; swept when no other process has the cache open
+//! ```
+//!
+//! A file gets its final name by rename, so a process killed at any moment leaves at most a partial or a
+//! temporary file. A cache on read-only storage can be read.
 
-#[allow(missing_docs)]
-#[derive(Debug)]
+mod blob;
+mod derived;
+mod error;
+mod partial;
+mod trim;
+
+pub use blob::{BlobWriter, Stored};
+pub use derived::{DerivedFile, DerivedReader, DerivedWriter};
+pub use error::CacheError;
+pub use partial::{Claim, Partial};
+pub use trim::{TrimPolicy, Trimmed, Usage};
+
+use crate::tree::Digest;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Contents of `CACHEDIR.TAG`; the first line is fixed by <https://bford.info/cachedir/>.
+const CACHEDIR_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55\n# Created by kiln.\n";
+
+/// How long a use of a file goes unrecorded at most.
+const TOUCH_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// An open cache; clones share it. While one is open, nothing is trimmed.
+#[derive(Debug, Clone)]
 pub struct Cache {
-    root: PathBuf,
+    root: Arc<Path>,
+    now: SystemTime,
+    read_only: bool,
+    /// Holds the shared lock; `None` when a read-only cache has no lock file.
+    _lock: Option<Arc<File>>,
 }
-#[allow(missing_docs)]
-pub struct DerivedWriter {
-    file: io::BufWriter<tempfile::NamedTempFile>,
-    to: PathBuf,
-}
-impl Write for DerivedWriter {
-    fn write(&mut self, b: &[u8]) -> io::Result<usize> {
-        self.file.write(b)
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-#[allow(missing_docs)]
-impl DerivedWriter {
-    pub fn finish(self) -> io::Result<PathBuf> {
-        let f = self.file.into_inner().map_err(|e| e.into_error())?;
-        f.persist(&self.to).map_err(|e| e.error)?;
-        Ok(self.to)
-    }
-}
-#[allow(missing_docs)]
+
 impl Cache {
-    pub fn open(root: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(root)?;
-        Ok(Self { root: root.into() })
+    /// Opens the cache at `root`, creating it (mode 0700) when missing. `now` is recorded as the time of use.
+    ///
+    /// Waits while another process trims the cache.
+    ///
+    /// # Errors
+    /// [`CacheError`] when `root` can be neither written nor, if it exists, read.
+    pub fn open(root: &Path, now: SystemTime) -> Result<Self, CacheError> {
+        match Self::open_writable(root) {
+            Ok(lock) => Ok(Self { root: root.into(), now, read_only: false, _lock: Some(Arc::new(lock)) }),
+            Err(error) if is_read_only(&error) && root.join("blobs").is_dir() => Self::open_read_only(root, now),
+            Err(source) => Err(CacheError::Unusable { path: root.to_owned(), source }),
+        }
     }
-    fn path(&self, kind: &str, key: &Digest) -> PathBuf {
-        self.root.join(kind).join(key.to_string())
+
+    fn open_writable(root: &Path) -> io::Result<File> {
+        for dir in ["blobs", "partial", "derived", "tmp"] {
+            create_private_dir(&root.join(dir))?;
+        }
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(root.join("lock"))?;
+        if lock.try_lock().is_ok() {
+            // Nobody else has the cache open, so whoever wrote these is dead.
+            sweep(&root.join("tmp"));
+            write_tag(root)?;
+            lock.unlock()?;
+        }
+        lock.lock_shared()?;
+        Ok(lock)
     }
-    pub fn derived(&self, kind: &str, key: &Digest) -> Option<Vec<u8>> {
-        std::fs::read(self.path(kind, key)).ok()
+
+    fn open_read_only(root: &Path, now: SystemTime) -> Result<Self, CacheError> {
+        let unusable = |source| CacheError::Unusable { path: root.to_owned(), source };
+        let lock = match File::open(root.join("lock")) {
+            Ok(lock) => {
+                lock.lock_shared().map_err(unusable)?;
+                Some(Arc::new(lock))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(unusable(error)),
+        };
+        Ok(Self { root: root.into(), now, read_only: true, _lock: lock })
     }
-    pub fn derived_file(&self, kind: &str, key: &Digest) -> Option<PathBuf> {
-        let p = self.path(kind, key);
-        p.exists().then_some(p)
+
+    /// The directory this cache lives in.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
-    pub fn create_derived(&self, kind: &str, key: &Digest) -> io::Result<DerivedWriter> {
-        let to = self.path(kind, key);
-        let dir = self.root.join(kind);
-        std::fs::create_dir_all(&dir)?;
-        Ok(DerivedWriter { file: io::BufWriter::with_capacity(1 << 18, tempfile::NamedTempFile::new_in(dir)?), to })
+
+    /// Whether the cache cannot be written: what it holds can be used, nothing can be added.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
     }
-    pub fn put_derived(&self, kind: &str, key: &Digest, bytes: &[u8]) -> io::Result<()> {
-        let mut w = self.create_derived(kind, key)?;
-        w.write_all(bytes)?;
-        w.finish().map(drop)
+
+    /// Where the blob with this digest is or would be.
+    fn blob_path(&self, digest: &Digest) -> PathBuf {
+        fan_out(&self.root.join("blobs"), digest)
+    }
+
+    fn writable(&self) -> Result<(), CacheError> {
+        if self.read_only { Err(CacheError::ReadOnly { path: self.root.to_path_buf() }) } else { Ok(()) }
+    }
+
+    /// A new temporary file that vanishes unless it is renamed.
+    fn temporary(&self) -> Result<tempfile::NamedTempFile, CacheError> {
+        self.writable()?;
+        let tmp = self.root.join("tmp");
+        tempfile::Builder::new().prefix("").tempfile_in(&tmp).map_err(|error| CacheError::writing(&tmp, error))
+    }
+
+    /// Records that `file` was used, at most once a day; what cannot be recorded is not an error.
+    fn touch(&self, file: &File, modified: SystemTime) {
+        let due = self.now.duration_since(modified).is_ok_and(|age| age >= TOUCH_EVERY);
+        if due && !self.read_only {
+            // A cache owned by someone else is still good for reading.
+            let _ = file.set_modified(self.now);
+        }
     }
 }
+
+/// `base/ab/abcdef…`: a directory holds some hundred entries, not tens of thousands.
+fn fan_out(base: &Path, digest: &Digest) -> PathBuf {
+    let hex = digest.to_string();
+    base.join(&hex[..2]).join(hex)
+}
+
+fn create_private_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Renames a finished temporary file to its final place, replacing what is there.
+fn land(temporary: tempfile::TempPath, target: &Path) -> Result<(), CacheError> {
+    if let Some(parent) = target.parent() {
+        create_private_dir(parent).map_err(|error| CacheError::writing(parent, error))?;
+    }
+    temporary.persist(target).map_err(|error| CacheError::writing(target, error.error))
+}
+
+fn write_tag(root: &Path) -> io::Result<()> {
+    let tag = root.join("CACHEDIR.TAG");
+    if tag.exists() { Ok(()) } else { fs::write(tag, CACHEDIR_TAG) }
+}
+
+/// Removes all files in `dir`; one that cannot be removed now is removed another time.
+fn sweep(dir: &Path) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        let _ = fs::remove_file(entry.path());
+    }
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+}
+
+#[cfg(test)]
+mod tests;

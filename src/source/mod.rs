@@ -2,3 +2,5 @@
 
 pub mod cache;
 pub mod deb;
+pub mod fetch;
+pub mod http;

@@ -1,0 +1,281 @@
+//! Getting the inputs of a lock into the cache: in parallel, resumed after a cut, never used before their digest is
+//! right.
+
+mod download;
+mod error;
+
+pub use error::{FetchError, MissingInput, Tried, Why};
+
+use crate::progress::{Phase, Progress, Unit};
+use crate::source::cache::{Cache, CacheError, Claim, Partial, Stored};
+use crate::source::http::{Backoff, Client, redacted, sleep_unless};
+use crate::tree::Digest;
+use download::{Attempt, Download};
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+/// Downloads at once unless [`Fetcher::with_jobs`] says otherwise.
+const JOBS: usize = 8;
+
+/// Something that must be in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Want {
+    /// Name in messages: a package with its version, an artifact.
+    pub name: String,
+    /// SHA-256 it must have.
+    pub digest: Digest,
+    /// Length in bytes, if known.
+    pub size: Option<u64>,
+    /// Where it may be had, tried in order.
+    pub from: Vec<Location>,
+}
+
+/// Where bytes may be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// An `http://` or `https://` URL.
+    Url(String),
+    /// A file on this host.
+    File(PathBuf),
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => f.write_str(&redacted(url)),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// Brings inputs into the cache.
+#[derive(Debug, Clone)]
+pub struct Fetcher {
+    cache: Cache,
+    http: Client,
+    progress: Progress,
+    jobs: usize,
+}
+
+impl Fetcher {
+    /// A fetcher that downloads up to 8 inputs at once. Whether it may use the network is a setting of `http`.
+    pub fn new(cache: Cache, http: Client, progress: Progress) -> Self {
+        Self { cache, http, progress, jobs: JOBS }
+    }
+
+    /// Downloads up to `jobs` inputs at once.
+    pub fn with_jobs(mut self, jobs: usize) -> Self {
+        self.jobs = jobs.max(1);
+        self
+    }
+
+    /// The cache that is filled.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Makes sure that all of `wants` are in the cache; returns their files in the same order.
+    ///
+    /// # Errors
+    /// [`FetchError`]. Of several failures the first in the order of `wants` is told, except that inputs which
+    /// are gone are all listed, if nothing else went wrong.
+    pub fn fetch_all(&self, wants: &[Want]) -> Result<Vec<PathBuf>, FetchError> {
+        let cached: Vec<Option<PathBuf>> = wants.iter().map(|want| self.cache.blob(&want.digest, want.size)).collect();
+        let mut missing: Vec<usize> = (0..wants.len()).filter(|index| cached[*index].is_none()).collect();
+        if missing.is_empty() {
+            return Ok(cached.into_iter().flatten().collect());
+        }
+        self.refuse_if_offline(missing.iter().map(|index| &wants[*index]), wants.len())?;
+        // The longest first, so that it does not start when the others end.
+        missing.sort_by_key(|index| std::cmp::Reverse(wants[*index].size));
+        let total = missing.iter().filter_map(|index| wants[*index].size).sum();
+        let phase = self.progress.phase("fetch", Unit::Bytes, total);
+        let mut fetched = self.fetch_missing(wants, &missing, &phase)?;
+        phase.finish();
+        let fetched_path = |(index, path): (usize, Option<PathBuf>)| path.or_else(|| fetched[index].take());
+        Ok(cached.into_iter().enumerate().filter_map(fetched_path).collect())
+    }
+
+    fn refuse_if_offline<'a>(&self, missing: impl Iterator<Item = &'a Want>, total: usize) -> Result<(), FetchError> {
+        if !self.http.config().offline {
+            return Ok(());
+        }
+        let only_remote = |want: &&Want| !want.from.iter().any(|from| matches!(from, Location::File(_)));
+        let missing: Vec<MissingInput> = missing.filter(only_remote).map(MissingInput::from).collect();
+        if missing.is_empty() { Ok(()) } else { Err(FetchError::Offline { missing, total }) }
+    }
+
+    /// Works through `missing` with some threads; each index of `wants` gets its path.
+    fn fetch_missing(
+        &self,
+        wants: &[Want],
+        missing: &[usize],
+        phase: &Phase,
+    ) -> Result<Vec<Option<PathBuf>>, FetchError> {
+        let (next, done, stop) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
+        let results = Mutex::new(vec![None; wants.len()]);
+        let errors = Mutex::new(Vec::new());
+        let work = || {
+            while !stop.load(Relaxed)
+                && let Some(&index) = missing.get(next.fetch_add(1, Relaxed))
+            {
+                match self.fetch_one(&wants[index], phase, &stop) {
+                    Ok(path) => {
+                        lock(&results)[index] = path;
+                        phase.message(format_args!("{}/{}", done.fetch_add(1, Relaxed) + 1, missing.len()));
+                    }
+                    Err(error) => {
+                        // All that is gone is reported at once, so that one new lock mends it.
+                        if !matches!(error, FetchError::Gone { .. }) {
+                            stop.store(true, Relaxed);
+                        }
+                        lock(&errors).push((index, error));
+                    }
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs.min(missing.len()) {
+                scope.spawn(work);
+            }
+        });
+        match error::combine(errors.into_inner().unwrap_or_else(|poison| poison.into_inner())) {
+            Some(error) => Err(error),
+            None => Ok(results.into_inner().unwrap_or_else(|poison| poison.into_inner())),
+        }
+    }
+
+    /// `Ok(None)`: stopped because another input failed.
+    fn fetch_one(&self, want: &Want, phase: &Phase, stop: &AtomicBool) -> Result<Option<PathBuf>, FetchError> {
+        let cache_failed = |source| FetchError::Cache { name: want.name.clone(), source };
+        let on_wait = || self.progress.detail(format_args!("{}: waiting for another download of it", want.name));
+        let mut partial = match self.cache.claim(&want.digest, want.size, on_wait).map_err(cache_failed)? {
+            Claim::Present(path) => {
+                phase.inc(want.size.unwrap_or(0));
+                return Ok(Some(path));
+            }
+            Claim::Partial(partial) => partial,
+        };
+        if partial.is_complete() {
+            // Killed between the last byte and the renaming.
+            match partial.land() {
+                Ok(path) => return Ok(Some(path)),
+                Err(CacheError::Mismatch { .. }) => partial.restart().map_err(cache_failed)?,
+                Err(error) => return Err(cache_failed(error)),
+            }
+        }
+        phase.inc(partial.len());
+        let mut tried = Vec::new();
+        for location in &want.from {
+            let outcome = match location {
+                Location::Url(url) => self.download(want, url, &mut partial, phase, stop),
+                Location::File(path) => copy(path, &mut partial, phase),
+            };
+            match outcome.map_err(cache_failed)? {
+                Attempt::Complete(path) => return Ok(Some(path)),
+                Attempt::Stopped => return Ok(None),
+                Attempt::Failed(why) => {
+                    self.progress.detail(format_args!("{}: {location}: {why}", want.name));
+                    tried.push(Tried { location: location.to_string(), why });
+                }
+            }
+        }
+        Err(FetchError::none_worked(want, tried))
+    }
+
+    /// All attempts at one URL.
+    fn download(
+        &self,
+        want: &Want,
+        url: &str,
+        partial: &mut Partial,
+        phase: &Phase,
+        stop: &AtomicBool,
+    ) -> Result<Attempt, CacheError> {
+        let mut backoff = Backoff::new(&self.http.config().retry, url);
+        let mut furthest = partial.len();
+        loop {
+            let mut download = Download { http: &self.http, want, url, partial, phase, stop };
+            let why = match download.attempt()? {
+                Attempt::Failed(why) => why,
+                end => return Ok(end),
+            };
+            let Why::Http(error) = why else { return Ok(Attempt::Failed(why)) };
+            if partial.len() > furthest {
+                furthest = partial.len();
+                backoff.reset();
+            }
+            let Some(delay) = backoff.after(&error) else {
+                return Ok(Attempt::Failed(Why::Http(error.after_attempts(backoff.attempts()))));
+            };
+            self.progress.detail(format_args!("{error}; trying again in {:.1}s", delay.as_secs_f64()));
+            if !sleep_unless(delay, stop) {
+                return Ok(Attempt::Stopped);
+            }
+        }
+    }
+
+    /// Brings something into the cache whose digest is not known yet: for a lock being written.
+    ///
+    /// # Errors
+    /// [`FetchError`] as from [`Fetcher::fetch_all`].
+    pub fn fetch_unpinned(&self, name: &str, from: &Location) -> Result<Stored, FetchError> {
+        let cache_failed = |source| FetchError::Cache { name: name.to_owned(), source };
+        let failed =
+            |why| FetchError::Failed { name: name.to_owned(), tried: vec![Tried { location: from.to_string(), why }] };
+        match from {
+            Location::File(path) => {
+                let mut writer = self.cache.blob_writer().map_err(cache_failed)?;
+                let mut file = File::open(path).map_err(|error| failed(Why::file(&error)))?;
+                let copied = writer.copy_from(&mut file).map_err(cache_failed)?;
+                copied.map_err(|error| failed(Why::file(&error)))?;
+                writer.finish().map_err(cache_failed)
+            }
+            Location::Url(url) => {
+                let mut backoff = Backoff::new(&self.http.config().retry, url);
+                loop {
+                    let error = match download::unpinned(&self.http, &self.cache, url).map_err(cache_failed)? {
+                        Ok(stored) => return Ok(stored),
+                        Err(error) => error,
+                    };
+                    match backoff.after(&error) {
+                        Some(delay) => std::thread::sleep(delay),
+                        None => return Err(failed(Why::Http(error.after_attempts(backoff.attempts())))),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Replaces what is in `partial` by the bytes of a file of this host.
+fn copy(path: &Path, partial: &mut Partial, phase: &Phase) -> Result<Attempt, CacheError> {
+    phase.undo(partial.len());
+    partial.restart()?;
+    let mut buffer = vec![0; 128 * 1024];
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) => return Ok(Attempt::Failed(Why::file(&error))),
+    };
+    loop {
+        match io::Read::read(&mut file, &mut buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                partial.append(&buffer[..count])?;
+                phase.inc(count as u64);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Ok(Attempt::Failed(Why::file(&error))),
+        }
+    }
+    download::land(partial, phase)
+}
+
+/// Results of other threads stay good when one panicked; its panic is passed on by the scope.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poison| poison.into_inner())
+}

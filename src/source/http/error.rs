@@ -1,0 +1,240 @@
+//! Why a document could not be had, and what to do about it.
+
+use super::proxy::ProxyServer;
+use super::url::redacted;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+use std::time::Duration;
+use ureq::http::Uri;
+
+/// A failed request.
+#[derive(Debug, Clone)]
+pub struct HttpError {
+    /// The URL asked for, without secrets.
+    pub url: String,
+    /// Where redirects led, when that is another URL.
+    pub reached: Option<String>,
+    /// What happened (at the last attempt).
+    pub kind: HttpErrorKind,
+    /// How often it was tried.
+    pub attempts: u32,
+}
+
+/// What happened to a request.
+#[derive(Debug, Clone)]
+pub enum HttpErrorKind {
+    /// The client was told not to use the network.
+    Offline,
+    /// Not a URL that can be fetched.
+    BadUrl {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A status other than 200 and 206.
+    Status {
+        /// The status.
+        status: u16,
+        /// The pause the server asks for.
+        retry_after: Option<Duration>,
+    },
+    /// The server cannot continue at this byte, or continues at another.
+    BadRange {
+        /// First byte asked for.
+        asked: u64,
+    },
+    /// Redirected too often.
+    TooManyRedirects {
+        /// Redirects followed.
+        limit: usize,
+    },
+    /// Redirected from https to http.
+    Downgrade {
+        /// The target.
+        to: String,
+    },
+    /// A redirect without a target, or to something that is not an HTTP URL.
+    BadRedirect {
+        /// The target as sent.
+        to: Option<String>,
+    },
+    /// A document with more bytes than its kind can have.
+    TooLarge {
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// The certificate authorities to trust could not be read.
+    Roots {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The server's certificate or its TLS is not acceptable.
+    Tls {
+        /// Why.
+        why: String,
+    },
+    /// The proxy does not let the request through.
+    Proxy {
+        /// `host:port`.
+        proxy: String,
+        /// Why.
+        why: String,
+    },
+    /// The connection could not be made, or ended or stalled too early.
+    Transport {
+        /// What happened.
+        why: String,
+        /// `host:port` of the proxy in between.
+        proxy: Option<String>,
+    },
+    /// The answer is not HTTP.
+    Protocol {
+        /// Why.
+        why: String,
+    },
+}
+
+impl HttpError {
+    pub(crate) fn new(url: &str, kind: HttpErrorKind) -> Self {
+        Self { url: redacted(url), reached: None, kind, attempts: 1 }
+    }
+
+    pub(super) fn reached(mut self, uri: &Uri) -> Self {
+        let reached = redacted(&uri.to_string());
+        self.reached = (reached != self.url).then_some(reached);
+        self
+    }
+
+    pub(crate) fn after_attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// Whether the server says that it does not have the document (any longer).
+    pub fn is_gone(&self) -> bool {
+        matches!(self.kind, HttpErrorKind::Status { status: 404 | 410, .. })
+    }
+
+    /// Whether trying again may help.
+    pub fn is_transient(&self) -> bool {
+        match &self.kind {
+            HttpErrorKind::Transport { .. } | HttpErrorKind::Protocol { .. } => true,
+            HttpErrorKind::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
+            _ => false,
+        }
+    }
+}
+
+impl HttpErrorKind {
+    pub(super) fn from_ureq(error: &ureq::Error, server: Option<&ProxyServer>) -> Self {
+        let proxy = server.map(ProxyServer::address);
+        let transport = |why: String| Self::Transport { why, proxy: proxy.clone() };
+        match error {
+            ureq::Error::Io(error) => match tls_cause(error) {
+                Some(why) => Self::Tls { why },
+                None => transport(io_text(error)),
+            },
+            ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
+                transport("no connection in time".into())
+            }
+            ureq::Error::Timeout(_) => transport("the server sends nothing".into()),
+            ureq::Error::HostNotFound => transport("the host name is not known".into()),
+            ureq::Error::ConnectionFailed => transport("no connection".into()),
+            ureq::Error::ConnectProxyFailed(why) => match proxy {
+                Some(proxy) => Self::Proxy { proxy, why: why.clone() },
+                None => transport(why.clone()),
+            },
+            ureq::Error::Rustls(error) => Self::Tls { why: error.to_string() },
+            ureq::Error::Tls(why) => Self::Tls { why: (*why).to_owned() },
+            ureq::Error::BadUri(why) => Self::BadUrl { why: why.clone() },
+            ureq::Error::Http(error) => Self::BadUrl { why: error.to_string() },
+            other => Self::Protocol { why: other.to_string() },
+        }
+    }
+
+    /// A failure while the body was being read.
+    pub(super) fn from_body(error: io::Error) -> Self {
+        Self::from_ureq(&ureq::Error::from(error), None)
+    }
+
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::Offline => "--offline uses only the cache; run once without it".into(),
+            Self::Status { status: 407, .. } => "the proxy wants a user name and password: http://user:password@host:port in http_proxy and https_proxy".into(),
+            Self::Status { status: 401 | 403, .. } => "check the URL, or name another mirror (--mirror)".into(),
+            Self::Status { status: 404 | 410, .. } => "the server does not have it (any longer)".into(),
+            Self::Status { .. } => "try again later, or name another mirror (--mirror)".into(),
+            Self::TooManyRedirects { .. } | Self::Downgrade { .. } | Self::BadRedirect { .. } | Self::Protocol { .. } => {
+                "the server is set up wrongly; name another mirror (--mirror)".into()
+            }
+            Self::Tls { .. } => "if a company's authority signs it, add that to the host's CA certificates or name its PEM file in SSL_CERT_FILE".into(),
+            Self::Proxy { proxy, .. } => format!("check the proxy {proxy} (https_proxy), or name the host in no_proxy"),
+            Self::Transport { proxy: Some(proxy), .. } => format!("check the proxy {proxy} (http_proxy, https_proxy, no_proxy)"),
+            Self::Transport { proxy: None, .. } => {
+                "check the network and whether a proxy is needed (http_proxy, https_proxy), or name another mirror (--mirror)".into()
+            }
+            Self::Roots { .. } => "correct or unset SSL_CERT_FILE".into(),
+            Self::BadUrl { .. } | Self::TooLarge { .. } | Self::BadRange { .. } => return None,
+        })
+    }
+}
+
+impl fmt::Display for HttpErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Offline => write!(f, "the network must not be used"),
+            Self::BadUrl { why } => write!(f, "not a URL that can be fetched: {why}"),
+            Self::Status { status, .. } => {
+                let reason = ureq::http::StatusCode::from_u16(*status).ok().and_then(|code| code.canonical_reason());
+                write!(f, "the server answers {status} {}", reason.unwrap_or_default().to_lowercase())
+            }
+            Self::BadRange { asked } => write!(f, "the server cannot continue at byte {asked}"),
+            Self::TooManyRedirects { limit } => write!(f, "redirected more than {limit} times"),
+            Self::Downgrade { to } => write!(f, "redirected from https to unprotected {to}"),
+            Self::BadRedirect { to: Some(to) } => write!(f, "redirected to {to:?}, which is not an http URL"),
+            Self::BadRedirect { to: None } => write!(f, "redirected without saying where to"),
+            Self::TooLarge { limit } => write!(f, "it has more than {limit} bytes"),
+            Self::Roots { path, why } => write!(f, "reading the CA certificates {}: {why}", path.display()),
+            Self::Tls { why } => write!(f, "no trusted connection: {why}"),
+            Self::Proxy { proxy, why } => write!(f, "the proxy {proxy} refuses: {why}"),
+            Self::Transport { why, .. } => write!(f, "{why}"),
+            Self::Protocol { why } => write!(f, "the answer is not understood: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fetching {}", self.url)?;
+        if let Some(reached) = &self.reached {
+            write!(f, " (redirected to {reached})")?;
+        }
+        write!(f, ": {}", self.kind)?;
+        if self.attempts > 1 {
+            write!(f, " (tried {} times)", self.attempts)?;
+        }
+        match self.kind.advice() {
+            Some(advice) => write!(f, "; {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for HttpError {}
+
+/// TLS failures come as I/O errors that carry a rustls error.
+fn tls_cause(error: &io::Error) -> Option<String> {
+    let inner = error.get_ref()?;
+    (error.kind() == ErrorKind::InvalidData).then(|| inner.to_string())
+}
+
+fn io_text(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => "the connection is refused".into(),
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => "the connection was reset".into(),
+        ErrorKind::UnexpectedEof => "the connection was cut".into(),
+        _ => error.to_string(),
+    }
+}

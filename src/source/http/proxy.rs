@@ -1,0 +1,259 @@
+//! Which proxy a request takes, decided by the environment's variables as curl reads them.
+
+use super::error::HttpErrorKind;
+use super::url;
+use base64::Engine as _;
+use std::net::IpAddr;
+use ureq::http::Uri;
+
+/// Proxies by scheme, and the hosts that are reached without.
+#[derive(Debug, Clone, Default)]
+pub struct ProxyConfig {
+    http: Option<ProxyServer>,
+    https: Option<ProxyServer>,
+    no_proxy: Vec<NoProxy>,
+}
+
+/// A variable that does not hold a proxy.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the environment variable {variable} does not name a proxy ({why}); write it as http://host:port or unset it")]
+pub struct ProxyError {
+    /// Name of the variable.
+    pub variable: String,
+    /// What is wrong with its value (which may hold a password and is not shown).
+    pub why: String,
+}
+
+impl ProxyConfig {
+    /// Picks the proxy variables out of an environment.
+    ///
+    /// As in curl: `http_proxy` (only in lower case, since `HTTP_PROXY` is what a CGI server makes of a request's
+    /// `Proxy:` header), `https_proxy`, `all_proxy`, `no_proxy`; of the latter three lower case wins over upper case.
+    /// An empty value means no proxy.
+    ///
+    /// # Errors
+    /// [`ProxyError`] when a variable that counts does not hold an `http://` or `https://` proxy.
+    pub fn from_vars<K, V>(vars: impl IntoIterator<Item = (K, V)>) -> Result<Self, ProxyError>
+    where
+        K: AsRef<str>,
+        V: AsRef<str>,
+    {
+        const NAMES: [&str; 7] =
+            ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"];
+        let mut values: [Option<String>; 7] = Default::default();
+        for (name, value) in vars {
+            if let Some(index) = NAMES.iter().position(|known| *known == name.as_ref()) {
+                values[index] = Some(value.as_ref().to_owned());
+            }
+        }
+        let server = |candidates: &[usize]| -> Result<Option<ProxyServer>, ProxyError> {
+            let set = candidates.iter().find_map(|index| values[*index].as_deref().map(|value| (NAMES[*index], value)));
+            match set {
+                None | Some((_, "")) => Ok(None),
+                Some((name, value)) => {
+                    ProxyServer::parse(value).map(Some).map_err(|why| ProxyError { variable: name.to_owned(), why })
+                }
+            }
+        };
+        let no_proxy = values[5].as_deref().or(values[6].as_deref()).unwrap_or_default();
+        Ok(Self {
+            http: server(&[0, 3, 4])?,
+            https: server(&[1, 2, 3, 4])?,
+            no_proxy: no_proxy.split([',', ' ', '\t']).filter_map(NoProxy::parse).collect(),
+        })
+    }
+
+    /// The proxy that a request for `uri` takes.
+    pub(super) fn server_for(&self, uri: &Uri) -> Option<&ProxyServer> {
+        let server = if uri.scheme_str() == Some("https") { &self.https } else { &self.http };
+        let host = uri.host()?;
+        server.as_ref().filter(|_| !self.no_proxy.iter().any(|rule| rule.matches(host)))
+    }
+}
+
+/// One proxy.
+#[derive(Clone)]
+pub struct ProxyServer {
+    proxy: ureq::Proxy,
+}
+
+impl ProxyServer {
+    fn parse(value: &str) -> Result<Self, String> {
+        let lower = value.trim().to_ascii_lowercase();
+        if let Some((scheme, _)) = lower.split_once("://")
+            && !matches!(scheme, "http" | "https")
+        {
+            return Err(format!("{scheme} proxies are not supported"));
+        }
+        let proxy = ureq::Proxy::new(value.trim()).map_err(|_| "it is not a URL".to_owned())?;
+        if proxy.host().is_empty() {
+            return Err("it names no host".into());
+        }
+        Ok(Self { proxy })
+    }
+
+    /// For requests through a tunnel.
+    pub(super) fn tunnel(&self) -> ureq::Proxy {
+        self.proxy.clone()
+    }
+
+    /// Where a request for `target` is sent to be forwarded: the proxy's authority and the target's path.
+    pub(super) fn forward_uri(&self, target: &Uri) -> Result<Uri, HttpErrorKind> {
+        let path = target.path_and_query().map_or("/", |path| path.as_str());
+        let scheme = self.proxy.uri().scheme_str().unwrap_or("http");
+        Uri::builder()
+            .scheme(scheme)
+            .authority(self.address())
+            .path_and_query(path)
+            .build()
+            .map_err(|error| HttpErrorKind::BadUrl { why: error.to_string() })
+    }
+
+    /// The `Proxy-Authorization` header, if the proxy's URL holds a user name.
+    pub(super) fn authorization(&self) -> Option<String> {
+        let user = self.proxy.username()?;
+        let password = self.proxy.password().unwrap_or_default();
+        Some(format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(format!("{user}:{password}"))))
+    }
+
+    /// `host:port`, for requests and messages.
+    pub(super) fn address(&self) -> String {
+        format!("{}:{}", self.proxy.host(), self.proxy.port())
+    }
+}
+
+impl std::fmt::Debug for ProxyServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ProxyServer").field(&url::redacted(&self.address())).finish()
+    }
+}
+
+/// One entry of `no_proxy`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum NoProxy {
+    All,
+    /// The domain and all below it, lower case, without leading or trailing dots.
+    Domain(String),
+    /// Addresses whose first bits are those of this one.
+    Network(IpAddr, u8),
+}
+
+impl NoProxy {
+    fn parse(entry: &str) -> Option<Self> {
+        let entry = entry.trim();
+        if entry == "*" {
+            return Some(Self::All);
+        }
+        let (address, bits) = match entry.split_once('/') {
+            Some((address, bits)) => (address, Some(bits.parse().ok()?)),
+            None => (entry, None),
+        };
+        if let Some(address) = parse_address(address) {
+            return Some(Self::Network(address, bits.unwrap_or(u8::MAX)));
+        }
+        let domain = entry.trim_matches('.').to_ascii_lowercase();
+        (!domain.is_empty() && bits.is_none()).then_some(Self::Domain(domain))
+    }
+
+    fn matches(&self, host: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Domain(domain) => {
+                let host = host.trim_end_matches('.').to_ascii_lowercase();
+                host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            }
+            Self::Network(network, bits) => parse_address(host).is_some_and(|host| same_network(*network, host, *bits)),
+        }
+    }
+}
+
+/// An address, in brackets or not.
+fn parse_address(text: &str) -> Option<IpAddr> {
+    text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text).parse().ok()
+}
+
+fn same_network(network: IpAddr, host: IpAddr, bits: u8) -> bool {
+    let (differing, width) = match (network, host) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (u128::from(u32::from(a) ^ u32::from(b)), 32),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (u128::from(a) ^ u128::from(b), 128),
+        _ => return false,
+    };
+    let host_bits = width - u32::from(bits).min(width);
+    differing.checked_shr(host_bits).unwrap_or(0) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn via(vars: &[(&str, &str)], url: &str) -> Option<String> {
+        let config = ProxyConfig::from_vars(vars.iter().copied()).expect("valid variables");
+        config.server_for(&url.parse().expect("a URL")).map(ProxyServer::address)
+    }
+
+    #[test]
+    fn variables_count_as_in_curl() {
+        let proxy = |port: u16| Some(format!("p:{port}"));
+        assert_eq!(via(&[("http_proxy", "http://p:1")], "http://h/"), proxy(1));
+        assert_eq!(via(&[("http_proxy", "p:1")], "http://h/"), proxy(1), "http:// is the default");
+        assert_eq!(via(&[("HTTP_PROXY", "http://p:1")], "http://h/"), None, "a CGI server sets it from a request");
+        assert_eq!(via(&[("http_proxy", "http://p:1")], "https://h/"), None);
+        assert_eq!(via(&[("HTTPS_PROXY", "http://p:2")], "https://h/"), proxy(2));
+        assert_eq!(via(&[("HTTPS_PROXY", "http://p:2"), ("https_proxy", "http://p:3")], "https://h/"), proxy(3));
+        assert_eq!(via(&[("HTTPS_PROXY", "http://p:2"), ("https_proxy", "")], "https://h/"), None);
+        assert_eq!(via(&[("ALL_PROXY", "http://p:4")], "http://h/"), proxy(4));
+        assert_eq!(via(&[("ALL_PROXY", "http://p:4"), ("https_proxy", "http://p:5")], "https://h/"), proxy(5));
+        assert_eq!(via(&[("http_proxy", "http://p")], "http://h/"), proxy(80));
+    }
+
+    #[test]
+    fn no_proxy_matches_hosts_domains_and_networks() {
+        let direct = |no_proxy: &str, host: &str| {
+            let vars = [("http_proxy", "http://p:1"), ("no_proxy", no_proxy)];
+            via(&vars, &format!("http://{host}/")).is_none()
+        };
+        assert!(direct("*", "h"));
+        assert!(direct("a, h", "h") && direct("a h", "h") && direct("H", "h") && direct("h", "H."));
+        assert!(direct("example.com", "example.com") && direct("example.com", "www.example.com"));
+        assert!(direct(".example.com", "example.com") && direct(".example.com", "a.b.example.com"));
+        assert!(!direct("example.com", "notexample.com") && !direct("www.example.com", "example.com"));
+        assert!(direct("192.0.2.1", "192.0.2.1") && !direct("192.0.2.1", "192.0.2.10"));
+        assert!(direct("192.0.2.0/24", "192.0.2.9:8080") && !direct("192.0.2.0/24", "192.0.3.9"));
+        assert!(direct("0.0.0.0/0", "192.0.2.9") && !direct("192.0.2.0/x", "192.0.2.9"));
+        assert!(direct("2001:db8::/32", "[2001:db8::5]") && direct("[::1]", "[::1]") && !direct("::/0", "192.0.2.9"));
+        assert!(!direct("", "h") && !direct(",,", "h") && !direct("*.h", "h"));
+        let upper = [("http_proxy", "http://p:1"), ("NO_PROXY", "h")];
+        assert_eq!(via(&upper, "http://h/"), None);
+    }
+
+    #[test]
+    fn a_bad_variable_is_named_without_its_value() {
+        let error = ProxyConfig::from_vars([("https_proxy", "socks5://me:secret@p")]).expect_err("unsupported");
+        assert_eq!(error.variable, "https_proxy");
+        let text = error.to_string();
+        assert!(text.contains("socks5 proxies are not supported") && !text.contains("secret"), "{text}");
+        assert!(ProxyConfig::from_vars([("http_proxy", "http://")]).is_err());
+        assert!(ProxyConfig::from_vars([("http_proxy", "a b")]).is_err());
+    }
+
+    #[test]
+    fn credentials_are_decoded_and_not_printed() {
+        let config = ProxyConfig::from_vars([("http_proxy", "http://me:p%40ss@p:1")]).expect("valid");
+        let server = config.http.as_ref().expect("set");
+        assert_eq!(server.authorization().as_deref(), Some("Basic bWU6cEBzcw=="));
+        assert!(!format!("{config:?}").contains("ss@"), "{config:?}");
+        let uri = server.forward_uri(&"http://h/a?b".parse().expect("a URL")).expect("a URL");
+        assert_eq!(uri.to_string(), "http://p:1/a?b");
+    }
+
+    proptest! {
+        #[test]
+        fn foreign_values_never_panic(proxy in "\\PC{0,40}", rules in "[0-9a-f.:/*, \\PC]{0,40}", host in "[a-z0-9.]{1,20}") {
+            let vars = [("all_proxy", proxy.as_str()), ("no_proxy", rules.as_str())];
+            if let (Ok(config), Ok(uri)) = (ProxyConfig::from_vars(vars), format!("http://{host}/").parse()) {
+                let _ = config.server_for(&uri);
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Which certificate authorities are trusted.
+
+use super::error::HttpErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+use ureq::tls::{PemItem, RootCerts, parse_pem};
+
+/// Where distributions keep the host's CA bundle.
+const BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// The authorities in `ca_file`, or those of the host, or Mozilla's as compiled in.
+///
+/// The host's come first because a company's own authority is found only there.
+pub(super) fn roots(ca_file: Option<&Path>) -> Result<RootCerts, HttpErrorKind> {
+    if let Some(path) = ca_file {
+        return read(path).map_err(|why| HttpErrorKind::Roots { path: path.to_owned(), why });
+    }
+    let host = BUNDLES.iter().find_map(|path| read(Path::new(path)).ok());
+    Ok(host.unwrap_or(RootCerts::WebPki))
+}
+
+fn read(path: &Path) -> Result<RootCerts, String> {
+    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
+    let certificates: Vec<_> = parse_pem(&pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if certificates.is_empty() {
+        return Err("it holds no certificate in PEM form".into());
+    }
+    Ok(RootCerts::Specific(Arc::new(certificates)))
+}

@@ -10,5 +10,5 @@ pub mod input;
 //X pub mod nsswitch;
 pub mod os_release;
 //X pub mod pam;
-//X pub mod units;
+pub mod units;
 mod words;

@@ -281,11 +281,8 @@ fn source_files(root: &Path) -> Result<Vec<PathBuf>, AptSourcesError> {
     let mut names = BTreeSet::new();
     for entry in entries {
         let name = entry.map_err(error)?.file_name();
-        if let Some(name) = name.to_str().filter(|name| is_plain(name)) {
-            if name.ends_with(".list") || name.ends_with(".sources") {
-                names.insert(name.to_owned());
-            }
-        }
+        let is_read = |name: &&str| is_plain(name) && (name.ends_with(".list") || name.ends_with(".sources"));
+        names.extend(name.to_str().filter(is_read).map(str::to_owned));
     }
     files.extend(names.into_iter().map(|name| directory.join(name)));
     Ok(files)
@@ -437,18 +434,18 @@ mod tests {
     fn reads_the_one_line_format() {
         let found = sources(&[(
             "etc/apt/sources.list",
-            "# comment\ndeb http://deb.debian.org/debian/ bookworm main contrib # more\n\
-             deb-src http://deb.debian.org/debian bookworm main\n\n\
+            "# comment\ndeb http://ftp.xy.debian.org/debian/ bookworm main contrib # more\n\
+             deb-src http://ftp.xy.debian.org/debian bookworm main\n\n\
              deb [arch=amd64,arm64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.example/x/debian \
              bookworm-updates main\n\
-             deb [ trusted=yes ] http://deb.debian.org/debian bookworm-backports main\n\
-             deb http://security.debian.org/ bookworm-security main\n\
-             deb http://security.debian.org/debian-security buster/updates main\n",
+             deb [ trusted=yes ] http://ftp.xy.debian.org/debian bookworm-backports main\n\
+             deb http://security.xy.debian.org/ bookworm-security main\n\
+             deb http://security.xy.debian.org/debian-security buster/updates main\n",
         )]);
-        assert_eq!(found.mirrors, ["http://deb.debian.org/debian", "http://mirror.example/x/debian"]);
+        assert_eq!(found.mirrors, ["http://ftp.xy.debian.org/debian", "http://mirror.example/x/debian"]);
         assert_eq!(
             found.security_mirrors,
-            ["http://security.debian.org", "http://security.debian.org/debian-security"]
+            ["http://security.debian.org", "http://security.xy.debian.org/debian-security"]
         );
         assert_eq!(found.keyrings, [SignedBy::File("/usr/share/keyrings/debian-archive-keyring.gpg".into())]);
     }
@@ -478,24 +475,24 @@ mod tests {
     fn third_parties_are_not_debian() {
         let found = sources(&[(
             "etc/apt/sources.list",
-            "deb https://deb.nodesource.com/node_18.x bullseye main\n\
-             deb [signed-by=/etc/apt/keyrings/docker.asc] https://download.docker.com/linux/debian bookworm stable\n\
-             deb http://dl.google.com/linux/chrome/deb/ stable main\n\
-             deb https://packages.cloud.google.com/apt cloud-sdk-bookworm main\n\
-             deb [signed-by=/usr/share/keyrings/tailscale.gpg] https://pkgs.tailscale.com/stable/debian bookworm main\n\
-             deb https://packages.gitlab.com/runner/gitlab-runner/debian/ bookworm main\n\
-             deb https://packages.microsoft.com/debian/12/prod bookworm main\n\
+            "deb https://node.example/node_18.x bullseye main\n\
+             deb [signed-by=/etc/apt/keyrings/containers.asc] https://containers.example/linux/debian bookworm stable\n\
+             deb http://browser.example/linux/chrome/deb/ stable main\n\
+             deb https://cloud.example/apt cloud-sdk-bookworm main\n\
+             deb [signed-by=/usr/share/keyrings/tunnel.gpg] https://tunnel.example/stable/debian bookworm main\n\
+             deb https://forge.example/runner/debian/ bookworm main\n\
+             deb https://vendor.example/debian/12/prod bookworm main\n\
              deb http://apt.example/ ./\n\
-             deb http://archive.ubuntu.com/ubuntu noble main\n\
+             deb http://mirror.example/ubuntu noble main\n\
              deb cdrom:[Debian]/ bookworm main\n\
              deb mirror+file:/etc/apt/mirrors/debian.list bookworm main\n\
              deb file:/srv/debian bookworm main\n\
-             deb http://deb.debian.org/debian bookworm main\n",
+             deb http://ftp.xy.debian.org/debian bookworm main\n",
         )]);
-        assert_eq!(found.mirrors, ["http://deb.debian.org/debian"]);
+        assert_eq!(found.mirrors, ["http://ftp.xy.debian.org/debian"]);
         assert_eq!(found.security_mirrors, [""; 0]);
         assert_eq!(found.notes.len(), 12, "{:#?}", found.notes);
-        assert!(found.notes.iter().any(|note| note.contains("gitlab") && note.contains("others certainly are")));
+        assert!(found.notes.iter().any(|note| note.contains("forge") && note.contains("others certainly are")));
         assert!(found.notes.iter().any(|note| note.contains("mirror+file") && note.contains("only http and https")));
     }
 
@@ -526,7 +523,7 @@ mod tests {
     fn says_what_was_read_if_nothing_is_debian() {
         let error = read(root(&[]).path()).expect_err("nothing").to_string();
         assert!(error.contains("neither etc/apt/sources.list nor") && error.contains("--mirror"), "{error}");
-        let only = root(&[("etc/apt/sources.list", "deb http://dl.google.com/linux/chrome/deb/ stable main\n")]);
+        let only = root(&[("etc/apt/sources.list", "deb http://browser.example/linux/chrome/deb/ stable main\n")]);
         let error = read(only.path()).expect_err("no Debian").to_string();
         assert!(
             error.contains("etc/apt/sources.list") && error.contains("chrome/deb/ stable is passed over"),

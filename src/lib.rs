@@ -4,14 +4,18 @@
 //! profile → lock → fetch → tree → formats → artifacts → manifest → verify.
 
 pub mod artifact;
+pub mod bake;
+pub mod cli;
 pub mod finalize;
 pub mod format;
 pub mod layer;
 pub mod lock;
 pub mod manifest;
+pub mod output;
 pub mod pack;
 pub mod profile;
 pub mod progress;
 pub mod render;
 pub mod source;
 pub mod tree;
+pub mod verify;

@@ -7,12 +7,11 @@
 use crate::format::cpio::{self, FileType, Header};
 use crate::format::frames;
 use crate::pack::{CopyError, Store};
-use crate::source::cache::Cache;
+use crate::source::cache::{Cache, CacheError, DerivedFile};
 use crate::tree::{Content, DeviceKind, Digest, Entry, FileTree, Kind, LinkGroup, Origin, TreePath};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, Read, Write};
-use std::path::PathBuf;
 use std::sync::{Condvar, Mutex};
 
 /// Bump when the same members would make a different frame.
@@ -45,7 +44,10 @@ pub enum InitramfsError {
         /// Why.
         source: CopyError,
     },
-    /// The cache or the output failed.
+    /// The cache failed.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The output failed.
     #[error("writing the initramfs: {0}")]
     Io(#[from] io::Error),
 }
@@ -172,7 +174,7 @@ impl<'a> Plan<'a> {
         let mut buffer = vec![0; 1 << 20];
         for (index, frame) in self.frames.iter().enumerate() {
             members.update(frame.key.as_bytes());
-            let mut file = std::fs::File::open(ready.take(index)?)?;
+            let mut file = ready.take(index)?.into_reader();
             loop {
                 match file.read(&mut buffer)? {
                     0 => break,
@@ -196,11 +198,11 @@ impl Frame<'_> {
         cache: &Cache,
         threads: u32,
         made: &(dyn Fn(u64) + Sync),
-    ) -> Result<PathBuf, InitramfsError> {
-        if let Some(path) = cache.derived_file("frame", &self.key) {
-            return Ok(path);
+    ) -> Result<DerivedFile, InitramfsError> {
+        if let Some(file) = cache.open_derived("frame", &self.key) {
+            return Ok(file);
         }
-        let file = BufWriter::with_capacity(256 << 10, cache.create_derived("frame", &self.key)?);
+        let file = BufWriter::with_capacity(256 << 10, cache.derived_writer("frame", &self.key)?);
         let mut encoder = frames::encoder(file, self.size, threads)?;
         for member in &self.members {
             encoder.write_all(&member.header)?;
@@ -214,8 +216,9 @@ impl Frame<'_> {
             cpio::pad(&mut encoder, member.data.size())?;
         }
         let file = encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.finish()?;
         made(self.size);
-        Ok(file.finish()?)
+        cache.open_derived("frame", &self.key).ok_or_else(|| io::Error::other("a frame vanished from the cache").into())
     }
 }
 
@@ -352,14 +355,14 @@ struct Ready {
 }
 
 struct ReadyState {
-    frames: Vec<Option<PathBuf>>,
+    frames: Vec<Option<DerivedFile>>,
     error: Option<InitramfsError>,
     failed: bool,
 }
 
 impl Ready {
     fn new(count: usize) -> Self {
-        let state = ReadyState { frames: vec![None; count], error: None, failed: false };
+        let state = ReadyState { frames: (0..count).map(|_| None).collect(), error: None, failed: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -367,7 +370,7 @@ impl Ready {
         self.state.lock().map_or(true, |state| state.failed)
     }
 
-    fn put(&self, index: usize, result: Result<PathBuf, InitramfsError>) {
+    fn put(&self, index: usize, result: Result<DerivedFile, InitramfsError>) {
         if let Ok(mut state) = self.state.lock() {
             match result {
                 Ok(path) => state.frames[index] = Some(path),
@@ -380,7 +383,7 @@ impl Ready {
         self.changed.notify_all();
     }
 
-    fn take(&self, index: usize) -> Result<PathBuf, InitramfsError> {
+    fn take(&self, index: usize) -> Result<DerivedFile, InitramfsError> {
         let poisoned = || InitramfsError::Io(io::Error::other("a compressor thread died"));
         let mut state = self.state.lock().map_err(|_| poisoned())?;
         loop {

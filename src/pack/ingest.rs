@@ -5,7 +5,7 @@ use super::compression::decompress;
 use super::deb::{DebError, DebFile};
 use super::index::{Index, Member, MemberKind};
 use super::store::{Pack, Store};
-use crate::source::cache::Cache;
+use crate::source::cache::{Cache, CacheError};
 use crate::tree::{Digest, TreePath};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -78,6 +78,14 @@ pub enum PackError {
         /// The input's name.
         name: String,
         /// Why.
+        source: CacheError,
+    },
+    /// What was stored cannot be opened again.
+    #[error("opening the contents of {name}: {source}")]
+    Open {
+        /// The input's name.
+        name: String,
+        /// Why.
         source: io::Error,
     },
 }
@@ -137,25 +145,28 @@ impl<'a> Packer<'a> {
 
     fn pack(&self, input: &Input, threads: usize) -> Result<Pack, PackError> {
         let cache_error = |source| PackError::Cache { name: input.name.clone(), source };
+        let open_error = |source| PackError::Open { name: input.name.clone(), source };
         if input.format == InputFormat::Raw {
-            return Pack::open(raw_index(input), &input.path).map_err(cache_error);
+            return Pack::open(raw_index(input), &input.path).map_err(open_error);
         }
         let key = Digest::of(format!("{INDEX_VERSION} {:?} {}", input.format, input.digest).as_bytes());
         if let Some(pack) = self.cached(&key) {
             return Ok(pack);
         }
-        let mut content = self.cache.create_derived("content", &key).map_err(cache_error)?;
+        let mut content = self.cache.derived_writer("content", &key).map_err(cache_error)?;
         let index = read_input(input, threads, &mut content)?;
-        let path = content.finish().map_err(cache_error)?;
-        let bytes = postcard::to_stdvec(&index).map_err(|error| cache_error(io::Error::other(error)))?;
+        content.finish().map_err(cache_error)?;
+        let bytes = postcard::to_stdvec(&index).map_err(|error| open_error(io::Error::other(error)))?;
         self.cache.put_derived("index", &key, &bytes).map_err(cache_error)?;
-        Pack::open(index, &path).map_err(cache_error)
+        let path = self.cache.derived_path("content", &key).map_err(cache_error)?;
+        Pack::open(index, &path).map_err(open_error)
     }
 
     fn cached(&self, key: &Digest) -> Option<Pack> {
-        let content = self.cache.derived_file("content", key)?;
+        // Whether its bytes are right is checked file by file, when they are read.
+        let content = self.cache.open_derived("content", key)?;
         let index: Index = postcard::from_bytes(&self.cache.derived("index", key)?).ok()?;
-        Pack::open(index, &content).ok()
+        Pack::open(index, &content.path).ok()
     }
 }
 

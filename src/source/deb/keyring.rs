@@ -4,6 +4,7 @@
 //! of their own keys: which may sign, until when, and whether one was revoked. Everything unclear makes a key unusable.
 
 use jiff::Timestamp;
+use pgp::armor::Dearmor;
 use pgp::composed::{Deserializable, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Signature, SignatureType, SignatureVersion, SubpacketData};
@@ -97,9 +98,13 @@ impl Keyring {
             return Err(KeyringError::TooLarge(name.to_owned()));
         }
         let empty = |reason: String| KeyringError::Empty { name: name.to_owned(), reason };
-        let (certificates, _) =
-            SignedPublicKey::from_reader_many(bytes).map_err(|error| empty(error.to_string().to_lowercase()))?;
-        let (certificates, problems): (Vec<_>, Vec<_>) = certificates.partition(Result::is_ok);
+        let packets = if bytes.first().is_some_and(|byte| byte & 0x80 != 0) {
+            bytes.to_vec() // every OpenPGP packet starts with a set bit, no armor does
+        } else {
+            dearmor(bytes).map_err(|error| empty(error.to_string()))?
+        };
+        let parsed = SignedPublicKey::from_bytes_many(packets.as_slice()).map_err(|error| empty(error.to_string()))?;
+        let (certificates, problems): (Vec<_>, Vec<_>) = parsed.partition(Result::is_ok);
         let certificates: Vec<_> = certificates.into_iter().flatten().collect();
         if certificates.is_empty() {
             let problem = problems.into_iter().find_map(Result::err);
@@ -117,6 +122,11 @@ impl Keyring {
     /// The names of what was read, for messages.
     pub fn name(&self) -> String {
         self.names.join(", ")
+    }
+
+    #[cfg(test)]
+    pub(super) fn forget_subkeys(&mut self) {
+        self.certificates.iter_mut().for_each(|certificate| certificate.public_subkeys.clear());
     }
 
     /// The keys a signature may be by, to go by what it says of its issuer.
@@ -140,6 +150,18 @@ impl Keyring {
         }
         keys
     }
+}
+
+/// The packets of all armored blocks of a file.
+fn dearmor(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    const BEGIN: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
+    let text = String::from_utf8_lossy(bytes);
+    let mut packets = Vec::new();
+    for (start, _) in text.match_indices(BEGIN) {
+        let end = text[start + BEGIN.len()..].find(BEGIN).map_or(text.len(), |length| start + BEGIN.len() + length);
+        Dearmor::new(text[start..end].as_bytes()).read_to_end(&mut packets)?;
+    }
+    Ok(packets)
 }
 
 /// One key of a keyring: a certificate's primary key or one of its subkeys.
@@ -326,7 +348,70 @@ mod tests {
         assert!(missing.contains("/nonexistent/keys.gpg") && missing.contains("debian-archive-keyring"), "{missing}");
     }
 
+    #[test]
+    fn armored_blocks_may_follow_each_other() {
+        let block = include_str!("testdata/archive.asc");
+        let keyring = Keyring::from_bytes("two.asc", format!("# a\n{block}\n{block}").as_bytes()).expect("a keyring");
+        assert_eq!(keyring.certificates.len(), 2);
+        let mut twice = keyring.clone();
+        twice.extend(Keyring::from_bytes("one.asc", block.as_bytes()).expect("a keyring"));
+        assert_eq!((twice.certificates.len(), twice.name().as_str()), (3, "two.asc, one.asc"));
+    }
+
+    fn subkey_check(change: impl FnOnce(&mut SignedPublicKey)) -> Result<(), Unusable> {
+        let mut keyring =
+            Keyring::from_bytes("archive.asc", include_bytes!("testdata/archive.asc")).expect("a keyring");
+        change(&mut keyring.certificates[0]);
+        let certificate = &keyring.certificates[0];
+        let now = "2026-11-01T00:00:00Z".parse().expect("a date");
+        Key { certificate, subkey: certificate.public_subkeys.first() }.check(now)
+    }
+
+    #[test]
+    fn a_subkey_needs_its_binding_its_consent_and_a_bound_primary() {
+        assert_eq!(subkey_check(|_| {}), Ok(()));
+        let without_consent = subkey_check(|certificate| {
+            let binding = &mut certificate.public_subkeys[0].signatures[0];
+            let embedded = binding
+                .config()
+                .expect("known")
+                .unhashed_subpackets()
+                .position(|subpacket| matches!(subpacket.data, SubpacketData::EmbeddedSignature(_)));
+            binding.unhashed_subpacket_remove(embedded.expect("an embedded signature")).expect("removed");
+        });
+        assert_eq!(without_consent, Err(Unusable::Unbound));
+        assert_eq!(
+            subkey_check(|certificate| certificate.public_subkeys[0].signatures.clear()),
+            Err(Unusable::Unbound)
+        );
+        assert_eq!(subkey_check(|certificate| certificate.details.users.clear()), Err(Unusable::Unbound));
+        let other_binding = subkey_check(|certificate| {
+            certificate.public_subkeys[0].signatures = certificate.details.users[0].signatures.clone();
+        });
+        assert_eq!(other_binding, Err(Unusable::Unbound));
+    }
+
+    #[test]
+    fn a_primary_key_that_only_certifies_signs_nothing() {
+        let keyring = Keyring::from_bytes("archive.asc", include_bytes!("testdata/archive.asc")).expect("a keyring");
+        let key = Key { certificate: &keyring.certificates[0], subkey: None };
+        assert_eq!(key.check("2026-11-01T00:00:00Z".parse().expect("a date")), Err(Unusable::NotForSigning));
+    }
+
     proptest! {
+        #[test]
+        fn mutated_keyrings_never_panic(at in 0usize..900, with in "[A-Za-z0-9+/=\n-]{0,4}", remove in 0usize..9) {
+            let mut bytes = include_bytes!("testdata/archive.asc").to_vec();
+            let at = at.min(bytes.len());
+            let end = (at + remove).min(bytes.len());
+            bytes.splice(at..end, with.bytes());
+            if let Ok(keyring) = Keyring::from_bytes("archive.asc", &bytes) {
+                for certificate in &keyring.certificates {
+                    let _ = Key { certificate, subkey: certificate.public_subkeys.first() }.check(Timestamp::UNIX_EPOCH);
+                }
+            }
+        }
+
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = Keyring::from_bytes("keys.gpg", &bytes);

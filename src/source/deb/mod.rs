@@ -1,5 +1,6 @@
 //! Debian archives: which are used, what their signed indexes say, and the packages in them.
 
+pub mod apt_sources;
 pub mod cleartext;
 pub mod control;
 pub mod dependency;
@@ -8,6 +9,8 @@ pub mod keyring;
 pub mod package;
 pub mod packages;
 pub mod release;
+pub mod repository;
 pub mod resolver;
 pub mod signature;
+pub mod unpack;
 pub mod version;

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use pgp::armor::{BlockType, Dearmor, DearmorOptions};
 use pgp::packet::{Packet, PacketParser, Signature, SignatureType};
 use std::fmt;
-use std::io::BufReader;
+use std::io::Read;
 
 /// Most signatures a message may carry; each costs one or two public key operations.
 pub const MAX_SIGNATURES: usize = 32;
@@ -169,14 +169,20 @@ fn accept(signature: &Signature, key: &Key<'_>, now: Timestamp) -> Result<Signer
 
 fn read_signatures(cleartext: &Cleartext<'_>) -> Result<Vec<Signature>, SignatureError> {
     let block = |error: pgp::errors::Error| SignatureError::Block(error.to_string());
-    let options = DearmorOptions::new().set_limit(cleartext::MAX_SIGNATURE_BYTES).enable_crc24_check();
+    let options = DearmorOptions::new().set_limit(cleartext::MAX_SIGNATURE_BYTES);
     let mut dearmor = Dearmor::with_options(cleartext.signature.as_bytes(), options);
     dearmor.read_header().map_err(block)?;
     if dearmor.typ != Some(BlockType::Signature) {
         return Err(SignatureError::Block("it is not of the type \"PGP SIGNATURE\"".to_owned()));
     }
+    let mut packets = Vec::new();
+    // To the end first: a Dearmor must not be read again after an error.
+    dearmor.read_to_end(&mut packets).map_err(|error| SignatureError::Block(error.to_string()))?;
     let mut signatures = Vec::new();
-    for packet in PacketParser::new(BufReader::new(dearmor)) {
+    for packet in PacketParser::new(packets.as_slice()) {
+        if matches!(packet, Err(pgp::errors::Error::Unsupported { .. })) {
+            continue; // of a later version than this reader
+        }
         match packet.map_err(block)? {
             Packet::Signature(signature) => signatures.push(signature),
             other => {
@@ -200,5 +206,142 @@ fn read_signatures(cleartext: &Cleartext<'_>) -> Result<Vec<Signature>, Signatur
 fn issuer(signature: &Signature) -> String {
     let fingerprint = signature.issuer_fingerprint().first().map(|fingerprint| format!("{fingerprint:X}"));
     let id = || signature.issuer_key_id().first().map(|id| id.to_string().to_uppercase());
-    fingerprint.or_else(id).unwrap_or_else(|| "without a name".to_owned())
+    fingerprint.or_else(id).unwrap_or_else(|| "of unknown id".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// An Ed25519 certificate whose subkey may sign from 2026-01-01 to 2029-12-31, and a text it signed on 2026-11-01.
+    const KEYS: &[u8] = include_bytes!("testdata/archive.asc");
+    const MESSAGE: &str = include_str!("testdata/message.asc");
+    const SUBKEY: &str = "E2017C6F0DCCDF5054C5C05F214393BBBA8D85E5";
+
+    fn keyring() -> Keyring {
+        Keyring::from_bytes("archive.asc", KEYS).expect("a keyring")
+    }
+
+    fn on(date: &str) -> Timestamp {
+        format!("{date}T00:00:00Z").parse().expect("a date")
+    }
+
+    fn verify_on(date: &str, message: &str) -> Result<Verified, SignatureError> {
+        verify(message.as_bytes(), &keyring(), on(date))
+    }
+
+    fn refusal(date: &str, message: &str) -> String {
+        verify_on(date, message).expect_err("refused").to_string()
+    }
+
+    fn base64(bytes: &[u8]) -> String {
+        const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let digit = |bits: u32| char::from(ALPHABET[usize::try_from(bits & 63).expect("six bits")]);
+        let mut text = String::new();
+        for chunk in bytes.chunks(3) {
+            let bits = chunk.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+            let digits = [18, 12, 6, 0].map(|shift| digit(bits >> shift));
+            text.extend(&digits[..=chunk.len()]);
+            text.extend(std::iter::repeat_n('=', 3 - chunk.len()));
+        }
+        text
+    }
+
+    #[test]
+    fn a_good_signature_yields_the_signed_text() {
+        let verified = verify_on("2026-11-02", MESSAGE).expect("signed");
+        assert_eq!(verified.text, "Origin: Test\nCodename: trixie\n\n-dash\n- item\nlast\n");
+        let signer = &verified.signers[0];
+        assert_eq!((signer.fingerprint.as_str(), signer.created), (SUBKEY, on("2026-11-01")));
+        assert_eq!(signer.owner, "Test Archive <archive@example.org>");
+    }
+
+    #[test]
+    fn what_a_signature_does_not_cover_may_change() {
+        let text = verify_on("2026-11-02", MESSAGE).expect("signed").text;
+        for message in [
+            MESSAGE.replace('\n', "\r\n"),
+            MESSAGE.replace("- item ", "- item"),
+            MESSAGE.replace("trixie\n", "trixie \t\n"),
+            MESSAGE.replace("\nlast", "\n- last"),
+        ] {
+            assert_eq!(verify_on("2026-11-02", &message).expect("still signed").text, text);
+        }
+    }
+
+    #[test]
+    fn a_changed_text_is_refused() {
+        for message in [
+            MESSAGE.replace("trixie", "sid"),
+            MESSAGE.replace("Origin", " Origin"),
+            MESSAGE.replace("last\n", "last\n\n"),
+            MESSAGE.replace("last\n", ""),
+            MESSAGE.replace("\n\n- -dash", "\n- -dash"),
+        ] {
+            let error = refusal("2026-11-02", &message);
+            assert!(error.starts_with("the signature by Test Archive") && error.contains(SUBKEY), "{error}");
+        }
+    }
+
+    #[test]
+    fn keys_and_signatures_have_their_time() {
+        assert!(refusal("2030-01-01", MESSAGE).contains("85E5 expired on 2030-01-01"));
+        assert!(verify_on("2029-12-31", MESSAGE).is_ok());
+        assert!(verify_on("2026-10-31", MESSAGE).is_ok(), "clocks may differ by a day");
+        assert!(refusal("2026-10-30", MESSAGE).contains("not valid now"));
+        assert!(refusal("2025-06-01", MESSAGE).contains("not bound"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_the_remedy() {
+        // The certificate without its subkey: the same owner, but not the key that signed.
+        let mut keys = keyring();
+        keys.forget_subkeys();
+        let error = verify(MESSAGE.as_bytes(), &keys, on("2026-11-02")).expect_err("unknown").to_string();
+        assert!(error.contains(&format!("key {SUBKEY} is not in the keyring")), "{error}");
+        assert!(error.contains("archive.asc") && error.contains("debian-archive-keyring"), "{error}");
+    }
+
+    #[test]
+    fn a_broken_block_is_refused() {
+        let block = &MESSAGE[MESSAGE.find("-----BEGIN PGP SIGNATURE").expect("there")..];
+        let with = |block: &str| format!("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nx\n{block}");
+        for broken in [
+            block.replace("iHUE", "aHUE"),
+            block.replace("iHUE", "%%%%"),
+            block
+                .lines()
+                .filter(|line| line.starts_with('-') || line.is_empty())
+                .map(|line| format!("{line}\n"))
+                .collect(),
+        ] {
+            let error = refusal("2026-11-02", &with(&broken));
+            assert!(
+                error.contains("signature block cannot be read") || error.contains("carries 0 signatures"),
+                "{error}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_mutation_of_the_block_is_accepted_for_another_text(at in 0usize..300, with in "[A-Za-z0-9+/=\n -]{0,5}", remove in 0usize..9) {
+            let start = MESSAGE.find("-----BEGIN PGP SIGNATURE").expect("there");
+            let mut message = MESSAGE.replace("trixie", "sid").into_bytes();
+            let at = (start + at).min(message.len());
+            let end = (at + remove).min(message.len());
+            message.splice(at..end, with.bytes());
+            prop_assert!(verify(&message, &keyring(), on("2026-11-02")).is_err());
+        }
+
+        #[test]
+        fn arbitrary_packets_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
+            let message = format!(
+                "-----BEGIN PGP SIGNED MESSAGE-----\n\nx\n-----BEGIN PGP SIGNATURE-----\n\n{}\n-----END PGP SIGNATURE-----\n",
+                base64(&bytes)
+            );
+            prop_assert!(verify_on("2026-11-02", &message).is_err());
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! profile → lock → fetch → tree → formats → artifacts → manifest → verify.
 
 pub mod artifact;
+pub mod boot;
 pub mod finalize;
 pub mod format;
 pub mod pack;

@@ -28,7 +28,7 @@ shift $((OPTIND - 1))
 if [ $# -gt 0 ]; then packages=("$@"); else
   packages=(systemd systemd-sysv systemd-resolved udev dbus kmod linux-image-cloud-amd64 containerd runc
     containernetworking-plugins iproute2 iptables conntrack ethtool socat util-linux mount e2fsprogs ca-certificates
-    base-files base-passwd bash coreutils libc-bin login passwd procps)
+    base-files base-passwd bash coreutils dash libc-bin login passwd procps)
   [ "$suite" = bookworm ] || packages+=(libpam-systemd systemd-repart systemd-cryptsetup)
 fi
 # Only for the installation of other packages, or for an initramfs that is not made on the node.
@@ -76,6 +76,7 @@ finalize() { # What the maintainer scripts would have done.
   mkdir -p "$root"/{dev,proc,sys,run,tmp,root,mnt,etc/ssl/certs} && chmod 1777 "$root/tmp" && chmod 700 "$root/root"
   cp "$root/usr/share/base-passwd/passwd.master" "$root/etc/passwd"
   cp "$root/usr/share/base-passwd/group.master" "$root/etc/group"
+  printf 'g %s -\n' input kvm render sgx | systemd-sysusers --root="$root" - # by udev's script
   systemd-sysusers --root="$root"
   ldconfig -r "$root"
   find "$root/usr/share/ca-certificates" -name '*.crt' -print0 | sort -z | xargs -0 cat >"$root/etc/ssl/certs/ca-certificates.crt"
@@ -100,7 +101,7 @@ lay() {
 
 pack() { # The kernel is booted from beside the image.
   cp "$root"/boot/vmlinuz-* "$out/vmlinuz"
-  (cd "$root" && find . -mindepth 1 -not -path './boot/*' -print0 | sort -z | cpio -0 -o -H newc --quiet) | zstd -3 -T0 -q -f -o "$out/$name.cpio.zst"
+  (cd "$root" && find . -not -path './boot/*' -print0 | sort -z | cpio -0 -o -H newc --quiet) | zstd -3 -T0 -q -f -o "$out/$name.cpio.zst"
 }
 
 seconds() { local from=$EPOCHREALTIME; "$@"; printf '%s %s\n' "$1" "$(awk -v a="$from" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }')" >>"$out/times"; }

@@ -148,14 +148,11 @@ fn replaced(package: &str, text: &str, versions: &BTreeMap<&str, &str>) -> Resul
     let Some(paragraph) = control::Paragraphs::new(text).next() else { return Ok(Vec::new()) };
     let paragraph = paragraph.map_err(malformed)?;
     let mut names = Vec::new();
-    for group in Relations::new(paragraph.get("Replaces").unwrap_or("")) {
-        let group = group.map_err(|source| BakeError::Replaces { package: package.to_owned(), source })?;
-        for relation in group {
-            if versions.get(relation.name).is_some_and(|version| {
-                relation.constraint.is_none_or(|(operator, wanted)| operator.holds(version, wanted))
-            }) {
-                names.push(relation.name.to_owned());
-            }
+    for relation in Relations::new(paragraph.get("Replaces").unwrap_or("")) {
+        let relation = relation.map_err(|source| BakeError::Replaces { package: package.to_owned(), source })?;
+        let holds = |version: &&str| relation.constraint.is_none_or(|(operator, wanted)| operator.holds(version, wanted));
+        if versions.get(relation.name).is_some_and(holds) {
+            names.push(relation.name.to_owned());
         }
     }
     Ok(names)

@@ -5,6 +5,7 @@
 
 pub mod artifact;
 pub mod bake;
+pub mod boot;
 pub mod cli;
 pub mod finalize;
 pub mod format;

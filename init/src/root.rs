@@ -1,6 +1,6 @@
 //! The mount that makes `/` a root like any other.
 
-use rustix::fs::{CWD, StatFs, statfs};
+use rustix::fs::{CWD, Mode, StatFs, chmod, statfs};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 use rustix::process::{chroot, fchdir};
 
@@ -22,5 +22,7 @@ pub fn give_root_a_parent() -> Result<(), String> {
     let root = open_tree(CWD, "/", clone).map_err(failed("cloning the mount of /"))?;
     move_mount(&root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(failed("mounting / over itself"))?;
     fchdir(&root).map_err(failed("entering the new /"))?;
-    chroot(".").map_err(failed("making the new / the root"))
+    chroot(".").map_err(failed("making the new / the root"))?;
+    // The kernel makes it 1777, as any tmpfs; only an archive that has the root itself as a member changes that.
+    chmod("/", Mode::from_raw_mode(0o755)).map_err(failed("making / read-only for users"))
 }

@@ -38,7 +38,7 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match args.action {
         None => {
-            let usage = Cache::open(&host.cache_root)?.usage()?;
+            let usage = host.cache()?.usage()?;
             if args.json {
                 let kinds: serde_json::Map<String, serde_json::Value> = usage
                     .iter()
@@ -63,9 +63,9 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
             }
             let trimmed = Cache::trim(&host.cache_root, &policy)?;
             if args.json {
-                writeln!(out, "{}", serde_json::json!({"removed": trimmed.removed, "kept": trimmed.kept}))?;
+                writeln!(out, "{}", serde_json::json!({"removed": trimmed.removed.bytes, "kept": trimmed.kept.bytes}))?;
             } else {
-                writeln!(out, "removed {}, kept {}", units::bytes(trimmed.removed), units::bytes(trimmed.kept))?;
+                writeln!(out, "removed {}, kept {}", units::bytes(trimmed.removed.bytes), units::bytes(trimmed.kept.bytes))?;
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::layer::{Pruned, remove_paths};
 use crate::pack::Store;
 use crate::profile::{Arch, Profile};
 use crate::source::cache::{Cache, CacheError};
-use crate::tree::{ContentReader, Digest, Entry, FileTree, Origin, TreeError, TreePath};
+use crate::tree::{Digest, Entry, FileTree, Origin, TreeError, TreePath};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;

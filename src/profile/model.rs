@@ -73,6 +73,16 @@ pub enum Arch {
     Arm64,
 }
 
+impl Arch {
+    /// Debian's name, which is Kubernetes' too.
+    pub fn debian(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+}
+
 /// Debian packages.
 #[derive(Debug, Clone, Serialize)]
 pub struct Debian {

@@ -1,1 +1,92 @@
-//! placeholder
+//! What makes a Debian tree a Kubernetes node: configuration rendered from the profile, as tree entries.
+//!
+//! Pure functions of the profile and of the packages' and artifacts' tree. Paths are those of kubeadm and of the
+//! upstream documentation, so that an operator finds everything where every Kubernetes page says it is.
+
+mod cni;
+mod containerd;
+mod directories;
+mod error;
+mod files;
+mod initramfs;
+mod kernel;
+mod kubelet;
+mod kubelet_config;
+mod network;
+mod system;
+mod yaml;
+
+pub use error::RenderError;
+pub use initramfs::initramfs_entries;
+
+use crate::profile::Profile;
+use crate::tree::{Entry, FileTree, Origin, TreePath};
+use std::collections::BTreeMap;
+
+/// Everything the profile asks for beyond packages, artifacts and overlays, in byte order of the paths, each path once.
+///
+/// `tree` holds the packages and artifacts. Rendered entries are to replace what packages ship at the same path (Debian's
+/// `etc/containerd/config.toml`); the profile's own files do so only where they say `replace`.
+///
+/// # Errors
+/// [`RenderError`] when the profile asks for what cannot work, or a component's program is not in `tree`.
+pub fn render(profile: &Profile, tree: &FileTree) -> Result<Vec<(TreePath, Entry)>, RenderError> {
+    let mut rendered = Rendered::default();
+    directories::render(&mut rendered)?;
+    kernel::render(profile, &mut rendered)?;
+    network::render(tree, &mut rendered)?;
+    system::render(profile, &mut rendered)?;
+    containerd::render(profile, tree, &mut rendered)?;
+    cni::render(profile, tree, &mut rendered)?;
+    kubelet::render(profile, tree, &mut rendered)?;
+    kubelet_config::render(profile, &mut rendered)?;
+    files::render(profile, tree, &mut rendered)?;
+    Ok(rendered.entries.into_iter().collect())
+}
+
+/// The entries rendered so far; what is rendered later replaces.
+#[derive(Default)]
+struct Rendered {
+    entries: BTreeMap<TreePath, Entry>,
+}
+
+impl Rendered {
+    /// A root-owned file `0644` by renderer `by`.
+    fn file(&mut self, by: &str, path: &str, text: impl Into<String>) -> Result<(), RenderError> {
+        self.put(path, Entry::file(text.into(), 0o644, origin(by)))
+    }
+
+    /// A root-owned directory.
+    fn directory(&mut self, by: &str, path: &str, mode: u16) -> Result<(), RenderError> {
+        self.put(path, Entry::directory(mode, origin(by)))
+    }
+
+    /// A symbolic link.
+    fn link(&mut self, by: &str, path: &str, target: impl Into<String>) -> Result<(), RenderError> {
+        self.put(path, Entry::symlink(target, origin(by)))
+    }
+
+    fn put(&mut self, path: &str, entry: Entry) -> Result<(), RenderError> {
+        self.entries.insert(TreePath::new(path)?, entry);
+        Ok(())
+    }
+}
+
+fn origin(by: &str) -> Origin {
+    Origin::Rendered(by.into())
+}
+
+/// Where the tree has the program `name` of `component`, as an absolute path.
+fn program(tree: &FileTree, component: &str, name: &str) -> Result<String, RenderError> {
+    ["usr/bin", "usr/local/bin", "usr/sbin"]
+        .iter()
+        .map(|dir| format!("{dir}/{name}"))
+        .find(|path| tree.contains(path))
+        .map(|path| format!("/{path}"))
+        .ok_or_else(|| RenderError::NoProgram { component: component.into(), name: name.into() })
+}
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;

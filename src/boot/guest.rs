@@ -1,0 +1,165 @@
+//! A guest without a terminal: its console is kept, its report is read line by line.
+
+use super::machine::spawn;
+use super::{BootError, Handout, Machine, PxeSet};
+use crate::profile::Arch;
+use std::io::{BufRead as _, BufReader, Read};
+use std::os::unix::net::UnixListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The most that is kept of a console, in bytes; what comes later is dropped.
+const CONSOLE_LIMIT: usize = 16 << 20;
+
+/// A running guest; ended when dropped.
+#[derive(Debug)]
+pub struct Guest {
+    qemu: Child,
+    arch: Arch,
+    started: Instant,
+    console: Arc<Mutex<Vec<u8>>>,
+    report: Receiver<String>,
+    _socket: tempfile::TempDir,
+}
+
+impl Guest {
+    /// Powers on. The clock of [`Guest::uptime`] starts here.
+    ///
+    /// # Errors
+    /// [`BootError`] when QEMU is not installed or does not start.
+    pub fn start(machine: &Machine, set: &PxeSet, handout: &Handout) -> Result<Self, BootError> {
+        let program = Machine::program(set.arch).0;
+        let failed = |source| BootError::Qemu { program, source };
+        let socket = tempfile::Builder::new().prefix("kiln-boot").tempdir().map_err(failed)?;
+        let path = socket.path().join("report");
+        let listener = UnixListener::bind(&path).map_err(failed)?;
+        let mut command = Command::new(program);
+        command.args(["-chardev", "stdio,id=console,signal=off"]);
+        command.args(machine.arguments(set, handout, Some(&path)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let started = Instant::now();
+        let mut qemu = spawn(&mut command, set.arch)?;
+        let console = Arc::new(Mutex::new(Vec::new()));
+        for stream in [qemu.stdout.take().map(boxed), qemu.stderr.take().map(boxed)].into_iter().flatten() {
+            let console = Arc::clone(&console);
+            thread::spawn(move || keep(stream, &console));
+        }
+        Ok(Self { qemu, arch: set.arch, started, console, report: lines(listener), _socket: socket })
+    }
+
+    /// Wall time since power-on.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The next line of the report, at most `limit` after power-on; `wanted` is what the caller hopes for, for messages.
+    ///
+    /// # Errors
+    /// [`BootError::TimedOut`], or [`BootError::Ended`] when QEMU ended before.
+    pub fn line(&mut self, wanted: &str, limit: Duration) -> Result<String, BootError> {
+        loop {
+            let left = limit.saturating_sub(self.uptime());
+            match self.report.recv_timeout(left.min(Duration::from_millis(500))) {
+                Ok(line) => return Ok(line),
+                Err(RecvTimeoutError::Timeout) if left.is_zero() => {
+                    return Err(BootError::TimedOut { wanted: wanted.into(), limit });
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(BootError::Ended { wanted: wanted.into() }),
+                Err(RecvTimeoutError::Timeout) if self.ended() => {
+                    let last = self.report.try_recv();
+                    return last.map_err(|_| BootError::Ended { wanted: wanted.into() });
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    /// Reads the report up to the line `last`, at most `limit` after power-on; returns the lines before it.
+    ///
+    /// # Errors
+    /// As [`Guest::line`].
+    pub fn lines_until(&mut self, last: &str, limit: Duration) -> Result<Vec<String>, BootError> {
+        let mut lines = Vec::new();
+        loop {
+            match self.line(last, limit)? {
+                line if line == last => return Ok(lines),
+                line => lines.push(line),
+            }
+        }
+    }
+
+    /// Waits until the guest has powered off, at most `limit` after power-on.
+    ///
+    /// # Errors
+    /// [`BootError::TimedOut`], or [`BootError::Failed`] when QEMU was not content.
+    pub fn wait(&mut self, limit: Duration) -> Result<(), BootError> {
+        let program = Machine::program(self.arch).0;
+        loop {
+            match self.qemu.try_wait().map_err(|source| BootError::Qemu { program, source })? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(BootError::Failed { program, status, message: self.console_tail() }),
+                None if self.uptime() >= limit => return Err(BootError::TimedOut { wanted: "power-off".into(), limit }),
+                None => thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+
+    /// The console so far, and what QEMU itself said.
+    pub fn console(&self) -> String {
+        let bytes = self.console.lock().map(|bytes| bytes.clone()).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn console_tail(&self) -> String {
+        let console = self.console();
+        console.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().to_owned()
+    }
+
+    fn ended(&mut self) -> bool {
+        !matches!(self.qemu.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.qemu.kill().ok();
+        self.qemu.wait().ok();
+    }
+}
+
+fn boxed(stream: impl Read + Send + 'static) -> Box<dyn Read + Send> {
+    Box::new(stream)
+}
+
+/// Collects a stream until it ends.
+fn keep(mut stream: Box<dyn Read + Send>, console: &Mutex<Vec<u8>>) {
+    let mut block = [0; 4096];
+    while let Ok(length @ 1..) = stream.read(&mut block) {
+        if let Ok(mut console) = console.lock()
+            && console.len() < CONSOLE_LIMIT
+        {
+            console.extend_from_slice(&block[..length]);
+        }
+    }
+}
+
+/// The lines of the first connection. When QEMU dies before it connects, the thread stays in accept(2) until the process ends.
+pub(super) fn lines(listener: UnixListener) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let Ok((stream, _)) = listener.accept() else { return };
+        let mut reader = BufReader::new(stream);
+        let mut line = Vec::new();
+        while let Ok(1..) = reader.by_ref().take(1 << 20).read_until(b'\n', &mut line) {
+            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+            line.clear();
+            if sender.send(text).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}

@@ -1,0 +1,120 @@
+//! What a guest is given at boot so that nothing for demonstrations or tests is in the image.
+//!
+//! QEMU's fw_cfg carries a systemd credential named `tmpfiles.extra` (systemd.system-credentials(7)): lines of
+//! tmpfiles.d(5) that systemd-tmpfiles obeys before any service starts. They make files; that is enough.
+
+use crate::profile::Arch;
+use std::fmt::Write as _;
+
+/// Runs kubelet without a cluster: the image's own configuration, less what needs an API server or its CA.
+///
+/// Nobody can authenticate then, so that `AlwaysAllow` allows nobody; health is on another port, of the loopback interface.
+const STANDALONE: &str = "\
+KUBELET_KUBECONFIG_ARGS=
+KUBELET_EXTRA_ARGS=--anonymous-auth=false --authentication-token-webhook=false --authorization-mode=AlwaysAllow \
+                          --client-ca-file=
+";
+
+/// `/etc/rc.local`, which `rc-local.service` runs: hands over to a unit of its own, so that the boot can end.
+const RC_LOCAL: &str = "\
+#!/bin/bash
+exec systemd-run --quiet --unit=kiln-report --collect /bin/bash /run/kiln/report
+";
+
+/// Files for one boot of a guest.
+#[derive(Debug, Clone, Default)]
+pub struct Handout {
+    standalone: bool,
+    script: Option<String>,
+}
+
+impl Handout {
+    /// Nothing.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Makes kubelet run standalone, as `kiln boot --demo` does.
+    #[must_use]
+    pub fn standalone(mut self) -> Self {
+        self.standalone = true;
+        self
+    }
+
+    /// Runs `script` with bash, as root, once the boot is under way. What it prints (standard output) arrives as lines at the report
+    /// socket of [`Machine::arguments`](super::Machine::arguments); its standard error is in the guest's journal.
+    #[must_use]
+    pub fn script(mut self, script: impl Into<String>) -> Self {
+        self.script = Some(script.into());
+        self
+    }
+
+    /// Prints `containerd SECONDS` and `kubelet SECONDS`, the guest's uptime when containerd was active and when kubelet said that
+    /// it is healthy.
+    #[must_use]
+    pub fn readiness(self) -> Self {
+        self.script(include_str!("readiness.sh"))
+    }
+
+    /// The credential's content, if there is any.
+    pub(super) fn tmpfiles(&self, arch: Arch) -> Option<String> {
+        let mut lines = String::new();
+        let mut file = |path: &str, mode: &str, text: &str| {
+            writeln!(lines, "f+ {path} {mode} root root - {}", escape(text)).ok();
+        };
+        if self.standalone {
+            file("/etc/default/kubelet", "0644", STANDALONE);
+            file("/etc/kubernetes/standalone", "0644", "made by kiln boot --demo\n");
+        }
+        if let Some(script) = &self.script {
+            file("/etc/rc.local", "0755", RC_LOCAL);
+            let port = match arch {
+                Arch::Amd64 => "/dev/ttyS1",
+                Arch::Arm64 => "/dev/ttyS0",
+            };
+            // The line discipline would turn newlines into CR LF.
+            file("/run/kiln/report", "0755", &format!("exec >{port}\nstty -F {port} raw -echo\n{script}"));
+        }
+        (!lines.is_empty()).then_some(lines)
+    }
+
+    /// What the kernel command line needs.
+    pub(super) fn cmdline(&self) -> &'static str {
+        // Its generator looks for /etc/rc.local before tmpfiles made it.
+        if self.script.is_some() { "systemd.wants=rc-local.service" } else { "" }
+    }
+}
+
+/// As tmpfiles.d(5) reads the last field: C-style escapes, and `%` doubled.
+fn escape(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in text.chars() {
+        match c {
+            '\n' => escaped.push_str("\\n"),
+            '\t' => escaped.push_str("\\t"),
+            '\\' => escaped.push_str("\\\\"),
+            '%' => escaped.push_str("%%"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_no_credential() {
+        assert_eq!(Handout::none().tmpfiles(Arch::Amd64), None);
+        assert_eq!(Handout::none().cmdline(), "");
+    }
+
+    #[test]
+    fn each_file_is_one_line() {
+        let lines = Handout::none().standalone().script("echo 'a\tb' 100% \\n\n").tmpfiles(Arch::Amd64).expect("lines");
+        let paths: Vec<_> = lines.lines().map(|line| line.split(' ').nth(1).expect("a path")).collect();
+        assert_eq!(paths, ["/etc/default/kubelet", "/etc/kubernetes/standalone", "/etc/rc.local", "/run/kiln/report"]);
+        assert!(lines.ends_with("raw -echo\\necho 'a\\tb' 100%% \\\\n\\n\n"), "{lines}");
+    }
+}

@@ -1,0 +1,73 @@
+//! Whether KVM is of any use here.
+
+use super::machine::spawn;
+use super::{Accelerator, BootError, Machine, PxeSet};
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a kernel may take to its first line. Under working KVM it is well below a second.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Boots the set's kernel alone under KVM and looks for its first line on the console.
+///
+/// That `/dev/kvm` opens says little: nested and para-virtual hosts have one under which real mode hangs.
+///
+/// # Errors
+/// [`BootError`] when QEMU cannot be run at all.
+pub fn kvm_works(set: &PxeSet) -> Result<bool, BootError> {
+    if !Path::new("/dev/kvm").exists() {
+        return Ok(false);
+    }
+    let machine = Machine { memory_mib: 512, cpus: 1, accelerator: Accelerator::Kvm };
+    let console = "console=ttyS0 earlyprintk=serial console=ttyAMA0 earlycon panic=-1";
+    let mut qemu = Command::new(Machine::program(set.arch).0);
+    qemu.args(["-chardev", "stdio,id=console,signal=off"]).args(machine.hardware(set.arch));
+    qemu.arg("-kernel").arg(&set.kernel).args(["-append", console]);
+    qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = spawn(&mut qemu, set.arch)?;
+    let spoke = child.stdout.take().is_some_and(|stdout| speaks(stdout, PATIENCE));
+    child.kill().ok();
+    child.wait().ok();
+    Ok(spoke)
+}
+
+/// Whether a kernel's banner comes out of `console` in time.
+fn speaks(mut console: impl Read + Send + 'static, patience: Duration) -> bool {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut block = [0; 4096];
+        while let Ok(length @ 1..) = console.read(&mut block) {
+            if sender.send(block[..length].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    let deadline = Instant::now() + patience;
+    let mut text = Vec::new();
+    while let Ok(bytes) = receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        text.extend(bytes);
+        if text.windows(13).any(|window| window == b"Linux version") {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_banner_is_recognised_and_silence_is_not_awaited_for_ever() {
+        assert!(speaks(&b"SeaBIOS\n[    0.000000] Linux version 6.1.0"[..], PATIENCE));
+        assert!(!speaks(&b"SeaBIOS"[..], PATIENCE));
+        let started = Instant::now();
+        let (silent, _writer) = std::io::pipe().expect("a pipe");
+        assert!(!speaks(silent, Duration::from_millis(50)));
+        assert!(started.elapsed() < Duration::from_secs(3));
+    }
+}

@@ -1,0 +1,112 @@
+//! QEMU's command line.
+
+use super::{BootError, Handout, PxeSet};
+use crate::profile::Arch;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Child, Command};
+
+/// How the guest's instructions are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accelerator {
+    /// By the CPU.
+    Kvm,
+    /// By QEMU's translator.
+    Tcg,
+}
+
+/// The virtual machine.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Memory in MiB. The root file system of a PXE node may take half of it.
+    pub memory_mib: u32,
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// How instructions are run.
+    pub accelerator: Accelerator,
+}
+
+impl Machine {
+    /// QEMU's program for `arch`, and the Debian package that has it.
+    pub(super) fn program(arch: Arch) -> (&'static str, &'static str) {
+        match arch {
+            Arch::Amd64 => ("qemu-system-x86_64", "qemu-system-x86"),
+            Arch::Arm64 => ("qemu-system-aarch64", "qemu-system-arm"),
+        }
+    }
+
+    /// The arguments to boot `set`. The guest's console is QEMU's character device `console`, which the caller adds
+    /// (`-chardev …,id=console`); with `report`, lines that a handout's script writes go to that Unix socket.
+    pub fn arguments(&self, set: &PxeSet, handout: &Handout, report: Option<&Path>) -> Vec<OsString> {
+        let mut arguments = self.hardware(set.arch);
+        let mut add = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
+        add(&["-nic", "user,model=virtio-net-pci", "-device", "virtio-rng-pci"]);
+        if let Some(credential) = handout.tmpfiles(set.arch) {
+            // QEMU reads a doubled comma as a comma.
+            let content = credential.replace(',', ",,");
+            add(&["-fw_cfg", &format!("name=opt/io.systemd.credentials/tmpfiles.extra,string={content}")]);
+        }
+        if let Some(path) = report {
+            let mut chardev = OsString::from("socket,id=report,path=");
+            chardev.push(path);
+            arguments.extend(["-chardev".into(), chardev]);
+            let port = match set.arch {
+                Arch::Amd64 => ["-serial", "chardev:report"],
+                // The virt machine has one serial port of its own.
+                Arch::Arm64 => ["-device", "pci-serial,chardev=report"],
+            };
+            arguments.extend(port.map(OsString::from));
+        }
+        let cmdline = [set.cmdline.as_str(), console(set.arch), handout.cmdline()];
+        let cmdline: Vec<&str> = cmdline.into_iter().filter(|words| !words.is_empty()).collect();
+        arguments.extend(["-append".into(), cmdline.join(" ").into()]);
+        arguments.extend(["-kernel".into(), set.kernel.clone().into()]);
+        arguments.extend(["-initrd".into(), set.initramfs.clone().into()]);
+        arguments
+    }
+
+    /// Processor, memory, and a console on the character device `console`; no reboot, no display, nothing by default.
+    pub(super) fn hardware(&self, arch: Arch) -> Vec<OsString> {
+        let (accel, cpu) = match self.accelerator {
+            Accelerator::Kvm => ("kvm", "host"),
+            Accelerator::Tcg => ("tcg,thread=multi", "max"),
+        };
+        let machine = match arch {
+            Arch::Amd64 => "q35",
+            Arch::Arm64 => "virt",
+        };
+        let (memory, cpus) = (format!("{}M", self.memory_mib), self.cpus.to_string());
+        [
+            ["-machine", machine],
+            ["-accel", accel],
+            ["-cpu", cpu],
+            ["-m", &memory],
+            ["-smp", &cpus],
+            ["-serial", "chardev:console"],
+            ["-display", "none"],
+            ["-monitor", "none"],
+        ]
+        .iter()
+        .flatten()
+        .chain(&["-nodefaults", "-no-user-config", "-no-reboot"])
+        .map(OsString::from)
+        .collect()
+    }
+}
+
+/// The kernel's name of the first serial port, made the last and thereby the main console.
+fn console(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Amd64 => "console=ttyS0",
+        Arch::Arm64 => "console=ttyAMA0",
+    }
+}
+
+/// Starts `command`, whose program is QEMU for `arch`.
+pub(super) fn spawn(command: &mut Command, arch: Arch) -> Result<Child, BootError> {
+    let (program, package) = Machine::program(arch);
+    command.spawn().map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => BootError::NoQemu { program, package },
+        _ => BootError::Qemu { program, source },
+    })
+}

@@ -1,0 +1,51 @@
+//! The files of a PXE set.
+
+use super::BootError;
+use crate::profile::Arch;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+/// A kernel, an initramfs and a command line, as `kiln build` leaves them in `pxe/`.
+#[derive(Debug, Clone)]
+pub struct PxeSet {
+    /// `vmlinuz`.
+    pub kernel: PathBuf,
+    /// `initramfs.cpio.zst`.
+    pub initramfs: PathBuf,
+    /// The text of `cmdline`, one line.
+    pub cmdline: String,
+    /// The kernel's architecture.
+    pub arch: Arch,
+}
+
+impl PxeSet {
+    /// Opens the set in `dir`: the PXE directory itself or the one above it (`out/worker`).
+    ///
+    /// # Errors
+    /// [`BootError`] when a file is missing, or the kernel is for no architecture we know.
+    pub fn open(dir: &Path) -> Result<Self, BootError> {
+        let below = dir.join("pxe");
+        let dir = if dir.join("vmlinuz").exists() { dir } else { below.as_path() };
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| BootError::Pxe { path, source }
+        };
+        let (kernel, initramfs, cmdline) = (dir.join("vmlinuz"), dir.join("initramfs.cpio.zst"), dir.join("cmdline"));
+        let mut head = Vec::new();
+        File::open(&kernel).and_then(|file| file.take(1024).read_to_end(&mut head)).map_err(failed(&kernel))?;
+        fs::metadata(&initramfs).map_err(failed(&initramfs))?;
+        let cmdline = fs::read_to_string(&cmdline).map_err(failed(&cmdline))?.trim().to_owned();
+        let arch = kernel_arch(&head).ok_or_else(|| BootError::NoKernel(kernel.clone()))?;
+        Ok(Self { kernel, initramfs, cmdline, arch })
+    }
+}
+
+/// By the magic numbers of Documentation/arch/{x86/boot,arm64/booting}.rst in the kernel's source.
+fn kernel_arch(head: &[u8]) -> Option<Arch> {
+    match (head.get(0x202..0x206), head.get(0x38..0x3c)) {
+        (Some(b"HdrS"), _) => Some(Arch::Amd64),
+        (_, Some(b"ARM\x64")) => Some(Arch::Arm64),
+        _ => None,
+    }
+}

@@ -1,0 +1,57 @@
+//! The pod network a node has before an add-on brings its own.
+//!
+//! There is no loopback configuration: containerd brings lo up by itself, and such a file, left alone in the directory, would
+//! make a node Ready that has no pod network.
+
+use super::{RenderError, Rendered};
+use crate::profile::{Cni, Profile};
+use crate::tree::FileTree;
+use serde_json::{Value, json};
+
+const BY: &str = "cni";
+/// The runtime takes the first file by name: any add-on's (05-cilium, 10-calico, 10-flannel) precedes this one.
+const CONFLIST: &str = "etc/cni/net.d/90-bridge.conflist";
+
+pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
+    // Debian's package has its plugins elsewhere. The directory itself stays writable for add-ons.
+    for (path, _) in tree.children("usr/lib/cni") {
+        let link = format!("opt/cni/bin/{}", path.name());
+        if !tree.contains(&link) {
+            rendered.link(BY, &link, format!("../../../{path}"))?;
+        }
+    }
+    let Cni::Bridge { name, subnet, mtu } = &profile.cni else { return Ok(()) };
+    for plugin in ["bridge", "host-local", "loopback", "portmap"] {
+        let path = format!("opt/cni/bin/{plugin}");
+        let linked = rendered.entries.keys().any(|rendered| rendered.as_str() == path);
+        if !linked && !tree.contains(&path) {
+            return Err(RenderError::NoPlugin { name: plugin });
+        }
+    }
+    let text = format!("{:#}\n", conflist(name, subnet, *mtu));
+    rendered.file(BY, CONFLIST, text)
+}
+
+fn conflist(bridge: &str, subnet: &str, mtu: Option<u32>) -> Value {
+    let everywhere = if subnet.contains(':') { "::/0" } else { "0.0.0.0/0" };
+    let mut plugin = json!({
+        "type": "bridge",
+        "bridge": bridge,
+        "isGateway": true,
+        "ipMasq": true,
+        "hairpinMode": true,
+        "ipam": {
+            "type": "host-local",
+            "ranges": [[{ "subnet": subnet }]],
+            "routes": [{ "dst": everywhere }],
+        },
+    });
+    if let Some(mtu) = mtu {
+        plugin["mtu"] = mtu.into();
+    }
+    json!({
+        "cniVersion": "1.0.0",
+        "name": "bridge",
+        "plugins": [plugin, { "type": "portmap", "capabilities": { "portMappings": true } }],
+    })
+}

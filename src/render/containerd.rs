@@ -1,0 +1,137 @@
+//! containerd and crictl.
+//!
+//! Format: `version = 2` for 1.x, `version = 3` for 2.x (docs/cri/config.md of containerd), where the CRI plugin is split
+//! into a runtime and an images half.
+
+use super::{RenderError, Rendered, program};
+use crate::profile::{ContainerdSeries, Profile};
+use crate::tree::FileTree;
+use std::fmt::Write as _;
+
+const BY: &str = "containerd";
+const UNIT: &str = "usr/lib/systemd/system/containerd.service";
+/// Where the CRI is served: every Kubernetes page's default.
+pub(super) const SOCKET: &str = "unix:///run/containerd/containerd.sock";
+
+pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
+    let containerd = program(tree, "containerd", "containerd")?;
+    program(tree, "runc", "runc")?;
+    rendered.file(BY, "etc/containerd/config.toml", config(profile)?)?;
+    for (host, endpoints) in &profile.containerd.mirrors {
+        hosts(host, endpoints, rendered)?;
+    }
+    rendered.file(
+        BY,
+        "etc/crictl.yaml",
+        format!("runtime-endpoint: \"{SOCKET}\"\nimage-endpoint: \"{SOCKET}\"\ntimeout: 10\ndebug: false\n"),
+    )?;
+    if !tree.contains(UNIT) {
+        rendered.file(BY, UNIT, unit(&containerd))?;
+    }
+    Ok(())
+}
+
+/// Upstream's containerd.service.
+fn unit(containerd: &str) -> String {
+    format!(
+        "\
+[Unit]
+Description=containerd container runtime
+Documentation=https://containerd.io
+After=network.target dbus.service local-fs.target
+
+[Service]
+ExecStartPre=-/usr/sbin/modprobe overlay
+ExecStart={containerd}
+Type=notify
+Delegate=yes
+KillMode=process
+Restart=always
+RestartSec=5
+LimitNPROC=infinity
+LimitCORE=infinity
+LimitNOFILE=infinity
+TasksMax=infinity
+OOMScoreAdjust=-999
+
+[Install]
+WantedBy=multi-user.target
+"
+    )
+}
+
+fn config(profile: &Profile) -> Result<String, RenderError> {
+    let pause = string("release.pause_image", &profile.release.pause_image)?;
+    let snapshotter = string("containerd.snapshotter", &profile.containerd.snapshotter)?;
+    let (version, runtime) = match profile.release.containerd {
+        ContainerdSeries::V1 => (2, "io.containerd.grpc.v1.cri"),
+        ContainerdSeries::V2 => (3, "io.containerd.cri.v1.runtime"),
+    };
+    let registry = "config_path = \"/etc/containerd/certs.d\"";
+    let images = match profile.release.containerd {
+        ContainerdSeries::V1 => format!(
+            "[plugins.\"{runtime}\"]\nsandbox_image = {pause}\n\n[plugins.\"{runtime}\".registry]\n{registry}\n\n\
+             [plugins.\"{runtime}\".containerd]\nsnapshotter = {snapshotter}\n"
+        ),
+        ContainerdSeries::V2 => {
+            let images = "io.containerd.cri.v1.images";
+            format!(
+                "[plugins.\"{images}\"]\nsnapshotter = {snapshotter}\n\n[plugins.\"{images}\".pinned_images]\n\
+                 sandbox = {pause}\n\n[plugins.\"{images}\".registry]\n{registry}\n"
+            )
+        }
+    };
+    Ok(format!(
+        "\
+# containerd, its CRI plugin as kubelet wants it; everything else is containerd's default.
+version = {version}
+
+{images}
+[plugins.\"{runtime}\".cni]
+bin_dir = \"/opt/cni/bin\"
+conf_dir = \"/etc/cni/net.d\"
+
+[plugins.\"{runtime}\".containerd.runtimes.runc]
+runtime_type = \"io.containerd.runc.v2\"
+
+# As cgroupDriver in /var/lib/kubelet/config.yaml.
+[plugins.\"{runtime}\".containerd.runtimes.runc.options]
+SystemdCgroup = true
+
+# The default, /opt/containerd, may be read-only.
+[plugins.\"io.containerd.internal.v1.opt\"]
+path = \"/var/lib/containerd/opt\"
+"
+    ))
+}
+
+/// `certs.d/<host>/hosts.toml` (docs/hosts.md of containerd): mirrors in order, then the registry itself.
+fn hosts(host: &str, endpoints: &[String], rendered: &mut Rendered) -> Result<(), RenderError> {
+    let field = format!("containerd.mirrors.{host}");
+    if host.is_empty() || host.contains(|c: char| !(c.is_ascii_alphanumeric() || ".-_:[]".contains(c))) || host.starts_with('.') {
+        let why = "is not a registry's host name (or _default)";
+        return Err(RenderError::BadValue { field, value: host.into(), why });
+    }
+    let mut text = String::new();
+    match host {
+        "_default" => {}
+        "docker.io" => text.push_str("server = \"https://registry-1.docker.io\"\n"),
+        _ => {
+            writeln!(text, "server = \"https://{host}\"").ok();
+        }
+    }
+    for endpoint in endpoints {
+        let key = string(&field, endpoint)?;
+        write!(text, "\n[host.{key}]\ncapabilities = [\"pull\", \"resolve\"]\n").ok();
+    }
+    rendered.file(BY, &format!("etc/containerd/certs.d/{host}/hosts.toml"), text)
+}
+
+/// A TOML basic string.
+fn string(field: &str, text: &str) -> Result<String, RenderError> {
+    if text.is_empty() || text.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        let why = "is not one word";
+        return Err(RenderError::BadValue { field: field.into(), value: text.into(), why });
+    }
+    Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+}

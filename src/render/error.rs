@@ -1,0 +1,77 @@
+//! What cannot be rendered.
+
+use crate::profile::Arch;
+use crate::tree::{PathError, TreePath};
+
+/// Why a profile does not make a node.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// A component is configured whose program nothing brought.
+    #[error(
+        "there is no {name} in /usr/bin, /usr/local/bin or /usr/sbin: neither a package nor an artifact brings \
+         {component}; add it to the release's components or packages"
+    )]
+    NoProgram {
+        /// The component.
+        component: String,
+        /// The program.
+        name: String,
+    },
+    /// The profile's pod network needs plugins that are not there.
+    #[error(
+        "cni: the plugin {name} is neither in /opt/cni/bin nor in /usr/lib/cni; add containernetworking-plugins or the \
+         component cni-plugins to the release, or set cni to plugin: none"
+    )]
+    NoPlugin {
+        /// The plugin.
+        name: &'static str,
+    },
+    /// A value that its file's format cannot hold.
+    #[error("{field}: {value:?} {why}")]
+    BadValue {
+        /// The profile's field.
+        field: String,
+        /// What it says.
+        value: String,
+        /// Why that cannot be.
+        why: &'static str,
+    },
+    /// `protectKernelDefaults` without the settings it insists on: kubelet would stop at every boot.
+    #[error(
+        "kubelet.config.protectKernelDefaults is true, so kernel.sysctls must have {name}: {wanted:?} (it {found}); \
+         set it, or protectKernelDefaults: false"
+    )]
+    KernelDefaults {
+        /// The sysctl.
+        name: &'static str,
+        /// What kubelet insists on.
+        wanted: &'static str,
+        /// What the profile says.
+        found: String,
+    },
+    /// A file of the profile is already there.
+    #[error("files: /{path} is already there, from {origin}; say replace: true if that is meant")]
+    FileExists {
+        /// The path.
+        path: TreePath,
+        /// Who put it there.
+        origin: String,
+    },
+    /// A path made from the profile is none.
+    #[error("a path made from the profile cannot be used: {0}")]
+    Path(#[from] PathError),
+    /// The embedded `/init` is for another architecture.
+    #[error(
+        "this kiln holds an /init for {embedded}, not for {wanted:?}: build kiln on such a machine, or with \
+         KILN_INIT=path/to/kiln-init for it"
+    )]
+    ForeignInit {
+        /// What is embedded.
+        embedded: String,
+        /// What the profile wants.
+        wanted: Arch,
+    },
+    /// An extended attribute that the initramfs' list cannot hold.
+    #[error("the extended attributes of the image cannot be listed for /init: {0}")]
+    Xattrs(#[from] kiln_init::xattrs::ListError),
+}

@@ -50,10 +50,11 @@ impl Handout {
     }
 
     /// Prints `containerd SECONDS` and `kubelet SECONDS`, the guest's uptime when containerd was active and when kubelet said that
-    /// it is healthy.
+    /// it is healthy; then powers off if told so.
     #[must_use]
-    pub fn readiness(self) -> Self {
-        self.script(include_str!("readiness.sh"))
+    pub fn readiness(self, power_off: bool) -> Self {
+        let end = if power_off { "systemctl poweroff\n" } else { "" };
+        self.script(format!("{}{end}", include_str!("readiness.sh")))
     }
 
     /// The credential's content, if there is any.

@@ -3,6 +3,7 @@
 use super::args::{MirrorArgs, ProfileArgs};
 use super::host::Host;
 use super::lock::{LockPolicy, locked};
+use super::signals::CleanUp;
 use super::units;
 use crate::artifact::pxe::{self, Pxe};
 use crate::bake::{Baked, bake};
@@ -46,6 +47,7 @@ pub struct Args {
 
 pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     let start = Instant::now();
+    let clean_up = CleanUp::install().context("watching for Ctrl-C")?;
     let cache = host.cache()?;
     let http = host.http(args.offline)?;
     let policy = LockPolicy { locked: args.locked, offline: args.offline };
@@ -59,7 +61,7 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
         return report(&manifest, &directory, start, args.json);
     }
     let output = Output::create(&directory)?;
-    host.clean_up.add(output.temporary().to_owned());
+    clean_up.add(output.temporary().to_owned());
     let files = fetch(&host.fetcher(&cache, &http), host, &locked)?;
     let baked = bake(&locked, &files, overlays, &cache, host.threads, &host.progress)?;
     let manifest = write(host, &locked, &baked, &cache, output.temporary())?;

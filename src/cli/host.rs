@@ -2,7 +2,6 @@
 
 use super::Global;
 use super::args::MirrorArgs;
-use super::signals::CleanUp;
 use crate::lock::Mirrors;
 use crate::profile::{self, Arch, Overrides, Profile};
 use crate::progress::{Mode, Progress};
@@ -34,8 +33,6 @@ pub struct Host {
     pub now: SystemTime,
     /// Where progress goes.
     pub progress: Progress,
-    /// What to remove when interrupted.
-    pub clean_up: CleanUp,
     home: Option<PathBuf>,
 }
 
@@ -72,7 +69,6 @@ impl Host {
             threads,
             now: SystemTime::now(),
             progress: Progress::new(mode, global.verbose),
-            clean_up: CleanUp::install().context("watching for Ctrl-C")?,
             home,
         })
     }

@@ -154,7 +154,7 @@ fn pin_artifacts(profile: &Profile, fetcher: &Fetcher) -> Result<Vec<LockedArtif
 }
 
 fn signers(signers: &[crate::source::deb::signature::Signer]) -> String {
-    let names: Vec<String> = signers.iter().map(ToString::to_string).collect();
+    let names: Vec<String> = signers.iter().map(|signer| format!("{} ({})", signer.owner, signer.fingerprint)).collect();
     names.join(", ")
 }
 

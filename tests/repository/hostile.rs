@@ -3,7 +3,8 @@
 use crate::gnupg::Gnupg;
 use jiff::Timestamp;
 use kiln::source::deb::keyring::Keyring;
-use kiln::source::deb::repository::{self, ArchiveKind, Index, Request, SuiteRequest, Transport, TransportError};
+use kiln::source::deb::repository::{self, ArchiveKind, Index, Request, SuiteRequest};
+use kiln::source::deb::transport::{Transport, TransportError};
 use kiln::tree::Digest;
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -7,6 +7,7 @@ pub mod keyring;
 pub mod release;
 pub mod repository;
 pub mod signature;
+pub mod transport;
 pub mod unpack;
 
 /// A URL without user and password, for messages.

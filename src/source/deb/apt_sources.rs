@@ -23,12 +23,12 @@ const MAX_BYTES: u64 = 4 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum AptSourcesError {
     /// A file cannot be read.
-    #[error("reading {path}: {source}")]
+    #[error("reading {path}: {why}")]
     Read {
         /// The file or directory.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
     /// A line apt would refuse.
     #[error("{path}:{line}: {problem}")]
@@ -133,11 +133,11 @@ fn source_files(root: &Path) -> Result<Vec<PathBuf>, AptSourcesError> {
         files.push(list);
     }
     let directory = root.join("etc/apt/sources.list.d");
-    let error = |source| AptSourcesError::Read { path: directory.clone(), source };
+    let error = |why| AptSourcesError::Read { path: directory.clone(), why };
     let entries = match std::fs::read_dir(&directory) {
         Ok(entries) => entries,
-        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(files),
-        Err(source) => return Err(error(source)),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(files),
+        Err(why) => return Err(error(why)),
     };
     // apt passes over names with other characters, and hidden files.
     let is_plain = |name: &str| {
@@ -155,7 +155,7 @@ fn source_files(root: &Path) -> Result<Vec<PathBuf>, AptSourcesError> {
 
 /// A file's text; what is not UTF-8, as may happen in comments, is replaced.
 fn read_file(path: &Path) -> Result<String, AptSourcesError> {
-    let error = |source| AptSourcesError::Read { path: path.to_owned(), source };
+    let error = |why| AptSourcesError::Read { path: path.to_owned(), why };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(error)?;
     let length = file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(error)?;

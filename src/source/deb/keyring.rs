@@ -28,13 +28,13 @@ pub const MIN_RSA_BITS: u16 = 2048;
 pub enum KeyringError {
     /// The file cannot be read.
     #[error(
-        "reading the keyring {path}: {source}; install the Debian package debian-archive-keyring, or name a keyring in the profile (debian.keyring)"
+        "reading the keyring {path}: {why}; install the Debian package debian-archive-keyring, or name a keyring in the profile (debian.keyring)"
     )]
     Read {
         /// The file.
         path: String,
         /// Why.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// Larger than [`MAX_KEYRING_BYTES`].
     #[error("the keyring {0} is larger than {MAX_KEYRING_BYTES} bytes")]
@@ -88,7 +88,7 @@ impl Keyring {
         let mut bytes = Vec::new();
         std::fs::File::open(path)
             .and_then(|file| file.take(MAX_KEYRING_BYTES + 1).read_to_end(&mut bytes))
-            .map_err(|source| KeyringError::Read { path: name.clone(), source })?;
+            .map_err(|why| KeyringError::Read { path: name.clone(), why })?;
         Self::from_bytes(&name, &bytes)
     }
 

@@ -192,20 +192,20 @@ pub enum MirrorError {
         limit: u64,
     },
     /// `Packages` is not what `InRelease` announces.
-    #[error("{path} is not used: {source}")]
+    #[error("{path} is not used: {why}")]
     Digest {
         /// The file, below `dists/<suite>/`.
         path: String,
         /// What differs.
-        source: DigestMismatch,
+        why: DigestMismatch,
     },
     /// `Packages` cannot be decompressed.
-    #[error("{path} is not used: {source}")]
+    #[error("{path} is not used: {why}")]
     Unpack {
         /// The file, below `dists/<suite>/`.
         path: String,
         /// Why.
-        source: UnpackError,
+        why: UnpackError,
     },
     /// `Packages` is not UTF-8 or not deb822.
     #[error("{path} is not used: {reason}")]
@@ -327,12 +327,11 @@ fn load_packages(
         }
     }
     let bytes = transport.get_by_digest(&locations(release, bases, &path, &file), &file.digest, file.size)?;
-    check(&bytes, &file.digest, file.size).map_err(|source| MirrorError::Digest { path: path.clone(), source })?;
-    let text = unpack::unpack(bytes, compression, limit)
-        .map_err(|source| MirrorError::Unpack { path: path.clone(), source })?;
+    check(&bytes, &file.digest, file.size).map_err(|why| MirrorError::Digest { path: path.clone(), why })?;
+    let text =
+        unpack::unpack(bytes, compression, limit).map_err(|why| MirrorError::Unpack { path: path.clone(), why })?;
     if let Some(announced) = announced {
-        check(&text, &announced.digest, announced.size)
-            .map_err(|source| MirrorError::Digest { path: plain, source })?;
+        check(&text, &announced.digest, announced.size).map_err(|why| MirrorError::Digest { path: plain, why })?;
     }
     let text = String::from_utf8(text)
         .map_err(|error| MirrorError::Text { path: path.clone(), reason: error.utf8_error().to_string() })?;

@@ -3,7 +3,8 @@
 use crate::gnupg::Gnupg;
 use jiff::Timestamp;
 use kiln::source::deb::keyring::Keyring;
-use kiln::source::deb::repository::{self, ArchiveKind, Index, Request, SuiteRequest, Transport, TransportError};
+use kiln::source::deb::repository::{self, ArchiveKind, Index, Request, SuiteRequest};
+use kiln::source::deb::transport::{Transport, TransportError};
 use kiln::tree::Digest;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -154,7 +155,7 @@ fn lies_are_refused_each_with_its_reason() {
         ("two paragraphs", mirror(sign(&format!("{text}\nOrigin: b\n")), &packages), "a second paragraph"),
         ("an HTML page", mirror(b"<html><body>Log in</body></html>".to_vec(), &packages), "text before"),
         ("no index", mirror(signed.clone(), b""), "Packages.xz does not exist"),
-        ("changed index", with_changed, "where"),
+        ("changed index", with_changed, "announced"),
         ("truncated index", truncated, "was cut short"),
         ("longer index", longer, "is larger than"),
         (

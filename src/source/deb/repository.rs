@@ -8,6 +8,7 @@ use super::keyring::Keyring;
 use super::redact;
 use super::release::{Release, ReleaseError, ReleaseFile, ReleaseMismatch};
 use super::signature::{self, SignatureError, Signer};
+use super::transport::{DigestMismatch, Transport, TransportError, check};
 use super::unpack::{self, Compression, UnpackError};
 use crate::tree::Digest;
 use jiff::Timestamp;
@@ -19,77 +20,6 @@ pub const MAX_RELEASE_BYTES: u64 = super::cleartext::MAX_MESSAGE_BYTES as u64;
 pub const MAX_COMPRESSED_BYTES: u64 = 256 << 20;
 /// Most bytes of an unpacked `Packages` (Debian's: 57 MB).
 pub const MAX_PACKAGES_BYTES: u64 = 1 << 30;
-
-/// Fetches files of a mirror.
-pub trait Transport: Sync {
-    /// Fetches `url` anew (never from a cache), at most `limit` bytes.
-    ///
-    /// # Errors
-    /// [`TransportError::NotFound`] if the mirror has no such file, else [`TransportError::Failed`], also if it is larger.
-    fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, TransportError>;
-
-    /// Fetches the file with this digest and size from the first of `urls` that has it. An implementation may answer from a
-    /// cache, since the bytes cannot differ; the caller checks them in any case.
-    ///
-    /// # Errors
-    /// None of `urls` gave these bytes; the error is that of the last, or of the one that says most.
-    fn get_by_digest(&self, urls: &[String], digest: &Digest, size: u64) -> Result<Vec<u8>, TransportError> {
-        let mut first = None;
-        for url in urls {
-            let result = self.get(url, size).and_then(|bytes| match check(&bytes, digest, size) {
-                Ok(()) => Ok(bytes),
-                Err(reason) => Err(TransportError::Failed { url: url.clone(), reason: Box::new(reason) }),
-            });
-            match result {
-                Ok(bytes) => return Ok(bytes),
-                // What went wrong says more than that a second mirror has no such file.
-                Err(error) if matches!(first, None | Some(TransportError::NotFound { .. })) => first = Some(error),
-                Err(_) => {}
-            }
-        }
-        Err(first.unwrap_or_else(|| TransportError::NotFound { url: digest.to_string() }))
-    }
-}
-
-/// A file that a [`Transport`] could not get.
-#[derive(Debug, thiserror::Error)]
-pub enum TransportError {
-    /// The mirror answered that it has no such file.
-    #[error("{url} does not exist")]
-    NotFound {
-        /// What was asked for.
-        url: String,
-    },
-    /// Anything else.
-    #[error("getting {url}: {reason}")]
-    Failed {
-        /// What was asked for.
-        url: String,
-        /// Why.
-        reason: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
-
-/// Bytes that are not those announced.
-#[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
-pub enum DigestMismatch {
-    /// Another number of bytes.
-    #[error("it has {found} bytes where {wanted} were announced: it was cut short or changed")]
-    Size {
-        /// As announced.
-        wanted: u64,
-        /// As received.
-        found: u64,
-    },
-    /// Other bytes.
-    #[error("its sha256 is {found} where {wanted} was announced: it was changed, or the mirror is being updated")]
-    Digest {
-        /// As announced.
-        wanted: Digest,
-        /// As received.
-        found: Digest,
-    },
-}
 
 /// What a suite is to the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -262,20 +192,20 @@ pub enum MirrorError {
         limit: u64,
     },
     /// `Packages` is not what `InRelease` announces.
-    #[error("{path} is not used: {source}")]
+    #[error("{path} is not used: {why}")]
     Digest {
         /// The file, below `dists/<suite>/`.
         path: String,
         /// What differs.
-        source: DigestMismatch,
+        why: DigestMismatch,
     },
     /// `Packages` cannot be decompressed.
-    #[error("{path} is not used: {source}")]
+    #[error("{path} is not used: {why}")]
     Unpack {
         /// The file, below `dists/<suite>/`.
         path: String,
         /// Why.
-        source: UnpackError,
+        why: UnpackError,
     },
     /// `Packages` is not UTF-8 or not deb822.
     #[error("{path} is not used: {reason}")]
@@ -397,12 +327,11 @@ fn load_packages(
         }
     }
     let bytes = transport.get_by_digest(&locations(release, bases, &path, &file), &file.digest, file.size)?;
-    check(&bytes, &file.digest, file.size).map_err(|source| MirrorError::Digest { path: path.clone(), source })?;
-    let text = unpack::unpack(bytes, compression, limit)
-        .map_err(|source| MirrorError::Unpack { path: path.clone(), source })?;
+    check(&bytes, &file.digest, file.size).map_err(|why| MirrorError::Digest { path: path.clone(), why })?;
+    let text =
+        unpack::unpack(bytes, compression, limit).map_err(|why| MirrorError::Unpack { path: path.clone(), why })?;
     if let Some(announced) = announced {
-        check(&text, &announced.digest, announced.size)
-            .map_err(|source| MirrorError::Digest { path: plain, source })?;
+        check(&text, &announced.digest, announced.size).map_err(|why| MirrorError::Digest { path: plain, why })?;
     }
     let text = String::from_utf8(text)
         .map_err(|error| MirrorError::Text { path: path.clone(), reason: error.utf8_error().to_string() })?;
@@ -426,19 +355,6 @@ fn locations(release: &Release, bases: &[String], path: &str, file: &ReleaseFile
         urls.push(format!("{base}/{path}"));
     }
     urls
-}
-
-/// Whether bytes are those announced.
-///
-/// # Errors
-/// Size or digest differ.
-pub fn check(bytes: &[u8], digest: &Digest, size: u64) -> Result<(), DigestMismatch> {
-    let found = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    if found != size {
-        return Err(DigestMismatch::Size { wanted: size, found });
-    }
-    let found = Digest::of(bytes);
-    if found == *digest { Ok(()) } else { Err(DigestMismatch::Digest { wanted: *digest, found }) }
 }
 
 /// A mirror's URL without `{snapshot}` and trailing slashes.

@@ -11,12 +11,12 @@ const ZSTD_WINDOW_LOG: u32 = 27;
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
     /// Malformed, cut short, or wanting too much memory.
-    #[error("decompressing it as {name} failed: {source}")]
+    #[error("decompressing it as {name} failed: {why}")]
     Corrupt {
         /// The format.
         name: &'static str,
         /// What the decompressor says.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// A decompression bomb, or a wrong announcement.
     #[error("it decompresses to more than the {limit} bytes announced")]
@@ -59,7 +59,7 @@ impl Compression {
 /// # Errors
 /// The bytes are malformed or cut short, or there are more than `limit`.
 pub fn unpack(bytes: Vec<u8>, compression: Compression, limit: u64) -> Result<Vec<u8>, UnpackError> {
-    let corrupt = |source| UnpackError::Corrupt { name: compression.suffix(), source };
+    let corrupt = |why| UnpackError::Corrupt { name: compression.suffix(), why };
     match compression {
         Compression::Xz => {
             let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)

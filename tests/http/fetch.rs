@@ -176,6 +176,19 @@ fn a_stale_mirror_is_passed_over() {
 }
 
 #[test]
+fn a_dead_mirror_costs_time_only_once() {
+    let dir = temp();
+    let dead = Server::start(|_, _| Ok(()));
+    let good = Server::start(|request, stream| ranged(request, stream, request.target.as_bytes()));
+    let urls = |n: usize| [&dead, &good].map(|server| server.url(&format!("/{n}")));
+    let wants: Vec<Want> = (0..50).map(|n| want("x", format!("/{n}").as_bytes(), &urls(n))).collect();
+    fetcher(dir.path(), client()).with_jobs(4).fetch_all(&wants).expect("fetched");
+    // Each of the four threads may find out for itself, in two attempts.
+    assert!((2..=8).contains(&dead.requests().len()), "{}", dead.requests().len());
+    assert_eq!(good.requests().len(), 50);
+}
+
+#[test]
 fn wrong_bytes_everywhere_name_both_digests() {
     let (dir, bytes) = (temp(), body(1000));
     let other = body(2000)[1000..].to_vec();

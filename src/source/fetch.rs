@@ -3,97 +3,27 @@
 
 mod download;
 mod error;
+mod run;
+mod want;
 
 pub use error::{FetchError, MissingInput, Tried, Why};
+pub use want::{Location, Want};
 
 use crate::progress::{Phase, Progress, Unit};
 use crate::source::cache::{Cache, CacheError, Claim, Partial, Stored};
-use crate::source::http::{Backoff, Client, RetryPolicy, redacted, sleep_unless};
-use crate::tree::Digest;
+use crate::source::http::{Backoff, Client, RetryPolicy, sleep_unless};
 use download::{Attempt, Download};
-use std::collections::BTreeSet;
-use std::fmt;
+use run::{Run, lock};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Downloads at once unless [`Fetcher::with_jobs`] says otherwise.
 const JOBS: usize = 8;
-
-/// Something that must be in the cache.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Want {
-    /// Name in messages: a package with its version, an artifact.
-    pub name: String,
-    /// SHA-256 it must have.
-    pub digest: Digest,
-    /// Length in bytes, if known.
-    pub size: Option<u64>,
-    /// Where it may be had, tried in order.
-    pub from: Vec<Location>,
-}
-
-/// Where bytes may be had.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Location {
-    /// An `http://` or `https://` URL.
-    Url(String),
-    /// A file on this host.
-    File(PathBuf),
-}
-
-impl Location {
-    /// `scheme://host:port` of a URL.
-    fn server(&self) -> Option<&str> {
-        let Self::Url(url) = self else { return None };
-        let start = url.find("://")? + 3;
-        let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |length| start + length);
-        url.get(..end)
-    }
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Url(url) => f.write_str(&redacted(url)),
-            Self::File(path) => path.display().fmt(f),
-        }
-    }
-}
-
 /// Attempts at a location when there are others to try.
 const ATTEMPTS_WITH_ALTERNATIVE: u32 = 2;
-
-/// What the downloads of one call share.
-struct Run<'a> {
-    progress: &'a Progress,
-    phase: &'a Phase,
-    /// Set by the first failure.
-    stop: AtomicBool,
-    /// Servers that could not be reached: tried last from then on.
-    unreachable: Mutex<BTreeSet<String>>,
-}
-
-impl Run<'_> {
-    /// The locations in the order to try them.
-    fn order<'w>(&self, want: &'w Want) -> Vec<&'w Location> {
-        let unreachable = lock(&self.unreachable);
-        let mut order: Vec<&Location> = want.from.iter().collect();
-        order.sort_by_key(|location| location.server().is_some_and(|server| unreachable.contains(server)));
-        order
-    }
-
-    fn note(&self, location: &Location, why: &Why) {
-        if let (Some(server), Why::Http(error)) = (location.server(), why)
-            && error.is_unreachable()
-            && lock(&self.unreachable).insert(server.to_owned())
-        {
-            self.progress.detail(format_args!("{}: tried last from now on", redacted(server)));
-        }
-    }
-}
 
 /// Brings inputs into the cache.
 #[derive(Debug, Clone)]
@@ -160,7 +90,7 @@ impl Fetcher {
         phase: &Phase,
     ) -> Result<Vec<Option<PathBuf>>, FetchError> {
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let run = Run { progress: &self.progress, phase, stop: AtomicBool::new(false), unreachable: Mutex::default() };
+        let run = Run::new(&self.progress, phase);
         let results = Mutex::new(vec![None; wants.len()]);
         let errors = Mutex::new(Vec::new());
         let work = || {
@@ -323,9 +253,4 @@ fn copy(path: &Path, partial: &mut Partial, phase: &Phase) -> Result<Attempt, Ca
         }
     }
     download::land(partial, phase)
-}
-
-/// Results of other threads stay good when one panicked; its panic is passed on by the scope.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poison| poison.into_inner())
 }

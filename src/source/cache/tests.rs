@@ -168,6 +168,8 @@ fn only_one_claim_at_a_time_and_the_others_find_the_blob() {
                 // Its own handles, as another process has.
                 if let Claim::Partial(mut partial) = open(dir.path()).claim(&digest, None, wait).expect("claimed") {
                     downloads.fetch_add(1, Ordering::SeqCst);
+                    // The others now hold the removed file, while its name is that of a new one.
+                    thread::sleep(Duration::from_millis(50));
                     partial.append(b"once").expect("written");
                     partial.land().expect("landed");
                 }

@@ -3,54 +3,27 @@
 
 mod download;
 mod error;
+mod run;
+mod want;
 
 pub use error::{FetchError, MissingInput, Tried, Why};
+pub use want::{Location, Want};
 
 use crate::progress::{Phase, Progress, Unit};
 use crate::source::cache::{Cache, CacheError, Claim, Partial, Stored};
-use crate::source::http::{Backoff, Client, redacted, sleep_unless};
-use crate::tree::Digest;
+use crate::source::http::{Backoff, Client, RetryPolicy, sleep_unless};
 use download::{Attempt, Download};
-use std::fmt;
+use run::{Run, lock};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Downloads at once unless [`Fetcher::with_jobs`] says otherwise.
 const JOBS: usize = 8;
-
-/// Something that must be in the cache.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Want {
-    /// Name in messages: a package with its version, an artifact.
-    pub name: String,
-    /// SHA-256 it must have.
-    pub digest: Digest,
-    /// Length in bytes, if known.
-    pub size: Option<u64>,
-    /// Where it may be had, tried in order.
-    pub from: Vec<Location>,
-}
-
-/// Where bytes may be had.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Location {
-    /// An `http://` or `https://` URL.
-    Url(String),
-    /// A file on this host.
-    File(PathBuf),
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Url(url) => f.write_str(&redacted(url)),
-            Self::File(path) => path.display().fmt(f),
-        }
-    }
-}
+/// Attempts at a location when there are others to try.
+const ATTEMPTS_WITH_ALTERNATIVE: u32 = 2;
 
 /// Brings inputs into the cache.
 #[derive(Debug, Clone)]
@@ -116,14 +89,15 @@ impl Fetcher {
         missing: &[usize],
         phase: &Phase,
     ) -> Result<Vec<Option<PathBuf>>, FetchError> {
-        let (next, done, stop) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
+        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let run = Run::new(&self.progress, phase);
         let results = Mutex::new(vec![None; wants.len()]);
         let errors = Mutex::new(Vec::new());
         let work = || {
-            while !stop.load(Relaxed)
+            while !run.stop.load(Relaxed)
                 && let Some(&index) = missing.get(next.fetch_add(1, Relaxed))
             {
-                match self.fetch_one(&wants[index], phase, &stop) {
+                match self.fetch_one(&wants[index], &run) {
                     Ok(path) => {
                         lock(&results)[index] = path;
                         phase.message(format_args!("{}/{}", done.fetch_add(1, Relaxed) + 1, missing.len()));
@@ -131,7 +105,7 @@ impl Fetcher {
                     Err(error) => {
                         // All that is gone is reported at once, so that one new lock mends it.
                         if !matches!(error, FetchError::Gone { .. }) {
-                            stop.store(true, Relaxed);
+                            run.stop.store(true, Relaxed);
                         }
                         lock(&errors).push((index, error));
                     }
@@ -150,12 +124,12 @@ impl Fetcher {
     }
 
     /// `Ok(None)`: stopped because another input failed.
-    fn fetch_one(&self, want: &Want, phase: &Phase, stop: &AtomicBool) -> Result<Option<PathBuf>, FetchError> {
+    fn fetch_one(&self, want: &Want, run: &Run) -> Result<Option<PathBuf>, FetchError> {
         let cache_failed = |source| FetchError::Cache { name: want.name.clone(), source };
         let on_wait = || self.progress.detail(format_args!("{}: waiting for another download of it", want.name));
         let mut partial = match self.cache.claim(&want.digest, want.size, on_wait).map_err(cache_failed)? {
             Claim::Present(path) => {
-                phase.inc(want.size.unwrap_or(0));
+                run.phase.inc(want.size.unwrap_or(0));
                 return Ok(Some(path));
             }
             Claim::Partial(partial) => partial,
@@ -168,18 +142,24 @@ impl Fetcher {
                 Err(error) => return Err(cache_failed(error)),
             }
         }
-        phase.inc(partial.len());
+        run.phase.inc(partial.len());
+        let order = run.order(want);
         let mut tried = Vec::new();
-        for location in &want.from {
+        for (index, location) in order.iter().enumerate() {
+            let mut policy = self.http.config().retry.clone();
+            if index + 1 < order.len() {
+                policy.attempts = policy.attempts.min(ATTEMPTS_WITH_ALTERNATIVE);
+            }
             let outcome = match location {
-                Location::Url(url) => self.download(want, url, &mut partial, phase, stop),
-                Location::File(path) => copy(path, &mut partial, phase),
+                Location::Url(url) => self.download(want, url, &policy, &mut partial, run),
+                Location::File(path) => copy(path, &mut partial, run.phase),
             };
             match outcome.map_err(cache_failed)? {
                 Attempt::Complete(path) => return Ok(Some(path)),
                 Attempt::Stopped => return Ok(None),
                 Attempt::Failed(why) => {
                     self.progress.detail(format_args!("{}: {location}: {why}", want.name));
+                    run.note(location, &why);
                     tried.push(Tried { location: location.to_string(), why });
                 }
             }
@@ -192,14 +172,14 @@ impl Fetcher {
         &self,
         want: &Want,
         url: &str,
+        policy: &RetryPolicy,
         partial: &mut Partial,
-        phase: &Phase,
-        stop: &AtomicBool,
+        run: &Run,
     ) -> Result<Attempt, CacheError> {
-        let mut backoff = Backoff::new(&self.http.config().retry, url);
+        let mut backoff = Backoff::new(policy, url);
         let mut furthest = partial.len();
         loop {
-            let mut download = Download { http: &self.http, want, url, partial, phase, stop };
+            let mut download = Download { http: &self.http, want, url, partial, phase: run.phase, stop: &run.stop };
             let why = match download.attempt()? {
                 Attempt::Failed(why) => why,
                 end => return Ok(end),
@@ -213,7 +193,7 @@ impl Fetcher {
                 return Ok(Attempt::Failed(Why::Http(error.after_attempts(backoff.attempts()))));
             };
             self.progress.detail(format_args!("{error}; trying again in {:.1}s", delay.as_secs_f64()));
-            if !sleep_unless(delay, stop) {
+            if !sleep_unless(delay, &run.stop) {
                 return Ok(Attempt::Stopped);
             }
         }
@@ -273,9 +253,4 @@ fn copy(path: &Path, partial: &mut Partial, phase: &Phase) -> Result<Attempt, Ca
         }
     }
     download::land(partial, phase)
-}
-
-/// Results of other threads stay good when one panicked; its panic is passed on by the scope.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poison| poison.into_inner())
 }

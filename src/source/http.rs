@@ -5,16 +5,17 @@
 mod absolute_form;
 mod error;
 mod proxy;
+mod response;
 mod retry;
 mod tls;
 mod url;
 
 pub use error::{HttpError, HttpErrorKind};
 pub use proxy::{ProxyConfig, ProxyError, ProxyServer};
+pub use response::Response;
 pub use retry::{Backoff, RetryPolicy};
 pub use url::redacted;
 
-use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -23,8 +24,6 @@ use ureq::http::{HeaderMap, Uri};
 
 /// Redirects followed before giving up.
 const MAX_REDIRECTS: usize = 10;
-/// A body that brings fewer bytes than this in one stall time counts as stalled.
-const STALL_BYTES: u64 = 1024;
 const USER_AGENT: &str = concat!("kiln/", env!("CARGO_PKG_VERSION"));
 
 /// Settings of a [`Client`].
@@ -196,109 +195,6 @@ fn redirect_target(from: &Uri, headers: &HeaderMap) -> Result<Uri, HttpErrorKind
         return Err(HttpErrorKind::Downgrade { to: redacted(&to.to_string()) });
     }
     Ok(to)
-}
-
-/// The body of an answer, being received.
-#[derive(Debug)]
-pub struct Response {
-    url: String,
-    /// Byte of the whole document with which the body starts: the offset asked for, or 0 when the server
-    /// ignored that.
-    pub offset: u64,
-    /// Length of the whole document, when the server says it.
-    pub total: Option<u64>,
-    body: Body,
-}
-
-impl Response {
-    fn new(
-        url: &str,
-        reached: &Uri,
-        response: ureq::http::Response<ureq::Body>,
-        asked: u64,
-        stall: Duration,
-    ) -> Result<Self, HttpError> {
-        let length = response.body().content_length();
-        let (offset, total) = match response.status().as_u16() {
-            200 => (0, length),
-            206 if asked > 0 => match content_range(response.headers()) {
-                Some((start, total)) if start == asked => (start, total),
-                _ => return Err(HttpError::new(url, HttpErrorKind::BadRange { asked }).reached(reached)),
-            },
-            416 if asked > 0 => return Err(HttpError::new(url, HttpErrorKind::BadRange { asked }).reached(reached)),
-            status => {
-                let kind = HttpErrorKind::Status { status, retry_after: retry::retry_after(response.headers()) };
-                return Err(HttpError::new(url, kind).reached(reached));
-            }
-        };
-        let reader = response.into_body().into_reader();
-        let body = Body { reader: Box::new(reader), stall, window_start: Instant::now(), window_bytes: 0 };
-        Ok(Self { url: url.to_owned(), offset, total, body })
-    }
-
-    /// Reads some bytes of the body; 0 at its end, which is never reported for a body that was cut.
-    ///
-    /// # Errors
-    /// [`HttpError`] of the kind [`HttpErrorKind::Transport`].
-    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, HttpError> {
-        self.body.read(buffer).map_err(|error| HttpError::new(&self.url, HttpErrorKind::from_body(error)))
-    }
-
-    /// Reads the whole body of a small document.
-    ///
-    /// # Errors
-    /// [`HttpErrorKind::TooLarge`] when it has more than `limit` bytes, or as [`Response::read`].
-    pub fn bytes(mut self, limit: u64) -> Result<Vec<u8>, HttpError> {
-        let too_large = HttpErrorKind::TooLarge { limit };
-        if self.total.is_some_and(|total| total > limit) {
-            return Err(HttpError::new(&self.url, too_large));
-        }
-        let mut bytes = Vec::new();
-        let read = (&mut self.body).take(limit.saturating_add(1)).read_to_end(&mut bytes);
-        read.map_err(|error| HttpError::new(&self.url, HttpErrorKind::from_body(error)))?;
-        if bytes.len() as u64 > limit {
-            return Err(HttpError::new(&self.url, too_large));
-        }
-        Ok(bytes)
-    }
-}
-
-/// `(first byte, whole length)` of a `Content-Range: bytes 100-199/200` (RFC 9110, 14.4).
-fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
-    let (range, total) = headers.get("content-range")?.to_str().ok()?.strip_prefix("bytes ")?.split_once('/')?;
-    let (start, _) = range.split_once('-')?;
-    Some((start.trim().parse().ok()?, total.trim().parse().ok()))
-}
-
-/// A body that fails when it stalls, be it by trickling.
-struct Body {
-    reader: Box<dyn Read + Send>,
-    stall: Duration,
-    window_start: Instant,
-    window_bytes: u64,
-}
-
-impl Read for Body {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // The window starts with the read: the time that the caller takes is not the server's.
-        if self.window_bytes == 0 {
-            self.window_start = Instant::now();
-        }
-        let count = self.reader.read(buffer)?;
-        self.window_bytes += count as u64;
-        if self.window_bytes >= STALL_BYTES {
-            self.window_bytes = 0;
-        } else if count > 0 && self.window_start.elapsed() > self.stall {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the server sends too slowly"));
-        }
-        Ok(count)
-    }
-}
-
-impl std::fmt::Debug for Body {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Body").finish_non_exhaustive()
-    }
 }
 
 /// Sleeps for `delay` unless `stop` becomes true; tells whether it slept to the end.

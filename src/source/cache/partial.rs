@@ -164,7 +164,11 @@ impl Partial {
             create_private_dir(parent).map_err(failed)?;
         }
         // Blobs are believed without reading them again, so they must survive a power cut whole.
-        self.file.sync_data().map_err(failed)?;
+        if let Err(error) = self.file.sync_data() {
+            // Some file systems notice only now that they are full.
+            let _ = self.clear();
+            return Err(CacheError::writing(&self.target, error));
+        }
         fs::rename(&self.path, &self.target).map_err(failed)?;
         Ok(self.target.clone())
     }

@@ -117,6 +117,11 @@ impl HttpError {
         matches!(self.kind, HttpErrorKind::Status { status: 404 | 410, .. })
     }
 
+    /// Whether no connection to the server worked, so that asking it for something else has little point.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self.kind, HttpErrorKind::Transport { .. } | HttpErrorKind::Tls { .. } | HttpErrorKind::Proxy { .. })
+    }
+
     /// Whether trying again may help.
     pub fn is_transient(&self) -> bool {
         match &self.kind {

@@ -29,7 +29,7 @@ impl ProxyConfig {
     ///
     /// As in curl: `http_proxy` (only in lower case, since `HTTP_PROXY` is what a CGI server makes of a request's
     /// `Proxy:` header), `https_proxy`, `all_proxy`, `no_proxy`; of the latter three lower case wins over upper case.
-    /// An empty value means no proxy.
+    /// An empty value means no proxy. Beyond curl, `no_proxy` may hold IPv6 addresses in brackets and `/0` networks.
     ///
     /// # Errors
     /// [`ProxyError`] when a variable that counts does not hold an `http://` or `https://` proxy.
@@ -61,6 +61,11 @@ impl ProxyConfig {
             https: server(&[1, 2, 3, 4])?,
             no_proxy: no_proxy.split([',', ' ', '\t']).filter_map(NoProxy::parse).collect(),
         })
+    }
+
+    /// `host:port` of the proxy that a request for `url` takes; `None` when it goes directly or is no URL.
+    pub fn proxy_for(&self, url: &str) -> Option<String> {
+        self.server_for(&url.parse().ok()?).map(ProxyServer::address)
     }
 
     /// The proxy that a request for `uri` takes.
@@ -189,7 +194,7 @@ mod tests {
 
     fn via(vars: &[(&str, &str)], url: &str) -> Option<String> {
         let config = ProxyConfig::from_vars(vars.iter().copied()).expect("valid variables");
-        config.server_for(&url.parse().expect("a URL")).map(ProxyServer::address)
+        config.proxy_for(url)
     }
 
     #[test]

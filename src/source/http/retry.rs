@@ -141,6 +141,16 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn foreign_headers_never_panic(after in "[0-9A-Za-z:, +-]{0,40}", date in "[0-9A-Za-z:, +-]{0,40}") {
+            let mut headers = HeaderMap::new();
+            headers.insert("retry-after", after.parse().expect("a header"));
+            headers.insert("date", date.parse().expect("a header"));
+            let _ = retry_after(&headers);
+        }
+    }
+
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         let parse = |after: &str, date: &str| {

@@ -19,7 +19,7 @@ pub enum ModuleError {
     /// The decompressor gave up.
     #[error("decompressing its {format}: {why}")]
     Compressed {
-        /// `xz`, `zstd` or `gzip`.
+        /// `xz` or `zstd`.
         format: &'static str,
         /// The decompressor's words.
         why: String,
@@ -27,6 +27,9 @@ pub enum ModuleError {
     /// Over the size limit.
     #[error("it is larger than 256 MiB when decompressed")]
     TooLarge,
+    /// A compression that Debian's kmod does not know (it is built without zlib): `modprobe` would not find the module.
+    #[error("Debian's kmod cannot read gzip")]
+    Gzip,
     /// More symbol names than any module has.
     #[error("its symbol names are longer than 32 MiB together")]
     TooManyNames,
@@ -62,16 +65,13 @@ fn name(what: &'static str, bytes: &[u8]) -> Result<String, ModuleError> {
 /// Values of `key` in `.modinfo` (NUL-terminated `key=value` strings with NUL padding). A string without `=` is a key
 /// with an empty value.
 fn values(modinfo: &[u8], key: &'static str) -> Result<Vec<String>, ModuleError> {
-    let value = |string| match strip_key(string, key.as_bytes()) {
-        Some([b'=', value @ ..]) => Some(value),
-        Some([]) => Some(&[][..]),
+    let strings = modinfo.split(|&byte| byte == 0);
+    let values = strings.filter_map(|string| match string.strip_prefix(key.as_bytes())? {
+        [b'=', value @ ..] => Some(value),
+        [] => Some(&[][..]),
         _ => None,
-    };
-    modinfo.split(|&byte| byte == 0).filter_map(value).map(|value| name(key, value)).collect()
-}
-
-fn strip_key<'a>(string: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    string.strip_prefix(key)
+    });
+    values.map(|value| name(key, value)).collect()
 }
 
 /// Names of the symbols `sections` defines or needs, with whether they are undefined.
@@ -113,7 +113,7 @@ fn needs(sections: &Sections<'_>) -> Result<Vec<String>, ModuleError> {
     let known: BTreeSet<&[u8]> = needed.iter().copied().collect();
     // struct modversion_info: an unsigned long and the name, 64 bytes together.
     let crc = if sections.class() == Class::Elf32 { 4 } else { 8 };
-    let versions = sections.get("__versions").filter(|versions| versions.len() % 64 == 0).unwrap_or_default();
+    let versions = sections.get("__versions").filter(|versions| versions.len().is_multiple_of(64)).unwrap_or_default();
     let listed = versions.chunks_exact(64).filter_map(|entry| string_at(entry, crc));
     needed.extend(listed.filter(|symbol| !symbol.is_empty() && !known.contains(symbol)));
     // PPC64's `.foo` is `foo`; kmod drops the dot everywhere.

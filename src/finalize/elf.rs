@@ -244,7 +244,7 @@ impl<'a> Sections<'a> {
     pub fn symbols(&self, symtab: &'a [u8]) -> Option<impl Iterator<Item = Symbol> + 'a> {
         let (size, shndx) = if self.elf.class == Class::Elf32 { (16, 14) } else { (24, 6) };
         let entry = move |bytes: &[u8]| Some(Symbol { st_name: u32_at(bytes, 0)?, st_shndx: u16_at(bytes, shndx)? });
-        (symtab.len() % size == 0).then(|| symtab.chunks_exact(size).skip(1).filter_map(entry))
+        symtab.len().is_multiple_of(size).then(|| symtab.chunks_exact(size).skip(1).filter_map(entry))
     }
 
     /// The file's class.

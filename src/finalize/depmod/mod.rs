@@ -100,8 +100,7 @@ pub enum Kmod {
 }
 
 impl Kmod {
-    /// By the version of the `kmod` package that put `usr/bin/kmod` or `usr/lib/*/libkmod.so.2` into the tree; 34 if
-    /// there is none.
+    /// By the version of the package `kmod` or `libkmod2` in the tree; 34 if there is neither.
     pub fn of(tree: &FileTree) -> Self {
         let versions = tree.iter().filter_map(|(_, entry)| match &entry.meta.origin {
             Origin::Package(package) => package.strip_prefix("kmod=").or_else(|| package.strip_prefix("libkmod2=")),
@@ -125,7 +124,7 @@ pub enum DepmodError {
     #[error("/{0}: its contents were never delivered; this is a bug in kiln")]
     Undelivered(String),
     /// A file called `.ko` that is no module.
-    #[error("kernel module /{path}: {why}; it is damaged or not a module, remove it or install its package again")]
+    #[error("kernel module /{path}: {why}; remove it, or install it again as .ko, .ko.xz or .ko.zst")]
     Module {
         /// Its path in the tree.
         path: String,
@@ -166,4 +165,29 @@ pub enum DepmodError {
     /// A name that no path can hold.
     #[error("kernel {0:?} cannot be a directory name")]
     Release(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{Entry, TreePath};
+
+    #[test]
+    fn kmod_is_told_by_its_package() {
+        let of = |package: &str| {
+            let mut tree = FileTree::new();
+            let entry = Entry::file("", 0o755, Origin::Package(package.into()));
+            tree.insert(TreePath::new("usr/bin/kmod").expect("a path"), entry).expect("inserted");
+            Kmod::of(&tree)
+        };
+        assert_eq!(of("kmod=30+20221128-1"), Kmod::V30);
+        assert_eq!(of("libkmod2=34.2-2"), Kmod::V34);
+        assert_eq!(of("busybox=1.35.0-4"), Kmod::V34);
+    }
+
+    #[test]
+    fn names_are_modprobes() {
+        assert_eq!(module_name("kernel/net/br-netfilter.ko.xz"), "br_netfilter");
+        assert_eq!(module_name("a.b.ko"), "a");
+    }
 }

@@ -19,7 +19,7 @@ pub enum ModuleError {
     /// The decompressor gave up.
     #[error("decompressing its {format}: {why}")]
     Compressed {
-        /// `xz`, `zstd` or `gzip`.
+        /// `xz` or `zstd`.
         format: &'static str,
         /// The decompressor's words.
         why: String,
@@ -27,6 +27,9 @@ pub enum ModuleError {
     /// Over the size limit.
     #[error("it is larger than 256 MiB when decompressed")]
     TooLarge,
+    /// A compression that Debian's kmod does not know (it is built without zlib): `modprobe` would not find the module.
+    #[error("Debian's kmod cannot read gzip")]
+    Gzip,
     /// More symbol names than any module has.
     #[error("its symbol names are longer than 32 MiB together")]
     TooManyNames,
@@ -62,16 +65,13 @@ fn name(what: &'static str, bytes: &[u8]) -> Result<String, ModuleError> {
 /// Values of `key` in `.modinfo` (NUL-terminated `key=value` strings with NUL padding). A string without `=` is a key
 /// with an empty value.
 fn values(modinfo: &[u8], key: &'static str) -> Result<Vec<String>, ModuleError> {
-    let value = |string| match strip_key(string, key.as_bytes()) {
-        Some([b'=', value @ ..]) => Some(value),
-        Some([]) => Some(&[][..]),
+    let strings = modinfo.split(|&byte| byte == 0);
+    let values = strings.filter_map(|string| match string.strip_prefix(key.as_bytes())? {
+        [b'=', value @ ..] => Some(value),
+        [] => Some(&[][..]),
         _ => None,
-    };
-    modinfo.split(|&byte| byte == 0).filter_map(value).map(|value| name(key, value)).collect()
-}
-
-fn strip_key<'a>(string: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    string.strip_prefix(key)
+    });
+    values.map(|value| name(key, value)).collect()
 }
 
 /// Names of the symbols `sections` defines or needs, with whether they are undefined.
@@ -113,7 +113,7 @@ fn needs(sections: &Sections<'_>) -> Result<Vec<String>, ModuleError> {
     let known: BTreeSet<&[u8]> = needed.iter().copied().collect();
     // struct modversion_info: an unsigned long and the name, 64 bytes together.
     let crc = if sections.class() == Class::Elf32 { 4 } else { 8 };
-    let versions = sections.get("__versions").filter(|versions| versions.len() % 64 == 0).unwrap_or_default();
+    let versions = sections.get("__versions").filter(|versions| versions.len().is_multiple_of(64)).unwrap_or_default();
     let listed = versions.chunks_exact(64).filter_map(|entry| string_at(entry, crc));
     needed.extend(listed.filter(|symbol| !symbol.is_empty() && !known.contains(symbol)));
     // PPC64's `.foo` is `foo`; kmod drops the dot everywhere.
@@ -147,17 +147,19 @@ mod tests {
         assert!(values(b"alias=\xc3\xa9\0", "alias").is_err());
     }
 
-    /// A 64 bit module with one exported and one undefined symbol.
+    /// A 64 bit module with one exported, one undefined symbol and two versions, of which one is only there.
     fn module() -> Vec<u8> {
         let strtab: &[u8] = b"\0__crc_mine\0theirs\0";
         let symbol = |at: u8, section: u8| [&[at, 0, 0, 0, 0x10, 0, section, 0][..], &[0; 16]].concat();
         let symtab = [vec![0; 24], symbol(1, 0xf1), symbol(12, 0)].concat();
         let modinfo: &[u8] = b"alias=char-major-10-1\0softdep=pre: b\0";
-        let names: &[u8] = b"\0.strtab\0.symtab\0.modinfo\0.shstrtab\0";
+        let names: &[u8] = b"\0.strtab\0.symtab\0.modinfo\0.shstrtab\0__versions\0";
+        let version = |name: &[u8]| [&[1; 8], name, &vec![0; 56 - name.len()]].concat();
+        let versions = [version(b"theirs"), version(b".layout")].concat();
         let mut bytes = vec![0; 64];
         bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
         let mut headers = vec![0_u8; 64];
-        for (name, contents) in [(1_u8, strtab), (9, &symtab), (17, modinfo), (26, names)] {
+        for (name, contents) in [(1_u8, strtab), (9, &symtab), (17, modinfo), (26, names), (36, &versions)] {
             let mut header = [0_u8; 64];
             header[0] = name;
             header[24..32].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
@@ -167,7 +169,7 @@ mod tests {
         }
         let table = (bytes.len() as u64).to_le_bytes();
         bytes[40..48].copy_from_slice(&table);
-        bytes[58..64].copy_from_slice(&[64, 0, 5, 0, 4, 0]);
+        bytes[58..64].copy_from_slice(&[64, 0, 6, 0, 4, 0]);
         bytes.extend(headers);
         bytes
     }
@@ -176,7 +178,7 @@ mod tests {
     fn a_module_tells_what_it_exports_and_needs() {
         let info = read(file(), &module()).expect("a module");
         assert_eq!(info.exports, ["mine"]);
-        assert_eq!(info.needs, ["theirs"]);
+        assert_eq!(info.needs, ["theirs", "layout"]);
         assert_eq!(
             (info.aliases.as_slice(), info.softdeps.as_slice()),
             (&["char-major-10-1".into()][..], &["pre: b".into()][..])

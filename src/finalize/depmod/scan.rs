@@ -109,6 +109,7 @@ fn parse(job: &Job<'_>, bytes: &[u8]) -> Part {
         "modules.order" => Part::Order(order(bytes)),
         "modules.builtin" => Part::Builtin(builtin(bytes)),
         "modules.builtin.modinfo" => Part::BuiltinAliases(builtin_aliases(bytes)),
+        path if path.ends_with(".gz") => Part::Module(Err(ModuleError::Gzip)),
         path => Part::Module(module::read(ModuleFile { path: path.to_owned(), size: job.content.size }, bytes)),
     }
 }
@@ -224,9 +225,16 @@ mod tests {
         let error = scan(&tree, &LocalReader).expect_err("refused").to_string();
         assert_eq!(
             error,
-            "kernel module /usr/lib/modules/6.1/kernel/a.ko: it is not an ELF file; it is damaged or not a module, \
-             remove it or install its package again"
+            "kernel module /usr/lib/modules/6.1/kernel/a.ko: it is not an ELF file; remove it, or install it \
+             again as .ko, .ko.xz or .ko.zst"
         );
+    }
+
+    #[test]
+    fn a_module_that_modprobe_could_not_read_is_refused() {
+        let tree = tree(&[("usr/lib/modules/6.1/kernel/a.ko.gz", &[0x1f, 0x8b])]);
+        let error = scan(&tree, &LocalReader).expect_err("refused").to_string();
+        assert!(error.contains("a.ko.gz: Debian's kmod cannot read gzip"), "{error}");
     }
 
     #[test]

@@ -123,7 +123,7 @@ fn isa_level(elf: &Elf<'_>, segments: &[Segment]) -> Option<u32> {
         if n_namesz == 4 && n_type == NT_GNU_PROPERTY_TYPE_0 && name == Some(b"GNU\0") {
             let start = usize::try_from(at + 16).ok()?;
             let properties = notes.get(start..start.checked_add(usize::try_from(n_descsz).ok()?)?)?;
-            let sound = n_descsz >= 8 && u64::from(n_descsz) % align == 0;
+            let sound = n_descsz >= 8 && u64::from(n_descsz).is_multiple_of(align);
             return if sound { isa_property(properties, align) } else { None };
         }
         at = (description + u64::from(n_descsz)).next_multiple_of(align);
@@ -183,6 +183,11 @@ mod tests {
         let wanted = Library { soname: Some("libx.so.1".into()), flags: 0x303, isa_level: 2 };
         assert_eq!(read(&library(), Arch::Amd64), Some(wanted));
         assert_eq!(read(&library(), Arch::Arm64), None);
+        let mut arm = library();
+        arm[18] = 183;
+        assert_eq!(read(&arm, Arch::Amd64), None);
+        let wanted = Library { soname: Some("libx.so.1".into()), flags: 0xa03, isa_level: 0 };
+        assert_eq!(read(&arm, Arch::Arm64), Some(wanted));
         assert_eq!(read(b"/* GNU ld script */ GROUP ( /lib/x86_64-linux-gnu/libc.so.6 )   padding", Arch::Amd64), None);
     }
 

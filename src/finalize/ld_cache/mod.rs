@@ -61,9 +61,10 @@ pub fn scan(
     let mut missing: BTreeMap<Digest, &Content> = BTreeMap::new();
     for dir in conf::directories(tree, reader, arch)? {
         for (_, content) in links::candidates(tree, &dir) {
-            match known.0.get(&content.digest) {
-                Some(library) => drop(libraries.0.insert(content.digest, library.clone())),
-                None => drop(missing.insert(content.digest, content)),
+            if let Some(library) = known.0.get(&content.digest) {
+                libraries.0.insert(content.digest, library.clone());
+            } else {
+                missing.insert(content.digest, content);
             }
         }
     }

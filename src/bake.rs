@@ -108,7 +108,9 @@ pub fn bake(
     }
     let rendered = render::render(profile, &tree)?;
     let remedy = "set \"replace: true\" on the file in the profile if it is meant to win";
-    layer::lay(&mut tree, rendered, remedy, |_, old| matches!(old.meta.origin, Origin::Package(_) | Origin::Artifact(_)))?;
+    layer::lay(&mut tree, rendered, remedy, |_, old| {
+        matches!(old.meta.origin, Origin::Package(_) | Origin::Artifact(_))
+    })?;
     for overlay in overlays {
         records.push(record("overlay", &overlay.name, "", overlay.digest()));
         lay_overlay(&mut tree, overlay)?;
@@ -129,7 +131,8 @@ fn unpack(locked: &Locked, store: &Store) -> Result<FileTree, BakeError> {
         .chain(debs.map(|(_, pinned)| (&pinned.name, &pinned.version, pinned.sha256)))
         .filter_map(|(name, version, digest)| Some((name, version, digest, store.pack(&digest)?)))
         .collect();
-    let versions: BTreeMap<&str, &str> = debs.iter().map(|(name, version, ..)| (name.as_str(), version.as_str())).collect();
+    let versions: BTreeMap<&str, &str> =
+        debs.iter().map(|(name, version, ..)| (name.as_str(), version.as_str())).collect();
     let mut replaces = Vec::new();
     for (name, _, _, pack) in &debs {
         replaces.push(replaced(name, &pack.index.control, &versions)?);
@@ -150,7 +153,8 @@ fn replaced(package: &str, text: &str, versions: &BTreeMap<&str, &str>) -> Resul
     let mut names = Vec::new();
     for relation in Relations::new(paragraph.get("Replaces").unwrap_or("")) {
         let relation = relation.map_err(|source| BakeError::Replaces { package: package.to_owned(), source })?;
-        let holds = |version: &&str| relation.constraint.is_none_or(|(operator, wanted)| operator.holds(version, wanted));
+        let holds =
+            |version: &&str| relation.constraint.is_none_or(|(operator, wanted)| operator.holds(version, wanted));
         if versions.get(relation.name).is_some_and(holds) {
             names.push(relation.name.to_owned());
         }
@@ -159,12 +163,13 @@ fn replaced(package: &str, text: &str, versions: &BTreeMap<&str, &str>) -> Resul
 }
 
 fn inputs(locked: &Locked, files: &[PathBuf]) -> Vec<Input> {
-    let packages = locked.lock().packages.iter().map(|package| {
-        (format!("{} {}", package.name, package.version), package.sha256, InputFormat::Deb)
-    });
-    let artifacts = lock::pinned(locked).map(|(artifact, pinned)| {
-        (format!("{} {}", pinned.name, pinned.version), pinned.sha256, format_of(artifact))
-    });
+    let packages = locked
+        .lock()
+        .packages
+        .iter()
+        .map(|package| (format!("{} {}", package.name, package.version), package.sha256, InputFormat::Deb));
+    let artifacts = lock::pinned(locked)
+        .map(|(artifact, pinned)| (format!("{} {}", pinned.name, pinned.version), pinned.sha256, format_of(artifact)));
     packages
         .chain(artifacts)
         .zip(files)

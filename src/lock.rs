@@ -131,7 +131,12 @@ pub enum LockError {
 
 impl Lock {
     /// A lock of what `profile` asks for.
-    pub fn new(profile: &Profile, epoch: u32, mut packages: Vec<LockedPackage>, mut artifacts: Vec<LockedArtifact>) -> Self {
+    pub fn new(
+        profile: &Profile,
+        epoch: u32,
+        mut packages: Vec<LockedPackage>,
+        mut artifacts: Vec<LockedArtifact>,
+    ) -> Self {
         packages.sort_by(|a, b| a.name.cmp(&b.name));
         artifacts.sort_by(|a, b| a.name.cmp(&b.name));
         Self {
@@ -237,7 +242,8 @@ impl Lock {
                 Some(format!("it does not pin artifact {}", missing.name))
             })
             .or_else(|| {
-                (self.request != request(profile)).then(|| "the profile's packages or artifacts changed since".to_owned())
+                (self.request != request(profile))
+                    .then(|| "the profile's packages or artifacts changed since".to_owned())
             })
     }
 }

@@ -18,7 +18,9 @@ const PREFIX: &str = ".kiln-";
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// It is there and was not made by kiln.
-    #[error("{0} exists and is not an output of kiln (it has no manifest.json); choose another with --output, or remove it")]
+    #[error(
+        "{0} exists and is not an output of kiln (it has no manifest.json); choose another with --output, or remove it"
+    )]
     Foreign(PathBuf),
     /// Another build writes it now.
     #[error("another build is writing {0}; wait for it, or choose another directory with --output")]

@@ -81,8 +81,11 @@ const LISTS: &[(&str, &str)] = &[
     ("exim4-daemon-heavy spamassassin clamav-daemon", ""),
     ("apt apt-utils aptitude", ""),
     ("task-ssh-server tasksel", ""),
-    ("base-files base-passwd bash bsdutils coreutils dash debianutils diffutils dpkg findutils grep gzip hostname init-system-helpers \
-      libc-bin login ncurses-base ncurses-bin perl-base sed sysvinit-utils tar util-linux", ""),
+    (
+        "base-files base-passwd bash bsdutils coreutils dash debianutils diffutils dpkg findutils grep gzip hostname init-system-helpers \
+      libc-bin login ncurses-base ncurses-bin perl-base sed sysvinit-utils tar util-linux",
+        "",
+    ),
 ];
 
 #[test]
@@ -124,8 +127,12 @@ fn compare_all(suite: &str, node_extra: &str) {
                 compared += 1;
             }
             (Err(ours), Err(theirs)) => println!("{suite}: {wanted:?}: both refuse: kiln: {ours}; apt: {theirs}"),
-            (Ok(_), Err(theirs)) => differences.push(format!("{wanted:?} without {exclude:?}: only apt refuses: {theirs}")),
-            (Err(ours), Ok(_)) => differences.push(format!("{wanted:?} without {exclude:?}: only kiln refuses: {ours}")),
+            (Ok(_), Err(theirs)) => {
+                differences.push(format!("{wanted:?} without {exclude:?}: only apt refuses: {theirs}"))
+            }
+            (Err(ours), Ok(_)) => {
+                differences.push(format!("{wanted:?} without {exclude:?}: only kiln refuses: {ours}"))
+            }
         }
     }
     assert!(differences.is_empty(), "{suite}: {} lists differ:\n{}", differences.len(), differences.join("\n"));
@@ -204,7 +211,8 @@ impl Apt {
         let lists = self.directory.join("lists");
         let (archive, security) = host_mirrors();
         let file = |mirror: &str, suite: &str| {
-            let site = mirror.split_once("://").map_or(mirror, |(_, site)| site).trim_end_matches('/').replace('/', "_");
+            let site =
+                mirror.split_once("://").map_or(mirror, |(_, site)| site).trim_end_matches('/').replace('/', "_");
             lists.join(format!("{site}_dists_{suite}_main_binary-amd64_Packages"))
         };
         vec![
@@ -220,7 +228,12 @@ impl Apt {
     }
 
     /// What apt would install, as `name version`, or its error.
-    fn install(&self, index: &Index, wanted: &BTreeSet<String>, exclude: &BTreeSet<String>) -> Result<BTreeSet<String>, String> {
+    fn install(
+        &self,
+        index: &Index,
+        wanted: &BTreeSet<String>,
+        exclude: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, String> {
         let status: String = exclude.iter().map(|name| installed(index, name)).collect();
         fs::write(self.scratch.path().join("status"), status).expect("the status is written");
         let mut arguments = vec!["install", "-s", "-q", "--no-install-recommends", "--no-remove"];
@@ -249,7 +262,12 @@ fn installed(index: &Index, name: &str) -> String {
     let (version, provides, architecture, multi_arch) = match &newest {
         Some(package) => {
             let multi_arch = format!("{:?}", package.multi_arch).to_lowercase();
-            (format!("{}+excluded", package.version), package.relations.provides.clone(), package.architecture.as_str(), multi_arch)
+            (
+                format!("{}+excluded", package.version),
+                package.relations.provides.clone(),
+                package.architecture.as_str(),
+                multi_arch,
+            )
         }
         None => ("9999".to_owned(), String::new(), "all", "no".to_owned()),
     };
@@ -277,6 +295,7 @@ fn host_mirrors() -> (String, String) {
         site.unwrap_or_else(|| panic!("none of {wanted:?} is in the host's apt sources:\n{text}"))
     };
     let archive = find(&["bookworm", "trixie", "forky", "sid", "oldstable", "stable", "testing", "unstable"]);
-    let security = find(&["bookworm-security", "trixie-security", "forky-security", "oldstable-security", "stable-security"]);
+    let security =
+        find(&["bookworm-security", "trixie-security", "forky-security", "oldstable-security", "stable-security"]);
     (archive, security)
 }

@@ -105,8 +105,10 @@ impl<'a> Plan<'a> {
         let mut open: Vec<Member<'a>> = Vec::new();
         let mut size = 0;
         for entries in groups.into_values() {
-            let members: Vec<Member<'a>> =
-                entries.into_iter().map(|(path, entry)| member(path, entry, epoch, &mut links)).collect::<Result<_, _>>()?;
+            let members: Vec<Member<'a>> = entries
+                .into_iter()
+                .map(|(path, entry)| member(path, entry, epoch, &mut links))
+                .collect::<Result<_, _>>()?;
             let own = members.iter().map(Member::size).sum::<u64>() >= OWN_FRAMES;
             if own {
                 close(&mut frames, &mut open, &mut size);
@@ -305,7 +307,8 @@ fn member<'a>(
     };
     let meta = &entry.meta;
     let mtime = if meta.mtime == 0 { epoch } else { meta.mtime.min(epoch) };
-    let header = Header { name: path.as_str(), file_type, mode: meta.mode, uid: meta.uid, gid: meta.gid, mtime, ino, nlink };
+    let header =
+        Header { name: path.as_str(), file_type, mode: meta.mode, uid: meta.uid, gid: meta.gid, mtime, ino, nlink };
     let mut bytes = Vec::new();
     cpio::write_header(&mut bytes, &header)?;
     Ok(Member { path, header: bytes, data })

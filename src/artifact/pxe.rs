@@ -35,7 +35,9 @@ pub struct Pxe<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum PxeError {
     /// No kernel, or more than one.
-    #[error("the tree has {0} kernels (boot/vmlinuz-*); a PXE set boots exactly one: check kernel.package in the profile")]
+    #[error(
+        "the tree has {0} kernels (boot/vmlinuz-*); a PXE set boots exactly one: check kernel.package in the profile"
+    )]
     Kernel(usize),
     /// Something of the profile stands where `/init` goes.
     #[error(transparent)]
@@ -85,10 +87,10 @@ impl Pxe<'_> {
         let tree = self.initramfs_tree()?;
         let name = "initramfs.cpio.zst";
         let mut out = File::create(at(name)).map_err(failed(name))?;
-        let initramfs =
-            Plan::new(&tree, self.epoch)?.write(self.store, self.cache, self.threads, &mut out, made)?;
+        let initramfs = Plan::new(&tree, self.epoch)?.write(self.store, self.cache, self.threads, &mut out, made)?;
 
-        let output = |name: &str, size, sha256, content| OutputFile { path: format!("pxe/{name}"), size, sha256, content };
+        let output =
+            |name: &str, size, sha256, content| OutputFile { path: format!("pxe/{name}"), size, sha256, content };
         let mut outputs = vec![
             output("vmlinuz", kernel.size, kernel.digest, None),
             output(name, initramfs.size, initramfs.digest, Some(initramfs.members)),

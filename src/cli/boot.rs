@@ -32,7 +32,8 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     let set = PxeSet::open(&args.output)?;
     let accelerator = if kvm_works(&set)? { Accelerator::Kvm } else { Accelerator::Tcg };
     if accelerator == Accelerator::Tcg {
-        host.progress.info("KVM is not usable here; QEMU translates every instruction, which is about ten times slower");
+        host.progress
+            .info("KVM is not usable here; QEMU translates every instruction, which is about ten times slower");
     }
     let machine = Machine { memory_mib: args.memory, cpus: args.cpus, accelerator };
     let handout = if args.demo { Handout::none().standalone().readiness(args.once) } else { Handout::none() };

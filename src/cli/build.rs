@@ -25,7 +25,9 @@ use std::time::Instant;
 /// Needs no privilege, starts no other program, and gives the same bytes wherever it runs. The output directory is replaced as a whole when
 /// everything succeeded, and left as it was otherwise.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  kiln build worker\n  kiln build worker --release v1.36.4 -o out/worker-1.36\n  kiln build worker --locked --offline --json")]
+#[command(
+    after_help = "Examples:\n  kiln build worker\n  kiln build worker --release v1.36.4 -o out/worker-1.36\n  kiln build worker --locked --offline --json"
+)]
 pub struct Args {
     #[command(flatten)]
     profile: ProfileArgs,

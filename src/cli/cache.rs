@@ -42,7 +42,9 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
             if args.json {
                 let kinds: serde_json::Map<String, serde_json::Value> = usage
                     .iter()
-                    .map(|(kind, usage)| (kind.clone(), serde_json::json!({"files": usage.files, "bytes": usage.bytes})))
+                    .map(|(kind, usage)| {
+                        (kind.clone(), serde_json::json!({"files": usage.files, "bytes": usage.bytes}))
+                    })
                     .collect();
                 writeln!(out, "{}", serde_json::json!({"path": host.cache_root, "kinds": kinds}))?;
                 return Ok(());
@@ -65,7 +67,12 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
             if args.json {
                 writeln!(out, "{}", serde_json::json!({"removed": trimmed.removed.bytes, "kept": trimmed.kept.bytes}))?;
             } else {
-                writeln!(out, "removed {}, kept {}", units::bytes(trimmed.removed.bytes), units::bytes(trimmed.kept.bytes))?;
+                writeln!(
+                    out,
+                    "removed {}, kept {}",
+                    units::bytes(trimmed.removed.bytes),
+                    units::bytes(trimmed.kept.bytes)
+                )?;
             }
         }
     }

@@ -6,8 +6,8 @@ use crate::lock::Mirrors;
 use crate::profile::{self, Arch, Overrides, Profile};
 use crate::progress::{Mode, Progress};
 use crate::source::cache::Cache;
-use crate::source::deb::apt_sources::{self, AptSources, SignedBy};
-use crate::source::deb::keyring::Keyring;
+use crate::source::deb::apt_sources::{self, AptSources};
+use crate::source::deb::keyring::{DEBIAN_KEYRINGS, Keyring};
 use crate::source::fetch::Fetcher;
 use crate::source::http::{Client, HttpConfig, ProxyConfig};
 use anyhow::{Context, bail};
@@ -15,10 +15,6 @@ use std::env;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-
-/// Debian's archive keyrings, as the package debian-archive-keyring installs them: newer name first.
-const KEYRINGS: [&str; 2] =
-    ["/usr/share/keyrings/debian-archive-keyring.pgp", "/usr/share/keyrings/debian-archive-keyring.gpg"];
 
 /// The machine kiln runs on.
 #[derive(Debug)]
@@ -99,7 +95,8 @@ impl Host {
     /// When a proxy variable is malformed.
     pub fn http(&self, offline: bool) -> anyhow::Result<Client> {
         // A variable that is not UTF-8 names no proxy.
-        let vars = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let vars =
+            env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Ok(Client::new(HttpConfig {
             proxy: ProxyConfig::from_vars(vars)?,
             ca_file: env::var_os("SSL_CERT_FILE").map(PathBuf::from),
@@ -142,21 +139,19 @@ impl Host {
         if let Some(path) = args.keyring.as_ref().or(profile.debian.keyring.as_ref()) {
             return Ok(Keyring::from_file(path)?);
         }
-        if let Some(path) = KEYRINGS.iter().map(Path::new).find(|path| path.exists()) {
-            return Ok(Keyring::from_file(path)?);
+        let candidates = DEBIAN_KEYRINGS.map(PathBuf::from);
+        if let Ok(keyring) = Keyring::from_first(&candidates) {
+            return Ok(keyring);
         }
-        for signed_by in self.apt_sources().map(|apt| apt.keyrings).unwrap_or_default() {
-            if let SignedBy::File(path) = signed_by
-                && path.exists()
-            {
-                return Ok(Keyring::from_file(&path)?);
-            }
+        // A host that keeps Debian's keys elsewhere says so in its apt sources.
+        match self.apt_sources().ok().and_then(|apt| apt.keyrings.into_iter().next()) {
+            Some(signed_by) => Ok(Keyring::from_signed_by(&signed_by)?),
+            None => bail!(
+                "there is no keyring of Debian's archive on this host ({}); install the package debian-archive-keyring, or \
+                 give --keyring FILE",
+                DEBIAN_KEYRINGS.join(", ")
+            ),
         }
-        bail!(
-            "there is no keyring of Debian's archive on this host ({}); install the package debian-archive-keyring, or give \
-             --keyring FILE",
-            KEYRINGS.join(", ")
-        )
     }
 
     fn apt_sources(&self) -> anyhow::Result<AptSources> {

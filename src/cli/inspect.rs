@@ -12,7 +12,9 @@ const MAX_MANIFEST: u64 = 512 << 20;
 
 /// List what is in a baked image, or print one of its files
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  kiln inspect out/worker\n  kiln inspect out/worker /etc/containerd/config.toml\n  kiln inspect out/worker /usr/lib/systemd/system --json")]
+#[command(
+    after_help = "Examples:\n  kiln inspect out/worker\n  kiln inspect out/worker /etc/containerd/config.toml\n  kiln inspect out/worker /usr/lib/systemd/system --json"
+)]
 pub struct Args {
     /// Output directory of a build
     #[arg(value_hint = clap::ValueHint::DirPath)]
@@ -68,8 +70,9 @@ pub fn read_manifest(output: &Path) -> anyhow::Result<Manifest> {
         bail!("reading {}: it has {size} bytes; that is no manifest of kiln's", path.display());
     }
     let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    serde_json::from_str(&text)
-        .with_context(|| format!("reading {}: it is damaged or of another version of kiln; build again", path.display()))
+    serde_json::from_str(&text).with_context(|| {
+        format!("reading {}: it is damaged or of another version of kiln; build again", path.display())
+    })
 }
 
 fn print_file(output: &Path, record: &FileRecord, out: &mut impl Write) -> anyhow::Result<()> {

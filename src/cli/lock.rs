@@ -17,7 +17,9 @@ use std::path::PathBuf;
 /// Fetches and verifies the archive's current index, resolves the role's packages, and writes profiles/ROLE.lock: commit it.
 /// With --release, --suite or --arch the lock is kept apart: profiles/ROLE@VALUE.lock.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  kiln lock worker\n  kiln lock worker --snapshot 20261101T000000Z --mirror 'https://mirror.example/debian/{snapshot}'")]
+#[command(
+    after_help = "Examples:\n  kiln lock worker\n  kiln lock worker --snapshot 20261101T000000Z --mirror 'https://mirror.example/debian/{snapshot}'"
+)]
 pub struct Args {
     #[command(flatten)]
     profile: ProfileArgs,
@@ -117,7 +119,9 @@ fn changes(old: Option<&Lock>, new: &Lock) -> Vec<String> {
     let Some(old) = old else { return Vec::new() };
     let versions = |lock: &Lock| -> BTreeMap<String, String> {
         let packages = lock.packages.iter().map(|package| (package.name.clone(), package.version.clone()));
-        packages.chain(lock.artifacts.iter().map(|artifact| (artifact.name.clone(), artifact.version.clone()))).collect()
+        packages
+            .chain(lock.artifacts.iter().map(|artifact| (artifact.name.clone(), artifact.version.clone())))
+            .collect()
     };
     let (old, new) = (versions(old), versions(new));
     let mut lines = Vec::new();
@@ -128,6 +132,8 @@ fn changes(old: Option<&Lock>, new: &Lock) -> Vec<String> {
             Some(_) => {}
         }
     }
-    lines.extend(old.iter().filter(|(name, _)| !new.contains_key(*name)).map(|(name, version)| format!("- {name} {version}")));
+    lines.extend(
+        old.iter().filter(|(name, _)| !new.contains_key(*name)).map(|(name, version)| format!("- {name} {version}")),
+    );
     lines
 }

@@ -11,7 +11,9 @@ use std::io::Write;
 ///
 /// Uses no network: inputs are those of the lock, where there is one.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  kiln plan worker\n  kiln plan worker --release v1.36.4 --json | jq .profile.kubelet")]
+#[command(
+    after_help = "Examples:\n  kiln plan worker\n  kiln plan worker --release v1.36.4 --json | jq .profile.kubelet"
+)]
 pub struct Args {
     #[command(flatten)]
     profile: ProfileArgs,

@@ -108,8 +108,7 @@ fn libraries(tree: &mut FileTree, arch: Arch, reader: &Store, cache: &Cache) -> 
     }
     let key = Digest::of(listing.as_bytes());
     let known = ld_cache::Libraries::default();
-    let libraries =
-        remembered(cache, "libraries", &key, || Ok(ld_cache::scan(tree, reader, arch, &known)?))?;
+    let libraries = remembered(cache, "libraries", &key, || Ok(ld_cache::scan(tree, reader, arch, &known)?))?;
     let written = ld_cache::write(tree, reader, arch, &libraries, &ld_cache::generator(tree))?;
     for path in written.stale {
         tree.remove(path.as_str());

@@ -7,8 +7,9 @@ use crate::source::deb::index::Index;
 use crate::source::deb::keyring::Keyring;
 use crate::source::deb::package::Archive;
 use crate::source::deb::packages::PackagesError;
-use crate::source::deb::repository::{self, ArchiveKind, RepositoryError, Request, Transport, TransportError};
+use crate::source::deb::repository::{self, ArchiveKind, RepositoryError, Request};
 use crate::source::deb::resolver::{self, ResolveError};
+use crate::source::deb::transport::{Transport, TransportError};
 use crate::source::fetch::{FetchError, Fetcher, Location, Want};
 use crate::source::http::Client;
 use crate::tree::Digest;
@@ -108,9 +109,8 @@ pub fn pin(profile: &Profile, sources: &Sources<'_>, progress: &Progress) -> Res
         texts.extend(suite.packages.into_iter().map(|packages| (archive, packages.text)));
     }
     let index = Index::read(profile.arch.debian(), texts)?;
-    let packages = resolver::resolve(&index, &wanted_packages(profile), &debian.exclude).map_err(|source| {
-        PinError::Resolve { role: profile.role.clone(), suite: debian.suite.clone(), source }
-    })?;
+    let packages = resolver::resolve(&index, &wanted_packages(profile), &debian.exclude)
+        .map_err(|source| PinError::Resolve { role: profile.role.clone(), suite: debian.suite.clone(), source })?;
     let packages = packages
         .into_iter()
         .map(|package| LockedPackage {
@@ -143,18 +143,14 @@ fn pin_artifacts(profile: &Profile, fetcher: &Fetcher) -> Result<Vec<LockedArtif
                 (stored.digest, Some(stored.size))
             }
         };
-        pinned.push(LockedArtifact {
-            name: artifact.name.clone(),
-            version: artifact.version.clone(),
-            sha256,
-            size,
-        });
+        pinned.push(LockedArtifact { name: artifact.name.clone(), version: artifact.version.clone(), sha256, size });
     }
     Ok(pinned)
 }
 
 fn signers(signers: &[crate::source::deb::signature::Signer]) -> String {
-    let names: Vec<String> = signers.iter().map(|signer| format!("{} ({})", signer.owner, signer.fingerprint)).collect();
+    let names: Vec<String> =
+        signers.iter().map(|signer| format!("{} ({})", signer.owner, signer.fingerprint)).collect();
     names.join(", ")
 }
 
@@ -189,7 +185,9 @@ impl Transport for CachedTransport<'_> {
             Err(FetchError::Gone { .. }) => return Err(TransportError::NotFound { url: url() }),
             Err(error) => return Err(failed(Box::new(error))),
         };
-        paths.first().map_or_else(|| Ok(Vec::new()), |path| std::fs::read(path).map_err(|error| failed(Box::new(error))))
+        paths
+            .first()
+            .map_or_else(|| Ok(Vec::new()), |path| std::fs::read(path).map_err(|error| failed(Box::new(error))))
     }
 }
 

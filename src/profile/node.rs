@@ -171,9 +171,7 @@ fn syntax_fault(error: &serde_saphyr::Error, text: &str, source: u32) -> Fault {
             "the file's aliases or nesting blow it up beyond any profile's size".to_owned()
         }
         Error::RecursiveReferencesRequireWeakTypes { .. } => "an alias refers to itself".to_owned(),
-        _ if before.trim_start_matches(' ').starts_with('\t') => {
-            "a tab cannot indent YAML, use spaces".to_owned()
-        }
+        _ if before.trim_start_matches(' ').starts_with('\t') => "a tab cannot indent YAML, use spaces".to_owned(),
         _ => {
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or_default();

@@ -53,7 +53,8 @@ fn suite(suite: Option<&At<String>>, known: &BTreeMap<At<String>, RawSuite>) -> 
     }
     let known: Vec<&str> = known.into_iter().collect();
     let hint = suggest::hint(&name, &known);
-    Err(suite.fault(format!("debian.suite: unknown suite {name:?}{hint}; another one needs an entry under debian.suites")))
+    Err(suite
+        .fault(format!("debian.suite: unknown suite {name:?}{hint}; another one needs an entry under debian.suites")))
 }
 
 fn mirrors(mirrors: &[At<String>], key: &str, snapshot: Option<&str>) -> Result<Vec<String>, Fault> {

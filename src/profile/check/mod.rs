@@ -112,7 +112,10 @@ fn image(raw: &RawImage, role: &str, kubernetes: &str) -> Result<Image, Fault> {
         Some(word) => text(word, key, names::image_word),
         None => Ok(default),
     };
-    Ok(Image { id: word(id, "image.id", format!("kiln-{role}"))?, version: word(version, "image.version", kubernetes.to_owned())? })
+    Ok(Image {
+        id: word(id, "image.id", format!("kiln-{role}"))?,
+        version: word(version, "image.version", kubernetes.to_owned())?,
+    })
 }
 
 /// A string that `check` accepts; `key` says what it is in the message.

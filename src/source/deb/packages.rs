@@ -208,9 +208,8 @@ impl<'i> Reader<'i> {
             version: Span::of(text, version),
             paragraph: start_of(text, stanza),
             sha256: self.checked(stanza, SHA256, |value| Ok(value.parse::<Digest>()?))?,
-            size: self.checked(stanza, SIZE, |value| {
-                value.parse().map_err(|_| FieldProblem::Size(shortened(value)))
-            })?,
+            size: self
+                .checked(stanza, SIZE, |value| value.parse().map_err(|_| FieldProblem::Size(shortened(value))))?,
             filename: self.checked(stanza, FILENAME, |value| {
                 let problem = || FieldProblem::Filename(shortened(value));
                 is_pool_path(value).then(|| Span::of(text, value)).ok_or_else(problem)

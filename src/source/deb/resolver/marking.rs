@@ -99,8 +99,7 @@ impl<'i> Marking<'i> {
     }
 
     fn satisfied(&self, owner: RecordId, target: &Target, among: Among) -> bool {
-        self.is_assumed(target.name)
-            || self.index.matching(owner, target).any(|record| self.in_state(record, among))
+        self.is_assumed(target.name) || self.index.matching(owner, target).any(|record| self.in_state(record, among))
     }
 
     fn group_satisfied(&self, owner: RecordId, group: &[Target], among: Among) -> bool {
@@ -121,7 +120,11 @@ impl<'i> Marking<'i> {
     /// Whether a marked package lacks something or is in conflict.
     fn is_broken(&self, record: RecordId) -> bool {
         self.index.depends(record).any(|group| !self.group_satisfied(record, group, Among::Marked))
-            || self.index.conflicts(record).iter().any(|target| !self.forbidden(record, target, Among::Marked).is_empty())
+            || self
+                .index
+                .conflicts(record)
+                .iter()
+                .any(|target| !self.forbidden(record, target, Among::Marked).is_empty())
     }
 
     /// Marks a package and what it needs; false: it could not be.
@@ -202,7 +205,14 @@ impl<'i> Marking<'i> {
         cleared
     }
 
-    fn mark_groups(&mut self, owner: RecordId, groups: &[&[Target]], depth: u32, protected: bool, persist: bool) -> bool {
+    fn mark_groups(
+        &mut self,
+        owner: RecordId,
+        groups: &[&[Target]],
+        depth: u32,
+        protected: bool,
+        persist: bool,
+    ) -> bool {
         let mut complete = true;
         for group in groups {
             let met = if self.group_satisfied(owner, group, Among::Marked) {
@@ -270,7 +280,11 @@ impl<'i> Marking<'i> {
     /// The less, the better.
     fn rank(&self, record: RecordId, target: NameId) -> impl Ord + use<> {
         let name = self.index.record(record).name;
-        (!self.states[name.at()].protected, super::request::rank(self.index, self.request, record, target), Reverse(name))
+        (
+            !self.states[name.at()].protected,
+            super::request::rank(self.index, self.request, record, target),
+            Reverse(name),
+        )
     }
 
     /// What is marked and, directly or not, needed by something wanted or essential.

@@ -4,7 +4,7 @@
 pub mod accounts;
 //X pub mod alternatives;
 //X pub mod base_files;
-//X pub mod ca_certificates;
+pub mod ca_certificates;
 //X pub mod identity;
 pub mod input;
 //X pub mod nsswitch;

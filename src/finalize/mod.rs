@@ -2,7 +2,7 @@
 //! into the tree that a configured system would have. See `docs/maintainer-scripts.md`.
 
 pub mod accounts;
-//X pub mod alternatives;
+pub mod alternatives;
 //X pub mod base_files;
 pub mod ca_certificates;
 //X pub mod identity;

@@ -3,12 +3,12 @@
 
 pub mod accounts;
 pub mod alternatives;
-//X pub mod base_files;
+pub mod base_files;
 pub mod ca_certificates;
-//X pub mod identity;
+pub mod identity;
 pub mod input;
-//X pub mod nsswitch;
+pub mod nsswitch;
 pub mod os_release;
-//X pub mod pam;
+pub mod pam;
 pub mod units;
 mod words;

@@ -24,6 +24,10 @@ fn judge(root: &Path, dir: &Path) -> [String; 4] {
         fs::copy(dir.join(format!("usr/share/base-passwd/{file}.master")), dir.join("etc").join(file))
             .expect("a master file");
     }
+    // An existing file keeps its owner; a new one would be given to the group shadow, which takes root.
+    for file in ["shadow", "gshadow"] {
+        fs::write(dir.join("etc").join(file), "").expect("an empty file");
+    }
     let epoch = EPOCH.to_string();
     let run_tool = |program: &str, args: &[&std::ffi::OsStr]| {
         let mut command = tool(root, program);

@@ -146,12 +146,7 @@ fn every_kind_of_unit_gives_the_same_links() {
 fn enable_disable_mask_and_default_target_give_the_same_links() {
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let lists = Units {
-        enable: set(&[
-            "systemd-time-wait-sync.service",
-            "serial-getty@ttyS0.service",
-            "k-off.service",
-            "k-linked.service",
-        ]),
+        enable: set(&["console-getty.service", "serial-getty@ttyS0.service", "k-off.service", "k-linked.service"]),
         disable: set(&[
             "getty@.service",
             "remote-fs.target",

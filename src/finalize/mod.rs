@@ -2,12 +2,18 @@
 //! into the tree that a configured system would have. See `docs/maintainer-scripts.md`.
 
 pub mod accounts;
+pub mod alternatives;
+pub mod base_files;
+pub mod ca_certificates;
 pub mod depmod;
 pub mod elf;
+pub mod identity;
 pub mod input;
 pub mod kernel_modules;
 pub mod ld_cache;
+pub mod nsswitch;
 pub mod os_release;
+pub mod pam;
 pub mod units;
 mod words;
 

@@ -225,3 +225,18 @@ pub fn links(tree: &FileTree, dir: &str) -> BTreeMap<String, String> {
         |(path, entry): (&TreePath, &Entry)| entry.link_target().map(|target| (path.to_string(), target.to_owned()));
     tree.below(dir).filter_map(link).collect()
 }
+
+/// The maintainer scripts of one of `suite`'s packages.
+pub fn scripts_of(suite: &str, package: &str) -> tempfile::TempDir {
+    real_root(suite);
+    let archives = cache().join(suite).join("cache/archives");
+    let prefix = format!("{package}_");
+    let deb = fs::read_dir(&archives)
+        .expect("downloaded packages")
+        .map(|entry| entry.expect("a package").path())
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)))
+        .unwrap_or_else(|| panic!("{package} of {suite} was not downloaded"));
+    let scripts = tempfile::tempdir().expect("a temporary directory");
+    run(Command::new("dpkg-deb").arg("-e").arg(deb).arg(scripts.path()));
+    scripts
+}

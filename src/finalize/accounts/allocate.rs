@@ -214,15 +214,15 @@ impl Allocator<'_> {
     }
 
     fn uid_is_free(&self, uid: u32, name: &str, check_gid: bool) -> bool {
-        !self.uids.contains_key(&uid)
-            && !(check_gid && self.gids.get(&uid).is_some_and(|group| group != name))
-            && !self.reserved_for_other(uid, name)
+        let gid_of_other = check_gid && self.gids.get(&uid).is_some_and(|group| group != name);
+        let taken = gid_of_other || self.uids.contains_key(&uid) || self.reserved_for_other(uid, name);
+        !taken
     }
 
     fn gid_is_free(&self, gid: u32, name: &str, check_uid: bool) -> bool {
-        !self.gids.contains_key(&gid)
-            && !(check_uid && self.uids.get(&gid).is_some_and(|user| user != name))
-            && !self.reserved_for_other(gid, name)
+        let uid_of_other = check_uid && self.uids.get(&gid).is_some_and(|user| user != name);
+        let taken = uid_of_other || self.gids.contains_key(&gid) || self.reserved_for_other(gid, name);
+        !taken
     }
 
     fn usable(&self, id: u32) -> bool {

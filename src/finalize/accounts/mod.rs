@@ -7,6 +7,7 @@
 
 mod allocate;
 mod database;
+mod from_profile;
 mod postinst;
 mod specifiers;
 mod sysusers;
@@ -21,6 +22,7 @@ use super::input::{self, InputError, OutputError};
 use super::os_release;
 use crate::profile as model;
 use crate::tree::{ContentReader, Entry, FileTree, Origin};
+use from_profile::ProfileAccounts;
 use std::collections::BTreeMap;
 use sysusers::Items;
 
@@ -230,115 +232,6 @@ fn apply_stat_overrides(tree: &mut FileTree, database: &Database) {
         if let (Some((uid, gid)), Some(entry)) = (ids, tree.get_mut(change.path)) {
             (entry.meta.uid, entry.meta.gid, entry.meta.mode) = (uid, gid, change.mode);
         }
-    }
-}
-
-/// The profile's users and groups.
-struct ProfileAccounts<'a> {
-    accounts: &'a model::Accounts,
-    epoch_days: u32,
-}
-
-impl ProfileAccounts<'_> {
-    /// Ids that sysusers.d must leave free, with their owners.
-    fn reserved(&self) -> BTreeMap<u32, String> {
-        let groups = self.accounts.groups.iter().map(|(name, gid)| (*gid, name.clone()));
-        let users = self.accounts.users.iter().map(|(name, user)| (user.uid, name.clone()));
-        groups.chain(users).collect()
-    }
-
-    fn add_groups(&self, database: &mut Database) -> Result<(), AccountsError> {
-        for (name, &gid) in &self.accounts.groups {
-            Self::add_group(database, "groups", name, gid)?;
-        }
-        Ok(())
-    }
-
-    fn add_group(database: &mut Database, kind: &'static str, name: &str, gid: u32) -> Result<(), AccountsError> {
-        if let Some(existing) = database.gid(name) {
-            let changed = || AccountsError::IdChanged { kind, name: name.to_owned(), what: "gid", id: gid, existing };
-            return if existing == gid { Ok(()) } else { Err(changed()) };
-        }
-        if let Some(owner) = database.group.iter().find(|group| group.gid == gid) {
-            let owner = owner.name.clone();
-            return Err(AccountsError::IdTaken { kind, name: name.to_owned(), what: "gid", id: gid, owner });
-        }
-        database.group.push(Group { name: name.to_owned(), password: "x".into(), gid, members: Vec::new() });
-        database.gshadow.push(Gshadow {
-            name: name.to_owned(),
-            password: "!".into(),
-            administrators: String::new(),
-            members: Vec::new(),
-        });
-        Ok(())
-    }
-
-    /// Adds users; those whose primary group is not known yet only in the `last` round.
-    fn add_users(&self, database: &mut Database, last: bool) -> Result<(), AccountsError> {
-        for (name, user) in &self.accounts.users {
-            if last && database.uid(name) == Some(user.uid) {
-                continue;
-            }
-            let gid = match &user.group {
-                None => {
-                    Self::add_group(database, "users", name, user.uid)?;
-                    user.uid
-                }
-                Some(group) => match group.parse::<u32>().ok().or_else(|| database.gid(group)) {
-                    Some(gid) => gid,
-                    None if last => {
-                        return Err(AccountsError::UnknownGroup { user: name.to_string(), group: group.to_string() });
-                    }
-                    None => continue,
-                },
-            };
-            self.add_user(database, name, user, gid)?;
-        }
-        Ok(())
-    }
-
-    fn add_user(&self, database: &mut Database, name: &str, user: &model::User, gid: u32) -> Result<(), AccountsError> {
-        if let Some(existing) = database.uid(name) {
-            let (kind, what, id) = ("users", "uid", user.uid);
-            return Err(AccountsError::IdChanged { kind, name: name.to_owned(), what, id, existing });
-        }
-        if let Some(owner) = database.passwd.iter().find(|other| other.uid == user.uid) {
-            let owner = owner.name.clone();
-            return Err(AccountsError::IdTaken {
-                kind: "users",
-                name: name.to_owned(),
-                what: "uid",
-                id: user.uid,
-                owner,
-            });
-        }
-        database.passwd.push(Passwd {
-            name: name.to_owned(),
-            password: "x".into(),
-            uid: user.uid,
-            gid,
-            gecos: user.comment.clone(),
-            home: user.home.clone(),
-            shell: user.shell.clone(),
-        });
-        database.shadow.push(Shadow {
-            name: name.to_owned(),
-            password: "!*".into(),
-            last_change: self.epoch_days.to_string(),
-            ageing: Default::default(),
-        });
-        Ok(())
-    }
-
-    fn add_members(&self, database: &mut Database) -> Result<(), AccountsError> {
-        for (name, user) in &self.accounts.users {
-            for group in &user.groups {
-                if !database.add_member(group, name) {
-                    return Err(AccountsError::UnknownGroup { user: name.to_string(), group: group.to_string() });
-                }
-            }
-        }
-        Ok(())
     }
 }
 

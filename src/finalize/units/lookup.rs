@@ -36,7 +36,7 @@ impl Scope {
     }
 
     /// Where enablement is written.
-    pub(super) fn config(self) -> &'static str {
+    pub(in crate::finalize) fn config(self) -> &'static str {
         match self {
             Self::System => "etc/systemd/system",
             Self::User => "etc/systemd/user",

@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(presets.query("b-1.socket"), Verdict::Disable);
         assert_eq!(presets.query("c.timer"), Verdict::Ignore);
         assert_eq!(Presets::default().query("x.service"), Verdict::Enable);
-        let error = presets.read("p", "\nallow x.service").err().expect("no rule");
+        let error = presets.read("p", "\nallow x.service").expect_err("no rule");
         assert_eq!(error.to_string(), "/p:2: \"allow\" is not enable, disable or ignore");
     }
 

@@ -125,7 +125,9 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
             Value::Map(_) => self.map(visitor),
             Value::Scalar(scalar) if is_doubtful_boolean(scalar) => {
                 let word = &scalar.text;
-                Err(DecodeError::new(format!("{word} is a boolean to some and a string to others, write true, false or {word:?}")))
+                Err(DecodeError::new(format!(
+                    "{word} is a boolean to some and a string to others, write true, false or {word:?}"
+                )))
             }
             Value::Scalar(scalar) => match scalar.kind {
                 ScalarKind::Bool(value) => visitor.visit_bool(value),

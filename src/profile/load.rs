@@ -140,9 +140,9 @@ impl Loader<'_> {
         let mut raw: RawProfile = de::decode(&without_nulls(merged))?;
         self.apply(overrides, &mut raw);
         let release = self.release(&raw, root)?;
-        let overlays_dir = self.dir.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).join("overlays");
-        let context =
-            Context { sources: &self.sources, path, root, overlays_dir: &overlays_dir, home, host_arch };
+        let overlays_dir =
+            self.dir.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).join("overlays");
+        let context = Context { sources: &self.sources, path, root, overlays_dir: &overlays_dir, home, host_arch };
         Ok(check::profile(raw, release, &context)?)
     }
 
@@ -183,14 +183,17 @@ impl Loader<'_> {
         let near = |loader: &Self, pos| [loader.sources.dir(pos).join("releases"), loader.dir.join("releases")];
         let Some(name) = raw.release.clone() else {
             let known = stems(&self.dir.join("releases")).unwrap_or_default().join(", ");
-            return Err(root.fault(format!("release: none is named, add \"release: NAME\" (there are {known})")).into());
+            return Err(root
+                .fault(format!("release: none is named, add \"release: NAME\" (there are {known})"))
+                .into());
         };
         let dirs = near(self, name.pos);
         let path = match self.reference(&name, &[&dirs[0], &dirs[1]])? {
             Ok(path) => path,
             Err(known) => {
                 let known: Vec<&str> = known.iter().map(String::as_str).collect();
-                let text = format!("release: there is no release {:?}{}", name.value, suggest::hint(&name.value, &known));
+                let text =
+                    format!("release: there is no release {:?}{}", name.value, suggest::hint(&name.value, &known));
                 return Err(name.fault(text).into());
             }
         };
@@ -214,7 +217,12 @@ impl Loader<'_> {
                 return Ok(Ok(path));
             }
         }
-        Ok(Err(dirs.iter().flat_map(|dir| stems(dir).unwrap_or_default()).collect::<BTreeSet<_>>().into_iter().collect()))
+        Ok(Err(dirs
+            .iter()
+            .flat_map(|dir| stems(dir).unwrap_or_default())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()))
     }
 
     fn read(&mut self, path: &Path) -> Result<Node, Stop> {
@@ -228,17 +236,8 @@ impl Loader<'_> {
     }
 
     fn apply(&mut self, overrides: &Overrides, raw: &mut RawProfile) {
-        let Overrides {
-            release,
-            arch,
-            suite,
-            mirrors,
-            security_mirrors,
-            snapshot,
-            image_version,
-            outputs,
-            overlays,
-        } = overrides.clone();
+        let Overrides { release, arch, suite, mirrors, security_mirrors, snapshot, image_version, outputs, overlays } =
+            overrides.clone();
         let sources = &mut self.sources;
         let mut set = |field: &mut Option<At<String>>, option, value: Option<String>| {
             if let Some(value) = value {
@@ -287,8 +286,6 @@ fn read_text(path: &Path) -> Result<String, ProfileError> {
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE {
         return Err(ProfileError::TooLarge { path: path.to_owned() });
     }
-    String::from_utf8(bytes).map_err(|error| ProfileError::NotUtf8 {
-        path: path.to_owned(),
-        offset: error.utf8_error().valid_up_to(),
-    })
+    String::from_utf8(bytes)
+        .map_err(|error| ProfileError::NotUtf8 { path: path.to_owned(), offset: error.utf8_error().valid_up_to() })
 }

@@ -52,8 +52,8 @@ pub(super) fn without_nulls(node: Node) -> Node {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::de;
+    use super::*;
     use serde_json::json;
 
     fn merged(layers: &[&str]) -> serde_json::Value {

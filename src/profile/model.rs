@@ -101,7 +101,7 @@ pub struct Kernel {
     /// Debian package, e.g. `linux-image-cloud-amd64` (a meta package or an exact one).
     pub package: String,
     /// Modules kept in the image, by name or glob (`virtio_*`, `kernel/drivers/net/**`); dependencies are
-    /// kept with them. Empty: all.
+    /// kept with them. With a trailing `?` the kernel need not have it. Empty: all.
     pub modules_keep: Vec<String>,
     /// Modules loaded at boot (`modules-load.d`).
     pub modules_load: BTreeSet<String>,

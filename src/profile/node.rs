@@ -158,6 +158,11 @@ fn written<'a>(location: &Location, text: &'a str) -> &'a str {
 /// Puts serde-saphyr's refusal into kiln's words.
 fn syntax_fault(error: &serde_saphyr::Error, text: &str, source: u32) -> Fault {
     use serde_saphyr::Error;
+    if let Error::AliasError { error: inner, .. } = error {
+        let at_use = error.location().map(|at| position(&at, source));
+        let Fault { pos, text } = syntax_fault(inner.without_snippet(), text, source);
+        return at_use.unwrap_or(pos).fault(text);
+    }
     let pos = error.location().map_or(Pos { source, line: 1, column: 1 }, |at| position(&at, source));
     let before = text.lines().nth(usize::try_from(pos.line.saturating_sub(1)).unwrap_or(0)).unwrap_or_default();
     let words = match error {
@@ -171,9 +176,7 @@ fn syntax_fault(error: &serde_saphyr::Error, text: &str, source: u32) -> Fault {
             "the file's aliases or nesting blow it up beyond any profile's size".to_owned()
         }
         Error::RecursiveReferencesRequireWeakTypes { .. } => "an alias refers to itself".to_owned(),
-        _ if before.trim_start_matches(' ').starts_with('\t') => {
-            "a tab cannot indent YAML, use spaces".to_owned()
-        }
+        _ if before.trim_start_matches(' ').starts_with('\t') => "a tab cannot indent YAML, use spaces".to_owned(),
         _ => {
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or_default();

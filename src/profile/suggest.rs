@@ -1,7 +1,7 @@
 //! The nearest valid name.
 
 /// Names less alike than this are no help.
-const ALIKE: f64 = 0.75;
+const ALIKE: f64 = 0.6;
 /// More names than this are not listed.
 const MAX_LISTED: usize = 40;
 
@@ -11,7 +11,11 @@ pub(super) fn nearest<'a>(wrong: &str, valid: impl IntoIterator<Item = &'a str>)
     valid
         .into_iter()
         .map(|name| (strsim::normalized_damerau_levenshtein(&wrong, &normal(name)), name))
-        .map(|(alike, name)| if normal(name).starts_with(&wrong) && wrong.len() > 2 { (alike + 0.5, name) } else { (alike, name) })
+        .map(
+            |(alike, name)| {
+                if normal(name).starts_with(&wrong) && wrong.len() > 2 { (alike + 0.5, name) } else { (alike, name) }
+            },
+        )
         .filter(|(alike, _)| *alike >= ALIKE)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)

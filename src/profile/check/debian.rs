@@ -4,7 +4,7 @@ use super::super::model::{Arch, Debian, Release};
 use super::super::place::{At, Fault};
 use super::super::raw::{RawDebian, RawSuite};
 use super::super::suggest;
-use super::{Context, host_path, names, text, texts};
+use super::{Context, distinct, host_path, names, text, texts};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Suites kiln is tested with; others need an entry under `debian.suites`.
@@ -53,7 +53,8 @@ fn suite(suite: Option<&At<String>>, known: &BTreeMap<At<String>, RawSuite>) -> 
     }
     let known: Vec<&str> = known.into_iter().collect();
     let hint = suggest::hint(&name, &known);
-    Err(suite.fault(format!("debian.suite: unknown suite {name:?}{hint}; another one needs an entry under debian.suites")))
+    Err(suite
+        .fault(format!("debian.suite: unknown suite {name:?}{hint}; another one needs an entry under debian.suites")))
 }
 
 fn mirrors(mirrors: &[At<String>], key: &str, snapshot: Option<&str>) -> Result<Vec<String>, Fault> {
@@ -63,13 +64,6 @@ fn mirrors(mirrors: &[At<String>], key: &str, snapshot: Option<&str>) -> Result<
         }
     }
     texts(mirrors, key, names::url).map(distinct)
-}
-
-/// Without repetitions, in the given order.
-fn distinct(mut values: Vec<String>) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    values.retain(|value| seen.insert(value.clone()));
-    values
 }
 
 fn keyring(value: &At<String>, context: &Context<'_>) -> Result<std::path::PathBuf, Fault> {

@@ -56,7 +56,8 @@ fn config(raw: Map<At<Value>>) -> Result<serde_json::Map<String, Value>, Fault> 
         let is_field = key.value.starts_with(|c: char| c.is_ascii_lowercase())
             && key.value.chars().all(|c| c.is_ascii_alphanumeric());
         if !is_field {
-            return Err(key.fault(format!("kubelet.config: {:?} is not a field, such as \"maxPods\"", names::short(&key.value))));
+            return Err(key
+                .fault(format!("kubelet.config: {:?} is not a field, such as \"maxPods\"", names::short(&key.value))));
         }
         if key.value == "cgroupDriver" && value != "systemd" {
             return Err(pos.fault("kubelet.config: cgroupDriver must be systemd, as containerd's is"));
@@ -130,7 +131,11 @@ fn qualified_name(text: &str) -> Result<(), String> {
         Some((domain, name)) => is_subdomain(domain) && is_name(name, 63),
         None => is_name(text, 63),
     };
-    if valid { Ok(()) } else { Err(format!("{:?} is not a label's name, such as \"example.org/pool\"", names::short(text))) }
+    if valid {
+        Ok(())
+    } else {
+        Err(format!("{:?} is not a label's name, such as \"example.org/pool\"", names::short(text)))
+    }
 }
 
 fn label_value(text: &str) -> Result<(), String> {
@@ -173,10 +178,14 @@ mod tests {
 
     #[test]
     fn a_node_may_set_only_its_own_labels() {
-        for good in ["pool", "example.org/pool", "node.kubernetes.io/nodetype", "topology.kubernetes.io/zone", "xk8s.io/a"] {
+        for good in
+            ["pool", "example.org/pool", "node.kubernetes.io/nodetype", "topology.kubernetes.io/zone", "xk8s.io/a"]
+        {
             assert_eq!(self_settable(good), Ok(()));
         }
-        for bad in ["node-role.kubernetes.io/ingress", "kubernetes.io/role", "node-restriction.kubernetes.io/x", "k8s.io/x"] {
+        for bad in
+            ["node-role.kubernetes.io/ingress", "kubernetes.io/role", "node-restriction.kubernetes.io/x", "k8s.io/x"]
+        {
             assert!(self_settable(bad).is_err(), "{bad}");
         }
     }

@@ -35,7 +35,8 @@ pub fn role(text: &str) -> Result<(), String> {
 
 /// The stem of a profile's or a release's file.
 pub fn file_stem(text: &str) -> Result<(), String> {
-    let valid = made_of(text, |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+')) && !text.starts_with('.');
+    let valid =
+        made_of(text, |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+')) && !text.starts_with('.');
     expect(text, valid, "a file name")
 }
 
@@ -79,7 +80,8 @@ pub fn archive_component(text: &str) -> Result<(), String> {
 
 /// A snapshot's time stamp.
 pub fn snapshot(text: &str) -> Result<(), String> {
-    let digits = |range: std::ops::Range<usize>| text.get(range).is_some_and(|part| made_of(part, |c| c.is_ascii_digit()));
+    let digits =
+        |range: std::ops::Range<usize>| text.get(range).is_some_and(|part| made_of(part, |c| c.is_ascii_digit()));
     let valid = text.len() == 16 && digits(0..8) && text.get(8..9) == Some("T") && digits(9..15) && text.ends_with('Z');
     expect(text, valid, "a time stamp such as \"20261101T000000Z\"")
 }
@@ -122,7 +124,9 @@ pub fn cmdline_word(text: &str) -> Result<(), String> {
 pub fn kubernetes_version(text: &str) -> Result<KubernetesVersion, String> {
     let bad = || format!("{:?} is not a version such as \"1.36.4\"", short(text));
     let mut numbers = text.split('.').map(|part| match part.len() {
-        1..=4 if part.bytes().all(|b| b.is_ascii_digit()) && (part.len() == 1 || !part.starts_with('0')) => part.parse().ok(),
+        1..=4 if part.bytes().all(|b| b.is_ascii_digit()) && (part.len() == 1 || !part.starts_with('0')) => {
+            part.parse().ok()
+        }
         _ => None,
     });
     let mut next = || numbers.next().flatten().ok_or_else(bad);
@@ -162,7 +166,8 @@ pub fn url(text: &str) -> Result<(), String> {
 
 /// A registry's host and port as containerd names its directory, or `_default`.
 pub fn registry(text: &str) -> Result<(), String> {
-    let valid = made_of(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_')) && !text.starts_with('.');
+    let valid =
+        made_of(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_')) && !text.starts_with('.');
     expect(text, valid, "a registry's host, such as \"docker.io\" or \"registry.example.org:5000\"")
 }
 

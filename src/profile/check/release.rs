@@ -1,8 +1,6 @@
 //! The Kubernetes release, its components, and other artifacts.
 
-use super::super::model::{
-    Arch, Artifact, ArtifactFormat, ArtifactSource, KubernetesVersion, Release, TarMember,
-};
+use super::super::model::{Arch, Artifact, ArtifactFormat, ArtifactSource, KubernetesVersion, Release, TarMember};
 use super::super::place::{At, Fault, Pos};
 use super::super::raw::{Demand, Map, RawArtifact, RawRelease};
 use super::super::suggest;
@@ -89,14 +87,16 @@ pub(super) fn artifact(
     let what = text(name, "artifacts", names::label)?;
     let RawArtifact { version, url, file, sha256, install, mode, extract, deb } = &raw.value;
     let version = text(required(version, raw.pos, &what, "version")?, &what, names::version)?;
-    let substituted = |template: &At<String>| {
-        let value = template.value.replace("{version}", &version).replace("{arch}", arch.word());
-        let value = At { value, pos: template.pos };
-        match value.value.contains(['{', '}']) {
-            true => Err(template.fault(format!("{what}: only {{version}} and {{arch}} are replaced in {:?}", template.value))),
-            false => Ok(value),
-        }
-    };
+    let substituted =
+        |template: &At<String>| {
+            let value = template.value.replace("{version}", &version).replace("{arch}", arch.word());
+            let value = At { value, pos: template.pos };
+            match value.value.contains(['{', '}']) {
+                true => Err(template
+                    .fault(format!("{what}: only {{version}} and {{arch}} are replaced in {:?}", template.value))),
+                false => Ok(value),
+            }
+        };
     let sha256 = digest(sha256, &what, arch)?;
     let source = match (url, file) {
         (Some(url), None) if sha256.is_none() => {
@@ -108,10 +108,9 @@ pub(super) fn artifact(
     };
     let deb = deb.as_ref().is_some_and(|deb| deb.value);
     let format = match (install, extract.is_empty(), deb) {
-        (Some(path), true, false) => ArtifactFormat::Raw {
-            destination: absolute(path, &what)?,
-            mode: files::mode(mode.as_ref(), &what, 0o755)?,
-        },
+        (Some(path), true, false) => {
+            ArtifactFormat::Raw { destination: absolute(path, &what)?, mode: files::mode(mode.as_ref(), &what, 0o755)? }
+        }
         (None, false, false) => ArtifactFormat::Tar { members: members(extract, &what)? },
         (None, true, true) => ArtifactFormat::Deb,
         _ => return Err(raw.fault(format!("{what}: give one of \"install\", \"extract\" and \"deb: true\""))),
@@ -141,7 +140,9 @@ fn members(extract: &Map<At<String>>, what: &str) -> Result<Vec<TarMember>, Faul
     let member = |(member, destination): (&At<String>, &At<String>)| {
         let climbs = member.value.split('/').any(|part| part == "..") || member.value.chars().any(char::is_control);
         if climbs || member.value.starts_with('/') {
-            return Err(member.fault(format!("{what}.extract: {:?} is not a member's path", names::short(&member.value))));
+            return Err(
+                member.fault(format!("{what}.extract: {:?} is not a member's path", names::short(&member.value)))
+            );
         }
         Ok(TarMember { member: member.value.clone(), destination: absolute(destination, what)? })
     };

@@ -1,7 +1,7 @@
 //! The part of a profile that is about the running node.
 
-use super::Map;
 use super::super::place::At;
+use super::Map;
 use schemars::JsonSchema;
 use serde::Deserialize;
 

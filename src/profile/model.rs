@@ -6,6 +6,7 @@
 use crate::tree::{Digest, TreePath};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 
 /// One role's image.
@@ -73,6 +74,22 @@ pub enum Arch {
     Arm64,
 }
 
+impl Arch {
+    /// Debian's and Kubernetes' name, `amd64` or `arm64`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Debian packages.
 #[derive(Debug, Clone, Serialize)]
 pub struct Debian {
@@ -138,6 +155,12 @@ pub struct KubernetesVersion {
     pub minor: u32,
     /// Bug fixes.
     pub patch: u32,
+}
+
+impl fmt::Display for KubernetesVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
 }
 
 /// Which configuration format containerd reads.

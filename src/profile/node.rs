@@ -7,6 +7,7 @@
 use super::place::{Fault, Pos};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Larger files are refused unread.
@@ -99,10 +100,15 @@ impl Node {
             }
             Parsed::Map(entries) => {
                 let mut map = Vec::with_capacity(entries.len());
+                let mut names = BTreeSet::new();
                 for (key, value) in entries {
                     let key = Self::build(key, text, source)?;
-                    if !matches!(key.value, Value::Scalar(_)) {
+                    let Some(name) = key.text() else {
                         return Err(key.pos.fault(format!("a key must be a word, not {}", key.value.name())));
+                    };
+                    // To the parser `1` and "1" differ; to a profile they are one key.
+                    if !names.insert(name.to_owned()) {
+                        return Err(key.pos.fault(format!("the key {name:?} is there twice")));
                     }
                     map.push((key, Self::build(value, text, source)?));
                 }

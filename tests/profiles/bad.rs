@@ -18,13 +18,14 @@ const BAD: &[(&str, &str)] = &[
     ),
     ("image: {zzz: 1}\n", "2:9: image: unknown key \"zzz\" (valid are id, version)"),
     ("image: {id: a, id: b}\n", "2:16: the key \"id\" is there twice"),
+    ("kubelet: {args: {1: a, '1': b}}\n", "2:24: the key \"1\" is there twice"),
     ("image: {[a]: b}\n", "2:9: a key must be a word, not a list"),
     // Types.
     ("overlays: site\n", "2:11: overlays: expected a list, found the string \"site\""),
     ("kernel: [a]\n", "2:9: kernel: expected a map, found a list"),
     ("kernel:\n  package: [a]\n", "3:12: kernel.package: expected a string, found a list"),
-    ("outputs: [pxe, pex]\n", "2:16: outputs.[1]: unknown value \"pex\", did you mean \"pxe\"?"),
-    ("outputs:\n  - {}\n", "3:5: outputs.[0]: expected one of pxe, found a map"),
+    ("outputs: [pxe, pex]\n", "2:16: outputs[1]: unknown value \"pex\", did you mean \"pxe\"?"),
+    ("outputs:\n  - {}\n", "3:5: outputs[0]: expected one of pxe, found a map"),
     ("arch: arm46\n", "2:7: arch: unknown value \"arm46\", did you mean \"arm64\"?"),
     (
         "files: {/a: {content: x, replace: yes}}\n",
@@ -35,7 +36,7 @@ const BAD: &[(&str, &str)] = &[
         "groups: {etcd: '1'}\n",
         "2:16: groups.etcd: expected a whole number from 0 to 4294967295, found the string \"1\"",
     ),
-    ("debian: {packages: [~]}\n", "2:21: debian.packages.[0]: expected a string, found nothing (null)"),
+    ("debian: {packages: [~]}\n", "2:21: debian.packages[0]: expected a string, found nothing (null)"),
     (
         "kubelet: {config: {failSwapOn: no}}\n",
         "2:32: kubelet.config.failSwapOn: no is a boolean to some and a string to others, write true, false or \"no\"",
@@ -54,9 +55,10 @@ const BAD: &[(&str, &str)] = &[
         "image: {id: Kiln}\n",
         "2:13: image.id: \"Kiln\" is not allowed by os-release(5) (lower-case letters, digits, \".\", \"_\" and \"-\")",
     ),
+    ("debian: {suite: trixy}\n", "2:17: debian.suite: unknown suite \"trixy\", did you mean \"trixie\"?"),
     (
-        "debian: {suite: trixy}\n",
-        "2:17: debian.suite: unknown suite \"trixy\", did you mean \"trixie\"?; another one needs an entry under debian.suites",
+        "debian: {suite: sid}\n",
+        "2:17: debian.suite: unknown suite \"sid\" (known are bookworm, trixie; another one needs an entry under debian.suites)",
     ),
     (
         "debian: {mirrors: [mirror.example.org]}\n",
@@ -112,7 +114,7 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "kubelet: {taints: [{key: a, effect: NoShedule}]}\n",
-        "2:37: kubelet.taints.[0].effect: unknown value \"NoShedule\", did you mean \"NoSchedule\"?",
+        "2:37: kubelet.taints[0].effect: unknown value \"NoShedule\", did you mean \"NoSchedule\"?",
     ),
     ("kubelet: {taints: [{key: a}]}\n", "2:20: kubelet.taints: \"effect\" is missing"),
     ("containerd: {mirrors: {docker.io: []}}\n", "2:24: containerd.mirrors: docker.io has no endpoint"),
@@ -160,8 +162,8 @@ const BAD: &[(&str, &str)] = &[
         "files: {/a: {content: x, mode: 420}}\n",
         "2:32: files./a.mode: \"420\" is not a mode, write four octal digits such as \"0644\"",
     ),
-    ("overlays: [site]\n", "2:12: overlays: there is no directory overlays/site"),
-    ("overlays: [./site]\n", "2:12: overlays: there is no directory profiles/./site"),
+    ("overlays: [site]\n", "2:12: there is no directory overlays/site"),
+    ("overlays: [./site]\n", "2:12: there is no directory profiles/./site"),
     ("alternatives: {/usr/bin/awk: mawk}\n", "2:30: alternatives./usr/bin/awk: \"mawk\" is not an absolute path"),
     ("diversions: {/a: {by: kmod}}\n", "2:18: diversions./a: \"to\" is missing"),
     ("prune: {man: {paths: [usr/share/man/**]}}\n", "2:14: prune.man: \"reason\" is missing"),
@@ -193,7 +195,7 @@ const BAD: &[(&str, &str)] = &[
         "2:48: a.extract: \"../a\" is not a member's path",
     ),
     // Other files.
-    ("release: v2\n", "2:10: release: there is no release \"v2\" (valid is v1)"),
+    ("release: v2\n", "2:10: there is no release \"v2\" (valid is v1)"),
 ];
 
 #[test]
@@ -241,7 +243,7 @@ fn bad_files_are_refused() {
     );
     let deep = format!("a: {}", "[".repeat(5000));
     assert!(error(deep.as_bytes()).starts_with("profiles/worker.yaml:1:"));
-    assert_eq!(error(b""), "profiles/worker.yaml:1:1: release: none is named, add \"release: NAME\" (there are v1)");
+    assert_eq!(error(b""), "profiles/worker.yaml:1:1: no release is named, add \"release: NAME\" (there are v1)");
 }
 
 #[test]
@@ -259,10 +261,7 @@ fn files_that_are_not_there() {
         "reading profiles/none.yaml: No such file or directory (os error 2)"
     );
     profiles.write("profiles/worker.yaml", "extends: bsae\n");
-    assert_eq!(
-        profiles.error(),
-        "profiles/worker.yaml:1:10: extends: there is no profile \"bsae\", did you mean \"base\"?"
-    );
+    assert_eq!(profiles.error(), "profiles/worker.yaml:1:10: there is no profile \"bsae\", did you mean \"base\"?");
     profiles.write("profiles/worker.yaml", "extends: ../x.yaml\n");
     assert_eq!(profiles.error(), "profiles/worker.yaml:1:10: there is no file profiles/../x.yaml");
 }
@@ -288,7 +287,7 @@ fn bad_options_are_named() {
     let error = |overrides: Overrides| profiles.error_with("worker", &overrides);
     assert_eq!(
         error(Overrides { release: Some("v9".into()), ..Overrides::default() }),
-        "--release: release: there is no release \"v9\" (valid is v1)"
+        "--release: there is no release \"v9\" (valid is v1)"
     );
     assert_eq!(
         error(Overrides { mirrors: vec!["ftp://x".into()], ..Overrides::default() }),
@@ -296,7 +295,7 @@ fn bad_options_are_named() {
     );
     assert_eq!(
         error(Overrides { overlays: vec!["/no/such/dir".into()], ..Overrides::default() }),
-        "--overlay: overlays: there is no directory /no/such/dir"
+        "--overlay: there is no directory /no/such/dir"
     );
 }
 

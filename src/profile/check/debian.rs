@@ -52,9 +52,11 @@ fn suite(suite: Option<&At<String>>, known: &BTreeMap<At<String>, RawSuite>) -> 
         return Ok(name);
     }
     let known: Vec<&str> = known.into_iter().collect();
-    let hint = suggest::hint(&name, &known);
-    Err(suite
-        .fault(format!("debian.suite: unknown suite {name:?}{hint}; another one needs an entry under debian.suites")))
+    let hint = match suggest::nearest(&name, known.iter().copied()) {
+        Some(near) => format!(", did you mean {near:?}?"),
+        None => format!(" (known are {}; another one needs an entry under debian.suites)", known.join(", ")),
+    };
+    Err(suite.fault(format!("debian.suite: unknown suite {name:?}{hint}")))
 }
 
 fn mirrors(mirrors: &[At<String>], key: &str, snapshot: Option<&str>) -> Result<Vec<String>, Fault> {
@@ -83,7 +85,7 @@ fn choose(
 ) -> Result<(BTreeSet<String>, BTreeSet<String>), Fault> {
     let mut wanted: BTreeMap<String, (At<String>, String)> = BTreeMap::new();
     for package in packages {
-        let package = At { value: package.value.replace("{arch}", arch.word()), pos: package.pos };
+        let package = At { value: package.value.replace("{arch}", arch.as_str()), pos: package.pos };
         let request = text(&package, "debian.packages", names::package_request)?;
         let name = request.split('=').next().unwrap_or_default().to_owned();
         match wanted.get(&name) {

@@ -10,10 +10,10 @@ pub(super) fn kernel(raw: &RawKernel, arch: Arch) -> Result<Kernel, Fault> {
     let RawKernel { package, modules: RawModules { keep, load }, sysctls, cmdline } = raw;
     let package = match package {
         Some(package) => {
-            let package = At { value: package.value.replace("{arch}", arch.word()), pos: package.pos };
+            let package = At { value: package.value.replace("{arch}", arch.as_str()), pos: package.pos };
             text(&package, "kernel.package", names::package_request)?
         }
-        None => format!("linux-image-cloud-{}", arch.word()),
+        None => format!("linux-image-cloud-{}", arch.as_str()),
     };
     let mut settings = BTreeMap::new();
     for (key, value) in sysctls {

@@ -35,16 +35,6 @@ pub(super) struct Context<'a> {
     pub host_arch: Arch,
 }
 
-impl Arch {
-    /// Debian's and Kubernetes' name.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Amd64 => "amd64",
-            Self::Arm64 => "arm64",
-        }
-    }
-}
-
 /// Checks a merged profile; `release` is the stem and position of the release it names, and the release.
 pub(super) fn profile(
     raw: RawProfile,

@@ -289,6 +289,8 @@ pub struct Units {
     pub disable: BTreeSet<String>,
     /// Units to mask.
     pub mask: BTreeSet<String>,
+    /// Those of the three sets that the tree need not have; any other that it lacks is a mistake.
+    pub optional: BTreeSet<String>,
     /// The target booted into, `multi-user.target`.
     pub default_target: String,
 }

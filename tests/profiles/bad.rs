@@ -194,6 +194,10 @@ const BAD: &[(&str, &str)] = &[
         "artifacts: {a: {version: 1, file: x, extract: {../a: /a}}}\n",
         "2:48: a.extract: \"../a\" is not a member's path",
     ),
+    (
+        "units: {states: {a.service: enabled, a.service?: masked}}\n",
+        "2:38: units.states: a.service is there twice, with \"?\" and without",
+    ),
     // Other files.
     ("release: v2\n", "2:10: there is no release \"v2\" (valid is v1)"),
 ];

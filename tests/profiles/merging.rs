@@ -111,6 +111,17 @@ fn options_replace_what_the_profile_says() {
 }
 
 #[test]
+fn a_unit_has_the_state_the_child_gives_it_with_or_without_a_question_mark() {
+    let base = b"release: v1\nunits: {states: {a.service?: masked, b.service: disabled, c.service?: disabled}}\n";
+    let worker = b"extends: base\nunits: {states: {a.service: enabled, b.service?: masked}}\n";
+    let units = Profiles::new(base, worker).load().expect("a good profile").units;
+    assert_eq!(units.enable.into_iter().collect::<Vec<_>>(), ["a.service"]);
+    assert_eq!(units.mask.into_iter().collect::<Vec<_>>(), ["b.service"]);
+    assert_eq!(units.disable.into_iter().collect::<Vec<_>>(), ["c.service"]);
+    assert_eq!(units.optional.into_iter().collect::<Vec<_>>(), ["b.service", "c.service"]);
+}
+
+#[test]
 fn three_generations_and_a_removed_list() {
     let profiles = Profiles::new(BASE, b"extends: middle\nkernel: {cmdline: [c]}\n");
     profiles.write("profiles/middle.yaml", "extends: base\nkernel: {cmdline: null}\n");

@@ -37,7 +37,7 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     }
     writeln!(out, "role        {} ({})", profile.role, profile.path.display())?;
     writeln!(out, "image       {} {}", profile.image.id, profile.image.version)?;
-    writeln!(out, "debian      {} {}, kernel {}", profile.debian.suite, profile.arch.debian(), profile.kernel.package)?;
+    writeln!(out, "debian      {} {}, kernel {}", profile.debian.suite, profile.arch.as_str(), profile.kernel.package)?;
     writeln!(out, "kubernetes  {}", profile.release.name)?;
     for artifact in crate::lock::artifacts(&profile) {
         writeln!(out, "  {:<14} {}", artifact.name, artifact.version)?;

@@ -90,7 +90,7 @@ pub fn pin(profile: &Profile, sources: &Sources<'_>, progress: &Progress) -> Res
         &Request {
             suites: &suites,
             components: &debian.components,
-            architecture: profile.arch.debian(),
+            architecture: profile.arch.as_str(),
             snapshot: debian.snapshot.as_deref(),
             keyring: sources.keyring,
             now: sources.now,
@@ -108,7 +108,7 @@ pub fn pin(profile: &Profile, sources: &Sources<'_>, progress: &Progress) -> Res
         };
         texts.extend(suite.packages.into_iter().map(|packages| (archive, packages.text)));
     }
-    let index = Index::read(profile.arch.debian(), texts)?;
+    let index = Index::read(profile.arch.as_str(), texts)?;
     let packages = resolver::resolve(&index, &wanted_packages(profile), &debian.exclude)
         .map_err(|source| PinError::Resolve { role: profile.role.clone(), suite: debian.suite.clone(), source })?;
     let packages = packages

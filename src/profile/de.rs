@@ -1,14 +1,14 @@
 //! Decodes a [`Node`] into serde types, with errors that say where, in what, what was found and what is valid.
 
+use super::at::AT;
 use super::node::{Node, Scalar, ScalarKind, Value};
-use super::place::{At, Fault, Pos};
+use super::place::{Fault, Pos};
 use super::suggest;
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
     VariantAccess, Visitor,
 };
 use std::fmt;
-use std::marker::PhantomData;
 
 /// Decodes `node`.
 pub(super) fn decode<T: DeserializeOwned>(node: &Node) -> Result<T, Fault> {
@@ -39,9 +39,15 @@ impl DecodeError {
         self
     }
 
-    fn into_fault(mut self, fallback: Pos) -> Fault {
-        self.path.reverse();
-        let text = if self.path.is_empty() { self.text } else { format!("{}: {}", self.path.join("."), self.text) };
+    fn into_fault(self, fallback: Pos) -> Fault {
+        let mut path = String::new();
+        for key in self.path.iter().rev() {
+            if !path.is_empty() && !key.starts_with('[') {
+                path.push('.');
+            }
+            path.push_str(key);
+        }
+        let text = if path.is_empty() { self.text } else { format!("{path}: {}", self.text) };
         self.pos.unwrap_or(fallback).fault(text)
     }
 }
@@ -291,9 +297,7 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
     }
 }
 
-/// The name under which [`At`] asks the decoder for the position along with the value.
-const AT: &str = "$kiln::At";
-
+/// A node's position, then its value: what [`At`](super::place::At) asks for under the name [`AT`].
 struct Positioned<'a> {
     node: &'a Node,
     step: u8,
@@ -311,49 +315,5 @@ impl<'de> SeqAccess<'de> for Positioned<'de> {
             3 => seed.deserialize(column.into_deserializer()).map(Some),
             _ => seed.deserialize(Decoder(self.node)).map(Some),
         }
-    }
-}
-
-impl<'de, T: de::Deserialize<'de>> de::Deserialize<'de> for At<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_newtype_struct(AT, AtVisitor(PhantomData))
-    }
-}
-
-struct AtVisitor<T>(PhantomData<T>);
-
-impl<'de, T: de::Deserialize<'de>> Visitor<'de> for AtVisitor<T> {
-    type Value = At<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value with its position")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<At<T>, A::Error> {
-        let missing = || de::Error::custom("a value without its position");
-        let source = parts.next_element()?.ok_or_else(missing)?;
-        let line = parts.next_element()?.ok_or_else(missing)?;
-        let column = parts.next_element()?.ok_or_else(missing)?;
-        let value = parts.next_element()?.ok_or_else(missing)?;
-        Ok(At { value, pos: Pos { source, line, column } })
-    }
-}
-
-/// In the schema a value with a position is just the value.
-impl<T: schemars::JsonSchema> schemars::JsonSchema for At<T> {
-    fn inline_schema() -> bool {
-        T::inline_schema()
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        T::schema_name()
-    }
-
-    fn schema_id() -> std::borrow::Cow<'static, str> {
-        T::schema_id()
-    }
-
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        T::json_schema(generator)
     }
 }

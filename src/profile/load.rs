@@ -140,8 +140,7 @@ impl Loader<'_> {
         let mut raw: RawProfile = de::decode(&without_nulls(merged))?;
         self.apply(overrides, &mut raw);
         let release = self.release(&raw, root)?;
-        let overlays_dir =
-            self.dir.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).join("overlays");
+        let overlays_dir = overlays_dir(self.dir);
         let context = Context { sources: &self.sources, path, root, overlays_dir: &overlays_dir, home, host_arch };
         Ok(check::profile(raw, release, &context)?)
     }
@@ -175,7 +174,7 @@ impl Loader<'_> {
         found.map_err(|known| {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
             let hint = suggest::hint(&extends.value, &known);
-            extends.fault(format!("extends: there is no profile {:?}{hint}", extends.value)).into()
+            extends.fault(format!("there is no profile {:?}{hint}", extends.value)).into()
         })
     }
 
@@ -183,17 +182,14 @@ impl Loader<'_> {
         let near = |loader: &Self, pos| [loader.sources.dir(pos).join("releases"), loader.dir.join("releases")];
         let Some(name) = raw.release.clone() else {
             let known = stems(&self.dir.join("releases")).unwrap_or_default().join(", ");
-            return Err(root
-                .fault(format!("release: none is named, add \"release: NAME\" (there are {known})"))
-                .into());
+            return Err(root.fault(format!("no release is named, add \"release: NAME\" (there are {known})")).into());
         };
         let dirs = near(self, name.pos);
         let path = match self.reference(&name, &[&dirs[0], &dirs[1]])? {
             Ok(path) => path,
             Err(known) => {
                 let known: Vec<&str> = known.iter().map(String::as_str).collect();
-                let text =
-                    format!("release: there is no release {:?}{}", name.value, suggest::hint(&name.value, &known));
+                let text = format!("there is no release {:?}{}", name.value, suggest::hint(&name.value, &known));
                 return Err(name.fault(text).into());
             }
         };
@@ -266,6 +262,14 @@ impl Loader<'_> {
             let overlay = Path::new(".").join(overlay).to_string_lossy().into_owned();
             raw.overlays.push(sources.option("--overlay", overlay));
         }
+    }
+}
+
+/// `overlays` beside the profiles directory.
+fn overlays_dir(profiles: &Path) -> PathBuf {
+    match (profiles.file_name(), profiles.parent()) {
+        (Some(_), Some(parent)) => parent.join("overlays"),
+        _ => profiles.join("../overlays"),
     }
 }
 

@@ -4,6 +4,7 @@
 //! decodes each into the types of `raw` to find unknown keys and wrong types, merges the trees (`merge`),
 //! and checks every value of the result (`check`). Downstream sees only [`Profile`].
 
+mod at;
 mod check;
 mod de;
 mod error;

@@ -6,6 +6,7 @@
 use crate::tree::{Digest, TreePath};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 
 /// One role's image.
@@ -74,12 +75,18 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// Debian's name, which is Kubernetes' too.
-    pub fn debian(self) -> &'static str {
+    /// Debian's and Kubernetes' name, `amd64` or `arm64`.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Amd64 => "amd64",
             Self::Arm64 => "arm64",
         }
+    }
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -111,7 +118,7 @@ pub struct Kernel {
     /// Debian package, e.g. `linux-image-cloud-amd64` (a meta package or an exact one).
     pub package: String,
     /// Modules kept in the image, by name or glob (`virtio_*`, `kernel/drivers/net/**`); dependencies are
-    /// kept with them. Empty: all.
+    /// kept with them. With a trailing `?` the kernel need not have it. Empty: all.
     pub modules_keep: Vec<String>,
     /// Modules loaded at boot (`modules-load.d`).
     pub modules_load: BTreeSet<String>,
@@ -148,6 +155,12 @@ pub struct KubernetesVersion {
     pub minor: u32,
     /// Bug fixes.
     pub patch: u32,
+}
+
+impl fmt::Display for KubernetesVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
 }
 
 /// Which configuration format containerd reads.
@@ -276,6 +289,8 @@ pub struct Units {
     pub disable: BTreeSet<String>,
     /// Units to mask.
     pub mask: BTreeSet<String>,
+    /// Those of the three sets that the tree need not have; any other that it lacks is a mistake.
+    pub optional: BTreeSet<String>,
     /// The target booted into, `multi-user.target`.
     pub default_target: String,
 }

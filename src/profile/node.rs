@@ -7,6 +7,7 @@
 use super::place::{Fault, Pos};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Larger files are refused unread.
@@ -99,10 +100,15 @@ impl Node {
             }
             Parsed::Map(entries) => {
                 let mut map = Vec::with_capacity(entries.len());
+                let mut names = BTreeSet::new();
                 for (key, value) in entries {
                     let key = Self::build(key, text, source)?;
-                    if !matches!(key.value, Value::Scalar(_)) {
+                    let Some(name) = key.text() else {
                         return Err(key.pos.fault(format!("a key must be a word, not {}", key.value.name())));
+                    };
+                    // To the parser `1` and "1" differ; to a profile they are one key.
+                    if !names.insert(name.to_owned()) {
+                        return Err(key.pos.fault(format!("the key {name:?} is there twice")));
                     }
                     map.push((key, Self::build(value, text, source)?));
                 }
@@ -158,6 +164,11 @@ fn written<'a>(location: &Location, text: &'a str) -> &'a str {
 /// Puts serde-saphyr's refusal into kiln's words.
 fn syntax_fault(error: &serde_saphyr::Error, text: &str, source: u32) -> Fault {
     use serde_saphyr::Error;
+    if let Error::AliasError { error: inner, .. } = error {
+        let at_use = error.location().map(|at| position(&at, source));
+        let Fault { pos, text } = syntax_fault(inner.without_snippet(), text, source);
+        return at_use.unwrap_or(pos).fault(text);
+    }
     let pos = error.location().map_or(Pos { source, line: 1, column: 1 }, |at| position(&at, source));
     let before = text.lines().nth(usize::try_from(pos.line.saturating_sub(1)).unwrap_or(0)).unwrap_or_default();
     let words = match error {

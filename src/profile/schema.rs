@@ -65,6 +65,14 @@ fn allow_null(schema: &mut Value) {
     {
         values.push(Value::Null);
     }
+    for key in ["oneOf", "anyOf"] {
+        let null = json!({"type": "null"});
+        if let Some(Value::Array(choices)) = schema.get_mut(key)
+            && !choices.contains(&null)
+        {
+            choices.push(null);
+        }
+    }
     match schema.get_mut("type") {
         Some(Value::Array(kinds)) if !kinds.contains(&json!("null")) => kinds.push(json!("null")),
         Some(kind @ Value::String(_)) => *kind = json!([kind.clone(), "null"]),

@@ -1,7 +1,7 @@
 //! The nearest valid name.
 
 /// Names less alike than this are no help.
-const ALIKE: f64 = 0.75;
+const ALIKE: f64 = 0.6;
 /// More names than this are not listed.
 const MAX_LISTED: usize = 40;
 

@@ -4,7 +4,7 @@ use super::super::model::{Arch, Debian, Release};
 use super::super::place::{At, Fault};
 use super::super::raw::{RawDebian, RawSuite};
 use super::super::suggest;
-use super::{Context, host_path, names, text, texts};
+use super::{Context, distinct, host_path, names, text, texts};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Suites kiln is tested with; others need an entry under `debian.suites`.
@@ -52,9 +52,11 @@ fn suite(suite: Option<&At<String>>, known: &BTreeMap<At<String>, RawSuite>) -> 
         return Ok(name);
     }
     let known: Vec<&str> = known.into_iter().collect();
-    let hint = suggest::hint(&name, &known);
-    Err(suite
-        .fault(format!("debian.suite: unknown suite {name:?}{hint}; another one needs an entry under debian.suites")))
+    let hint = match suggest::nearest(&name, known.iter().copied()) {
+        Some(near) => format!(", did you mean {near:?}?"),
+        None => format!(" (known are {}; another one needs an entry under debian.suites)", known.join(", ")),
+    };
+    Err(suite.fault(format!("debian.suite: unknown suite {name:?}{hint}")))
 }
 
 fn mirrors(mirrors: &[At<String>], key: &str, snapshot: Option<&str>) -> Result<Vec<String>, Fault> {
@@ -64,13 +66,6 @@ fn mirrors(mirrors: &[At<String>], key: &str, snapshot: Option<&str>) -> Result<
         }
     }
     texts(mirrors, key, names::url).map(distinct)
-}
-
-/// Without repetitions, in the given order.
-fn distinct(mut values: Vec<String>) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    values.retain(|value| seen.insert(value.clone()));
-    values
 }
 
 fn keyring(value: &At<String>, context: &Context<'_>) -> Result<std::path::PathBuf, Fault> {
@@ -90,7 +85,7 @@ fn choose(
 ) -> Result<(BTreeSet<String>, BTreeSet<String>), Fault> {
     let mut wanted: BTreeMap<String, (At<String>, String)> = BTreeMap::new();
     for package in packages {
-        let package = At { value: package.value.replace("{arch}", arch.word()), pos: package.pos };
+        let package = At { value: package.value.replace("{arch}", arch.as_str()), pos: package.pos };
         let request = text(&package, "debian.packages", names::package_request)?;
         let name = request.split('=').next().unwrap_or_default().to_owned();
         match wanted.get(&name) {

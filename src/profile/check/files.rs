@@ -104,17 +104,18 @@ pub(super) fn overlay(value: &At<String>, context: &Context<'_>) -> Result<PathB
     };
     match path.is_dir() {
         true => Ok(path),
-        false => Err(value.fault(format!("overlays: there is no directory {}", path.display()))),
+        false => Err(value.fault(format!("there is no directory {}", path.display()))),
     }
 }
 
 pub(super) fn alternatives(raw: &Map<At<String>>) -> Result<BTreeMap<TreePath, Alternative>, Fault> {
-    let mut alternatives: BTreeMap<TreePath, Alternative> = BTreeMap::new();
+    let mut alternatives = BTreeMap::new();
+    let mut names: BTreeMap<String, TreePath> = BTreeMap::new();
     for (link, target) in raw {
         let path = absolute(link, "alternatives")?;
         let target = format!("/{}", absolute(target, &format!("alternatives./{path}"))?);
         let name = path.name().to_owned();
-        if let Some((other, _)) = alternatives.iter().find(|(_, known)| known.name == name) {
+        if let Some(other) = names.insert(name.clone(), path.clone()) {
             return Err(link.fault(format!("alternatives: /{other} and {} share the name {name}", link.value)));
         }
         alternatives.insert(path, Alternative { name, target });

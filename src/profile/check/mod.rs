@@ -14,8 +14,9 @@ mod units;
 use super::model::{Arch, Image, Output, Profile};
 use super::place::{At, Fault, Pos, Sources};
 use super::raw::{RawImage, RawProfile, RawRelease};
-use crate::tree::TreePath;
+use crate::tree::{PathError, TreePath};
 use globset::GlobBuilder;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What checks need to know besides the profile.
@@ -32,16 +33,6 @@ pub(super) struct Context<'a> {
     pub home: Option<&'a Path>,
     /// The architecture of a profile that names none.
     pub host_arch: Arch,
-}
-
-impl Arch {
-    /// Debian's and Kubernetes' name.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Amd64 => "amd64",
-            Self::Arm64 => "arm64",
-        }
-    }
 }
 
 /// Checks a merged profile; `release` is the stem and position of the release it names, and the release.
@@ -133,6 +124,13 @@ fn texts<C: FromIterator<String>>(
     values.iter().map(|value| text(value, key, &check)).collect()
 }
 
+/// Without repetitions, in the given order.
+fn distinct(mut values: Vec<String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    values.retain(|value| seen.insert(value.clone()));
+    values
+}
+
 /// What must be there, or a fault at `pos`.
 fn required<'a, T>(value: &'a Option<At<T>>, pos: Pos, what: &str, key: &str) -> Result<&'a At<T>, Fault> {
     value.as_ref().ok_or_else(|| pos.fault(format!("{what}: \"{key}\" is missing")))
@@ -144,7 +142,10 @@ fn absolute(value: &At<String>, key: &str) -> Result<TreePath, Fault> {
         if !text.starts_with('/') {
             return Err(format!("{key}: {:?} is not an absolute path", names::short(text)));
         }
-        TreePath::new(text).map_err(|error| format!("{key}: {error}"))
+        TreePath::new(text).map_err(|error| match error {
+            PathError::Empty => format!("{key}: \"/\" is the root itself, name something below it"),
+            error => format!("{key}: {error}"),
+        })
     })
 }
 

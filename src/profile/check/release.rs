@@ -1,19 +1,12 @@
 //! The Kubernetes release, its components, and other artifacts.
 
-use super::super::model::{Arch, Artifact, ArtifactFormat, ArtifactSource, KubernetesVersion, Release, TarMember};
+use super::super::model::{Arch, Artifact, ArtifactFormat, ArtifactSource, Release, TarMember};
 use super::super::place::{At, Fault, Pos};
 use super::super::raw::{Demand, Map, RawArtifact, RawRelease};
 use super::super::suggest;
 use super::{Context, absolute, files, host_path, names, required, text};
 use crate::tree::Digest;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-
-impl fmt::Display for KubernetesVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
-    }
-}
 
 pub(super) fn release(
     (name, raw, pos): (At<String>, RawRelease, Pos),
@@ -89,7 +82,7 @@ pub(super) fn artifact(
     let version = text(required(version, raw.pos, &what, "version")?, &what, names::version)?;
     let substituted =
         |template: &At<String>| {
-            let value = template.value.replace("{version}", &version).replace("{arch}", arch.word());
+            let value = template.value.replace("{version}", &version).replace("{arch}", arch.as_str());
             let value = At { value, pos: template.pos };
             match value.value.contains(['{', '}']) {
                 true => Err(template
@@ -100,7 +93,7 @@ pub(super) fn artifact(
     let sha256 = digest(sha256, &what, arch)?;
     let source = match (url, file) {
         (Some(url), None) if sha256.is_none() => {
-            return Err(url.fault(format!("{what}: a url needs a sha256 for {}", arch.word())));
+            return Err(url.fault(format!("{what}: a url needs a sha256 for {}", arch.as_str())));
         }
         (Some(url), None) => ArtifactSource::Url(text(&substituted(url)?, &what, names::url)?),
         (None, Some(file)) => ArtifactSource::File(host_path(&substituted(file)?, &what, context)?),
@@ -133,7 +126,7 @@ fn digest(sha256: &Map<At<String>>, what: &str, arch: Arch) -> Result<Option<Dig
         let digest: Digest = value.check(|text| text.parse().map_err(|error| format!("{what}.sha256: {error}")))?;
         digests.insert(key.value.as_str(), digest);
     }
-    Ok(digests.get(arch.word()).or_else(|| digests.get("all")).copied())
+    Ok(digests.get(arch.as_str()).or_else(|| digests.get("all")).copied())
 }
 
 fn members(extract: &Map<At<String>>, what: &str) -> Result<Vec<TarMember>, Fault> {

@@ -1,9 +1,10 @@
 //! systemd units.
 
 use super::super::model::Units;
-use super::super::place::{At, Fault};
+use super::super::place::{At, Fault, Pos};
 use super::super::raw::{RawUnits, UnitState};
 use super::{names, text};
+use std::collections::BTreeMap;
 
 pub(super) fn units(raw: &RawUnits) -> Result<Units, Fault> {
     let RawUnits { add, states, default_target } = raw;
@@ -19,8 +20,28 @@ pub(super) fn units(raw: &RawUnits) -> Result<Units, Fault> {
         let content = text(content, &format!("units.add.{name}"), unit_text)?;
         units.add.insert(name, content);
     }
+    let mut decided: BTreeMap<String, Pos> = BTreeMap::new();
     for (name, At { value, .. }) in states {
-        let unit = text(name, "units.states", names::unit)?;
+        let (unit, optional) = match name.value.strip_suffix('?') {
+            Some(unit) => (At { value: unit.to_owned(), pos: name.pos }, true),
+            None => (name.clone(), false),
+        };
+        let unit = text(&unit, "units.states", names::unit)?;
+        // `a.service` and `a.service?` are two keys for the merge: the child's counts, its source has the lower number.
+        match decided.get(&unit) {
+            Some(other) if other.source == name.pos.source => {
+                return Err(name.fault(format!("units.states: {unit} is there twice, with \"?\" and without")));
+            }
+            Some(other) if other.source < name.pos.source => continue,
+            _ => {}
+        }
+        decided.insert(unit.clone(), name.pos);
+        for set in [&mut units.enable, &mut units.disable, &mut units.mask, &mut units.optional] {
+            set.remove(&unit);
+        }
+        if optional {
+            units.optional.insert(unit.clone());
+        }
         match value {
             UnitState::Enabled => units.enable.insert(unit),
             UnitState::Disabled => units.disable.insert(unit),

@@ -152,7 +152,7 @@ pub(super) struct RawKernel {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct RawModules {
-    /// Modules kept in the image, with those they depend on: names or globs of names (`virtio_*`), or of paths below `/usr/lib/modules/VERSION` (`kernel/drivers/net/**`). Default: all.
+    /// Modules kept in the image, with those they depend on: names or globs of names (`virtio_*`), or of paths below `/usr/lib/modules/VERSION` (`kernel/drivers/net/**`). One that matches nothing is an error unless it ends in `?`. Default: all.
     #[schemars(extend("examples" = [["virtio*", "kernel/net/netfilter/**"]]))]
     pub keep: Vec<At<String>>,
     /// Modules loaded at boot (`modules-load.d`); they are kept, too.

@@ -92,8 +92,8 @@ pub(crate) struct RawUnits {
     /// Units (`foo.service`) and drop-ins (`foo.service.d/10-bar.conf`) to add, with their text.
     #[schemars(extend("examples" = [{"hello.service": "[Service]\nExecStart=/usr/bin/true\n\n[Install]\nWantedBy=multi-user.target\n"}]))]
     pub add: Map<At<String>>,
-    /// The state of units, whatever the packages' presets say, in the words of `systemctl is-enabled`.
-    #[schemars(extend("examples" = [{"systemd-networkd.service": "enabled", "apt-daily.timer": "masked"}]))]
+    /// The state of units, whatever the packages' presets say, in the words of `systemctl is-enabled`. A unit that no package or `add` brings is an error unless its name ends in `?`.
+    #[schemars(extend("examples" = [{"systemd-networkd.service": "enabled", "apt-daily.timer?": "masked"}]))]
     pub states: Map<At<UnitState>>,
     /// The target booted into. Default: `multi-user.target`.
     #[schemars(extend("default" = "multi-user.target"))]

@@ -65,7 +65,7 @@ pub(crate) struct RawArtifact {
     /// The bytes are a tar archive (gzip, xz, zstd or plain): members to take (a directory with all below it, `.` for everything) and their absolute paths in the image.
     #[schemars(extend("examples" = [{"bin/npd": "/usr/bin/npd"}]))]
     pub extract: Map<At<String>>,
-    /// The bytes are a Debian package, unpacked as those of the archive are.
+    /// The bytes are a Debian package, unpacked as those of the archive are. Default: false.
     #[schemars(extend("default" = false))]
     pub deb: Option<At<bool>>,
 }

@@ -1,0 +1,340 @@
+//! A table of bad profiles, each with the exact line it is answered with.
+
+use super::{Profiles, RELEASE};
+use kiln::profile::{Arch, Overrides};
+
+/// What follows `extends: base` in worker.yaml, and the error without `profiles/worker.yaml:`.
+const BAD: &[(&str, &str)] = &[
+    // Keys.
+    ("kublet: {}\n", "2:1: unknown key \"kublet\", did you mean \"kubelet\"?"),
+    ("kubelet:\n  conifg: {}\n", "3:3: kubelet: unknown key \"conifg\", did you mean \"config\"?"),
+    (
+        "debian:\n  suites:\n    trixie: {pakcages: []}\n",
+        "4:14: debian.suites.trixie: unknown key \"pakcages\", did you mean \"packages\"?",
+    ),
+    (
+        "debian: {security_mirrors: []}\n",
+        "2:10: debian: unknown key \"security_mirrors\", did you mean \"securityMirrors\"?",
+    ),
+    ("image: {zzz: 1}\n", "2:9: image: unknown key \"zzz\" (valid are id, version)"),
+    ("image: {id: a, id: b}\n", "2:16: the key \"id\" is there twice"),
+    ("kubelet: {args: {1: a, '1': b}}\n", "2:24: the key \"1\" is there twice"),
+    ("image: {[a]: b}\n", "2:9: a key must be a word, not a list"),
+    // Types.
+    ("overlays: site\n", "2:11: overlays: expected a list, found the string \"site\""),
+    ("kernel: [a]\n", "2:9: kernel: expected a map, found a list"),
+    ("kernel:\n  package: [a]\n", "3:12: kernel.package: expected a string, found a list"),
+    ("outputs: [pxe, pex]\n", "2:16: outputs[1]: unknown value \"pex\", did you mean \"pxe\"?"),
+    ("outputs:\n  - {}\n", "3:5: outputs[0]: expected one of pxe, found a map"),
+    ("arch: arm46\n", "2:7: arch: unknown value \"arm46\", did you mean \"arm64\"?"),
+    (
+        "files: {/a: {content: x, replace: yes}}\n",
+        "2:35: files./a.replace: expected true or false, found the string \"yes\"",
+    ),
+    ("groups: {etcd: -1}\n", "2:16: groups.etcd: expected a whole number from 0 to 4294967295, found the number -1"),
+    (
+        "groups: {etcd: '1'}\n",
+        "2:16: groups.etcd: expected a whole number from 0 to 4294967295, found the string \"1\"",
+    ),
+    ("debian: {packages: [~]}\n", "2:21: debian.packages[0]: expected a string, found nothing (null)"),
+    (
+        "kubelet: {config: {failSwapOn: no}}\n",
+        "2:32: kubelet.config.failSwapOn: no is a boolean to some and a string to others, write true, false or \"no\"",
+    ),
+    ("- a\n", "2:3: YAML: while parsing a block mapping, did not find expected key"),
+    // YAML.
+    ("image:\n\tid: x\n", "3:2: a tab cannot indent YAML, use spaces"),
+    ("image: {id: x\n", "2:8: YAML: unclosed bracket '{'"),
+    ("image: &a {id: *b}\n", "2:16: YAML: alias references unknown anchor"),
+    ("image: &a {id: *a}\n", "2:16: an alias refers to itself"),
+    ("<<: {arch: amd64}\n", "2:1: YAML merge keys (<<) are not supported, use \"extends\" or an alias (*name)"),
+    ("image: !include x\n", "2:17: YAML: unsupported tag `!include`"),
+    ("---\nextends: base\n", "3:1: there is more than one YAML document in the file"),
+    // Values.
+    (
+        "image: {id: Kiln}\n",
+        "2:13: image.id: \"Kiln\" is not allowed by os-release(5) (lower-case letters, digits, \".\", \"_\" and \"-\")",
+    ),
+    ("debian: {suite: trixy}\n", "2:17: debian.suite: unknown suite \"trixy\", did you mean \"trixie\"?"),
+    (
+        "debian: {suite: sid}\n",
+        "2:17: debian.suite: unknown suite \"sid\" (known are bookworm, trixie; another one needs an entry under debian.suites)",
+    ),
+    (
+        "debian: {mirrors: [mirror.example.org]}\n",
+        "2:20: debian.mirrors: \"mirror.example.org\" is not an http:// or https:// URL",
+    ),
+    (
+        "debian: {mirrors: ['http://a/{snapshot}']}\n",
+        "2:20: debian.mirrors: \"http://a/{snapshot}\" needs debian.snapshot, which is not set",
+    ),
+    (
+        "debian: {snapshot: yesterday}\n",
+        "2:20: debian.snapshot: \"yesterday\" is not a time stamp such as \"20261101T000000Z\"",
+    ),
+    ("debian: {keyring: keys/none.gpg}\n", "2:19: debian.keyring: there is no file profiles/keys/none.gpg"),
+    (
+        "debian: {packages: [Socat]}\n",
+        "2:21: debian.packages: \"Socat\" is not a Debian package name (lower-case letters, digits, \"+\", \"-\" and \".\")",
+    ),
+    ("debian: {packages: [a1=x]}\n", "2:21: debian.packages: \"x\" is not a Debian version"),
+    ("debian: {packages: [a1=1, a1=2]}\n", "2:27: debian.packages: a1=2 contradicts a1=1 above"),
+    ("debian: {packages: [perl], exclude: [perl]}\n", "2:38: debian.exclude: perl is in debian.packages, too"),
+    ("components: {runc: required}\ndebian: {exclude: [runc]}\n", "3:20: debian.exclude: release v1 needs runc"),
+    ("components: {kubelt: required}\n", "2:14: components: release v1 has no \"kubelt\", did you mean \"kubelet\"?"),
+    (
+        "kernel: {sysctls: {ip_forward: 1}}\n",
+        "2:20: kernel.sysctls: \"ip_forward\" is not a sysctl key, such as \"net.ipv4.ip_forward\"",
+    ),
+    ("kernel: {sysctls: {a.b: ''}}\n", "2:25: kernel.sysctls.a.b: \"\" is not a value on one line"),
+    (
+        "kernel: {cmdline: [quiet splash]}\n",
+        "2:20: kernel.cmdline: \"quiet splash\" is more than one word, write each as an item of the list",
+    ),
+    ("kernel: {cmdline: [\"a\\nb\"]}\n", "2:20: kernel.cmdline: \"a\\nb\" has a control character"),
+    ("kernel: {modules: {load: [virtio*]}}\n", "2:27: kernel.modules.load: \"virtio*\" is not a kernel module's name"),
+    (
+        "kernel: {modules: {keep: ['[a']}}\n",
+        "2:27: kernel.modules.keep: \"[a\" is not a glob: unclosed character class; missing ']'",
+    ),
+    ("kubelet: {config: {kind: X}}\n", "2:20: kubelet.config: kind cannot be set here, kiln writes it"),
+    (
+        "kubelet: {config: {cgroupDriver: cgroupfs}}\n",
+        "2:34: kubelet.config: cgroupDriver must be systemd, as containerd's is",
+    ),
+    ("kubelet: {args: {--v: 2}}\n", "2:18: kubelet.args: \"--v\" has dashes, write \"v\""),
+    ("kubelet: {args: {node-labels: a=b}}\n", "2:18: kubelet.args: node-labels cannot be set here, use kubelet.labels"),
+    (
+        "kubelet: {labels: {node-role.kubernetes.io/worker: ''}}\n",
+        "2:20: kubelet.labels: a node cannot give itself \"node-role.kubernetes.io/worker\", set it through the API after the node has joined",
+    ),
+    (
+        "kubelet: {labels: {a: b c}}\n",
+        "2:23: kubelet.labels: \"b c\" is not a label's value (at most 63 letters, digits, \"-\", \"_\" and \".\")",
+    ),
+    (
+        "kubelet: {taints: [{key: a, effect: NoShedule}]}\n",
+        "2:37: kubelet.taints[0].effect: unknown value \"NoShedule\", did you mean \"NoSchedule\"?",
+    ),
+    ("kubelet: {taints: [{key: a}]}\n", "2:20: kubelet.taints: \"effect\" is missing"),
+    ("containerd: {mirrors: {docker.io: []}}\n", "2:24: containerd.mirrors: docker.io has no endpoint"),
+    (
+        "cni: {subnet: 10.0.0.1/8}\n",
+        "2:15: cni.subnet: \"10.0.0.1/8\" is an address in a network, the network is \"10.0.0.0/8\"",
+    ),
+    (
+        "cni: {name: a-very-long-bridge}\n",
+        "2:13: cni.name: \"a-very-long-bridge\" is not a network device's name (at most 15 letters, digits, \".\", \"-\" and \"_\")",
+    ),
+    ("cni: {mtu: 20}\n", "2:12: cni.mtu: 20 is not between 68 and 65535"),
+    (
+        "units: {states: {kubelet: enabled}}\n",
+        "2:18: units.states: \"kubelet\" does not end in a unit type, such as \".service\"",
+    ),
+    (
+        "units: {states: {a.service: enable}}\n",
+        "2:29: units.states.a.service: unknown value \"enable\", did you mean \"enabled\"?",
+    ),
+    (
+        "units: {add: {a.service/x.conf: '[Unit]'}}\n",
+        "2:15: units.add: \"a.service/x.conf\" is neither a unit nor a drop-in such as \"foo.service.d/10-bar.conf\"",
+    ),
+    (
+        "units: {add: {a.service: ExecStart=x}}\n",
+        "2:26: units.add.a.service: the text has no section, such as [Service]",
+    ),
+    (
+        "units: {defaultTarget: a.service}\n",
+        "2:24: units.defaultTarget: \"a.service\" is not a target, such as \"multi-user.target\"",
+    ),
+    ("users: {etcd: {home: /x}}\n", "2:15: users.etcd: \"uid\" is missing"),
+    (
+        "users: {Etcd: {uid: 1}}\n",
+        "2:9: users: \"Etcd\" is not a user or group name (at most 32 lower-case letters, digits, \"_\" and \"-\")",
+    ),
+    ("users: {etcd: {uid: 1, shell: sh}}\n", "2:31: users.etcd: \"sh\" is not an absolute path"),
+    ("groups: {etcd: 4294967295}\n", "2:16: groups: 4294967295 is not an id, the largest is 4294967294"),
+    ("files: {etc/motd: {content: x}}\n", "2:9: files: \"etc/motd\" is not an absolute path"),
+    ("files: {/../motd: {content: x}}\n", "2:9: files: \"/../motd\" climbs out with \"..\""),
+    ("files: {/a: {content: x}, //a: {content: x}}\n", "2:9: files./a: is there twice, spelt differently"),
+    ("files: {/a: {mode: '0644'}}\n", "2:13: files./a: \"content\" is missing"),
+    (
+        "files: {/a: {content: x, mode: 420}}\n",
+        "2:32: files./a.mode: \"420\" is not a mode, write four octal digits such as \"0644\"",
+    ),
+    ("overlays: [site]\n", "2:12: there is no directory overlays/site"),
+    ("overlays: [./site]\n", "2:12: there is no directory profiles/./site"),
+    ("alternatives: {/usr/bin/awk: mawk}\n", "2:30: alternatives./usr/bin/awk: \"mawk\" is not an absolute path"),
+    ("diversions: {/a: {by: kmod}}\n", "2:18: diversions./a: \"to\" is missing"),
+    ("prune: {man: {paths: [usr/share/man/**]}}\n", "2:14: prune.man: \"reason\" is missing"),
+    (
+        "prune: {man: {reason: x, paths: [/usr]}}\n",
+        "2:34: prune.man: \"/usr\" is not a glob of paths without a leading slash",
+    ),
+    ("artifacts: {a: {version: 1, url: 'https://e.org/a', install: /a}}\n", "2:34: a: a url needs a sha256 for amd64"),
+    (
+        "artifacts: {a: {version: 1, url: 'https://e.org/a', sha256: {amd64: abc}, install: /a}}\n",
+        "2:69: a.sha256: \"abc\" is not a sha256 (64 hexadecimal digits)",
+    ),
+    (
+        "artifacts: {a: {version: 1, file: a, sha256: {x86: ''}, install: /a}}\n",
+        "2:47: a.sha256: unknown architecture \"x86\" (valid are all, amd64, arm64)",
+    ),
+    ("artifacts: {a: {version: 1, install: /a}}\n", "2:16: a: give either \"url\" or \"file\""),
+    ("artifacts: {a: {version: 1, file: x}}\n", "2:16: a: give one of \"install\", \"extract\" and \"deb: true\""),
+    (
+        "artifacts: {a: {version: 1, file: 'x{os}', install: /a}}\n",
+        "2:35: a: only {version} and {arch} are replaced in \"x{os}\"",
+    ),
+    (
+        "artifacts: {a: {version: 1, file: x, deb: true, mode: '0755'}}\n",
+        "2:55: a: \"mode\" goes with \"install\" only",
+    ),
+    (
+        "artifacts: {a: {version: 1, file: x, extract: {../a: /a}}}\n",
+        "2:48: a.extract: \"../a\" is not a member's path",
+    ),
+    (
+        "units: {states: {a.service: enabled, a.service?: masked}}\n",
+        "2:38: units.states: a.service is there twice, with \"?\" and without",
+    ),
+    // Other files.
+    ("release: v2\n", "2:10: there is no release \"v2\" (valid is v1)"),
+];
+
+#[test]
+fn bad_profiles_are_refused_with_the_place_and_the_way_out() {
+    assert!(BAD.len() >= 25);
+    let wrong: Vec<String> = BAD
+        .iter()
+        .filter_map(|(text, expected)| {
+            let error = Profiles::worker(text).error();
+            let expected = format!("profiles/worker.yaml:{expected}");
+            (error != expected).then(|| format!("{text:?}\n  expected {expected}\n  got      {error}"))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn values_inherited_are_faulted_where_they_were_written() {
+    let profiles = Profiles::new(
+        b"release: v1\nkernel:\n  sysctls:\n    a.b: ''\n",
+        b"extends: base\nkernel: {sysctls: {c.d: 1}}\n",
+    );
+    assert_eq!(profiles.error(), "profiles/base.yaml:4:10: kernel.sysctls.a.b: \"\" is not a value on one line");
+    // Also when the child replaces what has the wrong type.
+    let profiles =
+        Profiles::new(b"release: v1\nkernel: {cmdline: quiet}\n", b"extends: base\nkernel: {cmdline: [a]}\n");
+    assert_eq!(
+        profiles.error(),
+        "profiles/base.yaml:2:19: kernel.cmdline: expected a list, found the string \"quiet\""
+    );
+}
+
+#[test]
+fn bad_files_are_refused() {
+    let error = |worker: &[u8]| Profiles::new(b"", worker).error();
+    assert_eq!(error(b"image: {id: \xff}\n"), "profiles/worker.yaml: is not UTF-8 (byte 12)");
+    assert_eq!(error(&vec![b'#'; (1 << 20) + 1]), "profiles/worker.yaml: is larger than 1 MiB, which no profile is");
+    let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned()
+        + &('b'..='j')
+            .map(|c| format!("{c}: &{c} [{}]\n", format!("*{},", (c as u8 - 1) as char).repeat(9)))
+            .collect::<String>();
+    assert_eq!(
+        error(bomb.as_bytes()),
+        "profiles/worker.yaml:5:8: the file's aliases or nesting blow it up beyond any profile's size"
+    );
+    let deep = format!("a: {}", "[".repeat(5000));
+    assert!(error(deep.as_bytes()).starts_with("profiles/worker.yaml:1:"));
+    assert_eq!(error(b""), "profiles/worker.yaml:1:1: no release is named, add \"release: NAME\" (there are v1)");
+}
+
+#[test]
+fn files_that_are_not_there() {
+    let profiles = Profiles::worker("");
+    let none = Overrides::default();
+    assert_eq!(
+        profiles.error_with("wroker", &none),
+        "there is no role \"wroker\" in profiles, did you mean \"worker\"?"
+    );
+    assert_eq!(profiles.error_with("x", &none), "there is no role \"x\" in profiles (valid are base, worker)");
+    let missing = profiles.dir().join("none.yaml");
+    assert_eq!(
+        profiles.error_with(missing.to_str().expect("UTF-8"), &none),
+        "reading profiles/none.yaml: No such file or directory (os error 2)"
+    );
+    profiles.write("profiles/worker.yaml", "extends: bsae\n");
+    assert_eq!(profiles.error(), "profiles/worker.yaml:1:10: there is no profile \"bsae\", did you mean \"base\"?");
+    profiles.write("profiles/worker.yaml", "extends: ../x.yaml\n");
+    assert_eq!(profiles.error(), "profiles/worker.yaml:1:10: there is no file profiles/../x.yaml");
+}
+
+#[test]
+fn circles_are_refused_with_the_chain() {
+    let profiles = Profiles::new(b"extends: middle\n", b"extends: base\n");
+    profiles.write("profiles/middle.yaml", "extends: ./base.yaml\n");
+    assert_eq!(
+        profiles.error(),
+        "profiles/middle.yaml:1:10: extends goes in a circle: profiles/base.yaml → profiles/middle.yaml → profiles/./base.yaml"
+    );
+    profiles.write("profiles/worker.yaml", "extends: worker\n");
+    assert_eq!(
+        profiles.error(),
+        "profiles/worker.yaml:1:10: extends goes in a circle: profiles/worker.yaml → profiles/worker.yaml"
+    );
+}
+
+#[test]
+fn bad_options_are_named() {
+    let profiles = Profiles::worker("");
+    let error = |overrides: Overrides| profiles.error_with("worker", &overrides);
+    assert_eq!(
+        error(Overrides { release: Some("v9".into()), ..Overrides::default() }),
+        "--release: there is no release \"v9\" (valid is v1)"
+    );
+    assert_eq!(
+        error(Overrides { mirrors: vec!["ftp://x".into()], ..Overrides::default() }),
+        "--mirror: debian.mirrors: \"ftp://x\" is not an http:// or https:// URL"
+    );
+    assert_eq!(
+        error(Overrides { overlays: vec!["/no/such/dir".into()], ..Overrides::default() }),
+        "--overlay: there is no directory /no/such/dir"
+    );
+}
+
+#[test]
+fn bad_releases_are_refused() {
+    let error = |release: &str| {
+        let profiles = Profiles::worker("components: {kubelet: required}\n");
+        profiles.write("profiles/releases/v1.yaml", release);
+        profiles.error()
+    };
+    let table = [
+        ("kubernetes: 1.30.0", "kubernetes: 1.30", "1:13: kubernetes: \"1.30\" is not a version such as \"1.36.4\""),
+        ("kubernetes: 1.30.0\n", "", "1:1: release v1: \"kubernetes\" is missing"),
+        (
+            "pause:3.9",
+            "pause",
+            "2:13: pauseImage: \"registry.k8s.io/pause\" is not an image with its registry and tag, such as \"registry.k8s.io/pause:3.10.2\"",
+        ),
+        ("Series: 2", "Series: 3", "3:19: containerdSeries: unknown value \"3\" (valid are 1, 2)"),
+        ("runc: runc", "kubelet: runc", "6:12: packages: kubelet is in components, too"),
+        ("packages", "package", "6:1: unknown key \"package\", did you mean \"packages\"?"),
+    ];
+    for (from, to, expected) in table {
+        assert!(RELEASE.contains(from));
+        assert_eq!(error(&RELEASE.replacen(from, to, 1)), format!("profiles/releases/v1.yaml:{expected}"));
+    }
+}
+
+#[test]
+fn a_digest_for_another_architecture_does_not_do() {
+    let profiles = Profiles::worker("components: {kubelet: required}\n");
+    profiles.write("profiles/releases/v1.yaml", RELEASE.replace("{all:", "{amd64:"));
+    assert!(profiles.load().is_ok());
+    assert_eq!(
+        profiles.error_with("worker", &Overrides { arch: Some(Arch::Arm64), ..Overrides::default() }),
+        "profiles/releases/v1.yaml:5:35: kubelet: a url needs a sha256 for arm64"
+    );
+}

@@ -241,7 +241,9 @@ mod tests {
     #[test]
     fn architecture_restrictions() {
         let on = |text: &str| all(text)[0].applies_on("amd64");
-        assert!(on("a") && on("a [amd64]") && on("a (>= 1) [i386 amd64]") && on("a [linux-any]") && on("a [any-amd64]"));
+        assert!(
+            on("a") && on("a [amd64]") && on("a (>= 1) [i386 amd64]") && on("a [linux-any]") && on("a [any-amd64]")
+        );
         assert!(on("a [!i386 !arm64]") && on("a [any]"));
         assert!(!on("a [i386]") && !on("a [!amd64]") && !on("a [!i386 !amd64]") && !on("a [!linux-any]"));
     }
@@ -251,7 +253,8 @@ mod tests {
         for (operator, holds) in [("<<", "100"), ("<=", "110"), ("=", "010"), (">=", "011"), (">>", "001")] {
             let text = format!("a ({operator} 2)");
             let (operator, wanted) = all(&text)[0].constraint.expect("versioned");
-            let got: String = ["1", "2", "3"].map(|have| if operator.holds(have, wanted) { '1' } else { '0' }).into_iter().collect();
+            let got: String =
+                ["1", "2", "3"].map(|have| if operator.holds(have, wanted) { '1' } else { '0' }).into_iter().collect();
             assert_eq!(got, holds, "{text}");
         }
     }
@@ -261,7 +264,10 @@ mod tests {
         let message = |text: &str| Relations::new(text).find_map(Result::err).expect(text).to_string();
         assert_eq!(message("a, (>= 1)"), "\"(>= 1)\" is not a package relation: it does not start with a package name");
         assert_eq!(message("a (>= 1"), "\"a (>= 1\" is not a package relation: no ) closes the (");
-        assert_eq!(message("a (1)"), "\"a (1)\" is not a package relation: the version needs one of << <= = >= >> before it");
+        assert_eq!(
+            message("a (1)"),
+            "\"a (1)\" is not a package relation: the version needs one of << <= = >= >> before it"
+        );
         assert_eq!(
             message("a (= 1_2)"),
             "\"a (= 1_2)\" is not a package relation: \"1_2\" is not a package version: only letters, digits and . + ~ - may be in it"

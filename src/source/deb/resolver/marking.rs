@@ -4,8 +4,8 @@
 //! (`pkgDepCache::MarkInstall`, the same in apt 2.6 and 3.0). Its rules, which this follows:
 //!
 //! - Only the newest version of a name is a candidate, or the one asked for.
-//! - Wanted packages are marked first, so that they satisfy what they can; then each one's dependencies, in the order in which
-//!   their names are first met in the indexes. A dependency that a marked package satisfies adds nothing.
+//! - Wanted packages are marked first, so that they satisfy what they can; then each one's dependencies, in the order in which they are
+//!   asked for. A dependency that a marked package satisfies adds nothing.
 //! - Of alternatives the first that can be marked is taken; of one name's providers those that are protected (wanted, or the only way to satisfy
 //!   what is protected), the package of that name, essential ones, those of higher priority, and last the one whose name was met last.
 //! - What conflicts with a protected package is no candidate any more; what else is in conflict is unmarked, later choices win.
@@ -75,7 +75,7 @@ impl<'i> Marking<'i> {
     }
 
     fn run(mut self) -> BTreeSet<RecordId> {
-        for name in self.request.wanted.keys() {
+        for name in &self.request.order {
             self.mark_needs(*name, 0, true);
         }
         self.needed()
@@ -99,8 +99,7 @@ impl<'i> Marking<'i> {
     }
 
     fn satisfied(&self, owner: RecordId, target: &Target, among: Among) -> bool {
-        self.is_assumed(target.name)
-            || self.index.matching(owner, target).any(|record| self.in_state(record, among))
+        self.is_assumed(target.name) || self.index.matching(owner, target).any(|record| self.in_state(record, among))
     }
 
     fn group_satisfied(&self, owner: RecordId, group: &[Target], among: Among) -> bool {
@@ -121,7 +120,11 @@ impl<'i> Marking<'i> {
     /// Whether a marked package lacks something or is in conflict.
     fn is_broken(&self, record: RecordId) -> bool {
         self.index.depends(record).any(|group| !self.group_satisfied(record, group, Among::Marked))
-            || self.index.conflicts(record).iter().any(|target| !self.forbidden(record, target, Among::Marked).is_empty())
+            || self
+                .index
+                .conflicts(record)
+                .iter()
+                .any(|target| !self.forbidden(record, target, Among::Marked).is_empty())
     }
 
     /// Marks a package and what it needs; false: it could not be.
@@ -202,7 +205,14 @@ impl<'i> Marking<'i> {
         cleared
     }
 
-    fn mark_groups(&mut self, owner: RecordId, groups: &[&[Target]], depth: u32, protected: bool, persist: bool) -> bool {
+    fn mark_groups(
+        &mut self,
+        owner: RecordId,
+        groups: &[&[Target]],
+        depth: u32,
+        protected: bool,
+        persist: bool,
+    ) -> bool {
         let mut complete = true;
         for group in groups {
             let met = if self.group_satisfied(owner, group, Among::Marked) {
@@ -270,7 +280,11 @@ impl<'i> Marking<'i> {
     /// The less, the better.
     fn rank(&self, record: RecordId, target: NameId) -> impl Ord + use<> {
         let name = self.index.record(record).name;
-        (!self.states[name.at()].protected, super::request::rank(self.index, self.request, record, target), Reverse(name))
+        (
+            !self.states[name.at()].protected,
+            super::request::rank(self.index, self.request, record, target),
+            Reverse(name),
+        )
     }
 
     /// What is marked and, directly or not, needed by something wanted or essential.

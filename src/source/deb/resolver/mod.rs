@@ -72,7 +72,9 @@ pub enum ResolveError {
         reasons: Vec<String>,
     },
     /// The search took too long.
-    #[error("the wanted packages' dependencies are too entangled: pin some of them as \"name=version\" or exclude some")]
+    #[error(
+        "the wanted packages' dependencies are too entangled: pin some of them as \"name=version\" or exclude some"
+    )]
     TooHard,
 }
 

@@ -4,7 +4,15 @@
 
 use kiln::boot::{Accelerator, Guest, Handout, Machine, PxeSet, kvm_works};
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
+use worker::build_worker;
+
+#[path = "common/worker.rs"]
+mod worker;
+
+/// One machine at a time: side by side they would only slow each other down.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Wall time a boot may take: some 40 s on four quiet cores without KVM, several times that beside other tests.
 const LIMIT: Duration = Duration::from_secs(400);
@@ -36,6 +44,7 @@ impl Report {
 
 /// Boots the set in `dir` and reads the probe's report.
 fn boot(dir: &Path, handout: Handout) -> Report {
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let set = PxeSet::open(dir).expect("a PXE set");
     let accelerator = if kvm_works(&set).expect("QEMU") { Accelerator::Kvm } else { Accelerator::Tcg };
     let machine = Machine { memory_mib: 3072, cpus: 3, accelerator };
@@ -72,7 +81,8 @@ fn check_node(report: &Report) {
 
 /// Boots `suite`'s worker with kubelet standalone.
 fn healthy(suite: &str) {
-    let report = boot(&built(suite), Handout::none().standalone());
+    let directory = tempfile::tempdir().expect("a directory");
+    let report = boot(&build_worker(directory.path(), suite), Handout::none().standalone());
     check_node(&report);
     report.check("unit kubelet", "active");
     let (containerd, healthz) = (report.number("containerd-active"), report.number("healthz"));
@@ -80,11 +90,6 @@ fn healthy(suite: &str) {
     if std::env::var_os("KILN_BOOT_SHOW").is_some() {
         println!("{}", report.lines.join("\n"));
     }
-}
-
-// TODO(wiring): build with the kiln binary into a temporary directory instead.
-fn built(suite: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/boot").join(suite)
 }
 
 #[test]
@@ -100,7 +105,8 @@ fn a_bookworm_worker_is_healthy() {
 /// Without credentials kubelet waits, and nothing has failed.
 #[test]
 fn a_worker_without_a_cluster_waits() {
-    let report = boot(&built("trixie"), Handout::none());
+    let directory = tempfile::tempdir().expect("a directory");
+    let report = boot(&build_worker(directory.path(), "trixie"), Handout::none());
     check_node(&report);
     report.check("unit kubelet", "inactive");
 }

@@ -20,7 +20,8 @@ pub fn give_root_a_parent() -> Result<(), String> {
     }
     let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
     let root = open_tree(CWD, "/", clone).map_err(failed("cloning the mount of /"))?;
-    move_mount(&root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(failed("mounting / over itself"))?;
+    move_mount(&root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .map_err(failed("mounting / over itself"))?;
     fchdir(&root).map_err(failed("entering the new /"))?;
     chroot(".").map_err(failed("making the new / the root"))?;
     // The kernel makes it 1777, as any tmpfs; only an archive that has the root itself as a member changes that.

@@ -7,7 +7,7 @@
 //! full name and its value in lower-case hexadecimal, separated by tabs:
 //!
 //! ```text
-//! usr/bin/ping	security.capability	0100000200200000000000000000000000000000
+//! usr/bin/ping<TAB>security.capability<TAB>0100000200200000000000000000000000000000
 //! ```
 
 use std::fmt::{self, Write as _};
@@ -74,7 +74,10 @@ pub fn decode(text: &str) -> Result<Vec<Xattr>, ListError> {
     if !text.is_empty() && !text.ends_with('\n') {
         return Err(at(text.lines().count(), "it is cut off: no newline at its end"));
     }
-    text.split_terminator('\n').zip(1..).map(|(line, number)| decode_line(line).map_err(|why| at(number, why))).collect()
+    text.split_terminator('\n')
+        .zip(1..)
+        .map(|(line, number)| decode_line(line).map_err(|why| at(number, why)))
+        .collect()
 }
 
 fn decode_line(line: &str) -> Result<Xattr, &'static str> {
@@ -84,7 +87,8 @@ fn decode_line(line: &str) -> Result<Xattr, &'static str> {
         return Err("its path is not a plain path without a leading slash");
     }
     let plain = |c: char| c.is_ascii_graphic();
-    if !name.chars().all(plain) || !name.split_once('.').is_some_and(|(space, rest)| !space.is_empty() && !rest.is_empty())
+    if !name.chars().all(plain)
+        || !name.split_once('.').is_some_and(|(space, rest)| !space.is_empty() && !rest.is_empty())
     {
         return Err("its attribute is not a full name such as security.capability");
     }

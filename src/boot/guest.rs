@@ -101,7 +101,9 @@ impl Guest {
             match self.qemu.try_wait().map_err(|source| BootError::Qemu { program, source })? {
                 Some(status) if status.success() => return Ok(()),
                 Some(status) => return Err(BootError::Failed { program, status, message: self.console_tail() }),
-                None if self.uptime() >= limit => return Err(BootError::TimedOut { wanted: "power-off".into(), limit }),
+                None if self.uptime() >= limit => {
+                    return Err(BootError::TimedOut { wanted: "power-off".into(), limit });
+                }
                 None => thread::sleep(Duration::from_millis(50)),
             }
         }

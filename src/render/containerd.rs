@@ -108,7 +108,10 @@ path = \"/var/lib/containerd/opt\"
 /// `certs.d/<host>/hosts.toml` (docs/hosts.md of containerd): mirrors in order, then the registry itself.
 fn hosts(host: &str, endpoints: &[String], rendered: &mut Rendered) -> Result<(), RenderError> {
     let field = format!("containerd.mirrors.{host}");
-    if host.is_empty() || host.contains(|c: char| !(c.is_ascii_alphanumeric() || ".-_:[]".contains(c))) || host.starts_with('.') {
+    if host.is_empty()
+        || host.contains(|c: char| !(c.is_ascii_alphanumeric() || ".-_:[]".contains(c)))
+        || host.starts_with('.')
+    {
         let why = "is not a registry's host name (or _default)";
         return Err(RenderError::BadValue { field, value: host.into(), why });
     }

@@ -164,7 +164,8 @@ fn what_cannot_work_is_refused() {
 
 #[test]
 fn the_initramfs_lists_extended_attributes() {
-    let (own, foreign) = if cfg!(target_arch = "x86_64") { (Arch::Amd64, Arch::Arm64) } else { (Arch::Arm64, Arch::Amd64) };
+    let (own, foreign) =
+        if cfg!(target_arch = "x86_64") { (Arch::Amd64, Arch::Arm64) } else { (Arch::Arm64, Arch::Amd64) };
     let mut tree = debian_tree();
     if let Some(entry) = tree.get_mut("usr/sbin/runc") {
         entry.meta.xattrs.insert("security.capability".into(), vec![1, 0, 0, 2]);

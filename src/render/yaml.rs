@@ -129,7 +129,11 @@ mod tests {
     }
 
     fn value() -> impl Strategy<Value = Value> {
-        let text = prop_oneof!["\\PC{0,12}", "[ -~]{0,12}", "yes|NO|~|null|0x1f|1_0|12:30:45|.5|-|1e3|=|<<|\u{85}|\u{7f}|\r\n"];
+        let text = prop_oneof![
+            "\\PC{0,12}",
+            "[ -~]{0,12}",
+            "yes|NO|~|null|0x1f|1_0|12:30:45|.5|-|1e3|=|<<|\u{85}|\u{7f}|\r\n"
+        ];
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),

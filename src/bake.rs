@@ -115,7 +115,7 @@ pub fn bake(
         records.push(record("overlay", &overlay.name, "", overlay.digest()));
         lay_overlay(&mut tree, overlay)?;
     }
-    let mut pruned = finalize::finalize(&mut tree, profile, lock.epoch, &store, cache)?;
+    let mut pruned = finalize::finalize(&mut tree, profile, lock.epoch, &store, cache, progress)?;
     pruned.extend(prune(&mut tree, &profile.prune)?);
     phase.finish();
     Ok(Baked { tree, store, pruned, inputs: records })

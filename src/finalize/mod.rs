@@ -20,6 +20,7 @@ mod words;
 use crate::layer::{Pruned, remove_paths};
 use crate::pack::Store;
 use crate::profile::{Arch, Profile};
+use crate::progress::Progress;
 use crate::source::cache::{Cache, CacheError};
 use crate::tree::{Digest, Entry, FileTree, Origin, TreeError, TreePath};
 use serde::Serialize;
@@ -44,9 +45,27 @@ pub enum FinalizeError {
     /// The linker's cache.
     #[error("ld.so.cache: {0}")]
     LdCache(#[from] ld_cache::LdCacheError),
+    /// Alternatives.
+    #[error("alternatives: {0}")]
+    Alternatives(#[from] alternatives::AlternativesError),
+    /// Skeletons of /etc and /var.
+    #[error("base-files: {0}")]
+    BaseFiles(#[from] base_files::BaseFilesError),
+    /// Certificate authorities.
+    #[error("CA certificates: {0}")]
+    CaCertificates(#[from] ca_certificates::CaError),
+    /// Identity of the machine.
+    #[error("identity: {0}")]
+    Identity(#[from] input::OutputError),
+    /// The name service switch.
+    #[error("nsswitch.conf: {0}")]
+    Nsswitch(#[from] nsswitch::NsswitchError),
     /// os-release.
     #[error("os-release: {0}")]
     OsRelease(#[from] os_release::OsReleaseError),
+    /// Authentication modules.
+    #[error("PAM: {0}")]
+    Pam(#[from] pam::PamError),
     /// systemd units.
     #[error("systemd units: {0}")]
     Units(#[from] units::UnitsError),
@@ -71,10 +90,18 @@ pub fn finalize(
     epoch: u32,
     store: &Store,
     cache: &Cache,
+    progress: &Progress,
 ) -> Result<BTreeMap<String, Pruned>, FinalizeError> {
     let mut pruned = BTreeMap::new();
+    base_files::finalize(tree, store)?;
+    let warnings = accounts::finalize(tree, store, &profile.accounts, epoch / DAY)?;
+    warnings.iter().for_each(|warning| progress.detail(warning));
     os_release::finalize(tree, store, &profile.image)?;
-    accounts::finalize(tree, store, &profile.accounts, epoch / DAY)?;
+    identity::finalize(tree)?;
+    nsswitch::finalize(tree, store)?;
+    pam::finalize(tree, store)?;
+    ca_certificates::finalize(tree, store)?;
+    alternatives::finalize(tree, &profile.alternatives)?;
     units::finalize(tree, store, &profile.units)?;
     pruned.insert("kernel-modules".to_owned(), modules(tree, &profile.kernel.modules_keep, store, cache)?);
     libraries(tree, profile.arch, store, cache)?;

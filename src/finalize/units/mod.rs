@@ -105,12 +105,12 @@ pub fn finalize(tree: &mut FileTree, reader: &dyn ContentReader, units: &Units) 
     preset_all(tree, reader, Scope::System)?;
     preset_all(tree, reader, Scope::User)?;
     let mut links = Links { tree, reader, scope: Scope::System };
-    check_names(&links, "enable", &units.enable)?;
-    check_names(&links, "disable", &units.disable)?;
-    check_names(&links, "mask", &units.mask)?;
-    links.enable(&units.enable.iter().cloned().collect::<Vec<_>>(), Mode::Explicit)?;
-    links.disable(&units.disable.iter().cloned().collect::<Vec<_>>())?;
-    for unit in &units.mask {
+    let enable = named(&links, "enable", &units.enable, &units.optional)?;
+    let disable = named(&links, "disable", &units.disable, &units.optional)?;
+    let mask = named(&links, "mask", &units.mask, &units.optional)?;
+    links.enable(&enable, Mode::Explicit)?;
+    links.disable(&disable)?;
+    for unit in &mask {
         links.link(&format!("{}/{unit}", Scope::System.config()), "/dev/null", false)?;
     }
     set_default(&mut links, &units.default_target)
@@ -144,16 +144,25 @@ pub fn preset_all(tree: &mut FileTree, reader: &dyn ContentReader, scope: Scope)
     links.enable(&plus, Mode::Preset)
 }
 
-fn check_names(links: &Links<'_>, list: &'static str, units: &BTreeSet<String>) -> Result<(), UnitsError> {
+/// Those of `units` that are there; one that is not must be `optional`.
+fn named(
+    links: &Links<'_>,
+    list: &'static str,
+    units: &BTreeSet<String>,
+    optional: &BTreeSet<String>,
+) -> Result<Vec<String>, UnitsError> {
+    let mut there = Vec::new();
     for unit in units {
         // Generators make these at boot; only masking needs no file.
         let generated = list == "mask" && matches!(name::unit_type(unit), "mount" | "automount" | "swap" | "device");
-        let valid = name::form(unit).is_some();
-        if !valid || (!generated && links.lookup().find(unit) == Found::Missing) {
-            return Err(no_such_unit(links, list, unit));
+        let missing = !generated && links.lookup().find(unit) == Found::Missing;
+        match name::form(unit).is_some() && !missing {
+            true => there.push(unit.clone()),
+            false if optional.contains(unit) => {}
+            false => return Err(no_such_unit(links, list, unit)),
         }
     }
-    Ok(())
+    Ok(there)
 }
 
 fn no_such_unit(links: &Links<'_>, list: &'static str, unit: &str) -> UnitsError {

@@ -120,9 +120,7 @@ const ESSENTIAL: usize = 7;
 const PROTECTED: usize = 8;
 const MULTI_ARCH: usize = 9;
 const PRE_DEPENDS: usize = 10;
-const DEPENDS: usize = 11;
 const CONFLICTS: usize = 12;
-const BREAKS: usize = 13;
 const RECOMMENDS: usize = 14;
 const ENHANCES: usize = 17;
 const PROVIDES: usize = 18;
@@ -341,9 +339,151 @@ fn shortened(text: &str) -> String {
 /// A relative path without `.` and `..`, of characters that stand for themselves in a URL's path.
 fn is_pool_path(path: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/+-._~:%=@,".contains(&byte);
-    path.len() <= 4096
-        && path.bytes().all(allowed)
-        && !path.to_ascii_lowercase().contains("%2e")
-        && !path.to_ascii_lowercase().contains("%2f")
-        && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+    path.len() <= 4096 && path.bytes().all(allowed) && !hides_dots(path) && path.split('/').all(is_pool_name)
+}
+
+fn is_pool_name(part: &str) -> bool {
+    !matches!(part, "" | "." | "..")
+}
+
+/// Whether a dot or a slash is written as `%2e` or `%2f`, which a server would read as such.
+fn hides_dots(path: &str) -> bool {
+    path.split('%').skip(1).any(|after| after.starts_with("2") && after[1..].starts_with(['e', 'E', 'f', 'F']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BASH: &str = "\
+Package: bash
+Source: bash-src (5.2)
+Version: 5.2.15-2+b7
+Architecture: amd64
+Essential: yes
+Multi-Arch: foreign
+Priority: required
+Pre-Depends: libc6 (>= 2.36), libtinfo6 (>= 6)
+Depends: base-files (>= 2.1.12), debianutils (>= 5.6-0.1)
+Replaces: bash-completion (<< 20060301-0),
+ bash-doc (<= 2.05-1)
+Description: GNU Bourne Again SHell
+ long
+Filename: pool/main/b/bash/bash_5.2.15-2+b7_amd64.deb
+Size: 1491084
+SHA256: 85ad2cfa1ae3ab9eb6b8bfb7d2d1dd2ae0ef0b0ba5b8b3c8ff0b9c4c6e9d2a11
+";
+
+    fn read(texts: &[&str]) -> Result<Index, PackagesError> {
+        let archives = [Archive::Main, Archive::Updates, Archive::Security];
+        Index::read("amd64", archives.into_iter().zip(texts.iter().map(|text| (*text).to_owned())).collect())
+    }
+
+    #[test]
+    fn reads_every_field() {
+        let index = read(&[BASH]).expect("well-formed");
+        let bash = index.package("bash", "5.2.15-2+b7").expect("there");
+        assert_eq!(bash.to_string(), "bash 5.2.15-2+b7");
+        assert_eq!((bash.source.as_str(), bash.source_version.as_str()), ("bash-src", "5.2"));
+        assert_eq!((bash.architecture.as_str(), bash.archive), ("amd64", Archive::Main));
+        assert_eq!((bash.essential, bash.priority, bash.multi_arch), (true, Priority::Required, MultiArch::Foreign));
+        assert_eq!((bash.filename.as_str(), bash.size), ("pool/main/b/bash/bash_5.2.15-2+b7_amd64.deb", 1_491_084));
+        assert!(bash.sha256.to_string().starts_with("85ad2cfa"));
+        assert_eq!(bash.relations.pre_depends, "libc6 (>= 2.36), libtinfo6 (>= 6)");
+        assert_eq!(Relations::new(&bash.relations.replaces).count(), 2);
+    }
+
+    #[test]
+    fn newest_first_whatever_the_archive_and_the_same_version_once() {
+        let old = BASH.replace("5.2.15-2+b7", "5.2.15-2");
+        let index = read(&[BASH, &old, BASH]).expect("well-formed");
+        assert_eq!(index.versions("bash"), ["5.2.15-2+b7", "5.2.15-2"]);
+        assert_eq!(index.len(), 2);
+        assert_eq!(index.package("bash", "5.2.15-2").expect("there").archive, Archive::Updates);
+        assert_eq!(index.package("bash", "5.2.15-2+b7").expect("there").archive, Archive::Main);
+        assert!(index.has_package("bash") && !index.has_package("libc6"));
+    }
+
+    #[test]
+    fn other_architectures_are_passed_over() {
+        let text =
+            [BASH, &BASH.replace("amd64", "i386"), &BASH.replace("bash", "sh").replace("amd64", "all")].join("\n");
+        let index = read(&[&text]).expect("well-formed");
+        assert_eq!((index.len(), index.versions("sh").len()), (2, 1));
+    }
+
+    #[test]
+    fn errors_name_archive_line_field_and_package() {
+        let message = |from: &str, to: &str| {
+            let text = format!("{}\n{}", BASH.replace("bash", "sh"), BASH.replace(from, to));
+            read(&[&text]).expect_err(to).to_string()
+        };
+        assert_eq!(
+            message("Size: 1491084", "Size: -1"),
+            "package index of main: line 32: field Size of package \"bash\": \"-1\" is not a size in bytes"
+        );
+        assert!(message("SHA256: 85", "SHA256: x").contains("line 33: field SHA256"));
+        assert!(message("Version: 5.2.15-2+b7", "Version: 5_2").contains("only letters, digits"));
+        assert!(message("Package: bash", "Package: b/sh").contains("\"b/sh\" is not a package name"));
+        assert!(
+            message("libtinfo6 (>= 6)", "libtinfo6 (>= 6")
+                .contains("field Pre-Depends of package \"bash\": \"libtinfo6")
+        );
+        assert_eq!(
+            message("Filename: pool/main/b/bash/bash_5.2.15-2+b7_amd64.deb\n", ""),
+            "package index of main: line 18: the paragraph has no field \"Filename\""
+        );
+        assert!(message("Size: 1491084", "junk").contains("package index of main: line 32: \"junk\""));
+    }
+
+    #[test]
+    fn paths_that_leave_the_archive_or_change_the_url_are_refused() {
+        for bad in [
+            "/etc/passwd",
+            "pool/../../x",
+            "pool//x",
+            "pool/./x",
+            "..",
+            "",
+            "pool/x?y",
+            "pool/x#y",
+            "pool/%2e%2e/x",
+            "pool/%2Fx",
+            "pool/x y",
+            "pool\\x",
+            "http://x/y",
+        ] {
+            assert!(!is_pool_path(bad), "{bad}");
+            let text = BASH.replace("pool/main/b/bash/bash_5.2.15-2+b7_amd64.deb", bad);
+            assert!(read(&[&text]).is_err(), "{bad}");
+        }
+        assert!(is_pool_path("pool/main/g/g++/g++_4%3a12.2.0-3_amd64.deb") && is_pool_path("./x").eq(&false));
+    }
+
+    #[test]
+    fn a_dropped_alternative_leaves_its_group_whole() {
+        let text = BASH.replace("libtinfo6 (>= 6)", "a [i386] | b | c [i386], d [!amd64], e [amd64]");
+        let index = read(&[&text]).expect("well-formed");
+        let shown: Vec<String> = index.depends(RecordId(0)).map(|group| index.show(RecordId(0), group)).collect();
+        assert_eq!(shown, ["libc6 (>= 2.36)", "b", "e", "base-files (>= 2.1.12)", "debianutils (>= 5.6-0.1)"]);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(text in ".*") {
+            let _ = read(&[&text]);
+        }
+
+        #[test]
+        fn mutated_paragraphs_never_panic(cut in 0..BASH.len(), length in 0..40_usize, insert in "[a-z0-9:,|()<>=~ \n\\[\\]äé/.-]{0,12}") {
+            let end = (cut + length).min(BASH.len());
+            let text = format!("{}{insert}{}", &BASH[..cut], &BASH[end..]);
+            if let Ok(index) = read(&[&text, BASH]) {
+                for version in index.versions("bash") {
+                    prop_assert!(index.package("bash", version).is_some());
+                }
+            }
+        }
+    }
 }

@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn equal_though_written_differently() {
-        for (a, b) in [("1.0", "0:1.0"), ("1.0", "1.0-0"), ("1.01", "1.1"), ("1.0-00", "1.0"), ("1-0~", "1-~")] {
+        for (a, b) in [("1.0", "0:1.0"), ("1.0", "1.0-0"), ("1.01", "1.1"), ("1.0-00", "1.0")] {
             assert_eq!(version(a), version(b), "{a} {b}");
         }
         assert_ne!(version("1.0"), version("1.0-0~"));

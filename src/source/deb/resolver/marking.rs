@@ -4,8 +4,8 @@
 //! (`pkgDepCache::MarkInstall`, the same in apt 2.6 and 3.0). Its rules, which this follows:
 //!
 //! - Only the newest version of a name is a candidate, or the one asked for.
-//! - Wanted packages are marked first, so that they satisfy what they can; then each one's dependencies, in the order in which
-//!   their names are first met in the indexes. A dependency that a marked package satisfies adds nothing.
+//! - Wanted packages are marked first, so that they satisfy what they can; then each one's dependencies, in the order in which they are
+//!   asked for. A dependency that a marked package satisfies adds nothing.
 //! - Of alternatives the first that can be marked is taken; of one name's providers those that are protected (wanted, or the only way to satisfy
 //!   what is protected), the package of that name, essential ones, those of higher priority, and last the one whose name was met last.
 //! - What conflicts with a protected package is no candidate any more; what else is in conflict is unmarked, later choices win.
@@ -75,7 +75,7 @@ impl<'i> Marking<'i> {
     }
 
     fn run(mut self) -> BTreeSet<RecordId> {
-        for name in self.request.wanted.keys() {
+        for name in &self.request.order {
             self.mark_needs(*name, 0, true);
         }
         self.needed()

@@ -13,6 +13,8 @@ const SUGGESTIONS: usize = 3;
 pub(super) struct Request {
     /// Wanted packages with their acceptable versions, newest first; never empty.
     pub(super) wanted: BTreeMap<NameId, Vec<RecordId>>,
+    /// The wanted names, sorted as words: apt goes by the order of its arguments, ours is that of a set.
+    pub(super) order: Vec<NameId>,
     /// Excluded names: as good as installed, in the newest version if there is one.
     pub(super) assumed: BTreeSet<NameId>,
 }
@@ -24,11 +26,14 @@ impl Request {
         exclude: &BTreeSet<String>,
     ) -> Result<Self, ResolveError> {
         let assumed: BTreeSet<NameId> = exclude.iter().filter_map(|name| index.find(name)).collect();
-        let mut request = Self { wanted: BTreeMap::new(), assumed };
+        let mut request = Self { wanted: BTreeMap::new(), order: vec![], assumed };
         for word in wanted {
             let (name, records) = find(index, word)?;
             if request.assumed.contains(&name) {
                 return Err(ResolveError::WantedAndExcluded { name: index.name_text(name).to_owned() });
+            }
+            if !request.wanted.contains_key(&name) {
+                request.order.push(name);
             }
             let known = request.wanted.entry(name).or_insert_with(|| records.clone());
             known.retain(|record| records.contains(record));

@@ -42,12 +42,11 @@ pub(super) fn solve(
         unions: RefCell::default(),
         rounds: Cell::new(0),
     };
-    let mut wanted: Vec<_> = request.wanted.iter().collect();
-    wanted.sort_by_key(|(name, _)| index.name_text(**name));
-    let requirements = wanted
-        .into_iter()
-        .map(|(name, records)| encoding.set(*name, records.clone(), index.name_text(*name).to_owned()).into())
-        .collect();
+    let requirement = |name: &NameId| {
+        let records = request.wanted.get(name).cloned().unwrap_or_default();
+        encoding.set(*name, records, index.name_text(*name).to_owned()).into()
+    };
+    let requirements = request.order.iter().map(requirement).collect();
     let mut solver = Solver::new(encoding);
     match solver.solve(Problem::new().requirements(requirements)) {
         Ok(solution) => Ok(solution.into_iter().map(to_record).collect()),

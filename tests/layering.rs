@@ -263,6 +263,14 @@ fn no_source_is_long() {
     }
 }
 
+#[test]
+fn the_architecture_page_has_every_room() {
+    let page = read(Path::new("docs/architecture.md"));
+    for (room, _) in ROOMS.iter().filter(|(room, _)| *room != "main") {
+        assert!(page.contains(&format!("\n| `{room}` | ")), "docs/architecture.md does not describe {room}");
+    }
+}
+
 /// Hosts `*.debian.org` that are not mirrors, and invented ones.
 const NO_MIRRORS: [&str; 7] = ["bugs", "manpages", "packages", "tracker", "wiki", "www", "xy"];
 

@@ -88,7 +88,9 @@ impl Checkout {
     pub fn stranger(&self) -> Command {
         self.kiln();
         if rustix::process::geteuid().is_root() {
-            run(tool("chown", "coreutils").args(["-R", &format!("{NOBODY}:{NOBODY}")]).args([self.path(), self.overlay.path()]));
+            run(tool("chown", "coreutils")
+                .args(["-R", &format!("{NOBODY}:{NOBODY}")])
+                .args([self.path(), self.overlay.path()]));
             let mut setpriv = tool("setpriv", "util-linux");
             setpriv.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]);
             setpriv.args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]);

@@ -36,7 +36,9 @@ fn a_cold_build_stays_small_on_any_number_of_processors() {
     let report = checkout.path().join("peak");
     for jobs in ["4", "16", "64"] {
         checkout.forget();
-        fs::remove_dir_all(checkout.out()).or_else(|error| if checkout.out().exists() { Err(error) } else { Ok(()) }).expect("removed");
+        fs::remove_dir_all(checkout.out())
+            .or_else(|error| if checkout.out().exists() { Err(error) } else { Ok(()) })
+            .expect("removed");
         let mut build = checkout.build("trixie", time(&report));
         run(build.args(["-j", jobs]));
         peak(&report, &format!("-j {jobs}"));
@@ -75,6 +77,10 @@ fn a_large_file_is_streamed() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     let message = "kiln: /etc/proof/large has 4294967296 bytes; an initramfs holds files below 4 GiB only: put it on a disk image, or prune it";
     assert_eq!(said.lines().last(), Some(message));
-    assert_eq!(sums, fs::read_to_string(checkout.out().join("SHA256SUMS")).expect("sums"), "the old output is as it was");
+    assert_eq!(
+        sums,
+        fs::read_to_string(checkout.out().join("SHA256SUMS")).expect("sums"),
+        "the old output is as it was"
+    );
     assert!(find("time").is_some());
 }

@@ -23,7 +23,9 @@ struct Member {
 /// All members of the package at `deb`, by path in a merged-/usr tree.
 fn members(deb: &Path) -> BTreeMap<String, Member> {
     let dpkg_deb = tool("dpkg-deb", "dpkg").get_program().to_string_lossy().into_owned();
-    let script = format!("set -o pipefail; {dpkg_deb} --fsys-tarfile \"$1\" | tar -tv --numeric-owner --full-time --quoting-style=literal");
+    let script = format!(
+        "set -o pipefail; {dpkg_deb} --fsys-tarfile \"$1\" | tar -tv --numeric-owner --full-time --quoting-style=literal"
+    );
     let listing = text(tool("bash", "bash").args(["-c", &script, "list"]).arg(deb));
     listing.lines().map(member).collect()
 }
@@ -41,13 +43,15 @@ fn member(line: &str) -> (String, Member) {
         _ => (rest, None),
     };
     let mtime: jiff::Timestamp = format!("{date}T{time}Z").parse().expect("a time");
-    let path = merged(name.trim_start_matches("./").trim_end_matches('/'));
+    let path = merged(name.trim_start_matches("./").trim_end_matches('/'), kind == 'd');
     let mtime = u64::try_from(mtime.as_second()).expect("after 1970");
     (path, Member { kind, mode: octal(permissions), owner, mtime, target })
 }
 
-fn merged(path: &str) -> String {
-    let merged = ["bin/", "sbin/", "lib/", "lib64/"].iter().any(|top| path.starts_with(top));
+fn merged(path: &str, is_directory: bool) -> String {
+    let top = path.split('/').next().unwrap_or_default();
+    // The links themselves, which base-files has, stay.
+    let merged = ["bin", "sbin", "lib", "lib64"].contains(&top) && (path.len() > top.len() || is_directory);
     if merged { format!("usr/{path}") } else { path.to_owned() }
 }
 
@@ -101,9 +105,9 @@ fn paths_of_packages_are_as_dpkg_unpacks_them() {
             };
             let ours = as_tar_shows(record, built.manifest.epoch, member);
             compared += 1;
-            let overridden = STATOVERRIDES.iter().any(|(path, meta)| {
-                *path == record.path && format!("{} {}", ours.mode, ours.owner).starts_with(meta)
-            });
+            let overridden = STATOVERRIDES
+                .iter()
+                .any(|(path, meta)| *path == record.path && format!("{} {}", ours.mode, ours.owner).starts_with(meta));
             if ours != *member && !overridden {
                 wrong.push(format!("/{}: {ours:?}, {package} has {member:?}", record.path));
             }

@@ -24,7 +24,8 @@ fn a_build_is_one_unprivileged_process() {
 
     let trace = fs::read_to_string(trace).expect("a trace");
     // "1234  execve(…": a call; the others tell how a call ended.
-    let calls: Vec<&str> = trace.lines().filter_map(|line| line.split_once(' ')).map(|(_, call)| call.trim_start()).collect();
+    let calls: Vec<&str> =
+        trace.lines().filter_map(|line| line.split_once(' ')).map(|(_, call)| call.trim_start()).collect();
     let calls: Vec<&str> = calls.into_iter().filter(|call| !call.starts_with(['<', '+', '-'])).collect();
     let (threads, others): (Vec<&str>, Vec<&str>) = calls.iter().partition(|call| call.starts_with("clone"));
     assert!(!threads.is_empty(), "strace saw no thread: {trace}");

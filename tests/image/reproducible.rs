@@ -15,7 +15,15 @@ fn another_machine_bakes_the_same_image() {
         let checkout = Checkout::of(built);
         // Files of another century, as an archive or a checkout may have them.
         let mut touch = tool("find", "findutils");
-        touch.arg(checkout.path()).arg(checkout.overlay()).args(["-exec", "touch", "-h", "-d", "1999-12-31T23:59:59", "{}", "+"]);
+        touch.arg(checkout.path()).arg(checkout.overlay()).args([
+            "-exec",
+            "touch",
+            "-h",
+            "-d",
+            "1999-12-31T23:59:59",
+            "{}",
+            "+",
+        ]);
         run(&mut touch);
         assert_ne!(
             listed(&built.overlay()),
@@ -31,7 +39,11 @@ fn another_machine_bakes_the_same_image() {
         let mut build = checkout.build(suite, wrapper);
         build.env_clear();
         build.env("HOME", checkout.path().join("home")).env("XDG_CACHE_HOME", checkout.path().join("home/cache"));
-        build.env("PATH", "/usr/bin:/bin").env("TZ", "Pacific/Kiritimati").env("LANG", "tr_TR.UTF-8").env("LC_ALL", "tr_TR.UTF-8");
+        build
+            .env("PATH", "/usr/bin:/bin")
+            .env("TZ", "Pacific/Kiritimati")
+            .env("LANG", "tr_TR.UTF-8")
+            .env("LC_ALL", "tr_TR.UTF-8");
         build.env("SOURCE_DATE_EPOCH", "1").env("USER", "mallory").env("TMPDIR", checkout.path());
         run(build.args(["-j", "7"]));
         checkout.check_same(built, "another user, umask, time, zone, language, folder and -j");

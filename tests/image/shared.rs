@@ -3,7 +3,7 @@
 use crate::manifest::Manifest;
 use crate::tools::{run, text, tool};
 use crate::worker::{self, test_cache};
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,10 +12,11 @@ use tempfile::TempDir;
 
 /// The image all tests of a suite look at.
 pub struct Built {
-    directory: TempDir,
+    directory: PathBuf,
+    suite: String,
     /// `manifest.json`, read.
     pub manifest: Manifest,
-    packages: OnceLock<TempDir>,
+    packages: OnceLock<PathBuf>,
 }
 
 /// Debian's suites that have to work.
@@ -36,22 +37,41 @@ pub fn scratch(parent: &Path) -> TempDir {
     directory
 }
 
+/// A directory for the life of this program, and no longer than until the next run: statics are not dropped, and what is in there
+/// is large.
+pub fn kept(name: &str) -> PathBuf {
+    static LOCK: OnceLock<File> = OnceLock::new();
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("image");
+    LOCK.get_or_init(|| {
+        fs::create_dir_all(&parent).expect("a directory");
+        let lock = File::create(parent.join("lock")).expect("a lock");
+        lock.lock().expect("locked, when another run of these tests has ended");
+        lock
+    });
+    let directory = parent.join(name);
+    if directory.exists() {
+        fs::remove_dir_all(&directory).expect("removed");
+    }
+    fs::create_dir(&directory).expect("a directory");
+    directory
+}
+
 /// The image of `suite` with [`overlay`] over it, built at the first call.
 pub fn built(suite: &str) -> &'static Built {
     static IMAGES: [OnceLock<Built>; 2] = [OnceLock::new(), OnceLock::new()];
     let number = SUITES.iter().position(|known| *known == suite).expect("a known suite");
     IMAGES[number].get_or_init(|| {
-        let directory = scratch(Path::new(DISK));
-        overlay(&directory.path().join("overlay"), false);
-        let mut command = kiln(directory.path());
-        run(command.args(arguments(suite)).arg("--overlay").arg(directory.path().join("overlay")));
-        let manifest = Manifest::read(&directory.path().join("out"));
-        Built { directory, manifest, packages: OnceLock::new() }
+        let directory = kept(suite);
+        overlay(&directory.join("overlay"), false);
+        let mut command = kiln(&directory);
+        run(command.args(arguments(suite)).arg("--overlay").arg(directory.join("overlay")));
+        let manifest = Manifest::read(&directory.join("out"));
+        Built { directory, suite: suite.to_owned(), manifest, packages: OnceLock::new() }
     })
 }
 
 /// `kiln` on a copy of the shipped profiles in `directory`, with the shared cache and `directory/out` for its output.
-fn kiln(directory: &Path) -> Command {
+pub fn kiln(directory: &Path) -> Command {
     kubelet();
     let mut command = worker::kiln(directory);
     command.current_dir(directory);
@@ -73,7 +93,7 @@ pub fn kubelet() -> PathBuf {
 impl Built {
     /// The output directory.
     pub fn out(&self) -> PathBuf {
-        self.directory.path().join("out")
+        self.directory.join("out")
     }
 
     /// The initramfs.
@@ -83,12 +103,12 @@ impl Built {
 
     /// Its overlay.
     pub fn overlay(&self) -> PathBuf {
-        self.directory.path().join("overlay")
+        self.directory.join("overlay")
     }
 
     /// The profiles it was built from, with their lock.
     pub fn profiles(&self) -> PathBuf {
-        self.directory.path().join("profiles")
+        self.directory.join("profiles")
     }
 
     /// The packages it was built from, in the cache.
@@ -100,10 +120,10 @@ impl Built {
     /// The files of all its packages, unpacked by dpkg-deb and tar into one tree, each owned by whoever runs this.
     pub fn unpacked(&self) -> &Path {
         self.packages.get_or_init(|| {
-            let root = scratch(Path::new(DISK));
+            let root = kept(&format!("{}-packages", self.suite));
             for directory in ["bin", "sbin", "lib", "lib64"] {
-                fs::create_dir_all(root.path().join("usr").join(directory)).expect("a directory");
-                symlink(Path::new("usr").join(directory), root.path().join(directory)).expect("a link");
+                fs::create_dir_all(root.join("usr").join(directory)).expect("a directory");
+                symlink(Path::new("usr").join(directory), root.join(directory)).expect("a link");
             }
             let find = |name, package| tool(name, package).get_program().to_string_lossy().into_owned();
             // dpkg-deb -x would put directories in the links' place where a package has not heard of merged-/usr.
@@ -112,13 +132,13 @@ impl Built {
                  --delay-directory-restore --no-same-owner -p; done",
                 find("dpkg-deb", "dpkg"),
                 find("tar", "tar"),
-                root.path().display()
+                root.display()
             );
             let debs = self.debs().into_iter().map(|(_, path)| path);
             run(tool("bash", "bash").args(["-c", &script, "unpack"]).args(debs));
             root
         });
-        self.packages.get().expect("just made").path()
+        self.packages.get().expect("just made")
     }
 }
 
@@ -126,7 +146,8 @@ impl Built {
 pub fn blob(sha256: &str) -> PathBuf {
     let blobs = test_cache().join("kiln/blobs");
     // However the cache shards them: the file is named after its digest.
-    let found = text(tool("find", "findutils").arg(&blobs).args(["-type", "f", "-name"]).arg(format!("*{}", &sha256[2..])));
+    let found =
+        text(tool("find", "findutils").arg(&blobs).args(["-type", "f", "-name"]).arg(format!("*{}", &sha256[2..])));
     let path = found.lines().next().unwrap_or_else(|| panic!("{sha256} is not in {}", blobs.display()));
     PathBuf::from(path)
 }
@@ -136,7 +157,10 @@ pub fn overlay(directory: &Path, reversed: bool) {
     let root = directory.join("rootfs");
     fs::create_dir_all(root.join("etc/proof/deep/er")).expect("directories");
     let mut names: Vec<String> = (0..40).map(|number| format!("etc/proof/file-{number:02}")).collect();
-    names.extend(["usr/local/bin/proof", "etc/proof/deep/er/with space", "etc/proof/ünïcode", "etc/proof/private"].map(str::to_owned));
+    names.extend(
+        ["usr/local/bin/proof", "etc/proof/deep/er/with space", "etc/proof/ünïcode", "etc/proof/private"]
+            .map(str::to_owned),
+    );
     if reversed {
         names.reverse();
     }
@@ -157,6 +181,7 @@ pub fn overlay(directory: &Path, reversed: bool) {
     symlink("file-00", root.join("etc/proof/link")).expect("a link");
     symlink("/nowhere/\u{20ac}", root.join("etc/proof/dangling")).expect("a link");
     run(tool("mkfifo", "coreutils").arg(root.join("etc/proof/fifo")));
-    let declarations = "entries:\n  etc/proof/private: {mode: \"0400\", uid: 7, gid: 12, xattrs: {user.proof: \"00ff\"}}\n";
+    let declarations =
+        "entries:\n  etc/proof/private: {mode: \"0400\", uid: 7, gid: 12, xattrs: {user.proof: \"00ff\"}}\n";
     fs::write(directory.join("overlay.yaml"), declarations).expect("written");
 }

@@ -22,13 +22,22 @@ fn an_image_is_no_larger_than_its_packages_packed_by_hand() {
         let mut bash = tool("bash", "bash");
         bash.args(["-c", script, "pack"]).arg(&packed).arg(kubelet()).arg(directory.path().join("extra"));
         text(bash.current_dir(root));
-        let files = text(tool("find", "findutils").arg(root).args(["-type", "f", "-not", "-path", "*/boot/*", "-printf", "%D:%i %s\n"]));
+        let files = text(tool("find", "findutils").arg(root).args([
+            "-type",
+            "f",
+            "-not",
+            "-path",
+            "*/boot/*",
+            "-printf",
+            "%D:%i %s\n",
+        ]));
         let mut inodes: Vec<&str> = files.lines().collect();
         inodes.sort_unstable();
         inodes.dedup();
         let bytes = |line: &&str| line.split(' ').nth(1).and_then(|size| size.parse::<u64>().ok()).expect("a size");
         let hand_tree: u64 = inodes.iter().map(bytes).sum::<u64>() + fs::metadata(kubelet()).expect("kubelet").len();
-        let (hand, kiln) = (fs::metadata(&packed).expect("packed").len(), fs::metadata(built.initramfs()).expect("built").len());
+        let (hand, kiln) =
+            (fs::metadata(&packed).expect("packed").len(), fs::metadata(built.initramfs()).expect("built").len());
         let tree = built.manifest.bytes();
         let pruned: Vec<String> = built
             .manifest
@@ -36,7 +45,10 @@ fn an_image_is_no_larger_than_its_packages_packed_by_hand() {
             .iter()
             .map(|(rule, pruned)| format!("{rule} {} files, {} bytes", pruned.files, pruned.bytes))
             .collect();
-        println!("{suite}: initramfs {kiln} bytes, by hand {hand}; tree {tree} bytes, by hand {hand_tree}; pruned: {}", pruned.join("; "));
+        println!(
+            "{suite}: initramfs {kiln} bytes, by hand {hand}; tree {tree} bytes, by hand {hand_tree}; pruned: {}",
+            pruned.join("; ")
+        );
         assert!(kiln <= hand, "{suite}: {kiln} bytes, by hand {hand}");
         assert!(tree <= hand_tree, "{suite}: {tree} bytes, by hand {hand_tree}");
     }

@@ -41,7 +41,8 @@ fn systemd_has_nothing_to_say_about_our_units() {
 fn systemctl_finds_our_services_enabled() {
     let (_, root) = extracted();
     for unit in ["kubelet.service", "containerd.service", "systemd-networkd.service", "systemd-resolved.service"] {
-        let state = text(tool("systemctl", "systemd").arg(format!("--root={}", root.display())).args(["is-enabled", unit]));
+        let state =
+            text(tool("systemctl", "systemd").arg(format!("--root={}", root.display())).args(["is-enabled", unit]));
         assert_eq!(state.trim(), "enabled", "{unit}");
     }
 }

@@ -101,6 +101,7 @@ pub fn main() -> ExitCode {
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
+    signals::yield_to_signal();
     if is_closed_pipe(error) {
         return ExitCode::SUCCESS;
     }

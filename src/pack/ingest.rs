@@ -135,7 +135,7 @@ impl<'a> Packer<'a> {
                 scope.spawn(|| work(&small, 1));
             }
         });
-        let mut store = Store::default();
+        let mut store = Store::new(self.cache.clone());
         let results = results.into_inner().unwrap_or_default();
         for (index, result) in results {
             store.insert(inputs[index].digest, result?);
@@ -154,12 +154,27 @@ impl<'a> Packer<'a> {
             return Ok(pack);
         }
         let mut content = self.cache.derived_writer("content", &key).map_err(cache_error)?;
-        let index = read_input(input, threads, &mut content)?;
+        let index = read_input(input, threads, &mut content).map_err(|error| self.judge(input, error))?;
         content.finish().map_err(cache_error)?;
         let bytes = postcard::to_stdvec(&index).map_err(|error| open_error(io::Error::other(error)))?;
         self.cache.put_derived("index", &key, &bytes).map_err(cache_error)?;
         let path = self.cache.derived_path("content", &key).map_err(cache_error)?;
         Pack::open(index, &path).map_err(open_error)
+    }
+
+    /// What it means that `input` cannot be read: a full disk is the cache's failure; a file that no longer has its digest
+    /// is removed, so that the next try fetches it again.
+    fn judge(&self, input: &Input, error: PackError) -> PackError {
+        match error {
+            PackError::Archive { name, source: ArchiveError::Store(source), .. } => {
+                PackError::Cache { name, source: CacheError::writing(self.cache.root(), source) }
+            }
+            error => {
+                // Whether it can be read at all is what `error` tells.
+                let _ = self.cache.recheck(&input.digest);
+                error
+            }
+        }
     }
 
     fn cached(&self, key: &Digest) -> Option<Pack> {

@@ -51,7 +51,7 @@ impl Cache {
         };
         let found = read(&path).map_err(|error| CacheError::reading(&path, error))?;
         if found != *digest {
-            let _ = fs::remove_file(&path);
+            self.discard(&path);
         }
         Ok(found == *digest)
     }

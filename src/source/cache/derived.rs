@@ -12,12 +12,12 @@
 //!
 //! The checksum makes fsync unnecessary: what a power cut damaged counts as absent.
 
-use super::{Cache, CacheError, fan_out, land};
+use super::{Cache, CacheError, Damage, fan_out, land};
 use crate::tree::Digest;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const MAGIC: &[u8; 8] = b"KILNDER1";
 const TRAILER: u64 = 80;
@@ -54,7 +54,7 @@ impl Cache {
         match read_trailer(&mut file, metadata.len(), kind, key) {
             Ok(Some((len, digest))) => {
                 self.touch(&file, metadata.modified().unwrap_or(self.now));
-                Some(DerivedFile { file, path, len, digest })
+                Some(DerivedFile { file, path, len, digest, damage: self.damage.clone() })
             }
             Ok(None) => {
                 let _ = fs::remove_file(&path);
@@ -119,6 +119,7 @@ pub struct DerivedFile {
     pub len: u64,
     /// SHA-256 the payload must have.
     pub digest: Digest,
+    damage: Damage,
 }
 
 impl DerivedFile {
@@ -129,13 +130,8 @@ impl DerivedFile {
 
     /// Removes the file, for callers that verify themselves and found it damaged.
     pub fn discard(self) {
-        remove(&self.path);
+        self.damage.remove(&self.path);
     }
-}
-
-fn remove(path: &Path) {
-    // In a read-only cache the damaged file stays and keeps counting as absent.
-    let _ = fs::remove_file(path);
 }
 
 /// Streams a payload; the read that would report its end fails instead, with [`io::ErrorKind::InvalidData`], when the
@@ -154,7 +150,7 @@ impl DerivedReader {
     }
 
     fn damaged(&self) -> io::Error {
-        remove(&self.derived.path);
+        self.derived.damage.remove(&self.derived.path);
         let text = format!("{} is damaged and was removed; run the same command again", self.derived.path.display());
         io::Error::new(io::ErrorKind::InvalidData, text)
     }

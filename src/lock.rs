@@ -191,7 +191,7 @@ impl Lock {
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
             .tempfile_in(directory)
             .map_err(write)?;
-        file.write_all(self.to_text().as_bytes()).map_err(write)?;
+        file.as_file_mut().write_all(self.to_text().as_bytes()).map_err(write)?;
         file.as_file().sync_all().map_err(write)?;
         file.persist(path).map_err(|error| write(error.error))?;
         Ok(())

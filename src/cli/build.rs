@@ -3,6 +3,7 @@
 use super::args::{MirrorArgs, ProfileArgs};
 use super::host::Host;
 use super::lock::{LockPolicy, locked};
+use super::sentence;
 use super::signals::CleanUp;
 use super::units;
 use crate::artifact::pxe::{self, Pxe};
@@ -87,7 +88,8 @@ fn healing<T>(host: &Host, cache: &Cache, attempt: impl Fn() -> anyhow::Result<T
         let found = cache.damage_found();
         match result {
             Err(error) if found > known && !cache.is_read_only() => {
-                host.progress.warn(format_args!("a file in the cache was damaged and is replaced ({error:#})"));
+                host.progress
+                    .warn(format_args!("a file in the cache was damaged and is replaced ({})", sentence(&error)));
                 known = found;
             }
             result => return result,

@@ -97,7 +97,7 @@ fn pin(host: &Host, profile: &Profile, args: &MirrorArgs, cache: &Cache, http: &
         http,
         mirrors: &mirrors,
         keyring: &keyring,
-        now: Timestamp::try_from(host.now)?,
+        now: Timestamp::from_second(Timestamp::try_from(host.now)?.as_second())?,
         check_valid_until: !args.ignore_valid_until,
     };
     Ok(lock::pin(profile, &sources, &host.progress)?)

@@ -105,8 +105,21 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("kiln: {error:#}");
+    eprintln!("kiln: {}", sentence(error));
     ExitCode::FAILURE
+}
+
+/// An error and its causes in one line. Most errors quote their cause; such a cause is not said again.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// `kiln inspect … | head` is no failure.
@@ -114,4 +127,24 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let kind =
         |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
     error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sentence;
+    use anyhow::Context as _;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("reading x: {source}; look elsewhere")]
+    struct Quoting {
+        source: std::io::Error,
+    }
+
+    #[test]
+    fn an_error_is_one_line_and_says_nothing_twice() {
+        let error = anyhow::Error::new(Quoting { source: std::io::Error::other("it is\n  gone") });
+        assert_eq!(sentence(&error), "reading x: it is gone; look elsewhere");
+        let error = Err::<(), _>(error).context("building").expect_err("an error");
+        assert_eq!(sentence(&error), "building: reading x: it is gone; look elsewhere");
+    }
 }

@@ -10,7 +10,7 @@ use crate::source::deb::packages::PackagesError;
 use crate::source::deb::repository::{self, ArchiveKind, RepositoryError, Request};
 use crate::source::deb::resolver::{self, ResolveError};
 use crate::source::deb::transport::{self, Transport, TransportError};
-use crate::source::fetch::{FetchError, Fetcher, Location, Want};
+use crate::source::fetch::{FetchError, Fetcher, Location, Want, tried_text};
 use crate::source::http::Client;
 use crate::tree::Digest;
 use jiff::Timestamp;
@@ -185,6 +185,13 @@ impl Transport for CachedTransport<'_> {
             let paths = match self.fetcher.fetch_all(std::slice::from_ref(&want)) {
                 Ok(paths) => paths,
                 Err(FetchError::Gone { .. }) => return Err(TransportError::NotFound { url: url() }),
+                // No lock names an index: what helps with packages does not help here.
+                Err(FetchError::WrongContent { tried, .. }) => {
+                    let advice =
+                        "the mirror is being updated or was changed; try again later, or name another (--mirror)";
+                    return Err(failed(format!("{}: {advice}", tried_text(&tried)).into()));
+                }
+                Err(FetchError::Failed { tried, .. }) => return Err(failed(tried_text(&tried).into())),
                 Err(error) => return Err(failed(Box::new(error))),
             };
             let read = |path: &PathBuf| {

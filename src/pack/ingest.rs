@@ -53,7 +53,7 @@ pub enum InputFormat {
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
     /// It is not a package.
-    #[error("reading {name} ({path}): {source}")]
+    #[error("reading {name} ({path}): {source}{advice}")]
     Deb {
         /// The input's name.
         name: String,
@@ -61,9 +61,11 @@ pub enum PackError {
         path: PathBuf,
         /// What is wrong with it.
         source: DebError,
+        /// What to do, where that is known.
+        advice: &'static str,
     },
     /// Its archive is broken or hostile.
-    #[error("reading {name} ({path}): {source}")]
+    #[error("reading {name} ({path}): {source}{advice}")]
     Archive {
         /// The input's name.
         name: String,
@@ -71,6 +73,8 @@ pub enum PackError {
         path: PathBuf,
         /// What is wrong with it.
         source: ArchiveError,
+        /// What to do, where that is known.
+        advice: &'static str,
     },
     /// The cache cannot be written or read.
     #[error("storing the contents of {name} in the cache: {source}")]
@@ -169,9 +173,13 @@ impl<'a> Packer<'a> {
             PackError::Archive { name, source: ArchiveError::Store(source), .. } => {
                 PackError::Cache { name, source: CacheError::writing(self.cache.root(), source) }
             }
-            error => {
+            mut error => {
                 // Whether it can be read at all is what `error` tells.
-                let _ = self.cache.recheck(&input.digest);
+                let intact = self.cache.recheck(&input.digest).unwrap_or(false);
+                if let (true, PackError::Deb { advice, .. } | PackError::Archive { advice, .. }) = (intact, &mut error)
+                {
+                    *advice = "; its sha256 is right, so it is broken at its source: take another version of it";
+                }
                 error
             }
         }
@@ -187,8 +195,8 @@ impl<'a> Packer<'a> {
 
 fn read_input(input: &Input, threads: usize, content: &mut impl Write) -> Result<Index, PackError> {
     let (name, path) = (input.name.clone(), input.path.clone());
-    let deb_error = |source| PackError::Deb { name: name.clone(), path: path.clone(), source };
-    let archive_error = |source| PackError::Archive { name: name.clone(), path: path.clone(), source };
+    let deb_error = |source| PackError::Deb { name: name.clone(), path: path.clone(), source, advice: "" };
+    let archive_error = |source| PackError::Archive { name: name.clone(), path: path.clone(), source, advice: "" };
     let mut content = BufWriter::with_capacity(1 << 20, content);
     let mut index = match input.format {
         InputFormat::Deb => {

@@ -67,12 +67,20 @@ fn variables() {
         "there is no place for the cache: set HOME or XDG_CACHE_HOME, or give --cache DIR",
     );
     let proxies = [
-        ("http_proxy", "ftp://proxy:21", "http_proxy*ftp*"),
-        ("https_proxy", "http://", "https_proxy*"),
+        (
+            "http_proxy",
+            "ftp://proxy:21",
+            "the environment variable http_proxy does not name a proxy (ftp proxies are not supported); write it as http://host:port or unset it",
+        ),
+        (
+            "https_proxy",
+            "http://",
+            "the environment variable https_proxy does not name a proxy (it is not a URL); write it as http://host:port or unset it",
+        ),
         (
             "http_proxy",
             "http://127.0.0.1:9",
-            "no index of suite sid can be had: *proxy 127.0.0.1:9 (http_proxy, https_proxy, no_proxy)*",
+            "loading the package index of sid: *proxy 127.0.0.1:9 (http_proxy, https_proxy, no_proxy)*",
         ),
     ];
     for (name, value, expected) in proxies {
@@ -102,7 +110,7 @@ fn networks() {
     succeeds(&mut site.kiln(&["lock", "worker", "--mirror", &site.mirror()]));
     site.refuses(&["--offline"], "--offline, and the cache lacks 2 of 3 inputs: base 1 ({mirror}/pool/main/base_1_amd64.deb), kernel 1 ({mirror}/pool/main/kernel_1_amd64.deb); run the same command once without --offline");
     let mut command = site.kiln(&["build", "worker", "-o", "out/worker", "--mirror", "http://127.0.0.1:9"]);
-    site.refuses_with(&mut command, 1, "*base 1*: fetching http://127.0.0.1:9/pool/main/base_1_amd64.deb: the connection is refused (tried 4 times); check the network*");
+    site.refuses_with(&mut command, 1, "* 1: fetching http://127.0.0.1:9/pool/main/*_1_amd64.deb: the connection is refused (tried 4 times); check the network*");
 }
 
 /// kiln in a process that may not write files of more than `blocks` × 512 bytes: a limit that needs no privilege, and that
@@ -121,14 +129,14 @@ fn full_disks() {
     let keys = Keys::new();
     let site = Site::new(&keys, &[]);
     succeeds(&mut site.kiln(&["lock", "worker", "--mirror", &site.mirror()]));
-    let cache = "*: writing {dir}/cache*: File too large (os error 27); free some space, run `kiln cache trim`, or set XDG_CACHE_HOME to another disk";
+    let cache = "*: writing cache*: File too large (os error 27); free some space, run `kiln cache trim`, or set XDG_CACHE_HOME to another disk";
     // Downloads, contents of packages, frames of the initramfs, then the output's files, the larger the limit is.
     site.refuses_with(&mut limited(&site, 1, &[]), 1, cache);
     site.refuses_with(&mut limited(&site, 8, &[]), 1, cache);
-    site.refuses_with(&mut limited(&site, 60, &[]), 1, "writing {dir}/cache/derived/frame/*: File too large (os error 27); free some space, run `kiln cache trim`, or set XDG_CACHE_HOME to another disk");
+    site.refuses_with(&mut limited(&site, 60, &[]), 1, "writing cache/derived/frame/*: File too large (os error 27); free some space, run `kiln cache trim`, or set XDG_CACHE_HOME to another disk");
     let sums = site.builds(&[]);
     fs::remove_dir_all(site.path("out/worker")).expect("removed");
-    let output = "writing out/.kiln-worker.*/pxe/*: File too large (os error 27); free some space there, or choose another place with --output";
+    let output = "writing {dir}/out/.kiln-worker.*/pxe/*: File too large (os error 27); free some space there, or choose another place with --output";
     site.refuses_with(&mut limited(&site, 8, &[]), 1, &output.replace("pxe/*", "pxe/vmlinuz"));
     site.refuses_with(&mut limited(&site, 60, &[]), 1, &output.replace("pxe/*", "pxe/initramfs.cpio.zst"));
     // The old output stays, whole; and once there is space, the same comes out.

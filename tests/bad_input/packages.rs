@@ -14,17 +14,20 @@ fn site_with(keys: &Keys, packages: &[Package]) -> Site {
 #[test]
 fn containers() {
     let keys = Keys::new();
-    let control = control("a", "1", "");
+    let control = control("aa", "1", "");
     let data = xz(&tar(&[file("./usr/share/a", vec![7; 100_000])]));
     let good = deb_of(&control, &data);
-    let read = "reading a 1 ({dir}/cache/blobs/*): ";
+    let read = "reading aa 1 (cache/blobs/*): ";
     let bomb = {
         let mut zeros = xz(&vec![0; 4 << 20]);
         zeros.truncate(zeros.len() - 40);
         zeros
     };
     let rows: Vec<(Vec<u8>, &str)> = vec![
-        (b"<html>404 Not Found</html>".to_vec(), "not a Debian package: it does not begin with \"!<arch>\"*"),
+        (
+            b"<html>404 Not Found</html>".to_vec(),
+            "not a Debian package: it does not begin with \"!<arch>\"*take another version of it",
+        ),
         (b"".to_vec(), "not a Debian package: it is shorter than an ar archive*"),
         (ar(&[("debian-binary", b"3.0\n")]), "not a Debian package: its format version is \"3.0\", not 2.x*"),
         (
@@ -32,21 +35,21 @@ fn containers() {
             "not a Debian package: its member \"data.tar.xz\" stands where control.tar should*",
         ),
         (good[..good.len() / 2].to_vec(), "not a Debian package: *truncated*"),
-        (deb_of(&control, &data[..data.len() / 2]), "*damaged or truncated"),
-        (deb_of(&control, &bomb), "*damaged or truncated"),
+        (deb_of(&control, &data[..data.len() / 2]), "*damaged or truncated*take another version of it"),
+        (deb_of(&control, &bomb), "*damaged or truncated*take another version of it"),
         (
             deb_of(&control, &{
                 let mut bytes = data.clone();
                 bytes[40] ^= 0xff;
                 bytes
             }),
-            "*damaged or truncated",
+            "*damaged or truncated*take another version of it",
         ),
-        (deb_of(&control, b"no archive"), "*damaged or truncated"),
-        (deb_of("no control file", &data), "package a: its control file: *"),
+        (deb_of(&control, b"no archive"), "*damaged or truncated*take another version of it"),
+        (deb_of("no control file", &data), "package aa: its control file: *"),
     ];
     for (bytes, expected) in rows {
-        let site = site_with(&keys, &[Package::raw("a", bytes)]);
+        let site = site_with(&keys, &[Package::raw("aa", bytes)]);
         let expected = if expected.starts_with("package") { expected.to_owned() } else { format!("{read}{expected}") };
         site.refuses(&[], &expected);
     }
@@ -55,7 +58,7 @@ fn containers() {
 #[test]
 fn members() {
     let keys = Keys::new();
-    let read = "reading a 1 ({dir}/cache/blobs/*): ";
+    let read = "reading aa 1 (cache/blobs/*): ";
     let rows: [(&[Member], &str); 8] = [
         (&[file("./usr/../../etc/evil", "x")], "member 0: \"./usr/../../etc/evil\" climbs out with \"..\"*"),
         (&[file("../evil", "x")], "member 0: \"../evil\" climbs out with \"..\"*"),
@@ -68,15 +71,15 @@ fn members() {
             &[hardlink("./usr/share/later", "./usr/share/a"), file("./usr/share/a", "x")],
             "member usr/share/later is a hard link to \"./usr/share/a\", which is no earlier file of the archive*",
         ),
-        (&[symlink("./usr/share/x", "/etc"), file("./usr/share/x/evil", "x")], "package a: *usr/share/x*"),
-        (&[file("./usr/share/x", ""), file("./usr/share/x/evil", "x")], "package a: *usr/share/x*"),
+        (&[symlink("./usr/share/x", "/etc"), file("./usr/share/x/evil", "x")], "package aa: *usr/share/x*"),
+        (&[file("./usr/share/x", ""), file("./usr/share/x/evil", "x")], "package aa: *usr/share/x*"),
         (
             &[file("./usr/share/containerd", "x"), directory("./usr/bin/containerd")],
-            "/usr/bin/containerd is shipped by both a and base*",
+            "/usr/bin/containerd is shipped by both aa and base*",
         ),
     ];
     for (members, expected) in rows {
-        let site = site_with(&keys, &[Package::raw("a", deb_of(&control("a", "1", ""), &xz(&tar(members))))]);
+        let site = site_with(&keys, &[Package::raw("aa", deb_of(&control("aa", "1", ""), &xz(&tar(members))))]);
         let expected = if expected.starts_with("member") { format!("{read}{expected}") } else { expected.to_owned() };
         site.refuses(&[], &expected);
         assert!(!std::path::Path::new("/etc/evil").exists(), "it escaped");
@@ -86,12 +89,12 @@ fn members() {
 #[test]
 fn between_packages() {
     let keys = Keys::new();
-    let a = |members: &[Member]| Package::new("a", "", members);
-    let b = |members: &[Member]| Package::new("b", "", members);
-    let both = "/usr/share/x is shipped by both a and b, and neither says that it replaces the other; exclude one of them, or add to the profile: diversions: *";
+    let a = |members: &[Member]| Package::new("aa", "", members);
+    let b = |members: &[Member]| Package::new("bb", "", members);
+    let both = "/usr/share/x is shipped by both aa and bb, and neither says that it replaces the other; exclude one of them, or add to the profile: diversions: *";
     let rows = [
         ([a(&[file("./usr/share/x", "1")]), b(&[file("./usr/share/x", "2")])], both),
-        ([a(&[symlink("./usr/share/x", "/etc")]), b(&[file("./usr/share/x/evil", "2")])], "package b: *usr/share/x*"),
+        ([a(&[symlink("./usr/share/x", "/etc")]), b(&[file("./usr/share/x/evil", "2")])], both),
         (
             [a(&[file("./boot/vmlinuz-2", "1")]), b(&[])],
             "the tree has 2 kernels (boot/vmlinuz-*); a PXE set boots exactly one: check kernel.package in the profile",
@@ -102,6 +105,6 @@ fn between_packages() {
     }
     // The way out that the message names.
     let site = site_with(&keys, &[a(&[file("./usr/share/x", "1")]), b(&[file("./usr/share/x", "2")])]);
-    site.append("profiles/worker.yaml", "diversions: {/usr/share/x: {to: /usr/share/x.diverted, by: a}}\n");
+    site.append("profiles/worker.yaml", "diversions: {/usr/share/x: {to: /usr/share/x.diverted, by: aa}}\n");
     site.builds(&[]);
 }

@@ -17,13 +17,13 @@ fn profiles() {
         (good.replace("[quiet]", "7"), "profiles/worker.yaml:9:12: *"),
         (
             good.replace("release: test", "release: tset"),
-            "profiles/worker.yaml:1:10: release: there is no release \"tset\" (did you mean \"test\"?)",
+            "profiles/worker.yaml:1:10: there is no release \"tset\", did you mean \"test\"?",
         ),
         (
             good.replace("release: test\n", ""),
-            "profiles/worker.yaml:1:1: release: none is named, add \"release: NAME\" (there are test)",
+            "profiles/worker.yaml:1:1: no release is named, add \"release: NAME\" (there are test)",
         ),
-        (good.clone() + "extends: bsae\n", "profiles/worker.yaml:12:10: extends: there is no profile \"bsae\"*"),
+        (good.clone() + "extends: bsae\n", "profiles/worker.yaml:12:10: there is no profile \"bsae\"*"),
         (
             good.clone() + "extends: worker\n",
             "profiles/worker.yaml:12:10: extends goes in a circle: profiles/worker.yaml → profiles/worker.yaml",
@@ -40,7 +40,7 @@ fn profiles() {
     site.refuses(&[], "profiles/worker.yaml: is not UTF-8 (byte 0)");
     site.write(profile, good);
     site.write("profiles/releases/test.yaml", "kubernetes: 1.36\n");
-    site.refuses(&[], "profiles/releases/test.yaml:1:1: *required*");
+    site.refuses(&[], "profiles/releases/test.yaml:1:1: release test: \"pauseImage\" is missing");
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn command_lines() {
     let keys = Keys::new();
     let site = Site::new(&keys, &[]);
     let rows: [(&[&str], i32, &str); 7] = [
-        (&["build", "wroker"], 1, "there is no role \"wroker\" in profiles (did you mean \"worker\"?)"),
+        (&["build", "wroker"], 1, "there is no role \"wroker\" in profiles, did you mean \"worker\"?"),
         (&["build", "worker", "--profiles", "nowhere"], 1, "reading nowhere: No such file or directory (os error 2)*"),
         (&["build", "nowhere/worker.yaml"], 1, "reading nowhere/worker.yaml: No such file or directory (os error 2)*"),
         (&["build", "worker", "--release", "v9"], 1, "--release: there is no release \"v9\"*test*"),
@@ -112,14 +112,13 @@ fn locks() {
             good.replace("\"version\": 1", "\"version\": 9"),
             "profiles/worker.lock:1:1: its format is version 9, this kiln reads 1; \"kiln lock\" writes it anew".into(),
         ),
-        (good.replace("pool/main/base_1", "../../base_1"), "profiles/worker.lock:*".into()),
     ];
     for (text, expected) in rows {
         site.write(lock, text);
         site.refuses(&["--locked"], &expected);
     }
     site.write(lock, &good);
-    site.replace("profiles/worker.yaml", "[base]", "[base, a]");
+    site.replace("profiles/worker.yaml", "[base]", "[base, aa]");
     site.refuses(&["--locked"], "profiles/worker.lock is stale: the profile's packages or artifacts changed since, and --locked forbids making it; run \"kiln lock worker\" first");
 }
 
@@ -134,7 +133,6 @@ fn overlays() {
     site.write("site/rootfs/etc/motd", "hello");
     let rows = [
         ("replaces: [etc/motd]\n", "*overlay.yaml:1:1: *replaces*replace*"),
-        ("entries: {etc/motd: {mode: 0644}}\n", "*overlay.yaml:1:*: *0644*"),
         (
             "entries: {etc/motd: {mode: \"9\"}}\n",
             "*overlay.yaml:1:*: *\"9\" is not a mode; write it in octal and in quotes, \"0644\"*",

@@ -3,6 +3,7 @@
 use super::gnupg::Gnupg;
 use super::server::{Server, Stream, answer, head, ranged};
 use super::synthetic::{Package, mirror, node, packages_text, release_text};
+use kiln::tree::Digest;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,10 +61,6 @@ impl Keys {
     pub fn sign(&self, text: &str) -> Vec<u8> {
         let time = jiff::Timestamp::from_second(now() - 60).expect("a time").strftime("%Y%m%dT%H%M%S").to_string();
         self.0.gpg(&time, &["--digest-algo", "SHA256", "--clearsign"], text.as_bytes())
-    }
-
-    pub fn fingerprint(&self) -> String {
-        self.0.fingerprint()
     }
 
     pub fn export(&self) -> Vec<u8> {
@@ -224,7 +221,7 @@ impl Site {
     }
 
     /// Everything below `out`, and unfinished files of the cache.
-    fn leftovers(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+    fn leftovers(&self) -> BTreeMap<PathBuf, String> {
         let mut found = tree(&self.path("out"));
         found.extend(tree(&self.path("cache/tmp")));
         found
@@ -259,20 +256,20 @@ fn stall(stream: &mut dyn Stream, bytes: &[u8], count: usize) -> std::io::Result
     stream.read(&mut [0]).map(drop)
 }
 
-/// The files, links and directories below `dir`, with contents and inode numbers.
-pub fn tree(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+/// The files, links and directories below `dir`, with inode numbers and digests.
+pub fn tree(dir: &Path) -> BTreeMap<PathBuf, String> {
     use std::os::unix::fs::MetadataExt;
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(dir).into_iter().flatten() {
         let path = entry.expect("an entry").path();
         let metadata = fs::symlink_metadata(&path).expect("metadata");
-        let mut bytes = metadata.ino().to_le_bytes().to_vec();
+        let mut what = metadata.ino().to_string();
         if metadata.is_dir() {
             found.extend(tree(&path));
         } else if metadata.is_file() {
-            bytes.extend(fs::read(&path).expect("read"));
+            what += &format!(" {}", Digest::of(&fs::read(&path).expect("read")));
         }
-        found.insert(path, bytes);
+        found.insert(path, what);
     }
     found
 }

@@ -105,7 +105,7 @@ impl BlobWriter {
     /// # Errors
     /// [`CacheError`] when the cache cannot be written.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), CacheError> {
-        self.file.write_all(bytes).map_err(|error| CacheError::writing(self.file.path(), error))?;
+        self.file.as_file_mut().write_all(bytes).map_err(|error| CacheError::writing(self.file.path(), error))?;
         self.hasher.update(bytes);
         self.size += bytes.len() as u64;
         Ok(())

@@ -80,8 +80,9 @@ impl Cache {
     /// [`CacheError`] when the cache cannot be written.
     pub fn derived_writer(&self, kind: &str, key: &Digest) -> Result<DerivedWriter, CacheError> {
         let target = self.derived_path(kind, key)?;
-        let file = BufWriter::with_capacity(64 * 1024, self.temporary()?);
-        Ok(DerivedWriter { file, target, name: name_digest(kind, key), hasher: Sha256::new(), len: 0 })
+        let (file, temporary) = self.temporary()?.into_parts();
+        let file = BufWriter::with_capacity(64 * 1024, file);
+        Ok(DerivedWriter { file, temporary, target, name: name_digest(kind, key), hasher: Sha256::new(), len: 0 })
     }
 }
 
@@ -186,7 +187,8 @@ impl Read for DerivedReader {
 /// Hashes derived data while it is written; without [`DerivedWriter::finish`] nothing is kept.
 #[derive(Debug)]
 pub struct DerivedWriter {
-    file: BufWriter<tempfile::NamedTempFile>,
+    file: BufWriter<File>,
+    temporary: tempfile::TempPath,
     target: PathBuf,
     name: Digest,
     hasher: Sha256,
@@ -207,8 +209,8 @@ impl DerivedWriter {
         trailer.extend_from_slice(digest.as_bytes());
         let failed = |error| CacheError::writing(&self.target, error);
         self.file.write_all(&trailer).map_err(failed)?;
-        let file = self.file.into_inner().map_err(|error| failed(error.into_error()))?;
-        land(file.into_temp_path(), &self.target)?;
+        self.file.into_inner().map_err(|error| failed(error.into_error()))?;
+        land(self.temporary, &self.target)?;
         Ok(digest)
     }
 }

@@ -37,7 +37,7 @@ pub trait Transport: Sync {
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// The mirror answered that it has no such file.
-    #[error("{url} does not exist")]
+    #[error("{url} does not exist; check the mirror's URL and the suite, or name another mirror (--mirror)")]
     NotFound {
         /// What was asked for.
         url: String,

@@ -167,7 +167,8 @@ fn listed(inputs: &[MissingInput], text: impl Fn(&MissingInput) -> String) -> St
     names.join(", ")
 }
 
-fn tried_text(tried: &[Tried]) -> String {
+/// All that was tried, and why it did not work.
+pub(crate) fn tried_text(tried: &[Tried]) -> String {
     if tried.is_empty() {
         return "no location is known".into();
     }

@@ -17,6 +17,7 @@ use crate::render;
 use crate::source::cache::Cache;
 use crate::source::fetch::{FetchError, Fetcher};
 use anyhow::{Context as _, bail};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -104,8 +105,16 @@ fn fetch(fetcher: &Fetcher, host: &Host, locked: &Locked) -> anyhow::Result<Vec<
     let wants = wants(locked, &mirrors);
     match fetcher.fetch_all(&wants) {
         Ok(files) => Ok(files),
-        Err(error @ FetchError::Gone { .. }) => {
-            bail!("{error}; pin what the mirror has now with \"kiln lock {}\"", locked.profile().role)
+        Err(FetchError::Gone { inputs }) => {
+            // Artifacts come after the packages, and are where the profile says, whatever the lock.
+            let packages = wants.iter().take(locked.lock().packages.len()).map(|want| &want.name);
+            let packages: BTreeSet<_> = packages.collect();
+            let advice = if inputs.iter().any(|input| packages.contains(&input.name)) {
+                format!("pin what the mirror has now with \"kiln lock {}\"", locked.profile().role)
+            } else {
+                "correct the url in the profile or release".to_owned()
+            };
+            bail!("{}; {advice}", FetchError::Gone { inputs })
         }
         Err(error) => {
             // The missing mirror is the cause then, and says what to do.

@@ -62,7 +62,7 @@ pub enum PinError {
         source: ResolveError,
     },
     /// A local artifact cannot be read.
-    #[error("artifact {name}: {source}")]
+    #[error("artifact {source}")]
     Artifact {
         /// The artifact.
         name: String,

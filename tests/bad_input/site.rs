@@ -277,12 +277,6 @@ pub fn tree(dir: &Path) -> BTreeMap<PathBuf, String> {
 /// The command fails with `code`, one line that matches `expected`, and nothing on standard output.
 pub fn failed(output: &Output, code: i32, expected: &str) {
     let stderr = String::from_utf8(output.stderr.clone()).expect("UTF-8");
-    if std::env::var_os("KILN_SHOW").is_some() {
-        let text = stderr.trim_end().strip_prefix("kiln: ").unwrap_or(&stderr);
-        let ok = output.status.code() == Some(code) && output.stdout.is_empty() && matches(expected, text);
-        println!("{} {:?}\n    {text}\n  WANT {expected}", if ok { "OK  " } else { "FAIL" }, output.status.code());
-        return;
-    }
     assert_eq!(output.status.code(), Some(code), "expected {expected:?}, got {stderr:?}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "", "standard output, with {stderr}");
     let line = stderr.strip_suffix('\n').unwrap_or(&stderr);

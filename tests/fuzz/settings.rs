@@ -116,15 +116,15 @@ fn overlay() {
 
 #[test]
 fn apt_sources_files() {
-    let list = "# comment\ndeb [arch=amd64 signed-by=/k.gpg] http://mirror.example/debian trixie main # more\ndeb-src http://s.example/debian trixie main\n";
-    let deb822 = "Types: deb\nURIs: http://mirror.example/debian\nSuites: trixie trixie-updates\nComponents: main\nSigned-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n x\n\nEnabled: no\nTypes: deb\nURIs: http://e.example/debian\nSuites: sid\nComponents: main\n";
+    let list = "# comment\ndeb [arch=amd64 lang=en] http://mirror.example/debian trixie main # more\ndeb-src http://s.example/debian trixie main\n";
+    let deb822 = "Types: deb\nURIs: http://mirror.example/debian\nSuites: trixie trixie-updates\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n\nEnabled: no\nTypes: deb\nURIs: http://e.example/debian\nSuites: sid\nComponents: main\n";
     for (name, file, text) in
         [("apt-list", "sources.list", list), ("apt-deb822", "sources.list.d/debian.sources", deb822)]
     {
         let root = tempfile::tempdir().expect("a temporary directory");
         let path = root.path().join("etc/apt").join(file);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
-        let words: [&[u8]; 9] = [b"deb ", b"[", b"]", b"=", b"\n ", b"\n\n", b"Types: ", b"http://", b"%20"];
+        let words: [&[u8]; 11] = [b"signed-by=/k.gpg", b"Signed-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n",b"deb ", b"[", b"]", b"=", b"\n ", b"\n\n", b"Types: ", b"http://", b"%20"];
         Fuzz { name, samples: vec![text.into()], words: &words, repair: repair_nothing }.run(|bytes| {
             fs::write(&path, bytes).expect("written");
             apt_sources::read(root.path()).is_ok()

@@ -42,6 +42,7 @@ mkdir -p "$out"; out=$(cd "$out" && pwd); root=$out/$name
 download() {
   mkdir -p "$out"/apt/{lists,archives/partial,etc}
   : >"$out/apt/status"
+  # shellcheck disable=SC2016 # apt expands these
   apt-get indextargets --format '$(REPO_URI) $(LABEL)' 'Created-By: Packages' | sort -u |
     awk -v suite="$suite" -v key=/usr/share/keyrings/debian-archive-keyring.gpg '
       $2 == "Debian" && NF == 2 { print "deb [signed-by=" key "] " $1 " " suite " main" }

@@ -212,8 +212,8 @@ impl Lock {
             json(&self.release),
             json(&self.request),
             self.epoch,
-            lines(self.packages.iter().map(|package| json(package)).collect()),
-            lines(self.artifacts.iter().map(|artifact| json(artifact)).collect()),
+            lines(self.packages.iter().map(json).collect()),
+            lines(self.artifacts.iter().map(json).collect()),
         )
     }
 

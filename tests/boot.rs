@@ -3,8 +3,18 @@
 //! Nothing is in the images for it: kubelet is made standalone, and `boot/probe.sh` brought in, by a credential.
 
 use kiln::boot::{Accelerator, Guest, Handout, Machine, PxeSet, kvm_works};
+use kiln_init::xattrs::{self, Xattr};
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
+
+#[path = "common/worker.rs"]
+mod worker;
+
+/// One machine at a time: side by side they would only slow each other down.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Wall time a boot may take: some 40 s on four quiet cores without KVM, several times that beside other tests.
 const LIMIT: Duration = Duration::from_secs(400);
@@ -34,13 +44,13 @@ impl Report {
     }
 }
 
-/// Boots the set in `dir` and reads the probe's report.
-fn boot(dir: &Path, handout: Handout) -> Report {
-    let set = PxeSet::open(dir).expect("a PXE set");
-    let accelerator = if kvm_works(&set).expect("QEMU") { Accelerator::Kvm } else { Accelerator::Tcg };
-    let machine = Machine { memory_mib: 3072, cpus: 3, accelerator };
+/// Boots `set` and reads the probe's report.
+fn boot(set: &PxeSet, handout: Handout) -> Report {
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let accelerator = if kvm_works(set).expect("QEMU") { Accelerator::Kvm } else { Accelerator::Tcg };
+    let machine = Machine::new(accelerator);
     let handout = handout.script(include_str!("boot/probe.sh"));
-    let mut guest = Guest::start(&machine, &set, &handout).expect("QEMU");
+    let mut guest = Guest::start(&machine, set, &handout).expect("QEMU");
     let lines = guest.lines_until("end:", LIMIT).unwrap_or_else(|error| panic!("{error}\n{}", guest.console()));
     guest.wait(LIMIT).unwrap_or_else(|error| panic!("{error}\n{}", guest.console()));
     Report { lines, console: guest.console() }
@@ -72,7 +82,8 @@ fn check_node(report: &Report) {
 
 /// Boots `suite`'s worker with kubelet standalone.
 fn healthy(suite: &str) {
-    let report = boot(&built(suite), Handout::none().standalone());
+    let directory = tempfile::tempdir().expect("a directory");
+    let report = boot(&built(directory.path(), suite), Handout::none().standalone());
     check_node(&report);
     report.check("unit kubelet", "active");
     let (containerd, healthz) = (report.number("containerd-active"), report.number("healthz"));
@@ -82,9 +93,9 @@ fn healthy(suite: &str) {
     }
 }
 
-// TODO(wiring): build with the kiln binary into a temporary directory instead.
-fn built(suite: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/boot").join(suite)
+/// The shipped worker of `suite`, built into `directory`.
+fn built(directory: &Path, suite: &str) -> PxeSet {
+    PxeSet::open(&worker::build_worker(directory, suite)).expect("a PXE set")
 }
 
 #[test]
@@ -97,10 +108,34 @@ fn a_bookworm_worker_is_healthy() {
     healthy("bookworm");
 }
 
-/// Without credentials kubelet waits, and nothing has failed.
+/// Without credentials kubelet waits, and nothing has failed. The initramfs' list of extended attributes is obeyed.
 #[test]
 fn a_worker_without_a_cluster_waits() {
-    let report = boot(&built("trixie"), Handout::none());
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut set = built(dir.path(), "trixie");
+    let initramfs = dir.path().join("initramfs.cpio.zst");
+    std::fs::copy(&set.initramfs, &initramfs).expect("copied");
+    let mut file = File::options().append(true).open(&initramfs).expect("opened");
+    file.write_all(&archive_with_capability("usr/bin/cat")).expect("appended");
+    set.initramfs = initramfs;
+    let report = boot(&set, Handout::none());
     check_node(&report);
     report.check("unit kubelet", "inactive");
+    report.check("capabilities", "0000000000002000");
+}
+
+/// A compressed archive to follow an initramfs: a list that gives `program` CAP_NET_RAW.
+fn archive_with_capability(program: &str) -> Vec<u8> {
+    // struct vfs_ns_cap_data of capability.h, revision 2: flags, then permitted and inheritable, low and high words.
+    let value = [0x0200_0001_u32, 1 << 13, 0, 0, 0].iter().flat_map(|word| word.to_le_bytes()).collect();
+    let xattr = Xattr { path: program.into(), name: "security.capability".into(), value };
+    let list = xattrs::encode(&[xattr]).expect("a list");
+    let directory = cpio::newc::Builder::new("usr/lib/kiln").mode(0o040_755).nlink(2).write(Vec::new(), 0);
+    let mut file = cpio::newc::Builder::new(xattrs::FILE)
+        .mode(0o100_644)
+        .nlink(1)
+        .write(directory.finish().expect("written"), u32::try_from(list.len()).expect("it is short"));
+    file.write_all(list.as_bytes()).expect("written");
+    let archive = cpio::newc::trailer(file.finish().expect("written")).expect("written");
+    zstd::encode_all(&archive[..], 3).expect("compressed")
 }

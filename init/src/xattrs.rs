@@ -7,7 +7,7 @@
 //! full name and its value in lower-case hexadecimal, separated by tabs:
 //!
 //! ```text
-//! usr/bin/ping	security.capability	0100000200200000000000000000000000000000
+//! usr/bin/ping<TAB>security.capability<TAB>0100000200200000000000000000000000000000
 //! ```
 
 use std::fmt::{self, Write as _};

@@ -4,13 +4,20 @@ use super::guest::lines;
 use super::machine::spawn;
 use super::{BootError, Handout, Machine, PxeSet};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag::register;
+use signal_hook::low_level::unregister;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
 use std::time::{Duration, Instant};
+
+/// How often the guest and signals are looked at.
+const TICK: Duration = Duration::from_millis(50);
 
 /// Boots with the console on standard input and output until the guest powers off or Ctrl-C ends QEMU; both are success.
 ///
@@ -31,7 +38,11 @@ pub fn attached(
     let listener = UnixListener::bind(&path).map_err(failed)?;
     // Ctrl-C goes to the whole foreground group: QEMU ends by it, and we outlive QEMU to clean up.
     let interrupted = Arc::new(AtomicBool::new(false));
-    let handler = signal_hook::flag::register(signal_hook::consts::SIGINT, interrupted).map_err(failed)?;
+    let terminated = Arc::new(AtomicBool::new(false));
+    let mut handlers = vec![register(SIGINT, interrupted).map_err(failed)?];
+    for signal in [SIGTERM, SIGHUP] {
+        handlers.push(register(signal, Arc::clone(&terminated)).map_err(failed)?);
+    }
     let _terminal = Terminal::save();
     let mut command = Command::new(program);
     command.args(["-chardev", "stdio,id=console,signal=on"]).args(machine.arguments(set, handout, Some(&path)));
@@ -39,17 +50,24 @@ pub fn attached(
     let mut qemu = spawn(command.stdin(Stdio::inherit()), set.arch)?;
     let receiver = lines(listener);
     let status = loop {
-        match receiver.recv_timeout(Duration::from_millis(100)) {
+        match receiver.recv_timeout(TICK) {
             Ok(line) => report(&line, started.elapsed()),
-            Err(RecvTimeoutError::Disconnected) => break qemu.wait(),
-            Err(RecvTimeoutError::Timeout) => match qemu.try_wait() {
-                Ok(None) => {}
-                Ok(Some(status)) => break Ok(status),
-                Err(error) => break Err(error),
-            },
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => thread::sleep(TICK),
+        }
+        if terminated.swap(false, Ordering::Relaxed) {
+            qemu.kill().map_err(failed)?;
+        }
+        match qemu.try_wait() {
+            Ok(None) => {}
+            Ok(Some(status)) => break Ok(status),
+            Err(error) => break Err(error),
         }
     };
-    signal_hook::low_level::unregister(handler);
+    receiver.try_iter().for_each(|line| report(&line, started.elapsed()));
+    handlers.into_iter().for_each(|handler| {
+        unregister(handler);
+    });
     match status.map_err(failed)? {
         status if status.success() => Ok(()),
         status => Err(BootError::Failed { program, status, message: String::new() }),

@@ -23,9 +23,9 @@ pub struct Args {
     /// Memory in MiB
     #[arg(long, value_name = "MIB", default_value_t = 3072, value_parser = clap::value_parser!(u32).range(512..))]
     memory: u32,
-    /// Virtual CPUs
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=255))]
-    cpus: u32,
+    /// Virtual CPUs [default: 2 under KVM, else 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
+    cpus: Option<u32>,
 }
 
 pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
@@ -35,7 +35,8 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
         host.progress
             .info("KVM is not usable here; QEMU translates every instruction, which is about ten times slower");
     }
-    let machine = Machine { memory_mib: args.memory, cpus: args.cpus, accelerator };
+    let usual = Machine::new(accelerator);
+    let machine = Machine { memory_mib: args.memory, cpus: args.cpus.unwrap_or(usual.cpus), ..usual };
     let handout = if args.demo { Handout::none().standalone().readiness(args.once) } else { Handout::none() };
     attached(&machine, &set, &handout, |line, after| {
         host.progress.info(format_args!("{line} (power-on + {:.1} s)", after.as_secs_f64()));

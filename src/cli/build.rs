@@ -3,8 +3,8 @@
 use super::args::{MirrorArgs, ProfileArgs};
 use super::host::Host;
 use super::lock::{LockPolicy, locked};
-use super::sentence;
 use super::signals::CleanUp;
+use super::told_once;
 use super::units;
 use crate::artifact::pxe::{self, Pxe};
 use crate::bake::{Baked, bake};
@@ -90,7 +90,7 @@ fn healing<T>(host: &Host, cache: &Cache, attempt: impl Fn() -> anyhow::Result<T
         match result {
             Err(error) if found > known && !cache.is_read_only() => {
                 host.progress
-                    .warn(format_args!("a file in the cache was damaged and is replaced ({})", sentence(&error)));
+                    .warn(format_args!("a file in the cache was damaged and is replaced ({})", told_once(&error)));
                 known = found;
             }
             result => return result,

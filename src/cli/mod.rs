@@ -80,23 +80,24 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let host = match Host::new(&cli.global) {
-        Ok(host) => host,
-        Err(error) => return fail(&error),
-    };
-    let result = match cli.verb {
-        Verb::Plan(args) => plan::run(&host, &args),
-        Verb::Lock(args) => lock::run(&host, &args),
-        Verb::Build(args) => build::run(&host, &args),
-        Verb::Boot(args) => boot::run(&host, &args),
-        Verb::Inspect(args) => inspect::run(&args),
-        Verb::Cache(args) => cache::run(&host, &args),
-        Verb::Completions(args) => completions::run(&args),
-        Verb::Schema(args) => schema::run(&args),
-    };
-    match result {
+    match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    // What needs neither cache nor progress works without a home, as in the build of a package.
+    let host = || Host::new(&cli.global);
+    match cli.verb {
+        Verb::Plan(args) => plan::run(&host()?, &args),
+        Verb::Lock(args) => lock::run(&host()?, &args),
+        Verb::Build(args) => build::run(&host()?, &args),
+        Verb::Boot(args) => boot::run(&host()?, &args),
+        Verb::Inspect(args) => inspect::run(&args),
+        Verb::Cache(args) => cache::run(&host()?, &args),
+        Verb::Completions(args) => completions::run(&args),
+        Verb::Schema(args) => schema::run(&args),
     }
 }
 
@@ -105,20 +106,17 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("kiln: {}", sentence(error));
+    eprintln!("kiln: {}", told_once(error));
     ExitCode::FAILURE
 }
 
-/// An error and its causes in one line. Most errors quote their cause; such a cause is not said again.
-fn sentence(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if text.is_empty() {
-            text = cause;
-        } else if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
+/// The error and its causes in one line, less those that an outer one quotes already.
+fn told_once(error: &anyhow::Error) -> String {
+    let text = error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    });
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
@@ -131,20 +129,13 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::sentence;
-    use anyhow::Context as _;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("reading x: {source}; look elsewhere")]
-    struct Quoting {
-        source: std::io::Error,
-    }
+    use anyhow::anyhow;
 
     #[test]
-    fn an_error_is_one_line_and_says_nothing_twice() {
-        let error = anyhow::Error::new(Quoting { source: std::io::Error::other("it is\n  gone") });
-        assert_eq!(sentence(&error), "reading x: it is gone; look elsewhere");
-        let error = Err::<(), _>(error).context("building").expect_err("an error");
-        assert_eq!(sentence(&error), "building: reading x: it is gone; look elsewhere");
+    fn a_cause_is_told_once() {
+        let nested = anyhow!("no space").context("writing a: no space; free some").context("building");
+        assert_eq!(super::told_once(&nested), "building: writing a: no space; free some");
+        assert_eq!(super::told_once(&anyhow!("no space").context("writing a")), "writing a: no space");
+        assert_eq!(super::told_once(&anyhow!("a\n  b\n")), "a b");
     }
 }

@@ -67,7 +67,7 @@ pub enum PinError {
         /// The artifact.
         name: String,
         /// Why.
-        source: FetchError,
+        source: Box<FetchError>,
     },
     /// An artifact from the network without a digest.
     #[error("artifact {name} has a url but no sha256; give the digest its publisher announces")]
@@ -140,7 +140,7 @@ fn pin_artifacts(profile: &Profile, fetcher: &Fetcher) -> Result<Vec<LockedArtif
             (ArtifactSource::File(path), None) => {
                 let stored = fetcher
                     .fetch_unpinned(&artifact.name, &Location::File(path.clone()))
-                    .map_err(|source| PinError::Artifact { name: artifact.name.clone(), source })?;
+                    .map_err(|source| PinError::Artifact { name: artifact.name.clone(), source: Box::new(source) })?;
                 (stored.digest, Some(stored.size))
             }
         };

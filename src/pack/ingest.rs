@@ -9,7 +9,7 @@ use crate::source::cache::{Cache, CacheError};
 use crate::tree::{Digest, TreePath};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufReader, Write};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
@@ -157,7 +157,7 @@ impl<'a> Packer<'a> {
         if let Some(pack) = self.cached(&key) {
             return Ok(pack);
         }
-        let mut content = self.cache.derived_writer("content", &key).map_err(cache_error)?;
+        let mut content = self.cache.unsummed_writer("content", &key).map_err(cache_error)?;
         let index = read_input(input, threads, &mut content).map_err(|error| self.judge(input, error))?;
         content.finish().map_err(cache_error)?;
         let bytes = postcard::to_stdvec(&index).map_err(|error| open_error(io::Error::other(error)))?;
@@ -197,22 +197,20 @@ fn read_input(input: &Input, threads: usize, content: &mut impl Write) -> Result
     let (name, path) = (input.name.clone(), input.path.clone());
     let deb_error = |source| PackError::Deb { name: name.clone(), path: path.clone(), source, advice: "" };
     let archive_error = |source| PackError::Archive { name: name.clone(), path: path.clone(), source, advice: "" };
-    let mut content = BufWriter::with_capacity(1 << 20, content);
     let mut index = match input.format {
         InputFormat::Deb => {
             let mut deb = DebFile::open(&input.path).map_err(deb_error)?;
             let control = deb.control().map_err(deb_error)?;
             let (data, _) = deb.data().map_err(|error| deb_error(error.into()))?;
-            let mut index = read_tar(data, threads, &mut content).map_err(archive_error)?;
+            let mut index = read_tar(data, threads, content).map_err(archive_error)?;
             index.control = control;
             index
         }
         InputFormat::Tar | InputFormat::Raw => {
             let file = File::open(&input.path).map_err(|error| archive_error(ArchiveError::Read(error)))?;
-            read_tar(file, threads, &mut content).map_err(archive_error)?
+            read_tar(file, threads, content).map_err(archive_error)?
         }
     };
-    content.flush().map_err(|error| archive_error(ArchiveError::Store(error)))?;
     index.members.shrink_to_fit();
     Ok(index)
 }
@@ -220,7 +218,7 @@ fn read_input(input: &Input, threads: usize, content: &mut impl Write) -> Result
 fn read_tar(file: impl io::Read + Send, threads: usize, content: &mut impl Write) -> Result<Index, ArchiveError> {
     let threads = u32::try_from(threads).unwrap_or(1);
     let tar = decompress(BufReader::with_capacity(256 << 10, file), threads).map_err(ArchiveError::Read)?;
-    read_archive(BufReader::with_capacity(256 << 10, tar), content)
+    read_archive(tar, content)
 }
 
 fn raw_index(input: &Input) -> Index {

@@ -18,7 +18,7 @@ pub enum ProfileError {
         hint: String,
     },
     /// The directory of profiles cannot be read.
-    #[error("the profiles in {dir} cannot be read ({source}); run kiln where they are, or name their directory with --profiles")]
+    #[error("reading {dir}: {source}; run kiln where the profiles are, or name their directory with --profiles")]
     NoProfiles {
         /// The directory.
         dir: PathBuf,

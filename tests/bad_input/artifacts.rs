@@ -70,10 +70,22 @@ fn archives() {
             all,
             "reading tool 1 (*): member bin/tool is a hard link to \"/etc/shadow\", which is no earlier file of the archive*",
         ),
-        (gzip(&tar(&[symlink("bin", "/etc"), file("bin/tool", "x")])), all, "artifact tool: /opt/tool/bin/tool: its parent /opt/tool/bin is a symlink, not a directory (from artifact tool=1); give it another destination"),
+        (
+            gzip(&tar(&[symlink("bin", "/etc"), file("bin/tool", "x")])),
+            all,
+            "artifact tool: /opt/tool/bin/tool: its parent /opt/tool/bin is a symlink, not a directory (from artifact tool=1); give it another destination",
+        ),
         (good.clone(), "deb: true", "reading tool 1 (*): not a Debian package: it does not begin with \"!<arch>\"*"),
-        (good.clone(), "extract: {bin/tool: /usr/lib/os-release/tool}", "artifact tool: /usr/lib/os-release/tool: its parent /usr/lib/os-release is a file, not a directory (from package base=1); give it another destination"),
-        (good, "extract: {bin: /usr/bin/kubelet}", "artifact tool: /usr/bin/kubelet/tool: its parent /usr/bin/kubelet is a file, not a directory (from artifact kubelet=1.36.4); give it another destination"),
+        (
+            good.clone(),
+            "extract: {bin/tool: /usr/lib/os-release/tool}",
+            "artifact tool: /usr/lib/os-release/tool: its parent /usr/lib/os-release is a file, not a directory (from package base=1); give it another destination",
+        ),
+        (
+            good,
+            "extract: {bin: /usr/bin/kubelet}",
+            "artifact tool: /usr/bin/kubelet/tool: its parent /usr/bin/kubelet is a file, not a directory (from artifact kubelet=1.36.4); give it another destination",
+        ),
     ];
     for (bytes, more, expected) in rows {
         let site = Site::new(&keys, &[]);

@@ -95,9 +95,18 @@ fn keyrings() {
     site.write("empty.gpg", "");
     site.write("text.gpg", "not a keyring");
     for (keyring, expected) in [
-        ("nowhere.gpg", "reading the keyring nowhere.gpg: No such file or directory (os error 2); install the Debian package debian-archive-keyring, or name a keyring in the profile (debian.keyring)"),
-        ("empty.gpg", "the keyring empty.gpg holds no OpenPGP certificate (it is empty); it must be what `gpg --export` writes, armored or not"),
-        ("text.gpg", "the keyring text.gpg holds no OpenPGP certificate (*); it must be what `gpg --export` writes, armored or not"),
+        (
+            "nowhere.gpg",
+            "reading the keyring nowhere.gpg: No such file or directory (os error 2); install the Debian package debian-archive-keyring, or name a keyring in the profile (debian.keyring)",
+        ),
+        (
+            "empty.gpg",
+            "the keyring empty.gpg holds no OpenPGP certificate (it is empty); it must be what `gpg --export` writes, armored or not",
+        ),
+        (
+            "text.gpg",
+            "the keyring text.gpg holds no OpenPGP certificate (*); it must be what `gpg --export` writes, armored or not",
+        ),
     ] {
         site.refuses(&["--keyring", keyring], expected);
     }

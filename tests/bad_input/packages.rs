@@ -60,9 +60,18 @@ fn members() {
     let keys = Keys::new();
     let read = "reading aa 1 (cache/blobs/*): ";
     let rows: [(&[Member], &str); 8] = [
-        (&[file("./usr/../../etc/evil", "x")], "member 0: \"./usr/../../etc/evil\" climbs out with \"..\"; its sha256 is right, so it is broken at its source: take another version of it"),
-        (&[file("../evil", "x")], "member 0: \"../evil\" climbs out with \"..\"; its sha256 is right, so it is broken at its source: take another version of it"),
-        (&[file("./usr/share/a\u{7}b", "x")], "member 0: \"./usr/share/a\\u{7}b\" has a control character; its sha256 is right, so it is broken at its source: take another version of it"),
+        (
+            &[file("./usr/../../etc/evil", "x")],
+            "member 0: \"./usr/../../etc/evil\" climbs out with \"..\"; its sha256 is right, so it is broken at its source: take another version of it",
+        ),
+        (
+            &[file("../evil", "x")],
+            "member 0: \"../evil\" climbs out with \"..\"; its sha256 is right, so it is broken at its source: take another version of it",
+        ),
+        (
+            &[file("./usr/share/a\u{7}b", "x")],
+            "member 0: \"./usr/share/a\\u{7}b\" has a control character; its sha256 is right, so it is broken at its source: take another version of it",
+        ),
         (
             &[directory("./usr/share/"), hardlink("./usr/share/shadow", "/etc/shadow")],
             "member usr/share/shadow is a hard link to \"/etc/shadow\", which is no earlier file of the archive; its sha256 is right, so it is broken at its source: take another version of it",
@@ -71,8 +80,14 @@ fn members() {
             &[hardlink("./usr/share/later", "./usr/share/a"), file("./usr/share/a", "x")],
             "member usr/share/later is a hard link to \"./usr/share/a\", which is no earlier file of the archive; its sha256 is right, so it is broken at its source: take another version of it",
         ),
-        (&[symlink("./usr/share/x", "/etc"), file("./usr/share/x/evil", "x")], "package aa: /usr/share/x/evil: its parent /usr/share/x is a * not a directory (from package aa=1); exclude one of the packages, or divert the path (diversions in the profile)"),
-        (&[file("./usr/share/x", ""), file("./usr/share/x/evil", "x")], "package aa: /usr/share/x/evil: its parent /usr/share/x is a * not a directory (from package aa=1); exclude one of the packages, or divert the path (diversions in the profile)"),
+        (
+            &[symlink("./usr/share/x", "/etc"), file("./usr/share/x/evil", "x")],
+            "package aa: /usr/share/x/evil: its parent /usr/share/x is a * not a directory (from package aa=1); exclude one of the packages, or divert the path (diversions in the profile)",
+        ),
+        (
+            &[file("./usr/share/x", ""), file("./usr/share/x/evil", "x")],
+            "package aa: /usr/share/x/evil: its parent /usr/share/x is a * not a directory (from package aa=1); exclude one of the packages, or divert the path (diversions in the profile)",
+        ),
         (
             &[file("./usr/share/containerd", "x"), directory("./usr/bin/containerd")],
             "/usr/bin/containerd is shipped by both aa and base*",

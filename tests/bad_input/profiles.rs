@@ -14,7 +14,10 @@ fn profiles() {
             good.replace("cmdline", "cmdlin"),
             "profiles/worker.yaml:9:3: kernel: unknown key \"cmdlin\", did you mean \"cmdline\"?",
         ),
-        (good.replace("[quiet]", "7"), "profiles/worker.yaml:9:12: kernel.cmdline: expected a list, found the number 7"),
+        (
+            good.replace("[quiet]", "7"),
+            "profiles/worker.yaml:9:12: kernel.cmdline: expected a list, found the number 7",
+        ),
         (
             good.replace("release: test", "release: tset"),
             "profiles/worker.yaml:1:10: there is no release \"tset\", did you mean \"test\"?",
@@ -23,7 +26,10 @@ fn profiles() {
             good.replace("release: test\n", ""),
             "profiles/worker.yaml:1:1: no release is named, add \"release: NAME\" (there are test)",
         ),
-        (good.clone() + "extends: bsae\n", "profiles/worker.yaml:12:10: there is no profile \"bsae\" (valid is worker)"),
+        (
+            good.clone() + "extends: bsae\n",
+            "profiles/worker.yaml:12:10: there is no profile \"bsae\" (valid is worker)",
+        ),
         (
             good.clone() + "extends: worker\n",
             "profiles/worker.yaml:12:10: extends goes in a circle: profiles/worker.yaml → profiles/worker.yaml",
@@ -49,10 +55,18 @@ fn command_lines() {
     let site = Site::new(&keys, &[]);
     let rows: [(&[&str], i32, &str); 7] = [
         (&["build", "wroker"], 1, "there is no role \"wroker\" in profiles, did you mean \"worker\"?"),
-        (&["build", "worker", "--profiles", "nowhere"], 1, "the profiles in nowhere cannot be read (No such file or directory (os error 2)); run kiln where they are, or name their directory with --profiles"),
+        (
+            &["build", "worker", "--profiles", "nowhere"],
+            1,
+            "reading nowhere: No such file or directory (os error 2); run kiln where the profiles are, or name their directory with --profiles",
+        ),
         (&["build", "nowhere/worker.yaml"], 1, "reading nowhere/worker.yaml: No such file or directory (os error 2)*"),
         (&["build", "worker", "--release", "v9"], 1, "--release: there is no release \"v9\" (valid is test)"),
-        (&["build", "worker", "--suite", "jessie"], 1, "--suite: debian.suite: unknown suite \"jessie\" (known are bookworm, sid, trixie; another one needs an entry under debian.suites)"),
+        (
+            &["build", "worker", "--suite", "jessie"],
+            1,
+            "--suite: debian.suite: unknown suite \"jessie\" (known are bookworm, sid, trixie; another one needs an entry under debian.suites)",
+        ),
         (
             &["inspect", "out/nowhere"],
             1,
@@ -132,7 +146,10 @@ fn overlays() {
     site.refuses(&build, "overlay *site has no folder rootfs; the files of an overlay go to *site/rootfs/");
     site.write("site/rootfs/etc/motd", "hello");
     let rows = [
-        ("replaces: [etc/motd]\n", "./site/overlay.yaml:1:1: unknown field `replaces`, expected one of entries, replace, remove"),
+        (
+            "replaces: [etc/motd]\n",
+            "./site/overlay.yaml:1:1: unknown field `replaces`, expected one of entries, replace, remove",
+        ),
         (
             "entries: {etc/motd: {mode: \"9\"}}\n",
             "*overlay.yaml:1:*: *\"9\" is not a mode; write it in octal and in quotes, \"0644\"*",

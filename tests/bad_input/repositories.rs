@@ -21,9 +21,15 @@ fn signatures_and_dates() {
     let start = "loading the package index of sid: {mirror}: ";
     let rows: Vec<(Vec<u8>, &str)> = vec![
         (text.replace("Origin: Test", "Origin: Evil").into_bytes(), "InRelease is not used: *does not fit the text*"),
-        (b"Origin: Test\n".to_vec(), "InRelease is not used: it is not one cleartext-signed text: *; use another mirror (--mirror)"),
+        (
+            b"Origin: Test\n".to_vec(),
+            "InRelease is not used: it is not one cleartext-signed text: *; use another mirror (--mirror)",
+        ),
         (strangers.release(&node()), "InRelease is not used: *is not in the keyring*"),
-        (keys.sign("Origin: Test\n"), "InRelease, although signed, cannot be read: line 1: the paragraph has no field \"Date\"; use another mirror (--mirror)"),
+        (
+            keys.sign("Origin: Test\n"),
+            "InRelease, although signed, cannot be read: line 1: the paragraph has no field \"Date\"; use another mirror (--mirror)",
+        ),
         (
             dated(&keys, now() + 90_000, now() + 180_000),
             "InRelease is not used: it is dated * and now is *: set this machine's clock",
@@ -65,7 +71,12 @@ fn what_the_release_announces_is_not_what_comes() {
     site.answer(PACKAGES, Answer::Cut(good, 30));
     site.refuses(&[], &format!("{start}fetching {url}: the connection was cut (tried 4 times); *"));
     site.remove(PACKAGES);
-    site.refuses(&[], &format!("{start}{url} does not exist; check the mirror's URL and the suite, or name another mirror (--mirror)"));
+    site.refuses(
+        &[],
+        &format!(
+            "{start}{url} does not exist; check the mirror's URL and the suite, or name another mirror (--mirror)"
+        ),
+    );
 }
 
 #[test]
@@ -77,8 +88,14 @@ fn resolution_explains_itself() {
             &[Package::new("aa", "Depends: bb\n", &[]), Package::new("bb", "Depends: nowhere (>= 2)\n", &[])],
             "the wanted packages cannot be installed together: aa 1 (wanted) depends on bb → bb 1 depends on nowhere (>= 2), which no package is",
         ),
-        (&[Package::new("aa", "Conflicts: base\n", &[])], "the wanted packages cannot be installed together: aa 1 (wanted) conflicts with base, but base 1 (wanted)"),
-        (&[Package::new("aa", "Depends: base (>= 9)\n", &[])], "the wanted packages cannot be installed together: aa 1 (wanted) depends on base (>= 9), which no package is (there is base 1)"),
+        (
+            &[Package::new("aa", "Conflicts: base\n", &[])],
+            "the wanted packages cannot be installed together: aa 1 (wanted) conflicts with base, but base 1 (wanted)",
+        ),
+        (
+            &[Package::new("aa", "Depends: base (>= 9)\n", &[])],
+            "the wanted packages cannot be installed together: aa 1 (wanted) depends on base (>= 9), which no package is (there is base 1)",
+        ),
         (&[Package::new("bb", "", &[])], "no package is named \"aa\""),
     ];
     for (packages, expected) in rows {

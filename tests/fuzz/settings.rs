@@ -124,7 +124,19 @@ fn apt_sources_files() {
         let root = tempfile::tempdir().expect("a temporary directory");
         let path = root.path().join("etc/apt").join(file);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
-        let words: [&[u8]; 11] = [b"signed-by=/k.gpg", b"Signed-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n",b"deb ", b"[", b"]", b"=", b"\n ", b"\n\n", b"Types: ", b"http://", b"%20"];
+        let words: [&[u8]; 11] = [
+            b"signed-by=/k.gpg",
+            b"Signed-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n",
+            b"deb ",
+            b"[",
+            b"]",
+            b"=",
+            b"\n ",
+            b"\n\n",
+            b"Types: ",
+            b"http://",
+            b"%20",
+        ];
         Fuzz { name, samples: vec![text.into()], words: &words, repair: repair_nothing }.run(|bytes| {
             fs::write(&path, bytes).expect("written");
             apt_sources::read(root.path()).is_ok()

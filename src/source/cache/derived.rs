@@ -82,7 +82,17 @@ impl Cache {
         let target = self.derived_path(kind, key)?;
         let (file, temporary) = self.temporary()?.into_parts();
         let file = BufWriter::with_capacity(64 * 1024, file);
-        Ok(DerivedWriter { file, temporary, target, name: name_digest(kind, key), hasher: Sha256::new(), len: 0 })
+        let hasher = Some(Sha256::new());
+        Ok(DerivedWriter { file, temporary, target, name: name_digest(kind, key), hasher, len: 0 })
+    }
+
+    /// As [`Cache::derived_writer`], but the payload is not hashed: for data whose user has a digest of every part. Such a file is
+    /// only to be opened with [`Cache::open_derived`] and read by its path; anything else takes it for damaged.
+    ///
+    /// # Errors
+    /// [`CacheError`] when the cache cannot be written.
+    pub fn unsummed_writer(&self, kind: &str, key: &Digest) -> Result<DerivedWriter, CacheError> {
+        Ok(DerivedWriter { hasher: None, ..self.derived_writer(kind, key)? })
     }
 }
 
@@ -191,7 +201,8 @@ pub struct DerivedWriter {
     temporary: tempfile::TempPath,
     target: PathBuf,
     name: Digest,
-    hasher: Sha256,
+    /// `None` when the payload carries digests of its own.
+    hasher: Option<Sha256>,
     len: u64,
 }
 
@@ -201,7 +212,7 @@ impl DerivedWriter {
     /// # Errors
     /// [`CacheError`] when it cannot be written.
     pub fn finish(mut self) -> Result<Digest, CacheError> {
-        let digest = Digest::finish(self.hasher);
+        let digest = self.hasher.map_or_else(|| Digest::from([0; 32]), Digest::finish);
         let mut trailer = Vec::with_capacity(80);
         trailer.extend_from_slice(MAGIC);
         trailer.extend_from_slice(&self.len.to_le_bytes());
@@ -218,7 +229,9 @@ impl DerivedWriter {
 impl Write for DerivedWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.file.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&bytes[..count]);
+        }
         self.len += count as u64;
         Ok(count)
     }

@@ -1,0 +1,54 @@
+# `make` lists the targets. Every one installs with apt-get what it needs and says so before (hack/setup.sh).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# Where a toolchain installed by rustup is, should the shell not know it yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+CARGO ?= cargo
+
+# Seconds that each parser is fed arbitrary input.
+test: export KILN_FUZZ_SECONDS ?= $(if $(CI),60,5)
+fuzz: export KILN_FUZZ_SECONDS ?= 600
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+.PHONY: demo
+demo: setup-demo build ## Bake a worker, boot it in QEMU, and see its kubelet healthy
+	hack/demo.sh
+
+.PHONY: test
+test: setup-test kubelet lint ## All checks and tests, boot tests included
+	$(CARGO) test --release --locked --workspace
+
+.PHONY: build
+build: setup-build ## Build kiln: target/release/kiln
+	$(CARGO) build --release --locked
+
+.PHONY: bench
+bench: setup-test build ## Measure kiln against packing by hand, and against mmdebstrap and mkosi where these are installed
+	$(CARGO) bench --locked
+
+.PHONY: fuzz
+fuzz: setup-build ## Feed arbitrary input to each parser for KILN_FUZZ_SECONDS (default: 600)
+	$(CARGO) test --release --locked --test fuzz -- --nocapture
+
+.PHONY: lint
+lint: setup-build ## Formatting, lints, documentation, shell scripts, dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --workspace --no-deps --quiet
+	if command -v shellcheck >/dev/null; then shellcheck -x hack/*.sh .ci/run; else echo 'lint: shellcheck is not installed; shell scripts were not checked'; fi
+	if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked --log-level error check --hide-inclusion-graph licenses bans sources; else echo 'lint: cargo-deny is not installed; dependencies were not checked'; fi
+
+# The kubelet that boot tests and the demonstration run; built once, then kept outside the clone.
+.PHONY: kubelet
+kubelet: setup-demo
+	hack/kubernetes-from-debian.sh --dest ~/.cache/kiln-test/kubernetes-1.20.2/$$(dpkg --print-architecture)
+
+.PHONY: setup-build setup-demo setup-test
+setup-build setup-demo setup-test: setup-%: ## Only install the Debian packages
+	hack/setup.sh $*

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that kiln's make targets need: the one place where they are listed.
+#
+#   hack/setup.sh build|demo|test [--list]
+#
+# Says what it is about to install, and installs only what is missing (Debian 12 or 13; root, or sudo).
+set -euo pipefail
+export LC_ALL=C
+
+# Compilers: kiln links liblzma, zstd and ring, and a static /init.
+build=(ca-certificates gcc libc6-dev make)
+
+case $(dpkg --print-architecture) in
+    arm64) qemu='qemu-system-arm' ;;
+    *) qemu='qemu-system-x86' ;;
+esac
+# dpkg-dev unpacks the source package the demonstration's kubelet is built from.
+demo=("${build[@]}" debian-archive-keyring dpkg-dev "$qemu")
+
+# The programs that judge kiln's bytes.
+test=(
+    "${demo[@]}"
+    apt dpkg perl-base                      # resolved sets, versions, update-alternatives
+    gnupg gpgv                              # signatures
+    xz-utils zstd bzip2 tar cpio libarchive-tools # compressors and archives
+    kmod libc-bin systemd util-linux fakeroot # depmod, ldconfig, sysusers and presets, unshare; trees packed by hand
+    openssl                                 # certificates
+    curl                                    # HTTP
+    python3 python3-jsonschema python3-yaml # JSON Schema, YAML
+    strace faketime procps time             # what a build does, when it thinks it does it, and how much memory it takes
+    shellcheck
+)
+
+usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+is_installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
+
+has_cargo() {
+    if command -v cargo >/dev/null; then return; fi
+    say 'cargo is missing; install a Rust toolchain first, for example with rustup (https://rustup.rs)'
+    return 1
+}
+
+has_linters() {
+    if cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; then return; fi
+    if ! command -v rustup >/dev/null; then
+        say 'rustfmt and clippy are missing; install them with the Rust toolchain'
+        return 1
+    fi
+    say 'adding to the Rust toolchain: rustfmt clippy'
+    rustup component add rustfmt clippy
+}
+
+(($# >= 1)) || usage
+case $1 in
+    build) wanted=("${build[@]}") ;;
+    demo) wanted=("${demo[@]}") ;;
+    test) wanted=("${test[@]}") ;;
+    *) usage ;;
+esac
+if [[ ${2-} == --list ]]; then
+    printf '%s\n' "${wanted[@]}"
+    exit
+fi
+(($# == 1)) || usage
+
+missing=()
+for package in "${wanted[@]}"; do
+    is_installed "$package" || missing+=("$package")
+done
+
+if ((${#missing[@]})); then
+    sudo=()
+    if ((EUID != 0)); then
+        command -v sudo >/dev/null || { say "run as root, or install sudo: ${missing[*]} must be installed"; exit 1; }
+        sudo=(sudo)
+    fi
+    say "installing with apt-get: ${missing[*]}"
+    # A broken third-party repository makes this fail; whether it matters, the install shows.
+    "${sudo[@]}" apt-get -qq update >&2 || true
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq install -y --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" >&2 </dev/null
+fi
+has_cargo
+if [[ $1 == test ]]; then has_linters; fi

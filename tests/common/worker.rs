@@ -1,0 +1,53 @@
+//! The shipped worker, built once per test program and suite through the `kiln` binary.
+//!
+//! Packages and derived data are kept outside the clone, in `$XDG_CACHE_HOME/kiln-test/kiln`; only speed depends on it.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where tests keep what is costly to get.
+pub fn test_cache() -> PathBuf {
+    let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || PathBuf::from(env::var_os("HOME").expect("HOME is set")).join(".cache");
+    base.unwrap_or_else(home).join("kiln-test")
+}
+
+/// The `kiln` under test, with the tests' cache and the shipped profiles copied to `directory`.
+pub fn kiln(directory: &Path) -> Command {
+    let profiles = directory.join("profiles");
+    if !profiles.exists() {
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles"), &profiles);
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
+    command.arg("--profiles").arg(profiles).arg("--cache").arg(test_cache().join("kiln"));
+    command
+}
+
+/// Builds the worker of `suite` into `directory/out` and returns that path.
+///
+/// # Panics
+/// With kiln's words when the build fails.
+pub fn build_worker(directory: &Path, suite: &str) -> PathBuf {
+    let kubelet = test_cache().join("kubernetes-1.20.2/amd64/kubelet");
+    assert!(kubelet.exists(), "{} is missing: run hack/kubernetes-from-debian.sh", kubelet.display());
+    let out = directory.join("out");
+    let mut command = kiln(directory);
+    command.args(["build", "worker", "--release", "debian-1.20.2", "--suite", suite, "--output"]).arg(&out);
+    let output = command.output().expect("kiln starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    out
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory");
+    for entry in std::fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() {
+            copy(&entry.path(), &target);
+        } else if entry.path().extension().is_some_and(|extension| extension == "yaml") {
+            std::fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}

@@ -19,8 +19,11 @@ fn files(site: &Site, part: &str) -> Vec<PathBuf> {
     found
 }
 
-/// How a file is damaged.
-const DAMAGES: [(&str, fn(&mut Vec<u8>)); 4] = [
+/// A way to damage a file.
+type Damage = fn(&mut Vec<u8>);
+
+/// Ways to damage a file, by name.
+const DAMAGES: [(&str, Damage); 4] = [
     ("first byte", |bytes| bytes[0] ^= 1),
     ("middle byte", |bytes| {
         let middle = bytes.len() / 2;
@@ -30,7 +33,7 @@ const DAMAGES: [(&str, fn(&mut Vec<u8>)); 4] = [
     ("emptied", Vec::clear),
 ];
 
-fn damage(site: &Site, part: &str, how: fn(&mut Vec<u8>)) {
+fn damage(site: &Site, part: &str, how: Damage) {
     for path in files(site, part) {
         let mut bytes = fs::read(&path).expect("read");
         if !bytes.is_empty() {
@@ -40,8 +43,8 @@ fn damage(site: &Site, part: &str, how: fn(&mut Vec<u8>)) {
     }
 }
 
-/// Builds; the only thing said may be that a damaged file was replaced.
-fn heals(site: &Site, what: &str) -> String {
+/// Builds; the only thing said may be that a damaged file was replaced. Gives how often, and the sums.
+fn heals(site: &Site, what: &str) -> (usize, String) {
     let output = site.build(&[]).output().expect("kiln runs");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{what}: {stderr}");
@@ -49,7 +52,7 @@ fn heals(site: &Site, what: &str) -> String {
         stderr.lines().all(|line| line.contains("warning: a file in the cache was damaged and is replaced")),
         "{what}: {stderr}"
     );
-    site.sums()
+    (stderr.lines().count(), site.sums())
 }
 
 fn forget(site: &Site, parts: &[&str]) {
@@ -65,23 +68,28 @@ fn damage_is_healed_within_the_build() {
     let keys = Keys::new();
     let site = Site::new(&keys, &[]);
     let sums = site.builds(&[]);
-    // Each part alone with what hides it gone, and all at once.
-    let rows: [(&str, &[&str]); 8] = [
-        ("blobs", &["derived"]),
-        ("blobs", &[]),
-        ("derived/index", &["derived/frame"]),
-        ("derived/content", &["derived/frame"]),
-        ("derived/frame", &[]),
-        ("derived", &[]),
-        ("derived", &["derived/frame", "derived/index"]),
-        ("", &["derived/frame"]),
+    // Each part alone with what hides it gone, and all at once; and whether something damaged is read. Otherwise it is made
+    // again without a word, or not needed.
+    let rows: [(&str, &[&str], bool); 8] = [
+        ("blobs", &["derived"], true),
+        ("blobs", &[], false),
+        ("derived/index", &["derived/frame"], false),
+        ("derived/content", &["derived/frame"], true),
+        ("derived/frame", &[], true),
+        ("derived", &[], true),
+        ("derived", &["derived/frame", "derived/index"], false),
+        ("", &["derived/frame"], true),
     ];
-    for (part, forgotten) in rows {
+    for (part, forgotten, read) in rows {
+        let mut replaced = 0;
         for (how, change) in DAMAGES {
             forget(&site, forgotten);
             damage(&site, part, change);
-            assert_eq!(heals(&site, &format!("{part}, {how}")), sums, "{part}, {how}");
+            let (count, found) = heals(&site, &format!("{part}, {how}"));
+            assert_eq!(found, sums, "{part}, {how}");
+            replaced += count;
         }
+        assert_eq!(replaced > 0, read, "{part}: {replaced} files were replaced");
     }
     succeeds(&mut site.kiln(&["build", "worker", "-o", "out/worker", "--locked", "--offline"]));
 }
@@ -95,7 +103,7 @@ fn a_damaged_index_of_the_archive_is_fetched_again() {
         damage(&site, "blobs", change);
         fs::remove_file(site.path("profiles/worker.lock")).expect("removed");
         forget(&site, &["derived"]);
-        assert_eq!(heals(&site, "locking anew"), sums);
+        assert_eq!(heals(&site, "locking anew").1, sums);
     }
 }
 
@@ -124,5 +132,5 @@ fn offline_the_way_out_is_named() {
     // Not damaged any longer, only incomplete.
     let output = site.build(&["--offline"]).output().expect("kiln runs");
     failed(&output, 1, "--offline, and the cache lacks * run the same command once without --offline");
-    assert_eq!(heals(&site, "online"), sums);
+    assert_eq!(heals(&site, "online").1, sums);
 }

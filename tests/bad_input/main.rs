@@ -1,7 +1,7 @@
 //! Bad profiles, repositories, artifacts and environments, each through the built `kiln`: the one line it prints, its exit
 //! code, and that the output is as it was before.
 
-#[allow(dead_code)] // Shared with the test of signatures.
+#[allow(dead_code, clippy::unwrap_used)] // Shared with the test of signatures.
 #[path = "../repository/gnupg.rs"]
 mod gnupg;
 #[allow(dead_code)] // Shared with the test of the HTTP client.

@@ -104,7 +104,8 @@ fn interrupted_while_it_computes() {
     let bytes: Vec<u8> = (0..48 << 20).map(|_| noise(&mut state)).collect();
     site.write("kubelet", bytes);
     succeeds(&mut site.kiln(&["lock", "worker", "--mirror", &site.mirror()]));
-    for pause in [30, 100, 200, 400] {
+    let mut interrupted = 0;
+    for pause in [10, 50, 100, 200, 400] {
         let mut child = site.build(&[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kiln runs");
         while beside(&site).len() < 2 {
             assert_eq!(child.try_wait().expect("waited"), None, "the build ended");
@@ -117,7 +118,9 @@ fn interrupted_while_it_computes() {
         }
         failed(&output, 130, "interrupted; the output is as it was before");
         assert_eq!(beside(&site), [""; 0]);
+        interrupted += 1;
     }
+    assert!(interrupted > 0, "every build was faster than the signal");
     site.builds(&[]);
     assert_eq!(beside(&site), ["worker"]);
 }

@@ -152,7 +152,7 @@ fn a_mirror_that_stalls() {
 fn a_locked_package_that_is_gone() {
     let keys = Keys::new();
     let old = Package::new("aa", "", &[file("./usr/share/a", "old")]);
-    let site = Site::new(&keys, &[old.clone()]);
+    let site = Site::new(&keys, std::slice::from_ref(&old));
     site.replace("profiles/worker.yaml", "[base]", "[base, aa]");
     crate::site::succeeds(&mut site.kiln(&["lock", "worker", "--mirror", &site.mirror()]));
     site.remove("/pool/main/aa_1_amd64.deb");
@@ -160,7 +160,7 @@ fn a_locked_package_that_is_gone() {
     site.refuses(&[], gone);
     // The mirror replaced the package without a new version.
     site.answer("/pool/main/aa_1_amd64.deb", Answer::Good(vec![0; old.bytes.len()]));
-    site.refuses(&[], "aa 1: no location has the bytes with sha256 *: {mirror}/pool/main/aa_1_amd64.deb has sha256 *, expected *; if the input was replaced on purpose, run `kiln lock` *");
+    site.refuses(&[], "aa 1: no location has the bytes with sha256 *: {mirror}/pool/main/aa_1_amd64.deb has sha256 *, expected *; if it was replaced on purpose, run `kiln lock` *");
     site.answer("/pool/main/aa_1_amd64.deb", Answer::Cut(old.bytes.clone(), 100));
     site.refuses(&[], "aa 1: fetching {mirror}/pool/main/aa_1_amd64.deb: the connection was cut (tried 4 times); *");
     site.answer("/pool/main/aa_1_amd64.deb", Answer::Good(old.bytes));

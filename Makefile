@@ -34,7 +34,7 @@ bench: setup-test build ## Measure kiln against packing by hand, and against mmd
 
 .PHONY: fuzz
 fuzz: setup-build ## Feed arbitrary input to each parser for KILN_FUZZ_SECONDS (default: 600)
-	$(CARGO) test --release --locked --workspace fuzz -- --nocapture --test-threads 1
+	$(CARGO) test --release --locked --test fuzz -- --nocapture
 
 .PHONY: lint
 lint: setup-build ## Formatting, lints, documentation, shell scripts, dependencies

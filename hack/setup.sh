@@ -27,7 +27,7 @@ test=(
     openssl                                 # certificates
     curl                                    # HTTP
     python3 python3-jsonschema python3-yaml # JSON Schema, YAML
-    strace faketime procps                  # what a build does, and when it thinks it does it
+    strace faketime procps time             # what a build does, when it thinks it does it, and how much memory it takes
     shellcheck
 )
 

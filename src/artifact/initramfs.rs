@@ -280,10 +280,8 @@ fn member<'a>(
     let (mut ino, mut nlink) = (0, 1);
     let mut data = Data::None;
     let file_type = match &entry.kind {
-        Kind::Directory => {
-            nlink = 2;
-            FileType::Directory
-        }
+        // One name, as btrfs has it: libarchive takes members with more and one inode number for hard links, whatever they are.
+        Kind::Directory => FileType::Directory,
         Kind::File { content, link } => {
             let mut first = true;
             if let Some(link) = link {

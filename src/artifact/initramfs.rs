@@ -12,9 +12,12 @@ use crate::source::cache::{Cache, CacheError, DerivedFile};
 use crate::tree::{Content, DeviceKind, Digest, Entry, FileTree, Kind, LinkGroup, Origin, ReadError, TreePath};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufWriter, Read, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Condvar, Mutex};
 
 /// Bump when the same members would make a different frame.
 const FRAME_VERSION: u32 = 1;
@@ -24,6 +27,8 @@ const FRAME_SIZE: u64 = 8 << 20;
 const OWN_FRAMES: u64 = 1 << 20;
 /// Frames compressed side by side: a compressor holds a few megabytes.
 const MAX_COMPRESSORS: usize = 12;
+/// Frames that may wait to be hashed, each an open file.
+const HASHED_AHEAD: usize = 64;
 /// Threads for one large frame; each holds about 10 MiB.
 const MAX_FRAME_THREADS: usize = 6;
 
@@ -160,7 +165,7 @@ impl<'a> Plan<'a> {
         store: &Store,
         cache: &Cache,
         threads: usize,
-        (out, path): (&mut impl Write, &Path),
+        (out, path): (&File, &Path),
         made: &(dyn Fn(u64) + Sync),
     ) -> Result<Written, InitramfsError> {
         let mut order: Vec<usize> = (0..self.frames.len()).collect();
@@ -171,6 +176,7 @@ impl<'a> Plan<'a> {
         let large = Mutex::new(order[..split].iter());
         let small = Mutex::new(order[split..].iter());
         let work = |queue: &Mutex<std::slice::Iter<'_, usize>>| {
+            let _guard = Guard(&ready);
             while let Some(&index) = queue.lock().ok().and_then(|mut queue| queue.next()) {
                 if ready.failed() {
                     return;
@@ -188,27 +194,55 @@ impl<'a> Plan<'a> {
         })
     }
 
-    fn assemble(&self, ready: &Ready, out: &mut impl Write, path: &Path) -> Result<Written, InitramfsError> {
+    /// Copies the frames to `out` in order, inside the kernel where it can, while another thread hashes them.
+    fn assemble(&self, ready: &Ready, out: &File, path: &Path) -> Result<Written, InitramfsError> {
         let failed = |source| InitramfsError::Write { path: path.to_owned(), source };
-        let mut out = Hashing { out, hasher: Sha256::new(), size: 0 };
         let mut members = Sha256::new();
-        let mut buffer = vec![0; 1 << 20];
-        for (index, frame) in self.frames.iter().enumerate() {
-            members.update(frame.key.as_bytes());
-            let mut file = ready.take(index)?.into_reader();
-            loop {
-                match file.read(&mut buffer).map_err(InitramfsError::Frame)? {
-                    0 => break,
-                    got => out.write_all(&buffer[..got]).map_err(failed)?,
+        let (frames, to_hash) = sync_channel::<Arc<DerivedFile>>(HASHED_AHEAD);
+        let (mut size, mut hasher) = std::thread::scope(|scope| -> Result<(u64, Sha256), InitramfsError> {
+            let hashed = scope.spawn(move || hash(&to_hash));
+            let mut size = 0;
+            for (index, frame) in self.frames.iter().enumerate() {
+                members.update(frame.key.as_bytes());
+                let file = Arc::new(ready.take(index)?);
+                // The hashing thread only ends early with an error of its own, which is told below.
+                let _ = frames.send(Arc::clone(&file));
+                size += io::copy(&mut (&file.file).take(file.len), &mut &*out).map_err(failed)?;
+            }
+            drop(frames);
+            let hasher = hashed.join().unwrap_or_else(|_| Err(io::Error::other("the hashing thread died")));
+            Ok((size, hasher.map_err(InitramfsError::Frame)?))
+        })?;
+        let mut trailer = Vec::new();
+        cpio::write_trailer(&mut trailer).map_err(failed)?;
+        let mut encoder = frames::encoder(Vec::new(), trailer.len() as u64, 1).map_err(failed)?;
+        encoder.write_all(&trailer).map_err(failed)?;
+        let trailer = encoder.finish().map_err(failed)?;
+        (&mut &*out).write_all(&trailer).map_err(failed)?;
+        hasher.update(&trailer);
+        size += trailer.len() as u64;
+        Ok(Written { size, digest: Digest::finish(hasher), members: Digest::finish(members) })
+    }
+}
+
+/// Hashes frames one after another, without moving the position at which they are copied.
+fn hash(frames: &Receiver<Arc<DerivedFile>>) -> io::Result<Sha256> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    for frame in frames {
+        let mut offset = 0;
+        while offset < frame.len {
+            let wanted = usize::try_from(frame.len - offset).map_or(buffer.len(), |left| left.min(buffer.len()));
+            match frame.file.read_at(&mut buffer[..wanted], offset)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                got => {
+                    hasher.update(&buffer[..got]);
+                    offset += got as u64;
                 }
             }
         }
-        let mut trailer = Vec::new();
-        cpio::write_trailer(&mut trailer).map_err(failed)?;
-        let mut encoder = frames::encoder(&mut out, trailer.len() as u64, 1).map_err(failed)?;
-        encoder.write_all(&trailer).and_then(|()| encoder.finish().map(drop)).map_err(failed)?;
-        Ok(Written { size: out.size, digest: Digest::finish(out.hasher), members: Digest::finish(members) })
     }
+    Ok(hasher)
 }
 
 impl Frame<'_> {
@@ -219,12 +253,16 @@ impl Frame<'_> {
         threads: u32,
         made: &(dyn Fn(u64) + Sync),
     ) -> Result<DerivedFile, InitramfsError> {
-        if let Some(file) = cache.open_derived("frame", &self.key) {
+        // Verified here, where many threads do it, before it is copied; what is damaged is made again.
+        if let Some(file) = cache.open_derived("frame", &self.key)
+            && io::copy(&mut file.into_reader(), &mut io::sink()).is_ok()
+            && let Some(file) = cache.open_derived("frame", &self.key)
+        {
             return Ok(file);
         }
         let path = cache.derived_path("frame", &self.key)?;
         let failed = |source| InitramfsError::Cache(CacheError::writing(&path, source));
-        let file = BufWriter::with_capacity(256 << 10, cache.derived_writer("frame", &self.key)?);
+        let file = cache.derived_writer("frame", &self.key)?;
         let mut encoder = frames::encoder(file, self.size, threads).map_err(failed)?;
         for member in &self.members {
             encoder.write_all(&member.header).map_err(failed)?;
@@ -238,8 +276,7 @@ impl Frame<'_> {
             }
             cpio::pad(&mut encoder, member.data.size()).map_err(failed)?;
         }
-        let file = encoder.finish().map_err(failed)?.into_inner().map_err(|error| failed(error.into_error()))?;
-        file.finish()?;
+        encoder.finish().map_err(failed)?.finish()?;
         made(self.size);
         let vanished = || InitramfsError::Frame(io::Error::other("it vanished; build again"));
         cache.open_derived("frame", &self.key).ok_or_else(vanished)
@@ -421,21 +458,13 @@ impl Ready {
     }
 }
 
-struct Hashing<W> {
-    out: W,
-    hasher: Sha256,
-    size: u64,
-}
+/// Fails the whole when its thread panics, so that nobody waits for a frame that never comes.
+struct Guard<'a>(&'a Ready);
 
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        self.size += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.put(0, Err(InitramfsError::Frame(io::Error::other("a compressor thread died; this is a bug in kiln"))));
+        }
     }
 }

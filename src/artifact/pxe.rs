@@ -89,9 +89,9 @@ impl Pxe<'_> {
 
         let tree = self.initramfs_tree()?;
         let name = "initramfs.cpio.zst";
-        let mut out = File::create(at(name)).map_err(failed(name))?;
+        let out = File::create(at(name)).map_err(failed(name))?;
         let initramfs =
-            Plan::new(&tree, self.epoch)?.write(self.store, self.cache, self.threads, (&mut out, &at(name)), made)?;
+            Plan::new(&tree, self.epoch)?.write(self.store, self.cache, self.threads, (&out, &at(name)), made)?;
 
         let output =
             |name: &str, size, sha256, content| OutputFile { path: format!("pxe/{name}"), size, sha256, content };

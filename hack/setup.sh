@@ -42,6 +42,16 @@ has_cargo() {
     return 1
 }
 
+has_linters() {
+    if cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; then return; fi
+    if ! command -v rustup >/dev/null; then
+        say 'rustfmt and clippy are missing; install them with the Rust toolchain'
+        return 1
+    fi
+    say 'adding to the Rust toolchain: rustfmt clippy'
+    rustup component add rustfmt clippy
+}
+
 (($# >= 1)) || usage
 case $1 in
     build) wanted=("${build[@]}") ;;
@@ -73,3 +83,4 @@ if ((${#missing[@]})); then
         apt-get -qq install -y --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" >&2 </dev/null
 fi
 has_cargo
+if [[ $1 == test ]]; then has_linters; fi

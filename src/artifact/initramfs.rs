@@ -4,14 +4,16 @@
 //! what changes most often last. A frame is named by a digest of all its headers and contents, so a frame that is in
 //! the cache under that name *is* this frame, and a changed file costs its own frame only.
 
+use super::remedy;
 use crate::format::cpio::{self, FileType, Header};
 use crate::format::frames;
 use crate::pack::{CopyError, Store};
 use crate::source::cache::{Cache, CacheError, DerivedFile};
-use crate::tree::{Content, DeviceKind, Digest, Entry, FileTree, Kind, LinkGroup, Origin, TreePath};
+use crate::tree::{Content, DeviceKind, Digest, Entry, FileTree, Kind, LinkGroup, Origin, ReadError, TreePath};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex};
 
 /// Bump when the same members would make a different frame.
@@ -36,20 +38,36 @@ pub enum InitramfsError {
         /// Its size.
         size: u64,
     },
-    /// A content is missing or damaged, or the cache cannot be written.
+    /// newc cannot hold the path.
+    #[error("/{path} cannot be in an initramfs: {source}")]
+    Header {
+        /// The file.
+        path: TreePath,
+        /// Why.
+        source: io::Error,
+    },
+    /// A content is missing or damaged.
     #[error("compressing /{path}: {source}")]
     Content {
         /// The file.
         path: TreePath,
         /// Why.
-        source: CopyError,
+        source: ReadError,
     },
     /// The cache failed.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// A frame cannot be read back from the cache.
+    #[error("reading a frame of the initramfs from the cache: {0}")]
+    Frame(io::Error),
     /// The output failed.
-    #[error("writing the initramfs: {0}")]
-    Io(#[from] io::Error),
+    #[error("writing {path}: {source}{}", remedy(source))]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 /// Size and digests of what was written.
@@ -132,7 +150,7 @@ impl<'a> Plan<'a> {
         Ok(Self { frames })
     }
 
-    /// Writes the initramfs to `out`; frames that are not in `cache` are made by up to `threads` threads.
+    /// Writes the initramfs to `out`, which errors call `path`; frames that are not in `cache` are made by up to `threads` threads.
     /// `made` is called with the number of bytes each new frame held.
     ///
     /// # Errors
@@ -142,7 +160,7 @@ impl<'a> Plan<'a> {
         store: &Store,
         cache: &Cache,
         threads: usize,
-        out: &mut impl Write,
+        (out, path): (&mut impl Write, &Path),
         made: &(dyn Fn(u64) + Sync),
     ) -> Result<Written, InitramfsError> {
         let mut order: Vec<usize> = (0..self.frames.len()).collect();
@@ -166,11 +184,12 @@ impl<'a> Plan<'a> {
             for _ in 0..threads.clamp(1, MAX_COMPRESSORS) {
                 scope.spawn(|| work(&small));
             }
-            self.assemble(&ready, out)
+            self.assemble(&ready, out, path)
         })
     }
 
-    fn assemble(&self, ready: &Ready, out: &mut impl Write) -> Result<Written, InitramfsError> {
+    fn assemble(&self, ready: &Ready, out: &mut impl Write, path: &Path) -> Result<Written, InitramfsError> {
+        let failed = |source| InitramfsError::Write { path: path.to_owned(), source };
         let mut out = Hashing { out, hasher: Sha256::new(), size: 0 };
         let mut members = Sha256::new();
         let mut buffer = vec![0; 1 << 20];
@@ -178,17 +197,16 @@ impl<'a> Plan<'a> {
             members.update(frame.key.as_bytes());
             let mut file = ready.take(index)?.into_reader();
             loop {
-                match file.read(&mut buffer)? {
+                match file.read(&mut buffer).map_err(InitramfsError::Frame)? {
                     0 => break,
-                    got => out.write_all(&buffer[..got])?,
+                    got => out.write_all(&buffer[..got]).map_err(failed)?,
                 }
             }
         }
         let mut trailer = Vec::new();
-        cpio::write_trailer(&mut trailer)?;
-        let mut encoder = frames::encoder(&mut out, trailer.len() as u64, 1)?;
-        encoder.write_all(&trailer)?;
-        encoder.finish()?;
+        cpio::write_trailer(&mut trailer).map_err(failed)?;
+        let mut encoder = frames::encoder(&mut out, trailer.len() as u64, 1).map_err(failed)?;
+        encoder.write_all(&trailer).and_then(|()| encoder.finish().map(drop)).map_err(failed)?;
         Ok(Written { size: out.size, digest: Digest::finish(out.hasher), members: Digest::finish(members) })
     }
 }
@@ -204,23 +222,27 @@ impl Frame<'_> {
         if let Some(file) = cache.open_derived("frame", &self.key) {
             return Ok(file);
         }
+        let path = cache.derived_path("frame", &self.key)?;
+        let failed = |source| InitramfsError::Cache(CacheError::writing(&path, source));
         let file = BufWriter::with_capacity(256 << 10, cache.derived_writer("frame", &self.key)?);
-        let mut encoder = frames::encoder(file, self.size, threads)?;
+        let mut encoder = frames::encoder(file, self.size, threads).map_err(failed)?;
         for member in &self.members {
-            encoder.write_all(&member.header)?;
+            encoder.write_all(&member.header).map_err(failed)?;
             match member.data {
                 Data::None => {}
-                Data::Target(target) => encoder.write_all(target.as_bytes())?,
-                Data::File(content) => store
-                    .copy(content, &mut encoder)
-                    .map_err(|source| InitramfsError::Content { path: member.path.clone(), source })?,
+                Data::Target(target) => encoder.write_all(target.as_bytes()).map_err(failed)?,
+                Data::File(content) => store.copy(content, &mut encoder).map_err(|error| match error {
+                    CopyError::Read(source) => InitramfsError::Content { path: member.path.clone(), source },
+                    CopyError::Write(source) => failed(source),
+                })?,
             }
-            cpio::pad(&mut encoder, member.data.size())?;
+            cpio::pad(&mut encoder, member.data.size()).map_err(failed)?;
         }
-        let file = encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let file = encoder.finish().map_err(failed)?.into_inner().map_err(|error| failed(error.into_error()))?;
         file.finish()?;
         made(self.size);
-        cache.open_derived("frame", &self.key).ok_or_else(|| io::Error::other("a frame vanished from the cache").into())
+        let vanished = || InitramfsError::Frame(io::Error::other("it vanished; build again"));
+        cache.open_derived("frame", &self.key).ok_or_else(vanished)
     }
 }
 
@@ -308,7 +330,7 @@ fn member<'a>(
     let header =
         Header { name: path.as_str(), file_type, mode: meta.mode, uid: meta.uid, gid: meta.gid, mtime, ino, nlink };
     let mut bytes = Vec::new();
-    cpio::write_header(&mut bytes, &header)?;
+    cpio::write_header(&mut bytes, &header).map_err(|source| InitramfsError::Header { path: path.clone(), source })?;
     Ok(Member { path, header: bytes, data })
 }
 
@@ -385,7 +407,7 @@ impl Ready {
     }
 
     fn take(&self, index: usize) -> Result<DerivedFile, InitramfsError> {
-        let poisoned = || InitramfsError::Io(io::Error::other("a compressor thread died"));
+        let poisoned = || InitramfsError::Frame(io::Error::other("a compressor thread died"));
         let mut state = self.state.lock().map_err(|_| poisoned())?;
         loop {
             if let Some(error) = state.error.take() {

@@ -48,7 +48,8 @@ impl Disk {
     /// The kernel's name for one of its partitions, once it has one.
     pub fn partition_name(&self, partition: &Partition) -> Option<String> {
         let entries = fs::read_dir(format!("/sys/block/{}", self.name)).into_iter().flatten().flatten();
-        let is = |path: &Path| number(&path.join("partition").to_string_lossy()) == u64::try_from(partition.number).ok();
+        let is =
+            |path: &Path| number(&path.join("partition").to_string_lossy()) == u64::try_from(partition.number).ok();
         entries.filter(|entry| is(&entry.path())).find_map(|entry| entry.file_name().into_string().ok())
     }
 

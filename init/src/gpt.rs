@@ -130,7 +130,11 @@ impl Table {
     }
 
     /// The copy whose header is block `lba`; inside, what is wrong with it: nothing is said of what is no table at all.
-    fn copy(disk: &mut (impl Read + Seek), block_size: u64, lba: u64) -> io::Result<Result<Self, Option<&'static str>>> {
+    fn copy(
+        disk: &mut (impl Read + Seek),
+        block_size: u64,
+        lba: u64,
+    ) -> io::Result<Result<Self, Option<&'static str>>> {
         let mut header = [0; HEADER_SIZE];
         read_at(disk, lba.saturating_mul(block_size), &mut header)?;
         let header = match Header::parse(&header, lba) {

@@ -3,7 +3,7 @@
 //! The builder lists in [`FILE`] what a disk's root may need: drivers of disks, and what verifies and mounts it. It also says when: always,
 //! or when there is a device one of the module's aliases (modules.alias) matches. One module a line, fields separated by tabs: its
 //! path in the initramfs, the names of the modules that must be there before, in that order, and aliases, both separated by blanks.
-//! No alias means always.
+//! No alias means always; the alias `-` is no device's.
 //!
 //! ```text
 //! usr/lib/modules/6.12.1/kernel/drivers/block/virtio_blk.ko.xz<TAB><TAB>virtio:d00000002v*
@@ -17,6 +17,9 @@ pub const FILE: &str = "usr/lib/kiln/modules";
 
 /// Largest list `/init` reads, in bytes; that of a kernel for hardware has some 100 kB.
 pub const MAX_SIZE: u64 = 4 << 20;
+
+/// An alias that no device has: the module is loaded when another one needs it.
+pub const ONLY_NEEDED: &str = "-";
 
 /// One module.
 #[derive(Debug, Clone, PartialEq, Eq)]

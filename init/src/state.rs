@@ -137,7 +137,8 @@ fn grow(device: &str, size: u64) -> Result<(), String> {
 fn machine_id() -> Result<(), String> {
     const KEPT: &str = "/var/lib/kiln/machine-id";
     let failed = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
-    let valid = |id: &str| id.len() == 33 && id.ends_with('\n') && id[..32].bytes().all(|byte| byte.is_ascii_hexdigit());
+    let valid =
+        |id: &str| id.len() == 33 && id.ends_with('\n') && id[..32].bytes().all(|byte| byte.is_ascii_hexdigit());
     let id = match fs::read_to_string(KEPT) {
         Ok(id) if valid(&id) => id,
         _ => {
@@ -183,7 +184,8 @@ pub fn bind() -> Result<(), String> {
 /// Runs a program of the root; what it prints is an error's reason.
 fn run(program: &str, arguments: &[&str], good: &[i32]) -> Result<(), String> {
     let mut command = Command::new(program);
-    let output = command.args(arguments).env("PATH", PATH).output().map_err(|error| format!("running {program}: {error}"))?;
+    let output =
+        command.args(arguments).env("PATH", PATH).output().map_err(|error| format!("running {program}: {error}"))?;
     if output.status.code().is_some_and(|code| good.contains(&code)) {
         return Ok(());
     }

@@ -37,7 +37,8 @@ struct Root {
 pub fn enter(cmdline: &str) -> Result<Disk, String> {
     let hash = cmdline::value(cmdline, "roothash").ok_or("the kernel command line has no roothash=")?;
     let hash = verity::root_hash(hash).ok_or_else(|| format!("roothash={hash} is not 64 hexadecimal digits"))?;
-    let expected = fs::read(format!("/{}", verity::FILE)).map_err(|error| format!("reading /{}: {error}", verity::FILE))?;
+    let expected =
+        fs::read(format!("/{}", verity::FILE)).map_err(|error| format!("reading /{}: {error}", verity::FILE))?;
     let superblock = Superblock::parse(&expected).map_err(|error| format!("/{}: {error}", verity::FILE))?;
 
     let root = find(&hash)?;
@@ -92,7 +93,9 @@ fn on_disk(disk: &Disk, table: &Table, data: Guid, hashes: Guid) -> Result<Optio
     if disk.size < needed {
         let size = disk.size;
         let name = &disk.name;
-        return Err(format!("disk /dev/{name} is smaller than the image on it: {size} bytes, not {needed}; enlarge it"));
+        return Err(format!(
+            "disk /dev/{name} is smaller than the image on it: {size} bytes, not {needed}; enlarge it"
+        ));
     }
     let (Some(data), Some(hashes)) = (disk.partition_name(data), disk.partition_name(hashes)) else { return Ok(None) };
     Ok(Some(Root { disk: disk.clone(), data, hashes }))
@@ -118,9 +121,12 @@ fn check_superblock(hashes: &str, expected: &[u8]) -> Result<(), String> {
     File::open(&path)
         .and_then(|file| file.take(BLOCK_SIZE).read_to_end(&mut block))
         .map_err(|error| format!("reading the verity superblock of {path}: {error}"))?;
-    let differs = block.iter().zip(expected.iter().chain(std::iter::repeat(&0))).position(|(found, wanted)| found != wanted);
+    let differs =
+        block.iter().zip(expected.iter().chain(std::iter::repeat(&0))).position(|(found, wanted)| found != wanted);
     match differs {
-        Some(at) => Err(format!("verity: the superblock of {path} is damaged: byte {at} is not as this image was built")),
+        Some(at) => {
+            Err(format!("verity: the superblock of {path} is damaged: byte {at} is not as this image was built"))
+        }
         None => Ok(()),
     }
 }

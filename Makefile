@@ -30,11 +30,11 @@ build: setup-build ## Build kiln: target/release/kiln
 
 .PHONY: bench
 bench: setup-test build ## Measure kiln against packing by hand, and against mmdebstrap and mkosi where these are installed
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench build
 
 .PHONY: fuzz
 fuzz: setup-build ## Feed arbitrary input to each parser for KILN_FUZZ_SECONDS (default: 600)
-	$(CARGO) test --release --locked --workspace fuzz -- --nocapture --test-threads 1
+	$(CARGO) test --release --locked --test fuzz -- --nocapture
 
 .PHONY: lint
 lint: setup-build ## Formatting, lints, documentation, shell scripts, dependencies
@@ -42,7 +42,7 @@ lint: setup-build ## Formatting, lints, documentation, shell scripts, dependenci
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --workspace --no-deps --quiet
 	if command -v shellcheck >/dev/null; then shellcheck -x hack/*.sh .ci/run; else echo 'lint: shellcheck is not installed; shell scripts were not checked'; fi
-	if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked check licenses bans sources; else echo 'lint: cargo-deny is not installed; dependencies were not checked'; fi
+	if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked --log-level error check --hide-inclusion-graph licenses bans sources; else echo 'lint: cargo-deny is not installed; dependencies were not checked'; fi
 
 # The kubelet that boot tests and the demonstration run; built once, then kept outside the clone.
 .PHONY: kubelet

@@ -27,7 +27,7 @@ test=(
     openssl                                 # certificates
     curl                                    # HTTP
     python3 python3-jsonschema python3-yaml # JSON Schema, YAML
-    strace faketime procps                  # what a build does, and when it thinks it does it
+    strace faketime procps time             # what a build does, when it thinks it does it, and how much memory it takes
     shellcheck
 )
 
@@ -40,6 +40,16 @@ has_cargo() {
     if command -v cargo >/dev/null; then return; fi
     say 'cargo is missing; install a Rust toolchain first, for example with rustup (https://rustup.rs)'
     return 1
+}
+
+has_linters() {
+    if cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; then return; fi
+    if ! command -v rustup >/dev/null; then
+        say 'rustfmt and clippy are missing; install them with the Rust toolchain'
+        return 1
+    fi
+    say 'adding to the Rust toolchain: rustfmt clippy'
+    rustup component add rustfmt clippy
 }
 
 (($# >= 1)) || usage
@@ -73,3 +83,4 @@ if ((${#missing[@]})); then
         apt-get -qq install -y --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" >&2 </dev/null
 fi
 has_cargo
+if [[ $1 == test ]]; then has_linters; fi

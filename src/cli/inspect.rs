@@ -76,6 +76,13 @@ pub fn read_manifest(output: &Path) -> anyhow::Result<Manifest> {
 }
 
 fn print_file(output: &Path, record: &FileRecord, out: &mut impl Write) -> anyhow::Result<()> {
+    // The kernel is beside the initramfs, not in it.
+    if record.path.as_str().starts_with("boot/vmlinuz-") {
+        let path = output.join("pxe/vmlinuz");
+        let mut kernel = fs::File::open(&path).with_context(|| format!("reading {}", path.display()))?;
+        io::copy(&mut kernel, out)?;
+        return Ok(());
+    }
     let path = output.join("pxe/initramfs.cpio.zst");
     initramfs::extract(&path, record.path.as_str(), out).with_context(|| format!("reading {}", path.display()))
 }

@@ -80,32 +80,44 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let host = match Host::new(&cli.global) {
-        Ok(host) => host,
-        Err(error) => return fail(&error),
-    };
-    let result = match cli.verb {
-        Verb::Plan(args) => plan::run(&host, &args),
-        Verb::Lock(args) => lock::run(&host, &args),
-        Verb::Build(args) => build::run(&host, &args),
-        Verb::Boot(args) => boot::run(&host, &args),
-        Verb::Inspect(args) => inspect::run(&args),
-        Verb::Cache(args) => cache::run(&host, &args),
-        Verb::Completions(args) => completions::run(&args),
-        Verb::Schema(args) => schema::run(&args),
-    };
-    match result {
+    match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
 }
 
+fn run(cli: Cli) -> anyhow::Result<()> {
+    // What needs neither cache nor progress works without a home, as in the build of a package.
+    let host = || Host::new(&cli.global);
+    match cli.verb {
+        Verb::Plan(args) => plan::run(&host()?, &args),
+        Verb::Lock(args) => lock::run(&host()?, &args),
+        Verb::Build(args) => build::run(&host()?, &args),
+        Verb::Boot(args) => boot::run(&host()?, &args),
+        Verb::Inspect(args) => inspect::run(&args),
+        Verb::Cache(args) => cache::run(&host()?, &args),
+        Verb::Completions(args) => completions::run(&args),
+        Verb::Schema(args) => schema::run(&args),
+    }
+}
+
 fn fail(error: &anyhow::Error) -> ExitCode {
+    signals::yield_to_signal();
     if is_closed_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("kiln: {error:#}");
+    eprintln!("kiln: {}", told_once(error));
     ExitCode::FAILURE
+}
+
+/// The error and its causes in one line, less those that an outer one quotes already.
+fn told_once(error: &anyhow::Error) -> String {
+    let text = error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    });
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// `kiln inspect … | head` is no failure.
@@ -113,4 +125,17 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let kind =
         |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
     error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let nested = anyhow!("no space").context("writing a: no space; free some").context("building");
+        assert_eq!(super::told_once(&nested), "building: writing a: no space; free some");
+        assert_eq!(super::told_once(&anyhow!("no space").context("writing a")), "writing a: no space");
+        assert_eq!(super::told_once(&anyhow!("a\n  b\n")), "a b");
+    }
 }

@@ -43,10 +43,12 @@ pub fn extract(path: &Path, wanted: &str, out: &mut impl Write) -> Result<(), Re
         }
         let (found, link) = (entry.name() == wanted, entry.nlink() > 1 && entry.mode() & 0o170_000 == 0o100_000);
         let ino = entry.ino();
-        if found && link && entry.file_size() == 0 {
-            if let Some(first) = linked.remove(&ino) {
-                return extract(path, &first, out);
-            }
+        if found
+            && link
+            && entry.file_size() == 0
+            && let Some(first) = linked.remove(&ino)
+        {
+            return extract(path, &first, out);
         }
         if found {
             return copy(&mut reader, out);

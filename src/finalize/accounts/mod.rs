@@ -2,7 +2,7 @@
 //!
 //! In the order in which a Debian system gets them: base-passwd's master files, passwd's shadow conversion,
 //! the accounts of the profile, then sysusers.d as systemd-sysusers(8) reads it, together with what postinst
-//! scripts create by hand ([`postinst`]). New lines follow the existing ones, groups in the order of
+//! scripts create by hand (`postinst`). New lines follow the existing ones, groups in the order of
 //! allocation, users in the order of declaration, as systemd-sysusers writes them.
 
 mod allocate;

@@ -1,7 +1,7 @@
 //! From wanted names to an exact set of packages.
 //!
-//! The set is what `apt-get install --no-install-recommends` would install into an empty system: [`marking`] makes apt's choices, and where these end
-//! in a contradiction [`sat`] searches for a consistent set near to them, or proves that there is none, which [`explain`] puts into words.
+//! The set is what `apt-get install --no-install-recommends` would install into an empty system: `marking` makes apt's choices, and where these end
+//! in a contradiction `sat` searches for a consistent set near to them, or proves that there is none, which `explain` puts into words.
 //!
 //! Essential packages are not added by themselves, as apt adds none: what every package may silently rely on (`base-files`, `bash`, `coreutils`, …) is for
 //! the profile to list, which knows what a node needs of it. Recommended packages are never added.

@@ -1,0 +1,73 @@
+//! `manifest.json` as any program would read it: by its documented fields, without kiln's types.
+
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// The fields the tests look at.
+#[derive(Deserialize)]
+pub struct Manifest {
+    pub epoch: u64,
+    pub inputs: Vec<Input>,
+    pub pruned: BTreeMap<String, Pruned>,
+    pub files: Vec<Record>,
+}
+
+/// What went in.
+#[derive(Deserialize)]
+pub struct Input {
+    pub kind: String,
+    pub name: String,
+    pub version: String,
+    pub sha256: String,
+}
+
+/// What was left out.
+#[derive(Deserialize)]
+pub struct Pruned {
+    pub files: u64,
+    pub bytes: u64,
+}
+
+/// A path of the tree.
+#[derive(Deserialize, Clone)]
+pub struct Record {
+    pub path: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub mode: String,
+    pub uid: u32,
+    pub gid: u32,
+    pub mtime: u64,
+    pub size: Option<u64>,
+    pub sha256: Option<String>,
+    pub target: Option<String>,
+    pub origin: Value,
+}
+
+impl Manifest {
+    /// Reads the one in output directory `out`.
+    pub fn read(out: &Path) -> Self {
+        let text = fs::read_to_string(out.join("manifest.json")).expect("manifest.json");
+        serde_json::from_str(&text).expect("a manifest")
+    }
+
+    /// What an initramfs holds of the tree: all but the kernel's directory.
+    pub fn in_initramfs(&self) -> impl Iterator<Item = &Record> {
+        self.files.iter().filter(|record| record.path != "boot" && !record.path.starts_with("boot/"))
+    }
+
+    /// Bytes of the regular files in an initramfs.
+    pub fn bytes(&self) -> u64 {
+        self.in_initramfs().filter_map(|record| record.size).sum()
+    }
+}
+
+impl Record {
+    /// The package this is from, without its version.
+    pub fn package(&self) -> Option<&str> {
+        self.origin.get("package")?.as_str()?.split('=').next()
+    }
+}

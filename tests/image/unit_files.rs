@@ -1,0 +1,48 @@
+//! systemd's own opinion of the units kiln writes.
+
+use crate::extracted::extracted;
+use crate::tools::{text, tool};
+use std::collections::BTreeSet;
+
+/// Suffixes of units systemd-analyze can verify.
+const UNITS: [&str; 5] = [".service", ".socket", ".mount", ".target", ".timer"];
+
+#[test]
+fn systemd_has_nothing_to_say_about_our_units() {
+    let (built, root) = extracted();
+    let ours: Vec<&str> = built
+        .manifest
+        .files
+        .iter()
+        .filter(|record| record.kind == "file" && record.path.contains("systemd/system/") && record.package().is_none())
+        .map(|record| record.path.as_str())
+        .collect();
+    // A unit, or what a drop-in (kubelet.service.d/10-kubeadm.conf) adds to.
+    let units: BTreeSet<&str> = ours
+        .iter()
+        .flat_map(|path| path.split('/'))
+        .map(|part| part.strip_suffix(".d").unwrap_or(part))
+        .filter(|part| UNITS.iter().any(|suffix| part.ends_with(suffix)))
+        .collect();
+    assert!(units.contains("kubelet.service"), "{ours:?}");
+    let mut analyze = tool("systemd-analyze", "systemd");
+    analyze.arg("verify").arg(format!("--root={}", root.display())).args(["--man=no", "--generators=no"]).args(&units);
+    // Its exit code also speaks of others' units, which this systemd may be too old for.
+    let said = String::from_utf8_lossy(&analyze.output().expect("it starts").stderr).into_owned();
+    let about_ours: Vec<&str> = said
+        .lines()
+        .filter(|line| ours.iter().any(|path| line.contains(path)) || units.iter().any(|unit| line.contains(unit)))
+        .collect();
+    assert!(about_ours.is_empty(), "{}", about_ours.join("\n"));
+}
+
+/// The unit a node boots into, and what that pulls in, by systemctl's reading of the image.
+#[test]
+fn systemctl_finds_our_services_enabled() {
+    let (_, root) = extracted();
+    for unit in ["kubelet.service", "containerd.service", "systemd-networkd.service", "systemd-resolved.service"] {
+        let state =
+            text(tool("systemctl", "systemd").arg(format!("--root={}", root.display())).args(["is-enabled", unit]));
+        assert_eq!(state.trim(), "enabled", "{unit}");
+    }
+}

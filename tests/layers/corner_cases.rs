@@ -1,0 +1,1 @@
+//! What the shipped packages happen not to do.

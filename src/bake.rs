@@ -2,8 +2,8 @@
 
 use crate::finalize::{self, FinalizeError};
 use crate::layer::{
-    self, ArtifactError, LayerError, Overlay, OverlayError, PackageError, PruneError, Pruned, lay_artifact, lay_overlay,
-    prune,
+    self, ArtifactError, LayerError, Overlay, OverlayError, PackageError, PruneError, Pruned, lay_artifact,
+    lay_overlay, prune,
 };
 use crate::lock::{self, Locked};
 use crate::manifest::InputRecord;

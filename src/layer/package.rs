@@ -96,10 +96,10 @@ pub enum PackageError {
 ///   paths below such a link are where it leads;
 /// - anything else that is in two packages is an error, even with the same bytes.
 ///
-/// Where it differs, it refuses what dpkg lets happen: two spellings of one path on a merged tree (`/bin/x`, `/usr/bin/x`),
-/// files below a link of the same package, a file in place of a directory that has contents. Owners are the archive's numbers, never
-/// names looked up on this machine; PAX headers are read; missing parents are made; directories and paths of an
-/// unmerged `/usr` are diverted as the merged ones are (dpkg diverts the spelling, and breaks on a diverted directory).
+/// Where it differs, it refuses what dpkg lets happen: two spellings of one path on a merged tree (`/bin/x`, `/usr/bin/x`) in two packages, a
+/// file in place of a directory that has contents. Owners are the archive's numbers, never names looked up on this machine; PAX headers
+/// are read; missing parents are made; a diversion counts for both spellings of its path (dpkg diverts the one it has), and not for
+/// directories (dpkg breaks on a diverted one).
 ///
 /// # Errors
 /// [`PackageError`].

@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 /// Unpacks in the root `$1` with the database `$2`, then lists the root on standard output.
 ///
 /// As root of fakeroot(1), so that owners, modes and devices are whatever the packages say. The host's dpkg.cfg must not
-/// leave anything out. Links that are there before any package have kiln's time for what it makes.
+/// leave anything out. Links that are there before any package have kiln's time for what it makes; `/lib64` is there if
+/// packages have something in it.
 const SCRIPT: &str = r#"
 root=$1 database=$2; shift 2
 touch --no-dereference --date=@0 "$root"/*
-dpkg --root="$root" --admindir="$database" --force-unsafe-io --force-bad-path --force-depends --path-include='*' \
+dpkg --root="$root" --admindir="$database" --force-unsafe-io --force-bad-path --force-depends --force-architecture --path-include='*' \
     --unpack "$@" >&2 || exit
+if rmdir "$root/usr/lib64" 2>/dev/null; then rm "$root/lib64"; fi
 find "$root" -mindepth 1 -printf '%P\0%y\0%m\0%U\0%G\0%s\0%T@\0%l\0%i\0'
 "#;
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub(super) struct Unpacker<'a> {
     tree: FileTree,
     diversions: Vec<Diversion>,
-    /// Who ships what is in the tree: of a directory everybody, of anything else the package it is from.
+    /// Who ships what is in the tree: first the package it is from, then those that have a directory there, too.
     owners: BTreeMap<TreePath, Vec<&'a Packed<'a>>>,
 }
 
@@ -108,7 +108,7 @@ impl<'a> Unpacker<'a> {
 
     /// Whether what is at `path` is there by `package`.
     fn is_own(&self, path: &str, package: &Packed<'_>) -> bool {
-        self.owners.get(path).is_some_and(|owners| owners.iter().any(|owner| owner.name == package.name))
+        self.owners.get(path).and_then(|owners| owners.first()).is_some_and(|owner| owner.name == package.name)
     }
 
     fn judge(

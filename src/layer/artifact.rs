@@ -1,7 +1,7 @@
 //! Artifacts of the Kubernetes release, and others, into the tree.
 
 use super::package::kind_of;
-use super::{LayerError, lay};
+use super::{LayerError, lay, merge_path};
 use crate::pack::Pack;
 use crate::profile::{Artifact, ArtifactFormat, TarMember};
 use crate::tree::{Digest, Entry, FileTree, Kind, Metadata, Origin, PathError, TreePath};
@@ -46,8 +46,8 @@ fn advice(error: &LayerError) -> &'static str {
     }
 }
 
-/// Lays `artifact`, opened as `pack`, over `tree`; its files belong to root. Where a package has the same path the
-/// artifact wins: a profile names an artifact exactly to use it instead.
+/// Lays `artifact`, opened as `pack`, over `tree`; its files belong to root, its paths are usr-merged. Where a package has the same
+/// path the artifact wins, as a profile names an artifact exactly to use it instead; directories stay as they are.
 ///
 /// # Errors
 /// [`ArtifactError`].
@@ -76,8 +76,11 @@ pub fn lay_artifact(
         // Laid with the packages, by their rules.
         ArtifactFormat::Deb => Vec::new(),
     };
-    lay(tree, entries, "give one of them another destination", |_, old| matches!(old.meta.origin, Origin::Package(_)))
-        .map_err(|source| ArtifactError::Layer { artifact: artifact.name.clone(), source })
+    let entries = entries.into_iter().map(|(path, entry)| (merge_path(path), entry)).collect();
+    lay(tree, entries, "give one of them another destination", |_, old| {
+        matches!(old.meta.origin, Origin::Package(_)) && !old.is_dir()
+    })
+    .map_err(|source| ArtifactError::Layer { artifact: artifact.name.clone(), source })
 }
 
 fn take(

@@ -199,7 +199,7 @@ impl Overlay {
             let meta = &entry.meta;
             hasher.update(format!("{path:?} {what} {:o} {} {} {:?}\n", meta.mode, meta.uid, meta.gid, meta.xattrs));
         }
-        hasher.update(format!("{:?} {:?}", self.replace, self.remove));
+        hasher.update(format!("{:?} {:?} {:?}", self.declared, self.replace, self.remove));
         Digest::finish(hasher)
     }
 

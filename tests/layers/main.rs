@@ -8,6 +8,7 @@ mod tools;
 #[path = "../common/worker.rs"]
 mod worker;
 
+mod artifacts;
 mod corner_cases;
 mod dpkg;
 mod listing;

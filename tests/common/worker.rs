@@ -15,12 +15,17 @@ pub fn test_cache() -> PathBuf {
 
 /// The `kiln` under test, with the tests' cache and the shipped profiles copied to `directory`.
 pub fn kiln(directory: &Path) -> Command {
+    kiln_with_cache(directory, &test_cache().join("kiln"))
+}
+
+/// The same with a cache of its own.
+pub fn kiln_with_cache(directory: &Path, cache: &Path) -> Command {
     let profiles = directory.join("profiles");
     if !profiles.exists() {
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles"), &profiles);
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
-    command.arg("--profiles").arg(profiles).arg("--cache").arg(test_cache().join("kiln"));
+    command.arg("--profiles").arg(profiles).arg("--cache").arg(cache);
     command
 }
 

@@ -30,11 +30,11 @@ build: setup-build ## Build kiln: target/release/kiln
 
 .PHONY: bench
 bench: setup-test build ## Measure kiln against packing by hand, and against mmdebstrap and mkosi where these are installed
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench build
 
 .PHONY: fuzz
 fuzz: setup-build ## Feed arbitrary input to each parser for KILN_FUZZ_SECONDS (default: 600)
-	$(CARGO) test --release --locked --workspace fuzz -- --nocapture --test-threads 1
+	$(CARGO) test --release --locked --test fuzz -- --nocapture
 
 .PHONY: lint
 lint: setup-build ## Formatting, lints, documentation, shell scripts, dependencies

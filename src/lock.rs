@@ -171,7 +171,7 @@ impl Lock {
             path: path.to_owned(),
             line: error.line(),
             column: error.column(),
-            why: error.to_string(),
+            why: without_position(&error),
         })?;
         if lock.version != VERSION {
             let why = format!("its format is version {}, this kiln reads {VERSION}", lock.version);
@@ -191,7 +191,7 @@ impl Lock {
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
             .tempfile_in(directory)
             .map_err(write)?;
-        file.write_all(self.to_text().as_bytes()).map_err(write)?;
+        file.as_file_mut().write_all(self.to_text().as_bytes()).map_err(write)?;
         file.as_file().sync_all().map_err(write)?;
         file.persist(path).map_err(|error| write(error.error))?;
         Ok(())
@@ -316,6 +316,15 @@ fn request(profile: &Profile) -> Digest {
     };
     // Plain strings and maps always serialize.
     Digest::of(&serde_json::to_vec(&request).unwrap_or_default())
+}
+
+/// serde_json's words without "at line … column …", which the place says already.
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
 }
 
 /// One line of JSON.

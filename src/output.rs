@@ -1,5 +1,6 @@
 //! The output directory: replaced whole or left alone.
 
+use crate::artifact::remedy;
 use crate::layer::Overlay;
 use crate::lock::Locked;
 use crate::manifest::{self, Manifest};
@@ -26,7 +27,7 @@ pub enum OutputError {
     #[error("another build is writing {0}; wait for it, or choose another directory with --output")]
     Busy(PathBuf),
     /// The file system refuses.
-    #[error("writing the output {path}: {source}")]
+    #[error("writing the output {path}: {source}{}", remedy(source))]
     Write {
         /// What was written.
         path: PathBuf,
@@ -41,7 +42,15 @@ pub struct Output {
     target: PathBuf,
     temporary: tempfile::TempDir,
     /// Held until the end: two builds of one output take turns at failing, not at mixing.
-    _lock: File,
+    lock: Lock,
+}
+
+/// A locked file beside the output, removed when the build ends.
+#[derive(Debug)]
+struct Lock {
+    path: PathBuf,
+    /// Unlocked when closed, which is after `drop` has removed the file.
+    _file: File,
 }
 
 impl Output {
@@ -61,17 +70,11 @@ impl Output {
         }
         let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let lock_path = parent.join(format!("{PREFIX}{name}.lock"));
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(|error| failed(&lock_path, error))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(OutputError::Busy(target.to_owned())),
-            Err(fs::TryLockError::Error(error)) => return Err(failed(&lock_path, error)),
-        }
+        let lock = match Lock::acquire(&lock_path) {
+            Ok(Some(lock)) => lock,
+            Ok(None) => return Err(OutputError::Busy(target.to_owned())),
+            Err(error) => return Err(failed(&lock_path, error)),
+        };
         let prefix = format!("{PREFIX}{name}.");
         sweep(parent, &prefix);
         let temporary = tempfile::Builder::new()
@@ -80,7 +83,12 @@ impl Output {
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .tempdir_in(parent)
             .map_err(|error| failed(parent, error))?;
-        Ok(Self { target: target.to_owned(), temporary, _lock: lock })
+        Ok(Self { target: target.to_owned(), temporary, lock })
+    }
+
+    /// What must vanish when the build is interrupted: the temporary directory and the lock.
+    pub fn unfinished(&self) -> [PathBuf; 2] {
+        [self.temporary.path().to_owned(), self.lock.path.clone()]
     }
 
     /// Where to write; it becomes the output by [`Output::commit`] and vanishes otherwise.
@@ -110,6 +118,32 @@ impl Output {
         }
         // What is under the temporary name now is the old output, or nothing.
         Ok(())
+    }
+}
+
+impl Lock {
+    /// `None`: another process has it.
+    fn acquire(path: &Path) -> io::Result<Option<Self>> {
+        loop {
+            let file = File::options().create(true).truncate(false).write(true).open(path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(fs::TryLockError::WouldBlock) => return Ok(None),
+                Err(fs::TryLockError::Error(error)) => return Err(error),
+            }
+            // Whoever held it has perhaps removed it meanwhile; then this is not the file that others will lock.
+            let open = file.metadata()?;
+            if fs::metadata(path).is_ok_and(|named| named.dev() == open.dev() && named.ino() == open.ino()) {
+                return Ok(Some(Self { path: path.to_owned(), _file: file }));
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // One that stays does no harm: it is not locked.
+        let _ = fs::remove_file(&self.path);
     }
 }
 

@@ -220,11 +220,11 @@ impl Phase {
             bar.finish_and_clear();
         }
         let seconds = state.start.elapsed().as_secs_f64();
-        state.progress.info(format_args!(
-            "{}: {} in {seconds:.1}s",
-            state.name,
-            state.amount(state.done.load(Relaxed))
-        ));
+        match state.done.load(Relaxed) {
+            // Nothing was counted, or there was nothing to do.
+            0 => state.progress.info(format_args!("{}: {seconds:.1}s", state.name)),
+            done => state.progress.info(format_args!("{}: {} in {seconds:.1}s", state.name, state.amount(done))),
+        }
     }
 }
 

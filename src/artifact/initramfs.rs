@@ -4,15 +4,20 @@
 //! what changes most often last. A frame is named by a digest of all its headers and contents, so a frame that is in
 //! the cache under that name *is* this frame, and a changed file costs its own frame only.
 
+use super::remedy;
 use crate::format::cpio::{self, FileType, Header};
 use crate::format::frames;
 use crate::pack::{CopyError, Store};
 use crate::source::cache::{Cache, CacheError, DerivedFile};
-use crate::tree::{Content, DeviceKind, Digest, Entry, FileTree, Kind, LinkGroup, Origin, TreePath};
+use crate::tree::{Content, DeviceKind, Digest, Entry, FileTree, Kind, LinkGroup, Origin, ReadError, TreePath};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufWriter, Read, Write};
-use std::sync::{Condvar, Mutex};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Condvar, Mutex};
 
 /// Bump when the same members would make a different frame.
 const FRAME_VERSION: u32 = 1;
@@ -22,6 +27,8 @@ const FRAME_SIZE: u64 = 8 << 20;
 const OWN_FRAMES: u64 = 1 << 20;
 /// Frames compressed side by side: a compressor holds a few megabytes.
 const MAX_COMPRESSORS: usize = 12;
+/// Frames that may wait to be hashed, each an open file.
+const HASHED_AHEAD: usize = 64;
 /// Threads for one large frame; each holds about 10 MiB.
 const MAX_FRAME_THREADS: usize = 6;
 
@@ -36,20 +43,36 @@ pub enum InitramfsError {
         /// Its size.
         size: u64,
     },
-    /// A content is missing or damaged, or the cache cannot be written.
+    /// newc cannot hold the path.
+    #[error("/{path} cannot be in an initramfs: {source}")]
+    Header {
+        /// The file.
+        path: TreePath,
+        /// Why.
+        source: io::Error,
+    },
+    /// A content is missing or damaged.
     #[error("compressing /{path}: {source}")]
     Content {
         /// The file.
         path: TreePath,
         /// Why.
-        source: CopyError,
+        source: ReadError,
     },
     /// The cache failed.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// A frame cannot be read back from the cache.
+    #[error("reading a frame of the initramfs from the cache: {0}")]
+    Frame(io::Error),
     /// The output failed.
-    #[error("writing the initramfs: {0}")]
-    Io(#[from] io::Error),
+    #[error("writing {path}: {source}{}", remedy(source))]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 /// Size and digests of what was written.
@@ -132,7 +155,7 @@ impl<'a> Plan<'a> {
         Ok(Self { frames })
     }
 
-    /// Writes the initramfs to `out`; frames that are not in `cache` are made by up to `threads` threads.
+    /// Writes the initramfs to `out`, which errors call `path`; frames that are not in `cache` are made by up to `threads` threads.
     /// `made` is called with the number of bytes each new frame held.
     ///
     /// # Errors
@@ -142,7 +165,7 @@ impl<'a> Plan<'a> {
         store: &Store,
         cache: &Cache,
         threads: usize,
-        out: &mut impl Write,
+        (out, path): (&File, &Path),
         made: &(dyn Fn(u64) + Sync),
     ) -> Result<Written, InitramfsError> {
         let mut order: Vec<usize> = (0..self.frames.len()).collect();
@@ -153,6 +176,7 @@ impl<'a> Plan<'a> {
         let large = Mutex::new(order[..split].iter());
         let small = Mutex::new(order[split..].iter());
         let work = |queue: &Mutex<std::slice::Iter<'_, usize>>| {
+            let _guard = Guard(&ready);
             while let Some(&index) = queue.lock().ok().and_then(|mut queue| queue.next()) {
                 if ready.failed() {
                     return;
@@ -166,31 +190,59 @@ impl<'a> Plan<'a> {
             for _ in 0..threads.clamp(1, MAX_COMPRESSORS) {
                 scope.spawn(|| work(&small));
             }
-            self.assemble(&ready, out)
+            self.assemble(&ready, out, path)
         })
     }
 
-    fn assemble(&self, ready: &Ready, out: &mut impl Write) -> Result<Written, InitramfsError> {
-        let mut out = Hashing { out, hasher: Sha256::new(), size: 0 };
+    /// Copies the frames to `out` in order, inside the kernel where it can, while another thread hashes them.
+    fn assemble(&self, ready: &Ready, out: &File, path: &Path) -> Result<Written, InitramfsError> {
+        let failed = |source| InitramfsError::Write { path: path.to_owned(), source };
         let mut members = Sha256::new();
-        let mut buffer = vec![0; 1 << 20];
-        for (index, frame) in self.frames.iter().enumerate() {
-            members.update(frame.key.as_bytes());
-            let mut file = ready.take(index)?.into_reader();
-            loop {
-                match file.read(&mut buffer)? {
-                    0 => break,
-                    got => out.write_all(&buffer[..got])?,
+        let (frames, to_hash) = sync_channel::<Arc<DerivedFile>>(HASHED_AHEAD);
+        let (mut size, mut hasher) = std::thread::scope(|scope| -> Result<(u64, Sha256), InitramfsError> {
+            let hashed = scope.spawn(move || hash(&to_hash));
+            let mut size = 0;
+            for (index, frame) in self.frames.iter().enumerate() {
+                members.update(frame.key.as_bytes());
+                let file = Arc::new(ready.take(index)?);
+                // The hashing thread only ends early with an error of its own, which is told below.
+                let _ = frames.send(Arc::clone(&file));
+                size += io::copy(&mut (&file.file).take(file.len), &mut &*out).map_err(failed)?;
+            }
+            drop(frames);
+            let hasher = hashed.join().unwrap_or_else(|_| Err(io::Error::other("the hashing thread died")));
+            Ok((size, hasher.map_err(InitramfsError::Frame)?))
+        })?;
+        let mut trailer = Vec::new();
+        cpio::write_trailer(&mut trailer).map_err(failed)?;
+        let mut encoder = frames::encoder(Vec::new(), trailer.len() as u64, 1).map_err(failed)?;
+        encoder.write_all(&trailer).map_err(failed)?;
+        let trailer = encoder.finish().map_err(failed)?;
+        (&mut &*out).write_all(&trailer).map_err(failed)?;
+        hasher.update(&trailer);
+        size += trailer.len() as u64;
+        Ok(Written { size, digest: Digest::finish(hasher), members: Digest::finish(members) })
+    }
+}
+
+/// Hashes frames one after another, without moving the position at which they are copied.
+fn hash(frames: &Receiver<Arc<DerivedFile>>) -> io::Result<Sha256> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    for frame in frames {
+        let mut offset = 0;
+        while offset < frame.len {
+            let wanted = usize::try_from(frame.len - offset).map_or(buffer.len(), |left| left.min(buffer.len()));
+            match frame.file.read_at(&mut buffer[..wanted], offset)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                got => {
+                    hasher.update(&buffer[..got]);
+                    offset += got as u64;
                 }
             }
         }
-        let mut trailer = Vec::new();
-        cpio::write_trailer(&mut trailer)?;
-        let mut encoder = frames::encoder(&mut out, trailer.len() as u64, 1)?;
-        encoder.write_all(&trailer)?;
-        encoder.finish()?;
-        Ok(Written { size: out.size, digest: Digest::finish(out.hasher), members: Digest::finish(members) })
     }
+    Ok(hasher)
 }
 
 impl Frame<'_> {
@@ -201,26 +253,33 @@ impl Frame<'_> {
         threads: u32,
         made: &(dyn Fn(u64) + Sync),
     ) -> Result<DerivedFile, InitramfsError> {
-        if let Some(file) = cache.open_derived("frame", &self.key) {
+        // Verified here, where many threads do it, before it is copied; what is damaged is made again.
+        if let Some(file) = cache.open_derived("frame", &self.key)
+            && io::copy(&mut file.into_reader(), &mut io::sink()).is_ok()
+            && let Some(file) = cache.open_derived("frame", &self.key)
+        {
             return Ok(file);
         }
-        let file = BufWriter::with_capacity(256 << 10, cache.derived_writer("frame", &self.key)?);
-        let mut encoder = frames::encoder(file, self.size, threads)?;
+        let path = cache.derived_path("frame", &self.key)?;
+        let failed = |source| InitramfsError::Cache(CacheError::writing(&path, source));
+        let file = cache.derived_writer("frame", &self.key)?;
+        let mut encoder = frames::encoder(file, self.size, threads).map_err(failed)?;
         for member in &self.members {
-            encoder.write_all(&member.header)?;
+            encoder.write_all(&member.header).map_err(failed)?;
             match member.data {
                 Data::None => {}
-                Data::Target(target) => encoder.write_all(target.as_bytes())?,
-                Data::File(content) => store
-                    .copy(content, &mut encoder)
-                    .map_err(|source| InitramfsError::Content { path: member.path.clone(), source })?,
+                Data::Target(target) => encoder.write_all(target.as_bytes()).map_err(failed)?,
+                Data::File(content) => store.copy(content, &mut encoder).map_err(|error| match error {
+                    CopyError::Read(source) => InitramfsError::Content { path: member.path.clone(), source },
+                    CopyError::Write(source) => failed(source),
+                })?,
             }
-            cpio::pad(&mut encoder, member.data.size())?;
+            cpio::pad(&mut encoder, member.data.size()).map_err(failed)?;
         }
-        let file = encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.finish()?;
+        encoder.finish().map_err(failed)?.finish()?;
         made(self.size);
-        cache.open_derived("frame", &self.key).ok_or_else(|| io::Error::other("a frame vanished from the cache").into())
+        let vanished = || InitramfsError::Frame(io::Error::other("it vanished; build again"));
+        cache.open_derived("frame", &self.key).ok_or_else(vanished)
     }
 }
 
@@ -308,7 +367,7 @@ fn member<'a>(
     let header =
         Header { name: path.as_str(), file_type, mode: meta.mode, uid: meta.uid, gid: meta.gid, mtime, ino, nlink };
     let mut bytes = Vec::new();
-    cpio::write_header(&mut bytes, &header)?;
+    cpio::write_header(&mut bytes, &header).map_err(|source| InitramfsError::Header { path: path.clone(), source })?;
     Ok(Member { path, header: bytes, data })
 }
 
@@ -385,7 +444,7 @@ impl Ready {
     }
 
     fn take(&self, index: usize) -> Result<DerivedFile, InitramfsError> {
-        let poisoned = || InitramfsError::Io(io::Error::other("a compressor thread died"));
+        let poisoned = || InitramfsError::Frame(io::Error::other("a compressor thread died"));
         let mut state = self.state.lock().map_err(|_| poisoned())?;
         loop {
             if let Some(error) = state.error.take() {
@@ -399,21 +458,13 @@ impl Ready {
     }
 }
 
-struct Hashing<W> {
-    out: W,
-    hasher: Sha256,
-    size: u64,
-}
+/// Fails the whole when its thread panics, so that nobody waits for a frame that never comes.
+struct Guard<'a>(&'a Ready);
 
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        self.size += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.put(0, Err(InitramfsError::Frame(io::Error::other("a compressor thread died; this is a bug in kiln"))));
+        }
     }
 }

@@ -5,6 +5,7 @@ pub mod pxe;
 
 use crate::tree::Digest;
 use serde::{Deserialize, Serialize};
+use std::io::{self, ErrorKind};
 
 /// One file of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,4 +21,14 @@ pub struct OutputFile {
     /// versions, what is inside does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Digest>,
+}
+
+/// What to do about an output that cannot be written, to follow the system's words.
+pub(crate) fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            "; free some space there, or choose another place with --output"
+        }
+        _ => "; choose another place with --output",
+    }
 }

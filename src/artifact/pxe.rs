@@ -1,10 +1,10 @@
 //! The PXE set: what a network boot loader needs to start a node that lives in RAM.
 
-use super::OutputFile;
 use super::initramfs::{InitramfsError, Plan};
+use super::{OutputFile, remedy};
 use crate::pack::{CopyError, Store};
 use crate::source::cache::Cache;
-use crate::tree::{Content, Digest, Entry, FileTree, TreeError, TreePath};
+use crate::tree::{Content, Digest, Entry, FileTree, ReadError, TreeError, TreePath};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -45,11 +45,11 @@ pub enum PxeError {
     /// Compressing failed.
     #[error(transparent)]
     Initramfs(#[from] InitramfsError),
-    /// Copying the kernel failed.
+    /// The kernel cannot be read.
     #[error("copying the kernel: {0}")]
-    Copy(#[from] CopyError),
+    Copy(ReadError),
     /// The output cannot be written.
-    #[error("writing {path}: {source}")]
+    #[error("writing {path}: {source}{}", remedy(source))]
     Write {
         /// The file.
         path: PathBuf,
@@ -81,13 +81,17 @@ impl Pxe<'_> {
         fs::create_dir_all(directory).map_err(failed(""))?;
         let (_, kernel) = kernel(self.tree)?;
         let mut vmlinuz = BufWriter::new(File::create(at("vmlinuz")).map_err(failed("vmlinuz"))?);
-        self.store.copy(kernel, &mut vmlinuz)?;
+        self.store.copy(kernel, &mut vmlinuz).map_err(|error| match error {
+            CopyError::Read(source) => PxeError::Copy(source),
+            CopyError::Write(source) => failed("vmlinuz")(source),
+        })?;
         vmlinuz.flush().map_err(failed("vmlinuz"))?;
 
         let tree = self.initramfs_tree()?;
         let name = "initramfs.cpio.zst";
-        let mut out = File::create(at(name)).map_err(failed(name))?;
-        let initramfs = Plan::new(&tree, self.epoch)?.write(self.store, self.cache, self.threads, &mut out, made)?;
+        let out = File::create(at(name)).map_err(failed(name))?;
+        let initramfs =
+            Plan::new(&tree, self.epoch)?.write(self.store, self.cache, self.threads, (&out, &at(name)), made)?;
 
         let output =
             |name: &str, size, sha256, content| OutputFile { path: format!("pxe/{name}"), size, sha256, content };

@@ -43,6 +43,9 @@ pub struct MirrorArgs {
     /// Accept an archive index past its Valid-Until (snapshots always are)
     #[arg(long)]
     pub ignore_valid_until: bool,
+    /// Give up on a server that sends nothing for so long; it is tried again, then the next mirror
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub stall_timeout: u64,
 }
 
 /// Architectures as Debian names them.

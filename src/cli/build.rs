@@ -4,21 +4,26 @@ use super::args::{MirrorArgs, ProfileArgs};
 use super::host::Host;
 use super::lock::{LockPolicy, locked};
 use super::signals::CleanUp;
+use super::told_once;
 use super::units;
 use crate::artifact::pxe::{self, Pxe};
 use crate::bake::{Baked, bake};
 use crate::layer::Overlay;
 use crate::lock::{Locked, wants};
 use crate::manifest::{self, InputRecord, Manifest};
-use crate::output::{Output, Unchanged};
+use crate::output::{Output, OutputError, Unchanged};
 use crate::progress::Unit;
 use crate::render;
 use crate::source::cache::Cache;
 use crate::source::fetch::{FetchError, Fetcher};
-use anyhow::{Context, bail};
+use anyhow::{Context as _, bail};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+/// Damage hides damage: an input is only read once what was derived from it is gone.
+const HEALING_ATTEMPTS: usize = 4;
 
 /// Bake a role's image
 ///
@@ -51,7 +56,7 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     let start = Instant::now();
     let clean_up = CleanUp::install().context("watching for Ctrl-C")?;
     let cache = host.cache()?;
-    let http = host.http(args.offline)?;
+    let http = host.http(args.offline, &args.mirrors)?;
     let policy = LockPolicy { locked: args.locked, offline: args.offline };
     let locked = locked(host, &args.profile, &args.mirrors, &[], policy, &cache, &http)?;
     render::check_init(locked.profile().arch)?;
@@ -64,13 +69,35 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
         return report(&manifest, &directory, start, args.json);
     }
     let output = Output::create(&directory)?;
-    clean_up.add(output.temporary().to_owned());
-    let files = fetch(&host.fetcher(&cache, &http), host, &locked)?;
-    let baked = bake(&locked, &files, overlays, &cache, host.threads, &host.progress)?;
-    let manifest = write(host, &locked, &baked, &cache, output.temporary())?;
+    clean_up.add(output.unfinished());
+    let fetcher = host.fetcher(&cache, &http);
+    let manifest = healing(host, &cache, || {
+        let files = fetch(&fetcher, host, &locked)?;
+        let baked = bake(&locked, &files, overlays.clone(), &cache, host.threads, &host.progress)?;
+        write(host, &locked, &baked, &cache, output.temporary())
+    })?;
     output.commit()?;
     unchanged.remember(&cache, &manifest);
     report(&manifest, &directory, start, args.json)
+}
+
+/// Tries again what failed because of damaged files in the cache: each is removed when it is found, so the next try fetches
+/// or makes it anew.
+fn healing<T>(host: &Host, cache: &Cache, attempt: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let mut known = cache.damage_found();
+    for _ in 0..HEALING_ATTEMPTS {
+        let result = attempt();
+        let found = cache.damage_found();
+        match result {
+            Err(error) if found > known && !cache.is_read_only() => {
+                host.progress
+                    .warn(format_args!("a file in the cache was damaged and is replaced ({})", told_once(&error)));
+                known = found;
+            }
+            result => return result,
+        }
+    }
+    attempt()
 }
 
 fn fetch(fetcher: &Fetcher, host: &Host, locked: &Locked) -> anyhow::Result<Vec<PathBuf>> {
@@ -79,8 +106,16 @@ fn fetch(fetcher: &Fetcher, host: &Host, locked: &Locked) -> anyhow::Result<Vec<
     let wants = wants(locked, &mirrors);
     match fetcher.fetch_all(&wants) {
         Ok(files) => Ok(files),
-        Err(error @ FetchError::Gone { .. }) => {
-            bail!("{error}; pin what the mirror has now with \"kiln lock {}\"", locked.profile().role)
+        Err(FetchError::Gone { inputs }) => {
+            // Artifacts come after the packages, and are where the profile says, whatever the lock.
+            let packages = wants.iter().take(locked.lock().packages.len()).map(|want| &want.name);
+            let packages: BTreeSet<_> = packages.collect();
+            let advice = if inputs.iter().any(|input| packages.contains(&input.name)) {
+                format!("pin what the mirror has now with \"kiln lock {}\"", locked.profile().role)
+            } else {
+                "correct the url in the profile or release".to_owned()
+            };
+            bail!("{}; {advice}", FetchError::Gone { inputs })
         }
         Err(error) => {
             // The missing mirror is the cause then, and says what to do.
@@ -124,7 +159,7 @@ fn write(host: &Host, locked: &Locked, baked: &Baked, cache: &Cache, directory: 
     let text = manifest.to_text();
     for (name, text) in [(manifest::SUMS, manifest.sums(&text)), (manifest::FILE, text)] {
         let path = directory.join(name);
-        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        std::fs::write(&path, text).map_err(|source| OutputError::Write { path, source })?;
     }
     Ok(manifest)
 }

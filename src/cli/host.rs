@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use std::env;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// The machine kiln runs on.
 #[derive(Debug)]
@@ -93,13 +93,14 @@ impl Host {
     ///
     /// # Errors
     /// When a proxy variable is malformed.
-    pub fn http(&self, offline: bool) -> anyhow::Result<Client> {
+    pub fn http(&self, offline: bool, args: &MirrorArgs) -> anyhow::Result<Client> {
         // A variable that is not UTF-8 names no proxy.
         let vars =
             env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Ok(Client::new(HttpConfig {
             proxy: ProxyConfig::from_vars(vars)?,
             ca_file: env::var_os("SSL_CERT_FILE").map(PathBuf::from),
+            stall_timeout: Duration::from_secs(args.stall_timeout),
             offline,
             ..HttpConfig::default()
         }))

@@ -34,7 +34,7 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     let profile = host.profile(&args.profile.role, &args.profile.overrides(Some(&args.mirrors), &[]))?;
     let path = lock_path(&profile, &args.profile);
     let old = Lock::read(&path).ok().flatten();
-    let new = pin(host, &profile, &args.mirrors, &host.cache()?, &host.http(false)?)?;
+    let new = pin(host, &profile, &args.mirrors, &host.cache()?, &host.http(false, &args.mirrors)?)?;
     new.write(&path)?;
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -97,7 +97,7 @@ fn pin(host: &Host, profile: &Profile, args: &MirrorArgs, cache: &Cache, http: &
         http,
         mirrors: &mirrors,
         keyring: &keyring,
-        now: Timestamp::try_from(host.now)?,
+        now: Timestamp::from_second(Timestamp::try_from(host.now)?.as_second())?,
         check_valid_until: !args.ignore_valid_until,
     };
     Ok(lock::pin(profile, &sources, &host.progress)?)

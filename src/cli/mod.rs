@@ -102,6 +102,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
+    signals::yield_to_signal();
     if is_closed_pipe(error) {
         return ExitCode::SUCCESS;
     }
@@ -109,13 +110,14 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The error and its causes, less those that an outer one quotes already.
+/// The error and its causes in one line, less those that an outer one quotes already.
 fn told_once(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+    let text = error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
         "" => cause,
         _ if told.contains(&cause) => told,
         _ => format!("{told}: {cause}"),
-    })
+    });
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// `kiln inspect … | head` is no failure.
@@ -134,5 +136,6 @@ mod tests {
         let nested = anyhow!("no space").context("writing a: no space; free some").context("building");
         assert_eq!(super::told_once(&nested), "building: writing a: no space; free some");
         assert_eq!(super::told_once(&anyhow!("no space").context("writing a")), "writing a: no space");
+        assert_eq!(super::told_once(&anyhow!("a\n  b\n")), "a b");
     }
 }

@@ -2,15 +2,19 @@
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-/// Directories that vanish when a signal ends the process.
+/// Set once a signal ends the process: what fails from then on fails because its files are being removed.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Files and directories that vanish when a signal ends the process.
 #[derive(Debug, Clone, Default)]
 pub struct CleanUp(Arc<Mutex<Vec<PathBuf>>>);
 
 impl CleanUp {
-    /// Starts to watch for SIGINT, SIGTERM and SIGHUP; each removes the registered directories and exits with 128 + its number.
+    /// Starts to watch for SIGINT, SIGTERM and SIGHUP; each removes the registered files and directories and exits with 128 + its number.
     ///
     /// # Errors
     /// When the handlers cannot be installed.
@@ -20,15 +24,9 @@ impl CleanUp {
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
         std::thread::spawn(move || {
             if let Some(signal) = signals.forever().next() {
-                let directories = watched.0.lock().map(|mut list| std::mem::take(&mut *list)).unwrap_or_default();
-                for directory in directories {
-                    // Threads still write into it; what they add meanwhile takes another round.
-                    for _ in 0..20 {
-                        if std::fs::remove_dir_all(&directory).is_ok() || !directory.exists() {
-                            break;
-                        }
-                    }
-                }
+                INTERRUPTED.store(true, SeqCst);
+                let paths = watched.0.lock().map(|mut list| std::mem::take(&mut *list)).unwrap_or_default();
+                paths.iter().for_each(|path| remove(path));
                 eprintln!("kiln: interrupted; the output is as it was before");
                 std::process::exit(128 + signal);
             }
@@ -36,10 +34,27 @@ impl CleanUp {
         Ok(clean_up)
     }
 
-    /// Registers `directory`.
-    pub fn add(&self, directory: PathBuf) {
+    /// Registers `paths`.
+    pub fn add(&self, paths: impl IntoIterator<Item = PathBuf>) {
         if let Ok(mut list) = self.0.lock() {
-            list.push(directory);
+            list.extend(paths);
         }
+    }
+}
+
+fn remove(path: &Path) {
+    // Threads still write into a directory; what they add meanwhile takes another round.
+    for _ in 0..20 {
+        let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+        if removed.is_ok() || !path.exists() {
+            return;
+        }
+    }
+}
+
+/// Waits for the end if a signal is ending the process: its exit code and its message are the ones that count.
+pub fn yield_to_signal() {
+    while INTERRUPTED.load(SeqCst) {
+        std::thread::park();
     }
 }

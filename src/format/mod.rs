@@ -2,5 +2,6 @@
 //!
 //! Nothing here knows profiles, the network, the clock or the environment.
 
+pub mod block;
 pub mod cpio;
 pub mod frames;

@@ -30,13 +30,21 @@ pub enum ArtifactError {
         source: PathError,
     },
     /// Something else is there.
-    #[error("artifact {artifact}: {source}")]
+    #[error("artifact {artifact}: {source}{}", advice(source))]
     Layer {
         /// The artifact.
         artifact: String,
         /// Why.
         source: LayerError,
     },
+}
+
+/// What helps against a path that leads through a file; a conflict says itself what does.
+fn advice(error: &LayerError) -> &'static str {
+    match error {
+        LayerError::Tree(_) => "; give it another destination",
+        LayerError::Conflict { .. } => "",
+    }
 }
 
 /// Lays `artifact`, opened as `pack`, over `tree`; its files belong to root. Where a package has the same path the

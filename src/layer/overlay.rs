@@ -285,13 +285,19 @@ fn read_declarations(path: &Path) -> Result<Declarations, OverlayError> {
     let read = |source| OverlayError::Read { path: path.to_owned(), source };
     let mut text = String::new();
     match fs::File::open(path) {
-        Ok(file) => file.take(MAX_DECLARATIONS).read_to_string(&mut text).map_err(read)?,
+        Ok(file) => file.take(MAX_DECLARATIONS + 1).read_to_string(&mut text).map_err(read)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Declarations::default()),
         Err(error) => return Err(read(error)),
     };
+    if text.len() as u64 > MAX_DECLARATIONS {
+        return Err(read(io::Error::other("it is larger than 1 MiB")));
+    }
     serde_saphyr::from_str::<Option<Declarations>>(&text).map(Option::unwrap_or_default).map_err(|error| {
         let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
         let why = error.without_snippet().to_string();
+        // The place is said in front.
+        let position = format!(" at line {line}, column {column}");
+        let why = why.strip_suffix(position.as_str()).unwrap_or(&why).to_owned();
         OverlayError::Declarations { path: path.to_owned(), line, column, why }
     })
 }

@@ -39,7 +39,7 @@ pub enum PackageError {
         second: String,
     },
     /// A path goes through something that is not a directory.
-    #[error("package {package}: {source}")]
+    #[error("package {package}: {source}; exclude one of the packages, or divert the path (diversions in the profile)")]
     Tree {
         /// The package.
         package: String,

@@ -9,11 +9,12 @@ use crate::source::deb::package::Archive;
 use crate::source::deb::packages::PackagesError;
 use crate::source::deb::repository::{self, ArchiveKind, RepositoryError, Request};
 use crate::source::deb::resolver::{self, ResolveError};
-use crate::source::deb::transport::{Transport, TransportError};
-use crate::source::fetch::{FetchError, Fetcher, Location, Want};
+use crate::source::deb::transport::{self, Transport, TransportError};
+use crate::source::fetch::{FetchError, Fetcher, Location, Want, tried_text};
 use crate::source::http::Client;
 use crate::tree::Digest;
 use jiff::Timestamp;
+use std::path::PathBuf;
 
 /// Mirrors of Debian's archives, tried in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,7 +62,7 @@ pub enum PinError {
         source: ResolveError,
     },
     /// A local artifact cannot be read.
-    #[error("artifact {name}: {source}")]
+    #[error("artifact {source}")]
     Artifact {
         /// The artifact.
         name: String,
@@ -180,14 +181,31 @@ impl Transport for CachedTransport<'_> {
             from: urls.iter().map(|url| Location::Url(url.clone())).collect(),
         };
         let failed = |reason: Box<dyn std::error::Error + Send + Sync>| TransportError::Failed { url: url(), reason };
-        let paths = match self.fetcher.fetch_all(std::slice::from_ref(&want)) {
-            Ok(paths) => paths,
-            Err(FetchError::Gone { .. }) => return Err(TransportError::NotFound { url: url() }),
-            Err(error) => return Err(failed(Box::new(error))),
+        let fetch = || {
+            let paths = match self.fetcher.fetch_all(std::slice::from_ref(&want)) {
+                Ok(paths) => paths,
+                Err(FetchError::Gone { .. }) => return Err(TransportError::NotFound { url: url() }),
+                // No lock names an index: what helps with packages does not help here.
+                Err(FetchError::WrongContent { tried, .. }) => {
+                    let advice =
+                        "the mirror is being updated or was changed; try again later, or name another (--mirror)";
+                    return Err(failed(format!("{}: {advice}", tried_text(&tried)).into()));
+                }
+                Err(FetchError::Failed { tried, .. }) => return Err(failed(tried_text(&tried).into())),
+                Err(error) => return Err(failed(Box::new(error))),
+            };
+            let read = |path: &PathBuf| {
+                std::fs::read(path).map_err(|error| failed(format!("reading {}: {error}", path.display()).into()))
+            };
+            paths.first().map_or_else(|| Ok(Vec::new()), read)
         };
-        paths
-            .first()
-            .map_or_else(|| Ok(Vec::new()), |path| std::fs::read(path).map_err(|error| failed(Box::new(error))))
+        let bytes = fetch()?;
+        if transport::check(&bytes, digest, size).is_ok() {
+            return Ok(bytes);
+        }
+        // Damaged in the cache since it was fetched: removed there, and fetched again.
+        self.fetcher.cache().recheck(digest).map_err(|error| failed(Box::new(error)))?;
+        fetch()
     }
 }
 

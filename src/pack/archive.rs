@@ -13,6 +13,8 @@ const MAX_MEMBERS: usize = 1 << 20;
 const MAX_EXTENSION: u64 = 1 << 20;
 /// Most regular-file bytes of one archive.
 const MAX_CONTENT: u64 = 64 << 30;
+/// Most bytes after the end of an archive; tar pads to 10 KiB.
+const MAX_PADDING: u64 = 64 << 20;
 /// PAX keys of extended attributes begin so (star(1), GNU tar).
 const XATTR_PREFIX: &str = "SCHILY.xattr.";
 
@@ -70,7 +72,7 @@ struct Extensions {
 ///
 /// # Errors
 /// [`ArchiveError`].
-pub(super) fn read_archive(tar: impl Read, content: &mut impl Write) -> Result<Index, ArchiveError> {
+pub fn read_archive(tar: impl Read, content: &mut impl Write) -> Result<Index, ArchiveError> {
     let mut reader = Reader { index: Index::default(), files: HashMap::new(), offset: 0 };
     let mut archive = tar::Archive::new(tar);
     let mut extensions = Extensions::default();
@@ -88,6 +90,11 @@ pub(super) fn read_archive(tar: impl Read, content: &mut impl Write) -> Result<I
                 reader.member(&header, kind, std::mem::take(&mut extensions), &mut entry, content)?;
             }
         }
+    }
+    // What follows the end of the archive is padding; but only at the end of a compressed stream is its checksum compared.
+    let mut rest = archive.into_inner().take(MAX_PADDING + 1);
+    if io::copy(&mut rest, &mut io::sink()).map_err(ArchiveError::Read)? > MAX_PADDING {
+        return Err(ArchiveError::TooMuch("64 MiB after its end".into()));
     }
     Ok(reader.index)
 }

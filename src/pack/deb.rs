@@ -130,7 +130,7 @@ fn read_ar_header(file: &mut (impl Read + Seek), offset: u64, end: u64) -> Resul
     let bad = |why: &str| DebError::Format(format!("{why} at byte {offset}"));
     file.seek(SeekFrom::Start(offset))?;
     let mut header = [0; AR_HEADER];
-    file.read_exact(&mut header).map_err(|_| bad("it ends before its data.tar: the download is truncated"))?;
+    file.read_exact(&mut header).map_err(|_| bad("it ends before its data.tar: it is truncated"))?;
     if &header[58..] != b"`\n" {
         return Err(bad("a member's header is broken"));
     }
@@ -139,7 +139,7 @@ fn read_ar_header(file: &mut (impl Read + Seek), offset: u64, end: u64) -> Resul
     let size: u64 = field(48..58).parse().map_err(|_| bad("a member's size is not a number"))?;
     let part = Part { offset: offset + AR_HEADER as u64, size };
     if part.offset.checked_add(size).is_none_or(|last| last > end) {
-        return Err(bad("a member is longer than the file: the download is truncated"));
+        return Err(bad("a member is longer than the file: it is truncated"));
     }
     Ok((name, part))
 }

@@ -53,7 +53,7 @@ pub enum InputFormat {
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
     /// It is not a package.
-    #[error("reading {name} ({path}): {source}")]
+    #[error("reading {name} ({path}): {source}{advice}")]
     Deb {
         /// The input's name.
         name: String,
@@ -61,9 +61,11 @@ pub enum PackError {
         path: PathBuf,
         /// What is wrong with it.
         source: DebError,
+        /// What to do, where that is known.
+        advice: &'static str,
     },
     /// Its archive is broken or hostile.
-    #[error("reading {name} ({path}): {source}")]
+    #[error("reading {name} ({path}): {source}{advice}")]
     Archive {
         /// The input's name.
         name: String,
@@ -71,6 +73,8 @@ pub enum PackError {
         path: PathBuf,
         /// What is wrong with it.
         source: ArchiveError,
+        /// What to do, where that is known.
+        advice: &'static str,
     },
     /// The cache cannot be written or read.
     #[error("storing the contents of {name} in the cache: {source}")]
@@ -135,7 +139,7 @@ impl<'a> Packer<'a> {
                 scope.spawn(|| work(&small, 1));
             }
         });
-        let mut store = Store::default();
+        let mut store = Store::new(self.cache.clone());
         let results = results.into_inner().unwrap_or_default();
         for (index, result) in results {
             store.insert(inputs[index].digest, result?);
@@ -154,12 +158,31 @@ impl<'a> Packer<'a> {
             return Ok(pack);
         }
         let mut content = self.cache.unsummed_writer("content", &key).map_err(cache_error)?;
-        let index = read_input(input, threads, &mut content)?;
+        let index = read_input(input, threads, &mut content).map_err(|error| self.judge(input, error))?;
         content.finish().map_err(cache_error)?;
         let bytes = postcard::to_stdvec(&index).map_err(|error| open_error(io::Error::other(error)))?;
         self.cache.put_derived("index", &key, &bytes).map_err(cache_error)?;
         let path = self.cache.derived_path("content", &key).map_err(cache_error)?;
         Pack::open(index, &path).map_err(open_error)
+    }
+
+    /// What it means that `input` cannot be read: a full disk is the cache's failure; a file that no longer has its digest
+    /// is removed, so that the next try fetches it again.
+    fn judge(&self, input: &Input, error: PackError) -> PackError {
+        match error {
+            PackError::Archive { name, source: ArchiveError::Store(source), .. } => {
+                PackError::Cache { name, source: CacheError::writing(self.cache.root(), source) }
+            }
+            mut error => {
+                // Whether it can be read at all is what `error` tells.
+                let intact = self.cache.recheck(&input.digest).unwrap_or(false);
+                if let (true, PackError::Deb { advice, .. } | PackError::Archive { advice, .. }) = (intact, &mut error)
+                {
+                    *advice = "; its sha256 is right, so it is broken at its source: take another version of it";
+                }
+                error
+            }
+        }
     }
 
     fn cached(&self, key: &Digest) -> Option<Pack> {
@@ -172,8 +195,8 @@ impl<'a> Packer<'a> {
 
 fn read_input(input: &Input, threads: usize, content: &mut impl Write) -> Result<Index, PackError> {
     let (name, path) = (input.name.clone(), input.path.clone());
-    let deb_error = |source| PackError::Deb { name: name.clone(), path: path.clone(), source };
-    let archive_error = |source| PackError::Archive { name: name.clone(), path: path.clone(), source };
+    let deb_error = |source| PackError::Deb { name: name.clone(), path: path.clone(), source, advice: "" };
+    let archive_error = |source| PackError::Archive { name: name.clone(), path: path.clone(), source, advice: "" };
     let mut index = match input.format {
         InputFormat::Deb => {
             let mut deb = DebFile::open(&input.path).map_err(deb_error)?;

@@ -12,7 +12,7 @@ mod index;
 mod ingest;
 mod store;
 
-pub use archive::ArchiveError;
+pub use archive::{ArchiveError, read_archive};
 pub use compression::{Compression, decompress};
 pub use deb::{DebError, DebFile};
 pub use index::{Index, Member, MemberKind};

@@ -1,6 +1,7 @@
 //! The contents of all inputs, to read from.
 
 use super::index::{Index, MemberKind};
+use crate::source::cache::Cache;
 use crate::tree::{Content, ContentReader, ContentSource, Digest, PackRef, ReadError};
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
@@ -27,6 +28,8 @@ pub struct Pack {
 #[derive(Debug, Default)]
 pub struct Store {
     packs: BTreeMap<Digest, Pack>,
+    /// Where the packs' contents are, to remove them when they turn out damaged.
+    cache: Option<Cache>,
 }
 
 impl Pack {
@@ -68,6 +71,11 @@ impl Pack {
 }
 
 impl Store {
+    /// An empty store of inputs in `cache`.
+    pub(super) fn new(cache: Cache) -> Self {
+        Self { packs: BTreeMap::new(), cache: Some(cache) }
+    }
+
     pub(super) fn insert(&mut self, input: Digest, pack: Pack) {
         self.packs.insert(input, pack);
     }
@@ -97,7 +105,12 @@ impl Store {
                 })?;
                 let mut reader = ReadAt { file, offset };
                 let damaged = "the cache is damaged; \"kiln cache trim --all\" empties it";
-                copy_checked(content, &mut reader, out, &path.display().to_string(), damaged)
+                let result = copy_checked(content, &mut reader, out, &path.display().to_string(), damaged);
+                if let (Err(CopyError::Read(_)), Some(cache)) = (&result, &self.cache) {
+                    // The next try makes it again from the input, or fetches the input again.
+                    cache.discard(path);
+                }
+                result
             }
         }
     }

@@ -17,6 +17,14 @@ pub enum ProfileError {
         /// The nearest role, or those there are.
         hint: String,
     },
+    /// The directory of profiles cannot be read.
+    #[error("reading {dir}: {source}; run kiln where the profiles are, or name their directory with --profiles")]
+    NoProfiles {
+        /// The directory.
+        dir: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A file or directory cannot be read.
     #[error("reading {path}: {source}")]
     Read {

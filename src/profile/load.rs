@@ -65,9 +65,9 @@ pub fn load(
 /// The roles in the directory `dir`, sorted: the stems of its YAML files.
 ///
 /// # Errors
-/// [`ProfileError::Read`] when the directory cannot be listed.
+/// [`ProfileError::NoProfiles`] when the directory cannot be listed.
 pub fn roles(dir: &Path) -> Result<Vec<String>, ProfileError> {
-    stems(dir).map_err(|source| ProfileError::Read { path: dir.to_owned(), source })
+    stems(dir).map_err(|source| ProfileError::NoProfiles { dir: dir.to_owned(), source })
 }
 
 fn stems(dir: &Path) -> std::io::Result<Vec<String>> {

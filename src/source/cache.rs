@@ -30,6 +30,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 /// Contents of `CACHEDIR.TAG`; the first line is fixed by <https://bford.info/cachedir/>.
@@ -44,6 +45,7 @@ pub struct Cache {
     root: Arc<Path>,
     now: SystemTime,
     read_only: bool,
+    damage: Damage,
     /// Holds the shared lock; `None` when a read-only cache has no lock file.
     _lock: Option<Arc<File>>,
 }
@@ -57,7 +59,10 @@ impl Cache {
     /// [`CacheError`] when `root` can be neither written nor, if it exists, read.
     pub fn open(root: &Path, now: SystemTime) -> Result<Self, CacheError> {
         match Self::open_writable(root) {
-            Ok(lock) => Ok(Self { root: root.into(), now, read_only: false, _lock: Some(Arc::new(lock)) }),
+            Ok(lock) => {
+                let damage = Damage::default();
+                Ok(Self { root: root.into(), now, read_only: false, damage, _lock: Some(Arc::new(lock)) })
+            }
             Err(error) if is_read_only(&error) && root.join("blobs").is_dir() => Self::open_read_only(root, now),
             Err(source) => Err(CacheError::Unusable { path: root.to_owned(), source }),
         }
@@ -88,7 +93,7 @@ impl Cache {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(unusable(error)),
         };
-        Ok(Self { root: root.into(), now, read_only: true, _lock: lock })
+        Ok(Self { root: root.into(), now, read_only: true, damage: Damage::default(), _lock: lock })
     }
 
     /// The directory this cache lives in.
@@ -99,6 +104,18 @@ impl Cache {
     /// Whether the cache cannot be written: what it holds can be used, nothing can be added.
     pub fn is_read_only(&self) -> bool {
         self.read_only
+    }
+
+    /// How many damaged files were found, and removed, since the cache was opened.
+    ///
+    /// What fails while this grows may succeed at the next try: inputs are fetched and derived data is made again.
+    pub fn damage_found(&self) -> usize {
+        self.damage.0.load(Relaxed)
+    }
+
+    /// Removes a file of the cache that its user found damaged.
+    pub fn discard(&self, path: &Path) {
+        self.damage.remove(path);
     }
 
     /// Where the blob with this digest is or would be.
@@ -124,6 +141,18 @@ impl Cache {
             // A cache owned by someone else is still good for reading.
             let _ = file.set_modified(self.now);
         }
+    }
+}
+
+/// Counts the damaged files that users of the cache came upon; clones count together.
+#[derive(Debug, Clone, Default)]
+struct Damage(Arc<AtomicUsize>);
+
+impl Damage {
+    fn remove(&self, path: &Path) {
+        // In a read-only cache the damaged file stays and keeps counting as absent.
+        let _ = fs::remove_file(path);
+        self.0.fetch_add(1, Relaxed);
     }
 }
 

@@ -6,6 +6,7 @@ mod error;
 mod run;
 mod want;
 
+pub(crate) use error::tried_text;
 pub use error::{FetchError, MissingInput, Tried, Why};
 pub use want::{Location, Want};
 

@@ -54,7 +54,10 @@ fn other_errors_exit_with_1_and_one_line() {
     for (line, said) in [
         ("inspect out/worker", "reading out/worker/manifest.json; is out/worker the output of \"kiln build\"?"),
         ("boot out/worker", "out/worker"),
-        ("plan worker", "reading profiles: No such file or directory (os error 2)\n"),
+        (
+            "plan worker",
+            "reading profiles: No such file or directory (os error 2); run kiln where the profiles are, or name their directory with --profiles\n",
+        ),
         ("build worker", "reading profiles: "),
         ("cache trim", "say what to remove: --max-size 5G, --unused-days 30 or --all"),
     ] {

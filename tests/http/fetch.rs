@@ -318,7 +318,7 @@ fn files_are_checked_as_downloads_are() {
     let missing = Want { digest: Digest::of(b"y"), size: None, ..from(&dir.path().join("none")) };
     let error = fetcher.fetch_all(&[missing]).expect_err("missing");
     assert!(matches!(&error, FetchError::Failed { tried, .. } if matches!(tried[0].why, Why::File { .. })), "{error}");
-    assert!(error.to_string().contains("none reading the file: No such file"), "{error}");
+    assert!(error.to_string().contains("none: No such file"), "{error}");
 
     let changed = Want { digest: Digest::of(b"z"), size: None, ..from(&path) };
     let error = fetcher.fetch_all(&[changed]).expect_err("changed");

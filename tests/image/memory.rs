@@ -3,7 +3,7 @@
 use crate::checkout::Checkout;
 use crate::mtree;
 use crate::shared::built;
-use crate::tools::{find, run, sha256sums, tool};
+use crate::tools::{run, text, tool};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -67,7 +67,9 @@ fn a_large_file_is_streamed() {
     let found = mtree::list(&checkout.out().join("pxe/initramfs.cpio.zst"));
     let large = &found["etc/proof/large"];
     assert_eq!(large["size"], SIZE.to_string());
-    assert_eq!(large["sha256digest"], sha256sums(path.parent().expect("a parent"), &["large"])[0]);
+    // OpenSSL uses the processor's instructions for it; sha256sum takes ten seconds.
+    let digest = text(tool("openssl", "openssl").args(["dgst", "-sha256", "-r"]).arg(&path));
+    assert!(digest.starts_with(&large["sha256digest"]), "{digest} is {}", large["sha256digest"]);
 
     // One byte more than newc's size field can hold.
     file.set_len(1 << 32).expect("sparse");
@@ -82,5 +84,4 @@ fn a_large_file_is_streamed() {
         fs::read_to_string(checkout.out().join("SHA256SUMS")).expect("sums"),
         "the old output is as it was"
     );
-    assert!(find("time").is_some());
 }

@@ -51,7 +51,7 @@ impl Cache {
         };
         let found = read(&path).map_err(|error| CacheError::reading(&path, error))?;
         if found != *digest {
-            let _ = fs::remove_file(&path);
+            self.discard(&path);
         }
         Ok(found == *digest)
     }
@@ -105,7 +105,7 @@ impl BlobWriter {
     /// # Errors
     /// [`CacheError`] when the cache cannot be written.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), CacheError> {
-        self.file.write_all(bytes).map_err(|error| CacheError::writing(self.file.path(), error))?;
+        self.file.as_file_mut().write_all(bytes).map_err(|error| CacheError::writing(self.file.path(), error))?;
         self.hasher.update(bytes);
         self.size += bytes.len() as u64;
         Ok(())

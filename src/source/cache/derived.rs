@@ -12,12 +12,12 @@
 //!
 //! The checksum makes fsync unnecessary: what a power cut damaged counts as absent.
 
-use super::{Cache, CacheError, fan_out, land};
+use super::{Cache, CacheError, Damage, fan_out, land};
 use crate::tree::Digest;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const MAGIC: &[u8; 8] = b"KILNDER1";
 const TRAILER: u64 = 80;
@@ -54,7 +54,7 @@ impl Cache {
         match read_trailer(&mut file, metadata.len(), kind, key) {
             Ok(Some((len, digest))) => {
                 self.touch(&file, metadata.modified().unwrap_or(self.now));
-                Some(DerivedFile { file, path, len, digest })
+                Some(DerivedFile { file, path, len, digest, damage: self.damage.clone() })
             }
             Ok(None) => {
                 let _ = fs::remove_file(&path);
@@ -80,8 +80,10 @@ impl Cache {
     /// [`CacheError`] when the cache cannot be written.
     pub fn derived_writer(&self, kind: &str, key: &Digest) -> Result<DerivedWriter, CacheError> {
         let target = self.derived_path(kind, key)?;
-        let file = BufWriter::with_capacity(64 * 1024, self.temporary()?);
-        Ok(DerivedWriter { file, target, name: name_digest(kind, key), hasher: Some(Sha256::new()), len: 0 })
+        let (file, temporary) = self.temporary()?.into_parts();
+        let file = BufWriter::with_capacity(64 * 1024, file);
+        let hasher = Some(Sha256::new());
+        Ok(DerivedWriter { file, temporary, target, name: name_digest(kind, key), hasher, len: 0 })
     }
 
     /// As [`Cache::derived_writer`], but the payload is not hashed: for data whose user has a digest of every part. Such a file is
@@ -128,6 +130,7 @@ pub struct DerivedFile {
     pub len: u64,
     /// SHA-256 the payload must have.
     pub digest: Digest,
+    damage: Damage,
 }
 
 impl DerivedFile {
@@ -138,13 +141,8 @@ impl DerivedFile {
 
     /// Removes the file, for callers that verify themselves and found it damaged.
     pub fn discard(self) {
-        remove(&self.path);
+        self.damage.remove(&self.path);
     }
-}
-
-fn remove(path: &Path) {
-    // In a read-only cache the damaged file stays and keeps counting as absent.
-    let _ = fs::remove_file(path);
 }
 
 /// Streams a payload; the read that would report its end fails instead, with [`io::ErrorKind::InvalidData`], when the
@@ -163,7 +161,7 @@ impl DerivedReader {
     }
 
     fn damaged(&self) -> io::Error {
-        remove(&self.derived.path);
+        self.derived.damage.remove(&self.derived.path);
         let text = format!("{} is damaged and was removed; run the same command again", self.derived.path.display());
         io::Error::new(io::ErrorKind::InvalidData, text)
     }
@@ -199,7 +197,8 @@ impl Read for DerivedReader {
 /// Hashes derived data while it is written; without [`DerivedWriter::finish`] nothing is kept.
 #[derive(Debug)]
 pub struct DerivedWriter {
-    file: BufWriter<tempfile::NamedTempFile>,
+    file: BufWriter<File>,
+    temporary: tempfile::TempPath,
     target: PathBuf,
     name: Digest,
     /// `None` when the payload carries digests of its own.
@@ -221,8 +220,8 @@ impl DerivedWriter {
         trailer.extend_from_slice(digest.as_bytes());
         let failed = |error| CacheError::writing(&self.target, error);
         self.file.write_all(&trailer).map_err(failed)?;
-        let file = self.file.into_inner().map_err(|error| failed(error.into_error()))?;
-        land(file.into_temp_path(), &self.target)?;
+        self.file.into_inner().map_err(|error| failed(error.into_error()))?;
+        land(self.temporary, &self.target)?;
         Ok(digest)
     }
 }

@@ -50,7 +50,9 @@ pub enum ReleaseError {
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum ReleaseMismatch {
     /// It describes another suite.
-    #[error("it is the release of {found}, not of {wanted}: the mirror serves the wrong suite")]
+    #[error(
+        "it is the release of {found}, not of {wanted}: the mirror serves the wrong suite; use another mirror (--mirror)"
+    )]
     WrongSuite {
         /// What was asked for.
         wanted: String,
@@ -59,8 +61,8 @@ pub enum ReleaseMismatch {
     },
     /// `Valid-Until` has passed.
     #[error(
-        "it was valid until {valid_until} and now is {now}: the mirror is stale or someone replays old indexes; use another mirror, \
-         or a snapshot, for which this is not checked"
+        "it was valid until {valid_until} and now is {now}: the mirror is stale or someone replays old indexes; use another mirror \
+         (--mirror), or accept it with --ignore-valid-until"
     )]
     Expired {
         /// `Valid-Until`.

@@ -166,13 +166,15 @@ pub enum MirrorError {
     #[error("InRelease is not used: {0}")]
     Signature(#[from] SignatureError),
     /// `InRelease` is signed but malformed.
-    #[error("InRelease, although signed, cannot be read: {0}")]
+    #[error("InRelease, although signed, cannot be read: {0}; use another mirror (--mirror)")]
     Release(#[from] ReleaseError),
     /// `InRelease` is signed but not the one wanted.
     #[error("InRelease is not used: {0}")]
     Mismatch(#[from] ReleaseMismatch),
     /// There is no such index.
-    #[error("the suite has no packages of component {component:?} for {architecture:?}; it has {offered}")]
+    #[error(
+        "the suite has no packages of component {component:?} for {architecture:?}; it has {offered}: correct debian.components in the profile"
+    )]
     NoPackages {
         /// The component wanted.
         component: String,
@@ -182,7 +184,9 @@ pub enum MirrorError {
         offered: String,
     },
     /// An index that could only exhaust memory.
-    #[error("{path} is announced with {size} bytes, more than the {limit} that are accepted")]
+    #[error(
+        "{path} is announced with {size} bytes, more than the {limit} that are accepted; use another mirror (--mirror)"
+    )]
     TooLarge {
         /// The file, below `dists/<suite>/`.
         path: String,
@@ -192,7 +196,7 @@ pub enum MirrorError {
         limit: u64,
     },
     /// `Packages` is not what `InRelease` announces.
-    #[error("{path} is not used: {why}")]
+    #[error("{path} is not used: {why}; use another mirror (--mirror)")]
     Digest {
         /// The file, below `dists/<suite>/`.
         path: String,
@@ -200,7 +204,7 @@ pub enum MirrorError {
         why: DigestMismatch,
     },
     /// `Packages` cannot be decompressed.
-    #[error("{path} is not used: {why}")]
+    #[error("{path} is not used: {why}; use another mirror (--mirror)")]
     Unpack {
         /// The file, below `dists/<suite>/`.
         path: String,
@@ -208,7 +212,7 @@ pub enum MirrorError {
         why: UnpackError,
     },
     /// `Packages` is not UTF-8 or not deb822.
-    #[error("{path} is not used: {reason}")]
+    #[error("{path} is not used: {reason}; use another mirror (--mirror)")]
     Text {
         /// The file, below `dists/<suite>/`.
         path: String,

@@ -20,18 +20,18 @@ pub const MAX_SIGNATURES: usize = 32;
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum SignatureError {
     /// The message is malformed.
-    #[error("it is not one cleartext-signed text: {0}")]
+    #[error("it is not one cleartext-signed text: {0}; use another mirror (--mirror)")]
     Cleartext(#[from] CleartextError),
     /// The signature block is malformed.
-    #[error("its signature block cannot be read: {0}")]
+    #[error("its signature block cannot be read: {0}; use another mirror (--mirror)")]
     Block(String),
     /// There is no signature in the block, or there are more than [`MAX_SIGNATURES`].
-    #[error("it carries {0} signatures, where 1 to {MAX_SIGNATURES} may be")]
+    #[error("it carries {0} signatures, where 1 to {MAX_SIGNATURES} may be; use another mirror (--mirror)")]
     Count(usize),
     /// The text is not what a trusted key signed.
     #[error(
         "the signature by {owner} (key {key}, keyring {keyring}) does not fit the text: it was changed after it was signed, by the mirror or \
-         on the way; use another mirror"
+         on the way; use another mirror (--mirror)"
     )]
     Bad {
         /// Fingerprint of the key the signature names.

@@ -20,7 +20,7 @@ pub trait Transport: Sync {
         for url in urls {
             let result = self.get(url, size).and_then(|bytes| match check(&bytes, digest, size) {
                 Ok(()) => Ok(bytes),
-                Err(reason) => Err(TransportError::Failed { url: url.clone(), reason: Box::new(reason) }),
+                Err(why) => Err(TransportError::Failed { url: url.clone(), reason: format!("{url}: {why}").into() }),
             });
             match result {
                 Ok(bytes) => return Ok(bytes),
@@ -37,17 +37,17 @@ pub trait Transport: Sync {
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// The mirror answered that it has no such file.
-    #[error("{url} does not exist")]
+    #[error("{url} does not exist; check the mirror's URL and the suite, or name another mirror (--mirror)")]
     NotFound {
         /// What was asked for.
         url: String,
     },
     /// Anything else.
-    #[error("getting {url}: {reason}")]
+    #[error("{reason}")]
     Failed {
         /// What was asked for.
         url: String,
-        /// Why.
+        /// Why, with the URL.
         reason: Box<dyn std::error::Error + Send + Sync>,
     },
 }

@@ -30,7 +30,7 @@ pub enum FetchError {
     },
     /// At least one location has other bytes than the lock says, and none has the right ones.
     #[error(
-        "{name}: no location has the bytes with sha256 {expected}: {}; if the input was replaced on purpose, run `kiln lock`, else name another mirror (--mirror)",
+        "{name}: no location has the bytes with sha256 {expected}: {}; if it was replaced on purpose, run `kiln lock` (and correct its sha256 where the profile or release has one), else name another mirror (--mirror)",
         tried_text(tried)
     )]
     WrongContent {
@@ -119,7 +119,9 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(error) => error.fmt(f),
-            Self::File { error } => write!(f, "reading the file: {error}"),
+            Self::File { error } => {
+                write!(f, "{error} (put the file there, or correct \"file\" in the profile or release)")
+            }
             Self::WrongDigest { expected, found } => write!(f, "has sha256 {found}, expected {expected}"),
             Self::WrongSize { expected, found } => write!(f, "has {found} bytes, expected {expected}"),
         }
@@ -167,13 +169,15 @@ fn listed(inputs: &[MissingInput], text: impl Fn(&MissingInput) -> String) -> St
     names.join(", ")
 }
 
-fn tried_text(tried: &[Tried]) -> String {
+/// All that was tried, and why it did not work.
+pub(crate) fn tried_text(tried: &[Tried]) -> String {
     if tried.is_empty() {
         return "no location is known".into();
     }
     let one = |tried: &Tried| match &tried.why {
         // It names the URL itself.
         Why::Http(error) => error.to_string(),
+        why @ Why::File { .. } => format!("{}: {why}", tried.location),
         why => format!("{} {why}", tried.location),
     };
     tried.iter().map(one).collect::<Vec<_>>().join("; ")

@@ -1,0 +1,50 @@
+//! A disk's bytes, read anywhere and in any order: what the formats of disks are written from.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
+/// The bytes of a disk or of a file system on it, most of which may be zero.
+pub trait BlockSource: Sync {
+    /// Bytes, a multiple of 512.
+    fn size(&self) -> u64;
+
+    /// Where anything other than zeros may be, in bytes: ascending, disjoint, never empty.
+    fn data(&self) -> &[Range<u64>];
+
+    /// Fills `buffer` with the bytes at `offset`.
+    ///
+    /// # Errors
+    /// Whatever reading fails with; [`io::ErrorKind::UnexpectedEof`] past the end.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+/// A disk in a file, a raw image.
+#[derive(Debug)]
+pub struct RawFile {
+    file: File,
+    size: u64,
+    data: Vec<Range<u64>>,
+}
+
+impl RawFile {
+    /// The image in `file`, which holds zeros outside `data`: see [`BlockSource::data`].
+    pub fn new(file: File, size: u64, data: Vec<Range<u64>>) -> Self {
+        Self { file, size, data }
+    }
+}
+
+impl BlockSource for RawFile {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn data(&self) -> &[Range<u64>] {
+        &self.data
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buffer, offset)
+    }
+}

@@ -1,0 +1,21 @@
+//! Bad profiles, repositories, artifacts and environments, each through the built `kiln`: the one line it prints, its exit
+//! code, and that the output is as it was before.
+
+#[allow(dead_code, clippy::unwrap_used)] // Shared with the test of signatures.
+#[path = "../repository/gnupg.rs"]
+mod gnupg;
+#[allow(dead_code)] // Shared with the test of the HTTP client.
+#[path = "../http/server.rs"]
+mod server;
+mod site;
+#[path = "../common/synthetic.rs"]
+mod synthetic;
+
+mod artifacts;
+mod caches;
+mod environments;
+mod good;
+mod packages;
+mod processes;
+mod profiles;
+mod repositories;

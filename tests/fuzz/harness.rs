@@ -1,0 +1,135 @@
+//! Runs a parser on mutated samples for a while, and keeps the input that breaks it.
+//!
+//! `KILN_FUZZ_SECONDS` is the time for each parser (default 3), `KILN_FUZZ_SEED` the seed (default: the clock; it is
+//! printed).
+
+use super::mutator::{Random, mutate};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Longest time for one input: what takes milliseconds here may take this long on a busy machine, not longer.
+const MAX_TIME: Duration = Duration::from_secs(10);
+/// When an input is taken for one that never ends.
+const HANG: Duration = Duration::from_secs(60);
+/// Most memory of the process, all parsers together, in KiB.
+const MAX_MEMORY: u64 = 1 << 20;
+/// Mutated inputs that were accepted and are mutated further.
+const MAX_FOUND: usize = 512;
+
+/// A parser and what it likes to read.
+pub struct Fuzz<'a> {
+    /// Name of the parser.
+    pub name: &'static str,
+    /// Inputs it accepts.
+    pub samples: Vec<Vec<u8>>,
+    /// What the format is made of.
+    pub words: &'a [&'a [u8]],
+    /// Repairs what nearly every mutation breaks, such as checksums.
+    pub repair: fn(&mut Vec<u8>),
+}
+
+/// The input a parser works on, for the watchdog.
+type Current = Arc<Mutex<Option<(Instant, Vec<u8>)>>>;
+
+impl Fuzz<'_> {
+    /// Calls `parse` until the time is over; it tells whether it accepted the input.
+    pub fn run(&self, mut parse: impl FnMut(&[u8]) -> bool) {
+        for sample in &self.samples {
+            assert!(parse(sample), "{}: a sample is refused: {:?}", self.name, String::from_utf8_lossy(sample));
+        }
+        let seconds = variable("KILN_FUZZ_SECONDS").unwrap_or(3);
+        let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_nanos();
+        let seed = variable("KILN_FUZZ_SEED").unwrap_or(u64::try_from(clock & u128::from(u64::MAX)).expect("masked"));
+        println!("{}: KILN_FUZZ_SEED={seed} for {seconds} s", self.name);
+        let mut random = Random::new(seed);
+        let mut samples = self.samples.clone();
+        let current = Current::default();
+        watch(self.name, seed, &current);
+        let (start, mut inputs, mut accepted) = (Instant::now(), 0_u64, 0_u64);
+        while start.elapsed() < Duration::from_secs(seconds) {
+            let mut input = mutate(&mut random, &samples, self.words);
+            if random.below(2) == 0 {
+                (self.repair)(&mut input);
+            }
+            let begin = Instant::now();
+            *current.lock().expect("current") = Some((begin, input.clone()));
+            let result = catch_unwind(AssertUnwindSafe(|| parse(&input)));
+            *current.lock().expect("current") = None;
+            inputs += 1;
+            let fail = |what: &str| -> ! {
+                panic!(
+                    "{}: {what}; the input is {}, KILN_FUZZ_SEED={seed}, input {inputs}",
+                    self.name,
+                    save(self.name, &input).display()
+                )
+            };
+            match result {
+                Err(_) => fail("it panicked"),
+                Ok(_) if begin.elapsed() > MAX_TIME => fail("it took too long"),
+                Ok(true) => {
+                    accepted += 1;
+                    if samples.len() < MAX_FOUND {
+                        samples.push(input.clone());
+                    } else {
+                        let kept = self.samples.len();
+                        let at = kept + random.below(MAX_FOUND - kept);
+                        samples[at].clone_from(&input);
+                    }
+                }
+                Ok(false) => {}
+            }
+            if inputs % 64 == 0 && peak_memory() > MAX_MEMORY {
+                fail("the process, of which it is a part, took too much memory");
+            }
+        }
+        println!("{}: {inputs} inputs, {accepted} accepted, peak {} MiB", self.name, peak_memory() >> 10);
+        assert!(
+            accepted > 0 && accepted < inputs,
+            "{}: {accepted} of {inputs} inputs were accepted: nothing was tried",
+            self.name
+        );
+    }
+}
+
+fn variable(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|error| panic!("{name}={text}: {error}")))
+}
+
+/// Ends the process when an input takes for ever; a test cannot be ended otherwise.
+fn watch(name: &'static str, seed: u64, current: &Current) {
+    let current = Arc::downgrade(current);
+    std::thread::spawn(move || {
+        while let Some(current) = current.upgrade() {
+            let now = current.lock().expect("current").clone();
+            if let Some((begin, input)) = now
+                && begin.elapsed() > HANG
+            {
+                eprintln!(
+                    "{name}: it never ends; the input is {}, KILN_FUZZ_SEED={seed}",
+                    save(name, &input).display()
+                );
+                std::process::exit(101);
+            }
+            drop(current);
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    });
+}
+
+/// Keeps an input in a file.
+fn save(name: &str, input: &[u8]) -> PathBuf {
+    let file = tempfile::Builder::new().prefix(&format!("kiln-fuzz-{name}-")).tempfile().expect("a temporary file");
+    let (_, path) = file.keep().expect("kept");
+    std::fs::write(&path, input).expect("written");
+    path
+}
+
+/// Most memory the process had so far, in KiB (proc(5), `VmHWM`).
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+    line.trim().trim_end_matches(" kB").trim().parse().expect("a number")
+}

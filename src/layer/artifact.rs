@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
     /// The archive has no such member.
-    #[error("artifact {artifact}: its archive has no member {member:?}; it has {found}")]
+    #[error(
+        "artifact {artifact}: its archive has no member {member:?} to extract (it has {found}); correct \"extract\" in the profile or release"
+    )]
     Missing {
         /// The artifact.
         artifact: String,

@@ -37,7 +37,9 @@ pub enum RenderError {
         why: &'static str,
     },
     /// A flag that kubelet no longer has: it would stop at every boot.
-    #[error("kubelet.args: kubelet has no flag --{name} since Kubernetes {since}, and the release is {release}; {instead}")]
+    #[error(
+        "kubelet.args: kubelet has no flag --{name} since Kubernetes {since}, and the release is {release}; {instead}"
+    )]
     RemovedFlag {
         /// The flag.
         name: String,

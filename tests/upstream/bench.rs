@@ -1,5 +1,8 @@
 //! Where these tests build: a directory and a cache of their own, so that every artifact is downloaded indeed.
 
+use crate::hub;
+use crate::release::{self, Published};
+use crate::server::Server;
 use crate::tools::{run, text, tool, unzstd};
 use crate::worker::{self, test_cache};
 use kiln::manifest::{FileRecord, Manifest};
@@ -11,16 +14,9 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 use tempfile::TempDir;
 
-/// The worker of Debian's packages, and what else is costly to get.
-pub struct Debian {
-    directory: PathBuf,
-    /// Its manifest.
-    pub manifest: Manifest,
-}
-
 /// The trixie worker of release debian-1.20.2, built at the first call. It fills the shared cache with packages.
-pub fn debian() -> &'static Debian {
-    static BUILT: OnceLock<Debian> = OnceLock::new();
+pub fn debian() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         // Statics are not dropped: what is here goes at the next run.
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("upstream");
@@ -28,41 +24,8 @@ pub fn debian() -> &'static Debian {
             fs::remove_dir_all(&directory).expect("removed");
         }
         fs::create_dir_all(&directory).expect("a directory");
-        let out = worker::build_worker(&directory, "trixie");
-        Debian { manifest: manifest(&out), directory }
+        worker::build_worker(&directory, "trixie")
     })
-}
-
-impl Debian {
-    /// The output directory.
-    pub fn out(&self) -> PathBuf {
-        self.directory.join("out")
-    }
-
-    /// The package `name` as it was downloaded.
-    pub fn deb(&self, name: &str) -> PathBuf {
-        let input = self.manifest.inputs.iter().find(|input| input.kind == "package" && input.name == name);
-        let input = input.unwrap_or_else(|| panic!("{name} is not in the image"));
-        let cache = Cache::open(&test_cache().join("kiln"), SystemTime::now()).expect("the cache");
-        cache.blob(&input.sha256, None).expect("it has just been used")
-    }
-
-    /// The upstream part of the version of package `name`.
-    pub fn version(&self, name: &str) -> String {
-        let input = self.manifest.inputs.iter().find(|input| input.kind == "package" && input.name == name);
-        let version = &input.expect("it is in the image").version;
-        version.split(['-', '+', '~']).next().expect("a part").to_owned()
-    }
-
-    /// The files of package `name`, unpacked by dpkg-deb.
-    pub fn unpacked(&self, name: &str) -> PathBuf {
-        let root = self.directory.join("unpacked").join(name);
-        if !root.exists() {
-            fs::create_dir_all(&root).expect("a directory");
-            run(tool("dpkg-deb", "dpkg").arg("-x").arg(self.deb(name)).arg(&root));
-        }
-        root
-    }
 }
 
 /// A place to build in.
@@ -73,11 +36,11 @@ pub struct Bench {
 impl Bench {
     /// With a copy of the shipped profiles, and of the shared cache less the artifacts.
     pub fn new() -> Self {
-        let debian = debian();
+        let debian = manifest(debian());
         let directory = tempfile::Builder::new().prefix("upstream-").tempdir_in(test_cache()).expect("a directory");
         let bench = Self { directory };
         run(tool("cp", "coreutils").arg("--archive").arg("--link").arg(test_cache().join("kiln")).arg(bench.cache()));
-        for input in debian.manifest.inputs.iter().filter(|input| input.kind == "artifact") {
+        for input in debian.inputs.iter().filter(|input| input.kind == "artifact") {
             let cache = Cache::open(&bench.cache(), SystemTime::now()).expect("the cache");
             fs::remove_file(cache.blob(&input.sha256, None).expect("an artifact")).expect("removed");
         }
@@ -100,25 +63,47 @@ impl Bench {
         command
     }
 
-    /// Adds a release.
+    /// Adds the release `name`, the shipped one with `changes` and the files `published`, and serves these.
+    pub fn publish(&self, name: &str, published: &[Published], changes: &[(&str, &str)]) -> Server {
+        let server = hub::start(release::files(published));
+        self.release(name, &release::text(published, &server, changes));
+        server
+    }
+
+    /// Adds the release `name`.
     pub fn release(&self, name: &str, text: &str) {
         // kiln() copies the profiles when they are missing.
         self.kiln();
         fs::write(self.path("profiles/releases").join(format!("{name}.yaml")), text).expect("written");
     }
 
-    /// Runs a build of the trixie worker with that release into `out`.
-    pub fn try_build(&self, release: &str, out: &str) -> Output {
+    /// Runs `verb` for the trixie worker of `release`.
+    pub fn run(&self, verb: &str, release: &str, more: &[&str]) -> Output {
         let mut command = self.kiln();
-        command.args(["build", "worker", "--suite", "trixie", "--release", release, "--output", out]);
+        command.args([verb, "worker", "--suite", "trixie", "--release", release]).args(more);
         command.output().expect("kiln starts")
     }
 
-    /// The same; it must succeed.
-    pub fn build(&self, release: &str, out: &str) -> PathBuf {
-        let output = self.try_build(release, out);
+    /// The same; it must succeed. What it said.
+    pub fn succeeds(&self, verb: &str, release: &str, more: &[&str]) -> String {
+        let output = self.run(verb, release, more);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        self.path(out)
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// The same; it must fail without an output. The last line of what it said.
+    pub fn refuses(&self, verb: &str, release: &str, more: &[&str]) -> String {
+        let output = self.run(verb, release, more);
+        let said = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(!self.path("out").exists(), "something was written");
+        said.trim_end().lines().last().expect("an error").to_owned()
+    }
+
+    /// Builds the worker of `release` and returns its output directory.
+    pub fn build(&self, release: &str) -> PathBuf {
+        self.succeeds("build", release, &["-o", release]);
+        self.path(release)
     }
 }
 
@@ -126,6 +111,12 @@ impl Bench {
 pub fn manifest(out: &Path) -> Manifest {
     let text = fs::read_to_string(out.join("manifest.json")).expect("manifest.json");
     serde_json::from_str(&text).expect("a manifest")
+}
+
+/// Name and version of each input of `kind`.
+pub fn inputs(out: &Path, kind: &str) -> Vec<(String, String)> {
+    let inputs = manifest(out).inputs.into_iter().filter(|input| input.kind == kind);
+    inputs.map(|input| (input.name, input.version)).collect()
 }
 
 /// What `kiln inspect --json` lists of `out`.

@@ -50,5 +50,5 @@ fn write(out: &Path, directory: &Path) {
 
 #[test]
 fn a_worker_of_debians_packages_has_these_files() {
-    compare(&debian().out(), "worker-debian-1.20.2");
+    compare(debian(), "worker-debian-1.20.2");
 }

@@ -2,11 +2,15 @@
 
 mod archives;
 mod bench;
+#[path = "../debian_root/mod.rs"]
+mod debian_root;
 mod golden;
 #[path = "../common/guest.rs"]
 mod guest;
 mod hub;
+mod programs;
 mod real;
+mod refused;
 mod release;
 #[path = "../http/server.rs"]
 #[expect(dead_code, reason = "other tests serve over TLS")]

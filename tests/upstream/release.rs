@@ -6,6 +6,24 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+/// Where each project publishes a component, by its own documentation.
+const URLS: [(&str, &str); 5] = [
+    ("kubelet", "dl.k8s.io/release/v{version}/bin/linux/{arch}/kubelet"),
+    (
+        "containerd",
+        "github.com/containerd/containerd/releases/download/v{version}/containerd-{version}-linux-{arch}.tar.gz",
+    ),
+    ("runc", "github.com/opencontainers/runc/releases/download/v{version}/runc.{arch}"),
+    (
+        "cni-plugins",
+        "github.com/containernetworking/plugins/releases/download/v{version}/cni-plugins-linux-{arch}-v{version}.tgz",
+    ),
+    (
+        "crictl",
+        "github.com/kubernetes-sigs/cri-tools/releases/download/v{version}/crictl-v{version}-linux-{arch}.tar.gz",
+    ),
+];
+
 /// One file of a release as its project publishes it.
 pub struct Published {
     /// Component of the release.
@@ -18,16 +36,30 @@ pub struct Published {
     pub bytes: Vec<u8>,
 }
 
+impl Published {
+    /// `bytes` as `component` for `arch`.
+    pub fn new(component: &'static str, version: &str, arch: &str, bytes: Vec<u8>) -> Self {
+        let (_, url) = URLS.iter().find(|(name, _)| *name == component).expect("a component of the shipped release");
+        let url = url.replace("{version}", version).replace("{arch}", arch);
+        Self { component, version: version.to_owned(), url, bytes }
+    }
+}
+
 /// What the server is to have.
 pub fn files(published: &[Published]) -> Files {
     published.iter().map(|file| (file.url.clone(), file.bytes.clone())).collect()
 }
 
-/// The shipped v1.36.4.yaml with versions, digests and hosts of `published`, and only those components; then each of `changes` is
+/// The text of the shipped v1.36.4.yaml.
+pub fn shipped() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/releases/v1.36.4.yaml");
+    fs::read_to_string(path).expect("the shipped release")
+}
+
+/// The shipped release with versions, digests and hosts of `published`, and only those components; then each of `changes` is
 /// made, a text and what takes its place.
 pub fn text(published: &[Published], server: &Server, changes: &[(&str, &str)]) -> String {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/releases/v1.36.4.yaml");
-    let shipped = fs::read_to_string(shipped).expect("the shipped release");
+    let shipped = shipped();
     let known: BTreeMap<&str, &Published> = published.iter().map(|file| (file.component, file)).collect();
     let mut component: Option<Option<&Published>> = None;
     let mut text = String::new();

@@ -62,7 +62,6 @@ pub fn check_node(report: &Report) {
     }
     let cri = report.all("cri");
     assert!(!cri.is_empty() && cri.iter().all(|status| *status == "ok"), "the CRI plugin: {cri:?}\n{}", report.console);
-    assert_eq!(report.all("deprecation"), [""; 0], "containerd's configuration");
     report.check("sysctl vm.overcommit_memory", "1");
     report.check("sysctl kernel.panic", "10");
     report.check("sysctl kernel.panic_on_oops", "1");

@@ -12,6 +12,7 @@ const PACKAGES: [&str; 3] = ["containerd", "containernetworking-plugins", "runc"
 
 /// containerd, runc and the CNI plugins of a suite.
 pub struct Programs {
+    /// Each package unpacked in a directory of its name.
     root: TempDir,
     debs: BTreeMap<&'static str, PathBuf>,
 }
@@ -21,14 +22,17 @@ impl Programs {
     pub fn of(suite: &'static str) -> Self {
         let suite = Suite::new(suite);
         let root = tempfile::tempdir().expect("a directory");
-        suite.unpack(&PACKAGES, root.path());
+        for package in PACKAGES {
+            suite.unpack(&[package], &root.path().join(package));
+        }
         Self { root, debs: PACKAGES.map(|package| (package, suite.deb(package))).into() }
     }
 
     /// What upstream's archive of containerd has; Debian does not build the load test.
     pub fn containerd(&self) -> Vec<File> {
         let programs = ["containerd", "containerd-shim-runc-v2", "ctr"];
-        let programs = programs.map(|name| (format!("bin/{name}"), self.read(&format!("usr/bin/{name}"))));
+        let programs =
+            programs.map(|name| (format!("bin/{name}"), self.read("containerd", &format!("usr/bin/{name}"))));
         let stress = ("bin/containerd-stress".to_owned(), stand_in("containerd-stress"));
         programs.into_iter().chain([stress]).collect()
     }
@@ -36,21 +40,24 @@ impl Programs {
     /// What upstream's archive of the CNI plugins has, documents among them.
     pub fn plugins(&self) -> Vec<File> {
         let documents = ["LICENSE", "README.md"].map(|name| (name.to_owned(), stand_in(name)));
-        let plugins = fs::read_dir(self.root.path().join("usr/lib/cni")).expect("plugins").map(|entry| {
-            let name = entry.expect("a plugin").file_name().into_string().expect("UTF-8");
-            let bytes = self.read(&format!("usr/lib/cni/{name}"));
-            (name, bytes)
-        });
+        let plugins = fs::read_dir(self.root.path().join("containernetworking-plugins/usr/lib/cni"))
+            .expect("plugins")
+            .map(|entry| {
+                let name = entry.expect("a plugin").file_name().into_string().expect("UTF-8");
+                let bytes = self.read("containernetworking-plugins", &format!("usr/lib/cni/{name}"));
+                (name, bytes)
+            });
         plugins.chain(documents).collect()
     }
 
     /// runc, which is published as it is.
     pub fn runc(&self) -> Vec<u8> {
-        self.read("usr/sbin/runc")
+        self.read("runc", "usr/sbin/runc")
     }
 
-    fn read(&self, path: &str) -> Vec<u8> {
-        fs::read(self.root.path().join(path)).unwrap_or_else(|error| panic!("/{path}: {error}"))
+    fn read(&self, package: &str, path: &str) -> Vec<u8> {
+        fs::read(self.root.path().join(package).join(path))
+            .unwrap_or_else(|error| panic!("{package}: /{path}: {error}"))
     }
 
     /// The package `name`.

@@ -40,6 +40,7 @@ fn a_worker_of_upstreams_release_has_these_files() {
     let report = boot(&PxeSet::open(&out).expect("a PXE set"), Handout::none());
     check_node(&report);
     report.check("unit kubelet", "inactive");
+    assert_eq!(report.all("deprecation"), [""; 0], "containerd's configuration");
     let version = report.all("containerd-version");
     assert!(matches!(version[..], [version] if version.contains("/containerd/v2 2.")), "{version:?}");
 }

@@ -383,6 +383,6 @@ fn a_digest_for_another_architecture_does_not_do() {
     assert!(profiles.load().is_ok());
     assert_eq!(
         profiles.error_with("worker", &Overrides { arch: Some(Arch::Arm64), ..Overrides::default() }),
-        "profiles/releases/v1.yaml:5:35: kubelet: a url needs a sha256 for arm64"
+        "profiles/releases/v1.yaml:5:35: kubelet: a url needs a sha256 for arm64 (there is one for amd64)"
     );
 }

@@ -5,6 +5,7 @@
 
 mod duration;
 pub mod kubelet_config;
+pub mod kubelet_flags;
 mod kubelet_rules;
 mod quantity;
 mod schema;

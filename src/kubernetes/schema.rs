@@ -71,6 +71,8 @@ pub enum Step {
 pub struct Misfit {
     /// Where.
     pub path: Vec<Step>,
+    /// Whether the last step is wrong itself, a name that is none, and not what it leads to.
+    pub name: bool,
     /// Why, following the path's name in a sentence: `must be …`.
     pub why: String,
 }
@@ -78,11 +80,15 @@ pub struct Misfit {
 impl Misfit {
     /// Something wrong with a field at the top.
     pub(super) fn at(field: &str, why: impl Into<String>) -> Self {
-        Self { path: vec![Step::Key(field.to_owned())], why: why.into() }
+        Self { path: vec![Step::Key(field.to_owned())], name: false, why: why.into() }
     }
 
-    fn new(path: &[Step], why: impl Into<String>) -> Self {
-        Self { path: path.to_vec(), why: why.into() }
+    fn name(path: &[Step], why: impl Into<String>) -> Self {
+        Self { path: path.to_vec(), name: true, why: why.into() }
+    }
+
+    fn value(path: &[Step], why: impl Into<String>) -> Self {
+        Self { path: path.to_vec(), name: false, why: why.into() }
     }
 }
 
@@ -142,11 +148,11 @@ pub(super) fn check_object(
                 path.pop();
                 continue;
             }
-            return Err(Misfit::new(path, format!("is not a field{}", nearest(name, fields, minor))));
+            return Err(Misfit::name(path, format!("is not a field{}", nearest(name, fields, minor))));
         };
         if field.since > minor {
             let why = format!("is a field since Kubernetes 1.{}, and this is 1.{minor}; leave it out", field.since);
-            return Err(Misfit::new(path, why));
+            return Err(Misfit::name(path, why));
         }
         check_value(&field.of, value, minor, path)?;
         path.pop();
@@ -182,7 +188,7 @@ fn check_value(of: &Type, value: &Value, minor: u32, path: &mut Vec<Step>) -> Re
             for (key, value) in values {
                 path.push(Step::Key(key.clone()));
                 if !keys.is_empty() && !keys.contains(&key.as_str()) {
-                    return Err(Misfit::new(path, format!("is none of {}", keys.join(", "))));
+                    return Err(Misfit::name(path, format!("is none of {}", keys.join(", "))));
                 }
                 check_value(of, value, minor, path)?;
                 path.pop();
@@ -196,7 +202,7 @@ fn check_value(of: &Type, value: &Value, minor: u32, path: &mut Vec<Step>) -> Re
         (of, Value::String(text)) => of.accepts(text),
         _ => false,
     };
-    if fits { Ok(()) } else { Err(Misfit::new(path, format!("is {}, and must be {of}", short(value)))) }
+    if fits { Ok(()) } else { Err(Misfit::value(path, format!("is {}, and must be {of}", short(value)))) }
 }
 
 impl Type {

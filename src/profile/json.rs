@@ -2,7 +2,7 @@
 
 use super::place::{At, Pos};
 use super::raw::Map;
-use crate::kubernetes::Step;
+use crate::kubernetes::{Misfit, Step};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use std::fmt;
@@ -34,30 +34,25 @@ pub(super) fn object(entries: &Map<At<Json>>) -> serde_json::Map<String, Value> 
     entries.iter().map(|(key, item)| (key.value.clone(), item.value.value())).collect()
 }
 
-/// Where `path` leads within `entries`: to the value, or to the last key on the way that is there.
-pub(super) fn place(entries: &Map<At<Json>>, path: &[Step]) -> Option<Pos> {
-    let (step, rest) = path.split_first()?;
-    let Step::Key(name) = step else { return None };
-    let (key, item) = entries.iter().find(|(key, _)| key.value == *name)?;
-    Some(match rest {
-        // An unknown name is wrong itself; a wrong value stands right behind its name.
-        [] => match item.value {
-            Json::Scalar(_) => item.pos,
-            _ => key.pos,
-        },
-        rest => place_in(item, rest).unwrap_or(item.pos),
-    })
-}
-
-fn place_in(item: &At<Json>, path: &[Step]) -> Option<Pos> {
-    match (&item.value, path.split_first()?) {
-        (Json::Map(entries), _) => place(entries, path),
-        (Json::List(items), (Step::Index(index), rest)) => {
-            let item = items.get(*index)?;
-            place_in(item, rest).or(Some(item.pos))
-        }
-        _ => None,
+/// Where in `entries` a misfit is: at a name or a value, or as near as there is something.
+pub(super) fn place(entries: &Map<At<Json>>, misfit: &Misfit) -> Option<Pos> {
+    let Some(Step::Key(name)) = misfit.path.first() else { return None };
+    let (key, mut item) = entries.iter().find(|(key, _)| key.value == *name)?;
+    let mut name = key.pos;
+    for step in &misfit.path[1..] {
+        (name, item) = match (&item.value, step) {
+            (Json::Map(entries), Step::Key(step)) => {
+                let Some((key, item)) = entries.iter().find(|(key, _)| key.value == *step) else { break };
+                (key.pos, item)
+            }
+            (Json::List(items), Step::Index(index)) => {
+                let Some(item) = items.get(*index) else { break };
+                (item.pos, item)
+            }
+            _ => break,
+        };
     }
+    Some(if misfit.name { name } else { item.pos })
 }
 
 impl<'de> Deserialize<'de> for Json {

@@ -44,11 +44,24 @@ pub fn verdicts<'a>(configs: impl Iterator<Item = &'a Map<String, Value>> + Send
     verdicts.into_iter().map(|(_, verdict)| verdict).collect()
 }
 
-/// The kubelet that `make kubelet` built, where any user can execute it.
-fn reachable(directory: &Path) -> PathBuf {
+/// The flags that `kubelet --help` lists.
+pub fn help() -> Vec<String> {
+    let output = Command::new(built()).arg("--help").output().expect("kubelet runs; `make kubelet` builds it");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let names =
+        text.lines().filter_map(|line| line.trim_start().strip_prefix("--").or(line.split_once(", --").map(|it| it.1)));
+    names.filter_map(|rest| Some(rest.split_whitespace().next()?.to_owned())).collect()
+}
+
+/// The kubelet that `make kubelet` built.
+fn built() -> PathBuf {
     let home = std::env::var("HOME").expect("HOME is set");
-    let built = Path::new(&home).join(".cache/kiln-test/kubernetes-1.20.2/amd64/kubelet");
-    let path = directory.join("kubelet");
+    Path::new(&home).join(".cache/kiln-test/kubernetes-1.20.2/amd64/kubelet")
+}
+
+/// It, where any user can execute it.
+fn reachable(directory: &Path) -> PathBuf {
+    let (built, path) = (built(), directory.join("kubelet"));
     std::fs::copy(&built, &path).unwrap_or_else(|error| panic!("{}: {error}; run `make kubelet`", built.display()));
     path
 }

@@ -1,5 +1,5 @@
 //! What kiln knows of `KubeletConfiguration` against a real kubelet, 1.20.2: every field set in turn, every range
-//! violated in turn.
+//! violated in turn, every flag of its help looked up.
 //!
 //! kubelet decodes, validates and parses its configuration before it looks for a container runtime. It is run as an
 //! unprivileged user, so that it gives up when all of that is behind it.
@@ -9,6 +9,7 @@ mod samples;
 
 use kiln::kubernetes::NEWEST;
 use kiln::kubernetes::kubelet_config::{FIELDS, check};
+use kiln::kubernetes::kubelet_flags::{Flag, flag};
 use kubelet::{Verdict, verdicts};
 use samples::{companions, invalid, valid};
 use serde_json::{Map, Value, json};
@@ -58,4 +59,12 @@ fn what_kubelet_refuses_is_refused() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_flag_is_known() {
+    let help = kubelet::help();
+    assert!(help.len() > 150, "{} flags in kubelet --help", help.len());
+    let unknown: Vec<_> = help.iter().filter(|name| flag(name, MINOR) == Flag::Unknown).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
 }

@@ -70,6 +70,14 @@ pub enum OverlayError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// `remove` names what nothing below the overlay brought.
+    #[error("overlay {name}: remove names /{target}, which is not there; correct the path or leave it out")]
+    NothingToRemove {
+        /// The overlay.
+        name: String,
+        /// The path.
+        target: TreePath,
+    },
     /// A name that cannot be in an image.
     #[error("overlay {path}: {source}")]
     Path {
@@ -256,8 +264,10 @@ pub fn lay_overlay(tree: &mut FileTree, overlay: Overlay) -> Result<(), OverlayE
     let Overlay { name, entries, declared, replace, remove } = overlay;
     let merged = |paths: BTreeSet<TreePath>| paths.into_iter().map(merge_path).collect::<BTreeSet<_>>();
     let (declared, replace) = (merged(declared), merged(replace));
-    for path in merged(remove) {
-        tree.remove(path.as_str());
+    for target in merged(remove) {
+        if tree.remove(target.as_str()).is_empty() {
+            return Err(OverlayError::NothingToRemove { name, target });
+        }
     }
     // A link to a directory would take the overlay's directory into itself.
     for path in &replace {
@@ -389,6 +399,8 @@ mod tests {
     fn only_what_is_declared_is_replaced_or_removed() {
         let refused = lay_overlay(&mut tree(), overlay(&["etc/motd"], "").1);
         assert!(matches!(refused, Err(OverlayError::Layer { source: LayerError::Conflict { .. }, .. })), "{refused:?}");
+        let refused = lay_overlay(&mut tree(), overlay(&["etc/x"], "{remove: [etc/none]}").1);
+        assert!(matches!(refused, Err(OverlayError::NothingToRemove { .. })), "{refused:?}");
         let tree = laid(&["etc/motd", "var/run/f"], "{replace: [etc/motd, var/run], remove: [lib/x]}");
         assert_eq!(tree.get("etc/motd").and_then(Entry::inline), Some(&b"overlay"[..]));
         assert!(tree.get("var/run").is_some_and(Entry::is_dir) && tree.contains("var/run/f"));

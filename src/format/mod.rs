@@ -3,5 +3,7 @@
 //! Nothing here knows profiles, the network, the clock or the environment.
 
 pub mod block;
+pub mod clusters;
 pub mod cpio;
 pub mod frames;
+pub mod ordered;

@@ -119,6 +119,9 @@ fn tar_headers(map: &[Range<u64>], stored: u64, size: u64, epoch: u32) -> io::Re
         gnu.set_is_extended(entries.peek().is_some());
     }
     header.set_cksum();
+    // tar(1) ends the checksum's six digits in another way than all other numbers; so do we, for what was written to read tar(1)'s.
+    let checksum = format!("{:06o}\0 ", header.cksum()?);
+    header.as_old_mut().cksum.copy_from_slice(checksum.as_bytes());
     let mut bytes = header.as_bytes().to_vec();
     while entries.peek().is_some() {
         let mut extended = GnuExtSparseHeader::new();

@@ -33,11 +33,25 @@ fn the_package_is_one() {
     let encoded = REAL.encode(Kind::Vmdk, "ovf", 4);
     let ovf = encoded.path(".ovf");
     run(tool("xmllint", "libxml2-utils").args(["--noout", "--nonet"]).arg(&ovf));
-    let xpath = |path: &str| {
-        let path = format!("string({})", path.replace('@', "@*[local-name()=").replace('=', "='").replace('$', "']"));
-        text(tool("xmllint", "libxml2-utils").args(["--nonet", "--xpath", &path]).arg(&ovf)).trim().to_owned()
+    let value = |path: &str| {
+        // Without namespaces: //System/Name is //*[local-name()="System"]/*[local-name()="Name"].
+        let step = |step: &str| match step.strip_prefix('@') {
+            Some(attribute) => format!("@*[local-name()=\"{attribute}\"]"),
+            None => format!("*[local-name()=\"{step}\"]"),
+        };
+        let steps: Vec<String> = path.split('/').map(step).collect();
+        let mut xmllint = tool("xmllint", "libxml2-utils");
+        xmllint.args(["--nonet", "--xpath", &format!("string(//{})", steps.join("/"))]);
+        text(xmllint.arg(&ovf)).trim().to_owned()
     };
-    let _ = xpath;
+    let file = fs::metadata(encoded.path(".vmdk")).expect("there").len();
+    assert_eq!(value("File/@href"), "disk.vmdk");
+    assert_eq!(value("File/@size"), file.to_string());
+    assert_eq!(value("File/@id"), value("Disk/@fileRef"));
+    assert_eq!(value("Disk/@capacity"), qemu_img(&["info"], &encoded.path(".vmdk"))["virtual-size"].to_string());
+    assert_eq!(value("Network/@name"), value("Connection"));
+    assert_eq!(value("HostResource"), format!("ovf:/disk/{}", value("Disk/@diskId")));
+    assert_eq!(value("VirtualSystem/Name"), "worker");
     let names: Vec<&str> = encoded.files.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(names, ["disk.mf", "disk.ovf", "disk.vmdk"]);
     let sums = sha256sums(&encoded.directory, &["disk.ovf", "disk.vmdk"]);

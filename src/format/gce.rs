@@ -8,6 +8,7 @@
 //! before and ended at a byte boundary (a sync flush), and their checksums are combined.
 
 use super::block::{BlockSource, EncodeError};
+use super::clusters::DEFLATE_LEVEL;
 use super::ordered::in_order;
 use flate2::{Compress, Compression, Crc, FlushCompress};
 use std::io::{self, Write};
@@ -151,7 +152,7 @@ struct Deflate {
 
 impl Deflate {
     fn new() -> Self {
-        Self { compressor: Compress::new(Compression::default(), false), buffer: Vec::new() }
+        Self { compressor: Compress::new(Compression::new(DEFLATE_LEVEL), false), buffer: Vec::new() }
     }
 
     fn stretch(&mut self, bytes: &[u8]) -> Result<Stretch, EncodeError> {

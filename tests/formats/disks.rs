@@ -9,9 +9,9 @@ use rustix::fs::SeekFrom;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::LazyLock;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, OnceLock};
 use tempfile::TempDir;
 
 const MIB: u64 = 1 << 20;
@@ -22,7 +22,10 @@ pub const NAMING: Naming<'_> =
 
 /// A raw disk in a directory of its own.
 pub struct Disk {
-    pub directory: TempDir,
+    pub directory: PathBuf,
+    /// Removes it in the end.
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    removed: Option<TempDir>,
     pub source: RawFile,
     pub size: u64,
     /// Bytes of its data, by what the file system knows of holes.
@@ -34,7 +37,13 @@ impl Disk {
     pub fn new(size: u64, fill: impl FnOnce(&File, &Path)) -> Self {
         // Not in memory, as /tmp may be.
         let directory = tempfile::Builder::new().prefix("kiln-formats-").tempdir_in("/var/tmp").expect("a directory");
-        let path = directory.path().join("disk.raw");
+        let path = directory.path().to_owned();
+        Self { removed: Some(directory), ..Self::at(path, size, fill) }
+    }
+
+    /// The same, in `directory`, which is left there.
+    fn at(directory: PathBuf, size: u64, fill: impl FnOnce(&File, &Path)) -> Self {
+        let path = directory.join("disk.raw");
         let file = File::options().read(true).write(true).create_new(true).open(&path).expect("created");
         file.set_len(size).expect("sparse");
         fill(&file, &path);
@@ -45,16 +54,16 @@ impl Disk {
             ranges.push(start..end);
         }
         let data = ranges.iter().map(|range| range.end - range.start).sum();
-        Self { directory, source: RawFile::new(file, size, ranges), size, data }
+        Self { directory, removed: None, source: RawFile::new(file, size, ranges), size, data }
     }
 
     pub fn raw(&self) -> PathBuf {
-        self.directory.path().join("disk.raw")
+        self.directory.join("disk.raw")
     }
 
     /// Encodes it into the directory `name` beside it.
     pub fn encode(&self, kind: Kind, name: &str, threads: usize) -> Encoded {
-        let directory = self.directory.path().join(name);
+        let directory = self.directory.join(name);
         std::fs::create_dir_all(&directory).expect("a directory");
         let done = AtomicU64::new(0);
         let made = |bytes| {
@@ -115,7 +124,18 @@ pub fn noise(buffer: &mut [u8], seed: u64) {
 /// package's sources and program by mke2fs, noise, and zeros that the file system knows nothing of.
 pub static REAL: LazyLock<Disk> = LazyLock::new(|| {
     const ROOT: u64 = 41 * MIB;
-    Disk::new(700 * MIB + 3 * 512, |file, path| {
+    // Statics are not dropped: it is there until the next run.
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("formats");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    static LOCK: OnceLock<File> = OnceLock::new();
+    let lock = LOCK.get_or_init(|| File::create(directory.join("lock")).expect("a lock"));
+    lock.lock().expect("locked, when another run of these tests has ended");
+    let directory = directory.join("real");
+    if directory.exists() {
+        std::fs::remove_dir_all(&directory).expect("removed");
+    }
+    std::fs::create_dir(&directory).expect("a directory");
+    Disk::at(directory, 700 * MIB + 3 * 512, |file, path| {
         let mut sgdisk = tool("sgdisk", "gdisk");
         run(sgdisk.args(["-n", "1:1M:+40M", "-t", "1:ef00", "-n", "2:41M:+256M", "-t", "2:8304"]).arg(path));
         let tree = path.with_file_name("tree");
@@ -143,3 +163,18 @@ pub static REAL: LazyLock<Disk> = LazyLock::new(|| {
         file.write_all_at(b"alone", 650 * MIB + 1000).expect("text");
     })
 });
+
+/// Both have the same bytes, as 7-Zip reads `path`, a `format` of its own names.
+pub fn assert_same_by_7z(raw: &Path, path: &Path, format: &str) {
+    let mut command = tool("7z", "p7zip-full");
+    command.arg("x").arg(format!("-t{format}")).arg("-so").arg(path).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut unpacked = command.spawn().expect("7z starts");
+    // Either may be filled up with zeros; their sizes are for others to check.
+    let size = std::fs::metadata(raw).expect("there").len();
+    let mut cmp = tool("cmp", "diffutils");
+    cmp.args(["-n", &size.to_string()]).arg("-").arg(raw);
+    run(cmp.stdin(unpacked.stdout.take().expect("a pipe")));
+    // With it goes our end of the pipe, which 7z would fill for ever.
+    drop(cmp);
+    unpacked.wait().expect("7z ends");
+}

@@ -15,7 +15,7 @@ pub fn judge(disk: &Disk, path: &Path) {
     let fields: Vec<&str> = list.split_whitespace().collect();
     let expected = ["-rw-r--r--", "root/root", &size.to_string(), "2021-01-13", "13:00", "disk.raw"];
     assert_eq!(fields, expected);
-    let directory = tempfile::tempdir_in(disk.directory.path()).expect("a directory");
+    let directory = tempfile::tempdir_in(&disk.directory).expect("a directory");
     run(tool("tar", "tar").arg("-xzf").arg(path).arg("-C").arg(directory.path()));
     let unpacked = directory.path().join("disk.raw");
     let metadata = fs::metadata(&unpacked).expect("unpacked");
@@ -29,7 +29,7 @@ fn gnu_tar_and_libarchive_unpack_it() {
     let encoded = REAL.encode(Kind::Gce, "gce", 4);
     let path = encoded.path(".tar.gz");
     judge(&REAL, &path);
-    let directory = tempfile::tempdir_in(REAL.directory.path()).expect("a directory");
+    let directory = tempfile::tempdir_in(&REAL.directory).expect("a directory");
     run(tool("bsdtar", "libarchive-tools").arg("-xSf").arg(&path).arg("-C").arg(directory.path()));
     assert_same(&REAL.raw(), &directory.path().join("disk.raw"), "raw");
 }
@@ -44,11 +44,11 @@ fn the_archive_is_gnu_tar_s_own() {
             }
         });
         let encoded = disk.encode(Kind::Gce, "own", 4);
-        let archive = disk.directory.path().join("own.tar");
+        let archive = disk.directory.join("own.tar");
         let mut tar = tool("tar", "tar");
         tar.args(["--format=oldgnu", "--owner=root:0", "--group=root:0", "--mode=0644"]);
         tar.args(["--mtime=2021-01-13T13:00:00Z", "-Scf"]).arg(&archive);
-        run(tar.arg("-C").arg(disk.directory.path()).arg("disk.raw"));
+        run(tar.arg("-C").arg(&disk.directory).arg("disk.raw"));
         let gunzipped = run(tool("gzip", "gzip").arg("-dc").arg(encoded.path(".tar.gz"))).stdout;
         assert!(gunzipped == fs::read(&archive).expect("read"), "{ranges} ranges");
     }

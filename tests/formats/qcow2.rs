@@ -1,6 +1,6 @@
 //! qcow2 by qemu-img: it refers to everything once, and has the disk's bytes.
 
-use crate::disks::{Disk, REAL, assert_same, qemu_img};
+use crate::disks::{Disk, REAL, assert_same, assert_same_by_7z, qemu_img};
 use crate::tools::{run, tool};
 use kiln::artifact::cloud::Kind;
 use std::fs;
@@ -31,12 +31,13 @@ fn qemu_reads_what_zstd_compressed() {
 fn qemu_reads_what_zlib_compressed() {
     let encoded = REAL.encode(Kind::Qcow2Zlib, "zlib", 4);
     judge(&REAL, &encoded.path(".qcow2"), "zlib");
+    assert_same_by_7z(&REAL.raw(), &encoded.path(".qcow2"), "qcow");
 }
 
 #[test]
 fn it_is_no_larger_than_qemu_s_own() {
     let encoded = REAL.encode(Kind::Qcow2, "size", 4);
-    let qemus = REAL.directory.path().join("qemu.qcow2");
+    let qemus = REAL.directory.join("qemu.qcow2");
     let mut convert = tool("qemu-img", "qemu-utils");
     convert.args(["convert", "-c", "-f", "raw", "-O", "qcow2", "-o", "compression_type=zstd"]);
     run(convert.arg(REAL.raw()).arg(&qemus));
@@ -49,7 +50,7 @@ fn qemu_writes_to_it() {
     // Refcounts and COPIED flags are right only if writing works and leaves nothing behind.
     let encoded = REAL.encode(Kind::Qcow2, "written", 2);
     let path = encoded.path(".qcow2");
-    let copy = REAL.directory.path().join("written.raw");
+    let copy = REAL.directory.join("written.raw");
     fs::copy(REAL.raw(), &copy).expect("copied");
     for (format, path) in [("qcow2", &path), ("raw", &copy)] {
         let mut io = tool("qemu-io", "qemu-utils");

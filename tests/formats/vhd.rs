@@ -1,6 +1,6 @@
 //! Fixed VHD by qemu-img, and by its specification.
 
-use crate::disks::{Disk, NAMING, REAL, assert_same, qemu_img};
+use crate::disks::{Disk, NAMING, REAL, assert_same, assert_same_by_7z, qemu_img};
 use crate::tools::{run, tool};
 use kiln::artifact::cloud::Kind;
 use std::fs::{self, File};
@@ -30,6 +30,7 @@ fn qemu_reads_it() {
     let encoded = REAL.encode(Kind::Vhd, "vhd", 4);
     let path = encoded.path(".vhd");
     judge(&REAL, &path);
+    assert_same_by_7z(&REAL.raw(), &path, "vhd");
     let on_disk = fs::metadata(&path).expect("there").blocks() * 512;
     assert!(on_disk <= REAL.data + MIB, "{on_disk} bytes for {} of data", REAL.data);
     let footer = footer(&path);
@@ -44,7 +45,7 @@ fn footers_differ_from_qemu_s_in_who_made_them_only() {
     for mib in [1, 3, 40, 71, 129, 200, 517, 2048, 8000] {
         let disk = Disk::new(mib * MIB, |_, _| ());
         let ours = footer(&disk.encode(Kind::Vhd, "vhd", 1).path(".vhd"));
-        let path = disk.directory.path().join("qemu.vhd");
+        let path = disk.directory.join("qemu.vhd");
         let mut create = tool("qemu-img", "qemu-utils");
         create.args(["create", "-q", "-f", "vpc", "-o", "subformat=fixed"]).arg(&path);
         run(create.arg(format!("{mib}M")));

@@ -1,6 +1,6 @@
 //! VMDK by qemu-img, its OVF by xmllint, its manifest by sha256sum.
 
-use crate::disks::{Disk, REAL, assert_same, qemu_img};
+use crate::disks::{Disk, REAL, assert_same, assert_same_by_7z, qemu_img};
 use crate::tools::{run, sha256sums, text, tool};
 use kiln::artifact::cloud::Kind;
 use std::fs;
@@ -26,6 +26,7 @@ pub fn judge(disk: &Disk, path: &Path) {
 fn qemu_reads_it() {
     let encoded = REAL.encode(Kind::Vmdk, "vmdk", 4);
     judge(&REAL, &encoded.path(".vmdk"));
+    assert_same_by_7z(&REAL.raw(), &encoded.path(".vmdk"), "vmdk");
 }
 
 #[test]

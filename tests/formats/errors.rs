@@ -7,7 +7,7 @@ use std::io;
 use std::ops::Range;
 
 /// A disk whose 200th mebibyte cannot be read.
-struct Damaged([Range<u64>; 1]);
+struct Damaged(Vec<Range<u64>>);
 
 impl BlockSource for Damaged {
     fn size(&self) -> u64 {
@@ -29,7 +29,7 @@ fn a_disk_that_cannot_be_read_is_named() {
     let directory = tempfile::tempdir().expect("a directory");
     for kind in Kind::ALL {
         for threads in [1, 8] {
-            let source = Damaged([0..1 << 30]);
+            let source = Damaged(vec![0..512 << 20, 512 << 20..1 << 30]);
             let error = cloud::encode(kind, &source, &NAMING, directory.path(), threads, &|_| ()).expect_err("damaged");
             let start = format!("making {}/disk.", directory.path().display());
             let said = error.to_string();

@@ -21,6 +21,7 @@ demo=("${build[@]}" debian-archive-keyring dpkg-dev "$qemu")
 test=(
     "${demo[@]}"
     apt dpkg perl-base                      # resolved sets, versions, update-alternatives
+    binutils                                # members of packages
     gnupg gpgv                              # signatures
     xz-utils zstd bzip2 tar cpio libarchive-tools # compressors and archives
     kmod libc-bin systemd util-linux fakeroot # depmod, ldconfig, sysusers and presets, unshare; trees packed by hand

@@ -4,4 +4,8 @@
 
 pub mod block;
 pub mod cpio;
+pub mod fat;
 pub mod frames;
+pub mod gpt;
+pub mod guid;
+pub mod pe;

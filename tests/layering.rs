@@ -23,7 +23,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("format", &[]),
     ("artifact", &["format", "pack", "source", "tree"]),
     ("manifest", &["artifact", "layer", "profile", "tree"]),
-    ("output", &["layer", "lock", "manifest", "source", "tree"]),
+    ("output", &["artifact", "layer", "lock", "manifest", "source", "tree"]),
     // It must not share a line with what wrote the bytes it reads.
     ("verify", &[]),
     ("boot", &["profile"]),

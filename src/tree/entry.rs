@@ -124,6 +124,11 @@ impl Metadata {
     pub fn new(mode: u16, origin: Origin) -> Self {
         Self { mode, uid: 0, gid: 0, mtime: 0, xattrs: BTreeMap::new(), origin }
     }
+
+    /// The time that writers write in an image of `epoch`: nothing in it is younger than itself.
+    pub fn mtime_in(&self, epoch: u32) -> u32 {
+        if self.mtime == 0 { epoch } else { self.mtime.min(epoch) }
+    }
 }
 
 impl Entry {

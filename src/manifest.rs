@@ -114,7 +114,7 @@ impl FileRecord {
             mode: format!("{:04o}", meta.mode),
             uid: meta.uid,
             gid: meta.gid,
-            mtime: if meta.mtime == 0 { epoch } else { meta.mtime.min(epoch) },
+            mtime: meta.time(epoch),
             size: content.map(|content| content.size),
             sha256: content.map(|content| content.digest),
             target,

@@ -3,6 +3,7 @@
 pub mod cloud;
 pub mod initramfs;
 pub mod pxe;
+pub mod root;
 
 use crate::tree::Digest;
 use serde::{Deserialize, Serialize};

@@ -121,7 +121,7 @@ impl FileRecord {
             mode: format!("{:04o}", meta.mode),
             uid: meta.uid,
             gid: meta.gid,
-            mtime: meta.mtime_in(epoch),
+            mtime: meta.time(epoch),
             size: content.map(|content| content.size),
             sha256: content.map(|content| content.digest),
             target,

@@ -134,7 +134,7 @@ fn header<'a, W: Write>(
     header.set_mode(u32::from(meta.mode));
     header.set_uid(u64::from(meta.uid));
     header.set_gid(u64::from(meta.gid));
-    header.set_mtime(u64::from(meta.mtime_in(epoch)));
+    header.set_mtime(u64::from(meta.time(epoch)));
     let name = if entry.is_dir() { format!("{path}/") } else { path.to_string() };
     // What is too long for the header's fields is in the record, and the field is not read.
     if header.set_path(&name).is_err() {

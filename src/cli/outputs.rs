@@ -5,12 +5,12 @@ use crate::artifact::cloud::{self, Naming};
 use crate::artifact::disk::{Disk, DiskError, DiskRecord, DiskSizes, Written, digest, extract};
 use crate::artifact::platform::{self, Platform};
 use crate::artifact::pxe::Pxe;
-use crate::artifact::root::Root;
+use crate::artifact::root::{Place, Root, RootFileSystem, RootOptions};
 use crate::artifact::{OutputFile, kernel, tar};
 use crate::bake::Baked;
 use crate::format::block::{BlockSource, RawFile};
 use crate::lock::Locked;
-use crate::profile::{Arch, Output, Profile};
+use crate::profile::{self, Arch, Output, Profile};
 use crate::progress::Unit;
 use crate::render;
 use crate::source::cache::Cache;
@@ -157,16 +157,28 @@ impl Outputs<'_> {
         let failed = |source| DiskError::Write { path: path.clone(), source };
         let file = tempfile::tempfile_in(self.directory).map_err(failed)?;
         let tree = kernel::root_tree(&self.baked.tree);
-        let root = Root::plan(&tree)?;
-        let phase = self.host.progress.phase("root", Unit::Bytes, root.size());
-        let (size, threads) = (root.size(), self.host.threads);
-        let inc = |bytes| phase.inc(bytes);
-        let written = root.write(&self.baked.store, (&file, &path), 0, size, threads, &inc)?;
+        let root = Root::plan(&tree, &self.root_options())?;
+        let (size, end) = (root.size(), root.size() + root.verity_size());
+        let phase = self.host.progress.phase("root", Unit::Bytes, end);
+        file.set_len(end).map_err(failed)?;
+        let place = |offset| Place { file: &file, path: &path, offset };
+        let written = root.write(&self.baked.store, place(0), place(size), &|bytes| phase.inc(bytes))?;
         phase.finish();
         made.root_hash = Some(written.hash);
-        let end = size + written.hash_size;
         made.files.extend(self.extract(&RawFile::new(file, end, written.data), &[0..size, size..end])?);
         Ok(())
+    }
+
+    fn root_options(&self) -> RootOptions<'_> {
+        let profile = self.profile();
+        RootOptions {
+            file_system: match profile.root {
+                profile::RootFileSystem::Ext4 => RootFileSystem::Ext4,
+            },
+            image: (&profile.image.id, &profile.image.version),
+            epoch: self.locked.lock().epoch,
+            size: None,
+        }
     }
 
     /// A new file of the output, to be read again.
@@ -183,7 +195,7 @@ impl Outputs<'_> {
             initrd.insert(path, entry)?;
         }
         let root_tree = kernel::root_tree(tree);
-        let root = Root::plan(&root_tree)?;
+        let root = Root::plan(&root_tree, &self.root_options())?;
         let phase = self.host.progress.phase("disk", Unit::Bytes, root.size());
         let disk = Disk {
             tree,

@@ -125,8 +125,8 @@ impl Metadata {
         Self { mode, uid: 0, gid: 0, mtime: 0, xattrs: BTreeMap::new(), origin }
     }
 
-    /// The time that writers write in an image of `epoch`: nothing in it is younger than itself.
-    pub fn mtime_in(&self, epoch: u32) -> u32 {
+    /// The modification time in an image of time `epoch`: what kiln made is of that time, and nothing is later.
+    pub fn time(&self, epoch: u32) -> u32 {
         if self.mtime == 0 { epoch } else { self.mtime.min(epoch) }
     }
 }

@@ -20,7 +20,7 @@ use super::initramfs::{self, InitramfsError};
 use super::kernel::KernelError;
 use super::platform::Platform;
 use super::remedy;
-use super::root::{Root, RootError, WrittenRoot};
+use super::root::{Place, Root, RootError, WrittenRoot};
 use crate::format::block::RawFile;
 use crate::format::fat::FatError;
 use crate::format::gpt::{self, GptError};
@@ -206,9 +206,11 @@ impl Disk<'_> {
         file.set_len(layout.size).map_err(failed)?;
 
         let [slot, _] = &layout.slots;
+        let verity_size = root.verity_size();
         let (started, root) = std::thread::scope(|scope| {
             let started = scope.spawn(|| self.start_esp(&file, path, &layout.esp));
-            let root = root.write(self.store, (&file, path), slot.root.start, slot.verity.start, self.threads, made);
+            let place = |offset| Place { file: &file, path, offset };
+            let root = root.write(self.store, place(slot.root.start), place(slot.verity.start), made);
             (started.join(), root)
         });
         let died = |_| failed(io::Error::other("a thread died; this is a bug in kiln"));
@@ -230,7 +232,7 @@ impl Disk<'_> {
             disk: RawFile::new(file, layout.size, merged(data)),
             guid: table.disk_guid,
             record: DiskRecord::new(&table, cmdline),
-            places: [place(slot.root.start, root.size), place(slot.verity.start, root.hash_size)],
+            places: [place(slot.root.start, root.size), place(slot.verity.start, verity_size)],
             root,
         })
     }

@@ -66,9 +66,7 @@ impl Machine {
             };
             arguments.extend(port.map(OsString::from));
         }
-        let cmdline = [set.cmdline.as_str(), console(set.arch), handout.cmdline()];
-        let cmdline: Vec<&str> = cmdline.into_iter().filter(|words| !words.is_empty()).collect();
-        arguments.extend(["-append".into(), cmdline.join(" ").into()]);
+        arguments.extend(["-append".into(), format!("{} {}", set.cmdline, console(set.arch)).into()]);
         arguments.extend(["-kernel".into(), set.kernel.clone().into()]);
         arguments.extend(["-initrd".into(), set.initramfs.clone().into()]);
         arguments

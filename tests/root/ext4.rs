@@ -97,11 +97,11 @@ fn debugfs_sees_links_devices_and_times() {
         ("/a-third-name", "Links: 3 "),
         ("/sizes/4097", "Blockcount: 16"),
         ("/xattrs/in-block", "Blockcount: 16"),
-        ("/dev/null", "(old) 01:03"),
-        ("/dev/block", "103:01 (hex)"),
-        ("/dev/highest", "fff:fffff (hex)"),
+        ("/dev/null", "(hex 01:03)"),
+        ("/dev/block", "(hex 103:01)"),
+        ("/dev/highest", "(hex fff:fffff)"),
         ("/links/59", "Fast link dest"),
-        ("/links/60", "EXTENTS:"),
+        ("/links/60", "Blockcount: 8"),
         ("/new", "ctime: 0x6553f100:00000000"),
         ("/owned", "Group: -294967296"),
     ] {
@@ -118,7 +118,7 @@ fn debugfs_reads_every_extended_attribute() {
     let value = written.directory.path().join("value");
     for (path, entry) in tree.iter().filter(|(_, entry)| !entry.meta.xattrs.is_empty()) {
         let listed = &debugfs(&written, &[format!("ea_list /{path}")])[&format!("ea_list /{path}")];
-        assert_eq!(listed.matches(" = ").count(), entry.meta.xattrs.len(), "/{path}: {listed}");
+        assert_eq!(listed.lines().filter(|line| line.starts_with("  ")).count(), entry.meta.xattrs.len(), "/{path}: {listed}");
         for (name, wanted) in &entry.meta.xattrs {
             let request = format!("ea_get -f {} /{path} {name}", value.display());
             run(tool("debugfs", "e2fsprogs").arg("-R").arg(request).arg(written.ext4()));

@@ -77,7 +77,7 @@ pub fn everything() -> FileTree {
     }
     put("sizes/rendered", Entry::file(noise(9000, 7), 0o600, Origin::Rendered("specimen".into())));
     for length in [1, 59, 60, 61, 255, 4095] {
-        put(&format!("links/{length}"), Entry::symlink("x".repeat(length), origin()));
+        put(&format!("links/{length}"), Entry::symlink("x/".repeat(length)[..length].to_owned(), origin()));
     }
     put("names/with space", file(b"1".to_vec()));
     put("names/ünïcode", file(b"2".to_vec()));

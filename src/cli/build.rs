@@ -14,6 +14,7 @@ use crate::lock::{Locked, wants};
 use crate::manifest::{self, InputRecord, Manifest};
 use crate::output::{Output, OutputError, Unchanged};
 use crate::profile::Output as OutputKind;
+use crate::render;
 use crate::source::cache::Cache;
 use crate::source::fetch::{FetchError, Fetcher};
 use anyhow::{Context as _, bail};

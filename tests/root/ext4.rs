@@ -41,7 +41,11 @@ fn is_read_back(written: &Written, tree: &FileTree) {
             let meta = &entry.meta;
             let wanted = (meta.mode, meta.uid, meta.gid, i64::from(meta.time(EPOCH)));
             let modified = metadata.modified();
-            assert_eq!((metadata.mode() & 0o7777, metadata.uid(), metadata.gid(), modified.seconds()), wanted, "{path}");
+            assert_eq!(
+                (metadata.mode() & 0o7777, metadata.uid(), metadata.gid(), modified.seconds()),
+                wanted,
+                "{path}"
+            );
             let wanted = match &entry.kind {
                 Kind::Directory => FileType::Directory,
                 Kind::File { content, .. } => {
@@ -118,7 +122,11 @@ fn debugfs_reads_every_extended_attribute() {
     let value = written.directory.path().join("value");
     for (path, entry) in tree.iter().filter(|(_, entry)| !entry.meta.xattrs.is_empty()) {
         let listed = &debugfs(&written, &[format!("ea_list /{path}")])[&format!("ea_list /{path}")];
-        assert_eq!(listed.lines().filter(|line| line.starts_with("  ")).count(), entry.meta.xattrs.len(), "/{path}: {listed}");
+        assert_eq!(
+            listed.lines().filter(|line| line.starts_with("  ")).count(),
+            entry.meta.xattrs.len(),
+            "/{path}: {listed}"
+        );
         for (name, wanted) in &entry.meta.xattrs {
             let request = format!("ea_get -f {} /{path} {name}", value.display());
             run(tool("debugfs", "e2fsprogs").arg("-R").arg(request).arg(written.ext4()));
@@ -265,7 +273,8 @@ fn entry() -> impl Strategy<Value = Entry> {
         |(kind, mode, uid, gid, mtime, xattrs, origin)| {
             let meta = Metadata { mode, uid, gid, mtime, xattrs, origin };
             // Names of one inode have the same metadata.
-            let meta = if matches!(kind, Kind::File { link: Some(_), .. }) { Metadata::new(0o600, meta.origin) } else { meta };
+            let meta =
+                if matches!(kind, Kind::File { link: Some(_), .. }) { Metadata::new(0o600, meta.origin) } else { meta };
             Entry { kind, meta }
         },
     )

@@ -5,4 +5,6 @@
 mod tools;
 
 mod ext4;
+mod limits;
 mod specimen;
+mod verity;

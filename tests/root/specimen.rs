@@ -113,11 +113,15 @@ pub fn everything() -> FileTree {
         put(name, Entry { kind, meta: Metadata::new(0o640, origin()) });
     }
     let capability = vec![1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let xattrs = |pairs: &[(&str, Vec<u8>)]| pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let xattrs =
+        |pairs: &[(&str, Vec<u8>)]| pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     for (name, pairs) in [
         ("capability", vec![("security.capability", capability.clone())]),
         ("empty", vec![("user.empty", vec![])]),
-        ("in-block", vec![("security.capability", capability), ("user.long", noise(3000, 9)), ("trusted.x", b"yz".to_vec())]),
+        (
+            "in-block",
+            vec![("security.capability", capability), ("user.long", noise(3000, 9)), ("trusted.x", b"yz".to_vec())],
+        ),
         ("in-inode", vec![("user.a", b"1".to_vec()), ("user.bb", b"22".to_vec()), ("trusted.c", b"333".to_vec())]),
     ] {
         let mut entry = file(noise(100, 5));

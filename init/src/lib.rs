@@ -4,6 +4,7 @@
 //! first process is in the binary.
 
 pub mod cmdline;
+pub mod ext4;
 pub mod gpt;
 pub mod modules;
 pub mod verity;

@@ -11,12 +11,13 @@ use crate::ioctl::grow_ext4;
 use crate::mounts::{attach, directory};
 use crate::seed;
 use kiln_init::STATE_MIN_BYTES;
+use kiln_init::ext4;
 use kiln_init::gpt::{Guid, Partition, Table};
 use rustix::fs::{Mode, chmod};
 use rustix::mount::{MountFlags, mount_bind, mount_move};
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -127,10 +128,16 @@ fn mount(disk: &Disk, partition: &Partition, size: u64) -> Result<(), String> {
 /// Grows the file system to the partition, should that have grown, now or before the last power cut.
 fn grow(device: &str, size: u64) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("growing {device}: {error}");
+    let mut superblock = [0; ext4::SUPERBLOCK_SIZE];
+    File::open(device).and_then(|file| file.read_exact_at(&mut superblock, ext4::SUPERBLOCK_OFFSET)).map_err(failed)?;
+    let ext4::Size { blocks, block_size } =
+        ext4::size(&superblock).ok_or_else(|| format!("growing {device}: it has no ext4 superblock"))?;
+    let wanted = size / block_size;
+    if wanted <= blocks {
+        return Ok(());
+    }
     let point = File::open(STAGING).map_err(failed)?;
-    let block_size = u64::try_from(rustix::fs::statfs(STAGING).map_err(|error| failed(error.into()))?.f_bsize);
-    let blocks = size / block_size.unwrap_or(4096).max(1024);
-    grow_ext4(&point, blocks).map_err(|error| failed(error.into()))
+    grow_ext4(&point, wanted).map_err(|error| failed(error.into()))
 }
 
 /// Gives the node its identity: the one kept in the state, or a new one, kept before it is used.

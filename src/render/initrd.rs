@@ -33,8 +33,11 @@ const DRIVERS: [&str; 12] = [
     "kernel/drivers/virtio/virtio_pci.",
 ];
 
+/// Drives that no root is on.
+const OTHER_DRIVES: [&str; 2] = ["sr_mod", "st"];
+
 /// Buses whose devices are disks, or lead to some.
-const BUSES: [&str; 9] = ["acpi:", "mmc:", "of:", "pci:", "platform:", "scsi:", "virtio:", "vmbus:", "xen:"];
+const BUSES: [&str; 10] = ["acpi:", "acpi*:", "mmc:", "of:", "pci:", "platform:", "scsi:", "virtio:", "vmbus:", "xen:"];
 
 /// What a disk's initrd holds: `superblock` is that of the root's hash tree, by which `/init` knows the right one.
 ///
@@ -105,7 +108,7 @@ impl<'a> Kernel<'a> {
             let aliases = self.aliases.get(name).map_or(&[][..], Vec::as_slice);
             if ALWAYS.contains(&name.as_str()) || aliases.iter().any(|alias| HASHES.contains(alias)) {
                 wanted.insert(name, Vec::new());
-            } else if DRIVERS.iter().any(|place| path.starts_with(place)) {
+            } else if DRIVERS.iter().any(|place| path.starts_with(place)) && !OTHER_DRIVES.contains(&name.as_str()) {
                 let on_bus = |alias: &&&str| BUSES.iter().any(|bus| alias.starts_with(bus));
                 let aliases: Vec<&str> = aliases.iter().filter(on_bus).copied().collect();
                 if !aliases.is_empty() {

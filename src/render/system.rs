@@ -1,4 +1,4 @@
-//! The rest of the operating system: the journal's size, a hook for whoever starts the machine, and units that the profile
+//! The rest of the operating system: the journal's size, a `/tmp` in memory, a hook for whoever starts the machine, and units that the profile
 //! spells out.
 
 use super::{RenderError, Rendered};
@@ -24,8 +24,20 @@ pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered
         let link = format!("usr/lib/systemd/system/multi-user.target.wants/{RC_LOCAL}");
         rendered.link(BY, &link, format!("../{RC_LOCAL}"))?;
     }
+    tmp(tree, rendered)?;
     for (unit, text) in &profile.units.add {
         rendered.file("units", &format!("usr/lib/systemd/system/{unit}"), text.as_str())?;
     }
     Ok(())
+}
+
+/// Mounts a tmpfs at `/tmp`: on a disk the root is read-only. Debian did not enable the unit before trixie, and had it among the examples.
+fn tmp(tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
+    const UNITS: &str = "usr/lib/systemd/system";
+    const EXAMPLE: &str = "usr/share/systemd/tmp.mount";
+    if tree.contains(EXAMPLE) && !tree.contains(&format!("{UNITS}/tmp.mount")) {
+        rendered.link(BY, &format!("{UNITS}/tmp.mount"), format!("/{EXAMPLE}"))?;
+    }
+    let wanted = format!("{UNITS}/local-fs.target.wants/tmp.mount");
+    if tree.contains(&wanted) { Ok(()) } else { rendered.link(BY, &wanted, "../tmp.mount") }
 }

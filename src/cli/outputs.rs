@@ -190,12 +190,12 @@ impl Outputs<'_> {
 
     fn write_disk(&self, file: File, path: &Path) -> anyhow::Result<Written> {
         let (profile, tree) = (self.profile(), &self.baked.tree);
-        let mut initrd = FileTree::new();
-        for (path, entry) in render::initramfs_entries(profile.arch, tree)? {
-            initrd.insert(path, entry)?;
-        }
         let root_tree = kernel::root_tree(tree);
         let root = Root::plan(&root_tree, &self.root_options())?;
+        let mut initrd = FileTree::new();
+        for (path, entry) in render::disk_initrd_entries(profile.arch, tree, &root.superblock())? {
+            initrd.insert(path, entry)?;
+        }
         let phase = self.host.progress.phase("disk", Unit::Bytes, root.size());
         let disk = Disk {
             tree,

@@ -11,5 +11,4 @@ mod too_small;
 #[expect(dead_code, reason = "other tests boot for PXE")]
 mod guest;
 #[path = "../common/worker.rs"]
-#[expect(dead_code, reason = "other tests build for PXE")]
 mod worker;

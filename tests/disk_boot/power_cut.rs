@@ -109,36 +109,53 @@ for ((;;)); do
 done
 ";
 
+/// Boots until the script counts; returns the guest, the machine id and the count that was on the disk.
+fn counting(machine: &Machine, disk: &Disk) -> (Guest, String, u64) {
+    let mut guest = started(machine, disk, &Handout::none().script(COUNT));
+    let line = guest.line("start", LIMIT).unwrap_or_else(|error| panic!("{error}\n{}", guest.console()));
+    let words: Vec<&str> = line.split(' ').collect();
+    let ["start", id, count] = words[..] else { panic!("{line}") };
+    (guest, id.to_owned(), count.parse().unwrap_or_else(|_| panic!("{line}")))
+}
+
 #[test]
 fn in_later_boots() {
-    let [_, cuts] = cuts();
+    let [_, count] = cuts();
     let mut random = Random::new();
     let _turn = turn();
     let guests = fresh(image("trixie"), 2 * GIB as i64);
     let machine = machine(&guests.disk);
-    let handout = Handout::none().script(COUNT);
-    let mut known: Option<String> = None;
+    let (mut guest, id, begin) = counting(&machine, &guests.disk);
+    assert_eq!(begin, 0);
     let mut counted = 0;
-    for number in 0..=cuts {
-        let mut guest = started(&machine, &guests.disk, &handout);
-        let line = guest.line("start", LIMIT).unwrap_or_else(|error| panic!("{number}: {error}\n{}", guest.console()));
-        let words: Vec<&str> = line.split(' ').collect();
-        let ["start", id, count] = words[..] else { panic!("{line}") };
-        let count: u64 = count.parse().unwrap_or_else(|_| panic!("{line}"));
-        assert!(known.get_or_insert_with(|| id.to_owned()) == id, "the machine id changed: {line}");
-        assert!(count >= counted, "{number}: {counted} was written, {count} is left\n{}", guest.console());
-        println!("boot {number}: {count} after {counted}");
-        // Some of the cuts hit a boot halfway.
-        let window = if number % 2 == 0 { Duration::from_secs(8) } else { guest.uptime() };
-        let deadline = guest.uptime() + random.moment(Duration::from_secs(4));
-        while guest.uptime() < deadline {
-            let line = guest.line("count", LIMIT).unwrap_or_else(|error| panic!("{error}\n{}", guest.console()));
-            counted =
-                line.strip_prefix("count ").and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("{line}"));
-        }
-        guest.cut_power();
-        let moment = random.moment(window);
-        let console = cut_after(started(&machine, &guests.disk, &handout), moment);
-        println!("cut {moment:?} after /init began ({})", stage(&console));
+    let deadline = guest.uptime() + Duration::from_secs(1) + random.moment(Duration::from_secs(4));
+    while counted == 0 || guest.uptime() < deadline {
+        let line = guest.line("count", LIMIT).unwrap_or_else(|error| panic!("{error}\n{}", guest.console()));
+        counted = line.strip_prefix("count ").and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("{line}"));
     }
+    guest.cut_power();
+
+    for number in 1..=count {
+        let mut guest = started(&machine, &guests.disk, &Handout::none());
+        // Each of these boots shows that the one before it did no harm: some before they are cut, others in the next.
+        let about = format!("cut {number} of {count}");
+        let window = comes_up(&mut guest, &about);
+        let moment = if number % 2 == 0 {
+            random.moment(Duration::from_secs(30))
+        } else {
+            drop(guest);
+            guest = started(&machine, &guests.disk, &Handout::none());
+            random.moment(window)
+        };
+        let console = cut_after(guest, moment);
+        println!(
+            "{about}, {moment:?} after {} ({})",
+            if number % 2 == 0 { "systemd" } else { "/init" },
+            stage(&console)
+        );
+    }
+    let (guest, last_id, left) = counting(&machine, &guests.disk);
+    assert_eq!(last_id, id, "the machine id changed\n{}", guest.console());
+    assert!(left >= counted, "{counted} was written, {left} is left\n{}", guest.console());
+    println!("{counted} was written, {left} is left");
 }

@@ -1,14 +1,11 @@
 //! `kiln inspect`.
 
-use crate::manifest::{self, FileRecord, Manifest};
-use crate::verify::initramfs;
+use crate::image::{self, initramfs::Initramfs};
+use crate::manifest::{FileRecord, Manifest};
 use anyhow::{Context, bail};
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-
-/// Largest manifest read: a million files.
-const MAX_MANIFEST: u64 = 512 << 20;
 
 /// List what is in a baked image, or print one of its files
 #[derive(Debug, clap::Args)]
@@ -27,7 +24,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let manifest = read_manifest(&args.output)?;
+    let manifest = Manifest::read(&args.output)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let wanted = args.path.as_deref().unwrap_or("").trim_matches('/');
     let record = manifest.files.iter().find(|record| record.path.as_str() == wanted);
@@ -60,21 +57,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The manifest of the build in `output`.
-pub fn read_manifest(output: &Path) -> anyhow::Result<Manifest> {
-    let path = output.join(manifest::FILE);
-    let size = fs::metadata(&path)
-        .with_context(|| format!("reading {}; is {} the output of \"kiln build\"?", path.display(), output.display()))?
-        .len();
-    if size > MAX_MANIFEST {
-        bail!("reading {}: it has {size} bytes; that is no manifest of kiln's", path.display());
-    }
-    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| {
-        format!("reading {}: it is damaged or of another version of kiln; build again", path.display())
-    })
-}
-
 fn print_file(output: &Path, record: &FileRecord, out: &mut impl Write) -> anyhow::Result<()> {
     // The kernel is beside the initramfs, not in it.
     if record.path.as_str().starts_with("boot/vmlinuz-") {
@@ -84,7 +66,8 @@ fn print_file(output: &Path, record: &FileRecord, out: &mut impl Write) -> anyho
         return Ok(());
     }
     let path = output.join("pxe/initramfs.cpio.zst");
-    initramfs::extract(&path, record.path.as_str(), out).with_context(|| format!("reading {}", path.display()))
+    image::extract(&Initramfs::new(&path), record.path.as_str(), out)
+        .with_context(|| format!("reading {}", path.display()))
 }
 
 fn print_record(out: &mut impl Write, record: &FileRecord, json: bool) -> io::Result<()> {

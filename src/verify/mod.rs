@@ -1,3 +1,79 @@
-//! Re-opens artifacts with readers that share no code with the writers.
+//! Tells whether an output directory is what its manifest promises, and fit to be rolled out.
+//!
+//! Artifacts are read by [`crate::image`], never by what wrote them.
 
-pub mod initramfs;
+mod listing;
+mod permissions;
+mod pxe;
+mod records;
+mod report;
+mod secrets;
+mod sums;
+
+pub use permissions::Allowed;
+pub use report::{Check, Report};
+
+use crate::image::ReadError;
+use crate::image::listing::Listing;
+use crate::image::{Node, Root};
+use crate::manifest::Manifest;
+use secrets::Scanner;
+use std::path::Path;
+
+/// What a check is run on.
+#[derive(Debug, Clone, Copy)]
+struct Output<'a> {
+    directory: &'a Path,
+    manifest: &'a Manifest,
+}
+
+/// Runs every check on the output in `directory`; `allowed` may be privileged beyond what Debian's packages bring.
+pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
+    let mut report = Report::default();
+    let manifest = match Manifest::read(directory) {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            report.failed("manifest", error.to_string());
+            return report;
+        }
+    };
+    listing::check(&manifest, &mut report);
+    sums::check(directory, &manifest, &mut report);
+    let output = Output { directory, manifest: &manifest };
+    let trees = [output.has("pxe/").then(|| pxe::check(output, &mut report)).flatten()];
+    // They hold the same files, or the checks of their listings have failed: one is looked through.
+    match trees.into_iter().flatten().next() {
+        Some(tree) => tree.judge(allowed, &mut report),
+        None => report.failed("root", "there is no output with a root file system"),
+    }
+    report
+}
+
+impl Output<'_> {
+    /// Whether the manifest lists an output whose path begins so.
+    fn has(&self, prefix: &str) -> bool {
+        self.manifest.outputs.iter().any(|output| output.path.starts_with(prefix))
+    }
+}
+
+/// A root file system, read once.
+#[derive(Debug)]
+struct Tree {
+    listing: Listing,
+    secrets: Vec<String>,
+}
+
+impl Tree {
+    fn read(root: &dyn Root) -> Result<Self, ReadError> {
+        let mut scanner = Scanner::new();
+        let listing = Listing::read(root, &mut |node: &Node, part| scanner.scan(&node.path, part))?;
+        Ok(Self { listing, secrets: scanner.finish() })
+    }
+
+    /// The checks that need no manifest.
+    fn judge(&self, allowed: &Allowed, report: &mut Report) {
+        let paths = self.listing.paths.len();
+        report.add(Check::new("secrets", format!("no key, token or password in {paths} paths"), self.secrets.clone()));
+        permissions::check(&self.listing, allowed, report);
+    }
+}

@@ -20,11 +20,11 @@ const PREFIX: &str = ".kiln-";
 pub enum OutputError {
     /// It is there and was not made by kiln.
     #[error(
-        "{0} exists and is not an output of kiln (it has no manifest.json); choose another with --output, or remove it"
+        "{0} exists and is not an output of kiln (it has no manifest.json); choose another with --out, or remove it"
     )]
     Foreign(PathBuf),
     /// Another build writes it now.
-    #[error("another build is writing {0}; wait for it, or choose another directory with --output")]
+    #[error("another build is writing {0}; wait for it, or choose another directory with --out")]
     Busy(PathBuf),
     /// The file system refuses.
     #[error("writing the output {path}: {source}{}", remedy(source))]

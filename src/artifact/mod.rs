@@ -27,8 +27,8 @@ pub struct OutputFile {
 pub(crate) fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            "; free some space there, or choose another place with --output"
+            "; free some space there, or choose another place with --out"
         }
-        _ => "; choose another place with --output",
+        _ => "; choose another place with --out",
     }
 }

@@ -1,6 +1,7 @@
 //! Arguments that several verbs share.
 
 use crate::profile::{Arch, Output, Overrides};
+use clap::builder::PossibleValue;
 use std::path::PathBuf;
 
 /// Which profile, and what is changed in it for this run.
@@ -8,6 +9,14 @@ use std::path::PathBuf;
 pub struct ProfileArgs {
     /// Role to bake: profiles/ROLE.yaml, or a path to a profile
     pub role: String,
+    /// What is changed in it.
+    #[command(flatten)]
+    pub changes: ChangeArgs,
+}
+
+/// What is changed in a profile for this run.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ChangeArgs {
     /// Kubernetes release: profiles/releases/NAME.yaml
     #[arg(long, value_name = "NAME")]
     pub release: Option<String>,
@@ -57,6 +66,27 @@ pub enum ArchArg {
     Arm64,
 }
 
+/// Its names on the command line are those in profiles.
+impl clap::ValueEnum for Output {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Pxe => "kernel, initramfs, command line and iPXE script",
+            Self::Disk => "disk that boots by UEFI, raw and sparse",
+            Self::Qcow2 => "that disk as compressed qcow2",
+            Self::Vhd => "that disk as fixed VHD, for Azure",
+            Self::Vmdk => "that disk as stream-optimized VMDK with OVF, for VMware",
+            Self::Gce => "that disk as tar archive, for Google Compute Engine",
+            Self::Ext4 => "root file system alone, ext4",
+            Self::Tar => "root file system alone, tar archive",
+        };
+        Some(PossibleValue::new(self.as_str()).help(help))
+    }
+}
+
 impl From<ArchArg> for Arch {
     fn from(arch: ArchArg) -> Self {
         match arch {
@@ -70,15 +100,15 @@ impl ProfileArgs {
     /// What the command line changes in the profile.
     pub fn overrides(&self, mirrors: Option<&MirrorArgs>, outputs: &[Output]) -> Overrides {
         Overrides {
-            release: self.release.clone(),
-            arch: self.arch.map(Arch::from),
-            suite: self.suite.clone(),
+            release: self.changes.release.clone(),
+            arch: self.changes.arch.map(Arch::from),
+            suite: self.changes.suite.clone(),
             mirrors: mirrors.map(|args| args.mirror.clone()).unwrap_or_default(),
             security_mirrors: mirrors.map(|args| args.security_mirror.clone()).unwrap_or_default(),
             snapshot: mirrors.and_then(|args| args.snapshot.clone()),
-            image_version: self.image_version.clone(),
+            image_version: self.changes.image_version.clone(),
             outputs: outputs.iter().copied().collect(),
-            overlays: self.overlay.clone(),
+            overlays: self.changes.overlay.clone(),
         }
     }
 }

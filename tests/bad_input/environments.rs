@@ -12,23 +12,23 @@ fn places() {
     site.write("file", "not a directory");
     site.write("foreign/thesis.tex", "not kiln's");
     let outputs = [
-        ("file/worker", "writing the output file: *; choose another place with --output"),
-        ("/proc/self/worker", "writing the output /proc/self/*: *; choose another place with --output"),
+        ("file/worker", "writing the output file: *; choose another place with --out"),
+        ("/proc/self/worker", "writing the output /proc/self/*: *; choose another place with --out"),
         (
             "foreign",
-            "foreign exists and is not an output of kiln (it has no manifest.json); choose another with --output, or remove it",
+            "foreign exists and is not an output of kiln (it has no manifest.json); choose another with --out, or remove it",
         ),
         (
             "file",
-            "file exists and is not an output of kiln (it has no manifest.json); choose another with --output, or remove it",
+            "file exists and is not an output of kiln (it has no manifest.json); choose another with --out, or remove it",
         ),
         (
             "/dev/full",
-            "/dev/full exists and is not an output of kiln (it has no manifest.json); choose another with --output, or remove it",
+            "/dev/full exists and is not an output of kiln (it has no manifest.json); choose another with --out, or remove it",
         ),
         (
             "/",
-            "/ exists and is not an output of kiln (it has no manifest.json); choose another with --output, or remove it",
+            "/ exists and is not an output of kiln (it has no manifest.json); choose another with --out, or remove it",
         ),
     ];
     let mirror = site.mirror();
@@ -145,7 +145,7 @@ fn full_disks() {
     site.refuses_with(&mut limited(&site, 60, &[]), 1, "writing cache/derived/frame/*: File too large (os error 27); free some space, run `kiln cache trim`, or set XDG_CACHE_HOME to another disk");
     let sums = site.builds(&[]);
     fs::remove_dir_all(site.path("out/worker")).expect("removed");
-    let output = "writing {dir}/out/.kiln-worker.*/pxe/*: File too large (os error 27); free some space there, or choose another place with --output";
+    let output = "writing {dir}/out/.kiln-worker.*/pxe/*: File too large (os error 27); free some space there, or choose another place with --out";
     site.refuses_with(&mut limited(&site, 8, &[]), 1, &output.replace("pxe/*", "pxe/vmlinuz"));
     site.refuses_with(&mut limited(&site, 60, &[]), 1, &output.replace("pxe/*", "pxe/initramfs.cpio.zst"));
     // The old output stays, whole; and once there is space, the same comes out.

@@ -50,7 +50,7 @@ fn two_at_once() {
     let first = under_way(&site);
     let before = tree(&site.path("out"));
     let second = site.build(&[]).output().expect("kiln runs");
-    failed(&second, 1, "another build is writing out/worker; wait for it, or choose another directory with --output");
+    failed(&second, 1, "another build is writing out/worker; wait for it, or choose another directory with --out");
     assert_eq!(tree(&site.path("out")), before, "the second build touched the first one's");
     let output = first.wait_with_output().expect("waited");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

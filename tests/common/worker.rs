@@ -35,7 +35,7 @@ pub fn build_worker(directory: &Path, suite: &str) -> PathBuf {
     assert!(kubelet.exists(), "{} is missing: run \"make kubelet\"", kubelet.display());
     let out = directory.join("out");
     let mut command = kiln(directory);
-    command.args(["build", "worker", "--release", "debian-1.20.2", "--suite", suite, "--output"]).arg(&out);
+    command.args(["build", "worker", "--release", "debian-1.20.2", "--suite", suite, "--out"]).arg(&out);
     let output = command.output().expect("kiln starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     out

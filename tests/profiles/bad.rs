@@ -25,7 +25,7 @@ const BAD: &[(&str, &str)] = &[
     ("kernel: [a]\n", "2:9: kernel: expected a map, found a list"),
     ("kernel:\n  package: [a]\n", "3:12: kernel.package: expected a string, found a list"),
     ("outputs: [pxe, pex]\n", "2:16: outputs[1]: unknown value \"pex\", did you mean \"pxe\"?"),
-    ("outputs:\n  - {}\n", "3:5: outputs[0]: expected one of pxe, found a map"),
+    ("outputs:\n  - {}\n", "3:5: outputs[0]: expected one of pxe, disk, qcow2, vhd, vmdk, gce, ext4, tar, found a map"),
     ("arch: arm46\n", "2:7: arch: unknown value \"arm46\", did you mean \"arm64\"?"),
     (
         "files: {/a: {content: x, replace: yes}}\n",

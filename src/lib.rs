@@ -7,6 +7,7 @@ pub mod artifact;
 pub mod bake;
 pub mod boot;
 pub mod cli;
+pub mod diff;
 pub mod finalize;
 pub mod format;
 pub mod image;

@@ -6,6 +6,7 @@ use super::lock::{LockPolicy, locked};
 use super::signals::CleanUp;
 use super::told_once;
 use super::units;
+use crate::artifact::OutputFile;
 use crate::artifact::pxe::{self, Pxe};
 use crate::bake::{Baked, bake};
 use crate::layer::Overlay;
@@ -146,7 +147,19 @@ fn write(host: &Host, locked: &Locked, baked: &Baked, cache: &Cache, directory: 
     };
     let outputs = pxe.write(&directory.join("pxe"), &|bytes| phase.inc(bytes))?;
     phase.finish();
-    let manifest = Manifest {
+    let manifest = manifest_of(locked, baked, outputs)?;
+    let text = manifest.to_text();
+    for (name, text) in [(manifest::SUMS, manifest.sums(&text)), (manifest::FILE, text)] {
+        let path = directory.join(name);
+        std::fs::write(&path, text).map_err(|source| OutputError::Write { path, source })?;
+    }
+    Ok(manifest)
+}
+
+/// What the manifest of an image of `baked` says.
+pub(super) fn manifest_of(locked: &Locked, baked: &Baked, outputs: Vec<OutputFile>) -> anyhow::Result<Manifest> {
+    let (profile, lock) = (locked.profile(), locked.lock());
+    Ok(Manifest {
         version: manifest::VERSION,
         kiln: env!("CARGO_PKG_VERSION").to_owned(),
         role: profile.role.clone(),
@@ -161,13 +174,7 @@ fn write(host: &Host, locked: &Locked, baked: &Baked, cache: &Cache, directory: 
         pruned: baked.pruned.clone(),
         files: manifest::records(&baked.tree, lock.epoch),
         outputs,
-    };
-    let text = manifest.to_text();
-    for (name, text) in [(manifest::SUMS, manifest.sums(&text)), (manifest::FILE, text)] {
-        let path = directory.join(name);
-        std::fs::write(&path, text).map_err(|source| OutputError::Write { path, source })?;
-    }
-    Ok(manifest)
+    })
 }
 
 fn report(manifest: &Manifest, directory: &Path, start: Instant, json: bool) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@ mod boot;
 mod build;
 mod cache;
 mod completions;
+mod diff;
 mod host;
 mod inspect;
 mod lock;
@@ -64,6 +65,8 @@ enum Verb {
     Inspect(inspect::Args),
     /// Tell whether an output is what its manifest says, and fit to be rolled out
     Verify(verify::Args),
+    /// Show what a roll-out would change: two outputs, images or profiles compared
+    Diff(diff::Args),
     /// Show or trim the cache
     Cache(cache::Args),
     /// Print a shell's completion script
@@ -94,6 +97,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let host = || Host::new(&cli.global);
     let done = match cli.verb {
         Verb::Verify(args) => return verify::run(&args),
+        Verb::Diff(args) => return Ok(diff::run(&cli.global, &args)),
         Verb::Plan(args) => plan::run(&host()?, &args),
         Verb::Lock(args) => lock::run(&host()?, &args),
         Verb::Build(args) => build::run(&host()?, &args),

@@ -5,6 +5,9 @@
 
 pub mod initramfs;
 pub mod listing;
+mod open;
+
+pub use open::{open, open_output};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
@@ -82,6 +85,9 @@ pub enum ReadError {
     /// Its bytes are not what its format demands.
     #[error("{0}; the file is damaged or truncated")]
     Damaged(#[from] io::Error),
+    /// Its first bytes say nothing that kiln knows.
+    #[error("it is no image that kiln makes (an initramfs of zstd frames)")]
+    Unknown,
     /// It has no such file.
     #[error("it has no file /{0}")]
     Missing(String),

@@ -107,7 +107,8 @@ fn pin(host: &Host, profile: &Profile, args: &MirrorArgs, cache: &Cache, http: &
 pub fn lock_path(profile: &Profile, args: &ProfileArgs) -> PathBuf {
     let mut name = profile.role.clone();
     let arch = args.changes.arch.map(|_| profile.arch.as_str().to_owned());
-    for part in [args.changes.release.as_deref(), args.changes.suite.as_deref(), arch.as_deref()].into_iter().flatten() {
+    for part in [args.changes.release.as_deref(), args.changes.suite.as_deref(), arch.as_deref()].into_iter().flatten()
+    {
         let part = part.rsplit('/').next().unwrap_or(part).trim_end_matches(".yaml");
         name = format!("{name}@{part}");
     }

@@ -132,7 +132,8 @@ fn sizes(side: &Side, other: &Side) -> BTreeMap<String, String> {
 /// The values that differ.
 fn values(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<Change> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let change = |name: &String| Change { name: name.clone(), old: old.get(name).cloned(), new: new.get(name).cloned() };
+    let change =
+        |name: &String| Change { name: name.clone(), old: old.get(name).cloned(), new: new.get(name).cloned() };
     names.into_iter().map(change).filter(|change| change.old != change.new).collect()
 }
 

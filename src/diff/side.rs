@@ -1,6 +1,7 @@
 //! One of the two things compared.
 
 use super::DiffError;
+use crate::image::initramfs::BOOT_PATHS;
 use crate::image::listing::{Listed, Listing};
 use crate::image::{Kind, Root};
 use crate::manifest::{FileRecord, Manifest};
@@ -14,11 +15,9 @@ const MAX_TEXT: u64 = 128 << 10;
 /// The texts of a side, by path.
 pub(super) type Texts = BTreeMap<String, String>;
 
-/// What boots an image is not in every one: the kernel's directory, and what only an initramfs holds.
-const BOOT: [&str; 5] = ["dev/console", "dev/null", "init", "usr/lib/kiln", "usr/lib/kiln/xattrs"];
-
+/// Whether `path` boots an image and is therefore not in every one: the kernel's directory, and what only an initramfs holds.
 pub(super) fn is_boot(path: &str) -> bool {
-    path == "boot" || path.starts_with("boot/") || BOOT.contains(&path)
+    path == "boot" || path.starts_with("boot/") || BOOT_PATHS.contains(&path)
 }
 
 /// Gives the bytes of files.
@@ -125,8 +124,12 @@ impl Side {
         let moderate =
             |path: &&str| self.files.get(*path).and_then(|entry| entry.size).is_some_and(|size| size <= MAX_TEXT);
         let settings = self.files.keys().map(String::as_str).filter(|path| super::sysctls::is_setting(path));
-        let wanted: BTreeSet<String> =
-            paths.filter(|path| super::text::is_configuration(path)).chain(settings).filter(moderate).map(str::to_owned).collect();
+        let wanted: BTreeSet<String> = paths
+            .filter(|path| super::text::is_configuration(path))
+            .chain(settings)
+            .filter(moderate)
+            .map(str::to_owned)
+            .collect();
         if wanted.is_empty() {
             return Ok(Texts::new());
         }

@@ -2,12 +2,10 @@
 
 use super::report::{Check, Report};
 use super::{Output, Tree, records};
-use crate::image::initramfs::Initramfs;
+use crate::image::initramfs::{BOOT_PATHS, Initramfs};
 use std::fs::File;
 use std::io::{self, Read};
 
-/// What only the initramfs holds: what boots the tree is no part of it.
-const BOOT_PATHS: [&str; 5] = ["dev/console", "dev/null", "init", "usr/lib/kiln", "usr/lib/kiln/xattrs"];
 /// The archive, in the output directory.
 const INITRAMFS: &str = "pxe/initramfs.cpio.zst";
 /// The kernel, in the output directory and in the tree.

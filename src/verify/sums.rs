@@ -25,6 +25,7 @@ pub(super) fn check(directory: &Path, manifest: &Manifest, report: &mut Report) 
             findings.extend(compare_lists(&sums, &digests));
             match digest(&directory.join(FILE)) {
                 Ok((_, digest)) if sums.get(FILE) == Some(&digest) => {}
+                Ok(_) if !sums.contains_key(FILE) => findings.push(format!("{SUMS} does not list {FILE}")),
                 Ok(_) => findings.push(format!("{FILE} has not the digest that {SUMS} lists")),
                 Err(error) => findings.push(format!("{FILE}: {error}")),
             }

@@ -15,6 +15,7 @@ mod artifacts;
 mod caches;
 mod environments;
 mod good;
+mod outputs;
 mod packages;
 mod processes;
 mod profiles;

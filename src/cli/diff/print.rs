@@ -91,5 +91,7 @@ fn print_file(out: &mut impl Write, file: &FileChange) -> io::Result<()> {
 
 /// Text from an image, which must not draw on the terminal.
 fn plain(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() && char != '\t' { char::REPLACEMENT_CHARACTER } else { char }).collect()
+    text.chars()
+        .map(|char| if char.is_control() && char != '\t' { char::REPLACEMENT_CHARACTER } else { char })
+        .collect()
 }

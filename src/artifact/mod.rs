@@ -1,5 +1,6 @@
 //! Composes formats into things to boot.
 
+pub mod cloud;
 pub mod initramfs;
 pub mod pxe;
 

@@ -3,5 +3,16 @@
 //! Nothing here knows profiles, the network, the clock or the environment.
 
 pub mod block;
+pub mod clusters;
 pub mod cpio;
+pub mod fat;
 pub mod frames;
+pub mod gce;
+pub mod gpt;
+pub mod guid;
+pub mod ordered;
+pub mod ovf;
+pub mod pe;
+pub mod qcow2;
+pub mod vhd;
+pub mod vmdk;

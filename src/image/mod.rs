@@ -3,11 +3,22 @@
 //! Whatever an image is, its file system is a [`Root`]: walked from end to end, every path with what the image says about it and its bytes.
 //! A reader takes its input for hostile: bounded in memory and time, and it never panics.
 
+pub mod blocks;
+pub mod disk;
+pub mod ext4;
+pub mod fat;
+pub mod gce;
+pub mod gpt;
 pub mod initramfs;
 pub mod listing;
 mod open;
+pub mod qcow2;
+pub mod uki;
+pub mod verity;
+pub mod vhd;
+pub mod vmdk;
 
-pub use open::{open, open_output};
+pub use open::{open, open_disk, open_output};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
@@ -86,7 +97,7 @@ pub enum ReadError {
     #[error("{0}; the file is damaged or truncated")]
     Damaged(#[from] io::Error),
     /// Its first bytes say nothing that kiln knows.
-    #[error("it is no image that kiln makes (an initramfs of zstd frames)")]
+    #[error("it is no image that kiln makes: neither an initramfs, nor a disk, nor an ext4 file system")]
     Unknown,
     /// It has no such file.
     #[error("it has no file /{0}")]

@@ -1,0 +1,108 @@
+//! A disk of kiln's: which partition is what (Discoverable Partitions Specification, UAPI.2).
+
+use super::blocks::{Blocks, Part};
+use super::ext4::Ext4Root;
+use super::gpt::{Guid, Partition, Table};
+use super::{ReadError, Root, Visit, Xattrs};
+use std::sync::Arc;
+
+/// EFI system partition.
+const ESP: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
+/// Root, of x86-64 and of AArch64.
+const ROOT: [&str; 2] = ["4f68bce3-e8cd-4db1-96e7-fbcaf984b709", "b921b045-1df0-41c3-af44-4c6f280d3fae"];
+/// Root's hash tree, likewise.
+const ROOT_VERITY: [&str; 2] = ["2c7357ed-ebd2-46d9-aec1-23d437ec2bf5", "df3300ce-d69f-4c92-978c-9bfb0f38d820"];
+/// Attribute: nothing takes the partition for what its type says.
+const NO_AUTO: u64 = 1 << 63;
+
+/// A disk, its partition table read.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    /// Its bytes.
+    pub blocks: Arc<dyn Blocks>,
+    /// The table.
+    pub table: Table,
+}
+
+impl Disk {
+    /// Reads the table of `blocks`: the one at its beginning, or if that is damaged, at its end.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`] when both are.
+    pub fn open(blocks: Arc<dyn Blocks>) -> Result<Self, ReadError> {
+        let table = Table::primary(&*blocks).or_else(|error| Table::backup(&*blocks).map_err(|_| error))?;
+        Ok(Self { blocks, table })
+    }
+
+    /// The EFI system partition.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`] when there is none or it is beyond the disk's end.
+    pub fn esp(&self) -> Result<Part, ReadError> {
+        self.part(self.find(&[ESP], "EFI system partition")?)
+    }
+
+    /// The root partition that is booted.
+    ///
+    /// # Errors
+    /// As [`Disk::esp`].
+    pub fn root(&self) -> Result<Part, ReadError> {
+        self.part(self.root_entry()?)
+    }
+
+    /// The hash tree of that.
+    ///
+    /// # Errors
+    /// As [`Disk::esp`].
+    pub fn verity(&self) -> Result<Part, ReadError> {
+        self.part(self.verity_entry()?)
+    }
+
+    /// Unique GUIDs of root and hash tree.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn root_guids(&self) -> Result<(Guid, Guid), ReadError> {
+        Ok((self.root_entry()?.unique_guid, self.verity_entry()?.unique_guid))
+    }
+
+    /// Partitions that are reserved for the next version.
+    pub fn reserved(&self) -> impl Iterator<Item = &Partition> {
+        self.table.partitions.iter().filter(|partition| partition.attributes & NO_AUTO != 0)
+    }
+
+    /// The bytes of a partition.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`] when they are beyond the disk's end.
+    pub fn part(&self, partition: &Partition) -> Result<Part, ReadError> {
+        Part::new(Arc::clone(&self.blocks), partition.start, partition.size)
+    }
+
+    fn root_entry(&self) -> Result<&Partition, ReadError> {
+        self.find(&ROOT, "root partition")
+    }
+
+    fn verity_entry(&self) -> Result<&Partition, ReadError> {
+        self.find(&ROOT_VERITY, "hash partition")
+    }
+
+    fn find(&self, types: &[&str], what: &str) -> Result<&Partition, ReadError> {
+        let of_type = |partition: &&Partition| {
+            partition.attributes & NO_AUTO == 0 && types.contains(&partition.type_guid.to_string().as_str())
+        };
+        let mut found = self.table.partitions.iter().filter(of_type);
+        match (found.next(), found.next()) {
+            (Some(one), None) => Ok(one),
+            (None, _) => Err(ReadError::damaged(format!("it has no {what}"))),
+            _ => Err(ReadError::damaged(format!("it has more than one {what}"))),
+        }
+    }
+}
+
+/// The root file system of a disk.
+impl Root for Disk {
+    fn walk(&self, visit: &mut Visit<'_>) -> Result<Xattrs, ReadError> {
+        Ext4Root::new(Arc::new(self.root()?)).walk(visit)
+    }
+}

@@ -11,6 +11,7 @@ pub mod diff;
 pub mod finalize;
 pub mod format;
 pub mod image;
+pub mod kubernetes;
 pub mod layer;
 pub mod lock;
 pub mod manifest;

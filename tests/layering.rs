@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Each room of `src/` and the rooms it may use. `cli` may use all of them.
-const ROOMS: [(&str, &[&str]); 19] = [
+const ROOMS: [(&str, &[&str]); 20] = [
     ("tree", &[]),
     ("progress", &[]),
-    ("profile", &["tree"]),
+    ("kubernetes", &[]),
+    ("profile", &["kubernetes", "tree"]),
     ("source", &["progress", "tree"]),
     ("lock", &["profile", "progress", "source", "tree"]),
     ("pack", &["source", "tree"]),

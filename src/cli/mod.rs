@@ -11,6 +11,7 @@ mod diff;
 mod host;
 mod inspect;
 mod lock;
+mod outputs;
 mod plan;
 mod schema;
 mod signals;

@@ -1,6 +1,6 @@
 //! What cannot be rendered.
 
-use crate::profile::Arch;
+use crate::profile::KubernetesVersion;
 use crate::tree::{PathError, TreePath};
 
 /// Why a profile does not make a node.
@@ -8,7 +8,7 @@ use crate::tree::{PathError, TreePath};
 pub enum RenderError {
     /// A component is configured whose program nothing brought.
     #[error(
-        "there is no {name} in /usr/bin, /usr/local/bin or /usr/sbin: neither a package nor an artifact brings \
+        "there is no {name} in /usr/bin, /usr/sbin, /usr/local/bin or /usr/local/sbin: neither a package nor an artifact brings \
          {component}; add it to the release's components or packages"
     )]
     NoProgram {
@@ -36,6 +36,20 @@ pub enum RenderError {
         /// Why that cannot be.
         why: &'static str,
     },
+    /// A flag that kubelet no longer has: it would stop at every boot.
+    #[error(
+        "kubelet.args: kubelet has no flag --{name} since Kubernetes {since}, and the release is {release}; {instead}"
+    )]
+    RemovedFlag {
+        /// The flag.
+        name: String,
+        /// The first version without it.
+        since: &'static str,
+        /// The release's version.
+        release: KubernetesVersion,
+        /// What to do.
+        instead: &'static str,
+    },
     /// `protectKernelDefaults` without the settings it insists on: kubelet would stop at every boot.
     #[error(
         "kubelet.config.protectKernelDefaults is true, so kernel.sysctls must have {name}: {wanted:?} (it {found}); \
@@ -62,14 +76,14 @@ pub enum RenderError {
     Path(#[from] PathError),
     /// The embedded `/init` is for another architecture.
     #[error(
-        "this kiln holds an /init for {embedded}, not for {wanted:?}: build kiln on such a machine, or with \
-         KILN_INIT=path/to/kiln-init for it"
+        "this kiln holds an /init for {embedded}, not for {wanted}: build kiln on such a machine, or with \
+         KILN_INIT=path/to/kiln-init for it (it can be locked and planned here)"
     )]
     ForeignInit {
         /// What is embedded.
         embedded: String,
         /// What the profile wants.
-        wanted: Arch,
+        wanted: &'static str,
     },
     /// An extended attribute that the initramfs' list cannot hold.
     #[error("the extended attributes of the image cannot be listed for /init: {0}")]

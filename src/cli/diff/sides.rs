@@ -4,6 +4,7 @@ use super::super::Global;
 use super::super::args::ProfileArgs;
 use super::super::build::{fetch, healing, manifest_of};
 use super::super::host::Host;
+use super::super::outputs::Made;
 use super::super::lock::{LockPolicy, locked};
 use super::Args;
 use crate::bake::{Baked, bake};
@@ -64,7 +65,7 @@ fn profile(global: &Global, args: &Args, role: &str) -> anyhow::Result<Side> {
         let files = fetch(&fetcher, &host, &locked)?;
         Ok(bake(&locked, &files, overlays.clone(), &cache, host.threads, &host.progress)?)
     })?;
-    let manifest = manifest_of(&locked, &baked, Vec::new())?;
+    let manifest = manifest_of(&locked, &baked, Made::default())?;
     Ok(Side::of_manifest(role, &manifest, Box::new(BakedContents(baked))))
 }
 

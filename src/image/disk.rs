@@ -3,7 +3,9 @@
 use super::blocks::{Blocks, Part};
 use super::ext4::Ext4Root;
 use super::gpt::{Guid, Partition, Table};
-use super::{ReadError, Root, Visit, Xattrs};
+use super::fat::Fat;
+use super::{ReadError, Root, Visit, Xattrs, uki};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// EFI system partition.
@@ -14,6 +16,21 @@ const ROOT: [&str; 2] = ["4f68bce3-e8cd-4db1-96e7-fbcaf984b709", "b921b045-1df0-
 const ROOT_VERITY: [&str; 2] = ["2c7357ed-ebd2-46d9-aec1-23d437ec2bf5", "df3300ce-d69f-4c92-978c-9bfb0f38d820"];
 /// Attribute: nothing takes the partition for what its type says.
 const NO_AUTO: u64 = 1 << 63;
+
+/// What is on an EFI system partition.
+#[derive(Debug, Clone)]
+pub struct Boot {
+    /// Number of files.
+    pub files: usize,
+    /// Whether both copies of the file allocation table are the same.
+    pub tables_agree: bool,
+    /// Programs that are no kernel image, by path.
+    pub loaders: BTreeMap<String, Vec<u8>>,
+    /// Path of the kernel image.
+    pub uki_path: String,
+    /// The kernel image.
+    pub uki: Vec<u8>,
+}
 
 /// A disk, its partition table read.
 #[derive(Debug, Clone)]
@@ -64,6 +81,39 @@ impl Disk {
     /// When there are none.
     pub fn root_guids(&self) -> Result<(Guid, Guid), ReadError> {
         Ok((self.root_entry()?.unique_guid, self.verity_entry()?.unique_guid))
+    }
+
+    /// What is on the EFI system partition.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`], also when it has not exactly one kernel image.
+    pub fn boot(&self) -> Result<Boot, ReadError> {
+        let esp = self.esp()?;
+        let fat = Fat::open(&esp)?;
+        let is_kernel = |path: &str| path.starts_with("EFI/Linux/") && path.ends_with(".efi");
+        let mut kernels = fat.files.iter().filter(|(path, _)| is_kernel(path));
+        let (Some((uki_path, uki)), None) = (kernels.next(), kernels.next()) else {
+            return Err(ReadError::damaged("its EFI system partition has not exactly one kernel image in EFI/Linux"));
+        };
+        let programs = fat.files.iter().filter(|(path, _)| path.to_lowercase().ends_with(".efi") && !is_kernel(path));
+        Ok(Boot {
+            files: fat.files.len(),
+            tables_agree: fat.copies_agree,
+            loaders: programs.map(|(path, file)| Ok((path.clone(), fat.read(file)?))).collect::<Result<_, ReadError>>()?,
+            uki_path: uki_path.clone(),
+            uki: fat.read(uki)?,
+        })
+    }
+
+    /// The kernel's command line.
+    ///
+    /// # Errors
+    /// As [`Disk::boot`].
+    pub fn cmdline(&self) -> Result<String, ReadError> {
+        let boot = self.boot()?;
+        let sections = uki::sections(&boot.uki)?;
+        let cmdline = sections.get(".cmdline").copied().unwrap_or_default();
+        Ok(String::from_utf8_lossy(cmdline).trim_end_matches(['\0', '\n']).to_owned())
     }
 
     /// Partitions that are reserved for the next version.

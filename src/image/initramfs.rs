@@ -11,6 +11,7 @@ use std::io::{self, BufReader, Cursor, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// What only an initramfs holds: what boots the tree is no part of it.
 pub const BOOT_PATHS: [&str; 6] = ["dev", "dev/console", "dev/null", "init", "usr/lib/kiln", "usr/lib/kiln/xattrs"];
@@ -23,22 +24,36 @@ const MAX_WINDOW: u32 = 27;
 
 const S_IFMT: u32 = 0o170_000;
 
-/// An initramfs as it is in a file.
+/// An initramfs, as zstd frames.
 #[derive(Debug)]
 pub struct Initramfs {
-    path: PathBuf,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    File(PathBuf),
+    Bytes(Arc<[u8]>),
 }
 
 impl Initramfs {
     /// The initramfs in the file `path`.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned() }
+        Self { source: Source::File(path.to_owned()) }
+    }
+
+    /// The initramfs in `bytes`.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self { source: Source::Bytes(bytes.into()) }
     }
 }
 
 impl Root for Initramfs {
     fn walk(&self, visit: &mut Visit<'_>) -> Result<Xattrs, ReadError> {
-        walk(BufReader::with_capacity(1 << 20, File::open(&self.path)?), visit)
+        match &self.source {
+            Source::File(path) => walk(BufReader::with_capacity(1 << 20, File::open(path)?), visit),
+            Source::Bytes(bytes) => walk(Cursor::new(Arc::clone(bytes)), visit),
+        }
     }
 }
 

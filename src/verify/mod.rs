@@ -2,6 +2,7 @@
 //!
 //! Artifacts are read by [`crate::image`], never by what wrote them.
 
+mod disk;
 mod listing;
 mod permissions;
 mod pxe;
@@ -9,6 +10,7 @@ mod records;
 mod report;
 mod secrets;
 mod sums;
+mod verity;
 
 pub use permissions::Allowed;
 pub use report::{Check, Report};
@@ -16,7 +18,7 @@ pub use report::{Check, Report};
 use crate::image::ReadError;
 use crate::image::listing::Listing;
 use crate::image::{Node, Root};
-use crate::manifest::Manifest;
+use crate::manifest::{FileRecord, Manifest};
 use secrets::Scanner;
 use std::path::Path;
 
@@ -40,7 +42,10 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
     listing::check(&manifest, &mut report);
     sums::check(directory, &manifest, &mut report);
     let output = Output { directory, manifest: &manifest };
-    let trees = [output.has("pxe/").then(|| pxe::check(output, &mut report)).flatten()];
+    let trees = [
+        output.has("pxe/").then(|| pxe::check(output, &mut report)).flatten(),
+        disk::is_there(output).then(|| disk::check(output, &mut report)).flatten(),
+    ];
     // They hold the same files, or the checks of their listings have failed: one is looked through.
     match trees.into_iter().flatten().next() {
         Some(tree) => tree.judge(allowed, &mut report),
@@ -50,6 +55,17 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
 }
 
 impl Output<'_> {
+    /// Whether the manifest lists this output.
+    fn lists(&self, path: &str) -> bool {
+        self.manifest.outputs.iter().any(|output| output.path == path)
+    }
+
+    /// What is in a root: what boots it is elsewhere.
+    fn records_without_boot(&self) -> impl Iterator<Item = &FileRecord> {
+        let is_boot = |path: &str| path == "boot" || path.starts_with("boot/");
+        self.manifest.files.iter().filter(move |record| !is_boot(record.path.as_str()))
+    }
+
     /// Whether the manifest lists an output whose path begins so.
     fn has(&self, prefix: &str) -> bool {
         self.manifest.outputs.iter().any(|output| output.path.starts_with(prefix))
@@ -68,6 +84,13 @@ impl Tree {
         let mut scanner = Scanner::new();
         let listing = Listing::read(root, &mut |node: &Node, part| scanner.scan(&node.path, part))?;
         Ok(Self { listing, secrets: scanner.finish() })
+    }
+
+    /// Takes in what is in `other`, its paths behind `prefix`.
+    fn absorb(&mut self, other: Self, prefix: &str) {
+        self.secrets.extend(other.secrets.into_iter().map(|finding| format!("{prefix} {finding}")));
+        let paths = other.listing.paths.into_iter().map(|(path, listed)| (format!("{prefix} {path}"), listed));
+        self.listing.paths.extend(paths);
     }
 
     /// The checks that need no manifest.

@@ -24,9 +24,7 @@ pub(super) fn check(output: Output<'_>, report: &mut Report) -> Option<Tree> {
             return None;
         }
     };
-    let in_ram = |path: &str| path != "boot" && !path.starts_with("boot/");
-    let records = output.manifest.files.iter().filter(|record| in_ram(record.path.as_str()));
-    let findings = records::compare(&tree.listing, records, &BOOT_PATHS);
+    let findings = records::compare(&tree.listing, output.records_without_boot(), &BOOT_PATHS);
     let what = format!("{} paths, their bytes, modes, owners, times and attributes", tree.listing.paths.len());
     report.add(Check::new("initramfs", what, findings));
     Some(tree)

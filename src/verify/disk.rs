@@ -1,0 +1,289 @@
+//! The disk, and every encoding of it.
+
+use super::report::{Check, Report};
+use super::verity::{Recomputed, recompute};
+use super::{Output, Tree, records};
+use crate::image::blocks::{Blocks, bytes};
+use crate::image::disk::Disk;
+use crate::image::ext4::Ext4Root;
+use crate::image::gpt::{Guid, Table};
+use crate::image::initramfs::Initramfs;
+use crate::image::verity::Superblock;
+use crate::image::{ReadError, open_disk, uki};
+use crate::tree::Digest;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Disks an output may have, the one that is read fastest first.
+const DISKS: [&str; 6] = ["disk.raw", "disk.vhd", "disk.qcow2", "disk.zlib.qcow2", "disk.vmdk", "disk.gce.tar.gz"];
+/// What the root file system is called.
+const LABEL: &str = "kiln-root";
+/// Where the boot loader is in the tree.
+const LOADER: &str = "usr/lib/systemd/boot/efi/systemd-boot";
+/// What is read at a time.
+const CHUNK: u64 = 1 << 20;
+
+/// Whether there is a disk in `output`.
+pub(super) fn is_there(output: Output<'_>) -> bool {
+    DISKS.iter().any(|name| output.lists(name))
+}
+
+/// Checks the disk and returns its tree.
+pub(super) fn check(output: Output<'_>, report: &mut Report) -> Option<Tree> {
+    let names: Vec<&str> = DISKS.into_iter().filter(|name| output.lists(name)).collect();
+    let opened: Vec<(&str, Result<Arc<dyn Blocks>, ReadError>)> =
+        names.iter().map(|name| (*name, open_disk(&output.directory.join(name)))).collect();
+    encodings(output, &opened, report);
+    let (name, blocks) = opened.into_iter().find_map(|(name, blocks)| Some((name, blocks.ok()?)))?;
+    let disk = match gpt(output, name, blocks) {
+        Ok((disk, check)) => {
+            report.add(check);
+            disk
+        }
+        Err(error) => {
+            report.failed("gpt", format!("{name}: {error}"));
+            return None;
+        }
+    };
+    let hash = verity(output, &disk, report);
+    let initrd = boot(output, &disk, hash.as_deref(), report);
+    reserved(&disk, report);
+    let tree = root(output, &disk, report);
+    match (tree, initrd) {
+        // What boots the root is looked through with it.
+        (Some(mut tree), Some(initrd)) => {
+            tree.absorb(initrd, "initrd:");
+            Some(tree)
+        }
+        (tree, _) => tree,
+    }
+}
+
+/// Every encoding holds the same disk.
+fn encodings(output: Output<'_>, opened: &[(&str, Result<Arc<dyn Blocks>, ReadError>)], report: &mut Report) {
+    let mut findings = Vec::new();
+    let promised = |name: &str| {
+        let file = output.manifest.outputs.iter().find(|file| file.path == name)?;
+        // The raw disk's own bytes were compared already.
+        if name == DISKS[0] { Some(file.sha256) } else { file.content }
+    };
+    let wanted = opened.iter().find_map(|(name, _)| promised(name));
+    let size = output.manifest.disk.as_ref().map_or(0, |disk| disk.size);
+    for (name, blocks) in opened {
+        let found = match blocks {
+            Ok(_) if *name == DISKS[0] => continue,
+            Ok(blocks) => digest(&**blocks, size),
+            Err(error) => {
+                findings.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        match found {
+            Ok(found) if promised(name).is_none_or(|digest| digest == found) && wanted.is_none_or(|wanted| wanted == found) => {}
+            Ok(found) => findings.push(format!("{name} holds another disk, with the sha256 {found}")),
+            Err(error) => findings.push(format!("{name}: {error}")),
+        }
+    }
+    let names: Vec<&str> = opened.iter().map(|(name, _)| *name).collect();
+    report.add(Check::new("disks", format!("{} of {size} bytes", names.join(", ")), findings));
+}
+
+/// SHA-256 of the first `size` bytes; some formats fill up with zeros, and with nothing else.
+fn digest(blocks: &dyn Blocks, size: u64) -> Result<Digest, ReadError> {
+    let mut hasher = Sha256::new();
+    let mut offset = 0;
+    while offset < blocks.size().max(size) {
+        let part = bytes(blocks, offset, CHUNK.min(blocks.size().saturating_sub(offset)).max(1))?;
+        let within = usize::try_from(size.saturating_sub(offset)).map_or(part.len(), |left| left.min(part.len()));
+        hasher.update(&part[..within]);
+        if part[within..].iter().any(|byte| *byte != 0) {
+            return Err(ReadError::Damaged(std::io::Error::other("there is something after the disk's end")));
+        }
+        offset += part.len() as u64;
+    }
+    Ok(Digest::finish(hasher))
+}
+
+/// Both partition tables, against each other and the manifest.
+fn gpt(output: Output<'_>, name: &str, blocks: Arc<dyn Blocks>) -> Result<(Disk, Check), ReadError> {
+    let mut findings = Vec::new();
+    // A format may fill a disk up; its backup table is where the disk ends.
+    let size = output.manifest.disk.as_ref().map_or(blocks.size(), |disk| disk.size);
+    let blocks: Arc<dyn Blocks> = Arc::new(crate::image::blocks::Part::new(blocks, 0, size)?);
+    let tables = [Table::primary(&*blocks), Table::backup(&*blocks)];
+    if let [Ok(primary), Ok(backup)] = &tables
+        && primary != backup
+    {
+        findings.push("the partition tables at its beginning and its end differ".to_owned());
+    }
+    let [primary, backup] = tables.map(|table| table.map_err(|error| findings.push(error.to_string())).ok());
+    let disk = Disk::open(Arc::clone(&blocks))?;
+    drop((primary, backup));
+    let mut by_place: Vec<_> = disk.table.partitions.iter().collect();
+    by_place.sort_by_key(|partition| partition.start);
+    for pair in by_place.windows(2).filter(|pair| pair[0].start + pair[0].size > pair[1].start) {
+        findings.push(format!("partitions {:?} and {:?} overlap", pair[0].name, pair[1].name));
+    }
+    if let Some(record) = &output.manifest.disk {
+        let guid = |guid: &Guid| guid.to_string();
+        let found: Vec<_> = (disk.table.partitions.iter())
+            .map(|it| (it.name.clone(), guid(&it.type_guid), guid(&it.unique_guid), it.start, it.size))
+            .collect();
+        let wanted: Vec<_> = (record.partitions.iter())
+            .map(|it| (it.label.clone(), it.kind.clone(), it.uuid.clone(), it.start, it.size))
+            .collect();
+        if guid(&disk.table.disk_guid) != record.uuid || found != wanted {
+            findings.push(format!("its partitions are {found:?}, the manifest says {wanted:?}"));
+        }
+    } else {
+        findings.push("the manifest does not say what is on it".into());
+    }
+    let what = format!("{name}: {} partitions in two tables", disk.table.partitions.len());
+    Ok((disk, Check::new("gpt", what, findings)))
+}
+
+/// The hash tree; returns the root hash in hexadecimal.
+fn verity(output: Output<'_>, disk: &Disk, report: &mut Report) -> Option<String> {
+    let computed = || -> Result<(Recomputed, Superblock, String), ReadError> {
+        let (data, hashes) = (disk.root()?, disk.verity()?);
+        let superblock = Superblock::read(&hashes)?;
+        let (first, second) = disk.root_guids()?;
+        let guids = format!("{first}{second}").replace('-', "");
+        Ok((recompute(&data, &hashes, &superblock)?, superblock, guids))
+    };
+    let (computed, superblock, guids) = match computed() {
+        Ok(computed) => computed,
+        Err(error) => {
+            report.failed("verity", error);
+            return None;
+        }
+    };
+    let hash = Digest::from(computed.root_hash).to_string();
+    let mut findings = computed.wrong;
+    if guids != hash {
+        findings.push(format!("the root hash is {hash}, the partitions' GUIDs make {guids}"));
+    }
+    if output.manifest.root_hash.map(String::from).as_deref() != Some(&hash) {
+        findings.push(format!("the root hash is {hash}, not what the manifest says"));
+    }
+    let what = format!("{} blocks proved by {}, root hash {hash}", superblock.data_blocks, computed.blocks);
+    report.add(Check::new("verity", what, findings));
+    Some(hash)
+}
+
+/// The EFI system partition and the kernel image on it; returns what is in its initrd.
+fn boot(output: Output<'_>, disk: &Disk, hash: Option<&str>, report: &mut Report) -> Option<Tree> {
+    let boot = match disk.boot() {
+        Ok(boot) => boot,
+        Err(error) => {
+            report.failed("esp", error);
+            return None;
+        }
+    };
+    let digests: BTreeMap<&str, Digest> = (output.manifest.files.iter())
+        .filter_map(|record| Some((record.path.as_str(), record.sha256?)))
+        .collect();
+    let mut findings = Vec::new();
+    if !boot.tables_agree {
+        findings.push("the copies of its file allocation table differ".to_owned());
+    }
+    for (path, loader) in &boot.loaders {
+        let digest = Digest::of(loader);
+        if !digests.iter().any(|(path, known)| path.starts_with(LOADER) && *known == digest) {
+            findings.push(format!("/{path} is no boot loader of the tree ({LOADER}*.efi)"));
+        }
+    }
+    if boot.loaders.len() != 2 {
+        findings.push(format!("it has {} boot loaders, should have it under two names", boot.loaders.len()));
+    }
+    report.add(Check::new("esp", format!("{} files, boot loader and {}", boot.files, boot.uki_path), findings));
+
+    let sections = match uki::sections(&boot.uki) {
+        Ok(sections) => sections,
+        Err(error) => {
+            report.failed("uki", format!("{}: {error}", boot.uki_path));
+            return None;
+        }
+    };
+    let mut findings = Vec::new();
+    let section = |name: &str| sections.get(name).copied().unwrap_or_default();
+    let text = |name: &str| String::from_utf8_lossy(section(name)).trim_end_matches(['\0', '\n']).to_owned();
+    let kernel = format!("boot/vmlinuz-{}", output.manifest.kernel);
+    for (name, path) in [(".linux", kernel.as_str()), (".osrel", "usr/lib/os-release")] {
+        if digests.get(path) != Some(&Digest::of(section(name))) {
+            findings.push(format!("its section {name} is not /{path}"));
+        }
+    }
+    if text(".uname") != output.manifest.kernel {
+        findings.push(format!("its section .uname is {:?}, not {:?}", text(".uname"), output.manifest.kernel));
+    }
+    let cmdline = text(".cmdline");
+    let wanted = hash.map(|hash| format!("{} roothash={hash}", output.manifest.cmdline));
+    if wanted.as_ref().is_some_and(|wanted| *wanted != cmdline)
+        || output.manifest.disk.as_ref().is_none_or(|disk| disk.cmdline != cmdline)
+    {
+        findings.push(format!("its command line is {cmdline:?}, should be {:?}", wanted.unwrap_or_default()));
+    }
+    let initrd = match Tree::read(&Initramfs::of_bytes(section(".initrd"))) {
+        Ok(initrd) => Some(initrd),
+        Err(error) => {
+            findings.push(format!("its initrd: {error}"));
+            None
+        }
+    };
+    let paths = initrd.as_ref().map_or(0, |initrd| initrd.listing.paths.len());
+    report.add(Check::new("uki", format!("kernel, os-release, {cmdline:?}, initrd of {paths} paths"), findings));
+    initrd
+}
+
+/// The partitions of the next version are empty.
+fn reserved(disk: &Disk, report: &mut Report) {
+    let mut findings = Vec::new();
+    let mut total = 0;
+    for partition in disk.reserved() {
+        total += partition.size;
+        let zero = disk.part(partition).and_then(|part| is_zero(&part));
+        match zero {
+            Ok(true) => {}
+            Ok(false) => findings.push(format!("there is something on the partition at {}", partition.start)),
+            Err(error) => findings.push(error.to_string()),
+        }
+    }
+    report.add(Check::new("reserved", format!("{total} bytes for the next version are empty"), findings));
+}
+
+fn is_zero(blocks: &dyn Blocks) -> Result<bool, ReadError> {
+    let mut offset = 0;
+    while offset < blocks.size() {
+        let part = bytes(blocks, offset, CHUNK.min(blocks.size() - offset))?;
+        if part.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        offset += part.len() as u64;
+    }
+    Ok(true)
+}
+
+/// The root file system, path by path.
+fn root(output: Output<'_>, disk: &Disk, report: &mut Report) -> Option<Tree> {
+    let read = || -> Result<(Tree, String), ReadError> {
+        let root = Ext4Root::new(Arc::new(disk.root()?));
+        Ok((Tree::read(&root)?, root.label()?))
+    };
+    match read() {
+        Ok((tree, label)) => {
+            let mut findings = records::compare(&tree.listing, output.records_without_boot(), &[]);
+            if label != LABEL {
+                findings.push(format!("its label is {label:?}, should be {LABEL:?}"));
+            }
+            let what = format!("{} paths, their bytes, modes, owners, times and attributes", tree.listing.paths.len());
+            report.add(Check::new("root", what, findings));
+            Some(tree)
+        }
+        Err(error) => {
+            report.failed("root", error);
+            None
+        }
+    }
+}

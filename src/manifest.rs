@@ -1,7 +1,8 @@
 //! What went in and what came out: `manifest.json` and `SHA256SUMS`.
 
 use crate::artifact::OutputFile;
-use crate::artifact::disk::DiskRecord;
+pub use crate::artifact::disk::{DiskRecord, PartitionRecord};
+
 use crate::layer::Pruned;
 use crate::profile::{Arch, Image};
 use crate::tree::{DeviceKind, Digest, Entry, FileTree, Kind, Origin, TreePath};

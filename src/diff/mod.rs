@@ -91,7 +91,7 @@ pub fn diff(old: &Side, new: &Side) -> Result<Changes, DiffError> {
     changes.add("kernel", values(&kernels(old), &kernels(new)));
     match (&old.cmdline, &new.cmdline) {
         (Some(old), Some(new)) => changes.add("command line", cmdline::compare(old, new)),
-        _ => changes.unknown.push("command line: an initramfs alone does not say".into()),
+        _ => changes.unknown.push("command line: a file system alone does not say".into()),
     }
     changes.add("units", values(&units::states(old), &units::states(new)));
     changes.add("sysctls", values(&sysctls::settings(old, &texts.0), &sysctls::settings(new, &texts.1)));

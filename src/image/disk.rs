@@ -105,17 +105,6 @@ impl Disk {
         })
     }
 
-    /// The kernel's command line.
-    ///
-    /// # Errors
-    /// As [`Disk::boot`].
-    pub fn cmdline(&self) -> Result<String, ReadError> {
-        let boot = self.boot()?;
-        let sections = uki::sections(&boot.uki)?;
-        let cmdline = sections.get(".cmdline").copied().unwrap_or_default();
-        Ok(String::from_utf8_lossy(cmdline).trim_end_matches(['\0', '\n']).to_owned())
-    }
-
     /// Partitions that are reserved for the next version.
     pub fn reserved(&self) -> impl Iterator<Item = &Partition> {
         self.table.partitions.iter().filter(|partition| partition.attributes & NO_AUTO != 0)
@@ -154,5 +143,11 @@ impl Disk {
 impl Root for Disk {
     fn walk(&self, visit: &mut Visit<'_>) -> Result<Xattrs, ReadError> {
         Ext4Root::new(Arc::new(self.root()?)).walk(visit)
+    }
+
+    fn cmdline(&self) -> Option<String> {
+        let boot = self.boot().ok()?;
+        let sections = uki::sections(&boot.uki).ok()?;
+        Some(String::from_utf8_lossy(sections.get(".cmdline")?).trim_end_matches(['\0', '\n']).to_owned())
     }
 }

@@ -121,6 +121,11 @@ pub trait Root {
     /// # Errors
     /// [`ReadError`], that of `visit` included.
     fn walk(&self, visit: &mut Visit<'_>) -> Result<Xattrs, ReadError>;
+
+    /// The kernel's command line, where the image has one.
+    fn cmdline(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Writes the bytes of the file `wanted` (no leading slash) to `out`.

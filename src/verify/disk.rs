@@ -3,16 +3,18 @@
 use super::report::{Check, Report};
 use super::verity::{Recomputed, recompute};
 use super::{Output, Tree, records};
-use crate::image::blocks::{Blocks, bytes};
+use crate::image::blocks::{Blocks, Part, bytes};
 use crate::image::disk::Disk;
 use crate::image::ext4::Ext4Root;
-use crate::image::gpt::{Guid, Table};
+use crate::image::gpt::Table;
 use crate::image::initramfs::Initramfs;
 use crate::image::verity::Superblock;
 use crate::image::{ReadError, open_disk, uki};
+use crate::manifest::DiskRecord;
 use crate::tree::Digest;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
+use std::iter;
 use std::sync::Arc;
 
 /// Disks an output may have, the one that is read fastest first.
@@ -29,39 +31,44 @@ pub(super) fn is_there(output: Output<'_>) -> bool {
     DISKS.iter().any(|name| output.lists(name))
 }
 
-/// Checks the disk and returns its tree.
-pub(super) fn check(output: Output<'_>, report: &mut Report) -> Option<Tree> {
-    let names: Vec<&str> = DISKS.into_iter().filter(|name| output.lists(name)).collect();
-    let opened: Vec<(&str, Result<Arc<dyn Blocks>, ReadError>)> =
-        names.iter().map(|name| (*name, open_disk(&output.directory.join(name)))).collect();
+/// What was read of a disk.
+#[derive(Debug, Default)]
+pub(super) struct Trees {
+    /// The root file system.
+    pub root: Option<Tree>,
+    /// What finds, verifies and mounts it.
+    pub initrd: Option<Tree>,
+}
+
+/// Checks the disk; its root is looked through for secrets if it is to be `scanned`.
+pub(super) fn check(output: Output<'_>, scanned: bool, report: &mut Report) -> Trees {
+    let names = DISKS.into_iter().filter(|name| output.lists(name));
+    let opened: Vec<Opened<'_>> = names.map(|name| (name, open_disk(&output.directory.join(name)))).collect();
     encodings(output, &opened, report);
-    let (name, blocks) = opened.into_iter().find_map(|(name, blocks)| Some((name, blocks.ok()?)))?;
-    let disk = match gpt(output, name, blocks) {
-        Ok((disk, check)) => {
-            report.add(check);
-            disk
-        }
+    let Some((name, blocks)) = opened.into_iter().find_map(|(name, blocks)| Some((name, blocks.ok()?))) else {
+        return Trees::default();
+    };
+    // A format may fill a disk up; its backup table is where the disk ends.
+    let size = output.manifest.disk.as_ref().map_or(blocks.size(), |disk| disk.size);
+    let disk = match Part::new(blocks, 0, size).and_then(|blocks| Disk::open(Arc::new(blocks))) {
+        Ok(disk) => disk,
         Err(error) => {
             report.failed("gpt", format!("{name}: {error}"));
-            return None;
+            return Trees::default();
         }
     };
+    gpt(output, name, &disk, report);
     let hash = verity(output, &disk, report);
     let initrd = boot(output, &disk, hash.as_deref(), report);
     reserved(&disk, report);
-    let tree = root(output, &disk, report);
-    match (tree, initrd) {
-        // What boots the root is looked through with it.
-        (Some(mut tree), Some(initrd)) => {
-            tree.absorb(initrd, "initrd:");
-            Some(tree)
-        }
-        (tree, _) => tree,
-    }
+    Trees { root: root(output, &disk, scanned, report), initrd }
 }
 
+/// A disk's name, and its bytes or why there are none.
+type Opened<'a> = (&'a str, Result<Arc<dyn Blocks>, ReadError>);
+
 /// Every encoding holds the same disk.
-fn encodings(output: Output<'_>, opened: &[(&str, Result<Arc<dyn Blocks>, ReadError>)], report: &mut Report) {
+fn encodings(output: Output<'_>, opened: &[Opened<'_>], report: &mut Report) {
     let mut findings = Vec::new();
     let promised = |name: &str| {
         let file = output.manifest.outputs.iter().find(|file| file.path == name)?;
@@ -106,41 +113,42 @@ fn digest(blocks: &dyn Blocks, size: u64) -> Result<Digest, ReadError> {
 }
 
 /// Both partition tables, against each other and the manifest.
-fn gpt(output: Output<'_>, name: &str, blocks: Arc<dyn Blocks>) -> Result<(Disk, Check), ReadError> {
+fn gpt(output: Output<'_>, name: &str, disk: &Disk, report: &mut Report) {
     let mut findings = Vec::new();
-    // A format may fill a disk up; its backup table is where the disk ends.
-    let size = output.manifest.disk.as_ref().map_or(blocks.size(), |disk| disk.size);
-    let blocks: Arc<dyn Blocks> = Arc::new(crate::image::blocks::Part::new(blocks, 0, size)?);
-    let tables = [Table::primary(&*blocks), Table::backup(&*blocks)];
-    if let [Ok(primary), Ok(backup)] = &tables
-        && primary != backup
-    {
-        findings.push("the partition tables at its beginning and its end differ".to_owned());
+    for table in [Table::primary(&*disk.blocks), Table::backup(&*disk.blocks)] {
+        match table {
+            Ok(table) if table == disk.table => {}
+            Ok(_) => findings.push("the partition tables at its beginning and its end differ".to_owned()),
+            Err(error) => findings.push(error.to_string()),
+        }
     }
-    let [primary, backup] = tables.map(|table| table.map_err(|error| findings.push(error.to_string())).ok());
-    let disk = Disk::open(Arc::clone(&blocks))?;
-    drop((primary, backup));
     let mut by_place: Vec<_> = disk.table.partitions.iter().collect();
     by_place.sort_by_key(|partition| partition.start);
     for pair in by_place.windows(2).filter(|pair| pair[0].start + pair[0].size > pair[1].start) {
         findings.push(format!("partitions {:?} and {:?} overlap", pair[0].name, pair[1].name));
     }
-    if let Some(record) = &output.manifest.disk {
-        let guid = |guid: &Guid| guid.to_string();
-        let found: Vec<_> = (disk.table.partitions.iter())
-            .map(|it| (it.name.clone(), guid(&it.type_guid), guid(&it.unique_guid), it.start, it.size))
-            .collect();
-        let wanted: Vec<_> = (record.partitions.iter())
-            .map(|it| (it.label.clone(), it.kind.clone(), it.uuid.clone(), it.start, it.size))
-            .collect();
-        if guid(&disk.table.disk_guid) != record.uuid || found != wanted {
-            findings.push(format!("its partitions are {found:?}, the manifest says {wanted:?}"));
-        }
-    } else {
-        findings.push("the manifest does not say what is on it".into());
+    match &output.manifest.disk {
+        Some(record) => findings.extend(differences(&disk.table, record)),
+        None => findings.push("the manifest does not say what is on it".to_owned()),
     }
     let what = format!("{name}: {} partitions in two tables", disk.table.partitions.len());
-    Ok((disk, Check::new("gpt", what, findings)))
+    report.add(Check::new("gpt", what, findings));
+}
+
+/// What a table has otherwise than the manifest says.
+fn differences(table: &Table, record: &DiskRecord) -> Vec<String> {
+    let line = |name: &str, kind: &str, uuid: &str, start: u64, size: u64| {
+        format!("partition {name:?} {uuid} of type {kind} at {start}, {size} bytes")
+    };
+    let found = table.partitions.iter().map(|found| {
+        line(&found.name, &found.type_guid.to_string(), &found.unique_guid.to_string(), found.start, found.size)
+    });
+    let found: Vec<String> = iter::once(format!("disk {}", table.disk_guid)).chain(found).collect();
+    let wanted = (record.partitions.iter()).map(|it| line(&it.label, &it.kind, &it.uuid, it.start, it.size));
+    let wanted: Vec<String> = iter::once(format!("disk {}", record.uuid)).chain(wanted).collect();
+    let missing = wanted.iter().filter(|line| !found.contains(line)).map(|line| format!("there is no {line}"));
+    let strange = found.iter().filter(|line| !wanted.contains(line)).map(|line| format!("there is {line}"));
+    missing.chain(strange).collect()
 }
 
 /// The hash tree; returns the root hash in hexadecimal.
@@ -225,7 +233,7 @@ fn boot(output: Output<'_>, disk: &Disk, hash: Option<&str>, report: &mut Report
     {
         findings.push(format!("its command line is {cmdline:?}, should be {:?}", wanted.unwrap_or_default()));
     }
-    let initrd = match Tree::read(&Initramfs::of_bytes(section(".initrd"))) {
+    let initrd = match Tree::read(&Initramfs::of_bytes(section(".initrd")), true) {
         Ok(initrd) => Some(initrd),
         Err(error) => {
             findings.push(format!("its initrd: {error}"));
@@ -266,10 +274,10 @@ fn is_zero(blocks: &dyn Blocks) -> Result<bool, ReadError> {
 }
 
 /// The root file system, path by path.
-fn root(output: Output<'_>, disk: &Disk, report: &mut Report) -> Option<Tree> {
+fn root(output: Output<'_>, disk: &Disk, scanned: bool, report: &mut Report) -> Option<Tree> {
     let read = || -> Result<(Tree, String), ReadError> {
         let root = Ext4Root::new(Arc::new(disk.root()?));
-        Ok((Tree::read(&root)?, root.label()?))
+        Ok((Tree::read(&root, scanned)?, root.label()?))
     };
     match read() {
         Ok((tree, label)) => {

@@ -42,14 +42,17 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
     listing::check(&manifest, &mut report);
     sums::check(directory, &manifest, &mut report);
     let output = Output { directory, manifest: &manifest };
-    let trees = [
-        output.has("pxe/").then(|| pxe::check(output, &mut report)).flatten(),
-        disk::is_there(output).then(|| disk::check(output, &mut report)).flatten(),
-    ];
-    // They hold the same files, or the checks of their listings have failed: one is looked through.
-    match trees.into_iter().flatten().next() {
-        Some(tree) => tree.judge(allowed, &mut report),
-        None => report.failed("root", "there is no output with a root file system"),
+    let in_ram = output.has("pxe/").then(|| pxe::check(output, &mut report)).flatten();
+    let on_disk = disk::is_there(output).then(|| disk::check(output, in_ram.is_none(), &mut report)).unwrap_or_default();
+    // Roots hold the same files, or the checks of their listings have failed: one is looked through, with what boots it.
+    match in_ram.or(on_disk.root) {
+        Some(mut tree) => {
+            if let Some(initrd) = on_disk.initrd {
+                tree.absorb(initrd, "initrd");
+            }
+            tree.judge(allowed, &mut report);
+        }
+        None => report.failed("root", "there is no root file system that can be read"),
     }
     report
 }
@@ -80,16 +83,21 @@ struct Tree {
 }
 
 impl Tree {
-    fn read(root: &dyn Root) -> Result<Self, ReadError> {
+    /// Reads `root`, and looks for secrets if it is to be `scanned`.
+    fn read(root: &dyn Root, scanned: bool) -> Result<Self, ReadError> {
         let mut scanner = Scanner::new();
-        let listing = Listing::read(root, &mut |node: &Node, part| scanner.scan(&node.path, part))?;
+        let listing = Listing::read(root, &mut |node: &Node, part| {
+            if scanned {
+                scanner.scan(&node.path, part);
+            }
+        })?;
         Ok(Self { listing, secrets: scanner.finish() })
     }
 
     /// Takes in what is in `other`, its paths behind `prefix`.
     fn absorb(&mut self, other: Self, prefix: &str) {
-        self.secrets.extend(other.secrets.into_iter().map(|finding| format!("{prefix} {finding}")));
-        let paths = other.listing.paths.into_iter().map(|(path, listed)| (format!("{prefix} {path}"), listed));
+        self.secrets.extend(other.secrets.into_iter().map(|finding| format!("{prefix}: {finding}")));
+        let paths = other.listing.paths.into_iter().map(|(path, listed)| (format!("{prefix}:/{path}"), listed));
         self.listing.paths.extend(paths);
     }
 

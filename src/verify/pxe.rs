@@ -17,7 +17,7 @@ const MAX_TEXT: u64 = 64 << 10;
 pub(super) fn check(output: Output<'_>, report: &mut Report) -> Option<Tree> {
     kernel(output, report);
     texts(output, report);
-    let tree = match Tree::read(&Initramfs::new(&output.directory.join(INITRAMFS))) {
+    let tree = match Tree::read(&Initramfs::new(&output.directory.join(INITRAMFS)), true) {
         Ok(tree) => tree,
         Err(error) => {
             report.failed("initramfs", format!("{INITRAMFS}: {error}"));

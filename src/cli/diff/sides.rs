@@ -39,7 +39,7 @@ pub fn open(global: &Global, args: &Args, name: &str) -> anyhow::Result<Side> {
 fn image(name: &str, path: &Path) -> anyhow::Result<Side> {
     let root = image::open(path)?;
     let listing = Listing::read(&*root, &mut |_, _| {})?;
-    let cmdline = beside(path);
+    let cmdline = root.cmdline().or_else(|| beside(path));
     Ok(Side::of_image(name, &listing, cmdline, Box::new(root)))
 }
 

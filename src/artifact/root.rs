@@ -137,6 +137,11 @@ impl<'a> Root<'a> {
         self.parameters.size()
     }
 
+    /// The hash tree's superblock: what of it is known before the tree is.
+    pub fn superblock(&self) -> Vec<u8> {
+        self.parameters.superblock()
+    }
+
     /// Writes the file system to `data` and the hash tree to `verity`, from rayon's threads. `made` is called with the bytes that
     /// were written.
     ///

@@ -9,6 +9,7 @@ use crate::artifact::root::{Place, Root, RootFileSystem, RootOptions};
 use crate::artifact::{OutputFile, kernel, tar};
 use crate::bake::Baked;
 use crate::format::block::{BlockSource, RawFile};
+use crate::format::guid::Guid;
 use crate::lock::Locked;
 use crate::profile::{self, Arch, Output, Profile};
 use crate::progress::Unit;
@@ -16,6 +17,7 @@ use crate::render;
 use crate::source::cache::Cache;
 use crate::tree::{Digest, FileTree};
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 
@@ -114,48 +116,63 @@ impl Outputs<'_> {
         made.root_hash = Some(root.hash);
         made.disk = Some(record);
         if self.profile().outputs.contains(&Output::Ext4) {
-            made.files.extend(self.extract(&disk, &places)?);
+            for (name, place) in [ROOT, VERITY].into_iter().zip(&places) {
+                made.files.push(self.extract(&disk, name, place)?);
+            }
         }
 
-        let phase = self.host.progress.phase("hash", Unit::Bytes, disk.size());
-        let sha256 = digest(&disk, &|bytes| phase.inc(bytes)).map_err(failed)?;
-        phase.finish();
+        // The digest is a pass from the first byte to the last; everything else runs beside it.
+        let (sha256, encoded) = std::thread::scope(|scope| {
+            let sha256 = scope.spawn(|| digest(&disk));
+            let encoded = self.encode(kinds, &disk, &guid);
+            (sha256.join(), encoded)
+        });
+        let died = |_| Err(io::Error::other("a thread died; this is a bug in kiln"));
+        let (sha256, encoded) = (sha256.unwrap_or_else(died).map_err(failed)?, encoded?);
         if keep {
             made.files.push(OutputFile { path: DISK.to_owned(), size: disk.size(), sha256, content: None });
         }
-        let naming = Naming {
-            name: &self.profile().role,
-            uuid: *guid.as_bytes(),
-            epoch: self.locked.lock().epoch,
-            content: Some(sha256),
-        };
-        for kind in kinds.iter().flatten() {
-            let data = disk.data().iter().map(|range| range.end - range.start).sum();
-            let phase = self.host.progress.phase(kind.name(), Unit::Bytes, data);
-            let inc = |bytes| phase.inc(bytes);
-            made.files.extend(cloud::encode(*kind, &disk, &naming, self.directory, self.host.threads, &inc)?);
-            phase.finish();
-        }
+        let compressed = |path: &str| kinds.iter().flatten().any(|kind| kind.is_compressed() && kind.file() == path);
+        made.files.extend(encoded.into_iter().map(|file| match compressed(&file.path) {
+            true => OutputFile { content: Some(sha256), ..file },
+            false => file,
+        }));
         Ok(())
     }
 
-    /// Copies root and hash tree out of `disk`.
-    fn extract(&self, disk: &dyn BlockSource, places: &[Range<u64>; 2]) -> anyhow::Result<Vec<OutputFile>> {
+    /// Writes `disk` in each of the formats.
+    fn encode(
+        &self,
+        kinds: &[Option<cloud::Kind>],
+        disk: &dyn BlockSource,
+        guid: &Guid,
+    ) -> anyhow::Result<Vec<OutputFile>> {
+        let name = &self.profile().role;
+        let naming = Naming { name, uuid: *guid.as_bytes(), epoch: self.locked.lock().epoch };
+        let data = disk.data().iter().map(|range| range.end - range.start).sum();
         let mut files = Vec::new();
-        for (name, place) in [ROOT, VERITY].into_iter().zip(places) {
-            let file = self.create(name)?;
-            let failed = |source| DiskError::Write { path: self.directory.join(name), source };
-            let sha256 = extract(disk, place, &file).map_err(failed)?;
-            files.push(OutputFile { path: name.to_owned(), size: place.end - place.start, sha256, content: None });
+        for kind in kinds.iter().flatten() {
+            let phase = self.host.progress.phase(kind.name(), Unit::Bytes, data);
+            let inc = |bytes| phase.inc(bytes);
+            files.extend(cloud::encode(*kind, disk, &naming, self.directory, self.host.threads, &inc)?);
+            phase.finish();
         }
         Ok(files)
     }
 
-    /// Writes the root alone.
+    /// Copies a part of `disk` to the file `name`.
+    fn extract(&self, disk: &dyn BlockSource, name: &str, part: &Range<u64>) -> anyhow::Result<OutputFile> {
+        let file = self.create(name)?;
+        let failed = |source| DiskError::Write { path: self.directory.join(name), source };
+        let sha256 = extract(disk, part, &file).map_err(failed)?;
+        Ok(OutputFile { path: name.to_owned(), size: part.end - part.start, sha256, content: None })
+    }
+
+    /// Writes the root alone, with its hash tree behind it at first.
     fn root(&self, made: &mut Made) -> anyhow::Result<()> {
         let path = self.directory.join(ROOT);
         let failed = |source| DiskError::Write { path: path.clone(), source };
-        let file = tempfile::tempfile_in(self.directory).map_err(failed)?;
+        let file = self.create(ROOT)?;
         let tree = kernel::root_tree(&self.baked.tree);
         let root = Root::plan(&tree, &self.root_options())?;
         let (size, end) = (root.size(), root.size() + root.verity_size());
@@ -165,7 +182,13 @@ impl Outputs<'_> {
         let written = root.write(&self.baked.store, place(0), place(size), &|bytes| phase.inc(bytes))?;
         phase.finish();
         made.root_hash = Some(written.hash);
-        made.files.extend(self.extract(&RawFile::new(file, end, written.data), &[0..size, size..end])?);
+        let both = RawFile::new(file.try_clone().map_err(failed)?, end, written.data.clone());
+        made.files.push(self.extract(&both, VERITY, &(size..end))?);
+        file.set_len(size).map_err(failed)?;
+        let mut data = written.data;
+        data.pop();
+        let sha256 = digest(&RawFile::new(file, size, data)).map_err(failed)?;
+        made.files.push(OutputFile { path: ROOT.to_owned(), size, sha256, content: None });
         Ok(())
     }
 
@@ -190,12 +213,12 @@ impl Outputs<'_> {
 
     fn write_disk(&self, file: File, path: &Path) -> anyhow::Result<Written> {
         let (profile, tree) = (self.profile(), &self.baked.tree);
-        let mut initrd = FileTree::new();
-        for (path, entry) in render::initramfs_entries(profile.arch, tree)? {
-            initrd.insert(path, entry)?;
-        }
         let root_tree = kernel::root_tree(tree);
         let root = Root::plan(&root_tree, &self.root_options())?;
+        let mut initrd = FileTree::new();
+        for (path, entry) in render::disk_initrd_entries(profile.arch, tree, &root.superblock())? {
+            initrd.insert(path, entry)?;
+        }
         let phase = self.host.progress.phase("disk", Unit::Bytes, root.size());
         let disk = Disk {
             tree,

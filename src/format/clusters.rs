@@ -7,6 +7,8 @@ use std::ops::Range;
 
 /// Bytes of a cluster (VMDK says grain), each compressed by itself.
 pub const CLUSTER: usize = 64 << 10;
+/// The level of deflate in every format that has it: 4 takes a quarter less time for files 2 % larger.
+pub const DEFLATE_LEVEL: u32 = 6;
 /// Clusters that a thread reads and compresses at a time.
 const BATCH: usize = 16;
 

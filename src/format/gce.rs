@@ -8,6 +8,7 @@
 //! before and ended at a byte boundary (a sync flush), and their checksums are combined.
 
 use super::block::{BlockSource, EncodeError};
+use super::clusters::DEFLATE_LEVEL;
 use super::ordered::in_order;
 use flate2::{Compress, Compression, Crc, FlushCompress};
 use std::io::{self, Write};
@@ -119,6 +120,9 @@ fn tar_headers(map: &[Range<u64>], stored: u64, size: u64, epoch: u32) -> io::Re
         gnu.set_is_extended(entries.peek().is_some());
     }
     header.set_cksum();
+    // tar(1) ends the checksum's six digits in another way than all other numbers; so do we, for what was written to read tar(1)'s.
+    let checksum = format!("{:06o}\0 ", header.cksum()?);
+    header.as_old_mut().cksum.copy_from_slice(checksum.as_bytes());
     let mut bytes = header.as_bytes().to_vec();
     while entries.peek().is_some() {
         let mut extended = GnuExtSparseHeader::new();
@@ -148,7 +152,7 @@ struct Deflate {
 
 impl Deflate {
     fn new() -> Self {
-        Self { compressor: Compress::new(Compression::default(), false), buffer: Vec::new() }
+        Self { compressor: Compress::new(Compression::new(DEFLATE_LEVEL), false), buffer: Vec::new() }
     }
 
     fn stretch(&mut self, bytes: &[u8]) -> Result<Stretch, EncodeError> {

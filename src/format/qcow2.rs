@@ -1,12 +1,12 @@
 //! qcow2 version 3 with compressed clusters, as QEMU's `docs/interop/qcow2.txt` describes it.
 //!
-//! The file: header, compressed and plain clusters, L2 tables, L1 table, refcount table, refcount blocks. Nothing is
+//! The file: header, compressed and plain clusters, L2 tables, L1 table, refcount blocks, refcount table. Nothing is
 //! allocated for what is zero: without a backing file it reads as zeros.
 
 mod pack;
 
 use super::block::{BlockSource, EncodeError};
-use super::clusters::{self, CLUSTER};
+use super::clusters::{self, CLUSTER, DEFLATE_LEVEL};
 use flate2::{Compress, FlushCompress, Status};
 use pack::Packer;
 use std::collections::BTreeMap;
@@ -115,7 +115,7 @@ fn zstd() -> io::Result<impl FnMut(&[u8]) -> io::Result<Cluster>> {
 
 /// Compresses a cluster to raw deflate, or finds that it does not fit in one.
 fn zlib() -> impl FnMut(&[u8]) -> io::Result<Cluster> {
-    let mut compressor = Compress::new(flate2::Compression::default(), false);
+    let mut compressor = Compress::new(flate2::Compression::new(DEFLATE_LEVEL), false);
     let mut buffer = vec![0; CLUSTER];
     move |plain: &[u8]| {
         compressor.reset();

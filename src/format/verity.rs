@@ -62,8 +62,8 @@ impl Parameters {
         blocks.chunks(BLOCK_SIZE).flat_map(|block| self.digest(block)).collect()
     }
 
-    /// `verity_sb`.
-    fn superblock(&self) -> Vec<u8> {
+    /// `verity_sb`, filled up to a block.
+    pub fn superblock(&self) -> Vec<u8> {
         let mut bytes = vec![0; BLOCK_SIZE];
         let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
         let [block_size, salt_size] = [BLOCK_SIZE, self.salt.len()].map(|size| u16::try_from(size).unwrap_or(u16::MAX));

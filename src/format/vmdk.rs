@@ -5,8 +5,8 @@
 //! All numbers are little-endian, and positions are in sectors of 512 bytes.
 
 use super::block::{BlockSource, EncodeError};
-use super::clusters::{self, CLUSTER};
-use flate2::{Compress, FlushCompress, Status};
+use super::clusters::{self, CLUSTER, DEFLATE_LEVEL};
+use flate2::{Compress, Compression, FlushCompress, Status};
 use std::io::{self, Write};
 
 const SECTOR: usize = 512;
@@ -161,7 +161,7 @@ impl Stream<'_> {
 
 /// A compressor of grains to zlib streams (RFC 1950).
 fn zlib() -> impl FnMut(&[u8]) -> io::Result<Vec<u8>> {
-    let mut compressor = Compress::new(flate2::Compression::default(), true);
+    let mut compressor = Compress::new(Compression::new(DEFLATE_LEVEL), true);
     // Deflate adds five bytes to each block that does not shrink, zlib six to them all.
     let mut buffer = vec![0; CLUSTER + CLUSTER / 16];
     move |grain| {

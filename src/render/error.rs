@@ -1,6 +1,5 @@
 //! What cannot be rendered.
 
-use crate::profile::KubernetesVersion;
 use crate::tree::{PathError, TreePath};
 
 /// Why a profile does not make a node.
@@ -35,20 +34,6 @@ pub enum RenderError {
         value: String,
         /// Why that cannot be.
         why: &'static str,
-    },
-    /// A flag that kubelet no longer has: it would stop at every boot.
-    #[error(
-        "kubelet.args: kubelet has no flag --{name} since Kubernetes {since}, and the release is {release}; {instead}"
-    )]
-    RemovedFlag {
-        /// The flag.
-        name: String,
-        /// The first version without it.
-        since: &'static str,
-        /// The release's version.
-        release: KubernetesVersion,
-        /// What to do.
-        instead: &'static str,
     },
     /// `protectKernelDefaults` without the settings it insists on: kubelet would stop at every boot.
     #[error(
@@ -88,4 +73,7 @@ pub enum RenderError {
     /// An extended attribute that the initramfs' list cannot hold.
     #[error("the extended attributes of the image cannot be listed for /init: {0}")]
     Xattrs(#[from] kiln_init::xattrs::ListError),
+    /// A module that the initrd's list cannot hold.
+    #[error("the kernel modules of the initrd cannot be listed for /init: {0}")]
+    Modules(#[from] kiln_init::modules::ListError),
 }

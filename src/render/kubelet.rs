@@ -57,23 +57,6 @@ ExecStart={kubelet} $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $KUBELET_KUBEA
     )
 }
 
-/// Flags that kubelet lost: name, the first minor version of Kubernetes 1 without it, that version, what took its place.
-const REMOVED_FLAGS: [(&str, u32, &str, &str); 13] = [
-    ("cni-bin-dir", 24, "1.24", "containerd's configuration names /opt/cni/bin"),
-    ("cni-cache-dir", 24, "1.24", "containerd keeps its own"),
-    ("cni-conf-dir", 24, "1.24", "containerd's configuration names /etc/cni/net.d"),
-    ("docker-endpoint", 24, "1.24", "the node's containerd is the only runtime"),
-    ("dynamic-config-dir", 24, "1.24", "use kubelet.config"),
-    ("image-pull-progress-deadline", 24, "1.24", "remove it"),
-    ("network-plugin", 24, "1.24", "containerd calls the CNI plugins"),
-    ("network-plugin-mtu", 24, "1.24", "use cni.mtu"),
-    ("master-service-namespace", 27, "1.27", "remove it"),
-    ("iptables-drop-bit", 31, "1.31", "remove it"),
-    ("iptables-masquerade-bit", 31, "1.31", "remove it"),
-    ("keep-terminated-pod-volumes", 31, "1.31", "remove it"),
-    ("cloud-config", 34, "1.34", "configure the external cloud provider instead"),
-];
-
 pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
     let kubelet = program(tree, "kubelet", "kubelet")?;
     rendered.file(BY, UNIT, unit(&kubelet))?;
@@ -103,12 +86,6 @@ fn flags(profile: &Profile) -> Result<BTreeMap<String, String>, RenderError> {
         flag("node-labels", labels.collect::<Vec<_>>().join(","));
     }
     flags.extend(profile.kubelet.args.clone());
-    for (name, gone, since, instead) in REMOVED_FLAGS {
-        if minor >= gone && flags.contains_key(name) {
-            let release = profile.release.kubernetes;
-            return Err(RenderError::RemovedFlag { name: name.into(), since, release, instead });
-        }
-    }
     for (name, value) in &flags {
         check(name, value)?;
     }

@@ -71,21 +71,6 @@ fn flags_and_fields_move_with_the_release() {
 }
 
 #[test]
-fn flags_that_a_release_no_longer_has_are_refused() {
-    let with = |minor, flag: &str| {
-        let mut profile = worker(minor, ContainerdSeries::V2);
-        profile.kubelet.args.insert(flag.into(), "x".into());
-        render(&profile, &debian_tree()).map_err(|error| error.to_string())
-    };
-    for (flag, last) in [("network-plugin", 23), ("keep-terminated-pod-volumes", 30), ("cloud-config", 33)] {
-        assert!(with(last, flag).is_ok(), "{flag}");
-        let error = with(last + 1, flag).expect_err("it is gone");
-        let since = format!("kubelet.args: kubelet has no flag --{flag} since Kubernetes 1.{}, ", last + 1);
-        assert!(error.starts_with(&since), "{error}");
-    }
-}
-
-#[test]
 fn a_containerd_without_a_unit_gets_one() {
     let mut tree = debian_tree();
     let unit = "usr/lib/systemd/system/containerd.service";

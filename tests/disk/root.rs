@@ -10,11 +10,11 @@ fn veritysetup_accepts_the_root_and_refuses_a_changed_one() {
     let (root, verity) = (built.partition(1), built.partition(2));
     let verify = |hash: &str| {
         let mut command = tool("veritysetup", "cryptsetup-bin");
-        command.arg("verify").arg(&root).arg(&verity).arg(hash);
+        command.arg("verify").arg(root).arg(verity).arg(hash);
         command
     };
     run(&mut verify(&built.disk.root_hash));
-    let dump = text(tool("veritysetup", "cryptsetup-bin").arg("dump").arg(&verity));
+    let dump = text(tool("veritysetup", "cryptsetup-bin").arg("dump").arg(verity));
     for fact in
         ["Hash type:       \t1", "Data block size: \t4096", "Hash block size: \t4096", "Hash algorithm:  \tsha256"]
     {
@@ -27,8 +27,8 @@ fn veritysetup_accepts_the_root_and_refuses_a_changed_one() {
 #[test]
 fn e2fsck_finds_no_fault() {
     let root = built().partition(1);
-    run(tool("e2fsck", "e2fsprogs").args(["-f", "-n"]).arg(&root));
-    let header = text(tool("dumpe2fs", "e2fsprogs").arg("-h").arg(&root));
+    run(tool("e2fsck", "e2fsprogs").args(["-f", "-n"]).arg(root));
+    let header = text(tool("dumpe2fs", "e2fsprogs").arg("-h").arg(root));
     assert!(header.contains("kiln-root") && header.contains("clean"), "{header}");
 }
 

@@ -75,11 +75,22 @@ pub fn built() -> &'static Built {
     static BUILT: OnceLock<Built> = OnceLock::new();
     BUILT.get_or_init(|| {
         let directory = kept();
-        run(build(&directory).args(["--output", OUTPUTS, "-o", "out"]));
+        overlay(&directory.join("overlay"));
+        run(build(&directory).args(["--output", OUTPUTS, "-o", "out", "--overlay"]).arg(directory.join("overlay")));
         let text = fs::read_to_string(directory.join("out/manifest.json")).expect("manifest.json");
         let disk = serde_json::from_str(&text).expect("a manifest with a disk");
         Built { manifest: Manifest::read(&directory.join("out")), disk, directory }
     })
+}
+
+/// An overlay with what no package of the worker has: extended attributes and a named pipe.
+fn overlay(directory: &Path) {
+    let root = directory.join("rootfs/etc/proof");
+    fs::create_dir_all(&root).expect("directories");
+    fs::write(root.join("attributes"), "a file with attributes\n").expect("written");
+    run(tool("mkfifo", "coreutils").arg(root.join("fifo")));
+    let declarations = "entries:\n  etc/proof/attributes: {xattrs: {user.proof: \"00ff\", user.other: \"61\"}}\n";
+    fs::write(directory.join("overlay.yaml"), declarations).expect("written");
 }
 
 /// `kiln build worker` in `directory`, which gets a copy of the shipped profiles.
@@ -105,7 +116,7 @@ impl Built {
         fs::create_dir_all(directory).expect("a directory");
         run(tool("cp", "coreutils").arg("-r").arg(self.directory.join("profiles")).arg(directory));
         let mut command = build(directory);
-        command.args(["--locked", "--offline", "-o", "out"]);
+        command.args(["--locked", "--offline", "-o", "out", "--overlay"]).arg(self.directory.join("overlay"));
         command
     }
 

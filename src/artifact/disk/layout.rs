@@ -1,14 +1,11 @@
 //! Where the partitions of a disk are.
 
 use super::DiskError;
-use crate::format::gpt;
+use crate::format::guid::Guid;
+use crate::format::{gpt, verity};
 use std::ops::Range;
 
 const MIB: u64 = gpt::ALIGNMENT;
-/// Blocks of dm-verity's data and hash devices.
-const VERITY_BLOCK: u64 = 4096;
-/// SHA-256 digests in a hash block.
-const DIGESTS_PER_BLOCK: u64 = VERITY_BLOCK / 32;
 /// What a fitted root partition is a multiple of: a disk made of the next version most likely has the same partitions.
 const FIT_STEP: u64 = 64 * MIB;
 
@@ -76,13 +73,8 @@ impl Layout {
 
 /// Bytes of a partition that has room for the hash tree of any root of up to `root` bytes.
 fn verity_size(root: u64) -> u64 {
-    let mut blocks = 1;
-    let mut level = root.div_ceil(VERITY_BLOCK);
-    while level > 1 {
-        level = level.div_ceil(DIGESTS_PER_BLOCK);
-        blocks += level;
-    }
-    (blocks * VERITY_BLOCK).next_multiple_of(MIB)
+    let data_blocks = root.div_ceil(verity::BLOCK_SIZE as u64);
+    verity::Parameters { uuid: Guid::NIL, salt: [0; 32], data_blocks }.size().next_multiple_of(MIB)
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub(super) fn place(
     for name in xattrs.keys() {
         match split(name) {
             None => return Err(bad(name, "ext4 is given those of user, trusted and security only")),
-            Some((_, rest)) if rest.is_empty() => return Err(bad(name, "it has no name after its namespace")),
+            Some((_, "")) => return Err(bad(name, "it has no name after its namespace")),
             Some((_, rest)) if rest.len() > MAX_NAME => return Err(bad(name, "its name is longer than 255 bytes")),
             Some(_) => {}
         }

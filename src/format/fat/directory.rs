@@ -52,7 +52,7 @@ impl Stamp {
         let years = u16::try_from(utc.year().min(*DATE_LIMITS.end()) - DATE_LIMITS.start()).unwrap_or(0);
         Self {
             date: years << 9 | field(utc.month()) << 5 | field(utc.day()),
-            time: field(utc.hour()) << 11 | field(utc.minute()) << 5 | field(utc.second()) / 2,
+            time: field(utc.hour()) << 11 | field(utc.minute()) << 5 | (field(utc.second()) / 2),
         }
     }
 }
@@ -172,7 +172,7 @@ fn long_entries(name: &str, short: &[u8; 11]) -> usize {
 fn long_name(bytes: &mut Vec<u8>, name: &str, short: &[u8; 11]) {
     let count = long_entries(name, short);
     let mut units: Vec<u16> = name.encode_utf16().collect();
-    if units.len() % UNITS != 0 {
+    if !units.len().is_multiple_of(UNITS) {
         units.push(0);
         units.resize(units.len().next_multiple_of(UNITS), 0xffff);
     }

@@ -77,12 +77,12 @@ impl<'a> Packer<'a> {
         Ok(())
     }
 
-    /// Writes refcount table and blocks behind everything else; says where the table is and how many clusters it has.
+    /// Writes refcount blocks and their table behind everything else; says where the table is and how many clusters it has.
     pub fn finish(mut self) -> io::Result<(u64, u64)> {
         self.close()?;
         let (table, blocks) = refcount_clusters(self.refcounts.len() as u64);
-        let offset = self.end();
-        let first_block = offset + table * SIZE;
+        let first_block = self.end();
+        let offset = first_block + blocks * SIZE;
         let entries: Vec<u64> = (0..blocks).map(|block| first_block + block * SIZE).collect();
         self.refcounts.extend(std::iter::repeat_n(1, usize_of(table + blocks)));
         self.file.write_all_at(&big_endian(&entries), offset)?;
@@ -140,11 +140,11 @@ mod tests {
         assert_eq!(packer.compressed(&half[2..]).expect("packed"), 4 * SIZE + SIZE / 2 + 1);
         assert_eq!(packer.compressed(&half).expect("packed"), 5 * SIZE);
         assert_eq!(packer.refcounts, [1, 2, 2, 1, 2, 1]);
-        assert_eq!(packer.finish().expect("finished"), (6 * SIZE, 1));
+        assert_eq!(packer.finish().expect("finished"), (7 * SIZE, 1));
         let mut bytes = vec![0; 8 * CLUSTER];
         file.read_exact_at(&mut bytes, 0).expect("written");
         assert!(bytes[3 * CLUSTER..4 * CLUSTER].iter().all(|byte| *byte == 9));
         assert!(bytes[CLUSTER..2 * CLUSTER + CLUSTER / 2].iter().all(|byte| *byte == 7));
-        assert_eq!(bytes[7 * CLUSTER..][..18], [0, 1, 0, 2, 0, 2, 0, 1, 0, 2, 0, 1, 0, 1, 0, 1, 0, 0]);
+        assert_eq!(bytes[6 * CLUSTER..][..18], [0, 1, 0, 2, 0, 2, 0, 1, 0, 2, 0, 1, 0, 1, 0, 1, 0, 0]);
     }
 }

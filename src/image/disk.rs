@@ -2,8 +2,8 @@
 
 use super::blocks::{Blocks, Part};
 use super::ext4::Ext4Root;
-use super::gpt::{Guid, Partition, Table};
 use super::fat::Fat;
+use super::gpt::{Guid, Partition, Table};
 use super::{ReadError, Root, Visit, Xattrs, uki};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -99,7 +99,9 @@ impl Disk {
         Ok(Boot {
             files: fat.files.len(),
             tables_agree: fat.copies_agree,
-            loaders: programs.map(|(path, file)| Ok((path.clone(), fat.read(file)?))).collect::<Result<_, ReadError>>()?,
+            loaders: programs
+                .map(|(path, file)| Ok((path.clone(), fat.read(file)?)))
+                .collect::<Result<_, ReadError>>()?,
             uki_path: uki_path.clone(),
             uki: fat.read(uki)?,
         })

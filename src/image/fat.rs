@@ -2,8 +2,8 @@
 //!
 //! Of our own because a reader of a damaged volume must neither panic nor follow a chain that never ends.
 
-use super::blocks::{Blocks, bytes, past_end, u16_le, u32_le};
 use super::ReadError;
+use super::blocks::{Blocks, bytes, past_end, u16_le, u32_le};
 use std::collections::BTreeMap;
 use std::io;
 
@@ -90,7 +90,8 @@ impl<'a> Fat<'a> {
         }
         let entries = first.chunks_exact(4).map(|entry| u32_le(entry, 0).unwrap_or(0) & 0x0fff_ffff).collect();
         let id = u32_le(&boot, 67).unwrap_or(0);
-        let mut fat = Self { volume, id, table: entries, data, cluster, entries: 0, files: BTreeMap::new(), copies_agree };
+        let mut fat =
+            Self { volume, id, table: entries, data, cluster, entries: 0, files: BTreeMap::new(), copies_agree };
         let root = u32_le(&boot, 44).unwrap_or(0);
         fat.directory("", root, 0)?;
         Ok(fat)

@@ -58,6 +58,8 @@ pub struct Partition {
 pub struct Table {
     /// `DiskGUID`.
     pub disk_guid: Guid,
+    /// Sector of the backup's header: the last of the disk, unless the disk has grown since.
+    pub backup: u64,
     /// `FirstUsableLBA` and `LastUsableLBA`.
     pub usable: (u64, u64),
     /// In the order of their entries.
@@ -93,12 +95,14 @@ impl Table {
         let mut summed = header[..header_size].to_vec();
         summed[16..20].fill(0);
         if Some(crc32fast::hash(&summed)) != u32_le(&header, 16) {
-            return Err(ReadError::damaged(format!("the partition table's header in sector {my_lba} has a wrong checksum")));
+            return Err(ReadError::damaged(format!(
+                "the partition table's header in sector {my_lba} has a wrong checksum"
+            )));
         }
         let at = |offset| u64_le(&header, offset).ok_or_else(short);
-        let disk_sectors = disk.size() / SECTOR;
-        let alternate = if my_lba == 1 { disk_sectors.saturating_sub(1) } else { 1 };
-        if at(24)? != my_lba || at(32)? != alternate {
+        let last = (disk.size() / SECTOR).saturating_sub(1);
+        let backup = if my_lba == 1 { at(32)? } else { my_lba };
+        if at(24)? != my_lba || backup > last || (my_lba != 1 && at(32)? != 1) {
             return Err(ReadError::damaged(format!("the partition table in sector {my_lba} is made for another disk")));
         }
         let usable = (at(40)?, at(48)?);
@@ -116,7 +120,7 @@ impl Table {
             partitions.push(partition(entry, usable)?);
         }
         let disk_guid = guid(&header, 56).ok_or_else(short)?;
-        Ok(Self { disk_guid, usable, partitions })
+        Ok(Self { disk_guid, backup, usable, partitions })
     }
 }
 
@@ -127,7 +131,9 @@ fn partition(entry: &[u8], usable: (u64, u64)) -> Result<Partition, ReadError> {
     let end = units.iter().position(|unit| *unit == 0).unwrap_or(units.len());
     let name = String::from_utf16_lossy(&units[..end]);
     if first < usable.0 || last < first || last > usable.1 || usable.1 > u64::MAX / SECTOR - 1 {
-        return Err(ReadError::damaged(format!("partition {name:?} is from sector {first} to {last}, outside the disk")));
+        return Err(ReadError::damaged(format!(
+            "partition {name:?} is from sector {first} to {last}, outside the disk"
+        )));
     }
     Ok(Partition {
         type_guid: guid(entry, 0).ok_or_else(short)?,

@@ -14,7 +14,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// What only an initramfs holds: what boots the tree is no part of it.
-pub const BOOT_PATHS: [&str; 6] = ["dev", "dev/console", "dev/null", "init", "usr/lib/kiln", "usr/lib/kiln/xattrs"];
+pub const BOOT_PATHS: [&str; 7] =
+    ["dev", "dev/console", "dev/null", "init", "usr/lib/kiln", "usr/lib/kiln/modules", "usr/lib/kiln/xattrs"];
 /// Most bytes an initramfs unpacks to; a node would have to have that much memory.
 const MAX_BYTES: u64 = 64 << 30;
 /// Most bytes of a member's header, name included: Linux' `PATH_MAX` and the header's own.

@@ -17,15 +17,8 @@ const GPT_MARK: (u64, &[u8]) = (512, b"EFI PART");
 const EXT4_MARK: (u64, &[u8]) = (1080, b"\x53\xef");
 
 /// Where an output directory has a root file system: in which there is one, the first is taken.
-const OUTPUTS: [&str; 7] = [
-    "pxe/initramfs.cpio.zst",
-    "disk.raw",
-    "disk.vhd",
-    "disk.qcow2",
-    "disk.zlib.qcow2",
-    "disk.vmdk",
-    "disk.gce.tar.gz",
-];
+const OUTPUTS: [&str; 7] =
+    ["pxe/initramfs.cpio.zst", "disk.raw", "disk.vhd", "disk.qcow2", "disk.zlib.qcow2", "disk.vmdk", "disk.gce.tar.gz"];
 
 /// Opens the root file system of an image, whose format is told by its bytes.
 ///
@@ -60,7 +53,8 @@ pub fn open_disk(path: &Path) -> Result<Arc<dyn Blocks>, ReadError> {
     if raw.size() >= vhd::FOOTER && starts_with(&*raw, raw.size() - vhd::FOOTER, vhd::COOKIE) {
         return Ok(Arc::new(vhd::open(raw)?));
     }
-    if raw.size() > 0 && [0, raw.size().saturating_sub(1024)].iter().any(|at| starts_with(&*raw, at + 512, GPT_MARK.1)) {
+    if raw.size() > 0 && [0, raw.size().saturating_sub(1024)].iter().any(|at| starts_with(&*raw, at + 512, GPT_MARK.1))
+    {
         return Ok(raw);
     }
     Err(ReadError::Unknown)

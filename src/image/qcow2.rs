@@ -60,7 +60,11 @@ impl Qcow2 {
         };
         let (size, cluster_bits, l1_size) = (quad(24)?, long(20)?, long(36)?);
         let plain = quad(8)? == 0 && long(32)? == 0 && long(60)? == 0;
-        if !header.starts_with(&MAGIC) || !(2..=3).contains(&version) || !plain || incompatible & !INCOMPAT_COMPRESSION != 0 {
+        if !header.starts_with(&MAGIC)
+            || !(2..=3).contains(&version)
+            || !plain
+            || incompatible & !INCOMPAT_COMPRESSION != 0
+        {
             return Err(ReadError::damaged("it is no qcow2 file such as kiln makes: complete, and not encrypted"));
         }
         if !CLUSTER_BITS.contains(&cluster_bits) || size > MAX_SIZE || l1_size > MAX_L1 {
@@ -146,7 +150,8 @@ impl Blocks for Qcow2 {
             } else {
                 // A file may end within its last cluster.
                 let from = (entry & OFFSET) + within;
-                let there = usize::try_from(self.file.size().saturating_sub(from)).map_or(count, |there| there.min(count));
+                let there =
+                    usize::try_from(self.file.size().saturating_sub(from)).map_or(count, |there| there.min(count));
                 self.file.read_at(&mut part[..there], from)?;
                 part[there..].fill(0);
             }

@@ -58,8 +58,8 @@ pub(super) fn check(output: Output<'_>, scanned: bool, report: &mut Report) -> T
         }
     };
     gpt(output, name, &disk, report);
-    let hash = verity(output, &disk, report);
-    let initrd = boot(output, &disk, hash.as_deref(), report);
+    verity(output, &disk, report);
+    let initrd = boot(output, &disk, report);
     reserved(&disk, report);
     Trees { root: root(output, &disk, scanned, report), initrd }
 }
@@ -87,7 +87,9 @@ fn encodings(output: Output<'_>, opened: &[Opened<'_>], report: &mut Report) {
             }
         };
         match found {
-            Ok(found) if promised(name).is_none_or(|digest| digest == found) && wanted.is_none_or(|wanted| wanted == found) => {}
+            Ok(found)
+                if promised(name).is_none_or(|digest| digest == found)
+                    && wanted.is_none_or(|wanted| wanted == found) => {}
             Ok(found) => findings.push(format!("{name} holds another disk, with the sha256 {found}")),
             Err(error) => findings.push(format!("{name}: {error}")),
         }
@@ -151,8 +153,8 @@ fn differences(table: &Table, record: &DiskRecord) -> Vec<String> {
     missing.chain(strange).collect()
 }
 
-/// The hash tree; returns the root hash in hexadecimal.
-fn verity(output: Output<'_>, disk: &Disk, report: &mut Report) -> Option<String> {
+/// The hash tree: what the data has, the partitions are called by, and the manifest says is one root hash.
+fn verity(output: Output<'_>, disk: &Disk, report: &mut Report) {
     let computed = || -> Result<(Recomputed, Superblock, String), ReadError> {
         let (data, hashes) = (disk.root()?, disk.verity()?);
         let superblock = Superblock::read(&hashes)?;
@@ -164,7 +166,7 @@ fn verity(output: Output<'_>, disk: &Disk, report: &mut Report) -> Option<String
         Ok(computed) => computed,
         Err(error) => {
             report.failed("verity", error);
-            return None;
+            return;
         }
     };
     let hash = Digest::from(computed.root_hash).to_string();
@@ -177,11 +179,10 @@ fn verity(output: Output<'_>, disk: &Disk, report: &mut Report) -> Option<String
     }
     let what = format!("{} blocks proved by {}, root hash {hash}", superblock.data_blocks, computed.blocks);
     report.add(Check::new("verity", what, findings));
-    Some(hash)
 }
 
 /// The EFI system partition and the kernel image on it; returns what is in its initrd.
-fn boot(output: Output<'_>, disk: &Disk, hash: Option<&str>, report: &mut Report) -> Option<Tree> {
+fn boot(output: Output<'_>, disk: &Disk, report: &mut Report) -> Option<Tree> {
     let boot = match disk.boot() {
         Ok(boot) => boot,
         Err(error) => {
@@ -189,9 +190,8 @@ fn boot(output: Output<'_>, disk: &Disk, hash: Option<&str>, report: &mut Report
             return None;
         }
     };
-    let digests: BTreeMap<&str, Digest> = (output.manifest.files.iter())
-        .filter_map(|record| Some((record.path.as_str(), record.sha256?)))
-        .collect();
+    let digests: BTreeMap<&str, Digest> =
+        (output.manifest.files.iter()).filter_map(|record| Some((record.path.as_str(), record.sha256?))).collect();
     let mut findings = Vec::new();
     if !boot.tables_agree {
         findings.push("the copies of its file allocation table differ".to_owned());
@@ -227,11 +227,11 @@ fn boot(output: Output<'_>, disk: &Disk, hash: Option<&str>, report: &mut Report
         findings.push(format!("its section .uname is {:?}, not {:?}", text(".uname"), output.manifest.kernel));
     }
     let cmdline = text(".cmdline");
-    let wanted = hash.map(|hash| format!("{} roothash={hash}", output.manifest.cmdline));
-    if wanted.as_ref().is_some_and(|wanted| *wanted != cmdline)
-        || output.manifest.disk.as_ref().is_none_or(|disk| disk.cmdline != cmdline)
-    {
-        findings.push(format!("its command line is {cmdline:?}, should be {:?}", wanted.unwrap_or_default()));
+    // That this is the hash of the data is the business of the check "verity".
+    let hash = output.manifest.root_hash.map(String::from).unwrap_or_default();
+    let wanted = format!("{} roothash={hash}", output.manifest.cmdline);
+    if cmdline != wanted || output.manifest.disk.as_ref().is_none_or(|disk| disk.cmdline != cmdline) {
+        findings.push(format!("its command line is {cmdline:?}, should be {wanted:?}"));
     }
     let initrd = match Tree::read(&Initramfs::of_bytes(section(".initrd")), true) {
         Ok(initrd) => Some(initrd),

@@ -43,7 +43,8 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
     sums::check(directory, &manifest, &mut report);
     let output = Output { directory, manifest: &manifest };
     let in_ram = output.has("pxe/").then(|| pxe::check(output, &mut report)).flatten();
-    let on_disk = disk::is_there(output).then(|| disk::check(output, in_ram.is_none(), &mut report)).unwrap_or_default();
+    let on_disk =
+        disk::is_there(output).then(|| disk::check(output, in_ram.is_none(), &mut report)).unwrap_or_default();
     // Roots hold the same files, or the checks of their listings have failed: one is looked through, with what boots it.
     match in_ram.or(on_disk.root) {
         Some(mut tree) => {
@@ -52,7 +53,7 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
             }
             tree.judge(allowed, &mut report);
         }
-        None => report.failed("root", "there is no root file system that can be read"),
+        None => report.failed("secrets", "there is no root file system that can be looked through"),
     }
     report
 }

@@ -26,7 +26,11 @@ pub(super) struct Recomputed {
 }
 
 /// Computes the tree of `data` and compares it with what follows the superblock in `hashes`.
-pub(super) fn recompute(data: &dyn Blocks, hashes: &dyn Blocks, superblock: &Superblock) -> Result<Recomputed, ReadError> {
+pub(super) fn recompute(
+    data: &dyn Blocks,
+    hashes: &dyn Blocks,
+    superblock: &Superblock,
+) -> Result<Recomputed, ReadError> {
     let count = superblock.data_blocks;
     if count == 0 || count > MAX_BLOCKS || count * BLOCK > data.size() {
         return Err(ReadError::Damaged(std::io::Error::other(format!(
@@ -65,9 +69,11 @@ pub(super) fn recompute(data: &dyn Blocks, hashes: &dyn Blocks, superblock: &Sup
             })
             .collect::<Result<_, ReadError>>()?;
         let wrong = computed.iter().enumerate().filter(|(_, (_, same))| !same);
-        recomputed.wrong.extend(wrong.map(|(index, _)| {
-            format!("hash block {} of level {level} is not that of the data", start + index as u64)
-        }));
+        recomputed.wrong.extend(
+            wrong.map(|(index, _)| {
+                format!("hash block {} of level {level} is not that of the data", start + index as u64)
+            }),
+        );
         below = computed.into_iter().map(|(hash, _)| hash).collect();
     }
     recomputed.root_hash = match below.first() {

@@ -13,6 +13,7 @@ mod synthetic;
 
 mod artifacts;
 mod caches;
+mod disks;
 mod environments;
 mod good;
 mod outputs;

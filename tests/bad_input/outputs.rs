@@ -11,7 +11,7 @@ const INITRAMFS: &str = "out/worker/pxe/initramfs.cpio.zst";
 const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgVcB/UNPxalR9zDYAjQIf\n-----END PRIVATE KEY-----\n";
 
 /// The checks that fail, each with its findings.
-fn failures(site: &Site, more: &[&str]) -> BTreeMap<String, String> {
+pub fn failures(site: &Site, more: &[&str]) -> BTreeMap<String, String> {
     let mut arguments = vec!["verify", "out/worker", "--json"];
     arguments.extend_from_slice(more);
     let output = site.kiln(&arguments).output().expect("kiln runs");
@@ -52,7 +52,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Digests and sizes as whoever changed the files would write them.
-fn sign(site: &Site) {
+pub fn sign(site: &Site) {
     let digest = |bytes: &[u8]| kiln::tree::Digest::of(bytes).to_string();
     let mut manifest: Value = serde_json::from_str(&site.read("out/worker/manifest.json")).expect("JSON");
     let mut sums = String::new();
@@ -101,15 +101,19 @@ fn damage_is_found() {
             &[
                 ("outputs", "pxe/initramfs.cpio.zst has the sha256"),
                 ("initramfs", "damaged or truncated"),
-                ("root", ""),
+                ("secrets", ""),
             ],
         );
     }
     let bytes = fs::read(site.path(INITRAMFS)).expect("read");
     site.write(INITRAMFS, &bytes[..bytes.len() - 30]);
-    expect(&site, &kept, &[("outputs", "bytes and should have"), ("initramfs", "damaged or truncated"), ("root", "")]);
+    expect(
+        &site,
+        &kept,
+        &[("outputs", "bytes and should have"), ("initramfs", "damaged or truncated"), ("secrets", "")],
+    );
     fs::remove_file(site.path(INITRAMFS)).expect("removed");
-    expect(&site, &kept, &[("outputs", "No such file"), ("initramfs", "No such file"), ("root", "")]);
+    expect(&site, &kept, &[("outputs", "No such file"), ("initramfs", "No such file"), ("secrets", "")]);
     fs::remove_file(site.path(&in_set("cmdline"))).expect("removed");
     expect(&site, &kept, &[("outputs", "pxe/cmdline: No such file"), ("cmdline", "No such file")]);
     fs::remove_file(site.path(&in_set("vmlinuz"))).expect("removed");
@@ -278,7 +282,7 @@ fn a_changed_initramfs_is_found_though_its_digests_are_right() {
     ];
     for (edit, finding) in refused {
         repack(&site, edit);
-        expect(&site, &kept, &[("initramfs", finding), ("root", "")]);
+        expect(&site, &kept, &[("initramfs", finding), ("secrets", "")]);
     }
 }
 

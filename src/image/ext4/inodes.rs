@@ -79,7 +79,8 @@ impl Superblock {
         let (low, high) = (u32_le(&descriptor, 8).unwrap_or(0), u32_le(&descriptor, 40).unwrap_or(0));
         let high = if self.desc_size >= 64 { u64::from(high) << 32 } else { 0 };
         let offset = (high | u64::from(low)).checked_mul(self.block_size);
-        let offset = offset.and_then(|offset| offset.checked_add(u64::from(index) * self.inode_size)).ok_or_else(damaged)?;
+        let offset =
+            offset.and_then(|offset| offset.checked_add(u64::from(index) * self.inode_size)).ok_or_else(damaged)?;
         let raw = bytes(blocks, offset, self.inode_size)?;
         let (word, long) = (|at| u16_le(&raw, at).unwrap_or(0), |at| u32_le(&raw, at).unwrap_or(0));
         let size = u64::from(long(108)) << 32 | u64::from(long(4));
@@ -153,7 +154,8 @@ fn extents(
         } else {
             // ei_leaf_lo, ei_leaf_hi.
             *budget = budget.checked_sub(1).ok_or_else(damaged)?;
-            let leaf = u64::from(u16_le(node, entry + 8).unwrap_or(0)) << 32 | u64::from(u32_le(node, entry + 4).unwrap_or(0));
+            let leaf =
+                u64::from(u16_le(node, entry + 8).unwrap_or(0)) << 32 | u64::from(u32_le(node, entry + 4).unwrap_or(0));
             let child = bytes(blocks, leaf.saturating_mul(block_size), block_size)?;
             extents(blocks, block_size, &child, Some(level - 1), budget, found)?;
         }

@@ -51,7 +51,8 @@ impl Root for Ext4Root {
         for (path, inode) in &inodes.paths {
             let absolute = format!("/{path}");
             let metadata = view.symlink_metadata(&absolute).map_err(damaged)?;
-            let link = (inode.links > 1).then(|| *firsts.entry(inode.number).or_insert(path)).filter(|first| *first != path);
+            let link =
+                (inode.links > 1).then(|| *firsts.entry(inode.number).or_insert(path)).filter(|first| *first != path);
             let kind = kind(&view, &absolute, inode, link.map(str::to_owned))?;
             if kind == Kind::Directory {
                 agree(&view, path, &inodes)?;
@@ -71,7 +72,8 @@ impl Root for Ext4Root {
             }
             let flow = match &node.kind {
                 Kind::File { size, link: None } => {
-                    left = left.checked_sub(*size).ok_or_else(|| ReadError::damaged("its files are larger than it is"))?;
+                    left =
+                        left.checked_sub(*size).ok_or_else(|| ReadError::damaged("its files are larger than it is"))?;
                     visit(&node, &mut File(view.open(&absolute).map_err(damaged)?))?
                 }
                 _ => visit(&node, &mut io::empty())?,
@@ -91,7 +93,9 @@ fn kind(view: &Ext4, path: &str, inode: &Inode, link: Option<String>) -> Result<
         0o10 => Kind::File { size: inode.size, link },
         0o12 if inode.size <= MAX_TARGET => {
             let target = view.read_link(path).map_err(damaged)?;
-            Kind::Symlink(target.to_str().map_err(|_| ReadError::damaged(format!("{path}: its target is not UTF-8")))?.to_owned())
+            Kind::Symlink(
+                target.to_str().map_err(|_| ReadError::damaged(format!("{path}: its target is not UTF-8")))?.to_owned(),
+            )
         }
         0o02 => Kind::Char { major, minor },
         0o06 => Kind::Block { major, minor },

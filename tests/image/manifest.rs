@@ -44,8 +44,6 @@ pub struct Record {
     pub size: Option<u64>,
     pub sha256: Option<String>,
     pub target: Option<String>,
-    #[serde(default)]
-    pub xattrs: BTreeMap<String, String>,
     pub origin: Value,
 }
 

@@ -29,7 +29,7 @@ const BAD: &[(&str, &str)] = &[
         "outputs:\n  - {}\n",
         "3:5: outputs[0]: expected one of pxe, disk, qcow2, qcow2-zlib, vhd, vmdk, gce, ext4, tar, found a map",
     ),
-    ("root: btrfs\n", "2:7: root: unknown value \"btrfs\" (valid are ext4)"),
+    ("root: btrfs\n", "2:7: root: unknown value \"btrfs\" (valid is ext4)"),
     (
         "disk: {espSize: 256MB}\n",
         "2:17: disk.espSize: \"256MB\" is not a size in whole mebibytes, such as \"256MiB\" or \"2GiB\"",

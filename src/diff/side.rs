@@ -1,9 +1,9 @@
 //! One of the two things compared.
 
 use super::DiffError;
+use crate::image::Root;
 use crate::image::initramfs::BOOT_PATHS;
 use crate::image::listing::{Listed, Listing};
-use crate::image::{Kind, Root};
 use crate::manifest::{FileRecord, Manifest};
 use crate::tree::{Digest, Origin};
 use std::collections::{BTreeMap, BTreeSet};
@@ -158,24 +158,14 @@ impl From<&FileRecord> for Entry {
 impl From<&Listed> for Entry {
     fn from(listed: &Listed) -> Self {
         let node = &listed.node;
-        let (kind, size, target) = match &node.kind {
-            Kind::Directory => ("directory", None, None),
-            Kind::File { size, .. } => ("file", Some(*size), None),
-            Kind::Symlink(target) => ("symlink", None, Some(target.clone())),
-            Kind::Char { major, minor } => ("char", None, Some(format!("{major}:{minor}"))),
-            Kind::Block { major, minor } => ("block", None, Some(format!("{major}:{minor}"))),
-            Kind::Fifo => ("fifo", None, None),
-            Kind::Socket => ("socket", None, None),
-        };
-        let hex = |value: &Vec<u8>| value.iter().map(|byte| format!("{byte:02x}")).collect();
         Self {
-            kind: kind.to_owned(),
+            kind: node.kind.name().to_owned(),
             mode: format!("{:04o}", node.mode),
             owner: (node.uid, node.gid),
-            size,
+            size: node.kind.size(),
             sha256: listed.sha256,
-            target,
-            xattrs: listed.xattrs.iter().map(|(name, value)| (name.clone(), hex(value))).collect(),
+            target: node.kind.target(),
+            xattrs: listed.xattrs_in_hex(),
             origin: None,
         }
     }

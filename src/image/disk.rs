@@ -107,6 +107,12 @@ impl Disk {
         })
     }
 
+    /// A section of the kernel image.
+    fn section(&self, name: &str) -> Option<Vec<u8>> {
+        let boot = self.boot().ok()?;
+        Some(uki::sections(&boot.uki).ok()?.get(name)?.to_vec())
+    }
+
     /// Partitions that are reserved for the next version.
     pub fn reserved(&self) -> impl Iterator<Item = &Partition> {
         self.table.partitions.iter().filter(|partition| partition.attributes & NO_AUTO != 0)
@@ -147,9 +153,12 @@ impl Root for Disk {
         Ext4Root::new(Arc::new(self.root()?)).walk(visit)
     }
 
+    fn kernel(&self) -> Option<Vec<u8>> {
+        self.section(".linux")
+    }
+
     fn cmdline(&self) -> Option<String> {
-        let boot = self.boot().ok()?;
-        let sections = uki::sections(&boot.uki).ok()?;
-        Some(String::from_utf8_lossy(sections.get(".cmdline")?).trim_end_matches(['\0', '\n']).to_owned())
+        let text = self.section(".cmdline")?;
+        Some(String::from_utf8_lossy(&text).trim_end_matches(['\0', '\n']).to_owned())
     }
 }

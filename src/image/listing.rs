@@ -17,6 +17,14 @@ pub struct Listed {
     pub xattrs: BTreeMap<String, Vec<u8>>,
 }
 
+impl Listed {
+    /// The extended attributes, values in hexadecimal as manifests have them.
+    pub fn xattrs_in_hex(&self) -> BTreeMap<String, String> {
+        let hex = |value: &[u8]| value.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.xattrs.iter().map(|(name, value)| (name.clone(), hex(value))).collect()
+    }
+}
+
 /// Everything in an image, by path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {

@@ -84,6 +84,38 @@ pub enum Kind {
     Socket,
 }
 
+impl Kind {
+    /// Its name, as manifests have it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Directory => "directory",
+            Self::File { .. } => "file",
+            Self::Symlink(_) => "symlink",
+            Self::Char { .. } => "char",
+            Self::Block { .. } => "block",
+            Self::Fifo => "fifo",
+            Self::Socket => "socket",
+        }
+    }
+
+    /// Bytes of a file.
+    pub fn size(&self) -> Option<u64> {
+        match self {
+            Self::File { size, .. } => Some(*size),
+            _ => None,
+        }
+    }
+
+    /// Target of a symbolic link, or `major:minor` of a device, as manifests have it.
+    pub fn target(&self) -> Option<String> {
+        match self {
+            Self::Symlink(target) => Some(target.clone()),
+            Self::Char { major, minor } | Self::Block { major, minor } => Some(format!("{major}:{minor}")),
+            _ => None,
+        }
+    }
+}
+
 /// Extended attributes: path → full name → value.
 pub type Xattrs = BTreeMap<String, BTreeMap<String, Vec<u8>>>;
 
@@ -121,6 +153,11 @@ pub trait Root {
     /// # Errors
     /// [`ReadError`], that of `visit` included.
     fn walk(&self, visit: &mut Visit<'_>) -> Result<Xattrs, ReadError>;
+
+    /// The kernel, where the image has one beside its root.
+    fn kernel(&self) -> Option<Vec<u8>> {
+        None
+    }
 
     /// The kernel's command line, where the image has one.
     fn cmdline(&self) -> Option<String> {

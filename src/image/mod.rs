@@ -13,6 +13,7 @@ pub mod initramfs;
 pub mod listing;
 mod open;
 pub mod qcow2;
+pub mod tarball;
 pub mod uki;
 pub mod verity;
 pub mod vhd;

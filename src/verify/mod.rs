@@ -2,6 +2,7 @@
 //!
 //! Artifacts are read by [`crate::image`], never by what wrote them.
 
+mod alone;
 mod disk;
 mod listing;
 mod permissions;
@@ -10,7 +11,7 @@ mod records;
 mod report;
 mod secrets;
 mod sums;
-mod verity;
+pub mod verity;
 
 pub use permissions::Allowed;
 pub use report::{Check, Report};
@@ -45,8 +46,10 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
     let in_ram = output.has("pxe/").then(|| pxe::check(output, &mut report)).flatten();
     let on_disk =
         disk::is_there(output).then(|| disk::check(output, in_ram.is_none(), &mut report)).unwrap_or_default();
+    let scanned = in_ram.is_none() && on_disk.root.is_none();
+    let alone = alone::is_there(output).then(|| alone::check(output, scanned, &mut report)).flatten();
     // Roots hold the same files, or the checks of their listings have failed: one is looked through, with what boots it.
-    match in_ram.or(on_disk.root) {
+    match in_ram.or(on_disk.root).or(alone) {
         Some(mut tree) => {
             if let Some(initrd) = on_disk.initrd {
                 tree.absorb(initrd, "initrd");

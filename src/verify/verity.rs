@@ -12,11 +12,12 @@ const PER_BLOCK: u64 = BLOCK / 32;
 /// Most blocks of data: 16 TiB.
 const MAX_BLOCKS: u64 = 1 << 32;
 
-type Hash = [u8; 32];
+/// A SHA-256 digest.
+pub type Hash = [u8; 32];
 
 /// What the tree should be.
 #[derive(Debug)]
-pub(super) struct Recomputed {
+pub struct Recomputed {
     /// The root hash of the data.
     pub root_hash: Hash,
     /// Blocks of hashes that were compared.
@@ -26,11 +27,10 @@ pub(super) struct Recomputed {
 }
 
 /// Computes the tree of `data` and compares it with what follows the superblock in `hashes`.
-pub(super) fn recompute(
-    data: &dyn Blocks,
-    hashes: &dyn Blocks,
-    superblock: &Superblock,
-) -> Result<Recomputed, ReadError> {
+///
+/// # Errors
+/// [`ReadError`] when the superblock speaks of more than there is.
+pub fn recompute(data: &dyn Blocks, hashes: &dyn Blocks, superblock: &Superblock) -> Result<Recomputed, ReadError> {
     let count = superblock.data_blocks;
     if count == 0 || count > MAX_BLOCKS || count * BLOCK > data.size() {
         return Err(ReadError::Damaged(std::io::Error::other(format!(

@@ -183,3 +183,26 @@ fn every_encoding_must_hold_the_disk() {
         assert!(found["disks"].contains(name), "{name}: {found:?}");
     }
 }
+
+#[test]
+fn roots_alone_are_read_path_by_path() {
+    let site = built("ext4,tar");
+    assert_eq!(failures(&site, &[]), std::collections::BTreeMap::new());
+    let file = File::options().read(true).write(true).open(site.path("out/worker/root.ext4")).expect("opened");
+    let at = find(&file, 0, b"ID=debian");
+    file.write_all_at(b"id", at).expect("written");
+    let archive = std::fs::read(site.path("out/worker/root.tar.zst")).expect("read");
+    let mut members = zstd::decode_all(archive.as_slice()).expect("unpacked");
+    let name = b"usr/lib/os-release\0";
+    let at = members.windows(name.len()).position(|window| window == name).expect("a member");
+    // Its checksum is the sum of its bytes, the mode's "0000644" among them.
+    members[at + 104..at + 107].copy_from_slice(b"464");
+    site.write("out/worker/root.tar.zst", zstd::encode_all(members.as_slice(), 1).expect("packed"));
+    sign(&site);
+    let found = failures(&site, &[]);
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["ext4", "tar"], "{found:?}");
+    assert!(found["ext4"].contains("/usr/lib/os-release: sha256"), "{found:?}");
+    assert!(found["tar"].contains("/usr/lib/os-release: mode 0464, should be 0644"), "{found:?}");
+    let printed = site.kiln(&["inspect", "out/worker/root.ext4", "/usr/lib/os-release"]).output().expect("kiln runs");
+    assert!(String::from_utf8_lossy(&printed.stdout).starts_with("id=debian\n"), "{printed:?}");
+}

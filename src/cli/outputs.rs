@@ -26,6 +26,8 @@ const DISK: &str = "disk.raw";
 /// The root file system alone, and its hash tree for veritysetup(8).
 const ROOT: &str = "root.ext4";
 const VERITY: &str = "root.verity";
+/// The root hash, as systemd-dissect(1) calls such a file.
+const ROOT_HASH: &str = "root.roothash";
 
 /// What was made.
 #[derive(Debug, Default)]
@@ -67,6 +69,11 @@ impl Outputs<'_> {
         }
         if disks.is_empty() && wanted.contains(&Output::Ext4) {
             self.root(&mut made)?;
+        }
+        if wanted.contains(&Output::Ext4)
+            && let Some(hash) = made.root_hash
+        {
+            made.files.push(self.root_hash(hash)?);
         }
         if wanted.contains(&Output::Tar) {
             made.files.push(self.tar()?);
@@ -190,6 +197,14 @@ impl Outputs<'_> {
         let sha256 = digest(&RawFile::new(file, size, data)).map_err(failed)?;
         made.files.push(OutputFile { path: ROOT.to_owned(), size, sha256, content: None });
         Ok(())
+    }
+
+    /// Writes the root hash as text, for what mounts the root alone.
+    fn root_hash(&self, hash: Digest) -> anyhow::Result<OutputFile> {
+        let (path, text) = (self.directory.join(ROOT_HASH), format!("{hash}\n"));
+        std::fs::write(&path, &text).map_err(|source| DiskError::Write { path, source })?;
+        let (size, sha256) = (text.len() as u64, Digest::of(text.as_bytes()));
+        Ok(OutputFile { path: ROOT_HASH.to_owned(), size, sha256, content: None })
     }
 
     fn root_options(&self) -> RootOptions<'_> {

@@ -18,6 +18,8 @@ const BLOCK: u64 = BLOCK_SIZE as u64;
 /// Bytes of a digest.
 const DIGEST: usize = 32;
 const DIGESTS_PER_BLOCK: u64 = BLOCK / DIGEST as u64;
+/// Bytes of hash blocks that a thread hashes at a time.
+const RUN: usize = 16 * BLOCK_SIZE;
 
 const SIGNATURE: &[u8; 8] = b"verity\0\0";
 const VERSION: u32 = 1;
@@ -59,7 +61,11 @@ impl Parameters {
 
     /// Digests of `blocks`, one after another.
     fn digests(&self, blocks: &[u8]) -> Vec<u8> {
-        blocks.chunks(BLOCK_SIZE).flat_map(|block| self.digest(block)).collect()
+        let mut digests = Vec::with_capacity(blocks.len() / BLOCK_SIZE * DIGEST);
+        for block in blocks.chunks(BLOCK_SIZE) {
+            digests.extend_from_slice(&self.digest(block));
+        }
+        digests
     }
 
     /// `verity_sb`, filled up to a block.
@@ -107,7 +113,8 @@ impl<'a> Hasher<'a> {
             digests.resize(digests.len().next_multiple_of(BLOCK_SIZE), 0);
             offset -= blocks * BLOCK;
             out.write_at(&digests, offset)?;
-            digests = digests.par_chunks(RUN).flat_map_iter(|blocks| self.parameters.digests(blocks)).collect();
+            let next: Vec<Vec<u8>> = digests.par_chunks(RUN).map(|blocks| self.parameters.digests(blocks)).collect();
+            digests = next.concat();
         }
         out.write_at(&self.parameters.superblock(), 0)?;
         let mut root = [0; DIGEST];
@@ -115,9 +122,6 @@ impl<'a> Hasher<'a> {
         Ok(root)
     }
 }
-
-/// Bytes of hash blocks that a thread hashes at a time.
-const RUN: usize = 16 * BLOCK_SIZE;
 
 impl BlockSink for Hasher<'_> {
     fn write_at(&self, blocks: &[u8], offset: u64) -> io::Result<()> {

@@ -45,6 +45,8 @@ fn the_root_alone_is_the_same() {
     let mut verify = tool("veritysetup", "cryptsetup-bin");
     verify.arg("verify").arg(built.out().join("root.ext4")).arg(built.out().join("root.verity"));
     run(verify.arg(&built.disk.root_hash));
+    let said = fs::read_to_string(built.out().join("root.roothash")).expect("root.roothash");
+    assert_eq!(said.strip_suffix('\n'), Some(built.disk.root_hash.as_str()));
 }
 
 #[test]

@@ -78,3 +78,56 @@ fn extents(out: &mut [u8], logical: u32, physical: u32, blocks: u32) {
         extent[8..].copy_from_slice(&(physical + start).to_le_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::guid::Guid;
+    use proptest::prelude::*;
+
+    fn number(bytes: &[u8]) -> u32 {
+        bytes.iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte))
+    }
+
+    /// The runs in a node of the tree: logical block, length, physical block.
+    fn runs(node: &[u8]) -> Vec<(u32, u32, u32)> {
+        let entries = node[ENTRY_SIZE..].chunks_exact(ENTRY_SIZE).take(number(&node[2..4]) as usize);
+        entries.map(|entry| (number(&entry[..4]), number(&entry[4..6]), number(&entry[8..]))).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn extents_cover_every_block_once(
+            blocks in prop_oneof![0..200_000_u32, 0..=ROOT_MAX * BLOCK_MAX * INIT_MAX_LEN],
+            first in 100..1_000_000_u32,
+        ) {
+            let root = root(first, blocks, 7);
+            let mut below = Vec::new();
+            leaf_blocks(&mut below, first, blocks, Checksum::of_file_system(&Guid::NIL));
+            prop_assert_eq!(below.len(), leaves(blocks) as usize * BLOCK_SIZE);
+            let mut nodes = vec![(0, root.as_slice())];
+            if !below.is_empty() {
+                prop_assert_eq!(number(&root[6..8]), 1);
+                let indexes = root[ENTRY_SIZE..].chunks_exact(ENTRY_SIZE).take(number(&root[2..4]) as usize);
+                nodes = indexes
+                    .zip(7..)
+                    .zip(below.chunks_exact(BLOCK_SIZE))
+                    .map(|((index, leaf), node)| {
+                        assert_eq!(number(&index[4..8]), leaf);
+                        (number(&index[..4]), node)
+                    })
+                    .collect();
+            }
+            let mut next = 0;
+            for (start, node) in nodes {
+                prop_assert_eq!((start, number(&node[..2])), (next, u32::from(MAGIC)));
+                for (logical, length, physical) in runs(node) {
+                    prop_assert_eq!((logical, physical), (next, first + next));
+                    prop_assert!((1..=INIT_MAX_LEN).contains(&length));
+                    next += length;
+                }
+            }
+            prop_assert_eq!(next, blocks);
+        }
+    }
+}

@@ -39,6 +39,8 @@ impl Geometry {
         let mut groups = inodes.div_ceil(MAX_PER_GROUP).max(1);
         loop {
             let inodes_per_group = inodes.div_ceil(groups).next_multiple_of(INODES_PER_BLOCK);
+            // s_inodes_count, too, has 32 bits.
+            narrow(u64::from(groups) * u64::from(inodes_per_group))?;
             let descriptor_blocks = (u64::from(groups) * DESCRIPTOR_SIZE).div_ceil(BLOCK);
             let tables = u64::from(groups) * u64::from(2 + inodes_per_group / INODES_PER_BLOCK);
             let used = 1 + descriptor_blocks + tables + content;
@@ -131,5 +133,6 @@ mod tests {
         assert_eq!(Geometry::new(20, 100, Some(size)), Err(Ext4Error::TooSmall { needed, size }));
         assert_eq!(Geometry::new(20, 100, Some(needed + 1)), Err(Ext4Error::Unaligned(needed + 1)));
         assert_eq!(Geometry::new(20, 1 << 32, None), Err(Ext4Error::TooLarge));
+        assert_eq!(Geometry::new(u32::MAX, 1, None), Err(Ext4Error::TooLarge));
     }
 }

@@ -24,9 +24,6 @@ mod superblock;
 mod write;
 mod xattr;
 
-#[cfg(test)]
-mod tests;
-
 pub use layout::Layout;
 
 use super::guid::Guid;

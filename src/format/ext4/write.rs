@@ -82,7 +82,7 @@ impl<C> Layout<'_, C> {
 
     /// Writes [`INODES`] inodes from number `first` on, and what fills their last block.
     fn write_inodes(&self, sink: &dyn BlockSink, first: u32) -> io::Result<()> {
-        let last = self.usage.inodes.min(first + (INODES as u32 - 1));
+        let last = self.usage.inodes.min(first.saturating_add(INODES as u32 - 1));
         let blocks = (last + 1 - first).div_ceil(INODES_PER_BLOCK);
         let mut bytes = vec![0; blocks as usize * BLOCK_SIZE];
         for (number, bytes) in (first..=last).zip(bytes.chunks_exact_mut(INODE_SIZE as usize)) {

@@ -44,8 +44,10 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
     sums::check(directory, &manifest, &mut report);
     let output = Output { directory, manifest: &manifest };
     let in_ram = output.has("pxe/").then(|| pxe::check(output, &mut report)).flatten();
-    let on_disk =
-        disk::is_there(output).then(|| disk::check(output, in_ram.is_none(), &mut report)).unwrap_or_default();
+    let on_disk = match disk::is_there(output) {
+        true => disk::check(output, in_ram.is_none(), &mut report),
+        false => disk::Trees::default(),
+    };
     let scanned = in_ram.is_none() && on_disk.root.is_none();
     let alone = alone::is_there(output).then(|| alone::check(output, scanned, &mut report)).flatten();
     // Roots hold the same files, or the checks of their listings have failed: one is looked through, with what boots it.

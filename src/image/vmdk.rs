@@ -15,6 +15,8 @@ const FOOTER: u64 = 1024;
 const GD_AT_END: u64 = u64::MAX;
 /// Largest disk that is read, in sectors.
 const MAX_SECTORS: u64 = 1 << 35;
+/// Most grains: a terabyte in the usual ones of 64 KiB.
+const MAX_GRAINS: u64 = 1 << 24;
 /// Largest grain, in sectors.
 const MAX_GRAIN: u64 = 2048;
 
@@ -50,6 +52,9 @@ impl Vmdk {
             return Err(damaged());
         }
         let count = capacity.div_ceil(grain);
+        if count > MAX_GRAINS {
+            return Err(ReadError::damaged(format!("a disk of {count} grains")));
+        }
         let tables = bytes(&*file, directory.saturating_mul(SECTOR), count.div_ceil(entries) * 4)?;
         let mut grains = Vec::new();
         for table in tables.chunks_exact(4).filter_map(|entry| u32_le(entry, 0)) {

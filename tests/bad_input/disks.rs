@@ -194,7 +194,7 @@ fn roots_alone_are_read_path_by_path() {
     let archive = std::fs::read(site.path("out/worker/root.tar.zst")).expect("read");
     let mut members = zstd::decode_all(archive.as_slice()).expect("unpacked");
     let name = b"usr/lib/os-release\0";
-    let at = members.windows(name.len()).position(|window| window == name).expect("a member");
+    let at = members.chunks(512).position(|header| header.starts_with(name)).expect("a member") * 512;
     // Its checksum is the sum of its bytes, the mode's "0000644" among them.
     members[at + 104..at + 107].copy_from_slice(b"464");
     site.write("out/worker/root.tar.zst", zstd::encode_all(members.as_slice(), 1).expect("packed"));

@@ -4,7 +4,7 @@ use super::ReadError;
 use super::blocks::{Raw, past_end};
 use flate2::read::GzDecoder;
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{BufReader, Cursor, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -15,6 +15,8 @@ const MEMBER: &[u8] = b"disk.raw";
 /// Largest disk that is unpacked, and most data in it, in bytes.
 const MAX_SIZE: u64 = 1 << 38;
 const MAX_DATA: u64 = 16 << 30;
+/// Where a header has the member's type.
+const TYPE_FLAG: usize = 156;
 const CHUNK: usize = 256 << 10;
 
 /// Unpacks the disk in the archive at `path`.
@@ -22,8 +24,14 @@ const CHUNK: usize = 256 << 10;
 /// # Errors
 /// [`ReadError::Damaged`], also when there is no room for it in the directory of temporary files.
 pub fn open(path: &Path) -> Result<Raw, ReadError> {
-    let file = File::open(path)?;
-    let mut archive = tar::Archive::new(GzDecoder::new(BufReader::with_capacity(CHUNK, file)));
+    let mut stream = GzDecoder::new(BufReader::with_capacity(CHUNK, File::open(path)?));
+    let mut header = [0; 512];
+    super::fill(&mut stream, &mut header)?;
+    // A long name, for one, would be read into memory whatever its length; a plain or sparse file has none before it.
+    if !matches!(header[TYPE_FLAG], b'0' | b'S' | 0) {
+        return Err(ReadError::damaged("it is not an archive of disk.raw"));
+    }
+    let mut archive = tar::Archive::new(Cursor::new(header).chain(stream));
     let mut entries = archive.entries()?;
     let mut entry = entries.next().ok_or_else(|| ReadError::damaged("it is an empty archive"))??;
     let size = entry.size();
@@ -49,10 +57,18 @@ pub fn open(path: &Path) -> Result<Raw, ReadError> {
         offset += got as u64;
     }
     drop(entry);
-    match entries.next() {
-        _ if offset != size => Err(past_end().into()),
-        None => Ok(Raw::new(disk, size)),
-        Some(Ok(_)) => Err(ReadError::damaged("it has more than one member")),
-        Some(Err(error)) => Err(io::Error::new(io::ErrorKind::InvalidData, error).into()),
+    if offset != size {
+        return Err(past_end().into());
+    }
+    // Padding and the end's two empty headers, and no further member.
+    let mut rest = archive.into_inner();
+    loop {
+        match super::fill(&mut rest, &mut buffer)? {
+            0 => return Ok(Raw::new(disk, size)),
+            got if buffer[..got].iter().any(|byte| *byte != 0) => {
+                return Err(ReadError::damaged("it has something behind disk.raw"));
+            }
+            _ => {}
+        }
     }
 }

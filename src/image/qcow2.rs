@@ -20,6 +20,8 @@ const INCOMPAT_COMPRESSION: u64 = 1 << 3;
 const COMPRESSED: u64 = 1 << 62;
 const ZERO: u64 = 1;
 const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
+/// Largest window of a compressed cluster, as a binary logarithm: no cluster is larger than 2 MiB.
+const MAX_WINDOW: u32 = 23;
 /// L2 tables, and decompressed clusters, kept in memory.
 const KEPT: usize = 16;
 
@@ -120,7 +122,11 @@ impl Qcow2 {
             let mut cluster = vec![0; usize::try_from(self.cluster_size()).map_err(|_| past_end())?];
             match self.compression {
                 Compression::Zlib => DeflateDecoder::new(packed.as_slice()).read_exact(&mut cluster)?,
-                Compression::Zstd => zstd::Decoder::new(packed.as_slice())?.single_frame().read_exact(&mut cluster)?,
+                Compression::Zstd => {
+                    let mut decoder = zstd::Decoder::new(packed.as_slice())?.single_frame();
+                    decoder.window_log_max(MAX_WINDOW)?;
+                    decoder.read_exact(&mut cluster)?;
+                }
             }
             Ok(cluster)
         })

@@ -19,7 +19,7 @@ use serde_json::{Map as JsonMap, Value};
 /// The first [`Misfit`].
 pub fn check(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfit> {
     check_object(FIELDS, config, minor, &mut Vec::new())?;
-    kubelet_rules::check(config)
+    kubelet_rules::check(config, minor)
 }
 
 const SECOND: Duration = 1_000_000_000;

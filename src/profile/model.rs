@@ -7,6 +7,7 @@ use crate::tree::{Digest, TreePath};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// One role's image.
@@ -259,6 +260,19 @@ pub struct Containerd {
     pub snapshotter: String,
     /// Registry mirrors: host → endpoints, written to `/etc/containerd/certs.d`.
     pub mirrors: BTreeMap<String, Vec<String>>,
+    /// Runtimes besides `runc`, by handler.
+    pub runtimes: BTreeMap<String, Runtime>,
+    /// Where metrics are served.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// An OCI runtime as containerd is told of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Runtime {
+    /// Name of the shim, `io.containerd.runc.v2`.
+    pub shim: String,
+    /// The program the shim calls instead of runc: only for runc's own shim.
+    pub binary: Option<String>,
 }
 
 /// The baked pod network.

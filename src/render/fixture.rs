@@ -64,7 +64,12 @@ pub fn worker(minor: u32, series: ContainerdSeries) -> Profile {
             labels: map(&[("node.kubernetes.io/nodetype", "app")]),
             taints: vec![Taint { key: "dedicated".into(), value: "app".into(), effect: "NoSchedule".into() }],
         },
-        containerd: Containerd { snapshotter: "overlayfs".into(), mirrors: BTreeMap::new() },
+        containerd: Containerd {
+            snapshotter: "overlayfs".into(),
+            mirrors: BTreeMap::new(),
+            runtimes: BTreeMap::new(),
+            metrics: None,
+        },
         cni: Cni::Bridge { name: "cbr0".into(), subnet: "10.88.0.0/16".into(), mtu: None },
         artifacts: vec![],
         units: Units { default_target: "multi-user.target".into(), ..Units::default() },

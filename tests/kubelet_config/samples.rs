@@ -18,6 +18,7 @@ pub fn valid(field: &Field) -> Value {
         "staticPodURLHeader" => json!({ "X-Node": ["a"] }),
         "podCIDR" => json!("10.244.1.0/24"),
         "showHiddenMetricsForVersion" => json!("1.19"),
+        "memorySwap" => json!({ "failSwapOn": false }),
         "cpuManagerPolicy" => json!("none"),
         "cgroupsPerQOS" => json!(false),
         "qosReserved" => json!({ "memory": "50%" }),
@@ -70,6 +71,11 @@ pub fn companions(field: &str) -> Map<String, Value> {
         "shutdownGracePeriodCriticalPods" => {
             json!({ "shutdownGracePeriod": "60s", "featureGates": { "GracefulNodeShutdown": true } })
         }
+        "shutdownGracePeriodByPodPriority" => {
+            json!({ "featureGates": { "GracefulNodeShutdownBasedOnPodPriority": true } })
+        }
+        "memorySwap" => json!({ "failSwapOn": false }),
+        "cpuManagerPolicy" => json!({ "systemReserved": { "cpu": "100m" } }),
         _ => json!({}),
     };
     companions.as_object().cloned().unwrap_or_default()
@@ -139,6 +145,11 @@ pub fn invalid() -> Vec<Row> {
             "shutdownGracePeriod": "10s", "shutdownGracePeriodCriticalPods": "20s",
             "featureGates": { "GracefulNodeShutdown": true },
         }),
+        json!({ "shutdownGracePeriod": "60s" }),
+        json!({ "shutdownGracePeriodCriticalPods": "10s", "shutdownGracePeriod": "60s" }),
+        json!({ "cpuCFSQuotaPeriod": "50ms" }),
+        json!({ "cpuManagerPolicy": "static" }),
+        json!({ "cpuManagerPolicy": "static", "kubeReserved": { "cpu": "0", "memory": "1Gi" } }),
         json!({ "featureGates": { "DynamicKubeletConfig": "false" } }),
         json!({ "authorization": { "mode": "RBAC" } }),
         json!({ "logging": { "format": "xml" } }),
@@ -160,6 +171,7 @@ pub fn invalid() -> Vec<Row> {
         json!({ "evictionMinimumReclaim": { "memory.available": "-1Mi" } }),
         json!({ "evictionMinimumReclaim": { "memory.available": "0%" } }),
         json!({ "address": "localhost" }),
+        json!({ "qosReserved": { "memory": "50%" } }),
         json!({ "cgroupDriver": "cgroup2" }),
     ];
     let row = |refused_by_1_20| {

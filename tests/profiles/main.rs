@@ -5,6 +5,7 @@ mod foreign;
 mod fuzz;
 mod merging;
 mod reference;
+mod roles;
 mod shipped;
 
 use kiln::profile::{self, Arch, Overrides, Profile, ProfileError};

@@ -2,6 +2,7 @@
 //!
 //! The raw structs are taken apart field by field without `..`, so a key that nobody checks does not compile.
 
+mod containerd;
 mod debian;
 mod files;
 mod kernel;
@@ -74,7 +75,7 @@ pub(super) fn profile(
         debian: debian::debian(debian, &release, arch, context)?,
         kernel: kernel::kernel(&kernel, arch)?,
         kubelet: kubelet::kubelet(&kubelet, release.kubernetes.minor)?,
-        containerd: network::containerd(&containerd)?,
+        containerd: containerd::containerd(&containerd)?,
         cni: network::cni(&cni)?,
         artifacts: artifacts
             .iter()

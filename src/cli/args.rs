@@ -12,6 +12,9 @@ pub struct ProfileArgs {
     /// Kubernetes release: profiles/releases/NAME.yaml
     #[arg(long, value_name = "NAME")]
     pub release: Option<String>,
+    /// Cluster its nodes join: clusters/NAME.yaml beside the profiles, or a path
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
     /// Debian suite, e.g. trixie
     #[arg(long)]
     pub suite: Option<String>,
@@ -93,6 +96,7 @@ impl ProfileArgs {
     pub fn overrides(&self, mirrors: Option<&MirrorArgs>, outputs: &[Output]) -> Overrides {
         Overrides {
             release: self.release.clone(),
+            cluster: self.cluster.clone(),
             arch: self.arch.map(Arch::from),
             suite: self.suite.clone(),
             mirrors: mirrors.map(|args| args.mirror.clone()).unwrap_or_default(),

@@ -3,6 +3,7 @@
 //! Everything downstream takes these plain values. They can only be made by this module's loader,
 //! so whoever holds a [`Profile`] need not check it again.
 
+use super::cluster::Cluster;
 use crate::tree::{Digest, TreePath};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,8 @@ pub struct Profile {
     pub kernel: Kernel,
     /// The Kubernetes release: every component pinned.
     pub release: Release,
+    /// The cluster its nodes join, if the image is for one.
+    pub cluster: Option<Cluster>,
     /// kubelet's settings.
     pub kubelet: Kubelet,
     /// containerd's settings.

@@ -58,6 +58,7 @@ pub fn worker(minor: u32, series: ContainerdSeries) -> Profile {
             packages: set(&["containerd", "containernetworking-plugins", "runc"]),
             containerd: series,
         },
+        cluster: None,
         kubelet: Kubelet {
             config: serde_json::from_str(r#"{ "protectKernelDefaults": true }"#).expect("an object"),
             args: map(&[("v", "2")]),

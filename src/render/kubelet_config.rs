@@ -28,8 +28,17 @@ fn defaults(profile: &Profile) -> Map<String, Value> {
     );
     set("authorization", json!({ "mode": "Webhook" }));
     set("cgroupDriver", json!("systemd"));
-    set("clusterDNS", json!(["10.96.0.10"]));
-    set("clusterDomain", json!("cluster.local"));
+    match &profile.cluster {
+        Some(cluster) => {
+            set("clusterDNS", json!(cluster.dns_addresses));
+            set("clusterDomain", json!(cluster.dns_domain));
+        }
+        // kubeadm's.
+        None => {
+            set("clusterDNS", json!(["10.96.0.10"]));
+            set("clusterDomain", json!("cluster.local"));
+        }
+    }
     set("healthzBindAddress", json!("127.0.0.1"));
     set("healthzPort", json!(10248));
     // resolved's stub on 127.0.0.53 is of no use inside a pod.

@@ -3,6 +3,7 @@
 //! Pure functions of the profile and of the packages' and artifacts' tree. Paths are those of kubeadm and of the
 //! upstream documentation, so that an operator finds everything where every Kubernetes page says it is.
 
+mod cluster;
 mod cni;
 mod containerd;
 mod directories;
@@ -38,6 +39,7 @@ pub fn render(profile: &Profile, tree: &FileTree) -> Result<Vec<(TreePath, Entry
     system::render(profile, &mut rendered)?;
     containerd::render(profile, tree, &mut rendered)?;
     cni::render(profile, tree, &mut rendered)?;
+    cluster::render(profile, &mut rendered)?;
     kubelet::render(profile, tree, &mut rendered)?;
     kubelet_config::render(profile, &mut rendered)?;
     files::render(profile, tree, &mut rendered)?;

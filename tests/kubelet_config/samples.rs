@@ -18,7 +18,6 @@ pub fn valid(field: &Field) -> Value {
         "staticPodURLHeader" => json!({ "X-Node": ["a"] }),
         "podCIDR" => json!("10.244.1.0/24"),
         "showHiddenMetricsForVersion" => json!("1.19"),
-        "memorySwap" => json!({ "failSwapOn": false }),
         "cpuManagerPolicy" => json!("none"),
         "cgroupsPerQOS" => json!(false),
         "qosReserved" => json!({ "memory": "50%" }),
@@ -75,7 +74,6 @@ pub fn companions(field: &str) -> Map<String, Value> {
             json!({ "featureGates": { "GracefulNodeShutdownBasedOnPodPriority": true } })
         }
         "memorySwap" => json!({ "failSwapOn": false }),
-        "cpuManagerPolicy" => json!({ "systemReserved": { "cpu": "100m" } }),
         _ => json!({}),
     };
     companions.as_object().cloned().unwrap_or_default()

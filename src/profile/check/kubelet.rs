@@ -133,22 +133,10 @@ fn is_name(text: &str, max: usize) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
-/// RFC 1123 subdomain.
-fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253
-        && text.split('.').all(|part| {
-            let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-            part.len() <= 63
-                && part.starts_with(edge)
-                && part.ends_with(edge)
-                && part.chars().all(|c| edge(c) || c == '-')
-        })
-}
-
 /// The key of a label or a taint: `name` or `sub.domain/name`.
 fn qualified_name(text: &str) -> Result<(), String> {
     let valid = match text.split_once('/') {
-        Some((domain, name)) => is_subdomain(domain) && is_name(name, 63),
+        Some((domain, name)) => names::is_subdomain(domain) && is_name(name, 63),
         None => is_name(text, 63),
     };
     if valid {

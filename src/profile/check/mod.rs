@@ -2,6 +2,8 @@
 //!
 //! The raw structs are taken apart field by field without `..`, so a key that nobody checks does not compile.
 
+mod agree;
+mod cluster;
 mod containerd;
 mod debian;
 mod files;
@@ -9,8 +11,11 @@ mod kernel;
 mod kubelet;
 pub mod names;
 mod network;
+mod pem;
 mod release;
 mod units;
+
+pub(super) use cluster::ClusterFile;
 
 use super::model::{Arch, Image, Output, Profile};
 use super::place::{At, Fault, Pos, Sources};
@@ -36,10 +41,11 @@ pub(super) struct Context<'a> {
     pub host_arch: Arch,
 }
 
-/// Checks a merged profile; `release` is the stem and position of the release it names, and the release.
+/// Checks a merged profile; `release` is the stem and position of the release it names, and the release; `cluster` the same.
 pub(super) fn profile(
     raw: RawProfile,
     release: (At<String>, RawRelease, Pos),
+    cluster: Option<ClusterFile>,
     context: &Context<'_>,
 ) -> Result<Profile, Fault> {
     let RawProfile {
@@ -67,11 +73,13 @@ pub(super) fn profile(
     let role = context.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     names::role(&role).map_err(|text| context.root.fault(text))?;
     let arch = arch.map_or(context.host_arch, |arch| arch.value);
+    let release_name = release.0.clone();
     let release = release::release(release, &components, arch, context)?;
     let image = self::image(&image, &role, &release.kubernetes.to_string())?;
-    Ok(Profile {
+    let profile = Profile {
         image,
         arch,
+        cluster: cluster.as_ref().map(|file| cluster::cluster(file, context)).transpose()?,
         debian: debian::debian(debian, &release, arch, context)?,
         kernel: kernel::kernel(&kernel, arch)?,
         kubelet: kubelet::kubelet(&kubelet, release.kubernetes.minor)?,
@@ -95,7 +103,10 @@ pub(super) fn profile(
         release,
         role,
         path: context.path.to_owned(),
-    })
+    };
+    let places = agree::Places { release: &release_name, kubelet: &kubelet, kernel: &kernel, cni: &cni };
+    agree::check(&profile, &places)?;
+    Ok(profile)
 }
 
 fn image(raw: &RawImage, role: &str, kubernetes: &str) -> Result<Image, Fault> {

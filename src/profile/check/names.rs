@@ -185,6 +185,11 @@ pub fn is_dns_label(text: &str) -> bool {
         && text.ends_with(lower_or_digit)
 }
 
+/// An RFC 1123 subdomain.
+pub fn is_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_dns_label)
+}
+
 /// A network in CIDR notation, host bits zero.
 pub fn network(text: &str) -> Result<IpNet, String> {
     let bad = || format!("{:?} is not a network such as \"10.88.0.0/16\"", short(text));

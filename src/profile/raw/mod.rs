@@ -3,9 +3,11 @@
 //! Every key is optional here, because a child may set one key of a map its parent defines.
 //! What must be there in the end is checked after the merge.
 
+mod cluster;
 mod node;
 mod release;
 
+pub(super) use cluster::*;
 pub(super) use node::*;
 pub(super) use release::*;
 

@@ -236,7 +236,7 @@ const SHUTDOWN_BY_PRIORITY: &[Field] = &[
     f("shutdownGracePeriodSeconds", Int(0..=i64::MAX), ""),
 ];
 
-const LOGGING: &[Field] = &[
+pub(super) const LOGGING: &[Field] = &[
     f("format", Word(&["", "text", "json"]), r#""text""#),
     f("flushFrequency", DURATION, r#""5s""#).since(23),
     f("verbosity", AT_LEAST_0, "").since(23),

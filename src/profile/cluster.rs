@@ -28,6 +28,13 @@ pub struct Cluster {
     pub dns_addresses: Vec<IpAddr>,
 }
 
+impl Cluster {
+    /// The networks of pods as kube-proxy and kube-controller-manager take them: separated by a comma.
+    pub fn pod_cidrs(&self) -> String {
+        self.pod_cidrs.iter().map(|cidr| cidr.network.to_string()).collect::<Vec<_>>().join(",")
+    }
+}
+
 /// A network of pods and how it is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PodCidr {

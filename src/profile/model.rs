@@ -4,6 +4,7 @@
 //! so whoever holds a [`Profile`] need not check it again.
 
 use super::cluster::Cluster;
+use crate::kubernetes::kube_proxy_config::Mode as ProxyMode;
 use crate::tree::{Digest, TreePath};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,8 @@ pub struct Profile {
     pub cluster: Option<Cluster>,
     /// kubelet's settings.
     pub kubelet: Kubelet,
+    /// kube-proxy's settings, where it is a service of the node.
+    pub kube_proxy: Option<KubeProxy>,
     /// containerd's settings.
     pub containerd: Containerd,
     /// The pod network a node has before an add-on brings its own.
@@ -243,6 +246,15 @@ pub struct Kubelet {
     pub labels: BTreeMap<String, String>,
     /// `registerWithTaints`.
     pub taints: Vec<Taint>,
+}
+
+/// kube-proxy as a service of the node.
+#[derive(Debug, Clone, Serialize)]
+pub struct KubeProxy {
+    /// `KubeProxyConfiguration` fields in upstream's spelling.
+    pub config: serde_json::Map<String, serde_json::Value>,
+    /// How it makes Services.
+    pub mode: ProxyMode,
 }
 
 /// A node taint.

@@ -11,6 +11,7 @@ mod error;
 mod files;
 mod initramfs;
 mod kernel;
+mod kube_proxy;
 mod kubelet;
 mod kubelet_config;
 mod network;
@@ -42,6 +43,7 @@ pub fn render(profile: &Profile, tree: &FileTree) -> Result<Vec<(TreePath, Entry
     cluster::render(profile, &mut rendered)?;
     kubelet::render(profile, tree, &mut rendered)?;
     kubelet_config::render(profile, &mut rendered)?;
+    kube_proxy::render(profile, tree, &mut rendered)?;
     files::render(profile, tree, &mut rendered)?;
     Ok(rendered.entries.into_iter().collect())
 }

@@ -31,11 +31,15 @@ pub fn valid(field: &Field) -> Value {
     }
 }
 
-fn sample(of: &Type, default: bool) -> Value {
+/// A value of type `of`; with `default` one that changes nothing.
+pub fn sample(of: &Type, default: bool) -> Value {
     match of {
         Type::Bool => json!(!default),
         Type::Int(range) => json!((*range.start()).max(0) + 5.min(range.end() - (*range.start()).max(0))),
         Type::Fraction => json!(0.5),
+        Type::Rate => json!(1.5),
+        Type::Socket => json!("127.0.0.1:10299"),
+        Type::Network => json!("192.168.0.0/16"),
         Type::Text => json!(if default { "" } else { "text" }),
         Type::Path => json!(if default { "" } else { "/nonexistent" }),
         Type::Address => json!("127.0.0.53"),
@@ -53,6 +57,11 @@ fn sample(of: &Type, default: bool) -> Value {
             .collect::<Map<_, _>>()
             .into(),
     }
+}
+
+/// As the map it is.
+pub fn object(value: Value) -> Map<String, Value> {
+    value.as_object().cloned().expect("an object")
 }
 
 /// What else must be set for a field to be accepted.

@@ -6,7 +6,7 @@
 use super::super::json::Json;
 use super::super::model::{Cni, Profile};
 use super::super::place::{At, Fault, Pos};
-use super::super::raw::{RawCni, RawKernel, RawKubelet};
+use super::super::raw::{RawCni, RawKernel, RawKubeProxy, RawKubelet};
 use super::super::{Cluster, KubernetesVersion};
 use super::cluster::{cluster_dns, overlap};
 use ipnet::IpNet;
@@ -22,6 +22,8 @@ pub(super) struct Places<'a> {
     pub kernel: &'a RawKernel,
     /// The baked pod network.
     pub cni: &'a RawCni,
+    /// kube-proxy's settings.
+    pub kube_proxy: Option<&'a At<RawKubeProxy>>,
 }
 
 impl Places<'_> {
@@ -29,16 +31,23 @@ impl Places<'_> {
     fn field(&self, name: &str) -> Option<&At<Json>> {
         self.kubelet.config.iter().find(|(key, _)| key.value == name).map(|(_, item)| item)
     }
+
+    /// The same of kube-proxy's.
+    fn proxy_field(&self, name: &str) -> Option<&At<Json>> {
+        self.kube_proxy?.value.config.iter().find(|(key, _)| key.value == name).map(|(_, item)| item)
+    }
 }
 
 /// Checks all of it.
 pub(super) fn check(profile: &Profile, places: &Places<'_>) -> Result<(), Fault> {
     kernel_defaults(profile, places)?;
     control_groups(profile, places)?;
+    connection_table(profile, places)?;
     let Some(cluster) = &profile.cluster else { return Ok(()) };
     skew(profile.release.kubernetes, cluster, places.release)?;
     pods(profile, cluster, places)?;
     dns(cluster, places)?;
+    proxied(cluster, places)?;
     bridge(&profile.cni, cluster, places.cni)
 }
 
@@ -106,6 +115,35 @@ fn control_groups(profile: &Profile, places: &Places<'_>) -> Result<(), Fault> {
         )));
     }
     Ok(())
+}
+
+/// kube-proxy sets the size of the connection table by the number of processors, unless it is told to leave it.
+fn connection_table(profile: &Profile, places: &Places<'_>) -> Result<(), Fault> {
+    const TABLE: &str = "net.netfilter.nf_conntrack_max";
+    let Some(proxy) = &profile.kube_proxy else { return Ok(()) };
+    let key = places.kernel.sysctls.iter().find(|(key, _)| key.value == TABLE);
+    let left = proxy.config.get("conntrack").and_then(|conntrack| conntrack.get("maxPerCore")) == Some(&Value::from(0));
+    match key {
+        Some((_, size)) if !left => Err(size.fault(format!(
+            "kernel.sysctls: kube-proxy would replace {TABLE}; leave it to \"conntrack: {{min: {}}}\" in kubeProxy.config, or set its maxPerCore to 0",
+            size.value
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// kube-proxy tells pods from others by the network that the cluster gives them.
+fn proxied(cluster: &Cluster, places: &Places<'_>) -> Result<(), Fault> {
+    let Some(At { value, pos }) = places.proxy_field("clusterCIDR") else { return Ok(()) };
+    let cidrs = cluster.pod_cidrs();
+    match value.value() == Value::from(cidrs.as_str()) {
+        true => Ok(()),
+        false => Err(pos.fault(format!(
+            "kubeProxy.config: clusterCIDR is {}, and pods of cluster {} are in {cidrs:?}; leave it out",
+            value.value(),
+            cluster.name
+        ))),
+    }
 }
 
 /// kubelet is never newer than an API server, and at most three minor releases older; before 1.25 two.

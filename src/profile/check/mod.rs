@@ -8,6 +8,7 @@ mod containerd;
 mod debian;
 mod files;
 mod kernel;
+mod kube_proxy;
 mod kubelet;
 pub mod names;
 mod network;
@@ -57,6 +58,7 @@ pub(super) fn profile(
         release: _, // loaded by name
         components,
         kubelet,
+        kube_proxy,
         containerd,
         cni,
         artifacts,
@@ -76,13 +78,14 @@ pub(super) fn profile(
     let release_name = release.0.clone();
     let release = release::release(release, &components, arch, context)?;
     let image = self::image(&image, &role, &release.kubernetes.to_string())?;
-    let profile = Profile {
+    let mut profile = Profile {
         image,
         arch,
         cluster: cluster.as_ref().map(|file| cluster::cluster(file, context)).transpose()?,
         debian: debian::debian(debian, &release, arch, context)?,
         kernel: kernel::kernel(&kernel, arch)?,
         kubelet: kubelet::kubelet(&kubelet, release.kubernetes.minor)?,
+        kube_proxy: kube_proxy.as_ref().map(|raw| kube_proxy::kube_proxy(raw, &release)).transpose()?,
         containerd: containerd::containerd(&containerd)?,
         cni: network::cni(&cni)?,
         artifacts: artifacts
@@ -104,8 +107,15 @@ pub(super) fn profile(
         role,
         path: context.path.to_owned(),
     };
-    let places = agree::Places { release: &release_name, kubelet: &kubelet, kernel: &kernel, cni: &cni };
+    let places = agree::Places {
+        release: &release_name,
+        kubelet: &kubelet,
+        kernel: &kernel,
+        cni: &cni,
+        kube_proxy: kube_proxy.as_ref(),
+    };
     agree::check(&profile, &places)?;
+    kube_proxy::provide(&mut profile);
     Ok(profile)
 }
 
@@ -119,6 +129,14 @@ fn image(raw: &RawImage, role: &str, kubernetes: &str) -> Result<Image, Fault> {
         id: word(id, "image.id", format!("kiln-{role}"))?,
         version: word(version, "image.version", kubernetes.to_owned())?,
     })
+}
+
+/// What kiln writes itself cannot be set.
+fn managed(key: &At<String>, within: &str, table: &[(&str, &str)]) -> Result<(), Fault> {
+    match table.iter().find(|(name, _)| *name == key.value) {
+        Some((name, instead)) => Err(key.fault(format!("{within}: {name} cannot be set here, {instead}"))),
+        None => Ok(()),
+    }
 }
 
 /// A string that `check` accepts; `key` says what it is in the message.

@@ -44,6 +44,9 @@ pub(super) struct RawProfile {
     pub components: Map<At<Demand>>,
     /// kubelet's settings.
     pub kubelet: RawKubelet,
+    /// kube-proxy as a service of the node. Default: none, for kubeadm's clusters bring it as a DaemonSet. It needs the component `kube-proxy`, and starts when there is `/etc/kubernetes/kube-proxy.conf`.
+    #[schemars(extend("examples" = [{"config": {"mode": "nftables"}}]))]
+    pub kube_proxy: Option<At<RawKubeProxy>>,
     /// containerd's settings.
     pub containerd: RawContainerd,
     /// The pod network a node has before an add-on brings its own.

@@ -47,6 +47,15 @@ pub(crate) enum Effect {
     NoExecute,
 }
 
+/// kube-proxy as a service of the node itself.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct RawKubeProxy {
+    /// `KubeProxyConfiguration` (kubeproxy.config.k8s.io/v1alpha1) fields in upstream's spelling.
+    #[schemars(extend("examples" = [{"mode": "nftables"}]))]
+    pub config: Map<At<Json>>,
+}
+
 /// containerd's settings.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]

@@ -1,0 +1,3 @@
+//! The shipped roles, as rendered and as booted.
+
+mod rendered;

@@ -10,16 +10,20 @@ mod directories;
 mod error;
 mod files;
 mod initramfs;
+mod initrd;
 mod kernel;
 mod kube_proxy;
 mod kubelet;
 mod kubelet_config;
 mod network;
+mod shutdown;
+mod state;
 mod system;
 mod yaml;
 
 pub use error::RenderError;
 pub use initramfs::{check_init, initramfs_entries};
+pub use initrd::disk_initrd_entries;
 
 use crate::profile::Profile;
 use crate::tree::{Entry, FileTree, Origin, TreePath};
@@ -37,7 +41,9 @@ pub fn render(profile: &Profile, tree: &FileTree) -> Result<Vec<(TreePath, Entry
     directories::render(&mut rendered)?;
     kernel::render(profile, &mut rendered)?;
     network::render(tree, &mut rendered)?;
-    system::render(profile, &mut rendered)?;
+    state::render(tree, &mut rendered)?;
+    system::render(profile, tree, &mut rendered)?;
+    shutdown::render(profile, &mut rendered)?;
     containerd::render(profile, tree, &mut rendered)?;
     cni::render(profile, tree, &mut rendered)?;
     cluster::render(profile, &mut rendered)?;

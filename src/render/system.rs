@@ -1,9 +1,9 @@
-//! The rest of the operating system: the journal's size, time to shut down, and units that the profile spells out.
+//! The rest of the operating system: the journal's size, a `/tmp` in memory, a hook for whoever starts the machine, and units that the profile
+//! spells out.
 
 use super::{RenderError, Rendered};
-use crate::kubernetes::duration;
 use crate::profile::Profile;
-use serde_json::Value;
+use crate::tree::FileTree;
 
 const BY: &str = "system";
 
@@ -14,50 +14,30 @@ RuntimeMaxUse=64M
 SystemMaxUse=256M
 ";
 
-pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), RenderError> {
+/// Runs `/etc/rc.local` if there is one. No image has; a credential can bring it for one boot (systemd.system-credentials(7),
+/// `tmpfiles.extra`), and Debian's generator would have looked for it before that.
+const RC_LOCAL: &str = "rc-local.service";
+
+pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
     rendered.file(BY, "usr/lib/systemd/journald.conf.d/10-kiln.conf", JOURNALD)?;
-    if let Some(seconds) = shutdown_seconds(profile) {
-        // logind.conf(5). kubelet would otherwise write such a file at run time, and restart logind.
-        let text = format!("[Login]\nInhibitDelayMaxSec={seconds}\n");
-        rendered.file(BY, "usr/lib/systemd/logind.conf.d/10-kiln.conf", text)?;
+    if tree.contains(&format!("usr/lib/systemd/system/{RC_LOCAL}")) {
+        let link = format!("usr/lib/systemd/system/multi-user.target.wants/{RC_LOCAL}");
+        rendered.link(BY, &link, format!("../{RC_LOCAL}"))?;
     }
+    tmp(tree, rendered)?;
     for (unit, text) in &profile.units.add {
         rendered.file("units", &format!("usr/lib/systemd/system/{unit}"), text.as_str())?;
     }
     Ok(())
 }
 
-/// How long kubelet may hold up a shutdown to end pods, in whole seconds.
-fn shutdown_seconds(profile: &Profile) -> Option<i64> {
-    let config = &profile.kubelet.config;
-    let period = config.get("shutdownGracePeriod").and_then(Value::as_str).and_then(duration);
-    let whole = |nanoseconds: i64| nanoseconds.saturating_add(999_999_999) / 1_000_000_000;
-    let by_priority = config.get("shutdownGracePeriodByPodPriority").and_then(Value::as_array);
-    let entries =
-        by_priority.into_iter().flatten().filter_map(|entry| entry.get("shutdownGracePeriodSeconds")?.as_i64());
-    Some(period.map_or(0, whole).saturating_add(entries.fold(0, i64::saturating_add))).filter(|seconds| *seconds > 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::fixture::worker;
-    use super::*;
-    use crate::profile::ContainerdSeries;
-    use serde_json::json;
-
-    #[test]
-    fn a_shutdown_waits_for_kubelet() {
-        let seconds = |config: Value| {
-            let mut profile = worker(36, ContainerdSeries::V2);
-            profile.kubelet.config = config.as_object().cloned().expect("an object");
-            shutdown_seconds(&profile)
-        };
-        assert_eq!(seconds(json!({})), None);
-        assert_eq!(seconds(json!({ "shutdownGracePeriod": "0s" })), None);
-        assert_eq!(seconds(json!({ "shutdownGracePeriod": "1m0.5s" })), Some(61));
-        let by_priority = json!([
-            { "priority": 0, "shutdownGracePeriodSeconds": 60 }, { "priority": 9, "shutdownGracePeriodSeconds": 5 }
-        ]);
-        assert_eq!(seconds(json!({ "shutdownGracePeriodByPodPriority": by_priority })), Some(65));
+/// Mounts a tmpfs at `/tmp`: on a disk the root is read-only. Debian did not enable the unit before trixie, and had it among the examples.
+fn tmp(tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
+    const UNITS: &str = "usr/lib/systemd/system";
+    const EXAMPLE: &str = "usr/share/systemd/tmp.mount";
+    if tree.contains(EXAMPLE) && !tree.contains(&format!("{UNITS}/tmp.mount")) {
+        rendered.link(BY, &format!("{UNITS}/tmp.mount"), format!("/{EXAMPLE}"))?;
     }
+    let wanted = format!("{UNITS}/local-fs.target.wants/tmp.mount");
+    if tree.contains(&wanted) { Ok(()) } else { rendered.link(BY, &wanted, "../tmp.mount") }
 }

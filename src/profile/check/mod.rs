@@ -6,6 +6,7 @@ mod agree;
 mod cluster;
 mod containerd;
 mod debian;
+mod disk;
 mod files;
 mod kernel;
 mod kube_proxy;
@@ -70,6 +71,8 @@ pub(super) fn profile(
         alternatives,
         diversions,
         prune,
+        root,
+        disk,
         outputs,
     } = raw;
     let role = context.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
@@ -99,6 +102,8 @@ pub(super) fn profile(
         alternatives: files::alternatives(&alternatives)?,
         diversions: files::diversions(&diversions)?,
         prune: files::prune(&prune)?,
+        root: root.map(|root| root.value).unwrap_or_default(),
+        disk: disk::disk(&disk)?,
         outputs: match outputs.is_empty() {
             true => [Output::Pxe].into(),
             false => outputs.iter().map(|output| output.value).collect(),

@@ -24,6 +24,10 @@ demo: setup-demo build ## Bake a worker, boot it in QEMU, and see its kubelet he
 test: setup-test kubelet lint ## All checks and tests, boot tests included
 	$(CARGO) test --release --locked --workspace
 
+.PHONY: roles
+roles: setup-test kubelet ## Boot every role in QEMU and compare what runs with what its profile asks for
+	$(CARGO) test --release --locked --test roles -- --include-ignored --nocapture
+
 .PHONY: build
 build: setup-build ## Build kiln: target/release/kiln
 	$(CARGO) build --release --locked

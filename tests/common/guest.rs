@@ -39,10 +39,15 @@ impl Report {
 
 /// Boots `set` and reads the probe's report.
 pub fn boot(set: &PxeSet, handout: Handout) -> Report {
+    boot_and_ask(set, handout, "")
+}
+
+/// The same; `questions`, in bash, may define a function of that name, which the probe calls before it ends.
+pub fn boot_and_ask(set: &PxeSet, handout: Handout, questions: &str) -> Report {
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let accelerator = if kvm_works(set).expect("QEMU") { Accelerator::Kvm } else { Accelerator::Tcg };
     let machine = Machine::new(accelerator);
-    let handout = handout.script(include_str!("../boot/probe.sh"));
+    let handout = handout.script(format!("{questions}{}", include_str!("../boot/probe.sh")));
     let mut guest = Guest::start(&machine, set, &handout).expect("QEMU");
     let lines = guest.lines_until("end:", LIMIT).unwrap_or_else(|error| panic!("{error}\n{}", guest.console()));
     guest.wait(LIMIT).unwrap_or_else(|error| panic!("{error}\n{}", guest.console()));

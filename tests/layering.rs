@@ -18,7 +18,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("lock", &["profile", "progress", "source", "tree"]),
     ("pack", &["source", "tree"]),
     ("layer", &["pack", "profile", "tree"]),
-    ("render", &["profile", "tree"]),
+    ("render", &["kubernetes", "profile", "tree"]),
     ("finalize", &["layer", "pack", "profile", "progress", "source", "tree"]),
     ("bake", &["finalize", "layer", "lock", "manifest", "pack", "profile", "progress", "render", "source", "tree"]),
     ("format", &[]),

@@ -20,6 +20,9 @@ pub struct ChangeArgs {
     /// Kubernetes release: profiles/releases/NAME.yaml
     #[arg(long, value_name = "NAME")]
     pub release: Option<String>,
+    /// Cluster its nodes join: clusters/NAME.yaml beside the profiles, or a path
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
     /// Debian suite, e.g. trixie
     #[arg(long)]
     pub suite: Option<String>,
@@ -102,6 +105,7 @@ impl ProfileArgs {
     pub fn overrides(&self, mirrors: Option<&MirrorArgs>, outputs: &[Output]) -> Overrides {
         Overrides {
             release: self.changes.release.clone(),
+            cluster: self.changes.cluster.clone(),
             arch: self.changes.arch.map(Arch::from),
             suite: self.changes.suite.clone(),
             mirrors: mirrors.map(|args| args.mirror.clone()).unwrap_or_default(),

@@ -39,7 +39,12 @@ impl Report {
 
 /// Boots `set` and reads the probe's report.
 pub fn boot(set: &PxeSet, handout: Handout) -> Report {
-    run(set, handout, include_str!("../boot/probe.sh"))
+    boot_and_ask(set, handout, "")
+}
+
+/// The same; `questions`, in bash, may define a function of that name, which the probe calls before it ends.
+pub fn boot_and_ask(set: &PxeSet, handout: Handout, questions: &str) -> Report {
+    run(set, handout, &format!("{questions}{}", include_str!("../boot/probe.sh")))
 }
 
 /// Boots `image` and reads what `script` reports until it powers off.

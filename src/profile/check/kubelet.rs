@@ -5,7 +5,7 @@ use super::super::model::{Kubelet, Taint};
 use super::super::place::{At, Fault};
 use super::super::raw::{Effect, Map, RawKubelet, RawTaint};
 use super::super::suggest;
-use super::{names, required, text};
+use super::{managed, names, required, text};
 use crate::kubernetes::kubelet_flags::{self, Flag};
 use crate::kubernetes::{NEWEST, kubelet_config};
 use serde_json::Value;
@@ -44,13 +44,6 @@ pub(super) fn kubelet(raw: &RawKubelet, minor: u32) -> Result<Kubelet, Fault> {
         labels: self::labels(labels)?,
         taints: taints.iter().map(taint).collect::<Result<_, _>>()?,
     })
-}
-
-fn managed(key: &At<String>, within: &str, table: &[(&str, &str)]) -> Result<(), Fault> {
-    match table.iter().find(|(name, _)| *name == key.value) {
-        Some((name, instead)) => Err(key.fault(format!("{within}: {name} cannot be set here, {instead}"))),
-        None => Ok(()),
-    }
 }
 
 fn config(raw: &Map<At<Json>>, minor: u32) -> Result<serde_json::Map<String, Value>, Fault> {
@@ -133,22 +126,10 @@ fn is_name(text: &str, max: usize) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
-/// RFC 1123 subdomain.
-fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253
-        && text.split('.').all(|part| {
-            let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-            part.len() <= 63
-                && part.starts_with(edge)
-                && part.ends_with(edge)
-                && part.chars().all(|c| edge(c) || c == '-')
-        })
-}
-
 /// The key of a label or a taint: `name` or `sub.domain/name`.
 fn qualified_name(text: &str) -> Result<(), String> {
     let valid = match text.split_once('/') {
-        Some((domain, name)) => is_subdomain(domain) && is_name(name, 63),
+        Some((domain, name)) => names::is_subdomain(domain) && is_name(name, 63),
         None => is_name(text, 63),
     };
     if valid {

@@ -28,18 +28,22 @@ pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered
     if let Some(name) = ["bridge", "host-local", "loopback", "portmap"].into_iter().find(|name| !has(name)) {
         return Err(RenderError::NoPlugin { name });
     }
-    let chained = CHAINED.iter().filter(|(name, _)| has(name)).map(|(_, plugin)| plugin());
+    let chained = CHAINED.into_iter().filter(|(name, _)| has(name)).map(|(name, capability)| chained(name, capability));
     let text = format!("{:#}\n", conflist(name, subnet, *mtu, chained));
     rendered.file(BY, CONFLIST, text)
 }
 
 /// What follows the bridge, if it is there: pods' host ports, their traffic let through a firewall that drops what is forwarded,
-/// and their limits (`kubernetes.io/ingress-bandwidth`).
-const CHAINED: [(&str, fn() -> Value); 3] = [
-    ("portmap", || json!({ "type": "portmap", "capabilities": { "portMappings": true } })),
-    ("firewall", || json!({ "type": "firewall" })),
-    ("bandwidth", || json!({ "type": "bandwidth", "capabilities": { "bandwidth": true } })),
-];
+/// and their limits (`kubernetes.io/ingress-bandwidth`). Each with the runtime's capability that it has.
+const CHAINED: [(&str, Option<&str>); 3] =
+    [("portmap", Some("portMappings")), ("firewall", None), ("bandwidth", Some("bandwidth"))];
+
+fn chained(name: &str, capability: Option<&str>) -> Value {
+    match capability {
+        Some(capability) => json!({ "type": name, "capabilities": { capability: true } }),
+        None => json!({ "type": name }),
+    }
+}
 
 fn conflist(bridge: &str, subnet: &str, mtu: Option<u32>, chained: impl Iterator<Item = Value>) -> Value {
     let everywhere = if subnet.contains(':') { "::/0" } else { "0.0.0.0/0" };

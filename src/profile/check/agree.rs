@@ -136,7 +136,7 @@ fn connection_table(profile: &Profile, places: &Places<'_>) -> Result<(), Fault>
 fn proxied(cluster: &Cluster, places: &Places<'_>) -> Result<(), Fault> {
     let Some(At { value, pos }) = places.proxy_field("clusterCIDR") else { return Ok(()) };
     let cidrs = cluster.pod_cidrs();
-    match value.value() == Value::from(cidrs.as_str()) {
+    match value.value() == *cidrs {
         true => Ok(()),
         false => Err(pos.fault(format!(
             "kubeProxy.config: clusterCIDR is {}, and pods of cluster {} are in {cidrs:?}; leave it out",
@@ -185,7 +185,7 @@ fn pods(profile: &Profile, cluster: &Cluster, places: &Places<'_>) -> Result<(),
 /// What a profile says of the cluster's DNS is what the cluster says.
 fn dns(cluster: &Cluster, places: &Places<'_>) -> Result<(), Fault> {
     if let Some(At { value, pos }) = places.field("clusterDomain")
-        && value.value() != Value::from(cluster.dns_domain.as_str())
+        && value.value() != *cluster.dns_domain
     {
         return Err(pos.fault(format!(
             "kubelet.config: clusterDomain is {}, and cluster {} has {:?}; leave it out",

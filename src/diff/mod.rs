@@ -89,7 +89,7 @@ pub fn diff(old: &Side, new: &Side) -> Result<Changes, DiffError> {
 
     facts(old, new, &mut changes);
     changes.add("kernel", values(&kernels(old), &kernels(new)));
-    match (&old.cmdline, &new.cmdline) {
+    match (cmdline(old, new), cmdline(new, old)) {
         (Some(old), Some(new)) => changes.add("command line", cmdline::compare(old, new)),
         _ => changes.unknown.push("command line: a file system alone does not say".into()),
     }
@@ -99,6 +99,12 @@ pub fn diff(old: &Side, new: &Side) -> Result<Changes, DiffError> {
     changes.add("sizes", values(&sizes(old, new), &sizes(new, old)));
     changes.files = files::compare(old, new, &differing, &texts);
     Ok(changes)
+}
+
+/// The command line of `side`: that of its disk if `other` is a disk alone.
+fn cmdline<'a>(side: &'a Side, other: &Side) -> Option<&'a String> {
+    let of_disk = other.cmdline.as_ref().is_some_and(|line| line.contains("roothash="));
+    side.disk_cmdline.as_ref().filter(|_| of_disk).or(side.cmdline.as_ref())
 }
 
 /// What only a manifest or a profile says.

@@ -64,6 +64,8 @@ pub struct Side {
     pub facts: Option<BTreeMap<&'static str, BTreeMap<String, String>>>,
     /// The kernel's command line, where it is known.
     pub cmdline: Option<String>,
+    /// The same of a disk, where an output has one: with what finds the root there.
+    pub disk_cmdline: Option<String>,
     /// Bytes of artifacts, by path.
     pub outputs: BTreeMap<String, u64>,
     /// Everything in the root file system.
@@ -105,6 +107,7 @@ impl Side {
             name: name.to_owned(),
             facts: Some(facts),
             cmdline: Some(manifest.cmdline.clone()),
+            disk_cmdline: manifest.disk.as_ref().map(|disk| disk.cmdline.clone()),
             outputs: manifest.outputs.iter().map(|output| (output.path.clone(), output.size)).collect(),
             files: manifest.files.iter().map(|record| (record.path.to_string(), Entry::from(record))).collect(),
             has_boot: true,
@@ -116,7 +119,7 @@ impl Side {
     pub fn of_image(name: &str, listing: &Listing, cmdline: Option<String>, contents: Box<dyn Contents>) -> Self {
         let files = listing.paths.iter().map(|(path, listed)| (path.clone(), Entry::from(listed))).collect();
         let (facts, outputs, has_boot) = (None, BTreeMap::new(), false);
-        Self { name: name.to_owned(), facts, cmdline, outputs, files, has_boot, contents }
+        Self { name: name.to_owned(), facts, disk_cmdline: None, cmdline, outputs, files, has_boot, contents }
     }
 
     /// Those files among `paths` that are texts of moderate length.

@@ -34,6 +34,7 @@ fn side(files: &[(&str, &str)]) -> Side {
         name: "side".into(),
         facts: None,
         cmdline: Some("quiet console=tty0 console=ttyS0".into()),
+        disk_cmdline: None,
         outputs: BTreeMap::new(),
         files: files.iter().map(|(path, text)| ((*path).to_owned(), parse(text))).collect(),
         has_boot: true,

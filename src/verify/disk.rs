@@ -229,9 +229,16 @@ fn boot(output: Output<'_>, disk: &Disk, report: &mut Report) -> Option<Tree> {
     let cmdline = text(".cmdline");
     // That this is the hash of the data is the business of the check "verity".
     let hash = output.manifest.root_hash.map(String::from).unwrap_or_default();
-    let wanted = format!("{} roothash={hash}", output.manifest.cmdline);
-    if cmdline != wanted || output.manifest.disk.as_ref().is_none_or(|disk| disk.cmdline != cmdline) {
+    let wanted = output.manifest.disk.as_ref().map_or("", |disk| disk.cmdline.as_str());
+    if cmdline != wanted {
         findings.push(format!("its command line is {cmdline:?}, should be {wanted:?}"));
+    }
+    let hashes: Vec<&str> = cmdline.split_whitespace().filter_map(|word| word.strip_prefix("roothash=")).collect();
+    if hashes != [hash.as_str()] {
+        findings.push(format!("its command line names the root hashes {hashes:?}, should name {hash}"));
+    }
+    if !cmdline.starts_with(&output.manifest.cmdline) {
+        findings.push(format!("its command line does not begin with the profile's, {:?}", output.manifest.cmdline));
     }
     let initrd = match Tree::read(&Initramfs::of_bytes(section(".initrd")), true) {
         Ok(initrd) => Some(initrd),

@@ -69,10 +69,9 @@ impl Output<'_> {
         self.manifest.outputs.iter().any(|output| output.path == path)
     }
 
-    /// What is in a root: what boots it is elsewhere.
+    /// What is in a root: what boots it is elsewhere, and its `/boot` is empty.
     fn records_without_boot(&self) -> impl Iterator<Item = &FileRecord> {
-        let is_boot = |path: &str| path == "boot" || path.starts_with("boot/");
-        self.manifest.files.iter().filter(move |record| !is_boot(record.path.as_str()))
+        self.manifest.files.iter().filter(|record| !record.path.as_str().starts_with("boot/"))
     }
 
     /// Whether the manifest lists an output whose path begins so.

@@ -28,6 +28,7 @@ test=(
     curl                                    # HTTP
     python3 python3-jsonschema python3-yaml # JSON Schema, YAML
     strace faketime procps time             # what a build does, when it thinks it does it, and how much memory it takes
+    etcd-server                             # the control plane that agents join
     shellcheck
 )
 

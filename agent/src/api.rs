@@ -100,7 +100,13 @@ impl<'a> Api<'a> {
         self.exchange(what, "POST", path, Some(object))
     }
 
-    fn exchange(&mut self, what: &str, method: &'static str, path: &str, object: Option<&Value>) -> Result<Value, ApiError> {
+    fn exchange(
+        &mut self,
+        what: &str,
+        method: &'static str,
+        path: &str,
+        object: Option<&Value>,
+    ) -> Result<Value, ApiError> {
         let body = object.map(Value::to_string).unwrap_or_default();
         let (status, retry_after, bytes) = self.with_connection(|connection, authorization| {
             let headers = headers(authorization, object.is_some());

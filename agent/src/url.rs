@@ -117,7 +117,11 @@ impl Url {
 
     /// `HOST:PORT`, IPv6 addresses in brackets.
     pub fn authority(&self) -> String {
-        if self.host.contains(':') { format!("[{}]:{}", self.host, self.port) } else { format!("{}:{}", self.host, self.port) }
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
     }
 
     /// `https://HOST:PORT`, as a kubeconfig says it.
@@ -148,7 +152,18 @@ mod tests {
         assert_eq!(told("https://API.example"), is("api.example", 443, "/"));
         assert_eq!(told("http://a:8080/x?y#z"), is("a", 8080, "/x?y"));
         assert_eq!(told("https://[fd00::1]:6443?x"), is("fd00::1", 6443, "/?x"));
-        for bad in ["", "a", "ftp://a", "https://", "https://a:0", "https://a:x", "https://u@a", "https://a b", "https://[a]", "https://::1"] {
+        for bad in [
+            "",
+            "a",
+            "ftp://a",
+            "https://",
+            "https://a:0",
+            "https://a:x",
+            "https://u@a",
+            "https://a b",
+            "https://[a]",
+            "https://::1",
+        ] {
             assert!(Url::parse(bad).is_err(), "{bad}");
         }
     }
@@ -159,7 +174,10 @@ mod tests {
         assert_eq!(server("10.0.2.2:6443"), Ok("https://10.0.2.2:6443".into()));
         assert_eq!(server("https://api.example"), Ok("https://api.example:443".into()));
         assert_eq!(server("[::1]:6443"), Ok("https://[::1]:6443".into()));
-        assert_eq!(server("http://a:1"), Err("\"http://a:1\" is no address of a server: an API server is asked over https".into()));
+        assert_eq!(
+            server("http://a:1"),
+            Err("\"http://a:1\" is no address of a server: an API server is asked over https".into())
+        );
         assert_eq!(server("a:1/b"), Err("\"a:1/b\" is no address of a server: no path is expected".into()));
     }
 

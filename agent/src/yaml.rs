@@ -84,10 +84,12 @@ impl Reader {
             Event::Scalar(_, _, 1.., _) | Event::SequenceStart(_, 1.., _) | Event::MappingStart(_, 1.., _) => {
                 refuse("anchors are not accepted")
             }
-            Event::Scalar(_, _, _, Some(_)) | Event::SequenceStart(_, _, Some(_)) | Event::MappingStart(_, _, Some(_)) => {
-                refuse("tags are not accepted")
+            Event::Scalar(_, _, _, Some(_))
+            | Event::SequenceStart(_, _, Some(_))
+            | Event::MappingStart(_, _, Some(_)) => refuse("tags are not accepted"),
+            Event::SequenceStart(..) | Event::MappingStart(..) if self.open.len() >= MAX_DEPTH => {
+                refuse("nested too deeply")
             }
-            Event::SequenceStart(..) | Event::MappingStart(..) if self.open.len() >= MAX_DEPTH => refuse("nested too deeply"),
             Event::Scalar(text, style, _, _) => self.scalar(text.into_owned(), style, span),
             Event::SequenceStart(..) => {
                 self.open.push(Open::Sequence(Vec::new()));

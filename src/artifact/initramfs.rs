@@ -464,7 +464,10 @@ struct Guard<'a>(&'a Ready);
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.put(0, Err(InitramfsError::Frame(io::Error::other("a compressor thread died; this is a bug in kiln"))));
+            self.0.put(
+                0,
+                Err(InitramfsError::Frame(io::Error::other("a compressor thread died; this is a bug in kiln"))),
+            );
         }
     }
 }

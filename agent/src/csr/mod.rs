@@ -8,7 +8,7 @@ pub(crate) mod testdata;
 
 pub use name::request_name;
 pub use object::{USAGES, common_name};
-pub use request::{Answer, CsrError, Wait, request};
+pub use request::{Answer, CsrError, Patience, Wait, request};
 
 /// The organization of every node's certificate.
 pub const ORGANIZATION: &str = "system:nodes";

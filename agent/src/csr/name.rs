@@ -24,10 +24,7 @@ mod tests {
     #[test]
     fn known_answers() {
         let name = |usages: &[&str]| request_name(&spki_of_one(), "system:node:node-a", "system:nodes", usages);
-        assert_eq!(
-            name(&["digital signature", "client auth"]),
-            "node-csr-OzXczA2u2HY9VteWI1cg8nYvP4zVfrWnQXc9kYLyYNc"
-        );
+        assert_eq!(name(&["digital signature", "client auth"]), "node-csr-OzXczA2u2HY9VteWI1cg8nYvP4zVfrWnQXc9kYLyYNc");
         assert_eq!(
             name(&["digital signature", "key encipherment", "client auth"]),
             "node-csr-6PoHiHbdbF6C9wsisF09OC0IB7-ZZm1A3Z25JdWnPYQ"

@@ -49,7 +49,8 @@ pub(super) enum State {
 pub(super) fn state(object: &Value) -> State {
     let conditions = object["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let find = |kind: &str| {
-        let is_set = |condition: &&Value| condition["type"] == kind && condition["status"].as_str().unwrap_or("True") == "True";
+        let is_set =
+            |condition: &&Value| condition["type"] == kind && condition["status"].as_str().unwrap_or("True") == "True";
         conditions.iter().find(is_set)
     };
     let words = |condition: &Value| {
@@ -102,9 +103,7 @@ mod tests {
 
     #[test]
     fn states() {
-        let object = |conditions: Value, certificate: &str| {
-            json!({"status": {"conditions": conditions, "certificate": STANDARD.encode(certificate)}})
-        };
+        let object = |conditions: Value, certificate: &str| json!({"status": {"conditions": conditions, "certificate": STANDARD.encode(certificate)}});
         let approved = json!({"type": "Approved"});
         assert_eq!(state(&json!({"status": {}})), State::Pending);
         assert_eq!(state(&object(json!([]), "PEM")), State::Pending, "a certificate alone proves nothing");

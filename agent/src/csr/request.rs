@@ -8,7 +8,9 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 
 const WHAT: &str = "requesting a client certificate";
-/// One watch. The server ends it, and then the request is looked at again.
+/// The first watch: whoever approves by machine has done so by then.
+const PROMPT: Duration = Duration::from_secs(5);
+/// Each later one. The server ends it, and then the request is looked at again.
 const WATCH: Duration = Duration::from_secs(300);
 /// Signing takes a second; longer means that nobody signs.
 const SIGNING: Duration = Duration::from_secs(120);
@@ -55,7 +57,7 @@ pub enum Wait {
         /// Found from before a restart.
         again: bool,
     },
-    /// Not decided after a while; said at once, then hourly.
+    /// Not decided after a few seconds; said then, and hourly.
     Unapproved {
         /// The request.
         name: String,
@@ -74,6 +76,13 @@ pub enum Wait {
     },
 }
 
+/// What a waiting node has seen and said so far.
+#[derive(Debug, Default)]
+pub struct Patience {
+    looked: bool,
+    told: Option<Instant>,
+}
+
 /// The end of a wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
@@ -83,8 +92,7 @@ pub enum Answer {
     NotYet,
 }
 
-/// Asks for `node`'s client certificate for `key`, and waits. Ends with [`Answer::NotYet`] when a watch has ended, so that the caller can
-/// do what it has to. `said` remembers between calls what was last reported, and when.
+/// Asks for `node`'s client certificate for `key`, and waits. Ends with [`Answer::NotYet`] when a watch has ended; the caller calls again.
 ///
 /// # Errors
 /// [`CsrError`].
@@ -92,7 +100,7 @@ pub fn request(
     api: &mut Api<'_>,
     node: &str,
     key: &Key,
-    said: &mut Option<Instant>,
+    patience: &mut Patience,
     report: &mut dyn FnMut(Wait),
 ) -> Result<Answer, CsrError> {
     let name = request_name(key.spki(), &common_name(node), ORGANIZATION, &USAGES);
@@ -106,7 +114,7 @@ pub fn request(
             if !object::is_ours(&object, key) {
                 return Err(CsrError::Foreign(name));
             }
-            if said.is_none() {
+            if !patience.looked {
                 report(Wait::Requested { name: name.clone(), again: true });
             }
             object
@@ -117,8 +125,16 @@ pub fn request(
     if let Some(answer) = conclude(&name, &state)? {
         return Ok(answer);
     }
-    remind(&name, &object, said, report);
-    wait(api, &name, &object, state, report)
+    let limit = match state {
+        State::Approved => SIGNING,
+        _ if !patience.looked => PROMPT,
+        _ => {
+            remind(&name, &object, patience, report);
+            WATCH
+        }
+    };
+    patience.looked = true;
+    wait(api, &name, &object, (state, limit), report)
 }
 
 /// Watches the request until it is decided, or a watch has ended.
@@ -126,12 +142,11 @@ fn wait(
     api: &mut Api<'_>,
     name: &str,
     object: &Value,
-    mut state: State,
+    (mut state, limit): (State, Duration),
     report: &mut dyn FnMut(Wait),
 ) -> Result<Answer, CsrError> {
     let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
     let path = format!("{PATH}?fieldSelector=metadata.name%3D{name}&resourceVersion={version}");
-    let limit = if state == State::Approved { SIGNING } else { WATCH };
     let seen = api.watch(WHAT, &path, limit, |kind, object| match kind {
         "ADDED" | "MODIFIED" => {
             state = object::state(object);
@@ -173,16 +188,10 @@ fn conclude(name: &str, state: &State) -> Result<Option<Answer>, CsrError> {
     }
 }
 
-/// An auto-approved request is decided within a second, so the first word comes when the first look at it finds it undecided a
-/// second time.
-fn remind(name: &str, object: &Value, said: &mut Option<Instant>, report: &mut dyn FnMut(Wait)) {
-    match said {
-        None => *said = Instant::now().checked_sub(REMIND),
-        Some(last) if last.elapsed() >= REMIND => {
-            let username = object["spec"]["username"].as_str().map(crate::api::printable).unwrap_or_default();
-            report(Wait::Unapproved { name: name.into(), username });
-            *said = Some(Instant::now());
-        }
-        Some(_) => {}
+fn remind(name: &str, object: &Value, patience: &mut Patience, report: &mut dyn FnMut(Wait)) {
+    if patience.told.is_none_or(|told| told.elapsed() >= REMIND) {
+        let username = object["spec"]["username"].as_str().map(crate::api::printable).unwrap_or_default();
+        report(Wait::Unapproved { name: name.into(), username });
+        patience.told = Some(Instant::now());
     }
 }

@@ -31,7 +31,9 @@ pub enum DiscoveryError {
         id: String,
     },
     /// A signature, but not by this token.
-    #[error("cluster-info's signature is not by the token {id} of the seed: the secret is wrong, or somebody forged it")]
+    #[error(
+        "cluster-info's signature is not by the token {id} of the seed: the secret is wrong, or somebody forged it"
+    )]
     Forged {
         /// The token's public half.
         id: String,
@@ -40,7 +42,9 @@ pub enum DiscoveryError {
     #[error("cluster-info: {0}")]
     Kubeconfig(#[from] KubeconfigError),
     /// The authority is another.
-    #[error("the cluster's authority is {found}, and none of it is pinned: it is another cluster, or its authority has changed")]
+    #[error(
+        "the cluster's authority is {found}, and none of it is pinned: it is another cluster, or its authority has changed"
+    )]
     NotPinned {
         /// The authorities' pins.
         found: String,

@@ -48,7 +48,8 @@ impl Cluster {
             (None, Some([only])) => Some(only),
             _ => None,
         };
-        let cluster = &cluster.ok_or_else(|| field("it has no current context, and not exactly one cluster"))?["cluster"];
+        let cluster =
+            &cluster.ok_or_else(|| field("it has no current context, and not exactly one cluster"))?["cluster"];
         if cluster["insecure-skip-tls-verify"] == Value::Bool(true) {
             return Err(field("insecure-skip-tls-verify is not accepted: a cluster must prove itself"));
         }
@@ -141,7 +142,10 @@ mod tests {
         assert_eq!(error(&insecure), "insecure-skip-tls-verify is not accepted: a cluster must prove itself");
         let plain = format!("kind: Config\nclusters: [{}]", cluster("")).replace("https:", "http:");
         assert!(error(&plain).contains("over https"), "{}", error(&plain));
-        assert_eq!(error("kind: Config\nclusters: [{cluster: {server: 'https://a'}}]"), "its cluster has no certificate-authority-data");
+        assert_eq!(
+            error("kind: Config\nclusters: [{cluster: {server: 'https://a'}}]"),
+            "its cluster has no certificate-authority-data"
+        );
         assert_eq!(
             error("kind: Config\nclusters: [{cluster: {server: 'https://a', certificate-authority-data: YQ==}}]"),
             "certificate-authority-data holds no certificate"

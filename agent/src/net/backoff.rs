@@ -50,7 +50,11 @@ mod tests {
         }
         assert_ne!(backoff.wait(None), backoff.wait(None), "no jitter");
         assert_eq!(backoff.wait(Some(Duration::from_secs(45))), Duration::from_secs(45));
-        assert_eq!(backoff.wait(Some(Duration::from_secs(86_400))), longest * 2, "a server cannot stop a node for a day");
+        assert_eq!(
+            backoff.wait(Some(Duration::from_secs(86_400))),
+            longest * 2,
+            "a server cannot stop a node for a day"
+        );
         backoff.reset();
         assert!(backoff.wait(None) <= FIRST);
     }

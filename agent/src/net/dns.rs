@@ -81,7 +81,7 @@ impl Resolver {
                 }
                 Some("options") => {
                     let ndots = words.filter_map(|word| word.strip_prefix("ndots:")?.parse().ok());
-                    resolver.ndots = ndots.last().unwrap_or(resolver.ndots).min(15);
+                    resolver.ndots = ndots.max().unwrap_or(resolver.ndots).min(15);
                 }
                 _ => {}
             }

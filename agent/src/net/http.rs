@@ -1,7 +1,7 @@
 //! HTTP/1.1 as a client needs it (RFC 9112): one request at a time, bodies by length, in chunks, or up to the end.
 
-use super::connection::{Connection, Stream};
 use super::NetError;
+use super::connection::{Connection, Stream};
 use std::io::{Read as _, Write as _};
 use zeroize::Zeroizing;
 

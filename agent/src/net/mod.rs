@@ -8,6 +8,7 @@ mod http;
 mod proxy;
 mod tls;
 
+pub use crate::url::{Scheme, Url, UrlError};
 pub use backoff::Backoff;
 pub use connection::{Connection, Network};
 pub use dns::{DnsError, Resolver};
@@ -15,7 +16,6 @@ pub use error::NetError;
 pub use http::{Head, Request, Response};
 pub use proxy::Proxy;
 pub use tls::Verify;
-pub use crate::url::{Scheme, Url, UrlError};
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 

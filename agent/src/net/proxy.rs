@@ -81,8 +81,15 @@ mod tests {
         assert_eq!(port("https://11.0.0.1"), Some(2));
         assert_eq!(port("https://xcorp.example"), Some(2));
         let direct = [
-            "https://10.1.2.3", "https://a.corp.example", "https://corp.example", "https://exact.example", "https://[fd00::1]",
-            "http://169.254.169.254", "http://127.0.0.1", "http://localhost", "http://[fe80::1]",
+            "https://10.1.2.3",
+            "https://a.corp.example",
+            "https://corp.example",
+            "https://exact.example",
+            "https://[fd00::1]",
+            "http://169.254.169.254",
+            "http://127.0.0.1",
+            "http://localhost",
+            "http://[fe80::1]",
         ];
         for url in direct {
             assert_eq!(port(url), None, "{url}");

@@ -24,10 +24,9 @@ impl Verify {
         let builder = ClientConfig::builder_with_provider(Arc::<CryptoProvider>::clone(&provider))
             .with_protocol_versions(&[&TLS13])?;
         let config = match self {
-            Self::Nothing => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(Anyone(algorithms)))
-                .with_no_client_auth(),
+            Self::Nothing => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(algorithms))).with_no_client_auth()
+            }
             Self::Authorities(authorities) => {
                 let mut roots = RootCertStore::empty();
                 for authority in authorities {

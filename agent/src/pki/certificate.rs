@@ -1,6 +1,7 @@
 //! What a node must know of a certificate: whose it is, for which key, until when, and who says so.
 
 use super::der::{self, Der};
+use crate::time::days;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
@@ -87,7 +88,13 @@ fn read(bytes: &[u8]) -> Option<Certificate> {
         }
     }
     let (tag, _, spki) = tbs.any()?;
-    (tag == der::SEQUENCE).then(|| Certificate { common_names, organizations, not_before, not_after, spki: spki.to_vec() })
+    (tag == der::SEQUENCE).then(|| Certificate {
+        common_names,
+        organizations,
+        not_before,
+        not_after,
+        spki: spki.to_vec(),
+    })
 }
 
 /// The SubjectPublicKeyInfo of a certificate request (PKCS #10, RFC 2986, 4.1).
@@ -116,16 +123,10 @@ fn time(reader: &mut Der<'_>) -> Option<SystemTime> {
     };
     let field = |index: usize| number(rest + 2 * index..rest + 2 * index + 2);
     let (month, day, hour, minute, second) = (field(0)?, field(1)?, field(2)?, field(3)?, field(4)?);
-    let is_possible = year >= 1970 && (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 60;
+    let is_possible =
+        year >= 1970 && (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 60;
     let seconds = days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
     is_possible.then(|| UNIX_EPOCH + Duration::from_secs(seconds))
-}
-
-/// Days from 1970-01-01 to a day of the Gregorian calendar since then.
-fn days(year: u64, month: u64, day: u64) -> u64 {
-    // Years begin in March, so that the day that comes and goes is their last.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year.saturating_sub(1), month + 9) };
-    (year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day).saturating_sub(719_469)
 }
 
 /// Checks that one of `authorities` vouches, at `now`, for `chain`'s first certificate as a client's.
@@ -139,7 +140,8 @@ pub fn verify_client(
 ) -> Result<(), CertificateError> {
     let (first, intermediates) = chain.split_first().ok_or(CertificateError::Malformed)?;
     let certificate = EndEntityCert::try_from(first).map_err(|_| CertificateError::Malformed)?;
-    let anchors = authorities.iter().filter_map(|authority| anchor_from_trusted_cert(authority).ok()).collect::<Vec<_>>();
+    let anchors =
+        authorities.iter().filter_map(|authority| anchor_from_trusted_cert(authority).ok()).collect::<Vec<_>>();
     let now = UnixTime::since_unix_epoch(now.duration_since(UNIX_EPOCH).unwrap_or_default());
     certificate
         .verify_for_usage(ALL_VERIFICATION_ALGS, &anchors, intermediates, now, KeyUsage::client_auth(), None, None)
@@ -160,7 +162,10 @@ mod tests {
         CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a certificate")
     }
 
-    fn issue(authority: &CertifiedIssuer<'static, KeyPair>, usage: ExtendedKeyUsagePurpose) -> (Key, CertificateDer<'static>) {
+    fn issue(
+        authority: &CertifiedIssuer<'static, KeyPair>,
+        usage: ExtendedKeyUsagePurpose,
+    ) -> (Key, CertificateDer<'static>) {
         let key = Key::generate().expect("a key");
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();

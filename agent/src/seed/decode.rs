@@ -33,7 +33,8 @@ const MANAGED_FLAGS: [(&str, &str); 13] = [
 ];
 
 /// Directories that `files` may not reach into: they are the agent's, or no files at all.
-const FORBIDDEN: [&str; 6] = ["/dev/", "/proc/", "/sys/", "/var/lib/kiln/", "/var/lib/kubelet/pki/", "/etc/kubernetes/kubelet.conf"];
+const FORBIDDEN: [&str; 6] =
+    ["/dev/", "/proc/", "/sys/", "/var/lib/kiln/", "/var/lib/kubelet/pki/", "/etc/kubernetes/kubelet.conf"];
 
 /// Why a document is no seed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -126,7 +127,9 @@ fn discovery(mut fields: Fields) -> Result<Discovery, SeedError> {
 fn kubelet(mut fields: Fields) -> Result<Kubelet, SeedError> {
     let mut labels = BTreeMap::new();
     for (path, key, value) in fields.fields("labels")?.rest() {
-        names::qualified_name(&key).and_then(|()| names::self_settable(&key)).map_err(|why| SeedError::field(&path, &why))?;
+        names::qualified_name(&key)
+            .and_then(|()| names::self_settable(&key))
+            .map_err(|why| SeedError::field(&path, &why))?;
         labels.insert(key, fields::text(&path, &value, |text| names::label_value(text).map(|()| text.to_owned()))?);
     }
     let mut args = BTreeMap::new();
@@ -231,7 +234,11 @@ fn node_ip(text: &str) -> Result<String, String> {
         [Ok(one), Ok(two)] => one.is_ipv4() != two.is_ipv4(),
         _ => false,
     };
-    if sound { Ok(text.to_owned()) } else { Err("must be an IP address, or one of each family separated by a comma".into()) }
+    if sound {
+        Ok(text.to_owned())
+    } else {
+        Err("must be an IP address, or one of each family separated by a comma".into())
+    }
 }
 
 fn cidr(text: &str) -> Result<String, String> {
@@ -329,23 +336,51 @@ proxy: {https: "http://proxy.example:3128", noProxy: [.example]}
         let cases = [
             ("kind: Node", "it is no seed: it does not say \"kind: NodeSeed\""),
             ("kind: NodeSeed\ntokn: x", "tokn: is no field of a seed"),
-            ("kind: NodeSeed\napiVersion: kiln/v2", "apiVersion: \"kiln/v2\" is not \"kiln/v1\", the only one this agent reads"),
-            ("kind: NodeSeed\nnodeName: a_b", "nodeName: \"a_b\" is not a node's name (letters, digits, \"-\" and \".\", RFC 1123)"),
+            (
+                "kind: NodeSeed\napiVersion: kiln/v2",
+                "apiVersion: \"kiln/v2\" is not \"kiln/v1\", the only one this agent reads",
+            ),
+            (
+                "kind: NodeSeed\nnodeName: a_b",
+                "nodeName: \"a_b\" is not a node's name (letters, digits, \"-\" and \".\", RFC 1123)",
+            ),
             ("kind: NodeSeed\nnodeName: 12", "nodeName: must be a text: put it in quotes"),
             ("kind: NodeSeed\napiServers: a", "apiServers: must be a list"),
             ("kind: NodeSeed\nkubelet: {taints: [{key: a}]}", "kubelet.taints[0].effect: is required"),
-            ("kind: NodeSeed\nkubelet: {taints: [{key: a, effect: No}]}", "kubelet.taints[0].effect: must be NoSchedule, PreferNoSchedule or NoExecute"),
-            ("kind: NodeSeed\nkubelet: {args: {node-ip: x}}", "kubelet.args[\"node-ip\"]: cannot be set here, use kubelet.nodeIP"),
-            ("kind: NodeSeed\nkubelet: {args: {v: \"1 2\"}}", "kubelet.args[\"v\"]: cannot be passed in kubeadm-flags.env: no blanks, quotes, backslashes or dollars"),
-            ("kind: NodeSeed\nkubelet: {labels: {node-role.kubernetes.io/x: \"\"}}", "kubelet.labels[\"node-role.kubernetes.io/x\"]: a node cannot give itself \"node-role.kubernetes.io/x\", set it through the API after the node has joined"),
-            ("kind: NodeSeed\nfiles: {/etc/../x: {content: a}}", "files[\"/etc/../x\"]: is not an absolute path of a file"),
+            (
+                "kind: NodeSeed\nkubelet: {taints: [{key: a, effect: No}]}",
+                "kubelet.taints[0].effect: must be NoSchedule, PreferNoSchedule or NoExecute",
+            ),
+            (
+                "kind: NodeSeed\nkubelet: {args: {node-ip: x}}",
+                "kubelet.args[\"node-ip\"]: cannot be set here, use kubelet.nodeIP",
+            ),
+            (
+                "kind: NodeSeed\nkubelet: {args: {v: \"1 2\"}}",
+                "kubelet.args[\"v\"]: cannot be passed in kubeadm-flags.env: no blanks, quotes, backslashes or dollars",
+            ),
+            (
+                "kind: NodeSeed\nkubelet: {labels: {node-role.kubernetes.io/x: \"\"}}",
+                "kubelet.labels[\"node-role.kubernetes.io/x\"]: a node cannot give itself \"node-role.kubernetes.io/x\", set it through the API after the node has joined",
+            ),
+            (
+                "kind: NodeSeed\nfiles: {/etc/../x: {content: a}}",
+                "files[\"/etc/../x\"]: is not an absolute path of a file",
+            ),
             ("kind: NodeSeed\nfiles: {/proc/x: {content: a}}", "files[\"/proc/x\"]: a seed cannot write below /proc"),
-            ("kind: NodeSeed\nfiles: {/x: {content: a, mode: 644}}", "files[\"/x\"].mode: must be a text: put it in quotes"),
+            (
+                "kind: NodeSeed\nfiles: {/x: {content: a, mode: 644}}",
+                "files[\"/x\"].mode: must be a text: put it in quotes",
+            ),
             ("kind: NodeSeed\nkind: NodeSeed", "line 2, column 1: \"kind\" is said twice"),
             ("kind: NodeSeed\nkubelet: [", "line 2, column 10: unclosed bracket '['"),
         ];
         for (text, expected) in cases {
-            assert_eq!(Seed::parse(text.as_bytes()).map_err(|error| error.to_string()), Err(expected.to_owned()), "{text}");
+            assert_eq!(
+                Seed::parse(text.as_bytes()).map_err(|error| error.to_string()),
+                Err(expected.to_owned()),
+                "{text}"
+            );
         }
         assert_eq!(Seed::parse(&[0xff]), Err(SeedError::NotText));
         assert!(Seed::parse(&vec![b' '; MAX_SIZE + 1]).is_err());

@@ -29,7 +29,11 @@ impl Fields {
     }
 
     /// A text, made into a `T`.
-    pub fn text<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, SeedError> {
+    pub fn text<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, SeedError> {
         let path = self.path(name);
         let Some(value) = self.take(name) else { return Ok(None) };
         text(&path, &value, read).map(Some)

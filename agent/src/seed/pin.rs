@@ -6,7 +6,9 @@ const ALGORITHM: &str = "sha256";
 
 /// Why a text is no pin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not \"sha256:\" with 64 hexadecimal digits, as \"kubeadm token create --print-join-command\" prints it")]
+#[error(
+    "{0:?} is not \"sha256:\" with 64 hexadecimal digits, as \"kubeadm token create --print-join-command\" prints it"
+)]
 pub struct PinError(String);
 
 /// A pin.
@@ -59,7 +61,15 @@ mod tests {
         let pin = Pin::parse(&text).expect("a pin");
         assert_eq!(pin.to_string(), text.to_ascii_lowercase());
         assert_eq!(Pin::parse(&text.replace("sha", "SHA")), Ok(pin));
-        for bad in ["", "sha256:", "sha1:00", &text[1..], &format!("{text}0"), &text.replace('9', "g"), &text.replace("F9", "é")] {
+        for bad in [
+            "",
+            "sha256:",
+            "sha1:00",
+            &text[1..],
+            &format!("{text}0"),
+            &text.replace('9', "g"),
+            &text.replace("F9", "é"),
+        ] {
             assert!(Pin::parse(bad).is_err(), "{bad}");
         }
     }

@@ -8,7 +8,9 @@ const SECRET: usize = 16;
 
 /// Why a text is no token. It does not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a bootstrap token: 6 and 16 lower-case letters and digits with a dot between, as \"kubeadm token create\" prints them")]
+#[error(
+    "not a bootstrap token: 6 and 16 lower-case letters and digits with a dot between, as \"kubeadm token create\" prints them"
+)]
 pub struct TokenError;
 
 /// A bootstrap token. It is wiped from memory when dropped, and never printed whole.
@@ -65,7 +67,15 @@ mod tests {
         let token = Token::parse("abcdef.0123456789abcdef").expect("a token");
         assert_eq!((token.id(), token.secret()), ("abcdef", "0123456789abcdef"));
         assert_eq!(format!("{token:?}"), "Token(abcdef.…)");
-        for bad in ["", "abcdef", "abcde.0123456789abcdef", "abcdef.0123456789abcde", "Abcdef.0123456789abcdef", "abcdef-0123456789abcdef", "abcdef.0123456789abcdef "] {
+        for bad in [
+            "",
+            "abcdef",
+            "abcde.0123456789abcdef",
+            "abcdef.0123456789abcde",
+            "Abcdef.0123456789abcdef",
+            "abcdef-0123456789abcdef",
+            "abcdef.0123456789abcdef ",
+        ] {
             assert_eq!(Token::parse(bad), Err(TokenError), "{bad}");
         }
     }

@@ -1,0 +1,6 @@
+//! kiln-agent against a real control plane of Kubernetes 1.20.2.
+
+mod agent;
+mod control_plane;
+mod joins;
+mod refusals;

@@ -141,7 +141,7 @@ impl Bench {
     }
 
     fn arguments(&self, command: &mut Command) {
-        command.args(["build", "worker", "--release", "debian-1.20.2", "--suite", SUITE, "--quiet", "--output", "out"]);
+        command.args(["build", "worker", "--release", "debian-1.20.2", "--suite", SUITE, "--quiet", "--out", "out"]);
         command.arg("--overlay").arg(self.at("overlay"));
     }
 

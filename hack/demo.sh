@@ -40,8 +40,6 @@ status=0
 wait "$boot" || status=$?
 boot=
 wait
-# Firmware and kernel have turned the terminal's line wrapping off.
-if [[ -t 1 ]]; then printf '\033[?7h\033[0m'; fi
 
 # `containerd 33.68 (power-on + 37.4 s)`: the guest's own uptime, then wall time since QEMU was started.
 since_power_on() { sed -n "s/.*\b$1 [0-9.]* (power-on + \([0-9.]*\) s).*/\1/p" "$log/boot" | head -n 1; }

@@ -21,10 +21,13 @@ demo=("${build[@]}" debian-archive-keyring dpkg-dev "$qemu")
 test=(
     "${demo[@]}"
     apt dpkg perl-base                      # resolved sets, versions, update-alternatives
+    binutils                                # members of packages
     gnupg gpgv                              # signatures
     xz-utils zstd bzip2 tar cpio libarchive-tools # compressors and archives
     kmod libc-bin systemd util-linux fakeroot # depmod, ldconfig, sysusers and presets, unshare; trees packed by hand
     openssl                                 # certificates
+    qemu-utils p7zip-full libxml2-utils     # formats of disks
+    gdisk e2fsprogs                         # disks to put into them
     curl                                    # HTTP
     python3 python3-jsonschema python3-yaml # JSON Schema, YAML
     strace faketime procps time             # what a build does, when it thinks it does it, and how much memory it takes

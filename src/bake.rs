@@ -2,8 +2,8 @@
 
 use crate::finalize::{self, FinalizeError};
 use crate::layer::{
-    self, ArtifactError, LayerError, Overlay, OverlayError, PackageError, Packed, PruneError, Pruned, lay_artifact,
-    lay_overlay, lay_packages, prune,
+    self, ArtifactError, LayerError, Overlay, OverlayError, PackageError, PruneError, Pruned, lay_artifact,
+    lay_overlay, prune,
 };
 use crate::lock::{self, Locked};
 use crate::manifest::InputRecord;
@@ -12,11 +12,15 @@ use crate::profile::{Artifact, ArtifactFormat};
 use crate::progress::{Progress, Unit};
 use crate::render::{self, RenderError};
 use crate::source::cache::Cache;
-use crate::source::deb::control::{self, ControlError};
-use crate::source::deb::dependency::{RelationError, Relations};
+use crate::source::deb::control::ControlError;
+use crate::source::deb::dependency::RelationError;
 use crate::tree::{FileTree, Origin};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+pub mod packages;
+
+use packages::Deb;
 
 /// A finished tree and what it was made of.
 #[derive(Debug)]
@@ -122,44 +126,16 @@ pub fn bake(
 }
 
 fn unpack(locked: &Locked, store: &Store) -> Result<FileTree, BakeError> {
-    let lock = locked.lock();
     let debs = lock::pinned(locked).filter(|(artifact, _)| artifact.format == ArtifactFormat::Deb);
-    let debs: Vec<_> = lock
+    let debs = locked
+        .lock()
         .packages
         .iter()
         .map(|package| (&package.name, &package.version, package.sha256))
         .chain(debs.map(|(_, pinned)| (&pinned.name, &pinned.version, pinned.sha256)))
-        .filter_map(|(name, version, digest)| Some((name, version, digest, store.pack(&digest)?)))
+        .filter_map(|(name, version, digest)| Some(Deb { name, version, digest, pack: store.pack(&digest)? }))
         .collect();
-    let versions: BTreeMap<&str, &str> =
-        debs.iter().map(|(name, version, ..)| (name.as_str(), version.as_str())).collect();
-    let mut replaces = Vec::new();
-    for (name, _, _, pack) in &debs {
-        replaces.push(replaced(name, &pack.index.control, &versions)?);
-    }
-    let packed: Vec<Packed<'_>> = debs
-        .iter()
-        .zip(&replaces)
-        .map(|((name, version, digest, pack), replaces)| Packed { name, version, digest: *digest, pack, replaces })
-        .collect();
-    Ok(lay_packages(&packed, &locked.profile().diversions)?)
-}
-
-/// The packages of this image whose files `package` may take over, by its `Replaces`.
-fn replaced(package: &str, text: &str, versions: &BTreeMap<&str, &str>) -> Result<Vec<String>, BakeError> {
-    let malformed = |source| BakeError::Control { package: package.to_owned(), source };
-    let Some(paragraph) = control::Paragraphs::new(text).next() else { return Ok(Vec::new()) };
-    let paragraph = paragraph.map_err(malformed)?;
-    let mut names = Vec::new();
-    for relation in Relations::new(paragraph.get("Replaces").unwrap_or("")) {
-        let relation = relation.map_err(|source| BakeError::Replaces { package: package.to_owned(), source })?;
-        let holds =
-            |version: &&str| relation.constraint.is_none_or(|(operator, wanted)| operator.holds(version, wanted));
-        if versions.get(relation.name).is_some_and(holds) {
-            names.push(relation.name.to_owned());
-        }
-    }
-    Ok(names)
+    packages::unpack(debs, &locked.profile().diversions)
 }
 
 fn inputs(locked: &Locked, files: &[PathBuf]) -> Vec<Input> {

@@ -9,6 +9,7 @@ pub mod boot;
 pub mod cli;
 pub mod finalize;
 pub mod format;
+pub mod kubernetes;
 pub mod layer;
 pub mod lock;
 pub mod manifest;

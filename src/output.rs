@@ -20,11 +20,11 @@ const PREFIX: &str = ".kiln-";
 pub enum OutputError {
     /// It is there and was not made by kiln.
     #[error(
-        "{0} exists and is not an output of kiln (it has no manifest.json); choose another with --output, or remove it"
+        "{0} exists and is not an output of kiln (it has no manifest.json); choose another with --out, or remove it"
     )]
     Foreign(PathBuf),
     /// Another build writes it now.
-    #[error("another build is writing {0}; wait for it, or choose another directory with --output")]
+    #[error("another build is writing {0}; wait for it, or choose another directory with --out")]
     Busy(PathBuf),
     /// The file system refuses.
     #[error("writing the output {path}: {source}{}", remedy(source))]
@@ -54,21 +54,23 @@ struct Lock {
 }
 
 impl Output {
-    /// Starts a new output for `target`; what killed builds left beside it is removed.
+    /// Starts a new output for `target`, or for the directory it is a link to; what killed builds left beside it is removed.
     ///
     /// # Errors
     /// [`OutputError`].
     pub fn create(target: &Path) -> Result<Self, OutputError> {
         let failed = |path: &Path, source| OutputError::Write { path: path.to_owned(), source };
-        let parent = match target.parent() {
+        if target.symlink_metadata().is_ok() && !is_ours(target) {
+            return Err(OutputError::Foreign(target.to_owned()));
+        }
+        // Where it really is: a link to it, or "." for it, cannot be renamed in its stead.
+        let real = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
+        let parent = match real.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
         fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
-        if target.symlink_metadata().is_ok() && !is_ours(target) {
-            return Err(OutputError::Foreign(target.to_owned()));
-        }
-        let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = real.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let lock_path = parent.join(format!("{PREFIX}{name}.lock"));
         let lock = match Lock::acquire(&lock_path) {
             Ok(Some(lock)) => lock,
@@ -83,7 +85,7 @@ impl Output {
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .tempdir_in(parent)
             .map_err(|error| failed(parent, error))?;
-        Ok(Self { target: target.to_owned(), temporary, lock })
+        Ok(Self { target: real, temporary, lock })
     }
 
     /// What must vanish when the build is interrupted: the temporary directory and the lock.
@@ -104,21 +106,31 @@ impl Output {
         let failed = |source| OutputError::Write { path: self.target.clone(), source };
         let new = self.temporary.path();
         if self.target.exists() {
-            // One system call, so that at no moment there is none or half an output.
-            rustix::fs::renameat_with(
-                rustix::fs::CWD,
-                new,
-                rustix::fs::CWD,
-                &self.target,
-                rustix::fs::RenameFlags::EXCHANGE,
-            )
-            .map_err(|error| failed(error.into()))?;
+            exchange(new, &self.target).map_err(failed)?;
         } else {
             fs::rename(new, &self.target).map_err(failed)?;
         }
         // What is under the temporary name now is the old output, or nothing.
         Ok(())
     }
+}
+
+/// Makes each of two directories the other: by one system call, so that at no moment there is none or half an output; where the
+/// file system cannot (NFS and some others, renameat2(2)), by three.
+fn exchange(new: &Path, old: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+        result => return result.map_err(io::Error::from),
+    }
+    let aside = new.with_extension("old.tmp");
+    fs::rename(old, &aside)?;
+    if let Err(error) = fs::rename(new, old) {
+        fs::rename(&aside, old)?;
+        return Err(error);
+    }
+    fs::rename(&aside, new)
 }
 
 impl Lock {

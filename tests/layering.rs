@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Each room of `src/` and the rooms it may use. `cli` may use all of them.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("tree", &[]),
     ("progress", &[]),
-    ("profile", &["tree"]),
+    ("kubernetes", &[]),
+    ("profile", &["kubernetes", "tree"]),
     ("source", &["progress", "tree"]),
     ("lock", &["profile", "progress", "source", "tree"]),
     ("pack", &["source", "tree"]),
@@ -23,7 +24,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("format", &[]),
     ("artifact", &["format", "pack", "source", "tree"]),
     ("manifest", &["artifact", "layer", "profile", "tree"]),
-    ("output", &["layer", "lock", "manifest", "source", "tree"]),
+    ("output", &["artifact", "layer", "lock", "manifest", "source", "tree"]),
     // It must not share a line with what wrote the bytes it reads.
     ("verify", &[]),
     ("boot", &["profile"]),

@@ -1,5 +1,6 @@
 //! Composes formats into things to boot.
 
+pub mod cloud;
 pub mod initramfs;
 pub mod pxe;
 
@@ -27,8 +28,8 @@ pub struct OutputFile {
 pub(crate) fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            "; free some space there, or choose another place with --output"
+            "; free some space there, or choose another place with --out"
         }
-        _ => "; choose another place with --output",
+        _ => "; choose another place with --out",
     }
 }

@@ -7,7 +7,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag::register;
 use signal_hook::low_level::unregister;
-use std::io;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -74,6 +74,9 @@ pub fn attached(
     }
 }
 
+/// Turns line wrapping and plain colours on again (ECMA-48, DEC private mode 7): firmware turns them off.
+const RESET: &[u8] = b"\x1b[?7h\x1b[0m";
+
 /// The terminal's settings, put back when dropped: QEMU does so too, unless it was killed.
 struct Terminal(Option<Termios>);
 
@@ -87,6 +90,10 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         if let Some(settings) = &self.0 {
             tcsetattr(io::stdin(), OptionalActions::Now, settings).ok();
+        }
+        let mut console = io::stdout();
+        if console.is_terminal() {
+            console.write_all(RESET).and_then(|()| console.flush()).ok();
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Arguments that several verbs share.
 
 use crate::profile::{Arch, Output, Overrides};
+use clap::builder::PossibleValue;
 use std::path::PathBuf;
 
 /// Which profile, and what is changed in it for this run.
@@ -55,6 +56,27 @@ pub enum ArchArg {
     Amd64,
     /// AArch64
     Arm64,
+}
+
+/// Its names on the command line are those in profiles.
+impl clap::ValueEnum for Output {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Pxe => "kernel, initramfs, command line and iPXE script",
+            Self::Disk => "disk that boots by UEFI, raw and sparse",
+            Self::Qcow2 => "that disk as compressed qcow2",
+            Self::Vhd => "that disk as fixed VHD, for Azure",
+            Self::Vmdk => "that disk as stream-optimized VMDK with OVF, for VMware",
+            Self::Gce => "that disk as tar archive, for Google Compute Engine",
+            Self::Ext4 => "root file system alone, ext4",
+            Self::Tar => "root file system alone, tar archive",
+        };
+        Some(PossibleValue::new(self.as_str()).help(help))
+    }
 }
 
 impl From<ArchArg> for Arch {

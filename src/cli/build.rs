@@ -12,6 +12,7 @@ use crate::layer::Overlay;
 use crate::lock::{Locked, wants};
 use crate::manifest::{self, InputRecord, Manifest};
 use crate::output::{Output, OutputError, Unchanged};
+use crate::profile::Output as OutputKind;
 use crate::progress::Unit;
 use crate::render;
 use crate::source::cache::Cache;
@@ -31,7 +32,7 @@ const HEALING_ATTEMPTS: usize = 4;
 /// everything succeeded, and left as it was otherwise.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  kiln build worker\n  kiln build worker --release v1.36.4 -o out/worker-1.36\n  kiln build worker --locked --offline --json"
+    after_help = "Examples:\n  kiln build worker\n  kiln build worker --output disk,qcow2\n  kiln build worker --release v1.36.4 -o out/worker-1.36\n  kiln build worker --locked --offline --json"
 )]
 pub struct Args {
     #[command(flatten)]
@@ -40,7 +41,10 @@ pub struct Args {
     mirrors: MirrorArgs,
     /// Directory the image is written to, as a whole [default: out/ROLE]
     #[arg(short, long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
-    output: Option<PathBuf>,
+    out: Option<PathBuf>,
+    /// What to make (repeatable, or a comma list) [default: the profile's outputs]
+    #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
+    output: Vec<OutputKind>,
     /// Refuse to write the lock: fail when it is missing or stale
     #[arg(long)]
     locked: bool,
@@ -58,8 +62,9 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     let cache = host.cache()?;
     let http = host.http(args.offline, &args.mirrors)?;
     let policy = LockPolicy { locked: args.locked, offline: args.offline };
-    let locked = locked(host, &args.profile, &args.mirrors, &[], policy, &cache, &http)?;
-    let directory = args.output.clone().unwrap_or_else(|| Path::new("out").join(&locked.profile().role));
+    let locked = locked(host, &args.profile, &args.mirrors, &args.output, policy, &cache, &http)?;
+    render::check_init(locked.profile().arch)?;
+    let directory = args.out.clone().unwrap_or_else(|| Path::new("out").join(&locked.profile().role));
     let overlays = locked.profile().overlays.iter().map(|path| Overlay::read(path)).collect::<Result<Vec<_>, _>>()?;
 
     let unchanged = Unchanged::new(&locked, &overlays, &directory);
@@ -126,6 +131,9 @@ fn fetch(fetcher: &Fetcher, host: &Host, locked: &Locked) -> anyhow::Result<Vec<
 
 fn write(host: &Host, locked: &Locked, baked: &Baked, cache: &Cache, directory: &Path) -> anyhow::Result<Manifest> {
     let (profile, lock) = (locked.profile(), locked.lock());
+    if let Some(kind) = profile.outputs.iter().find(|kind| **kind != OutputKind::Pxe) {
+        bail!("this kiln cannot make output {} yet", kind.as_str());
+    }
     let phase = host.progress.phase("compress", Unit::Bytes, 0);
     let boot_entries = render::initramfs_entries(profile.arch, &baked.tree)?;
     let pxe = Pxe {

@@ -20,6 +20,35 @@ pub trait BlockSource: Sync {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 }
 
+/// Why a disk cannot be written in another format.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// The disk cannot be read.
+    #[error("reading the disk at byte {offset}: {source}")]
+    Read {
+        /// Where.
+        offset: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// The compressor failed, for want of memory most likely.
+    #[error("compressing: {0}")]
+    Compress(io::Error),
+    /// The file cannot be written.
+    #[error("writing: {0}")]
+    Write(#[from] io::Error),
+    /// The format's fields are too narrow for the disk.
+    #[error("a disk of {size} bytes is too large for {format}, which holds {limit} at most: make it smaller")]
+    TooLarge {
+        /// The disk's size in bytes.
+        size: u64,
+        /// The format's name.
+        format: &'static str,
+        /// Its limit in bytes.
+        limit: u64,
+    },
+}
+
 /// A disk in a file, a raw image.
 #[derive(Debug)]
 pub struct RawFile {

@@ -1,6 +1,7 @@
 //! Artifacts of the Kubernetes release, and others, into the tree.
 
 use super::package::kind_of;
+use super::usr_merge::{is_merged_top, merge_path};
 use super::{LayerError, lay};
 use crate::pack::Pack;
 use crate::profile::{Artifact, ArtifactFormat, TarMember};
@@ -11,7 +12,9 @@ use std::collections::BTreeMap;
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
     /// The archive has no such member.
-    #[error("artifact {artifact}: its archive has no member {member:?}; it has {found}")]
+    #[error(
+        "artifact {artifact}: its archive has no member {member:?} to extract (it has {found}); correct \"extract\" in the profile or release"
+    )]
     Missing {
         /// The artifact.
         artifact: String,
@@ -47,7 +50,8 @@ fn advice(error: &LayerError) -> &'static str {
 }
 
 /// Lays `artifact`, opened as `pack`, over `tree`; its files belong to root. Where a package has the same path the
-/// artifact wins: a profile names an artifact exactly to use it instead.
+/// artifact wins: a profile names an artifact exactly to use it instead. Directories that are there stay as they are,
+/// whatever mode an archive has for them, and destinations below `/bin`, `/sbin` and `/lib*` are those in `/usr`.
 ///
 /// # Errors
 /// [`ArtifactError`].
@@ -76,7 +80,13 @@ pub fn lay_artifact(
         // Laid with the packages, by their rules.
         ArtifactFormat::Deb => Vec::new(),
     };
-    lay(tree, entries, "give one of them another destination", |_, old| matches!(old.meta.origin, Origin::Package(_)))
+    let entries = entries
+        .into_iter()
+        .filter(|(path, entry)| !(entry.is_dir() && is_merged_top(path)))
+        .map(|(path, entry)| (merge_path(path), entry))
+        .collect();
+    let replaceable = |_: &TreePath, old: &Entry| !old.is_dir() && matches!(old.meta.origin, Origin::Package(_));
+    lay(tree, entries, "give one of them another destination", replaceable)
         .map_err(|source| ArtifactError::Layer { artifact: artifact.name.clone(), source })
 }
 

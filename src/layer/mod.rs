@@ -37,8 +37,8 @@ pub enum LayerError {
     Tree(#[from] TreeError),
 }
 
-/// Lays `entries` over `tree`: directories merge (the tree's metadata stays), the same content is no conflict, and a path is
-/// only replaced where `may_replace` says so.
+/// Lays `entries` over `tree`: directories merge (the tree's metadata stays), also with links to directories; the same content is no
+/// conflict; and a path is only replaced where `may_replace` says so.
 ///
 /// # Errors
 /// [`LayerError`].
@@ -49,6 +49,9 @@ pub fn lay(
     may_replace: impl Fn(&TreePath, &Entry) -> bool,
 ) -> Result<(), LayerError> {
     for (path, entry) in entries {
+        if entry.is_dir() && is_link_to_directory(tree, &path) {
+            continue;
+        }
         if let Some(old) = tree.get(path.as_str())
             && !may_replace(&path, old)
         {
@@ -61,4 +64,9 @@ pub fn lay(
         tree.insert(path, entry)?;
     }
     Ok(())
+}
+
+fn is_link_to_directory(tree: &FileTree, path: &TreePath) -> bool {
+    tree.get(path.as_str()).is_some_and(|entry| entry.link_target().is_some())
+        && tree.resolve(path.as_str()).is_some_and(|(_, there)| there.is_dir())
 }

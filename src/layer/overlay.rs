@@ -4,7 +4,7 @@
 //! extended attributes, and which of the tree's paths it means to replace. Without it files are root's, `0755` where
 //! the owner may execute them and `0644` elsewhere, so neither a umask nor git decides what is in an image.
 
-use super::{LayerError, lay};
+use super::{LayerError, lay, merge_path};
 use crate::tree::{Content, ContentSource, Digest, Entry, FileTree, Kind, Metadata, Origin, PathError, TreePath};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -26,6 +26,8 @@ pub struct Overlay {
     /// The folder's name.
     pub name: String,
     entries: Vec<(TreePath, Entry)>,
+    /// Paths whose metadata is declared.
+    declared: BTreeSet<TreePath>,
     replace: BTreeSet<TreePath>,
     remove: BTreeSet<TreePath>,
 }
@@ -67,6 +69,14 @@ pub enum OverlayError {
         target: TreePath,
         /// What is wrong with it.
         why: &'static str,
+    },
+    /// `remove` names what nothing below the overlay brought.
+    #[error("overlay {name}: remove names /{target}, which is not there; correct the path or leave it out")]
+    NothingToRemove {
+        /// The overlay.
+        name: String,
+        /// The path.
+        target: TreePath,
     },
     /// A name that cannot be in an image.
     #[error("overlay {path}: {source}")]
@@ -157,11 +167,11 @@ impl Overlay {
             return Err(OverlayError::NoRootfs(path.to_owned()));
         }
         let declarations_path = path.join("overlay.yaml");
-        let declarations = read_declarations(&declarations_path)?;
-        let mut overlay =
-            Self { name, entries: Vec::new(), replace: declarations.replace, remove: declarations.remove };
+        let Declarations { entries, replace, remove } = read_declarations(&declarations_path)?;
+        let declared = entries.keys().cloned().collect();
+        let mut overlay = Self { name, entries: Vec::new(), declared, replace, remove };
         overlay.walk(&rootfs, "", &Origin::Overlay(overlay.name.as_str().into()))?;
-        for (target, declared) in declarations.entries {
+        for (target, declared) in entries {
             let Some((_, entry)) = overlay.entries.iter_mut().find(|(path, _)| *path == target) else {
                 let why = "is not in its rootfs";
                 return Err(OverlayError::Unknown { path: declarations_path, field: "entries", target, why });
@@ -197,7 +207,7 @@ impl Overlay {
             let meta = &entry.meta;
             hasher.update(format!("{path:?} {what} {:o} {} {} {:?}\n", meta.mode, meta.uid, meta.gid, meta.xattrs));
         }
-        hasher.update(format!("{:?} {:?}", self.replace, self.remove));
+        hasher.update(format!("{:?} {:?} {:?}", self.declared, self.replace, self.remove));
         Digest::finish(hasher)
     }
 
@@ -246,19 +256,36 @@ impl Overlay {
     }
 }
 
-/// Lays `overlay` over `tree`. Paths are usr-merged; a directory's declared metadata replaces the tree's.
+/// Lays `overlay` over `tree`. Paths are usr-merged; declared metadata replaces the tree's.
 ///
 /// # Errors
 /// [`OverlayError`] when it would replace something it did not declare.
 pub fn lay_overlay(tree: &mut FileTree, overlay: Overlay) -> Result<(), OverlayError> {
-    for path in &overlay.remove {
-        tree.remove(super::merge_path(path.clone()).as_str());
+    let Overlay { name, entries, declared, replace, remove } = overlay;
+    let merged = |paths: BTreeSet<TreePath>| paths.into_iter().map(merge_path).collect::<BTreeSet<_>>();
+    let (declared, replace) = (merged(declared), merged(replace));
+    for target in merged(remove) {
+        if tree.remove(target.as_str()).is_empty() {
+            return Err(OverlayError::NothingToRemove { name, target });
+        }
     }
-    let entries = overlay.entries.into_iter().map(|(path, entry)| (super::merge_path(path), entry)).collect();
-    let replace: BTreeSet<TreePath> = overlay.replace.into_iter().map(super::merge_path).collect();
+    // A link to a directory would take the overlay's directory into itself.
+    for path in &replace {
+        if tree.get(path.as_str()).is_some_and(|old| old.link_target().is_some()) {
+            tree.remove(path.as_str());
+        }
+    }
+    let entries: Vec<_> = entries.into_iter().map(|(path, entry)| (merge_path(path), entry)).collect();
+    for (path, entry) in &entries {
+        if declared.contains(path)
+            && let Some(old) = tree.get_mut(path.as_str())
+            && old.kind == entry.kind
+        {
+            old.meta = entry.meta.clone();
+        }
+    }
     let remedy = "if the overlay is meant to win, name the path under \"replace:\" in its overlay.yaml";
-    lay(tree, entries, remedy, |path, _| replace.contains(path))
-        .map_err(|source| OverlayError::Layer { name: overlay.name, source })
+    lay(tree, entries, remedy, |path, _| replace.contains(path)).map_err(|source| OverlayError::Layer { name, source })
 }
 
 fn read_content(path: &Path, size: u64) -> io::Result<Content> {
@@ -300,4 +327,83 @@ fn read_declarations(path: &Path) -> Result<Declarations, OverlayError> {
         let why = why.strip_suffix(position.as_str()).unwrap_or(&why).to_owned();
         OverlayError::Declarations { path: path.to_owned(), line, column, why }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An overlay of these files and `overlay.yaml`; a path that ends in `/` is an empty directory.
+    fn overlay(files: &[&str], declarations: &str) -> (tempfile::TempDir, Overlay) {
+        let place = tempfile::tempdir().expect("a temporary directory");
+        fs::write(place.path().join("overlay.yaml"), declarations).expect("written");
+        for file in files {
+            let path = place.path().join("rootfs").join(file);
+            fs::create_dir_all(if file.ends_with('/') { &path } else { path.parent().expect("a parent") })
+                .expect("a directory");
+            if !file.ends_with('/') {
+                fs::write(path, "overlay").expect("written");
+            }
+        }
+        let overlay = Overlay::read(place.path()).expect("an overlay");
+        (place, overlay)
+    }
+
+    fn tree() -> FileTree {
+        let origin = Origin::Package("base=1".into());
+        let mut tree = FileTree::new();
+        for (path, entry) in [
+            ("etc/motd", Entry::file("package", 0o644, origin.clone())),
+            ("etc/same", Entry::file("overlay", 0o644, origin.clone())),
+            ("usr/lib/x", Entry::file("package", 0o644, origin.clone())),
+            ("var/run", Entry::symlink("/run", origin.clone())),
+            ("run", Entry::directory(0o755, origin)),
+        ] {
+            tree.insert(TreePath::new(path).expect("a path"), entry).expect("inserted");
+        }
+        super::super::usr_merge_links(&mut tree).expect("links");
+        tree
+    }
+
+    fn laid(files: &[&str], declarations: &str) -> FileTree {
+        let mut tree = tree();
+        lay_overlay(&mut tree, overlay(files, declarations).1).expect("laid");
+        tree
+    }
+
+    fn mode(tree: &FileTree, path: &str) -> u16 {
+        tree.get(path).unwrap_or_else(|| panic!("/{path} is not there")).meta.mode
+    }
+
+    #[test]
+    fn paths_are_usr_merged_and_directories_merge_with_links_to_them() {
+        let tree = laid(&["lib/y/z", "bin/p", "var/run/"], "entries: {lib/y/z: {mode: \"0600\"}}");
+        assert_eq!(mode(&tree, "usr/lib/y/z"), 0o600);
+        assert_eq!(tree.get("usr/bin/p").and_then(Entry::inline), Some(&b"overlay"[..]));
+        assert_eq!(tree.get("lib").and_then(Entry::link_target), Some("usr/lib"));
+        assert_eq!(tree.get("var/run").and_then(Entry::link_target), Some("/run"));
+    }
+
+    #[test]
+    fn metadata_is_the_trees_unless_it_is_declared() {
+        let files = ["etc/same", "usr/lib/"];
+        let tree = laid(&files, "");
+        assert_eq!((mode(&tree, "etc"), mode(&tree, "etc/same")), (0o755, 0o644));
+        let tree = laid(&files, "entries: {etc: {mode: \"0711\"}, etc/same: {mode: \"0400\", gid: 42}}");
+        assert_eq!((mode(&tree, "etc"), mode(&tree, "etc/same")), (0o711, 0o400));
+        assert_eq!(tree.get("etc/same").map(|entry| entry.meta.gid), Some(42));
+        assert_eq!(tree.get("etc/motd").and_then(Entry::inline), Some(&b"package"[..]));
+    }
+
+    #[test]
+    fn only_what_is_declared_is_replaced_or_removed() {
+        let refused = lay_overlay(&mut tree(), overlay(&["etc/motd"], "").1);
+        assert!(matches!(refused, Err(OverlayError::Layer { source: LayerError::Conflict { .. }, .. })), "{refused:?}");
+        let refused = lay_overlay(&mut tree(), overlay(&["etc/x"], "{remove: [etc/none]}").1);
+        assert!(matches!(refused, Err(OverlayError::NothingToRemove { .. })), "{refused:?}");
+        let tree = laid(&["etc/motd", "var/run/f"], "{replace: [etc/motd, var/run], remove: [lib/x]}");
+        assert_eq!(tree.get("etc/motd").and_then(Entry::inline), Some(&b"overlay"[..]));
+        assert!(tree.get("var/run").is_some_and(Entry::is_dir) && tree.contains("var/run/f"));
+        assert!(!tree.contains("usr/lib/x"));
+    }
 }

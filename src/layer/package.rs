@@ -1,11 +1,13 @@
 //! Packages into the tree, as dpkg would have unpacked them into an empty root.
 
-use super::usr_merge::{is_merged_top, merge_path, usr_merge_links};
-use crate::pack::{Index, MemberKind, Pack};
+use super::usr_merge::{merge_path, usr_merge_links};
+use crate::pack::{MemberKind, Pack};
 use crate::profile::Diversion;
-use crate::tree::{Digest, Entry, FileTree, Kind, LinkGroup, Metadata, Origin, TreeError, TreePath};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::tree::{Digest, FileTree, Kind, LinkGroup, PathError, TreeError, TreePath};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+mod unpack;
 
 /// One opened package.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +30,7 @@ pub enum PackageError {
     /// Two packages ship one path and neither declares `Replaces`.
     #[error(
         "/{path} is shipped by both {first} and {second}, and neither says that it replaces the other; exclude one of them, \
-         or add to the profile: diversions: [{{from: /{path}, to: /{path}.diverted, by: {first}}}]"
+         or add to the profile: diversions: {{/{path}: {{to: /{path}.{second}, by: {first}}}}}"
     )]
     Conflict {
         /// The path.
@@ -38,6 +40,34 @@ pub enum PackageError {
         /// The other.
         second: String,
     },
+    /// A package wants something else where others have a directory, or a directory where another has something else.
+    #[error(
+        "/{path} is a directory of {directory} and a {kind} of {other}; exclude one of the packages, or add to the profile: \
+         diversions: {{/{path}: {{to: /{path}.{other}}}}}"
+    )]
+    Directory {
+        /// The path.
+        path: TreePath,
+        /// Who has (or wants) the directory.
+        directory: String,
+        /// What the other has (or wants).
+        kind: &'static str,
+        /// The other package.
+        other: String,
+    },
+    /// A package ships one file of a merged tree under two names.
+    #[error(
+        "package {package} ships both /{first} and /{second}, which are one path in an image (usr-merge); take another version \
+         of the package, or exclude it"
+    )]
+    Alias {
+        /// The package.
+        package: String,
+        /// The name it ships first.
+        first: TreePath,
+        /// The other name.
+        second: TreePath,
+    },
     /// A path goes through something that is not a directory.
     #[error("package {package}: {source}; exclude one of the packages, or divert the path (diversions in the profile)")]
     Tree {
@@ -46,88 +76,41 @@ pub enum PackageError {
         /// What is in the way.
         source: TreeError,
     },
+    /// Links lead to a path that cannot be.
+    #[error("package {package}: {source}")]
+    Path {
+        /// The package.
+        package: String,
+        /// What is wrong with it.
+        source: PathError,
+    },
 }
 
-/// Unpacks `packages` (any order) into an empty tree with the usr-merge links.
+/// Unpacks `packages` one after another into an empty tree with the usr-merge links.
 ///
-/// File conflicts follow dpkg(1): directories are shared, a package that `Replaces` another takes over its
-/// files, a diverted path moves unless its package is the diverter, anything else is an error.
+/// Conflicts follow dpkg (its `tarobject()`; `tests/layers` compares the trees):
+/// - directories are shared, and the first package to ship one decides its metadata;
+/// - a package that `Replaces` another takes over its files whichever comes first; if both replace each other, the later wins;
+/// - a diverted path moves unless its package is the diverter;
+/// - a link to a directory in a directory's place, and a directory in the place of a link to one, change nothing;
+///   paths below such a link are where it leads;
+/// - anything else that is in two packages is an error, even with the same bytes.
+///
+/// Where it differs, it refuses what dpkg lets happen: two spellings of one path on a merged tree (`/bin/x`, `/usr/bin/x`) in two packages, a
+/// file in place of a directory that has contents. Owners are the archive's numbers, never names looked up on this machine; PAX headers
+/// are read; missing parents are made; a diversion counts for both spellings of its path (dpkg diverts the one it has), and not for
+/// directories (dpkg breaks on a diverted one).
 ///
 /// # Errors
 /// [`PackageError`].
 pub fn lay_packages(packages: &[Packed<'_>], diversions: &[Diversion]) -> Result<FileTree, PackageError> {
-    let mut packages: Vec<&Packed<'_>> = packages.iter().collect();
-    packages.sort_by_key(|package| package.name);
-    let mut tree = FileTree::new();
-    let mut owners: BTreeMap<TreePath, &Packed<'_>> = BTreeMap::new();
+    let mut unpacker = unpack::Unpacker::new(diversions);
     for package in packages {
-        let origin = Origin::Package(format!("{}={}", package.name, package.version).into());
-        let linked = package.pack.index.linked();
-        for (number, member) in package.pack.index.members.iter().enumerate() {
-            if is_merged_top(&member.path) {
-                continue;
-            }
-            let path = divert(merge_path(member.path.clone()), package.name, diversions);
-            let Some(entry) = entry_of(package, number, &linked, origin.clone()) else { continue };
-            if let Some(old) = tree.get(path.as_str()) {
-                let owner = owners.get(&path).copied();
-                if !takes_over(&path, &entry, old, package, owner)? {
-                    continue;
-                }
-            }
-            tree.insert(path.clone(), entry)
-                .map_err(|source| PackageError::Tree { package: package.name.to_owned(), source })?;
-            owners.insert(path, package);
-        }
+        unpacker.unpack(package)?;
     }
+    let mut tree = unpacker.finish();
     usr_merge_links(&mut tree).map_err(|source| PackageError::Tree { package: "usr-merge".into(), source })?;
     Ok(tree)
-}
-
-/// Whether `new`'s entry replaces `old`'s.
-fn takes_over(
-    path: &TreePath,
-    entry: &Entry,
-    old: &Entry,
-    new: &Packed<'_>,
-    owner: Option<&Packed<'_>>,
-) -> Result<bool, PackageError> {
-    if entry.is_dir() && old.is_dir() {
-        // dpkg keeps the metadata of the first package that ships a directory; any real difference is a matter
-        // of the base-files family, which must win whatever the order.
-        return Ok(entry.meta.mode != old.meta.mode && old.meta.mode == 0o755 && new.name.starts_with("base-"));
-    }
-    let Some(owner) = owner else { return Ok(true) };
-    if owner.name == new.name || new.replaces.iter().any(|name| name == owner.name) {
-        return Ok(true);
-    }
-    if owner.replaces.iter().any(|name| name == new.name) {
-        return Ok(false);
-    }
-    Err(PackageError::Conflict { path: path.clone(), first: owner.name.to_owned(), second: new.name.to_owned() })
-}
-
-fn divert(path: TreePath, package: &str, diversions: &[Diversion]) -> TreePath {
-    diversions
-        .iter()
-        .find(|diversion| diversion.from == path && diversion.by.as_deref() != Some(package))
-        .map_or(path, |diversion| diversion.to.clone())
-}
-
-fn entry_of(package: &Packed<'_>, number: usize, linked: &BTreeSet<u32>, origin: Origin) -> Option<Entry> {
-    let index: &Index = &package.pack.index;
-    let member = index.members.get(number)?;
-    let meta = Metadata {
-        mode: member.mode,
-        uid: member.uid,
-        gid: member.gid,
-        mtime: member.mtime,
-        xattrs: member.xattrs.clone(),
-        origin,
-    };
-    let number = u32::try_from(number).ok()?;
-    let kind = kind_of(package.pack, package.digest, number, linked, package.name)?;
-    Some(Entry { kind, meta })
 }
 
 /// The tree's kind for member `number`; `linked` are the members other members are hard links to, and the link
@@ -146,4 +129,14 @@ pub(super) fn kind_of(pack: &Pack, digest: Digest, number: u32, linked: &BTreeSe
         MemberKind::Device { kind, major, minor } => Kind::Device { kind: *kind, major: *major, minor: *minor },
         MemberKind::Fifo => Kind::Fifo,
     })
+}
+
+/// The diversions with both ends usr-merged.
+fn merged(diversions: &[Diversion]) -> Vec<Diversion> {
+    let merge = |diversion: &Diversion| Diversion {
+        from: merge_path(diversion.from.clone()),
+        to: merge_path(diversion.to.clone()),
+        by: diversion.by.clone(),
+    };
+    diversions.iter().map(merge).collect()
 }

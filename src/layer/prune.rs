@@ -86,24 +86,59 @@ mod tests {
     use super::*;
     use crate::tree::{Entry, Origin};
 
+    fn tree(paths: &[&str]) -> FileTree {
+        let mut tree = FileTree::new();
+        for path in paths {
+            let origin = Origin::Generated("test".into());
+            let entry = match path.ends_with('/') {
+                true => Entry::directory(0o755, origin),
+                false => Entry::file("12345", 0o644, origin),
+            };
+            tree.insert(TreePath::new(path).expect("valid"), entry).expect("inserted");
+        }
+        tree
+    }
+
+    fn rules(rules: &[(&str, &[&str], &[&str])]) -> BTreeMap<String, PruneRule> {
+        let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        let rule = |&(name, paths, keep): &(&str, &[&str], &[&str])| {
+            (name.to_owned(), PruneRule { reason: String::new(), paths: texts(paths), keep: texts(keep) })
+        };
+        rules.iter().map(rule).collect()
+    }
+
+    fn left(tree: &FileTree) -> Vec<&str> {
+        tree.iter().map(|(path, _)| path.as_str()).collect()
+    }
+
     #[test]
     fn rules_remove_files_and_the_directories_they_emptied() {
-        let mut tree = FileTree::new();
-        for name in ["usr/share/doc/a/README", "usr/share/doc/a/copyright", "usr/share/doc/b/README", "usr/share/x"] {
-            let entry = Entry::file("12345", 0o644, Origin::Generated("test".into()));
-            tree.insert(TreePath::new(name).expect("valid"), entry).expect("inserted");
-        }
-        let rule = PruneRule {
-            reason: String::new(),
-            paths: vec!["/usr/share/doc/**".into()],
-            keep: vec!["usr/share/doc/*/copyright".into()],
-        };
-        let report = prune(&mut tree, &BTreeMap::from([("doc".to_owned(), rule)])).expect("pruned");
+        let mut tree =
+            tree(&["usr/share/doc/a/README", "usr/share/doc/a/copyright", "usr/share/doc/b/README", "usr/share/x"]);
+        let rules = rules(&[("doc", &["/usr/share/doc/**"], &["usr/share/doc/*/copyright"])]);
+        let report = prune(&mut tree, &rules).expect("pruned");
         assert_eq!(report["doc"], Pruned { files: 2, bytes: 10 });
-        let left: Vec<&str> = tree.iter().map(|(path, _)| path.as_str()).collect();
         assert_eq!(
-            left,
+            left(&tree),
             ["usr", "usr/share", "usr/share/doc", "usr/share/doc/a", "usr/share/doc/a/copyright", "usr/share/x"]
         );
+    }
+
+    #[test]
+    fn a_directory_stays_when_a_rule_keeps_it_or_none_speaks_of_it() {
+        let mut tree = tree(&["var/empty/", "var/cache/kept/", "var/cache/a/b", "var/cache-x/c", "var/lib/d"]);
+        let rules = rules(&[("cache", &["var/cache/**"], &["var/cache/kept"]), ("lib", &["var/lib/*"], &[])]);
+        let report = prune(&mut tree, &rules).expect("pruned");
+        assert_eq!(left(&tree), ["var", "var/cache", "var/cache-x", "var/cache-x/c", "var/cache/kept", "var/empty"]);
+        assert_eq!((report["cache"].files, report["lib"].files), (1, 1));
+    }
+
+    #[test]
+    fn a_star_stays_in_its_directory_and_a_file_counts_for_the_first_rule() {
+        let mut tree = tree(&["usr/a/x", "usr/a/b/x"]);
+        let rules = rules(&[("one", &["usr/a/*"], &[]), ("two", &["usr/a/**"], &["usr/a/b/*"])]);
+        let report = prune(&mut tree, &rules).expect("pruned");
+        assert_eq!(left(&tree), ["usr", "usr/a", "usr/a/b", "usr/a/b/x"]);
+        assert_eq!((report["one"].files, report["two"].files), (1, 0));
     }
 }

@@ -8,6 +8,7 @@ mod at;
 mod check;
 mod de;
 mod error;
+mod json;
 mod load;
 mod merge;
 mod model;

@@ -373,4 +373,38 @@ pub struct PruneRule {
 pub enum Output {
     /// Kernel, initramfs, command line and iPXE script.
     Pxe,
+    /// A disk that boots by UEFI: the raw image, sparse.
+    Disk,
+    /// The disk as qcow2, compressed.
+    Qcow2,
+    /// The disk as a fixed VHD, for Azure.
+    Vhd,
+    /// The disk as a stream-optimized VMDK with its OVF, for VMware.
+    Vmdk,
+    /// The disk as a tar archive, for Google Compute Engine.
+    Gce,
+    /// The root file system alone: ext4.
+    Ext4,
+    /// The root file system alone: a tar archive.
+    Tar,
+}
+
+impl Output {
+    /// Every kind.
+    pub const ALL: [Self; 8] =
+        [Self::Pxe, Self::Disk, Self::Qcow2, Self::Vhd, Self::Vmdk, Self::Gce, Self::Ext4, Self::Tar];
+
+    /// Its name in profiles and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pxe => "pxe",
+            Self::Disk => "disk",
+            Self::Qcow2 => "qcow2",
+            Self::Vhd => "vhd",
+            Self::Vmdk => "vmdk",
+            Self::Gce => "gce",
+            Self::Ext4 => "ext4",
+            Self::Tar => "tar",
+        }
+    }
 }

@@ -63,9 +63,10 @@ WantedBy=multi-user.target
 fn config(profile: &Profile) -> Result<String, RenderError> {
     let pause = string("release.pause_image", &profile.release.pause_image)?;
     let snapshotter = string("containerd.snapshotter", &profile.containerd.snapshotter)?;
-    let (version, runtime) = match profile.release.containerd {
-        ContainerdSeries::V1 => (2, "io.containerd.grpc.v1.cri"),
-        ContainerdSeries::V2 => (3, "io.containerd.cri.v1.runtime"),
+    // bin_dir is deprecated since 2.1, to be gone in 2.3 (RELEASES.md of containerd). 2.0 ignores the list; its default is the same.
+    let (version, runtime, plugins) = match profile.release.containerd {
+        ContainerdSeries::V1 => (2, "io.containerd.grpc.v1.cri", "bin_dir = \"/opt/cni/bin\""),
+        ContainerdSeries::V2 => (3, "io.containerd.cri.v1.runtime", "bin_dirs = [\"/opt/cni/bin\"]"),
     };
     let registry = "config_path = \"/etc/containerd/certs.d\"";
     let images = match profile.release.containerd {
@@ -88,7 +89,7 @@ version = {version}
 
 {images}
 [plugins.\"{runtime}\".cni]
-bin_dir = \"/opt/cni/bin\"
+{plugins}
 conf_dir = \"/etc/cni/net.d\"
 
 [plugins.\"{runtime}\".containerd.runtimes.runc]

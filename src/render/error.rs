@@ -1,6 +1,5 @@
 //! What cannot be rendered.
 
-use crate::profile::Arch;
 use crate::tree::{PathError, TreePath};
 
 /// Why a profile does not make a node.
@@ -8,7 +7,7 @@ use crate::tree::{PathError, TreePath};
 pub enum RenderError {
     /// A component is configured whose program nothing brought.
     #[error(
-        "there is no {name} in /usr/bin, /usr/local/bin or /usr/sbin: neither a package nor an artifact brings \
+        "there is no {name} in /usr/bin, /usr/sbin, /usr/local/bin or /usr/local/sbin: neither a package nor an artifact brings \
          {component}; add it to the release's components or packages"
     )]
     NoProgram {
@@ -62,14 +61,14 @@ pub enum RenderError {
     Path(#[from] PathError),
     /// The embedded `/init` is for another architecture.
     #[error(
-        "this kiln holds an /init for {embedded}, not for {wanted:?}: build kiln on such a machine, or with \
-         KILN_INIT=path/to/kiln-init for it"
+        "this kiln holds an /init for {embedded}, not for {wanted}: build kiln on such a machine, or with \
+         KILN_INIT=path/to/kiln-init for it (it can be locked and planned here)"
     )]
     ForeignInit {
         /// What is embedded.
         embedded: String,
         /// What the profile wants.
-        wanted: Arch,
+        wanted: &'static str,
     },
     /// An extended attribute that the initramfs' list cannot hold.
     #[error("the extended attributes of the image cannot be listed for /init: {0}")]

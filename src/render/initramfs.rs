@@ -8,16 +8,25 @@ use kiln_init::xattrs::{self, Xattr};
 /// `/init`, a static program for [`embedded_arch`].
 static INIT: &[u8] = include_bytes!(env!("KILN_INIT_PATH"));
 
+/// Whether this kiln can make an initramfs for `arch`; asked before anything is fetched for one.
+///
+/// # Errors
+/// [`RenderError::ForeignInit`] when the embedded `/init` is for another architecture.
+pub fn check_init(arch: Arch) -> Result<(), RenderError> {
+    if embedded_arch(INIT) == Some(arch) {
+        return Ok(());
+    }
+    let embedded = embedded_arch(INIT).map_or("an unknown architecture", Arch::as_str).to_owned();
+    Err(RenderError::ForeignInit { embedded, wanted: arch.as_str() })
+}
+
 /// The entries to add to `tree` when it becomes an initramfs: `/init`, the two device nodes it must find there (the Rust
 /// runtime aborts without `/dev/null` when there is no console), and the list of extended attributes, if there are any.
 ///
 /// # Errors
 /// [`RenderError`] when kiln was built for another architecture, or an attribute cannot be listed.
 pub fn initramfs_entries(arch: Arch, tree: &FileTree) -> Result<Vec<(TreePath, Entry)>, RenderError> {
-    if embedded_arch(INIT) != Some(arch) {
-        let embedded = embedded_arch(INIT).map_or("an unknown architecture".into(), |arch| format!("{arch:?}"));
-        return Err(RenderError::ForeignInit { embedded, wanted: arch });
-    }
+    check_init(arch)?;
     let origin = || Origin::Generated("initramfs".into());
     let device = |mode, minor_of: (u32, u32)| Entry {
         kind: Kind::Device { kind: DeviceKind::Char, major: minor_of.0, minor: minor_of.1 },

@@ -17,7 +17,7 @@ mod system;
 mod yaml;
 
 pub use error::RenderError;
-pub use initramfs::initramfs_entries;
+pub use initramfs::{check_init, initramfs_entries};
 
 use crate::profile::Profile;
 use crate::tree::{Entry, FileTree, Origin, TreePath};
@@ -78,7 +78,7 @@ fn origin(by: &str) -> Origin {
 
 /// Where the tree has the program `name` of `component`, as an absolute path.
 fn program(tree: &FileTree, component: &str, name: &str) -> Result<String, RenderError> {
-    ["usr/bin", "usr/local/bin", "usr/sbin"]
+    ["usr/bin", "usr/local/bin", "usr/sbin", "usr/local/sbin"]
         .iter()
         .map(|dir| format!("{dir}/{name}"))
         .find(|path| tree.contains(path))

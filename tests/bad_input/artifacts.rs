@@ -48,7 +48,7 @@ fn archives() {
         (
             good.clone(),
             "extract: {bin/tol: /usr/bin/tool}",
-            "artifact tool: its archive has no member \"bin/tol\"; it has bin/tool, README",
+            "artifact tool: its archive has no member \"bin/tol\" to extract (it has bin/tool, README); correct \"extract\" in the profile or release",
         ),
         (
             good[..good.len() / 2].to_vec(),

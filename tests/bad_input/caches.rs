@@ -68,15 +68,15 @@ fn damage_is_healed_within_the_build() {
     let keys = Keys::new();
     let site = Site::new(&keys, &[]);
     let sums = site.builds(&[]);
-    // Each part alone with what hides it gone, and all at once; and whether something damaged is read. Otherwise it is made
-    // again without a word, or not needed.
+    // Each part alone with what hides it gone, and all at once; and whether damage is met in the middle of
+    // something. Otherwise it is made again without a word, or not needed.
     let rows: [(&str, &[&str], bool); 8] = [
         ("blobs", &["derived"], true),
         ("blobs", &[], false),
         ("derived/index", &["derived/frame"], false),
         ("derived/content", &["derived/frame"], true),
-        ("derived/frame", &[], true),
-        ("derived", &[], true),
+        ("derived/frame", &[], false),
+        ("derived", &[], false),
         ("derived", &["derived/frame", "derived/index"], false),
         ("", &["derived/frame"], true),
     ];

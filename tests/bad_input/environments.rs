@@ -2,6 +2,7 @@
 
 use crate::site::{Keys, Site, succeeds};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 #[test]
@@ -12,23 +13,23 @@ fn places() {
     site.write("file", "not a directory");
     site.write("foreign/thesis.tex", "not kiln's");
     let outputs = [
-        ("file/worker", "writing the output file: *; choose another place with --output"),
-        ("/proc/self/worker", "writing the output /proc/self/*: *; choose another place with --output"),
+        ("file/worker", "writing the output file: *; choose another place with --out"),
+        ("/proc/self/worker", "writing the output /proc/self/*: *; choose another place with --out"),
         (
             "foreign",
-            "foreign exists and is not an output of kiln (it has no manifest.json); choose another with --output, or remove it",
+            "foreign exists and is not an output of kiln (it has no manifest.json); choose another with --out, or remove it",
         ),
         (
             "file",
-            "file exists and is not an output of kiln (it has no manifest.json); choose another with --output, or remove it",
+            "file exists and is not an output of kiln (it has no manifest.json); choose another with --out, or remove it",
         ),
         (
             "/dev/full",
-            "/dev/full exists and is not an output of kiln (it has no manifest.json); choose another with --output, or remove it",
+            "/dev/full exists and is not an output of kiln (it has no manifest.json); choose another with --out, or remove it",
         ),
         (
             "/",
-            "/ exists and is not an output of kiln (it has no manifest.json); choose another with --output, or remove it",
+            "/ exists and is not an output of kiln (it has no manifest.json); choose another with --out, or remove it",
         ),
     ];
     let mirror = site.mirror();
@@ -43,6 +44,64 @@ fn places() {
         let expected =
             format!("opening the cache {cache}: *; make it writable, or set XDG_CACHE_HOME to a directory that is");
         site.refuses_with(&mut command, 1, &expected);
+    }
+}
+
+#[test]
+fn outputs_by_other_names() {
+    let keys = Keys::new();
+    let site = Site::new(&keys, &[]);
+    let mut seen = vec![site.builds(&[])];
+    symlink("out/worker", site.path("link")).expect("linked");
+    symlink("nowhere", site.path("dangling")).expect("linked");
+    let build = |directory: &str, out: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
+        command.env_clear().env("HOME", site.path("home")).current_dir(site.path(directory));
+        command.args(["-q", "build", "worker", "--mirror", &site.mirror(), "--out", out]);
+        command.arg("--profiles").arg(site.path("profiles")).arg("--cache").arg(site.path("cache"));
+        command
+    };
+    let profile = site.read("profiles/worker.yaml");
+    for (directory, out) in [("", "link"), ("out/worker", ".")] {
+        site.write("profiles/worker.yaml", format!("{profile}files: {{/etc/motd: {{content: {out}}}}}\n"));
+        succeeds(&mut build(directory, out));
+        assert!(!seen.contains(&site.sums()), "{out}: it is the old one");
+        seen.push(site.sums());
+        assert!(site.path("link").is_symlink());
+        assert_eq!(fs::read_dir(site.path("out")).expect("listed").count(), 1, "{out}: something is left");
+    }
+    let expected = "dangling exists and is not an output of kiln (it has no manifest.json); choose another with --out, or remove it";
+    site.refuses_with(&mut build("", "dangling"), 1, expected);
+}
+
+/// A file system without RENAME_EXCHANGE, as strace(1) makes it seem.
+#[test]
+fn outputs_that_cannot_be_exchanged() {
+    let found = Command::new("strace").arg("-V").output();
+    assert!(found.is_ok(), "strace is missing: apt-get install strace");
+    let keys = Keys::new();
+    let site = Site::new(&keys, &[]);
+    let old = site.builds(&[]);
+    let profile = site.read("profiles/worker.yaml");
+    let refused = |errno: &str| {
+        site.write("profiles/worker.yaml", format!("{profile}files: {{/etc/motd: {{content: {errno}}}}}\n"));
+        let build = site.build(&[]);
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-e", &format!("inject=renameat2:error={errno}"), "-o"]).arg(site.path("trace"));
+        strace.arg(build.get_program()).args(build.get_args()).env("HOME", site.path("home"));
+        strace.current_dir(site.path(""));
+        strace
+    };
+    let expected = "writing the output {dir}/out/worker: Input/output error (os error 5)*";
+    site.refuses_with(&mut refused("EIO"), 1, expected);
+    assert_eq!(site.sums(), old);
+    let mut seen = vec![old];
+    for errno in ["EINVAL", "ENOSYS"] {
+        succeeds(&mut refused(errno));
+        assert!(site.read("trace").contains("(INJECTED)"), "{}", site.read("trace"));
+        assert!(!seen.contains(&site.sums()), "{errno}: it is the old one");
+        seen.push(site.sums());
+        assert_eq!(fs::read_dir(site.path("out")).expect("listed").count(), 1, "something is left");
     }
 }
 
@@ -145,7 +204,7 @@ fn full_disks() {
     site.refuses_with(&mut limited(&site, 60, &[]), 1, "writing cache/derived/frame/*: File too large (os error 27); free some space, run `kiln cache trim`, or set XDG_CACHE_HOME to another disk");
     let sums = site.builds(&[]);
     fs::remove_dir_all(site.path("out/worker")).expect("removed");
-    let output = "writing {dir}/out/.kiln-worker.*/pxe/*: File too large (os error 27); free some space there, or choose another place with --output";
+    let output = "writing {dir}/out/.kiln-worker.*/pxe/*: File too large (os error 27); free some space there, or choose another place with --out";
     site.refuses_with(&mut limited(&site, 8, &[]), 1, &output.replace("pxe/*", "pxe/vmlinuz"));
     site.refuses_with(&mut limited(&site, 60, &[]), 1, &output.replace("pxe/*", "pxe/initramfs.cpio.zst"));
     // The old output stays, whole; and once there is space, the same comes out.

@@ -90,7 +90,7 @@ fn members() {
         ),
         (
             &[file("./usr/share/containerd", "x"), directory("./usr/bin/containerd")],
-            "/usr/bin/containerd is shipped by both aa and base*",
+            "/usr/bin/containerd is a directory of aa and a file of base; exclude one of the packages, or add to the profile: diversions: {/usr/bin/containerd: {to: /usr/bin/containerd.base}}",
         ),
     ];
     for (members, expected) in rows {
@@ -109,7 +109,10 @@ fn between_packages() {
     let both = "/usr/share/x is shipped by both aa and bb, and neither says that it replaces the other; exclude one of them, or add to the profile: diversions: *";
     let rows = [
         ([a(&[file("./usr/share/x", "1")]), b(&[file("./usr/share/x", "2")])], both),
-        ([a(&[symlink("./usr/share/x", "/etc")]), b(&[file("./usr/share/x/evil", "2")])], both),
+        (
+            [a(&[symlink("./usr/share/x", "/nowhere")]), b(&[file("./usr/share/x/evil", "2")])],
+            "/usr/share/x is a directory of bb and a symlink of aa; exclude one of the packages, or add to the profile: diversions: {/usr/share/x: {to: /usr/share/x.aa}}",
+        ),
         (
             [a(&[file("./boot/vmlinuz-2", "1")]), b(&[])],
             "the tree has 2 kernels (boot/vmlinuz-*); a PXE set boots exactly one: check kernel.package in the profile",

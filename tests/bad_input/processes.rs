@@ -50,7 +50,7 @@ fn two_at_once() {
     let first = under_way(&site);
     let before = tree(&site.path("out"));
     let second = site.build(&[]).output().expect("kiln runs");
-    failed(&second, 1, "another build is writing out/worker; wait for it, or choose another directory with --output");
+    failed(&second, 1, "another build is writing out/worker; wait for it, or choose another directory with --out");
     assert_eq!(tree(&site.path("out")), before, "the second build touched the first one's");
     let output = first.wait_with_output().expect("waited");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -91,18 +91,21 @@ fn interrupted() {
     site.builds(&[]);
 }
 
+/// Gives the site a kubelet that takes long enough to compress that a signal finds the build at work.
+fn long_work(site: &Site) {
+    let mut state = 1_u64;
+    let noise = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state.to_be_bytes()[0]
+    };
+    site.write("kubelet", (0..48 << 20).map(noise).collect::<Vec<u8>>());
+}
+
 #[test]
 fn interrupted_while_it_computes() {
     let keys = Keys::new();
     let site = Site::new(&keys, &[]);
-    // Long enough to compress that the signal finds it at work.
-    let mut state = 1_u64;
-    let noise = |state: &mut u64| {
-        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        u8::try_from(*state >> 56).expect("eight bits")
-    };
-    let bytes: Vec<u8> = (0..48 << 20).map(|_| noise(&mut state)).collect();
-    site.write("kubelet", bytes);
+    long_work(&site);
     succeeds(&mut site.kiln(&["lock", "worker", "--mirror", &site.mirror()]));
     let mut interrupted = 0;
     for pause in [10, 50, 100, 200, 400] {
@@ -123,4 +126,44 @@ fn interrupted_while_it_computes() {
     assert!(interrupted > 0, "every build was faster than the signal");
     site.builds(&[]);
     assert_eq!(beside(&site), ["worker"]);
+}
+
+/// Builds that share a cache, some of which are killed: the others, and those that come after, do not notice.
+#[test]
+fn killed_while_they_share_a_cache() {
+    let keys = Keys::new();
+    let site = Site::new(&keys, &[]);
+    long_work(&site);
+    let sums = site.builds(&[]);
+    fs::remove_dir_all(site.path("out/worker")).expect("removed");
+    let mirror = site.mirror();
+    let build = |number| site.kiln(&["build", "worker", "--mirror", &mirror, "-o", &format!("out/{number}")]);
+    let mut killed = 0;
+    for pause in [20, 100, 300] {
+        fs::remove_dir_all(site.path("cache")).expect("removed");
+        let mut builds: Vec<Child> = (0..4)
+            .map(|number| build(number).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("kiln runs"))
+            .collect();
+        std::thread::sleep(Duration::from_millis(pause));
+        for build in &mut builds[..2] {
+            killed += usize::from(build.try_wait().expect("waited").is_none());
+            build.kill().expect("killed");
+        }
+        for (number, build) in builds.into_iter().enumerate() {
+            let output = build.wait_with_output().expect("waited");
+            if number >= 2 {
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                assert_eq!(site.read(&format!("out/{number}/SHA256SUMS")), sums);
+            }
+        }
+        for number in 0..2 {
+            succeeds(&mut build(number));
+            assert_eq!(site.read(&format!("out/{number}/SHA256SUMS")), sums);
+        }
+        assert_eq!(beside(&site), ["0", "1", "2", "3"]);
+        assert!(tree(&site.path("cache/tmp")).is_empty() && tree(&site.path("cache/partial")).is_empty());
+        fs::remove_dir_all(site.path("out")).expect("removed");
+        fs::create_dir(site.path("out")).expect("a directory");
+    }
+    assert!(killed > 0, "every build was faster than the signal");
 }

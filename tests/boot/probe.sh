@@ -32,6 +32,9 @@ report cgroup "$(stat -f -c %T /sys/fs/cgroup)"
 report address "$(ip -4 -o addr show scope global | tr -s ' ' | cut -d' ' -f2,4 | tr '\n' ' ')"
 report resolver "$(readlink /etc/resolv.conf)"
 report containerd-version "$(containerd --version)"
+ctr plugins ls | while read -r type id _ status; do case $type:$id in *.cri.*:* | *:cri) report cri "$status" ;; esac; done
+# What is used that the next containerd will lack; Debian 12's cannot tell.
+ctr deprecations list 2>/dev/null | tail -n +2 | each deprecation
 while read -r key value _; do case $key in MemTotal:) total=$value ;; MemAvailable:) report memory-used-kib $((total - value)) ;; esac; done </proc/meminfo
 report capabilities "$(setpriv --reuid=65534 --regid=65534 --clear-groups cat /proc/self/status |
   while read -r key value; do [ "$key" != CapEff: ] || echo "$value"; done)"

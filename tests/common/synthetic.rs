@@ -15,6 +15,8 @@ pub struct Member {
     pub name: String,
     pub kind: Kind,
     pub mode: u32,
+    /// User and group.
+    pub owner: (u64, u64),
 }
 
 /// What a member is.
@@ -24,31 +26,51 @@ pub enum Kind {
     Directory,
     Symlink(String),
     Hardlink(String),
+    Fifo,
+    /// A character device.
+    Device(u32, u32),
+}
+
+impl Member {
+    /// With these permission bits.
+    pub fn mode(self, mode: u32) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// With this user and group.
+    pub fn owned(self, user: u64, group: u64) -> Self {
+        Self { owner: (user, group), ..self }
+    }
+}
+
+/// Something of root's.
+pub fn member(name: &str, kind: Kind, mode: u32) -> Member {
+    Member { name: name.into(), kind, mode, owner: (0, 0) }
 }
 
 /// A file, `0644`.
 pub fn file(name: &str, bytes: impl Into<Vec<u8>>) -> Member {
-    Member { name: name.into(), kind: Kind::File(bytes.into()), mode: 0o644 }
+    member(name, Kind::File(bytes.into()), 0o644)
 }
 
 /// A file, `0755`.
 pub fn program(name: &str, bytes: impl Into<Vec<u8>>) -> Member {
-    Member { mode: 0o755, ..file(name, bytes) }
+    file(name, bytes).mode(0o755)
 }
 
 /// A directory, `0755`.
 pub fn directory(name: &str) -> Member {
-    Member { name: name.into(), kind: Kind::Directory, mode: 0o755 }
+    member(name, Kind::Directory, 0o755)
 }
 
 /// A symbolic link.
 pub fn symlink(name: &str, target: &str) -> Member {
-    Member { name: name.into(), kind: Kind::Symlink(target.into()), mode: 0o777 }
+    member(name, Kind::Symlink(target.into()), 0o777)
 }
 
 /// A hard link.
 pub fn hardlink(name: &str, target: &str) -> Member {
-    Member { name: name.into(), kind: Kind::Hardlink(target.into()), mode: 0o644 }
+    member(name, Kind::Hardlink(target.into()), 0o644)
 }
 
 /// An uncompressed ustar archive.
@@ -64,13 +86,19 @@ pub fn tar(members: &[Member]) -> Vec<u8> {
             Kind::Directory => (tar::EntryType::Directory, "", &[]),
             Kind::Symlink(target) => (tar::EntryType::Symlink, target, &[]),
             Kind::Hardlink(target) => (tar::EntryType::Link, target, &[]),
+            Kind::Fifo => (tar::EntryType::Fifo, "", &[]),
+            Kind::Device(..) => (tar::EntryType::Char, "", &[]),
         };
         raw.linkname[..target.len()].copy_from_slice(target.as_bytes());
         header.set_entry_type(kind);
         header.set_mode(member.mode);
         header.set_mtime(1_700_000_000);
-        header.set_uid(0);
-        header.set_gid(0);
+        header.set_uid(member.owner.0);
+        header.set_gid(member.owner.1);
+        if let Kind::Device(major, minor) = member.kind {
+            header.set_device_major(major).expect("a ustar header");
+            header.set_device_minor(minor).expect("a ustar header");
+        }
         header.set_size(data.len() as u64);
         header.set_cksum();
         builder.append(&header, data).expect("appended");
@@ -111,7 +139,12 @@ pub fn deb(control: &str, members: &[Member]) -> Vec<u8> {
 
 /// A .deb with this `data.tar.xz`, whatever it is.
 pub fn deb_of(control: &str, data: &[u8]) -> Vec<u8> {
-    let control = xz(&tar(&[directory("./"), file("./control", control)]));
+    deb_with(&[file("./control", control)], data)
+}
+
+/// A .deb with these control files and this `data.tar.xz`.
+pub fn deb_with(control: &[Member], data: &[u8]) -> Vec<u8> {
+    let control = xz(&tar(&[&[directory("./")], control].concat()));
     ar(&[("debian-binary", b"2.0\n"), ("control.tar.xz", &control), ("data.tar.xz", data)])
 }
 
@@ -164,7 +197,7 @@ pub fn control(name: &str, version: &str, fields: &str) -> String {
 }
 
 /// `./` and the directories above members with plain names, as every real package has them.
-fn parents(members: &[Member]) -> Vec<Member> {
+pub fn parents(members: &[Member]) -> Vec<Member> {
     let mut names = std::collections::BTreeSet::from(["./".to_owned()]);
     for member in members {
         let mut path = member.name.as_str();

@@ -15,12 +15,17 @@ pub fn test_cache() -> PathBuf {
 
 /// The `kiln` under test, with the tests' cache and the shipped profiles copied to `directory`.
 pub fn kiln(directory: &Path) -> Command {
+    kiln_with_cache(directory, &test_cache().join("kiln"))
+}
+
+/// The same with a cache of its own.
+pub fn kiln_with_cache(directory: &Path, cache: &Path) -> Command {
     let profiles = directory.join("profiles");
     if !profiles.exists() {
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles"), &profiles);
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
-    command.arg("--profiles").arg(profiles).arg("--cache").arg(test_cache().join("kiln"));
+    command.arg("--profiles").arg(profiles).arg("--cache").arg(cache);
     command
 }
 
@@ -29,16 +34,25 @@ pub fn kiln(directory: &Path) -> Command {
 /// # Panics
 /// With kiln's words when the build fails.
 pub fn build_worker(directory: &Path, suite: &str) -> PathBuf {
+    kubelet();
+    let out = directory.join("out");
+    let mut command = kiln(directory);
+    command.args(["build", "worker", "--release", "debian-1.20.2", "--suite", suite, "--out"]).arg(&out);
+    let output = command.output().expect("kiln starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    out
+}
+
+/// The kubelet of release debian-1.20.2.
+///
+/// # Panics
+/// When it was not built.
+pub fn kubelet() -> PathBuf {
     // Where the release file looks for it, whatever XDG_CACHE_HOME says.
     let home = PathBuf::from(env::var_os("HOME").expect("HOME is set"));
     let kubelet = home.join(".cache/kiln-test/kubernetes-1.20.2/amd64/kubelet");
     assert!(kubelet.exists(), "{} is missing: run \"make kubelet\"", kubelet.display());
-    let out = directory.join("out");
-    let mut command = kiln(directory);
-    command.args(["build", "worker", "--release", "debian-1.20.2", "--suite", suite, "--output"]).arg(&out);
-    let output = command.output().expect("kiln starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    out
+    kubelet
 }
 
 fn copy(from: &Path, to: &Path) {

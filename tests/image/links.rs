@@ -31,7 +31,7 @@ fn hard_links_stay_hard_links_and_long_names_stay_whole() {
     run(tool("cp", "coreutils").arg("-r").arg(built.profiles()).arg(at("profiles")));
     let profile = "extends: worker\nartifacts:\n  proof:\n    version: \"1\"\n    file: ../proof.deb\n    deb: true\n";
     fs::write(at("profiles/proof.yaml"), profile).expect("written");
-    run(kiln(directory.path()).args(["build", "proof", "--release", "debian-1.20.2", "--output", "out"]));
+    run(kiln(directory.path()).args(["build", "proof", "--release", "debian-1.20.2", "--out", "out"]));
     let archive = at("out/pxe/initramfs.cpio.zst");
 
     let found = mtree::list(&archive);

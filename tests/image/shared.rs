@@ -80,7 +80,7 @@ pub fn kiln(directory: &Path) -> Command {
 
 /// Arguments of every build of the suite's worker but those on the overlay.
 pub fn arguments(suite: &str) -> [&str; 8] {
-    ["build", "worker", "--release", "debian-1.20.2", "--suite", suite, "--output", "out"]
+    ["build", "worker", "--release", "debian-1.20.2", "--suite", suite, "--out", "out"]
 }
 
 /// The kubelet of release debian-1.20.2.

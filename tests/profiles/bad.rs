@@ -25,7 +25,7 @@ const BAD: &[(&str, &str)] = &[
     ("kernel: [a]\n", "2:9: kernel: expected a map, found a list"),
     ("kernel:\n  package: [a]\n", "3:12: kernel.package: expected a string, found a list"),
     ("outputs: [pxe, pex]\n", "2:16: outputs[1]: unknown value \"pex\", did you mean \"pxe\"?"),
-    ("outputs:\n  - {}\n", "3:5: outputs[0]: expected one of pxe, found a map"),
+    ("outputs:\n  - {}\n", "3:5: outputs[0]: expected one of pxe, disk, qcow2, vhd, vmdk, gce, ext4, tar, found a map"),
     ("arch: arm46\n", "2:7: arch: unknown value \"arm46\", did you mean \"arm64\"?"),
     (
         "files: {/a: {content: x, replace: yes}}\n",
@@ -42,6 +42,54 @@ const BAD: &[(&str, &str)] = &[
         "2:32: kubelet.config.failSwapOn: no is a boolean to some and a string to others, write true, false or \"no\"",
     ),
     ("- a\n", "2:3: YAML: while parsing a block mapping, did not find expected key"),
+    // kubelet's own rules.
+    ("kubelet: {config: {maxPod: 64}}\n", "2:20: kubelet.config: maxPod is not a field, did you mean \"maxPods\"?"),
+    (
+        "kubelet:\n  config:\n    authentication:\n      anonymous: {enable: false}\n",
+        "5:19: kubelet.config: authentication.anonymous.enable is not a field, did you mean \"enabled\"?",
+    ),
+    (
+        "kubelet: {config: {rotateCertificates: 'true'}}\n",
+        "2:40: kubelet.config: rotateCertificates is \"true\", and must be true or false, without quotes",
+    ),
+    (
+        "kubelet: {config: {evictionHard: {memory.available: 100MB}}}\n",
+        "2:53: kubelet.config: evictionHard[\"memory.available\"] is \"100MB\", and must be an amount above zero such as \"100Mi\", or a percentage such as \"10%\"",
+    ),
+    (
+        "kubelet: {config: {evictionSoft: {memory.available: 5%}}}\n",
+        "2:34: kubelet.config: evictionSoft has memory.available, which needs a grace period in evictionSoftGracePeriod",
+    ),
+    (
+        "kubelet: {config: {imageGCHighThresholdPercent: 70}}\n",
+        "2:49: kubelet.config: imageGCHighThresholdPercent leaves nothing to collect: the low threshold, 80, must be below the high one, 70",
+    ),
+    (
+        "kubelet: {config: {clusterDNS: [10.96.0.10, dns]}}\n",
+        "2:45: kubelet.config: clusterDNS[1] is \"dns\", and must be an IP address",
+    ),
+    (
+        "kubelet: {config: {enforceNodeAllocatable: [kube-reserved]}}\n",
+        "2:44: kubelet.config: enforceNodeAllocatable has \"kube-reserved\", which needs kubeReservedCgroup",
+    ),
+    (
+        "kubelet: {config: {kubeReserved: {cpus: 1}}}\n",
+        "2:35: kubelet.config: kubeReserved.cpus is none of cpu, memory, ephemeral-storage, pid",
+    ),
+    ("kubelet: {args: {max-pods: '64'}}\n", "2:18: kubelet.args: --max-pods is a field, set maxPods in kubelet.config"),
+    (
+        "kubelet: {args: {pod-max-pids: '64'}}\n",
+        "2:18: kubelet.args: --pod-max-pids is a field, set podPidsLimit in kubelet.config",
+    ),
+    (
+        "kubelet: {args: {network-plugin: cni}}\n",
+        "2:18: kubelet.args: kubelet has no flag --network-plugin since Kubernetes 1.24: containerd calls the network plugins; see \"cni\" in the profile",
+    ),
+    ("kubelet: {args: {node-op: x}}\n", "2:18: kubelet.args: kubelet has no flag --node-op, did you mean --node-ip?"),
+    (
+        "kubelet: {args: {enable-load-reader: 'true'}}\n",
+        "2:18: kubelet.args: --enable-load-reader cannot be used: it leaks memory and measures nothing of use; leave it out",
+    ),
     // YAML.
     ("image:\n\tid: x\n", "3:2: a tab cannot indent YAML, use spaces"),
     ("image: {id: x\n", "2:8: YAML: unclosed bracket '{'"),
@@ -335,6 +383,6 @@ fn a_digest_for_another_architecture_does_not_do() {
     assert!(profiles.load().is_ok());
     assert_eq!(
         profiles.error_with("worker", &Overrides { arch: Some(Arch::Arm64), ..Overrides::default() }),
-        "profiles/releases/v1.yaml:5:35: kubelet: a url needs a sha256 for arm64"
+        "profiles/releases/v1.yaml:5:35: kubelet: a url needs a sha256 for arm64 (there is one for amd64)"
     );
 }

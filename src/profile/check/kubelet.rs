@@ -1,9 +1,13 @@
 //! kubelet: configuration, flags, labels, taints.
 
+use super::super::json::{self, Json};
 use super::super::model::{Kubelet, Taint};
 use super::super::place::{At, Fault};
 use super::super::raw::{Effect, Map, RawKubelet, RawTaint};
+use super::super::suggest;
 use super::{names, required, text};
+use crate::kubernetes::kubelet_flags::{self, Flag};
+use crate::kubernetes::{NEWEST, kubelet_config};
 use kiln_agent::names::{label_value, qualified_name, self_settable};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -33,12 +37,12 @@ const MANAGED_FLAGS: [(&str, &str); 12] = [
     ("root-dir", "kubelet's state is in /var/lib/kubelet"),
 ];
 
-pub(super) fn kubelet(raw: RawKubelet) -> Result<Kubelet, Fault> {
+pub(super) fn kubelet(raw: &RawKubelet, minor: u32) -> Result<Kubelet, Fault> {
     let RawKubelet { config, args, labels, taints } = raw;
     Ok(Kubelet {
-        config: self::config(config)?,
-        args: self::args(&args)?,
-        labels: self::labels(&labels)?,
+        config: self::config(config, minor)?,
+        args: self::args(args, minor)?,
+        labels: self::labels(labels)?,
         taints: taints.iter().map(taint).collect::<Result<_, _>>()?,
     })
 }
@@ -50,29 +54,27 @@ fn managed(key: &At<String>, within: &str, table: &[(&str, &str)]) -> Result<(),
     }
 }
 
-fn config(raw: Map<At<Value>>) -> Result<serde_json::Map<String, Value>, Fault> {
-    let mut config = serde_json::Map::new();
+fn config(raw: &Map<At<Json>>, minor: u32) -> Result<serde_json::Map<String, Value>, Fault> {
     for (key, At { value, pos }) in raw {
-        managed(&key, "kubelet.config", &MANAGED_FIELDS)?;
-        let is_field = key.value.starts_with(|c: char| c.is_ascii_lowercase())
-            && key.value.chars().all(|c| c.is_ascii_alphanumeric());
-        if !is_field {
-            return Err(key
-                .fault(format!("kubelet.config: {:?} is not a field, such as \"maxPods\"", names::short(&key.value))));
-        }
-        if key.value == "cgroupDriver" && value != "systemd" {
+        managed(key, "kubelet.config", &MANAGED_FIELDS)?;
+        if key.value == "cgroupDriver" && value.value() != "systemd" {
             return Err(pos.fault("kubelet.config: cgroupDriver must be systemd, as containerd's is"));
         }
-        config.insert(key.value, value);
     }
+    let config = json::object(raw);
+    kubelet_config::check(&config, minor).map_err(|misfit| {
+        let pos = json::place(raw, &misfit).or_else(|| raw.values().next().map(|item| item.pos));
+        pos.unwrap_or_default().fault(format!("kubelet.config: {misfit}"))
+    })?;
     Ok(config)
 }
 
-fn args(raw: &Map<At<String>>) -> Result<BTreeMap<String, String>, Fault> {
+fn args(raw: &Map<At<String>>, minor: u32) -> Result<BTreeMap<String, String>, Fault> {
     let mut args = BTreeMap::new();
     for (key, value) in raw {
         let flag = text(key, "kubelet.args", names::flag)?;
         managed(key, "kubelet.args", &MANAGED_FLAGS)?;
+        key.check(|name| known_flag(name, minor))?;
         let value = text(value, &format!("kubelet.args.{flag}"), |value| match value.chars().any(char::is_control) {
             true => Err(format!("{:?} has a control character", names::short(value))),
             false => Ok(()),
@@ -80,6 +82,24 @@ fn args(raw: &Map<At<String>>) -> Result<BTreeMap<String, String>, Fault> {
         args.insert(flag, value);
     }
     Ok(args)
+}
+
+/// What has a field is set there, and what kubelet does not know would end it.
+fn known_flag(name: &str, minor: u32) -> Result<(), String> {
+    match kubelet_flags::flag(name, minor) {
+        Flag::Flag => Ok(()),
+        Flag::Field(field) => Err(format!("kubelet.args: --{name} is a field, set {field} in kubelet.config")),
+        Flag::Gone { since: 0, instead } => Err(format!("kubelet.args: --{name} cannot be used: {instead}")),
+        Flag::Gone { since, instead } => {
+            Err(format!("kubelet.args: kubelet has no flag --{name} since Kubernetes 1.{since}: {instead}"))
+        }
+        Flag::Unknown if minor > NEWEST => Ok(()),
+        Flag::Unknown => {
+            let near = suggest::nearest(name, kubelet_flags::names());
+            let hint = near.map(|near| format!(", did you mean --{near}?")).unwrap_or_default();
+            Err(format!("kubelet.args: kubelet has no flag --{name}{hint}"))
+        }
+    }
 }
 
 fn labels(raw: &Map<At<String>>) -> Result<BTreeMap<String, String>, Fault> {

@@ -73,7 +73,7 @@ pub(super) fn profile(
         arch,
         debian: debian::debian(debian, &release, arch, context)?,
         kernel: kernel::kernel(&kernel, arch)?,
-        kubelet: kubelet::kubelet(kubelet)?,
+        kubelet: kubelet::kubelet(&kubelet, release.kubernetes.minor)?,
         containerd: network::containerd(&containerd)?,
         cni: network::cni(&cni)?,
         artifacts: artifacts

@@ -90,10 +90,14 @@ pub(super) fn artifact(
                 false => Ok(value),
             }
         };
+    let others: Vec<&str> = sha256.keys().map(|key| key.value.as_str()).collect();
     let sha256 = digest(sha256, &what, arch)?;
     let source = match (url, file) {
         (Some(url), None) if sha256.is_none() => {
-            return Err(url.fault(format!("{what}: a url needs a sha256 for {}", arch.as_str())));
+            let arch = arch.as_str();
+            let there =
+                if others.is_empty() { String::new() } else { format!(" (there is one for {})", others.join(", ")) };
+            return Err(url.fault(format!("{what}: a url needs a sha256 for {arch}{there}")));
         }
         (Some(url), None) => ArtifactSource::Url(text(&substituted(url)?, &what, names::url)?),
         (None, Some(file)) => ArtifactSource::File(host_path(&substituted(file)?, &what, context)?),

@@ -73,6 +73,7 @@ pub(super) struct RawProfile {
     #[schemars(extend("examples" = [{"man": {"reason": "no man program is installed", "paths": ["usr/share/man/**"]}}]))]
     pub prune: Map<At<RawPrune>>,
     /// What `kiln build` makes. Default: `[pxe]`.
+    #[schemars(extend("examples" = [["pxe", "disk"]]))]
     pub outputs: Vec<At<Output>>,
 }
 

@@ -1,5 +1,6 @@
 //! The part of a profile that is about the running node.
 
+use super::super::json::Json;
 use super::super::place::At;
 use super::Map;
 use schemars::JsonSchema;
@@ -11,7 +12,7 @@ use serde::Deserialize;
 pub(crate) struct RawKubelet {
     /// `KubeletConfiguration` (kubelet.config.k8s.io/v1beta1) fields in upstream's spelling, laid over kiln's defaults.
     #[schemars(extend("examples" = [{"maxPods": 64, "evictionHard": {"memory.available": "200Mi"}}]))]
-    pub config: Map<At<serde_json::Value>>,
+    pub config: Map<At<Json>>,
     /// Further flags, without the leading `--`.
     #[schemars(extend("examples" = [{"v": "2"}]))]
     pub args: Map<At<String>>,

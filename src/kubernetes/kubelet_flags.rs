@@ -1,0 +1,203 @@
+//! kubelet's flags: most have become fields of its configuration, many are gone.
+//!
+//! Sources: `kubelet --help` of each release; the `CHANGELOG` of the release that dropped a flag.
+
+use super::kubelet_config::FIELDS;
+
+/// What became of a flag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Flag {
+    /// Still a flag, and nothing else says the same.
+    Flag,
+    /// A field of `KubeletConfiguration`, by its path.
+    Field(&'static str),
+    /// Not known to kubelet any more.
+    Gone {
+        /// The first minor release without it; 0 when it should be left out of all.
+        since: u32,
+        /// What to do now.
+        instead: &'static str,
+    },
+    /// Never was one.
+    Unknown,
+}
+
+/// What the flag `--name` is to the kubelet of Kubernetes 1.`minor`.
+pub fn flag(name: &str, minor: u32) -> Flag {
+    if let Some((_, since, instead)) = GONE.iter().find(|(flag, since, _)| *flag == name && *since <= minor) {
+        return Flag::Gone { since: *since, instead };
+    }
+    if let Some((_, field)) = RENAMED.iter().find(|(flag, _)| *flag == name) {
+        return Flag::Field(field);
+    }
+    // `--image-gc-…` aside, a flag is spelt as its field is: `--tls-cert-file`, `tlsCertFile`.
+    let squeezed: String = name.chars().filter(|c| *c != '-').collect();
+    let field = FIELDS.iter().find(|field| field.since <= minor && field.name.eq_ignore_ascii_case(&squeezed));
+    match field {
+        Some(field) if name == name.to_ascii_lowercase() => Flag::Field(field.name),
+        _ if FLAGS.contains(&name) || GONE.iter().any(|(flag, ..)| *flag == name) => Flag::Flag,
+        _ => Flag::Unknown,
+    }
+}
+
+/// All names that some release knows as a flag and nothing but a flag, to suggest the nearest.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    FLAGS.iter().copied()
+}
+
+/// Flags whose field has another name.
+const RENAMED: [(&str, &str); 22] = [
+    ("anonymous-auth", "authentication.anonymous.enabled"),
+    ("authentication-token-webhook", "authentication.webhook.enabled"),
+    ("authentication-token-webhook-cache-ttl", "authentication.webhook.cacheTTL"),
+    ("authorization-mode", "authorization.mode"),
+    ("authorization-webhook-cache-authorized-ttl", "authorization.webhook.cacheAuthorizedTTL"),
+    ("authorization-webhook-cache-unauthorized-ttl", "authorization.webhook.cacheUnauthorizedTTL"),
+    ("client-ca-file", "authentication.x509.clientCAFile"),
+    ("contention-profiling", "enableContentionProfiling"),
+    ("event-qps", "eventRecordQPS"),
+    ("experimental-kernel-memcg-notification", "kernelMemcgNotification"),
+    ("image-gc-high-threshold", "imageGCHighThresholdPercent"),
+    ("image-gc-low-threshold", "imageGCLowThresholdPercent"),
+    ("kube-api-content-type", "contentType"),
+    ("logging-format", "logging.format"),
+    ("manifest-url", "staticPodURL"),
+    ("manifest-url-header", "staticPodURLHeader"),
+    ("minimum-image-ttl-duration", "imageMinimumGCAge"),
+    ("pod-manifest-path", "staticPodPath"),
+    ("pod-max-pids", "podPidsLimit"),
+    ("registry-qps", "registryPullQPS"),
+    ("reserved-cpus", "reservedSystemCPUs"),
+    ("rotate-server-certificates", "serverTLSBootstrap"),
+];
+
+const DOCKER: &str = "containerd is the runtime, kubelet's dockershim is gone; leave it out";
+const CNI: &str = "containerd calls the network plugins; see \"cni\" in the profile";
+const LOGS: &str = "kubelet logs to standard error, the journal keeps it; leave it out";
+
+/// Flags that are gone, since when, and what to do instead.
+const GONE: [(&str, u32, &str); 56] = [
+    ("cni-bin-dir", 24, CNI),
+    ("cni-cache-dir", 24, CNI),
+    ("cni-conf-dir", 24, CNI),
+    ("network-plugin", 24, CNI),
+    ("network-plugin-mtu", 24, "use \"cni.mtu\" in the profile"),
+    ("non-masquerade-cidr", 24, "the network plugin masquerades; leave it out"),
+    ("docker-endpoint", 24, DOCKER),
+    ("image-pull-progress-deadline", 24, DOCKER),
+    ("experimental-check-node-capabilities-before-mount", 24, "leave it out"),
+    ("redirect-container-streaming", 24, "leave it out"),
+    ("dynamic-config-dir", 24, "an image's configuration does not change while it runs; leave it out"),
+    ("experimental-bootstrap-kubeconfig", 24, "the agent obtains the node's credentials; leave it out"),
+    ("experimental-allocatable-ignore-eviction", 24, "leave it out"),
+    ("seccomp-profile-root", 23, "profiles are below /var/lib/kubelet/seccomp; leave it out"),
+    ("really-crash-for-testing", 23, "leave it out"),
+    ("chaos-chance", 23, "leave it out"),
+    ("enable-cadvisor-json-endpoints", 21, "leave it out"),
+    ("docker", 28, DOCKER),
+    ("docker-env-metadata-whitelist", 28, DOCKER),
+    ("docker-only", 28, DOCKER),
+    ("docker-root", 28, DOCKER),
+    ("docker-tls", 28, DOCKER),
+    ("docker-tls-ca", 28, DOCKER),
+    ("docker-tls-cert", 28, DOCKER),
+    ("docker-tls-key", 28, DOCKER),
+    ("container-runtime", 27, "there is only \"remote\"; leave it out"),
+    ("master-service-namespace", 27, "leave it out"),
+    ("experimental-logging-sanitization", 24, "leave it out"),
+    ("register-schedulable", 24, "use \"kubelet.taints\" in the profile"),
+    ("add-dir-header", 26, LOGS),
+    ("alsologtostderr", 26, LOGS),
+    ("log-backtrace-at", 26, LOGS),
+    ("log-dir", 26, LOGS),
+    ("log-file", 26, LOGS),
+    ("log-file-max-size", 26, LOGS),
+    ("logtostderr", 26, LOGS),
+    ("one-output", 26, LOGS),
+    ("skip-headers", 26, LOGS),
+    ("skip-log-headers", 26, LOGS),
+    ("stderrthreshold", 26, LOGS),
+    ("iptables-drop-bit", 31, "it has no effect; leave it out"),
+    ("iptables-masquerade-bit", 31, "it has no effect; leave it out"),
+    ("keep-terminated-pod-volumes", 31, "leave it out"),
+    ("cloud-config", 34, "cloud providers run in the cluster; leave it out"),
+    ("pod-infra-container-image", 35, "the release's pauseImage goes to containerd; leave it out"),
+    // In a release, but never wanted.
+    ("enable-load-reader", 0, "it leaks memory and measures nothing of use; leave it out"),
+    ("storage-driver-buffer-duration", 0, "cAdvisor keeps its figures in memory; leave it out"),
+    ("storage-driver-db", 0, "cAdvisor keeps its figures in memory; leave it out"),
+    ("storage-driver-host", 0, "cAdvisor keeps its figures in memory; leave it out"),
+    ("storage-driver-password", 0, "a secret has no place in an image; leave it out"),
+    ("storage-driver-secure", 0, "cAdvisor keeps its figures in memory; leave it out"),
+    ("storage-driver-table", 0, "cAdvisor keeps its figures in memory; leave it out"),
+    ("storage-driver-user", 0, "cAdvisor keeps its figures in memory; leave it out"),
+    ("exit-on-lock-contention", 0, "systemd sees to it that there is one kubelet; leave it out"),
+    ("lock-file", 0, "systemd sees to it that there is one kubelet; leave it out"),
+    ("runonce", 0, "it is no mode for a node; leave it out"),
+];
+
+/// Flags without a field.
+const FLAGS: [&str; 44] = [
+    "application-metrics-count-limit",
+    "azure-container-registry-config",
+    "boot-id-file",
+    "bootstrap-kubeconfig",
+    "cert-dir",
+    "cloud-provider",
+    "config",
+    "config-dir",
+    "container-hints",
+    "containerd",
+    "containerd-namespace",
+    "event-storage-age-limit",
+    "event-storage-event-limit",
+    "experimental-mounter-path",
+    "global-housekeeping-interval",
+    "help",
+    "hostname-override",
+    "housekeeping-interval",
+    "image-credential-provider-bin-dir",
+    "image-credential-provider-config",
+    "image-service-endpoint",
+    "container-runtime-endpoint",
+    "kubeconfig",
+    "log-cadvisor-usage",
+    "log-flush-frequency",
+    "log-json-info-buffer-size",
+    "log-json-split-stream",
+    "log-text-info-buffer-size",
+    "log-text-split-stream",
+    "machine-id-file",
+    "maximum-dead-containers",
+    "maximum-dead-containers-per-container",
+    "minimum-container-ttl-duration",
+    "node-ip",
+    "node-labels",
+    "register-node",
+    "register-with-taints",
+    "root-dir",
+    "runtime-cgroups",
+    "v",
+    "version",
+    "vmodule",
+    "windows-priorityclass",
+    "windows-service",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_become_fields_go_or_stay() {
+        assert_eq!(flag("max-pods", 20), Flag::Field("maxPods"));
+        assert_eq!(flag("pod-max-pids", 36), Flag::Field("podPidsLimit"));
+        assert_eq!(flag("node-ip", 36), Flag::Flag);
+        assert_eq!(flag("network-plugin", 20), Flag::Flag);
+        assert!(matches!(flag("network-plugin", 24), Flag::Gone { since: 24, .. }));
+        assert_eq!(flag("max-pod", 20), Flag::Unknown);
+        // A flag before it was a field.
+        assert_eq!(flag("container-runtime-endpoint", 26), Flag::Flag);
+        assert_eq!(flag("container-runtime-endpoint", 27), Flag::Field("containerRuntimeEndpoint"));
+    }
+}

@@ -1,0 +1,186 @@
+//! What kubelet demands of fields that depend on each other (`ValidateKubeletConfiguration`).
+
+use super::schema::Misfit;
+use super::{Duration, duration};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+type Config = Map<String, Value>;
+type Rule = fn(&Config) -> Result<(), Misfit>;
+
+const RULES: [Rule; 11] = [
+    lease,
+    log_size,
+    image_gc,
+    image_gc_age,
+    parallel_pulls,
+    shutdown,
+    run_once,
+    enforced,
+    reserved_cpus,
+    system_cgroups,
+    soft_eviction,
+];
+
+/// Checks all of them, on values whose types are right.
+pub(super) fn check(config: &Config) -> Result<(), Misfit> {
+    RULES.iter().try_for_each(|rule| rule(config))
+}
+
+fn text<'a>(config: &'a Config, field: &str) -> &'a str {
+    config.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn int(config: &Config, field: &str, default: i64) -> i64 {
+    config.get(field).and_then(Value::as_i64).unwrap_or(default)
+}
+
+fn bool(config: &Config, field: &str, default: bool) -> bool {
+    config.get(field).and_then(Value::as_bool).unwrap_or(default)
+}
+
+fn nanoseconds(config: &Config, field: &str, default: Duration) -> Duration {
+    match duration(text(config, field)) {
+        // To most durations kubelet applies its default when they are zero.
+        None | Some(0) => default,
+        Some(value) => value,
+    }
+}
+
+fn lease(config: &Config) -> Result<(), Misfit> {
+    // Zero stands for the default, which only a reader of kubelet's source knows.
+    match config.get("nodeLeaseDurationSeconds").and_then(Value::as_i64) {
+        Some(0) => {
+            Err(Misfit::at("nodeLeaseDurationSeconds", "is 0, which means kubelet's default of 40; leave it out"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn log_size(config: &Config) -> Result<(), Misfit> {
+    let size = text(config, "containerLogMaxSize");
+    let bytes = size.trim_end_matches(['K', 'M', 'G', 'k', 'i']);
+    if !size.is_empty() && bytes.parse::<f64>().is_ok_and(|amount| amount == 0.0) {
+        return Err(Misfit::at("containerLogMaxSize", "is zero; no log could be kept"));
+    }
+    Ok(())
+}
+
+fn image_gc(config: &Config) -> Result<(), Misfit> {
+    let high = int(config, "imageGCHighThresholdPercent", 85);
+    let low = int(config, "imageGCLowThresholdPercent", 80);
+    if low < high {
+        return Ok(());
+    }
+    let set = |field| config.contains_key(field);
+    let field = match set("imageGCLowThresholdPercent") || !set("imageGCHighThresholdPercent") {
+        true => "imageGCLowThresholdPercent",
+        false => "imageGCHighThresholdPercent",
+    };
+    Err(Misfit::at(
+        field,
+        format!("leaves nothing to collect: the low threshold, {low}, must be below the high one, {high}"),
+    ))
+}
+
+fn image_gc_age(config: &Config) -> Result<(), Misfit> {
+    let maximum = nanoseconds(config, "imageMaximumGCAge", 0);
+    if maximum != 0 && maximum <= nanoseconds(config, "imageMinimumGCAge", 120_000_000_000) {
+        return Err(Misfit::at("imageMaximumGCAge", "must be longer than imageMinimumGCAge (2m unless set)"));
+    }
+    Ok(())
+}
+
+fn parallel_pulls(config: &Config) -> Result<(), Misfit> {
+    let parallel = int(config, "maxParallelImagePulls", 1);
+    if parallel > 1 && config.get("serializeImagePulls").and_then(Value::as_bool) == Some(true) {
+        return Err(Misfit::at("maxParallelImagePulls", "is above 1, which needs \"serializeImagePulls: false\""));
+    }
+    Ok(())
+}
+
+fn shutdown(config: &Config) -> Result<(), Misfit> {
+    const SECOND: Duration = 1_000_000_000;
+    let total = nanoseconds(config, "shutdownGracePeriod", 0);
+    let critical = nanoseconds(config, "shutdownGracePeriodCriticalPods", 0);
+    for (field, value) in [("shutdownGracePeriod", total), ("shutdownGracePeriodCriticalPods", critical)] {
+        if value != 0 && value < SECOND {
+            return Err(Misfit::at(field, "must be 0s or at least 1s"));
+        }
+    }
+    if critical > total {
+        let why = "must not be longer than shutdownGracePeriod, of which it is a part";
+        return Err(Misfit::at("shutdownGracePeriodCriticalPods", why));
+    }
+    let by_priority = config.get("shutdownGracePeriodByPodPriority").and_then(Value::as_array);
+    if total > 0 && by_priority.is_some_and(|entries| !entries.is_empty()) {
+        return Err(Misfit::at("shutdownGracePeriodByPodPriority", "cannot be set along with shutdownGracePeriod"));
+    }
+    Ok(())
+}
+
+fn run_once(config: &Config) -> Result<(), Misfit> {
+    match bool(config, "runOnce", false) {
+        true => Err(Misfit::at("runOnce", "is no mode for a node; newer kubelets refuse it")),
+        false => Ok(()),
+    }
+}
+
+fn enforced(config: &Config) -> Result<(), Misfit> {
+    const FIELD: &str = "enforceNodeAllocatable";
+    let default = vec![Value::from("pods")];
+    let entries = config.get(FIELD).and_then(Value::as_array).unwrap_or(&default);
+    let mut seen = BTreeSet::new();
+    for entry in entries.iter().filter_map(Value::as_str) {
+        if !seen.insert(entry) {
+            return Err(Misfit::at(FIELD, format!("has {entry:?} twice")));
+        }
+        for (kind, cgroup) in [("system-reserved", "systemReservedCgroup"), ("kube-reserved", "kubeReservedCgroup")] {
+            if entry.starts_with(kind) && text(config, cgroup).is_empty() {
+                return Err(Misfit::at(FIELD, format!("has {entry:?}, which needs {cgroup}")));
+            }
+        }
+    }
+    for kind in ["system-reserved", "kube-reserved"] {
+        if seen.contains(kind) && seen.contains(format!("{kind}-compressible").as_str()) {
+            return Err(Misfit::at(FIELD, format!("has both {kind:?} and its compressible form; keep one")));
+        }
+    }
+    if seen.contains("none") && seen.len() > 1 {
+        return Err(Misfit::at(FIELD, "has \"none\" along with others"));
+    }
+    if !seen.is_empty() && !seen.contains("none") && !bool(config, "cgroupsPerQOS", true) {
+        return Err(Misfit::at("cgroupsPerQOS", "is false, which needs \"enforceNodeAllocatable: [none]\""));
+    }
+    Ok(())
+}
+
+fn reserved_cpus(config: &Config) -> Result<(), Misfit> {
+    let cgroups = ["systemReservedCgroup", "kubeReservedCgroup"];
+    match cgroups.iter().find(|field| !text(config, field).is_empty()) {
+        Some(field) if !text(config, "reservedSystemCPUs").is_empty() => {
+            Err(Misfit::at("reservedSystemCPUs", format!("cannot be set along with {field}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn system_cgroups(config: &Config) -> Result<(), Misfit> {
+    if !text(config, "systemCgroups").is_empty() && text(config, "cgroupRoot").is_empty() {
+        return Err(Misfit::at("systemCgroups", "needs cgroupRoot"));
+    }
+    Ok(())
+}
+
+fn soft_eviction(config: &Config) -> Result<(), Misfit> {
+    let signals =
+        |field: &str| config.get(field).and_then(Value::as_object).into_iter().flatten().map(|(name, _)| name);
+    let graces: BTreeSet<_> = signals("evictionSoftGracePeriod").collect();
+    match signals("evictionSoft").find(|signal| !graces.contains(signal)) {
+        Some(signal) => Err(Misfit::at(
+            "evictionSoft",
+            format!("has {signal}, which needs a grace period in evictionSoftGracePeriod"),
+        )),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,15 @@
+//! What Kubernetes itself accepts, release by release: facts that a profile is checked against, so that a mistake is
+//! found at build time and not by a kubelet that does not start.
+//!
+//! Knows nobody: JSON values and minor versions in, the first misfit out.
+
+mod duration;
+pub mod kubelet_config;
+pub mod kubelet_flags;
+mod kubelet_rules;
+mod quantity;
+mod schema;
+
+pub use duration::{Duration, duration};
+pub use quantity::{Quantity, quantity};
+pub use schema::{Field, Misfit, NEWEST, Step, Type};

@@ -1,0 +1,288 @@
+//! The shape of a Kubernetes configuration type, and what does not fit it.
+
+use super::{Duration, Quantity, duration, quantity};
+use serde_json::{Map, Value};
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// What a value may be. Ranges are inclusive.
+#[derive(Debug, Clone)]
+pub enum Type {
+    /// `true` or `false`; a quoted one is refused by Go's decoder.
+    Bool,
+    /// A whole number.
+    Int(RangeInclusive<i64>),
+    /// A number above 0, at most 1.
+    Fraction,
+    /// Any text.
+    Text,
+    /// An absolute path.
+    Path,
+    /// An address, IPv4 or IPv6.
+    Address,
+    /// One of these.
+    Word(&'static [&'static str]),
+    /// Go's notation, `1m30s`, within nanoseconds.
+    Duration(RangeInclusive<Duration>),
+    /// `500m`, `2Gi`; not negative.
+    Quantity,
+    /// A quantity above 0, or a percentage from 0 to 100: what an eviction signal is compared with.
+    Threshold,
+    /// A quantity, or a percentage above 0: what an eviction reclaims at least.
+    Reclaim,
+    /// As in `10%`.
+    Percentage,
+    /// A list of processors, `0-3,7`.
+    CpuSet,
+    /// Each of this type.
+    List(&'static Type),
+    /// By name, one of these (any, when there are none), each of this type.
+    Map(&'static [&'static str], &'static Type),
+    /// With these fields.
+    Object(&'static [Field]),
+}
+
+/// A field of an object.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// In upstream's spelling.
+    pub name: &'static str,
+    /// What it may hold.
+    pub of: Type,
+    /// Its value when it is not set, as JSON; empty when it is Go's zero value then.
+    default: &'static str,
+    /// The release that changed the default, and its new value.
+    changed: Option<(u32, &'static str)>,
+    /// The first minor release that knows it; 0 when that was before 1.20.
+    pub since: u32,
+}
+
+/// One step on the way to a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Into an object.
+    Key(String),
+    /// Into a list.
+    Index(usize),
+}
+
+/// What does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// Where.
+    pub path: Vec<Step>,
+    /// Whether the last step is wrong itself, a name that is none, and not what it leads to.
+    pub name: bool,
+    /// Why, following the path's name in a sentence: `must be …`.
+    pub why: String,
+}
+
+impl Misfit {
+    /// Something wrong with a field at the top.
+    pub(super) fn at(field: &str, why: impl Into<String>) -> Self {
+        Self { path: vec![Step::Key(field.to_owned())], name: false, why: why.into() }
+    }
+
+    fn name(path: &[Step], why: impl Into<String>) -> Self {
+        Self { path: path.to_vec(), name: true, why: why.into() }
+    }
+
+    fn value(path: &[Step], why: impl Into<String>) -> Self {
+        Self { path: path.to_vec(), name: false, why: why.into() }
+    }
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, step) in self.path.iter().enumerate() {
+            match step {
+                Step::Key(key) if number == 0 => write!(f, "{key}")?,
+                // Eviction signals and resources have dots of their own.
+                Step::Key(key) if key.contains('.') => write!(f, "[{key:?}]")?,
+                Step::Key(key) => write!(f, ".{key}")?,
+                Step::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        write!(f, " {}", self.why)
+    }
+}
+
+impl Field {
+    pub(super) const fn new(name: &'static str, of: Type, default: &'static str) -> Self {
+        Self { name, of, default, changed: None, since: 0 }
+    }
+
+    pub(super) const fn since(mut self, minor: u32) -> Self {
+        self.since = minor;
+        self
+    }
+
+    pub(super) const fn changed(mut self, minor: u32, default: &'static str) -> Self {
+        self.changed = Some((minor, default));
+        self
+    }
+
+    /// The field's value in Kubernetes 1.`minor` when it is not set, as JSON; empty when it is Go's zero value then.
+    pub fn default(&self, minor: u32) -> &'static str {
+        match self.changed {
+            Some((since, default)) if minor >= since => default,
+            _ => self.default,
+        }
+    }
+}
+
+/// The newest minor release whose fields are all known. A newer one may have more.
+pub const NEWEST: u32 = 36;
+
+/// Checks `object` against the fields that Kubernetes 1.`minor` knows.
+pub(super) fn check_object(
+    fields: &'static [Field],
+    object: &Map<String, Value>,
+    minor: u32,
+    path: &mut Vec<Step>,
+) -> Result<(), Misfit> {
+    for (name, value) in object {
+        path.push(Step::Key(name.clone()));
+        let Some(field) = fields.iter().find(|field| field.name == name) else {
+            if minor > NEWEST {
+                path.pop();
+                continue;
+            }
+            return Err(Misfit::name(path, format!("is not a field{}", nearest(name, fields, minor))));
+        };
+        if field.since > minor {
+            let why = format!("is a field since Kubernetes 1.{}, and this is 1.{minor}; leave it out", field.since);
+            return Err(Misfit::name(path, why));
+        }
+        check_value(&field.of, value, minor, path)?;
+        path.pop();
+    }
+    Ok(())
+}
+
+fn nearest(name: &str, fields: &[Field], minor: u32) -> String {
+    let known = fields.iter().filter(|field| field.since <= minor);
+    let alike = |field: &&Field| strsim::damerau_levenshtein(&field.name.to_lowercase(), &name.to_lowercase());
+    match known.min_by_key(alike) {
+        Some(field) if alike(&field) <= name.len().div_ceil(3) => format!(", did you mean {:?}?", field.name),
+        _ => format!(" of Kubernetes 1.{minor}"),
+    }
+}
+
+fn check_value(of: &Type, value: &Value, minor: u32, path: &mut Vec<Step>) -> Result<(), Misfit> {
+    let fits = match (of, value) {
+        // As if it were not there.
+        (_, Value::Null) => true,
+        (Type::Bool, Value::Bool(_)) | (Type::Text, Value::String(_)) => true,
+        (Type::Int(range), Value::Number(number)) => number.as_i64().is_some_and(|number| range.contains(&number)),
+        (Type::Fraction, Value::Number(number)) => number.as_f64().is_some_and(|number| number > 0.0 && number <= 1.0),
+        (Type::List(of), Value::Array(values)) => {
+            for (index, value) in values.iter().enumerate() {
+                path.push(Step::Index(index));
+                check_value(of, value, minor, path)?;
+                path.pop();
+            }
+            true
+        }
+        (Type::Map(keys, of), Value::Object(values)) => {
+            for (key, value) in values {
+                path.push(Step::Key(key.clone()));
+                if !keys.is_empty() && !keys.contains(&key.as_str()) {
+                    return Err(Misfit::name(path, format!("is none of {}", keys.join(", "))));
+                }
+                check_value(of, value, minor, path)?;
+                path.pop();
+            }
+            true
+        }
+        (Type::Object(fields), Value::Object(values)) => {
+            check_object(fields, values, minor, path)?;
+            true
+        }
+        (of, Value::String(text)) => of.accepts(text),
+        _ => false,
+    };
+    if fits { Ok(()) } else { Err(Misfit::value(path, format!("is {}, and must be {of}", short(value)))) }
+}
+
+impl Type {
+    fn accepts(&self, text: &str) -> bool {
+        let percent = |text: &str| text.strip_suffix('%').and_then(|number| number.parse::<f32>().ok());
+        match self {
+            Self::Path => text.is_empty() || text.starts_with('/'),
+            Self::Address => text.parse::<std::net::IpAddr>().is_ok(),
+            Self::Word(words) => words.contains(&text),
+            Self::Duration(range) => duration(text).is_some_and(|value| range.contains(&value)),
+            Self::Quantity => quantity(text).is_some_and(|value| value != Quantity::Less),
+            Self::Threshold => match percent(text) {
+                Some(percent) => (0.0..=100.0).contains(&percent),
+                None => quantity(text) == Some(Quantity::Greater),
+            },
+            Self::Reclaim => match percent(text) {
+                Some(percent) => percent > 0.0 && percent <= 100.0,
+                None => quantity(text).is_some_and(|value| value != Quantity::Less),
+            },
+            Self::Percentage => percent(text).is_some_and(|percent| (0.0..=100.0).contains(&percent)),
+            Self::CpuSet => text.is_empty() || text.split(',').all(is_cpu_range),
+            _ => false,
+        }
+    }
+}
+
+/// `3` or `0-3`, as cpuset(7) has it.
+fn is_cpu_range(text: &str) -> bool {
+    let number = |text: &str| text.parse::<u16>().ok();
+    match text.split_once('-') {
+        Some((first, last)) => number(first).zip(number(last)).is_some_and(|(first, last)| first <= last),
+        None => number(text).is_some(),
+    }
+}
+
+/// A value as messages show it.
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// What must be there, in words.
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MAX: i64 = i32::MAX as i64;
+        match self {
+            Self::Bool => f.write_str("true or false, without quotes"),
+            Self::Int(range) => match (*range.start(), *range.end()) {
+                (i64::MIN, _) => f.write_str("a whole number"),
+                (least, MAX | i64::MAX) => write!(f, "a whole number of at least {least}"),
+                (least, most) => write!(f, "a whole number from {least} to {most}"),
+            },
+            Self::Fraction => f.write_str("a number above 0 and at most 1"),
+            Self::Text => f.write_str("a text"),
+            Self::Path => f.write_str("an absolute path"),
+            Self::Address => f.write_str("an IP address"),
+            Self::Word(words) => write!(f, "one of {}", words.join(", ")),
+            Self::Duration(range) => match (*range.start(), *range.end()) {
+                (i64::MIN, _) => f.write_str("a duration such as \"1m30s\""),
+                (least, i64::MAX) => write!(f, "a duration of at least {}", seconds(least)),
+                (least, most) => write!(f, "a duration from {} to {}", seconds(least), seconds(most)),
+            },
+            Self::Quantity => f.write_str("an amount that is not negative, such as \"500m\" or \"2Gi\""),
+            Self::Threshold => f.write_str("an amount above zero such as \"100Mi\", or a percentage such as \"10%\""),
+            Self::Reclaim => f.write_str("an amount such as \"500Mi\", or a percentage such as \"5%\""),
+            Self::Percentage => f.write_str("a percentage such as \"50%\""),
+            Self::CpuSet => f.write_str("a list of processors such as \"0-3,7\""),
+            Self::List(of) => write!(f, "a list, each {of}"),
+            Self::Map(_, of) => write!(f, "a map, each value {of}"),
+            Self::Object(_) => f.write_str("a map"),
+        }
+    }
+}
+
+fn seconds(nanoseconds: Duration) -> String {
+    match nanoseconds % 1_000_000_000 {
+        0 => format!("{}s", nanoseconds / 1_000_000_000),
+        _ => format!("{}ms", nanoseconds / 1_000_000),
+    }
+}

@@ -1,0 +1,105 @@
+//! A kubelet that is asked what it thinks of a configuration.
+
+use serde_json::{Map, Value, json};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+
+/// kubelet mostly waits.
+const SIDE_BY_SIDE: usize = 24;
+
+/// What kubelet said.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing against it.
+    Accepted,
+    /// It has a field that this kubelet does not know.
+    Unknown(String),
+    /// It ends kubelet, with this message.
+    Refused(String),
+}
+
+/// kubelet's verdicts on `configs`, in order.
+pub fn verdicts<'a>(configs: impl Iterator<Item = &'a Map<String, Value>> + Send) -> Vec<Verdict> {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).expect("readable");
+    let kubelet = reachable(directory.path());
+    let queue = Mutex::new(configs.enumerate());
+    let verdicts = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE {
+            scope.spawn(|| {
+                while let Some((number, config)) = { queue.lock().expect("a queue").next() } {
+                    let verdict = verdict(&kubelet, &directory.path().join(number.to_string()), config);
+                    verdicts.lock().expect("verdicts").push((number, verdict));
+                }
+            });
+        }
+    });
+    let mut verdicts = verdicts.into_inner().expect("verdicts");
+    verdicts.sort_by_key(|(number, _)| *number);
+    verdicts.into_iter().map(|(_, verdict)| verdict).collect()
+}
+
+/// The flags that `kubelet --help` lists.
+pub fn help() -> Vec<String> {
+    let output = Command::new(built()).arg("--help").output().expect("kubelet runs; `make kubelet` builds it");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let names =
+        text.lines().filter_map(|line| line.trim_start().strip_prefix("--").or(line.split_once(", --").map(|it| it.1)));
+    names.filter_map(|rest| Some(rest.split_whitespace().next()?.to_owned())).collect()
+}
+
+/// The kubelet that `make kubelet` built.
+fn built() -> PathBuf {
+    let home = std::env::var("HOME").expect("HOME is set");
+    Path::new(&home).join(".cache/kiln-test/kubernetes-1.20.2/amd64/kubelet")
+}
+
+/// It, where any user can execute it.
+fn reachable(directory: &Path) -> PathBuf {
+    let (built, path) = (built(), directory.join("kubelet"));
+    std::fs::copy(&built, &path).unwrap_or_else(|error| panic!("{}: {error}; run `make kubelet`", built.display()));
+    path
+}
+
+fn verdict(kubelet: &Path, directory: &Path, config: &Map<String, Value>) -> Verdict {
+    // Without an API server; what a configuration says itself wins.
+    let mut full = json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "authentication": { "anonymous": { "enabled": true }, "webhook": { "enabled": false } },
+        "authorization": { "mode": "AlwaysAllow" },
+        "failSwapOn": false,
+    });
+    full.as_object_mut().expect("an object").extend(config.clone());
+    std::fs::create_dir(directory).expect("a directory");
+    std::fs::set_permissions(directory, PermissionsExt::from_mode(0o777)).expect("writable");
+    let file = directory.join("config.json");
+    let mut out = std::fs::File::create(&file).expect("a file");
+    out.write_all(full.to_string().as_bytes()).expect("written");
+    let output = Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"])
+        .arg(kubelet)
+        .arg("--config")
+        .arg(&file)
+        .args(["--container-runtime=remote", "--container-runtime-endpoint=unix:///nonexistent.sock"])
+        .arg(format!("--root-dir={}/root", directory.display()))
+        .arg(format!("--cert-dir={}/pki", directory.display()))
+        .output()
+        .expect("setpriv runs; it is in Debian's util-linux");
+    let text = String::from_utf8_lossy(&output.stderr);
+    if let Some((_, unknown)) = text.split_once("found unknown field: ") {
+        return Verdict::Unknown(unknown.split(',').next().unwrap_or_default().to_owned());
+    }
+    // That is where an unprivileged one gives up.
+    if text.contains("failed to create kubelet") {
+        return Verdict::Accepted;
+    }
+    // klog's fatal line, or the one error that 1.20 only logs before it exits.
+    let fatal = text.lines().find(|line| line.starts_with('F')).or_else(|| text.lines().last());
+    Verdict::Refused(fatal.unwrap_or_default().to_owned())
+}

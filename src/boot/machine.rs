@@ -50,10 +50,10 @@ impl Machine {
         let mut arguments = self.hardware(set.arch);
         let mut add = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
         add(&["-nic", "user,model=virtio-net-pci", "-device", "virtio-rng-pci"]);
-        if let Some(credential) = handout.tmpfiles(set.arch) {
+        for (name, credential) in handout.credentials(set.arch) {
             // QEMU reads a doubled comma as a comma.
             let content = credential.replace(',', ",,");
-            add(&["-fw_cfg", &format!("name=opt/io.systemd.credentials/tmpfiles.extra,string={content}")]);
+            add(&["-fw_cfg", &format!("name=opt/io.systemd.credentials/{name},string={content}")]);
         }
         if let Some(path) = report {
             let mut chardev = OsString::from("socket,id=report,path=");

@@ -3,9 +3,11 @@
 //! Pure functions of the profile and of the packages' and artifacts' tree. Paths are those of kubeadm and of the
 //! upstream documentation, so that an operator finds everything where every Kubernetes page says it is.
 
+mod agent;
 mod cni;
 mod containerd;
 mod directories;
+mod embedded;
 mod error;
 mod files;
 mod initramfs;
@@ -16,8 +18,9 @@ mod network;
 mod system;
 mod yaml;
 
+pub use embedded::{AGENT, check_programs};
 pub use error::RenderError;
-pub use initramfs::{check_init, initramfs_entries};
+pub use initramfs::initramfs_entries;
 
 use crate::profile::Profile;
 use crate::tree::{Entry, FileTree, Origin, TreePath};
@@ -40,6 +43,7 @@ pub fn render(profile: &Profile, tree: &FileTree) -> Result<Vec<(TreePath, Entry
     cni::render(profile, tree, &mut rendered)?;
     kubelet::render(profile, tree, &mut rendered)?;
     kubelet_config::render(profile, &mut rendered)?;
+    agent::render(profile, &mut rendered)?;
     files::render(profile, tree, &mut rendered)?;
     Ok(rendered.entries.into_iter().collect())
 }

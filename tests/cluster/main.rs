@@ -1,6 +1,10 @@
 //! kiln-agent against a real control plane of Kubernetes 1.20.2.
 
 mod agent;
+mod boots;
 mod control_plane;
 mod joins;
 mod refusals;
+
+#[path = "../common/worker.rs"]
+mod worker;

@@ -28,6 +28,7 @@ test=(
     openssl                                 # certificates
     qemu-utils p7zip-full libxml2-utils     # formats of disks
     gdisk e2fsprogs                         # disks to put into them
+    dosfstools mtools                       # volumes that hold seeds
     curl                                    # HTTP
     python3 python3-jsonschema python3-yaml # JSON Schema, YAML
     strace faketime procps time             # what a build does, when it thinks it does it, and how much memory it takes

@@ -10,21 +10,20 @@ const UNIT: &str = "usr/lib/systemd/system/kiln-agent.service";
 
 /// It runs before kubelet at every boot, and has nothing to do at most of them.
 ///
-/// kubelet is started once more when it is ready, because a kubelet without credentials has been skipped: the agent may have failed at
-/// first. Exit status 3 is for what a person must change. A seed may bring files for anywhere below the directories that are writable;
+/// Exit status 3 is for what a person must change. A seed may bring files for anywhere below the directories that are writable;
 /// otherwise it can do nothing that its work does not need. (The host's name is set by a process of its own, which may.)
 const TEXT: &str = "\
 [Unit]
 Description=kiln agent: joins this machine to its cluster
+Wants=kubelet.path
 Before=kubelet.service
-After=systemd-networkd.service systemd-resolved.service
+After=kubelet.path systemd-networkd.service systemd-resolved.service
 
 [Service]
 Type=notify
 RemainAfterExit=yes
 ExecStart=/usr/bin/kiln-agent
 ExecStartPost=+/bin/sh -c 'test ! -s /etc/hostname || cat /etc/hostname >/proc/sys/kernel/hostname'
-ExecStartPost=-/usr/bin/systemctl --no-block start kubelet.service
 LoadCredential=kiln.seed
 TimeoutStartSec=infinity
 Restart=on-failure
@@ -64,7 +63,18 @@ SystemCallErrorNumber=EPERM
 KeyringMode=private
 ";
 
+/// A kubelet without credentials is skipped at boot. It is started when they come after all; whoever stops it later is not overruled.
+const PATH_UNIT: &str = "usr/lib/systemd/system/kubelet.path";
+const PATH_TEXT: &str = "\
+[Unit]
+Description=kubelet's credentials
+
+[Path]
+PathChanged=/etc/kubernetes/kubelet.conf
+";
+
 pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), RenderError> {
     rendered.put(PROGRAM, Entry::file(embedded::AGENT.for_arch(profile.arch)?, 0o755, origin(BY)))?;
-    rendered.file(BY, UNIT, TEXT)
+    rendered.file(BY, UNIT, TEXT)?;
+    rendered.file(BY, PATH_UNIT, PATH_TEXT)
 }

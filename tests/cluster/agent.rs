@@ -28,9 +28,13 @@ impl Machine {
 
     /// Another seed.
     pub fn reseed(&self, seed: &str) {
-        let credentials = self.directory.path().join("credentials");
-        fs::create_dir_all(&credentials).expect("a directory");
-        fs::write(credentials.join("kiln.seed"), seed).expect("written");
+        fs::create_dir_all(self.credentials()).expect("a directory");
+        fs::write(self.credentials().join("kiln.seed"), seed).expect("written");
+    }
+
+    /// What systemd calls `$CREDENTIALS_DIRECTORY`.
+    pub fn credentials(&self) -> PathBuf {
+        self.directory.path().join("credentials")
     }
 
     pub fn root(&self) -> PathBuf {
@@ -79,7 +83,7 @@ impl Machine {
     /// Starts the agent.
     pub fn boot(&self) -> Agent {
         let mut command = Command::new(env!("KILN_AGENT_PATH"));
-        command.arg("--root").arg(self.root()).env("CREDENTIALS_DIRECTORY", self.directory.path().join("credentials"));
+        command.arg("--root").arg(self.root()).env("CREDENTIALS_DIRECTORY", self.credentials());
         command.stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the agent");
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));

@@ -264,7 +264,7 @@ fn spawn_for_good(mut command: Command) -> &'static Mutex<Child> {
 pub fn program(name: &str) -> PathBuf {
     let home = PathBuf::from(env::var_os("HOME").expect("HOME is set"));
     let path = home.join(".cache/kiln-test/kubernetes-1.20.2/amd64").join(name);
-    assert!(path.exists(), "{} is missing: run \"make kubelet\"", path.display());
+    assert!(path.exists(), "{} is missing: run \"make kubernetes\"", path.display());
     path
 }
 

@@ -5,6 +5,7 @@ mod boots;
 mod control_plane;
 mod joins;
 mod refusals;
+mod sources;
 
 #[path = "../common/worker.rs"]
 mod worker;

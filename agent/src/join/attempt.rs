@@ -43,7 +43,9 @@ impl<'a> Attempt<'a> {
         let root = &self.setup.root;
         let mut network = Network { resolver: Resolver::read(root.directory()), proxy: Proxy::default() };
         let places = Places { root, credentials: self.setup.credentials.clone(), network: &network };
-        let Some(Loaded { seed, document, from }) = source::load(&places)? else { return Err(Fault::NoSeed) };
+        let Some(mut loaded) = source::load(&places)? else { return Err(Fault::NoSeed) };
+        source::fill(&places, &mut loaded)?;
+        let Loaded { seed, document, from } = loaded;
         status.seed(&from);
         network.proxy = Proxy::new(&seed.proxy);
         let name = name(&seed, root)?;

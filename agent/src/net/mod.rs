@@ -5,6 +5,7 @@ mod connection;
 mod dns;
 mod error;
 mod http;
+mod provider;
 mod proxy;
 mod tls;
 
@@ -14,6 +15,7 @@ pub use connection::{Connection, Network};
 pub use dns::{DnsError, Resolver};
 pub use error::NetError;
 pub use http::{Head, Request, Response};
+pub(crate) use provider::SIGNATURES;
 pub use proxy::Proxy;
 pub use tls::Verify;
 

@@ -1,10 +1,11 @@
 //! What a node must know of a certificate: whose it is, for which key, until when, and who says so.
 
 use super::der::{self, Der};
+use crate::net::SIGNATURES;
 use crate::time::days;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 /// id-at-commonName and id-at-organizationName.
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
@@ -144,7 +145,7 @@ pub fn verify_client(
         authorities.iter().filter_map(|authority| anchor_from_trusted_cert(authority).ok()).collect::<Vec<_>>();
     let now = UnixTime::since_unix_epoch(now.duration_since(UNIX_EPOCH).unwrap_or_default());
     certificate
-        .verify_for_usage(ALL_VERIFICATION_ALGS, &anchors, intermediates, now, KeyUsage::client_auth(), None, None)
+        .verify_for_usage(SIGNATURES.all, &anchors, intermediates, now, KeyUsage::client_auth(), None, None)
         .map(|_| ())
         .map_err(|error| CertificateError::NotVouchedFor(format!("{error:?}")))
 }

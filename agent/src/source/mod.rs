@@ -1,8 +1,14 @@
 //! Where a seed comes from. The first of [`SOURCES`] that has one wins.
 
+mod cloud;
+mod cmdline;
 mod credential;
+mod device;
+mod fat;
+mod iso9660;
+mod volume;
 
-use crate::net::Network;
+use crate::net::{NetError, Network};
 use crate::root::{FileError, Root};
 use crate::seed::{MAX_SIZE, Seed, SeedError};
 use crate::yaml;
@@ -18,7 +24,13 @@ pub struct Source {
 }
 
 /// All of them, in the order they are asked.
-pub const SOURCES: [Source; 1] = [Source { name: "systemd credential kiln.seed", read: credential::read }];
+pub const SOURCES: [Source; 5] = [
+    Source { name: "systemd credential kiln.seed", read: credential::read },
+    Source { name: "NoCloud volume", read: volume::nocloud },
+    Source { name: "OpenStack config drive", read: volume::config_drive },
+    Source { name: "kernel command line", read: cmdline::read },
+    Source { name: "user data of", read: cloud::user_data },
+];
 
 /// Where sources look.
 #[derive(Debug)]
@@ -45,6 +57,39 @@ pub enum SourceError {
     /// A file.
     #[error("{0}")]
     File(#[from] FileError),
+    /// A volume.
+    #[error("reading {device}: {source}")]
+    Volume {
+        /// Its device.
+        device: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A server.
+    #[error("{0}")]
+    Net(#[from] NetError),
+    /// What the kernel command line says, or leads to.
+    #[error("{0}")]
+    Cmdline(String),
+    /// A metadata service.
+    #[error("{cloud}'s metadata service answered with status {status}")]
+    Cloud {
+        /// Which.
+        cloud: &'static str,
+        /// HTTP status.
+        status: u16,
+    },
+}
+
+/// What the platform alone knows; it fills the gaps of a seed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Platform {
+    /// The machine's name there.
+    pub hostname: Option<String>,
+    /// Its availability zone.
+    pub zone: Option<String>,
+    /// `spec.providerID` of its Node.
+    pub provider_id: Option<String>,
 }
 
 /// Why there is no seed to go by.
@@ -87,6 +132,34 @@ pub fn load(places: &Places<'_>) -> Result<Option<Loaded>, LoadError> {
         return Ok(Some(Loaded { seed, document, from }));
     }
     Ok(None)
+}
+
+/// Fills what `loaded` does not say with what the platform knows.
+///
+/// # Errors
+/// [`LoadError`] when the platform has a metadata service, and it fails.
+pub fn fill(places: &Places<'_>, loaded: &mut Loaded) -> Result<(), LoadError> {
+    let failed = |error| LoadError::Source { source_name: "metadata", error };
+    let Platform { hostname, zone, provider_id } = cloud::platform(places).map_err(failed)?;
+    let document = &mut loaded.document;
+    let mut gap = |path: &[&str], value: Option<String>| {
+        let Some(value) = value else { return };
+        let mut at = &mut *document;
+        for key in path {
+            at = &mut at[*key];
+        }
+        if at.is_null() {
+            *at = Value::String(value);
+        }
+    };
+    // Clouds say a domain, too, or capitals; what can be no node's name is left out.
+    let hostname = hostname.map(|name| name.to_ascii_lowercase()).filter(|name| crate::names::is_subdomain(name));
+    gap(&["hostname"], hostname);
+    gap(&["kubelet", "providerID"], provider_id);
+    let zone = zone.filter(|zone| crate::names::label_value(zone).is_ok());
+    gap(&["kubelet", "labels", "topology.kubernetes.io/zone"], zone);
+    loaded.seed = Seed::decode(document.clone()).map_err(|error| LoadError::Seed(loaded.from.clone(), error))?;
+    Ok(())
 }
 
 fn parse(bytes: &[u8]) -> Result<(Seed, Value), SeedError> {

@@ -37,10 +37,20 @@ fn main() -> ExitCode {
     let cold = bench.median("kiln, from downloads", Bench::cold);
     let warm = bench.median("kiln, one overlay file changed", Bench::one_file_changed);
     let unchanged = bench.median("kiln, nothing changed", |bench| bench.time(&mut bench.kiln()));
+    bench.unpack();
+    let root_by_hand = bench.median("by hand: mke2fs -d, then veritysetup format", Bench::root_by_hand);
+    let disk = bench.median("kiln, a disk after a PXE build", Bench::disk);
     let scale = yardstick / YARDSTICK;
     bench.bar("from downloads", cold / yardstick, 0.45, "of by hand (stretch: 0.30)");
     bench.bar("one overlay file changed", warm / scale, 0.4, "s where by hand takes 8 s");
     bench.bar("nothing changed", unchanged / scale, 0.1, "s where by hand takes 8 s");
+    let disk_bar = (scale / root_by_hand).max(0.5);
+    bench.bar(
+        "a disk after a PXE build",
+        disk / root_by_hand,
+        disk_bar,
+        "of mke2fs and veritysetup, or 1 s where by hand takes 8 s",
+    );
     let peak = bench.peak();
     bench.bar("peak memory from downloads", peak, 300.0, "MB");
 
@@ -120,8 +130,14 @@ impl Bench {
 
     /// kiln with the tests' cache, warm after the first time.
     fn kiln(&self) -> Command {
+        self.kiln_makes("pxe", "out")
+    }
+
+    /// The same, for another output in another directory.
+    fn kiln_makes(&self, output: &str, directory: &str) -> Command {
         let mut kiln = worker::kiln(self.directory.path());
         self.arguments(&mut kiln);
+        kiln.args(["--output", output, "--out", directory]);
         kiln
     }
 
@@ -136,12 +152,12 @@ impl Bench {
         assert!(status.success());
         wrapper.arg("--profiles").arg(self.at("profiles")).arg("--cache").arg(cache);
         self.arguments(&mut wrapper);
-        wrapper.args(["--locked", "--offline"]);
+        wrapper.args(["--locked", "--offline", "--out", "out"]);
         wrapper
     }
 
     fn arguments(&self, command: &mut Command) {
-        command.args(["build", "worker", "--release", "debian-1.20.2", "--suite", SUITE, "--quiet", "--out", "out"]);
+        command.args(["build", "worker", "--release", "debian-1.20.2", "--suite", SUITE, "--quiet"]);
         command.arg("--overlay").arg(self.at("overlay"));
     }
 
@@ -168,6 +184,28 @@ impl Bench {
             .arg(worker::test_cache().join("kubernetes-1.20.2/amd64/kubelet"))
             .args(&self.debs);
         self.time(&mut bash)
+    }
+
+    /// Has the root's tree in a directory, for mke2fs.
+    fn unpack(&self) {
+        self.time(&mut self.kiln_makes("tar", "tar"));
+        fs::create_dir(self.at("tree")).expect("a directory");
+        let mut tar = Command::new("tar");
+        self.time(tar.args(["--zstd", "-x", "-C", "tree", "-f", "tar/root.tar.zst"]));
+    }
+
+    /// The root and its hash tree as e2fsprogs and cryptsetup make them.
+    fn root_by_hand(&self) -> f64 {
+        let script = "set -e; rm -f mke2fs.*; PATH=$PATH:/usr/sbin:/sbin
+            mke2fs -q -t ext4 -d tree mke2fs.ext4 $(($(du -sm tree | cut -f1) * 5 / 4))M
+            veritysetup format mke2fs.ext4 mke2fs.verity";
+        self.time(Command::new("bash").args(["-c", script]))
+    }
+
+    /// The whole disk, with a cache that a PXE build has left.
+    fn disk(&self) -> f64 {
+        let _ = fs::remove_dir_all(self.at("disk"));
+        self.time(&mut self.kiln_makes("disk", "disk"))
     }
 
     /// Peak resident memory of a cold build in megabytes, by time(1).

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     println!("{} MB of data, {threads} processors, medians of {RUNS}:", data(&disk) / 1_000_000);
 
-    let naming = Naming { name: "worker", uuid: [7; 16], epoch: 1_610_542_800, content: None };
+    let naming = Naming { name: "worker", uuid: [7; 16], epoch: 1_610_542_800 };
     let mut qcow2 = f64::INFINITY;
     for kind in Kind::ALL {
         let seconds = median(kind.name(), || {

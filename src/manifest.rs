@@ -1,6 +1,7 @@
 //! What went in and what came out: `manifest.json` and `SHA256SUMS`.
 
 use crate::artifact::OutputFile;
+use crate::artifact::disk::DiskRecord;
 use crate::layer::Pruned;
 use crate::profile::{Arch, Image};
 use crate::tree::{DeviceKind, Digest, Entry, FileTree, Kind, Origin, TreePath};
@@ -46,6 +47,12 @@ pub struct Manifest {
     pub files: Vec<FileRecord>,
     /// Everything that came out.
     pub outputs: Vec<OutputFile>,
+    /// dm-verity's root hash of the root file system, where one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_hash: Option<Digest>,
+    /// What is on the disk, where one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskRecord>,
 }
 
 /// One input.
@@ -114,7 +121,7 @@ impl FileRecord {
             mode: format!("{:04o}", meta.mode),
             uid: meta.uid,
             gid: meta.gid,
-            mtime: if meta.mtime == 0 { epoch } else { meta.mtime.min(epoch) },
+            mtime: meta.time(epoch),
             size: content.map(|content| content.size),
             sha256: content.map(|content| content.digest),
             target,
@@ -151,7 +158,14 @@ impl Manifest {
             ("files", lines(self.files.iter().map(json).collect())),
             ("outputs", lines(self.outputs.iter().map(json).collect())),
         ];
-        let fields: Vec<String> = fields.iter().map(|(name, value)| format!("  \"{name}\": {value}")).collect();
+        let root_hash = self.root_hash.iter().map(|hash| ("rootHash", json(hash)));
+        let disk = self.disk.iter().map(|disk| ("disk", json(disk)));
+        let fields: Vec<String> = fields
+            .into_iter()
+            .chain(root_hash)
+            .chain(disk)
+            .map(|(name, value)| format!("  \"{name}\": {value}"))
+            .collect();
         format!("{{\n{}\n}}\n", fields.join(",\n"))
     }
 

@@ -1,19 +1,29 @@
-//! `/init` of a network-booted node: makes the initramfs a root file system containers can start from, sets the
-//! extended attributes cpio could not carry, and becomes systemd.
+//! `/init` of a node: gets from what firmware and boot loader left to a root file system with everything mounted that
+//! systemd cannot mount for itself, and becomes systemd.
 //!
-//! In an initramfs `/` is the kernel's own `rootfs`, a mount without a parent, and pivot_root(2) refuses those: no
-//! container could start. Copying the tree to a tmpfs would need the memory twice; a bind mount of `/` over itself
-//! has a parent and costs nothing.
+//! It is in two kinds of initramfs. That of a network-booted node *is* the root file system, and needs a parent mount and the extended
+//! attributes cpio could not carry. That of a disk holds nothing but this program and drivers: the root is found by
+//! its hash and verified from then on. What comes after is the same for both: state, and what is bound to it.
 //!
-//! Whatever fails is said on the console, and systemd is started all the same: a node that boots and says what is wrong
-//! helps more than one that does not.
+//! What a network-booted node can live without is said on the console, and the boot goes on. Everything else ends it: one line
+//! says why, and the machine restarts as `panic=` on the kernel command line says. A node never runs on a root that was not verified,
+//! or without the state it was told to have.
 
-mod root;
+mod console;
+mod disks;
+mod drivers;
+mod ioctl;
+mod mounts;
+mod parent;
+mod ram_root;
+mod seed;
+mod state;
+mod verified_root;
 
-use kiln_init::xattrs;
-use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use console::{give_up, say};
+use std::fs;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 const SYSTEMD: &str = "/usr/lib/systemd/systemd";
@@ -23,48 +33,26 @@ fn main() -> ExitCode {
         say("this is the first process of a node; it is of no use elsewhere");
         return ExitCode::FAILURE;
     }
-    if let Err(error) = root::give_root_a_parent() {
-        say(&format!("{error}; containers will not start"));
+    match boot() {
+        Ok(never) => match never {},
+        Err(error) => give_up(&error),
     }
-    if let Err(error) = set_xattrs() {
-        say(&format!("{error}; some programs may lack their file capabilities"));
-    }
-    let error = Command::new(SYSTEMD).args(std::env::args_os().skip(1)).exec();
-    say(&format!("starting {SYSTEMD}: {error}"));
-    // The kernel panics now, and reboots if it was told to (panic=).
-    ExitCode::FAILURE
 }
 
-/// Applies the list at [`xattrs::FILE`], if there is one.
-fn set_xattrs() -> Result<(), String> {
-    let path = format!("/{}", xattrs::FILE);
-    let failed = |error: io::Error| format!("reading {path}: {error}");
-    let file = match File::open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        file => file.map_err(failed)?,
-    };
-    let mut text = String::new();
-    file.take(xattrs::MAX_SIZE + 1).read_to_string(&mut text).map_err(failed)?;
-    if text.len() as u64 > xattrs::MAX_SIZE {
-        return Err(format!("reading {path}: it is larger than {} bytes", xattrs::MAX_SIZE));
-    }
-    let mut failures = Vec::new();
-    for xattr in xattrs::decode(&text).map_err(|error| error.to_string())? {
-        let file = format!("/{}", xattr.path);
-        let flags = rustix::fs::XattrFlags::empty();
-        if let Err(error) = rustix::fs::lsetxattr(file.as_str(), xattr.name.as_str(), &xattr.value, flags) {
-            failures.push(format!("setting {} of {file}: {error}", xattr.name));
+fn boot() -> Result<std::convert::Infallible, String> {
+    mounts::kernel_file_systems()?;
+    let cmdline = fs::read_to_string("/proc/cmdline").map_err(|error| format!("reading /proc/cmdline: {error}"))?;
+    if Path::new(SYSTEMD).exists() {
+        ram_root::prepare();
+        if kiln_init::cmdline::value(&cmdline, "kiln.state") == Some("disk") {
+            state::from_labelled_disk()?;
         }
+    } else {
+        let disk = verified_root::enter(&cmdline)?;
+        mounts::overlay_etc()?;
+        state::on_root_disk(&disk)?;
     }
-    if failures.is_empty() { Ok(()) } else { Err(failures.join(", ")) }
-}
-
-/// Prints a line on the console, which the kernel made our standard error if it could.
-fn say(message: &str) {
-    let line = format!("kiln-init: {message}\n");
-    if io::stderr().write_all(line.as_bytes()).is_err()
-        && let Ok(mut console) = File::options().write(true).open("/dev/console")
-    {
-        console.write_all(line.as_bytes()).ok();
-    }
+    state::bind()?;
+    let error = Command::new(SYSTEMD).args(std::env::args_os().skip(1)).env_remove("PATH").exec();
+    Err(format!("starting {SYSTEMD}: {error}"))
 }

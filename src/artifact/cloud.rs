@@ -43,6 +43,22 @@ impl Kind {
             Self::Gce => "gce",
         }
     }
+
+    /// The file that holds the disk.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Qcow2 => "disk.qcow2",
+            Self::Qcow2Zlib => "disk.zlib.qcow2",
+            Self::Vhd => "disk.vhd",
+            Self::Vmdk => "disk.vmdk",
+            Self::Gce => "disk.gce.tar.gz",
+        }
+    }
+
+    /// Whether that file's bytes depend on a compressor.
+    pub fn is_compressed(self) -> bool {
+        self != Self::Vhd
+    }
 }
 
 /// What the formats say of a disk besides its bytes; all of it derived from what went in, for the same bytes every time.
@@ -54,8 +70,6 @@ pub struct Naming<'a> {
     pub uuid: [u8; 16],
     /// The image's time, in seconds since 1970.
     pub epoch: u32,
-    /// SHA-256 of the disk's bytes, to be told of every compressed file.
-    pub content: Option<Digest>,
 }
 
 /// Why a disk cannot be written in a format.
@@ -93,13 +107,7 @@ pub fn encode(
     threads: usize,
     made: &(dyn Fn(u64) + Sync),
 ) -> Result<Vec<OutputFile>, CloudError> {
-    let name = match kind {
-        Kind::Qcow2 => "disk.qcow2",
-        Kind::Qcow2Zlib => "disk.zlib.qcow2",
-        Kind::Vhd => "disk.vhd",
-        Kind::Vmdk => "disk.vmdk",
-        Kind::Gce => "disk.gce.tar.gz",
-    };
+    let name = kind.file();
     let mut output = Output::create(directory, name)?;
     let Naming { uuid, epoch, .. } = *naming;
     match kind {
@@ -111,8 +119,7 @@ pub fn encode(
         }
         Kind::Gce => output.stream(|out| gce::write(disk, epoch, out, threads, made))?,
     }
-    let content = if kind == Kind::Vhd { None } else { naming.content };
-    let written = OutputFile { content, ..output.finish()? };
+    let written = output.finish()?;
     match kind {
         Kind::Vmdk => package(written, vmdk::padded(disk.size()), naming, directory),
         _ => Ok(vec![written]),

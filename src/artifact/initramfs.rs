@@ -363,7 +363,7 @@ fn member<'a>(
         Kind::Fifo => FileType::Fifo,
     };
     let meta = &entry.meta;
-    let mtime = if meta.mtime == 0 { epoch } else { meta.mtime.min(epoch) };
+    let mtime = meta.time(epoch);
     let header =
         Header { name: path.as_str(), file_type, mode: meta.mode, uid: meta.uid, gid: meta.gid, mtime, ino, nlink };
     let mut bytes = Vec::new();

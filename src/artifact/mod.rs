@@ -1,8 +1,13 @@
 //! Composes formats into things to boot.
 
 pub mod cloud;
+pub mod disk;
 pub mod initramfs;
+pub mod kernel;
+pub mod platform;
 pub mod pxe;
+pub mod root;
+pub mod tar;
 
 use crate::tree::Digest;
 use serde::{Deserialize, Serialize};

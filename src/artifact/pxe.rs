@@ -1,16 +1,14 @@
 //! The PXE set: what a network boot loader needs to start a node that lives in RAM.
 
 use super::initramfs::{InitramfsError, Plan};
+use super::kernel::{KernelError, kernel, root_tree};
 use super::{OutputFile, remedy};
 use crate::pack::{CopyError, Store};
 use crate::source::cache::Cache;
-use crate::tree::{Content, Digest, Entry, FileTree, ReadError, TreeError, TreePath};
+use crate::tree::{Digest, Entry, FileTree, ReadError, TreeError, TreePath};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-
-/// Where the kernel lies in the tree: Debian's `boot/vmlinuz-<version>`.
-const KERNEL: &str = "boot/vmlinuz-";
 
 /// What a PXE set is made of.
 #[derive(Debug)]
@@ -35,10 +33,8 @@ pub struct Pxe<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum PxeError {
     /// No kernel, or more than one.
-    #[error(
-        "the tree has {0} kernels (boot/vmlinuz-*); a PXE set boots exactly one: check kernel.package in the profile"
-    )]
-    Kernel(usize),
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
     /// Something of the profile stands where `/init` goes.
     #[error(transparent)]
     Tree(#[from] TreeError),
@@ -56,14 +52,6 @@ pub enum PxeError {
         /// Why.
         source: io::Error,
     },
-}
-
-/// Version of the one kernel in `tree`, as in `/usr/lib/modules/<version>`.
-///
-/// # Errors
-/// [`PxeError::Kernel`].
-pub fn kernel_version(tree: &FileTree) -> Result<&str, PxeError> {
-    kernel(tree).map(|(version, _)| version)
 }
 
 impl Pxe<'_> {
@@ -110,23 +98,11 @@ impl Pxe<'_> {
 
     /// The tree as it lies in RAM: without `/boot`, with what boots it.
     fn initramfs_tree(&self) -> Result<FileTree, PxeError> {
-        let mut tree = self.tree.clone();
-        tree.remove("boot");
+        let mut tree = root_tree(self.tree);
         for (path, entry) in self.boot_entries {
             tree.insert(path.clone(), entry.clone())?;
         }
         Ok(tree)
-    }
-}
-
-fn kernel(tree: &FileTree) -> Result<(&str, &Content), PxeError> {
-    let kernels: Vec<(&str, &Content)> = tree
-        .below("boot")
-        .filter_map(|(path, entry)| Some((path.as_str().strip_prefix(KERNEL)?, entry.content()?)))
-        .collect();
-    match kernels.as_slice() {
-        [one] => Ok(*one),
-        _ => Err(PxeError::Kernel(kernels.len())),
     }
 }
 

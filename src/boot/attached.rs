@@ -2,7 +2,7 @@
 
 use super::guest::lines;
 use super::machine::spawn;
-use super::{BootError, Handout, Machine, PxeSet};
+use super::{BootError, Handout, Image, Machine};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag::register;
@@ -25,13 +25,14 @@ const TICK: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// [`BootError`] when QEMU is not installed, does not start or fails.
-pub fn attached(
+pub fn attached<'a>(
     machine: &Machine,
-    set: &PxeSet,
+    image: impl Into<Image<'a>>,
     handout: &Handout,
     mut report: impl FnMut(&str, Duration),
 ) -> Result<(), BootError> {
-    let program = Machine::program(set.arch).0;
+    let image = image.into();
+    let program = Machine::program(image.arch()).0;
     let failed = |source| BootError::Qemu { program, source };
     let socket = tempfile::Builder::new().prefix("kiln-boot").tempdir().map_err(failed)?;
     let path = socket.path().join("report");
@@ -45,9 +46,9 @@ pub fn attached(
     }
     let _terminal = Terminal::save();
     let mut command = Command::new(program);
-    command.args(["-chardev", "stdio,id=console,signal=on"]).args(machine.arguments(set, handout, Some(&path)));
+    command.args(["-chardev", "stdio,id=console,signal=on"]).args(machine.arguments(image, handout, Some(&path)));
     let started = Instant::now();
-    let mut qemu = spawn(command.stdin(Stdio::inherit()), set.arch)?;
+    let mut qemu = spawn(command.stdin(Stdio::inherit()), image.arch())?;
     let receiver = lines(listener);
     let status = loop {
         match receiver.recv_timeout(TICK) {

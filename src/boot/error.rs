@@ -1,5 +1,6 @@
 //! Why something did not boot.
 
+use crate::profile::Arch;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,9 +8,9 @@ use std::time::Duration;
 /// Why something did not boot.
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
-    /// A file of the PXE set cannot be read.
+    /// A file of the PXE set, or the disk, cannot be read.
     #[error("reading {path}: {source}; is this the output of kiln build?")]
-    Pxe {
+    Read {
         /// The file.
         path: PathBuf,
         /// Why.
@@ -18,6 +19,22 @@ pub enum BootError {
     /// The kernel is neither of the two sorts known.
     #[error("{0} is no Linux kernel for x86-64 or AArch64")]
     NoKernel(PathBuf),
+    /// Not a disk that boots.
+    #[error("{path} is no disk that boots: {why}; is it the output of kiln build?")]
+    NoDisk {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// There is no UEFI for guests.
+    #[error("disks boot by UEFI only, and there is none here for {arch:?} guests: apt-get install {package}")]
+    NoFirmware {
+        /// The guests' architecture.
+        arch: Arch,
+        /// The Debian package that has it.
+        package: &'static str,
+    },
     /// QEMU is not installed.
     #[error("{program} is not installed: apt-get install {package}")]
     NoQemu {

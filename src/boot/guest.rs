@@ -1,7 +1,7 @@
 //! A guest without a terminal: its console is kept, its report is read line by line.
 
 use super::machine::spawn;
-use super::{BootError, Handout, Machine, PxeSet};
+use super::{BootError, Handout, Image, Machine};
 use crate::profile::Arch;
 use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::net::UnixListener;
@@ -30,24 +30,25 @@ impl Guest {
     ///
     /// # Errors
     /// [`BootError`] when QEMU is not installed or does not start.
-    pub fn start(machine: &Machine, set: &PxeSet, handout: &Handout) -> Result<Self, BootError> {
-        let program = Machine::program(set.arch).0;
+    pub fn start<'a>(machine: &Machine, image: impl Into<Image<'a>>, handout: &Handout) -> Result<Self, BootError> {
+        let image = image.into();
+        let program = Machine::program(image.arch()).0;
         let failed = |source| BootError::Qemu { program, source };
         let socket = tempfile::Builder::new().prefix("kiln-boot").tempdir().map_err(failed)?;
         let path = socket.path().join("report");
         let listener = UnixListener::bind(&path).map_err(failed)?;
         let mut command = Command::new(program);
         command.args(["-chardev", "stdio,id=console,signal=off"]);
-        command.args(machine.arguments(set, handout, Some(&path)));
+        command.args(machine.arguments(image, handout, Some(&path)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let started = Instant::now();
-        let mut qemu = spawn(&mut command, set.arch)?;
+        let mut qemu = spawn(&mut command, image.arch())?;
         let console = Arc::new(Mutex::new(Vec::new()));
         for stream in [qemu.stdout.take().map(boxed), qemu.stderr.take().map(boxed)].into_iter().flatten() {
             let console = Arc::clone(&console);
             thread::spawn(move || keep(stream, &console));
         }
-        Ok(Self { qemu, arch: set.arch, started, console, report: lines(listener), _socket: socket })
+        Ok(Self { qemu, arch: image.arch(), started, console, report: lines(listener), _socket: socket })
     }
 
     /// Wall time since power-on.
@@ -107,6 +108,32 @@ impl Guest {
                 None => thread::sleep(Duration::from_millis(50)),
             }
         }
+    }
+
+    /// Waits until `text` is on the console, at most `limit` after power-on.
+    ///
+    /// # Errors
+    /// As [`Guest::line`].
+    pub fn console_says(&mut self, text: &str, limit: Duration) -> Result<(), BootError> {
+        loop {
+            let ended = self.ended();
+            if self.console().contains(text) {
+                return Ok(());
+            }
+            if ended {
+                return Err(BootError::Ended { wanted: text.into() });
+            }
+            if self.uptime() >= limit {
+                return Err(BootError::TimedOut { wanted: text.into(), limit });
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Cuts the power: the guest has no moment to write anything.
+    pub fn cut_power(mut self) {
+        self.qemu.kill().ok();
+        self.qemu.wait().ok();
     }
 
     /// The console so far, and what QEMU itself said.

@@ -92,12 +92,6 @@ impl Handout {
         }
         (!lines.is_empty()).then_some(lines)
     }
-
-    /// What the kernel command line needs.
-    pub(super) fn cmdline(&self) -> &'static str {
-        // Its generator looks for /etc/rc.local before tmpfiles made it.
-        if self.script.is_some() { "systemd.wants=rc-local.service" } else { "" }
-    }
 }
 
 /// As tmpfiles.d(5) reads the last field: C-style escapes, and `%` doubled.
@@ -122,7 +116,6 @@ mod tests {
     #[test]
     fn nothing_is_no_credential() {
         assert_eq!(Handout::none().tmpfiles(Arch::Amd64), None);
-        assert_eq!(Handout::none().cmdline(), "");
     }
 
     #[test]

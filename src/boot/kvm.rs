@@ -1,7 +1,7 @@
 //! Whether KVM is of any use here.
 
 use super::machine::spawn;
-use super::{Accelerator, BootError, Machine, PxeSet};
+use super::{Accelerator, BootError, Image, Machine};
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -12,31 +12,42 @@ use std::time::{Duration, Instant};
 /// How long a kernel may take to its first line. Under working KVM it is well below a second.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Boots the set's kernel alone under KVM and looks for its first line on the console.
+/// Boots a PXE set's kernel alone, or a disk's firmware, under KVM and looks for its first line on the console.
 ///
 /// That `/dev/kvm` opens says little: nested and para-virtual hosts have one under which real mode hangs.
 ///
 /// # Errors
 /// [`BootError`] when QEMU cannot be run at all.
-pub fn kvm_works(set: &PxeSet) -> Result<bool, BootError> {
+pub fn kvm_works<'a>(image: impl Into<Image<'a>>) -> Result<bool, BootError> {
     if !Path::new("/dev/kvm").exists() {
         return Ok(false);
     }
+    let image = image.into();
     let machine = Machine { memory_mib: 512, cpus: 1, accelerator: Accelerator::Kvm };
-    let console = "console=ttyS0 earlyprintk=serial console=ttyAMA0 earlycon panic=-1";
-    let mut qemu = Command::new(Machine::program(set.arch).0);
-    qemu.args(["-chardev", "stdio,id=console,signal=off"]).args(machine.hardware(set.arch));
-    qemu.arg("-kernel").arg(&set.kernel).args(["-append", console]);
+    let mut qemu = Command::new(Machine::program(image.arch()).0);
+    qemu.args(["-chardev", "stdio,id=console,signal=off"]).args(machine.hardware(image.arch()));
+    let sign = match image {
+        Image::Pxe(set) => {
+            let console = "console=ttyS0 earlyprintk=serial console=ttyAMA0 earlycon panic=-1";
+            qemu.arg("-kernel").arg(&set.kernel).args(["-append", console]);
+            "Linux version"
+        }
+        Image::Disk(disk) => {
+            // It finds nothing to boot, and says so.
+            qemu.args(disk.firmware.arguments());
+            "BdsDxe"
+        }
+    };
     qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = spawn(&mut qemu, set.arch)?;
-    let spoke = child.stdout.take().is_some_and(|stdout| speaks(stdout, PATIENCE));
+    let mut child = spawn(&mut qemu, image.arch())?;
+    let spoke = child.stdout.take().is_some_and(|stdout| speaks(stdout, sign, PATIENCE));
     child.kill().ok();
     child.wait().ok();
     Ok(spoke)
 }
 
-/// Whether a kernel's banner comes out of `console` in time.
-fn speaks(mut console: impl Read + Send + 'static, patience: Duration) -> bool {
+/// Whether `sign` comes out of `console` in time.
+fn speaks(mut console: impl Read + Send + 'static, sign: &str, patience: Duration) -> bool {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut block = [0; 4096];
@@ -50,7 +61,7 @@ fn speaks(mut console: impl Read + Send + 'static, patience: Duration) -> bool {
     let mut text = Vec::new();
     while let Ok(bytes) = receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
         text.extend(bytes);
-        if text.windows(13).any(|window| window == b"Linux version") {
+        if text.windows(sign.len()).any(|window| window == sign.as_bytes()) {
             return true;
         }
     }
@@ -63,11 +74,11 @@ mod tests {
 
     #[test]
     fn a_banner_is_recognised_and_silence_is_not_awaited_for_ever() {
-        assert!(speaks(&b"SeaBIOS\n[    0.000000] Linux version 6.1.0"[..], PATIENCE));
-        assert!(!speaks(&b"SeaBIOS"[..], PATIENCE));
+        assert!(speaks(&b"SeaBIOS\n[    0.000000] Linux version 6.1.0"[..], "Linux version", PATIENCE));
+        assert!(!speaks(&b"SeaBIOS"[..], "Linux version", PATIENCE));
         let started = Instant::now();
         let (silent, _writer) = std::io::pipe().expect("a pipe");
-        assert!(!speaks(silent, Duration::from_millis(50)));
+        assert!(!speaks(silent, "Linux version", Duration::from_millis(50)));
         assert!(started.elapsed() < Duration::from_secs(3));
     }
 }

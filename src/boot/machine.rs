@@ -1,6 +1,6 @@
 //! QEMU's command line.
 
-use super::{BootError, Handout, PxeSet};
+use super::{BootError, Disk, Handout, Image, PxeSet};
 use crate::profile::Arch;
 use std::ffi::OsString;
 use std::path::Path;
@@ -44,13 +44,16 @@ impl Machine {
         }
     }
 
-    /// The arguments to boot `set`. The guest's console is QEMU's character device `console`, which the caller adds
+    /// The arguments to boot `image`. The guest's console is QEMU's character device `console`, which the caller adds
     /// (`-chardev …,id=console`); with `report`, lines that a handout's script writes go to that Unix socket.
-    pub fn arguments(&self, set: &PxeSet, handout: &Handout, report: Option<&Path>) -> Vec<OsString> {
-        let mut arguments = self.hardware(set.arch);
+    pub fn arguments(&self, image: Image<'_>, handout: &Handout, report: Option<&Path>) -> Vec<OsString> {
+        let arch = image.arch();
+        let mut arguments = self.hardware(arch);
         let mut add = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
-        add(&["-nic", "user,model=virtio-net-pci", "-device", "virtio-rng-pci"]);
-        for (name, credential) in handout.credentials(set.arch) {
+        // Without its boot ROM: nothing here boots from the network's own server.
+        add(&["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]);
+        add(&["-device", "virtio-rng-pci"]);
+        for (name, credential) in handout.credentials(arch) {
             // QEMU reads a doubled comma as a comma.
             let content = credential.replace(',', ",,");
             add(&["-fw_cfg", &format!("name=opt/io.systemd.credentials/{name},string={content}")]);
@@ -59,18 +62,17 @@ impl Machine {
             let mut chardev = OsString::from("socket,id=report,path=");
             chardev.push(path);
             arguments.extend(["-chardev".into(), chardev]);
-            let port = match set.arch {
+            let port = match arch {
                 Arch::Amd64 => ["-serial", "chardev:report"],
                 // The virt machine has one serial port of its own.
                 Arch::Arm64 => ["-device", "pci-serial,chardev=report"],
             };
             arguments.extend(port.map(OsString::from));
         }
-        let cmdline = [set.cmdline.as_str(), console(set.arch), handout.cmdline()];
-        let cmdline: Vec<&str> = cmdline.into_iter().filter(|words| !words.is_empty()).collect();
-        arguments.extend(["-append".into(), cmdline.join(" ").into()]);
-        arguments.extend(["-kernel".into(), set.kernel.clone().into()]);
-        arguments.extend(["-initrd".into(), set.initramfs.clone().into()]);
+        arguments.extend(match image {
+            Image::Pxe(set) => kernel(set),
+            Image::Disk(disk) => drive(disk),
+        });
         arguments
     }
 
@@ -101,6 +103,23 @@ impl Machine {
         .map(OsString::from)
         .collect()
     }
+}
+
+/// Direct kernel boot.
+fn kernel(set: &PxeSet) -> Vec<OsString> {
+    let cmdline = format!("{} {}", set.cmdline, console(set.arch));
+    let (kernel, initramfs) = (set.kernel.clone().into(), set.initramfs.clone().into());
+    ["-append".into(), cmdline.into(), "-kernel".into(), kernel, "-initrd".into(), initramfs].into()
+}
+
+/// Firmware and a disk. What the guest flushes is left to this host's memory: a guest that is killed loses nothing by it, and a host
+/// that dies has lost a trial.
+fn drive(disk: &Disk) -> Vec<OsString> {
+    let mut arguments = disk.firmware.arguments();
+    let file = disk.path.display().to_string().replace(',', ",,");
+    let drive = format!("if=none,id=disk,format=qcow2,cache=unsafe,discard=unmap,file={file}");
+    arguments.extend(["-drive", &drive, "-device", "virtio-blk-pci,drive=disk"].map(OsString::from));
+    arguments
 }
 
 /// The kernel's name of the first serial port, made the last and thereby the main console.

@@ -1,10 +1,12 @@
-//! Booting what was built, in QEMU, by direct kernel boot of a PXE set.
+//! Booting what was built, in QEMU: a PXE set by direct kernel boot, a disk by UEFI.
 //!
 //! Nothing is added to the image for it: what a demonstration or a test needs inside the guest is delivered at boot as
 //! systemd credentials (see [`Handout`]).
 
 mod attached;
+mod disk;
 mod error;
+mod firmware;
 mod guest;
 mod handout;
 mod kvm;
@@ -12,9 +14,44 @@ mod machine;
 mod pxe;
 
 pub use attached::attached;
+pub use disk::{Disk, DiskImage};
 pub use error::BootError;
 pub use guest::Guest;
 pub use handout::Handout;
 pub use kvm::kvm_works;
 pub use machine::{Accelerator, Machine};
 pub use pxe::PxeSet;
+
+use crate::profile::Arch;
+use firmware::Firmware;
+
+/// What a machine boots.
+#[derive(Debug, Clone, Copy)]
+pub enum Image<'a> {
+    /// Kernel and initramfs, as a network boot loader would have fetched them.
+    Pxe(&'a PxeSet),
+    /// A disk, by its own boot loader.
+    Disk(&'a Disk),
+}
+
+impl Image<'_> {
+    /// For which architecture it is.
+    pub fn arch(self) -> Arch {
+        match self {
+            Self::Pxe(set) => set.arch,
+            Self::Disk(disk) => disk.arch,
+        }
+    }
+}
+
+impl<'a> From<&'a PxeSet> for Image<'a> {
+    fn from(set: &'a PxeSet) -> Self {
+        Self::Pxe(set)
+    }
+}
+
+impl<'a> From<&'a Disk> for Image<'a> {
+    fn from(disk: &'a Disk) -> Self {
+        Self::Disk(disk)
+    }
+}

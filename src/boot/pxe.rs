@@ -29,7 +29,7 @@ impl PxeSet {
         let dir = if dir.join("vmlinuz").exists() { dir } else { below.as_path() };
         let failed = |path: &Path| {
             let path = path.to_owned();
-            move |source| BootError::Pxe { path, source }
+            move |source| BootError::Read { path, source }
         };
         let (kernel, initramfs, cmdline) = (dir.join("vmlinuz"), dir.join("initramfs.cpio.zst"), dir.join("cmdline"));
         let mut head = Vec::new();

@@ -68,7 +68,8 @@ impl clap::ValueEnum for Output {
         let help = match self {
             Self::Pxe => "kernel, initramfs, command line and iPXE script",
             Self::Disk => "disk that boots by UEFI, raw and sparse",
-            Self::Qcow2 => "that disk as compressed qcow2",
+            Self::Qcow2 => "that disk as qcow2, compressed with zstd",
+            Self::Qcow2Zlib => "that disk as qcow2 for programs that cannot read zstd",
             Self::Vhd => "that disk as fixed VHD, for Azure",
             Self::Vmdk => "that disk as stream-optimized VMDK with OVF, for VMware",
             Self::Gce => "that disk as tar archive, for Google Compute Engine",

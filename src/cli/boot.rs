@@ -1,19 +1,38 @@
 //! `kiln boot`.
 
 use super::host::Host;
-use crate::boot::{Accelerator, Handout, Machine, PxeSet, attached, kvm_works};
-use std::path::PathBuf;
+use crate::boot::{Accelerator, Disk, DiskImage, Handout, Image, Machine, PxeSet, attached, kvm_works};
+use anyhow::Context as _;
+use std::path::{Path, PathBuf};
+
+/// Room for the state of a node that is only looked at, in bytes; the file takes no more than is written.
+const STATE_ROOM: u64 = 6 << 30;
 
 /// Boot a baked image in QEMU, its console in this terminal
 ///
-/// The image itself is not changed: what --demo adds is handed to the guest as a systemd credential. Ctrl-C ends the
-/// machine.
+/// A PXE set is booted as a network boot loader would, a disk by UEFI: it has no other boot loader, and no BIOS boots it. The image itself is
+/// not changed: what --demo adds is handed to the guest as a systemd credential, and what a node writes to its disk is forgotten unless --keep
+/// says where to. Ctrl-C ends the machine.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  kiln boot out/worker\n  kiln boot out/worker --demo --memory 4096")]
+#[command(
+    after_help = "Examples:\n  kiln boot out/worker\n  kiln boot out/worker --demo --memory 4096\n  kiln boot out/worker --disk --keep node1.qcow2"
+)]
 pub struct Args {
     /// Output directory of a build
     #[arg(value_hint = clap::ValueHint::DirPath)]
     output: PathBuf,
+    /// Boot the PXE set [default: if there is one]
+    #[arg(long, conflicts_with = "disk")]
+    pxe: bool,
+    /// Boot disk.raw [default: if there is no PXE set]
+    #[arg(long)]
+    disk: bool,
+    /// Size of the machine's disk in GiB [default: 6 more than the image]
+    #[arg(long, value_name = "GIB", conflicts_with = "pxe", value_parser = clap::value_parser!(u64).range(1..=65536))]
+    disk_size: Option<u64>,
+    /// Keep what the node writes to its disk in FILE (qcow2), and go on from there the next time
+    #[arg(long, value_name = "FILE", conflicts_with = "pxe", value_hint = clap::ValueHint::FilePath)]
+    keep: Option<PathBuf>,
     /// Run kubelet standalone, without a cluster, and report when containerd and kubelet are up
     #[arg(long)]
     demo: bool,
@@ -29,8 +48,31 @@ pub struct Args {
 }
 
 pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
-    let set = PxeSet::open(&args.output)?;
-    let accelerator = if kvm_works(&set)? { Accelerator::Kvm } else { Accelerator::Tcg };
+    let has_pxe = ["vmlinuz", "pxe/vmlinuz"].iter().any(|kernel| args.output.join(kernel).exists());
+    let wants_disk = args.disk || args.disk_size.is_some() || args.keep.is_some();
+    if wants_disk || (!args.pxe && !has_pxe && args.output.join("disk.raw").exists()) {
+        // Beside the image there is room for what a node writes; a file of its own is as short-lived as the machine.
+        let scratch = tempfile::Builder::new().prefix(".kiln-boot").tempdir_in(&args.output);
+        let scratch = scratch.with_context(|| format!("making a directory in {}", args.output.display()))?;
+        let disk = disk(args, &DiskImage::open(&args.output)?, &scratch.path().join("disk.qcow2"))?;
+        start(host, args, Image::Disk(&disk))
+    } else {
+        start(host, args, Image::Pxe(&PxeSet::open(&args.output)?))
+    }
+}
+
+/// The machine's disk, with `scratch` as the file for what is written to it unless it is to be kept.
+fn disk(args: &Args, image: &DiskImage, scratch: &Path) -> anyhow::Result<Disk> {
+    let path = args.keep.as_deref().unwrap_or(scratch);
+    if path.exists() {
+        return Ok(Disk::reopen(image, path)?);
+    }
+    let size = args.disk_size.map_or(image.size + STATE_ROOM, |gib| gib << 30);
+    Ok(Disk::create(image, path, size)?)
+}
+
+fn start(host: &Host, args: &Args, image: Image<'_>) -> anyhow::Result<()> {
+    let accelerator = if kvm_works(image)? { Accelerator::Kvm } else { Accelerator::Tcg };
     if accelerator == Accelerator::Tcg {
         host.progress
             .info("KVM is not usable here; QEMU translates every instruction, which is about ten times slower");
@@ -38,7 +80,7 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     let usual = Machine::new(accelerator);
     let machine = Machine { memory_mib: args.memory, cpus: args.cpus.unwrap_or(usual.cpus), ..usual };
     let handout = if args.demo { Handout::none().standalone().readiness(args.once) } else { Handout::none() };
-    attached(&machine, &set, &handout, |line, after| {
+    attached(&machine, image, &handout, |line, after| {
         host.progress.info(format_args!("{line} (power-on + {:.1} s)", after.as_secs_f64()));
     })?;
     Ok(())

@@ -3,17 +3,17 @@
 use super::args::{MirrorArgs, ProfileArgs};
 use super::host::Host;
 use super::lock::{LockPolicy, locked};
+use super::outputs::{Made, Outputs};
 use super::signals::CleanUp;
 use super::told_once;
 use super::units;
-use crate::artifact::pxe::{self, Pxe};
+use crate::artifact::kernel::kernel;
 use crate::bake::{Baked, bake};
 use crate::layer::Overlay;
 use crate::lock::{Locked, wants};
 use crate::manifest::{self, InputRecord, Manifest};
 use crate::output::{Output, OutputError, Unchanged};
 use crate::profile::Output as OutputKind;
-use crate::progress::Unit;
 use crate::render;
 use crate::source::cache::Cache;
 use crate::source::fetch::{FetchError, Fetcher};
@@ -131,22 +131,7 @@ fn fetch(fetcher: &Fetcher, host: &Host, locked: &Locked) -> anyhow::Result<Vec<
 
 fn write(host: &Host, locked: &Locked, baked: &Baked, cache: &Cache, directory: &Path) -> anyhow::Result<Manifest> {
     let (profile, lock) = (locked.profile(), locked.lock());
-    if let Some(kind) = profile.outputs.iter().find(|kind| **kind != OutputKind::Pxe) {
-        bail!("this kiln cannot make output {} yet", kind.as_str());
-    }
-    let phase = host.progress.phase("compress", Unit::Bytes, 0);
-    let boot_entries = render::initramfs_entries(profile.arch, &baked.tree)?;
-    let pxe = Pxe {
-        tree: &baked.tree,
-        store: &baked.store,
-        cache,
-        epoch: lock.epoch,
-        cmdline: &profile.kernel.cmdline,
-        boot_entries: &boot_entries,
-        threads: host.threads,
-    };
-    let outputs = pxe.write(&directory.join("pxe"), &|bytes| phase.inc(bytes))?;
-    phase.finish();
+    let Made { files, root_hash, disk } = Outputs { host, locked, baked, cache, directory }.make()?;
     let manifest = Manifest {
         version: manifest::VERSION,
         kiln: env!("CARGO_PKG_VERSION").to_owned(),
@@ -155,13 +140,15 @@ fn write(host: &Host, locked: &Locked, baked: &Baked, cache: &Cache, directory: 
         arch: profile.arch,
         suite: profile.debian.suite.clone(),
         release: profile.release.name.clone(),
-        kernel: pxe::kernel_version(&baked.tree)?.to_owned(),
+        kernel: kernel(&baked.tree)?.0.to_owned(),
         cmdline: profile.kernel.cmdline.join(" "),
         epoch: lock.epoch,
         inputs: baked.inputs.clone(),
         pruned: baked.pruned.clone(),
         files: manifest::records(&baked.tree, lock.epoch),
-        outputs,
+        outputs: files,
+        root_hash,
+        disk,
     };
     let text = manifest.to_text();
     for (name, text) in [(manifest::SUMS, manifest.sums(&text)), (manifest::FILE, text)] {
@@ -185,6 +172,7 @@ fn report(manifest: &Manifest, directory: &Path, start: Instant, json: bool) -> 
             "files": manifest.files.len(),
             "pruned": manifest.pruned,
             "outputs": manifest.outputs,
+            "disk": manifest.disk,
             "seconds": seconds,
         });
         writeln!(out, "{report:#}")?;

@@ -1,5 +1,7 @@
 //! `kiln inspect`.
 
+use super::units;
+use crate::artifact::disk::{DiskRecord, PartitionRecord};
 use crate::manifest::{self, FileRecord, Manifest};
 use crate::verify::initramfs;
 use anyhow::{Context, bail};
@@ -48,6 +50,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             );
         }
         _ => {
+            if let (true, false, Some(disk)) = (wanted.is_empty(), args.json, &manifest.disk) {
+                print_disk(&mut out, &manifest, disk)?;
+            }
             let prefix = if wanted.is_empty() { String::new() } else { format!("{wanted}/") };
             for record in &manifest.files {
                 if record.path.as_str() == wanted || record.path.as_str().starts_with(&prefix) {
@@ -85,6 +90,21 @@ fn print_file(output: &Path, record: &FileRecord, out: &mut impl Write) -> anyho
     }
     let path = output.join("pxe/initramfs.cpio.zst");
     initramfs::extract(&path, record.path.as_str(), out).with_context(|| format!("reading {}", path.display()))
+}
+
+/// What the build made, and how its disk is divided.
+fn print_disk(out: &mut impl Write, manifest: &Manifest, disk: &DiskRecord) -> io::Result<()> {
+    for file in &manifest.outputs {
+        writeln!(out, "{:>10}  {}", units::bytes(file.size), file.path)?;
+    }
+    if let Some(hash) = &manifest.root_hash {
+        writeln!(out, "{:>10}  {hash}", "root hash")?;
+    }
+    for PartitionRecord { label, kind, uuid, start, size, read_only } in &disk.partitions {
+        let access = if *read_only { "read-only" } else { "" };
+        writeln!(out, "{:>10}  partition {uuid} at {start:<11} {label:<20} {kind} {access}", units::bytes(*size))?;
+    }
+    writeln!(out)
 }
 
 fn print_record(out: &mut impl Write, record: &FileRecord, json: bool) -> io::Result<()> {

@@ -10,6 +10,7 @@ mod completions;
 mod host;
 mod inspect;
 mod lock;
+mod outputs;
 mod plan;
 mod schema;
 mod signals;

@@ -20,6 +20,15 @@ pub trait BlockSource: Sync {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 }
 
+/// Where the blocks of a file system go, from several threads and in any order.
+pub trait BlockSink: Sync {
+    /// Puts `blocks` at `offset`, both whole blocks of 4096 bytes; no place is written twice.
+    ///
+    /// # Errors
+    /// Whatever writing fails with.
+    fn write_at(&self, blocks: &[u8], offset: u64) -> io::Result<()>;
+}
+
 /// Why a disk cannot be written in another format.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {

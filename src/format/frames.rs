@@ -19,6 +19,9 @@ pub const PARALLEL_FROM: u64 = 12 << 20;
 /// What one thread takes at a time in a multi-threaded frame, in bytes. Bounds memory; changes the bytes.
 const JOB_SIZE: u32 = 4 << 20;
 
+/// Threads of a stream; each holds about 10 MiB.
+const MAX_STREAM_THREADS: u32 = 6;
+
 /// Begins a frame of `size` bytes (announced in its header, so a short write is an error) on `out`.
 ///
 /// # Errors
@@ -32,6 +35,18 @@ pub fn encoder<W: Write>(out: W, size: u64, threads: u32) -> io::Result<Encoder<
         encoder.multithread(threads.max(1))?;
         encoder.set_parameter(CParameter::JobSize(JOB_SIZE))?;
     }
+    Ok(encoder)
+}
+
+/// Begins a frame of any size on `out`, compressed by several threads whatever its size.
+///
+/// # Errors
+/// When libzstd has no memory left.
+pub fn stream<W: Write>(out: W, threads: u32) -> io::Result<Encoder<'static, W>> {
+    let mut encoder = Encoder::new(out, LEVEL)?;
+    encoder.include_checksum(true)?;
+    encoder.multithread(threads.clamp(1, MAX_STREAM_THREADS))?;
+    encoder.set_parameter(CParameter::JobSize(JOB_SIZE))?;
     Ok(encoder)
 }
 

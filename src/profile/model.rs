@@ -49,6 +49,10 @@ pub struct Profile {
     pub diversions: Vec<Diversion>,
     /// What is left out of packages, by rule name.
     pub prune: BTreeMap<String, PruneRule>,
+    /// The root's file system on disks.
+    pub root: RootFileSystem,
+    /// Sizes of disks.
+    pub disk: Disk,
     /// What `kiln build` makes.
     pub outputs: BTreeSet<Output>,
 }
@@ -367,6 +371,26 @@ pub struct PruneRule {
     pub keep: Vec<String>,
 }
 
+/// A file system that a root can be on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RootFileSystem {
+    /// ext4, never mounted but read-only.
+    #[default]
+    Ext4,
+}
+
+/// Sizes of a disk in bytes, whole mebibytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Disk {
+    /// Of the EFI system partition.
+    pub esp_size: u64,
+    /// Of each of the two root partitions; fitted to the first root when absent.
+    pub root_size: Option<u64>,
+    /// Of the whole disk; no larger than its partitions need when absent.
+    pub size: Option<u64>,
+}
+
 /// A kind of artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -375,8 +399,10 @@ pub enum Output {
     Pxe,
     /// A disk that boots by UEFI: the raw image, sparse.
     Disk,
-    /// The disk as qcow2, compressed.
+    /// The disk as qcow2, compressed with zstd.
     Qcow2,
+    /// The disk as qcow2, compressed with zlib: for what reads qcow2 but not zstd.
+    Qcow2Zlib,
     /// The disk as a fixed VHD, for Azure.
     Vhd,
     /// The disk as a stream-optimized VMDK with its OVF, for VMware.
@@ -391,8 +417,8 @@ pub enum Output {
 
 impl Output {
     /// Every kind.
-    pub const ALL: [Self; 8] =
-        [Self::Pxe, Self::Disk, Self::Qcow2, Self::Vhd, Self::Vmdk, Self::Gce, Self::Ext4, Self::Tar];
+    pub const ALL: [Self; 9] =
+        [Self::Pxe, Self::Disk, Self::Qcow2, Self::Qcow2Zlib, Self::Vhd, Self::Vmdk, Self::Gce, Self::Ext4, Self::Tar];
 
     /// Its name in profiles and on the command line.
     pub fn as_str(self) -> &'static str {
@@ -400,6 +426,7 @@ impl Output {
             Self::Pxe => "pxe",
             Self::Disk => "disk",
             Self::Qcow2 => "qcow2",
+            Self::Qcow2Zlib => "qcow2-zlib",
             Self::Vhd => "vhd",
             Self::Vmdk => "vmdk",
             Self::Gce => "gce",

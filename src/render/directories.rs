@@ -8,7 +8,9 @@ use std::fmt::Write as _;
 const BY: &str = "directories";
 
 /// Path and mode.
-const DIRECTORIES: [(&str, u16); 11] = [
+const DIRECTORIES: [(&str, u16); 13] = [
+    // systemd-gpt-auto-generator(8) mounts the EFI system partition there when somebody looks.
+    ("efi", 0o755),
     ("etc/cni/net.d", 0o755),
     ("etc/kubernetes", 0o755),
     ("etc/kubernetes/manifests", 0o700),
@@ -18,6 +20,8 @@ const DIRECTORIES: [(&str, u16); 11] = [
     ("var/lib/containerd", 0o711),
     ("var/lib/kubelet", 0o700),
     ("var/lib/kubelet/pki", 0o700),
+    // What /etc/kubernetes is bound to.
+    ("var/lib/kubernetes", 0o755),
     ("var/log/containers", 0o755),
     ("var/log/pods", 0o755),
 ];

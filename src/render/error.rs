@@ -77,4 +77,7 @@ pub enum RenderError {
     /// An extended attribute that the initramfs' list cannot hold.
     #[error("the extended attributes of the image cannot be listed for /init: {0}")]
     Xattrs(#[from] kiln_init::xattrs::ListError),
+    /// A module that the initrd's list cannot hold.
+    #[error("the kernel modules of the initrd cannot be listed for /init: {0}")]
+    Modules(#[from] kiln_init::modules::ListError),
 }

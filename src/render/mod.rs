@@ -11,16 +11,19 @@ mod embedded;
 mod error;
 mod files;
 mod initramfs;
+mod initrd;
 mod kernel;
 mod kubelet;
 mod kubelet_config;
 mod network;
+mod state;
 mod system;
 mod yaml;
 
 pub use embedded::{AGENT, check_programs};
 pub use error::RenderError;
 pub use initramfs::initramfs_entries;
+pub use initrd::disk_initrd_entries;
 
 use crate::profile::Profile;
 use crate::tree::{Entry, FileTree, Origin, TreePath};
@@ -38,7 +41,8 @@ pub fn render(profile: &Profile, tree: &FileTree) -> Result<Vec<(TreePath, Entry
     directories::render(&mut rendered)?;
     kernel::render(profile, &mut rendered)?;
     network::render(tree, &mut rendered)?;
-    system::render(profile, &mut rendered)?;
+    state::render(tree, &mut rendered)?;
+    system::render(profile, tree, &mut rendered)?;
     containerd::render(profile, tree, &mut rendered)?;
     cni::render(profile, tree, &mut rendered)?;
     kubelet::render(profile, tree, &mut rendered)?;

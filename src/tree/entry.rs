@@ -124,6 +124,11 @@ impl Metadata {
     pub fn new(mode: u16, origin: Origin) -> Self {
         Self { mode, uid: 0, gid: 0, mtime: 0, xattrs: BTreeMap::new(), origin }
     }
+
+    /// The modification time in an image of time `epoch`: what kiln made is of that time, and nothing is later.
+    pub fn time(&self, epoch: u32) -> u32 {
+        if self.mtime == 0 { epoch } else { self.mtime.min(epoch) }
+    }
 }
 
 impl Entry {

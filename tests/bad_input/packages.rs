@@ -115,7 +115,7 @@ fn between_packages() {
         ),
         (
             [a(&[file("./boot/vmlinuz-2", "1")]), b(&[])],
-            "the tree has 2 kernels (boot/vmlinuz-*); a PXE set boots exactly one: check kernel.package in the profile",
+            "the tree has 2 kernels (boot/vmlinuz-*); an image boots exactly one: check kernel.package in the profile",
         ),
     ];
     for (packages, expected) in rows {

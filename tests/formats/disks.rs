@@ -17,8 +17,7 @@ use tempfile::TempDir;
 const MIB: u64 = 1 << 20;
 
 /// What every test calls its disk; the epoch is 2021-01-13T13:00:00Z.
-pub const NAMING: Naming<'_> =
-    Naming { name: "worker", uuid: *b"\x5a\xd1\x5c\x00kiln-formats", epoch: 1_610_542_800, content: None };
+pub const NAMING: Naming<'_> = Naming { name: "worker", uuid: *b"\x5a\xd1\x5c\x00kiln-formats", epoch: 1_610_542_800 };
 
 /// A raw disk in a directory of its own.
 pub struct Disk {

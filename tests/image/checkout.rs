@@ -1,6 +1,6 @@
 //! A second checkout, with a cache that holds downloads only: where an image is baked again.
 
-use crate::shared::{Built, DISK, arguments, blob, kubelet, overlay, scratch};
+use crate::shared::{Built, DISK, OUTPUTS, arguments, blob, kubelet, overlay, scratch};
 use crate::tools::{run, tool};
 use crate::worker::test_cache;
 use std::fs;
@@ -67,10 +67,20 @@ impl Checkout {
     }
 
     /// The command that bakes it: `wrapper`, which ends where kiln begins, kiln and its arguments.
-    pub fn build(&self, suite: &str, mut wrapper: Command) -> Command {
+    pub fn build(&self, suite: &str, wrapper: Command) -> Command {
+        self.make(suite, OUTPUTS, wrapper)
+    }
+
+    /// The same with other `outputs`.
+    pub fn make(&self, suite: &str, outputs: &str, mut wrapper: Command) -> Command {
         let home = self.path().join("home");
         wrapper.arg(self.kiln()).args(["--profiles", "profiles"]).args(arguments(suite));
-        wrapper.arg("--overlay").arg(self.overlay()).args(["--locked", "--offline"]).current_dir(self.path());
+        wrapper
+            .args(["--output", outputs])
+            .arg("--overlay")
+            .arg(self.overlay())
+            .args(["--locked", "--offline"])
+            .current_dir(self.path());
         wrapper.env("HOME", &home).env("XDG_CACHE_HOME", home.join("cache"));
         wrapper
     }

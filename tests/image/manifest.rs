@@ -66,6 +66,36 @@ impl Manifest {
 }
 
 impl Record {
+    /// What mtree(5) should say of it.
+    pub fn mtree(&self) -> BTreeMap<String, String> {
+        let mut keywords = BTreeMap::new();
+        let mut set = |key: &str, value: String| keywords.insert(key.to_owned(), value);
+        set("mode", self.mode.trim_start_matches('0').to_owned());
+        set("uid", self.uid.to_string());
+        set("gid", self.gid.to_string());
+        set("time", format!("{}.0", self.mtime));
+        let target = || self.target.clone().expect("a target");
+        let kind = match self.kind.as_str() {
+            "directory" => "dir",
+            "symlink" => {
+                set("link", target());
+                "link"
+            }
+            "char" | "block" => {
+                set("device", format!("native,{}", target().replace(':', ",")));
+                &self.kind
+            }
+            "file" => {
+                set("size", self.size.expect("a size").to_string());
+                set("sha256digest", self.sha256.clone().expect("a digest"));
+                "file"
+            }
+            other => other,
+        };
+        set("type", kind.to_owned());
+        keywords
+    }
+
     /// The package this is from, without its version.
     pub fn package(&self) -> Option<&str> {
         self.origin.get("package")?.as_str()?.split('=').next()

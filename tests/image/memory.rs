@@ -62,7 +62,7 @@ fn a_large_file_is_streamed() {
         file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(&noise)).expect("written");
     }
     let report = checkout.path().join("peak");
-    run(checkout.build("trixie", time(&report)).args(["-j", "16"]));
+    run(checkout.make("trixie", "pxe", time(&report)).args(["-j", "16"]));
     peak(&report, "with a file of 4 GB");
     let found = mtree::list(&checkout.out().join("pxe/initramfs.cpio.zst"));
     let large = &found["etc/proof/large"];
@@ -74,7 +74,7 @@ fn a_large_file_is_streamed() {
     // One byte more than newc's size field can hold.
     file.set_len(1 << 32).expect("sparse");
     let sums = fs::read_to_string(checkout.out().join("SHA256SUMS")).expect("sums");
-    let output = checkout.build("trixie", tool("env", "coreutils")).output().expect("kiln starts");
+    let output = checkout.make("trixie", "pxe", tool("env", "coreutils")).output().expect("kiln starts");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     let message = "kiln: /etc/proof/large has 4294967296 bytes; an initramfs holds files below 4 GiB only: put it on a disk image, or prune it";

@@ -5,10 +5,10 @@ use crate::shared::built;
 use crate::tools::{find, run, tool};
 use std::fs;
 
-/// What starts programs, and what changes the view of the file system or of the machine.
+/// What starts programs, what changes the view of the file system or of the machine, and what opens devices.
 const TRACED: &str = "execve,execveat,fork,vfork,clone,clone3,mount,umount2,fsopen,fsmount,move_mount,open_tree,mount_setattr,\
                       unshare,setns,chroot,pivot_root,ptrace,setuid,setgid,setresuid,setresgid,setgroups,capset,mknod,mknodat,\
-                      init_module,finit_module";
+                      init_module,finit_module,openat";
 
 #[test]
 fn a_build_is_one_unprivileged_process() {
@@ -27,6 +27,12 @@ fn a_build_is_one_unprivileged_process() {
     let calls: Vec<&str> =
         trace.lines().filter_map(|line| line.split_once(' ')).map(|(_, call)| call.trim_start()).collect();
     let calls: Vec<&str> = calls.into_iter().filter(|call| !call.starts_with(['<', '+', '-'])).collect();
+    let (opened, calls): (Vec<&str>, Vec<&str>) = calls.iter().partition(|call| call.starts_with("openat("));
+    assert!(opened.iter().any(|call| call.contains("disk.raw")), "strace saw no disk being written");
+    let harmless = ["\"/dev/null\"", "\"/dev/shm/"];
+    let device = |call: &&&str| call.contains("\"/dev/") && !harmless.iter().any(|path| call.contains(path));
+    let devices: Vec<&&str> = opened.iter().filter(device).collect();
+    assert!(devices.is_empty(), "a device is opened: {devices:#?}");
     let (threads, others): (Vec<&str>, Vec<&str>) = calls.iter().partition(|call| call.starts_with("clone"));
     assert!(!threads.is_empty(), "strace saw no thread: {trace}");
     for thread in threads {

@@ -22,6 +22,9 @@ pub struct Built {
 /// Debian's suites that have to work.
 pub const SUITES: [&str; 2] = ["trixie", "bookworm"];
 
+/// What is made of each image: the tree as a node in RAM has it, and as a disk.
+pub const OUTPUTS: &str = "pxe,disk";
+
 /// Where large things go: a disk, unlike /tmp on many machines.
 pub const DISK: &str = "/var/tmp";
 
@@ -64,7 +67,7 @@ pub fn built(suite: &str) -> &'static Built {
         let directory = kept(suite);
         overlay(&directory.join("overlay"), false);
         let mut command = kiln(&directory);
-        run(command.args(arguments(suite)).arg("--overlay").arg(directory.join("overlay")));
+        run(command.args(arguments(suite)).args(["--output", OUTPUTS]).arg("--overlay").arg(directory.join("overlay")));
         let manifest = Manifest::read(&directory.join("out"));
         Built { directory, suite: suite.to_owned(), manifest, packages: OnceLock::new() }
     })
@@ -78,7 +81,7 @@ pub fn kiln(directory: &Path) -> Command {
     command
 }
 
-/// Arguments of every build of the suite's worker but those on the overlay.
+/// Arguments of every build of the suite's worker but those on overlay and outputs.
 pub fn arguments(suite: &str) -> [&str; 8] {
     ["build", "worker", "--release", "debian-1.20.2", "--suite", suite, "--out", "out"]
 }

@@ -25,7 +25,28 @@ const BAD: &[(&str, &str)] = &[
     ("kernel: [a]\n", "2:9: kernel: expected a map, found a list"),
     ("kernel:\n  package: [a]\n", "3:12: kernel.package: expected a string, found a list"),
     ("outputs: [pxe, pex]\n", "2:16: outputs[1]: unknown value \"pex\", did you mean \"pxe\"?"),
-    ("outputs:\n  - {}\n", "3:5: outputs[0]: expected one of pxe, disk, qcow2, vhd, vmdk, gce, ext4, tar, found a map"),
+    (
+        "outputs:\n  - {}\n",
+        "3:5: outputs[0]: expected one of pxe, disk, qcow2, qcow2-zlib, vhd, vmdk, gce, ext4, tar, found a map",
+    ),
+    ("root: btrfs\n", "2:7: root: unknown value \"btrfs\" (valid is ext4)"),
+    (
+        "disk: {espSize: 256MB}\n",
+        "2:17: disk.espSize: \"256MB\" is not a size in whole mebibytes, such as \"256MiB\" or \"2GiB\"",
+    ),
+    (
+        "disk: {rootSize: minimal}\n",
+        "2:18: disk.rootSize: \"minimal\" is neither \"fit\" nor a size in whole mebibytes, such as \"256MiB\" or \"2GiB\"",
+    ),
+    (
+        "disk: {size: 0GiB}\n",
+        "2:14: disk.size: \"0GiB\" is neither \"minimal\" nor a size in whole mebibytes, such as \"256MiB\" or \"2GiB\"",
+    ),
+    ("disk: {size: 1024TiB}\n", "2:14: disk.size: \"1024TiB\" is larger than 64TiB"),
+    (
+        "disk: {rootSize: 4GiB, size: 8GiB}\n",
+        "2:30: disk.size: \"8GiB\" has no room for two root partitions of 4096MiB and an EFI system partition of 256MiB",
+    ),
     ("arch: arm46\n", "2:7: arch: unknown value \"arm46\", did you mean \"arm64\"?"),
     (
         "files: {/a: {content: x, replace: yes}}\n",

@@ -3,6 +3,7 @@
 //! The raw structs are taken apart field by field without `..`, so a key that nobody checks does not compile.
 
 mod debian;
+mod disk;
 mod files;
 mod kernel;
 mod kubelet;
@@ -61,6 +62,8 @@ pub(super) fn profile(
         alternatives,
         diversions,
         prune,
+        root,
+        disk,
         outputs,
     } = raw;
     let role = context.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
@@ -87,6 +90,8 @@ pub(super) fn profile(
         alternatives: files::alternatives(&alternatives)?,
         diversions: files::diversions(&diversions)?,
         prune: files::prune(&prune)?,
+        root: root.map(|root| root.value).unwrap_or_default(),
+        disk: disk::disk(&disk)?,
         outputs: match outputs.is_empty() {
             true => [Output::Pxe].into(),
             false => outputs.iter().map(|output| output.value).collect(),

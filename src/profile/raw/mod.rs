@@ -9,7 +9,7 @@ mod release;
 pub(super) use node::*;
 pub(super) use release::*;
 
-use super::model::{Arch, Output};
+use super::model::{Arch, Output, RootFileSystem};
 use super::place::At;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -72,6 +72,10 @@ pub(super) struct RawProfile {
     /// What of the packages is left out, by a name of your choice.
     #[schemars(extend("examples" = [{"man": {"reason": "no man program is installed", "paths": ["usr/share/man/**"]}}]))]
     pub prune: Map<At<RawPrune>>,
+    /// File system of the root on disks. Default: `ext4`.
+    pub root: Option<At<RootFileSystem>>,
+    /// Sizes of disks.
+    pub disk: RawDisk,
     /// What `kiln build` makes. Default: `[pxe]`.
     #[schemars(extend("examples" = [["pxe", "disk"]]))]
     pub outputs: Vec<At<Output>>,
@@ -87,6 +91,21 @@ pub(super) struct RawImage {
     /// `IMAGE_VERSION`, of the same letters. Default: the Kubernetes version of the release.
     #[schemars(extend("examples" = ["2026.11.1"]))]
     pub version: Option<At<String>>,
+}
+
+/// Sizes of disks: whole mebibytes, written as `256MiB` or `2GiB`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct RawDisk {
+    /// The EFI system partition, which holds the boot loader and, of two versions each, kernel and initrd. Default: `256MiB`.
+    #[schemars(extend("default" = "256MiB"))]
+    pub esp_size: Option<At<String>>,
+    /// Each of the two root partitions, of which an update fills the other one. `fit`: a quarter more than this version needs, for later ones, in steps of 64 MiB. Default: `fit`.
+    #[schemars(extend("default" = "fit", "examples" = ["2GiB"]))]
+    pub root_size: Option<At<String>>,
+    /// The whole disk. `minimal`: no larger than its partitions need; what a machine's disk has beyond becomes its state. Default: `minimal`.
+    #[schemars(extend("default" = "minimal", "examples" = ["16GiB"]))]
+    pub size: Option<At<String>>,
 }
 
 /// Where Debian packages come from and which are wanted.

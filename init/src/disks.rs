@@ -1,0 +1,71 @@
+//! Disks and their partitions, as sysfs has them.
+
+use kiln_init::gpt::{GptError, Partition, Table};
+use std::fs::{self, File};
+use std::path::Path;
+
+/// Unit of sizes in sysfs, in bytes, whatever the disk's own.
+const SECTOR: u64 = 512;
+
+/// A whole disk.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    /// Its name in `/dev`.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    block_size: u64,
+}
+
+/// The disks that are there now, by name. Those that can hold no partition table are none.
+pub fn disks() -> Vec<Disk> {
+    let entries = fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.retain(|name| !["loop", "dm-", "ram", "zram", "sr", "fd"].iter().any(|prefix| name.starts_with(prefix)));
+    names.sort();
+    names.iter().filter_map(|name| Disk::named(name)).filter(|disk| disk.size > 0).collect()
+}
+
+impl Disk {
+    /// The disk called `name`, with its size as it is now.
+    pub fn named(name: &str) -> Option<Self> {
+        let size = number(&format!("/sys/block/{name}/size"))?.checked_mul(SECTOR)?;
+        let block_size = number(&format!("/sys/block/{name}/queue/logical_block_size"))?;
+        Some(Self { name: name.to_owned(), size, block_size })
+    }
+
+    /// Its file.
+    pub fn path(&self) -> String {
+        format!("/dev/{}", self.name)
+    }
+
+    /// Reads its partition table.
+    pub fn table(&self) -> Result<Table, GptError> {
+        let mut file = File::open(self.path()).map_err(GptError::Io)?;
+        Table::read(&mut file, self.block_size, self.size)
+    }
+
+    /// The kernel's name for one of its partitions, once it has one.
+    pub fn partition_name(&self, partition: &Partition) -> Option<String> {
+        let entries = fs::read_dir(format!("/sys/block/{}", self.name)).into_iter().flatten().flatten();
+        let is =
+            |path: &Path| number(&path.join("partition").to_string_lossy()) == u64::try_from(partition.number).ok();
+        entries.filter(|entry| is(&entry.path())).find_map(|entry| entry.file_name().into_string().ok())
+    }
+
+    /// Bytes behind the last partition.
+    pub fn free_behind(&self, table: &Table) -> u64 {
+        let end = table.partitions.iter().map(|partition| partition.last_lba).max().unwrap_or(0);
+        self.size.saturating_sub(end.saturating_add(1).saturating_mul(table.block_size))
+    }
+}
+
+/// `major:minor` of the block device called `name`.
+pub fn device_number(name: &str) -> Result<String, String> {
+    let path = format!("/sys/class/block/{name}/dev");
+    fs::read_to_string(&path).map(|text| text.trim().to_owned()).map_err(|error| format!("reading {path}: {error}"))
+}
+
+fn number(path: &str) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}

@@ -1,0 +1,91 @@
+//! Puts files of the image where the node keeps its own, so that they follow the image until the node changes them.
+//!
+//! A file copied here carries, in an extended attribute, the modification time it got. As long as that is the time the file has, nobody has
+//! written to it, and the copy is replaced when the image brings another one. Files that the node wrote are never touched.
+
+use rustix::fs::{CWD, Gid, Mode, Uid, XattrFlags, chownat, lgetxattr, lsetxattr};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::Path;
+
+/// Extended attribute with the modification time of a copy, `SECONDS.NANOSECONDS`.
+const COPIED: &str = "trusted.kiln.copied";
+
+/// Largest file compared and copied, in bytes: larger ones belong into `/usr`.
+const MAX_FILE: u64 = 64 << 20;
+
+/// Copies what is below `from` to `to`, as told above. Only directories, files and symbolic links are copied; directories and links
+/// that exist stay as they are.
+pub fn copy(from: &str, to: &str) -> Result<(), String> {
+    let entries = fs::read_dir(from).map_err(|error| format!("reading {from}: {error}"))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| format!("reading {from}: {error}"))?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let (source, target) = (format!("{from}/{name}"), format!("{to}/{name}"));
+        let failed = |error: io::Error| format!("copying {source} to {target}: {error}");
+        let meta = entry.metadata().map_err(failed)?;
+        let there = fs::symlink_metadata(&target).ok();
+        if meta.is_dir() {
+            if there.is_none() {
+                fs::create_dir(&target).and_then(|()| give(&target, &meta)).map_err(failed)?;
+            }
+            if there.is_none_or(|there| there.is_dir()) {
+                copy(&source, &target)?;
+            }
+        } else if meta.is_symlink() && there.is_none() {
+            fs::read_link(&source).and_then(|link| symlink(link, &target)).map_err(failed)?;
+        } else if meta.is_file() && there.is_none_or(|there| is_copy(&target, &there)) {
+            copy_file(&source, &meta, &target).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether `path` is as it was copied.
+fn is_copy(path: &str, meta: &Metadata) -> bool {
+    let mut value = [0; 64];
+    meta.is_file()
+        && lgetxattr(path, COPIED, &mut value).is_ok_and(|length| value[..length] == *modified(meta).as_bytes())
+}
+
+fn modified(meta: &Metadata) -> String {
+    format!("{}.{:09}", meta.mtime(), meta.mtime_nsec())
+}
+
+fn copy_file(source: &str, meta: &Metadata, target: &str) -> io::Result<()> {
+    if meta.len() > MAX_FILE {
+        return Err(io::Error::other("it is larger than 64 MiB"));
+    }
+    let bytes = fs::read(source)?;
+    if fs::read(target).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    replace(target, &bytes, |temporary| {
+        give(temporary, meta)?;
+        let copied = modified(&fs::metadata(temporary)?);
+        Ok(lsetxattr(temporary, COPIED, copied.as_bytes(), XattrFlags::empty())?)
+    })
+}
+
+/// Writes a file whole or not at all, whenever the power is cut.
+pub fn write(path: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
+    replace(path, bytes, |temporary| fs::set_permissions(temporary, fs::Permissions::from_mode(mode)))
+}
+
+fn replace(path: &str, bytes: &[u8], finish: impl FnOnce(&str) -> io::Result<()>) -> io::Result<()> {
+    let temporary = format!("{path}.kiln-new");
+    let mut file = File::create(&temporary)?;
+    file.write_all(bytes)?;
+    finish(&temporary)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    File::open(Path::new(path).parent().unwrap_or(Path::new("/")))?.sync_all()
+}
+
+/// Gives `path` the owner and mode of `meta`.
+fn give(path: &str, meta: &Metadata) -> io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(meta.uid()), Gid::from_raw(meta.gid()));
+    chownat(CWD, path, Some(uid), Some(gid), rustix::fs::AtFlags::empty())?;
+    Ok(rustix::fs::chmod(path, Mode::from_raw_mode(meta.mode() & 0o7777))?)
+}

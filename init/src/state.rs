@@ -1,0 +1,203 @@
+//! The one partition a node writes to, mounted at `/var`.
+//!
+//! It is made at first boot, in the space the disk has behind the image, by systemd-repart as `/usr/lib/repart.d` says. A power cut
+//! at any moment is safe: the partition gets its file system before it gets its entry in the partition table, so that one
+//! that is there is complete. It is never made a second time.
+
+use crate::console::say;
+use crate::disks::{Disk, disks};
+use crate::drivers::Drivers;
+use crate::ioctl::grow_ext4;
+use crate::mounts::{attach, directory};
+use crate::seed;
+use kiln_init::STATE_MIN_BYTES;
+use kiln_init::ext4;
+use kiln_init::gpt::{Guid, Partition, Table};
+use rustix::fs::{Mode, chmod};
+use rustix::mount::{MountFlags, mount_bind, mount_move};
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Name of the partition.
+const LABEL: &str = "kiln-state";
+/// Where the partition is mounted until `/var` is no longer needed as it was baked.
+const STAGING: &str = "/run/kiln-state";
+/// Space behind the partition, in bytes, from which on it is grown; alignment leaves less than this.
+const WORTH_GROWING: u64 = 16 << 20;
+const MIB: u64 = 1 << 20;
+
+/// What Debian has for root; the kernel starts its first process without.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin";
+
+/// Directories whose writes outlive a boot: where they are kept below `/var`, and where the baked files that show through are.
+const KEPT: [(&str, &str); 2] =
+    [("/var/lib/kiln/cni/net.d", "/etc/cni/net.d"), ("/var/lib/kiln/cni/bin", "/opt/cni/bin")];
+
+/// How long a partition that is in the table may take to get its device, and a disk to appear under PXE.
+const DEVICE_LIMIT: Duration = Duration::from_secs(10);
+const DISK_LIMIT: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(20);
+
+/// Makes, grows, checks and mounts the state on the disk that the root is on.
+pub fn on_root_disk(disk: &Disk) -> Result<(), String> {
+    let path = disk.path();
+    let before = disk.table().map_err(|error| format!("disk {path}: {error}"))?;
+    let free = disk.free_behind(&before);
+    let existed = find(&before).is_some();
+    if !existed && free < STATE_MIN_BYTES {
+        return Err(format!(
+            "disk {path} has {} MiB behind the image, and the state of the node needs {} MiB at least: enlarge the disk",
+            free / MIB,
+            STATE_MIN_BYTES / MIB
+        ));
+    }
+    if !existed || free >= WORTH_GROWING {
+        run("systemd-repart", &["--dry-run=no", "--seed=random", "--no-pager", "--no-legend", &path], &[0])?;
+    }
+    let table = disk.table().map_err(|error| format!("disk {path}: {error}"))?;
+    let partition = find(&table).ok_or_else(|| format!("systemd-repart made no partition {LABEL} on disk {path}"))?;
+    let size = partition.blocks().saturating_mul(table.block_size);
+    if !existed {
+        say(&format!("made the partition {LABEL} on disk {path}: {} MiB", size / MIB));
+    } else if find(&before).is_some_and(|before| before.blocks() < partition.blocks()) {
+        say(&format!("grew the partition {LABEL} on disk {path} to {} MiB", size / MIB));
+    }
+    mount(disk, partition, size)
+}
+
+/// Checks and mounts the state of a network-booted node: the partition called `kiln-state` on whichever disk has it.
+pub fn from_labelled_disk() -> Result<(), String> {
+    let mut drivers = Drivers::read()?;
+    drivers.load_always();
+    let start = Instant::now();
+    loop {
+        drivers.load_for_devices();
+        for disk in disks() {
+            let Ok(table) = disk.table() else { continue };
+            if let Some(partition) = find(&table) {
+                return mount(&disk, partition, partition.blocks().saturating_mul(table.block_size));
+            }
+        }
+        if start.elapsed() > DISK_LIMIT {
+            return Err(format!("kiln.state=disk: no disk has a partition {LABEL} of type {}", Guid::VARIABLE_DATA));
+        }
+        thread::sleep(POLL);
+    }
+}
+
+fn find(table: &Table) -> Option<&Partition> {
+    table.partitions.iter().find(|partition| partition.partition_type == Guid::VARIABLE_DATA && partition.name == LABEL)
+}
+
+/// Puts the partition at `/var`, with what was baked there.
+fn mount(disk: &Disk, partition: &Partition, size: u64) -> Result<(), String> {
+    let start = Instant::now();
+    let device = loop {
+        match disk.partition_name(partition) {
+            Some(name) => break format!("/dev/{name}"),
+            None if start.elapsed() > DEVICE_LIMIT => {
+                return Err(format!("partition {} of disk {} has no device", partition.number, disk.path()));
+            }
+            None => thread::sleep(POLL),
+        }
+    };
+    // 0: clean; 1: repaired; 2: repaired, and a mounted file system would need a restart.
+    run("e2fsck", &["-p", &device], &[0, 1, 2])?;
+    directory(STAGING)?;
+    attach(&device, STAGING, "ext4", MountFlags::NOSUID | MountFlags::NODEV, "")
+        .map_err(|error| format!("mounting {device}, the state of this node: {error}"))?;
+    grow(&device, size)?;
+    chmod(STAGING, Mode::from_raw_mode(0o755)).map_err(|error| format!("{STAGING}: {error}"))?;
+    seed::copy("/var", STAGING)?;
+    mount_move(STAGING, "/var").map_err(|error| format!("moving {STAGING} to /var: {error}"))?;
+    fs::remove_dir(STAGING).map_err(|error| format!("removing {STAGING}: {error}"))?;
+    // Where it is, the journal is kept; in memory it would only be in the way.
+    directory("/var/log/journal")?;
+    directory("/var/lib/kiln")?;
+    machine_id()?;
+    for (kept, place) in KEPT {
+        keep(kept, place)?;
+    }
+    Ok(())
+}
+
+/// Grows the file system to the partition, should that have grown, now or before the last power cut.
+fn grow(device: &str, size: u64) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("growing {device}: {error}");
+    let mut superblock = [0; ext4::SUPERBLOCK_SIZE];
+    File::open(device).and_then(|file| file.read_exact_at(&mut superblock, ext4::SUPERBLOCK_OFFSET)).map_err(failed)?;
+    let ext4::Size { blocks, block_size } =
+        ext4::size(&superblock).ok_or_else(|| format!("growing {device}: it has no ext4 superblock"))?;
+    let wanted = size / block_size;
+    if wanted <= blocks {
+        return Ok(());
+    }
+    let point = File::open(STAGING).map_err(failed)?;
+    grow_ext4(&point, wanted).map_err(|error| failed(error.into()))
+}
+
+/// Gives the node its identity: the one kept in the state, or a new one, kept before it is used.
+fn machine_id() -> Result<(), String> {
+    const KEPT: &str = "/var/lib/kiln/machine-id";
+    let failed = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
+    let valid =
+        |id: &str| id.len() == 33 && id.ends_with('\n') && id[..32].bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = match fs::read_to_string(KEPT) {
+        Ok(id) if valid(&id) => id,
+        _ => {
+            let mut bytes = [0; 16];
+            rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+                .map_err(|error| failed("making a machine id", &error))?;
+            // A random UUID's version and variant, as machine-id(5) has it.
+            bytes[6] = bytes[6] & 0x0f | 0x40;
+            bytes[8] = bytes[8] & 0x3f | 0x80;
+            let id = format!("{}\n", kiln_init::verity::hex(&bytes));
+            seed::write(KEPT, id.as_bytes(), 0o444).map_err(|error| failed(KEPT, &error))?;
+            id
+        }
+    };
+    const PLACE: &str = "/etc/machine-id";
+    fs::remove_file(PLACE).ok();
+    let mut file = File::create(PLACE).map_err(|error| failed(PLACE, &error))?;
+    file.write_all(id.as_bytes())
+        .and_then(|()| file.set_permissions(fs::Permissions::from_mode(0o444)))
+        .map_err(|error| failed(PLACE, &error))
+}
+
+/// Mounts an overlay over `place` whose writes go to `kept`.
+fn keep(kept: &str, place: &str) -> Result<(), String> {
+    let work = format!("{kept}.work");
+    for path in [kept, &work] {
+        fs::create_dir_all(path).map_err(|error| format!("making {path}: {error}"))?;
+    }
+    let options = format!("lowerdir={place},upperdir={kept},workdir={work}");
+    attach("kiln-state", place, "overlay", MountFlags::NOSUID | MountFlags::NODEV, &options)
+        .map_err(|error| format!("mounting an overlay over {place}: {error}"))
+}
+
+/// Binds `/etc/kubernetes` to where it is kept: in the state, or in memory like everything else.
+pub fn bind() -> Result<(), String> {
+    const KEPT: &str = "/var/lib/kubernetes";
+    const PLACE: &str = "/etc/kubernetes";
+    directory(KEPT)?;
+    seed::copy(PLACE, KEPT)?;
+    mount_bind(KEPT, PLACE).map_err(|error| format!("binding {PLACE} to {KEPT}: {error}"))
+}
+
+/// Runs a program of the root; what it prints is an error's reason.
+fn run(program: &str, arguments: &[&str], good: &[i32]) -> Result<(), String> {
+    let mut command = Command::new(program);
+    let output =
+        command.args(arguments).env("PATH", PATH).output().map_err(|error| format!("running {program}: {error}"))?;
+    if output.status.code().is_some_and(|code| good.contains(&code)) {
+        return Ok(());
+    }
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    Err(format!("{program} {}: {}: {}", arguments.last().unwrap_or(&""), output.status, lines.join("; ")))
+}

@@ -1,0 +1,274 @@
+//! Which artifacts a build makes, and in what order: each from what is there already.
+
+use super::host::Host;
+use crate::artifact::cloud::{self, Naming};
+use crate::artifact::disk::{Disk, DiskError, DiskRecord, DiskSizes, Written, digest, extract};
+use crate::artifact::platform::{self, Platform};
+use crate::artifact::pxe::Pxe;
+use crate::artifact::root::{Place, Root, RootFileSystem, RootOptions};
+use crate::artifact::{OutputFile, kernel, tar};
+use crate::bake::Baked;
+use crate::format::block::{BlockSource, RawFile};
+use crate::format::guid::Guid;
+use crate::lock::Locked;
+use crate::profile::{self, Arch, Output, Profile};
+use crate::progress::Unit;
+use crate::render;
+use crate::source::cache::Cache;
+use crate::tree::{Digest, FileTree};
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+/// The raw disk.
+const DISK: &str = "disk.raw";
+/// The root file system alone, and its hash tree for veritysetup(8).
+const ROOT: &str = "root.ext4";
+const VERITY: &str = "root.verity";
+/// The root hash, as systemd-dissect(1) calls such a file.
+const ROOT_HASH: &str = "root.roothash";
+
+/// What was made.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// Files, by path.
+    pub files: Vec<OutputFile>,
+    /// dm-verity's root hash, if there is a root file system.
+    pub root_hash: Option<Digest>,
+    /// The disk, if there is one.
+    pub disk: Option<DiskRecord>,
+}
+
+/// What every artifact is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Outputs<'a> {
+    /// This machine.
+    pub host: &'a Host,
+    /// Profile and lock.
+    pub locked: &'a Locked,
+    /// The finished tree.
+    pub baked: &'a Baked,
+    /// What was made before.
+    pub cache: &'a Cache,
+    /// Where artifacts go.
+    pub directory: &'a Path,
+}
+
+impl Outputs<'_> {
+    /// Makes what the profile asks for.
+    pub fn make(&self) -> anyhow::Result<Made> {
+        let wanted = &self.profile().outputs;
+        let mut made = Made::default();
+        if wanted.contains(&Output::Pxe) {
+            made.files.extend(self.pxe()?);
+        }
+        let disks: Vec<Option<cloud::Kind>> = wanted.iter().filter_map(|output| disk_kind(*output)).collect();
+        if !disks.is_empty() {
+            self.disk(&disks, &mut made)?;
+        }
+        if disks.is_empty() && wanted.contains(&Output::Ext4) {
+            self.root(&mut made)?;
+        }
+        if wanted.contains(&Output::Ext4)
+            && let Some(hash) = made.root_hash
+        {
+            made.files.push(self.root_hash(hash)?);
+        }
+        if wanted.contains(&Output::Tar) {
+            made.files.push(self.tar()?);
+        }
+        made.files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(made)
+    }
+
+    fn profile(&self) -> &Profile {
+        self.locked.profile()
+    }
+
+    fn pxe(&self) -> anyhow::Result<Vec<OutputFile>> {
+        let phase = self.host.progress.phase("compress", Unit::Bytes, 0);
+        let boot_entries = render::initramfs_entries(self.profile().arch, &self.baked.tree)?;
+        let pxe = Pxe {
+            tree: &self.baked.tree,
+            store: &self.baked.store,
+            cache: self.cache,
+            epoch: self.locked.lock().epoch,
+            cmdline: &self.profile().kernel.cmdline,
+            boot_entries: &boot_entries,
+            threads: self.host.threads,
+        };
+        let files = pxe.write(&self.directory.join("pxe"), &|bytes| phase.inc(bytes))?;
+        phase.finish();
+        Ok(files)
+    }
+
+    fn tar(&self) -> anyhow::Result<OutputFile> {
+        let root = kernel::root_tree(&self.baked.tree);
+        let bytes = root.iter().filter_map(|(_, entry)| entry.content()).map(|content| content.size).sum();
+        let phase = self.host.progress.phase("tar", Unit::Bytes, bytes);
+        let (epoch, threads) = (self.locked.lock().epoch, self.host.threads);
+        let file = tar::write(&root, &self.baked.store, epoch, self.directory, threads, &|bytes| phase.inc(bytes))?;
+        phase.finish();
+        Ok(file)
+    }
+
+    /// Writes the disk once, then what is made of it; without a name when only that is wanted.
+    fn disk(&self, kinds: &[Option<cloud::Kind>], made: &mut Made) -> anyhow::Result<()> {
+        let path = self.directory.join(DISK);
+        let failed = |source| DiskError::Write { path: path.clone(), source };
+        let keep = kinds.contains(&None);
+        let file = if keep { self.create(DISK)? } else { tempfile::tempfile_in(self.directory).map_err(failed)? };
+        let Written { disk, guid, record, root, places } = self.write_disk(file, &path)?;
+        made.root_hash = Some(root.hash);
+        made.disk = Some(record);
+        if self.profile().outputs.contains(&Output::Ext4) {
+            for (name, place) in [ROOT, VERITY].into_iter().zip(&places) {
+                made.files.push(self.extract(&disk, name, place)?);
+            }
+        }
+
+        // The digest is a pass from the first byte to the last; everything else runs beside it.
+        let (sha256, encoded) = std::thread::scope(|scope| {
+            let sha256 = scope.spawn(|| digest(&disk));
+            let encoded = self.encode(kinds, &disk, &guid);
+            (sha256.join(), encoded)
+        });
+        let died = |_| Err(io::Error::other("a thread died; this is a bug in kiln"));
+        let (sha256, encoded) = (sha256.unwrap_or_else(died).map_err(failed)?, encoded?);
+        if keep {
+            made.files.push(OutputFile { path: DISK.to_owned(), size: disk.size(), sha256, content: None });
+        }
+        let compressed = |path: &str| kinds.iter().flatten().any(|kind| kind.is_compressed() && kind.file() == path);
+        made.files.extend(encoded.into_iter().map(|file| match compressed(&file.path) {
+            true => OutputFile { content: Some(sha256), ..file },
+            false => file,
+        }));
+        Ok(())
+    }
+
+    /// Writes `disk` in each of the formats.
+    fn encode(
+        &self,
+        kinds: &[Option<cloud::Kind>],
+        disk: &dyn BlockSource,
+        guid: &Guid,
+    ) -> anyhow::Result<Vec<OutputFile>> {
+        let name = &self.profile().role;
+        let naming = Naming { name, uuid: *guid.as_bytes(), epoch: self.locked.lock().epoch };
+        let data = disk.data().iter().map(|range| range.end - range.start).sum();
+        let mut files = Vec::new();
+        for kind in kinds.iter().flatten() {
+            let phase = self.host.progress.phase(kind.name(), Unit::Bytes, data);
+            let inc = |bytes| phase.inc(bytes);
+            files.extend(cloud::encode(*kind, disk, &naming, self.directory, self.host.threads, &inc)?);
+            phase.finish();
+        }
+        Ok(files)
+    }
+
+    /// Copies a part of `disk` to the file `name`.
+    fn extract(&self, disk: &dyn BlockSource, name: &str, part: &Range<u64>) -> anyhow::Result<OutputFile> {
+        let file = self.create(name)?;
+        let failed = |source| DiskError::Write { path: self.directory.join(name), source };
+        let sha256 = extract(disk, part, &file).map_err(failed)?;
+        Ok(OutputFile { path: name.to_owned(), size: part.end - part.start, sha256, content: None })
+    }
+
+    /// Writes the root alone, with its hash tree behind it at first.
+    fn root(&self, made: &mut Made) -> anyhow::Result<()> {
+        let path = self.directory.join(ROOT);
+        let failed = |source| DiskError::Write { path: path.clone(), source };
+        let file = self.create(ROOT)?;
+        let tree = kernel::root_tree(&self.baked.tree);
+        let root = Root::plan(&tree, &self.root_options())?;
+        let (size, end) = (root.size(), root.size() + root.verity_size());
+        let phase = self.host.progress.phase("root", Unit::Bytes, end);
+        file.set_len(end).map_err(failed)?;
+        let place = |offset| Place { file: &file, path: &path, offset };
+        let written = root.write(&self.baked.store, place(0), place(size), &|bytes| phase.inc(bytes))?;
+        phase.finish();
+        made.root_hash = Some(written.hash);
+        let both = RawFile::new(file.try_clone().map_err(failed)?, end, written.data.clone());
+        made.files.push(self.extract(&both, VERITY, &(size..end))?);
+        file.set_len(size).map_err(failed)?;
+        let mut data = written.data;
+        data.pop();
+        let sha256 = digest(&RawFile::new(file, size, data)).map_err(failed)?;
+        made.files.push(OutputFile { path: ROOT.to_owned(), size, sha256, content: None });
+        Ok(())
+    }
+
+    /// Writes the root hash as text, for what mounts the root alone.
+    fn root_hash(&self, hash: Digest) -> anyhow::Result<OutputFile> {
+        let (path, text) = (self.directory.join(ROOT_HASH), format!("{hash}\n"));
+        std::fs::write(&path, &text).map_err(|source| DiskError::Write { path, source })?;
+        let (size, sha256) = (text.len() as u64, Digest::of(text.as_bytes()));
+        Ok(OutputFile { path: ROOT_HASH.to_owned(), size, sha256, content: None })
+    }
+
+    fn root_options(&self) -> RootOptions<'_> {
+        let profile = self.profile();
+        RootOptions {
+            file_system: match profile.root {
+                profile::RootFileSystem::Ext4 => RootFileSystem::Ext4,
+            },
+            image: (&profile.image.id, &profile.image.version),
+            epoch: self.locked.lock().epoch,
+            size: None,
+        }
+    }
+
+    /// A new file of the output, to be read again.
+    fn create(&self, name: &str) -> Result<File, DiskError> {
+        let path = self.directory.join(name);
+        let file = File::options().read(true).write(true).create_new(true).open(&path);
+        file.map_err(|source| DiskError::Write { path, source })
+    }
+
+    fn write_disk(&self, file: File, path: &Path) -> anyhow::Result<Written> {
+        let (profile, tree) = (self.profile(), &self.baked.tree);
+        let root_tree = kernel::root_tree(tree);
+        let root = Root::plan(&root_tree, &self.root_options())?;
+        let mut initrd = FileTree::new();
+        for (path, entry) in render::disk_initrd_entries(profile.arch, tree, &root.superblock())? {
+            initrd.insert(path, entry)?;
+        }
+        let phase = self.host.progress.phase("disk", Unit::Bytes, root.size());
+        let disk = Disk {
+            tree,
+            initrd: &initrd,
+            store: &self.baked.store,
+            cache: self.cache,
+            epoch: self.locked.lock().epoch,
+            image: (&profile.image.id, &profile.image.version),
+            cmdline: &profile.kernel.cmdline,
+            sizes: DiskSizes { esp: profile.disk.esp_size, slot: profile.disk.root_size, disk: profile.disk.size },
+            platform: platform(profile.arch),
+            threads: self.host.threads,
+        };
+        let written = disk.write(file, path, &root, &|bytes| phase.inc(bytes))?;
+        phase.finish();
+        Ok(written)
+    }
+}
+
+/// Whether `output` is a disk, and in which format: `None` is the raw one.
+fn disk_kind(output: Output) -> Option<Option<cloud::Kind>> {
+    match output {
+        Output::Disk => Some(None),
+        Output::Qcow2 => Some(Some(cloud::Kind::Qcow2)),
+        Output::Qcow2Zlib => Some(Some(cloud::Kind::Qcow2Zlib)),
+        Output::Vhd => Some(Some(cloud::Kind::Vhd)),
+        Output::Vmdk => Some(Some(cloud::Kind::Vmdk)),
+        Output::Gce => Some(Some(cloud::Kind::Gce)),
+        Output::Pxe | Output::Ext4 | Output::Tar => None,
+    }
+}
+
+fn platform(arch: Arch) -> &'static Platform {
+    match arch {
+        Arch::Amd64 => &platform::AMD64,
+        Arch::Arm64 => &platform::ARM64,
+    }
+}

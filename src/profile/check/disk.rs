@@ -1,0 +1,67 @@
+//! Sizes of disks.
+
+use super::super::model::Disk;
+use super::super::place::{At, Fault};
+use super::super::raw::RawDisk;
+use super::names;
+
+const MIB: u64 = 1 << 20;
+const UNITS: [(&str, u64); 3] = [("MiB", MIB), ("GiB", MIB << 10), ("TiB", MIB << 20)];
+/// Larger than any disk; sums of such sizes do not overflow.
+const MAX_SIZE: u64 = 64 << 40;
+/// Room for two kernels, two initrds and the boot loader, as they are today.
+const ESP_SIZE: u64 = 256 * MIB;
+
+pub(super) fn disk(raw: &RawDisk) -> Result<Disk, Fault> {
+    let RawDisk { esp_size, root_size, size } = raw;
+    let esp = match esp_size {
+        Some(value) => value.check(|text| self::size(text, "disk.espSize", None))?.unwrap_or(ESP_SIZE),
+        None => ESP_SIZE,
+    };
+    let word = |value: &Option<At<String>>, key, word| match value {
+        Some(value) => value.check(|text| self::size(text, key, Some(word))),
+        None => Ok(None),
+    };
+    let disk = Disk {
+        esp_size: esp,
+        root_size: word(root_size, "disk.rootSize", "fit")?,
+        size: word(size, "disk.size", "minimal")?,
+    };
+    if let (Some(written), Some(size), Some(root)) = (size, disk.size, disk.root_size)
+        && size <= esp + 2 * root
+    {
+        return Err(written.fault(format!(
+            "disk.size: {:?} has no room for two root partitions of {}MiB and an EFI system partition of {}MiB",
+            written.value,
+            root / MIB,
+            esp / MIB
+        )));
+    }
+    Ok(disk)
+}
+
+/// The bytes of `256MiB`; `None` for `word`.
+fn size(text: &str, key: &str, word: Option<&str>) -> Result<Option<u64>, String> {
+    if Some(text) == word {
+        return Ok(None);
+    }
+    let parsed = UNITS.iter().find_map(|(unit, bytes)| {
+        let digits = text.strip_suffix(unit)?;
+        let number: u64 = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??;
+        Some(number.saturating_mul(*bytes))
+    });
+    match parsed {
+        Some(size) if size > MAX_SIZE => {
+            Err(format!("{key}: {:?} is larger than {}TiB", names::short(text), MAX_SIZE >> 40))
+        }
+        Some(size) if size > 0 => Ok(Some(size)),
+        _ => {
+            let what = match word {
+                Some(word) => format!("neither {word:?} nor"),
+                None => "not".to_owned(),
+            };
+            let examples = "such as \"256MiB\" or \"2GiB\"";
+            Err(format!("{key}: {:?} is {what} a size in whole mebibytes, {examples}", names::short(text)))
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What a node keeps from one boot to the next: the partition for it, and who writes there.
+//!
+//! `/init` makes and mounts it before systemd starts; see docs/disk.md.
+
+use super::{RenderError, Rendered};
+use crate::tree::FileTree;
+use kiln_init::STATE_MIN_BYTES;
+
+const BY: &str = "state";
+
+/// Units and generators of systemd's own that would do once more, or otherwise, what `/init` did.
+const GENERATOR: &str = "systemd-veritysetup-generator";
+
+/// repart.d(5). The partition takes all the space there is, at first boot and whenever the disk has grown.
+fn partition() -> String {
+    format!(
+        "\
+[Partition]
+Type=var
+Label=kiln-state
+Format=ext4
+SizeMinBytes={STATE_MIN_BYTES}
+"
+    )
+}
+
+/// Made as a whole: a directory that is there has all keys in it, whenever the power was cut.
+const HOST_KEYS: &str = "\
+[Unit]
+Description=SSH host keys, made once and kept
+ConditionPathExists=!/var/lib/kiln/ssh
+Before=ssh.service
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -ec 'umask 077; cd /var/lib/kiln; rm -rf ssh.new; mkdir ssh.new; \\
+    for kind in ed25519 ecdsa rsa; do ssh-keygen -q -t $$kind -N \"\" -C \"\" -f ssh.new/ssh_host_$${kind}_key; done; \\
+    sync -f ssh.new; mv ssh.new ssh; sync -f .'
+";
+
+const SSHD: &str = "\
+HostKey /var/lib/kiln/ssh/ssh_host_ed25519_key
+HostKey /var/lib/kiln/ssh/ssh_host_ecdsa_key
+HostKey /var/lib/kiln/ssh/ssh_host_rsa_key
+";
+
+pub(super) fn render(tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
+    rendered.file(BY, "usr/lib/repart.d/50-kiln-state.conf", partition())?;
+    if tree.contains(&format!("usr/lib/systemd/system-generators/{GENERATOR}")) {
+        rendered.link(BY, &format!("etc/systemd/system-generators/{GENERATOR}"), "/dev/null")?;
+    }
+    if tree.contains("usr/sbin/sshd") {
+        let unit = "kiln-ssh-host-keys.service";
+        rendered.file(BY, &format!("usr/lib/systemd/system/{unit}"), HOST_KEYS)?;
+        rendered.link(BY, &format!("usr/lib/systemd/system/ssh.service.wants/{unit}"), format!("../{unit}"))?;
+        rendered.file(BY, "etc/ssh/sshd_config.d/10-kiln.conf", SSHD)?;
+    }
+    Ok(())
+}

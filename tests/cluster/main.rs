@@ -3,6 +3,7 @@
 mod agent;
 mod boots;
 mod control_plane;
+mod delivery;
 mod joins;
 mod refusals;
 mod sources;

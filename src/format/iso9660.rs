@@ -39,8 +39,8 @@ pub fn volume(label: &str, files: &[(&str, &[u8])], time: u32) -> Result<Vec<u8>
         (1..=max).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
-    let names = std::iter::once((label, 16)).chain(files.iter().map(|(name, _)| (*name, 64)));
-    for (name, _) in names.filter(|(name, max)| !is_name(name, *max)) {
+    let mut names = std::iter::once((label, 16)).chain(files.iter().map(|(name, _)| (*name, 64)));
+    if let Some((name, _)) = names.find(|(name, max)| !is_name(name, *max)) {
         return Err(IsoError::Name(name.into()));
     }
     let date = Date::new(time);

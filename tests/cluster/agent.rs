@@ -96,6 +96,15 @@ impl Machine {
         Agent { child, lines, said: Vec::new() }
     }
 
+    /// Runs the agent to its end under time(1); what both said, at the end peak memory in KiB and seconds.
+    pub fn under_time(&self) -> String {
+        let mut command = Command::new("/usr/bin/time");
+        command.args(["-f", "%M %e", env!("KILN_AGENT_PATH"), "--root"]).arg(self.root());
+        command.env("CREDENTIALS_DIRECTORY", self.credentials());
+        let output = command.output().unwrap_or_else(|error| panic!("time: {error}: install the Debian package time"));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     /// Runs the agent to its end, which must be good.
     pub fn join(&self) -> Vec<String> {
         let (code, said) = self.boot().end();

@@ -4,6 +4,7 @@ mod agent;
 mod boots;
 mod control_plane;
 mod delivery;
+mod herd;
 mod joins;
 mod refusals;
 mod sources;

@@ -7,7 +7,7 @@ use crate::clock;
 use crate::csr::{self, Answer, CsrError, Patience, Wait};
 use crate::discovery::{self, Cluster, Trusted};
 use crate::install::{self, Node};
-use crate::net::{Network, Proxy, Resolver};
+use crate::net::{Network, Proxy, Resolver, Url};
 use crate::pki::Key;
 use crate::root::Root;
 use crate::seed::{Seed, Token};
@@ -130,7 +130,11 @@ fn trust(seed: &Seed, root: &Root, network: &Network) -> Result<Trusted, Fault> 
         [] => Err(Fault::Final("the seed names no API server (apiServers)".into())),
         servers => Ok(servers.to_vec()),
     };
-    if let Some(text) = &discovery.kubeconfig {
+    let fetched = match &discovery.kubeconfig_url {
+        Some(url) => Some(kubeconfig_at(url, root, network)?),
+        None => None,
+    };
+    if let Some(text) = fetched.as_ref().or(discovery.kubeconfig.as_ref()) {
         let cluster = Cluster::parse(text).map_err(|error| Fault::Final(format!("discovery.kubeconfig: {error}")))?;
         let named =
             if seed.api_servers.is_empty() { cluster.trusted.servers.clone() } else { seed.api_servers.clone() };
@@ -148,6 +152,11 @@ fn trust(seed: &Seed, root: &Root, network: &Network) -> Result<Trusted, Fault> 
             "neither the seed nor the image says how the cluster proves itself (discovery.caCertHashes, caCertificates or kubeconfig)".into(),
         )),
     }
+}
+
+fn kubeconfig_at(url: &Url, root: &Root, network: &Network) -> Result<String, Fault> {
+    let bytes = source::download(root, network, url, None).map_err(Fault::waiting)?;
+    String::from_utf8(bytes.to_vec()).map_err(|_| Fault::waiting(format!("{url} is no kubeconfig")))
 }
 
 /// A Node of this name that is Ready is another machine, or this one before its last reset.

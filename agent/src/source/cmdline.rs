@@ -4,20 +4,13 @@
 //! `kiln.seed_sha256=…` pins the document itself, and is required for `http://…`. The command line is readable by everybody on the machine;
 //! nothing on it is secret.
 
+use super::download::download;
 use super::{Found, Places, SourceError};
-use crate::net::{NetError, Request, Scheme, Url, Verify};
-use crate::pki::pem;
-use crate::seed::{MAX_SIZE, Pin};
+use crate::net::{Scheme, Url};
+use crate::seed::Pin;
 use ring::digest::{SHA256, digest};
-use std::time::Duration;
-use zeroize::Zeroizing;
 
 const CMDLINE: &str = "/proc/cmdline";
-/// ca-certificates' bundle.
-const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// One request, all of it.
-const PATIENCE: Duration = Duration::from_secs(30);
-const MAX_REDIRECTS: usize = 3;
 
 /// What the command line says.
 #[derive(Debug, PartialEq)]
@@ -29,13 +22,13 @@ struct Address {
 
 pub(super) fn read(places: &Places<'_>) -> Result<Option<Found>, SourceError> {
     let Some(text) = places.root.read(CMDLINE)? else { return Ok(None) };
-    let Some(address) = parse(&text).map_err(SourceError::Cmdline)? else { return Ok(None) };
-    let bytes = fetch(places, &address)?;
+    let Some(address) = parse(&text).map_err(SourceError::Address)? else { return Ok(None) };
+    let bytes = download(places.root, places.network, &address.url, address.authority)?;
     if let Some(expected) = address.sha256 {
         let found = digest(&SHA256, &bytes);
         if found.as_ref() != expected.0 {
             let found = found.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-            return Err(SourceError::Cmdline(format!(
+            return Err(SourceError::Address(format!(
                 "{} has the digest {found}, not the one of kiln.seed_sha256",
                 address.url
             )));
@@ -58,38 +51,6 @@ fn parse(cmdline: &str) -> Result<Option<Address>, String> {
         return Err("kiln.seed: over http:// the document must be pinned (kiln.seed_sha256)".into());
     }
     Ok(Some(Address { url, sha256, authority }))
-}
-
-fn fetch(places: &Places<'_>, address: &Address) -> Result<Zeroizing<Vec<u8>>, SourceError> {
-    let verify = match (address.url.scheme, address.authority) {
-        (Scheme::Http, _) => Verify::Nothing,
-        (Scheme::Https, Some(pin)) => Verify::Pinned(pin),
-        (Scheme::Https, None) => {
-            let text = places.root.read(AUTHORITIES)?;
-            let authorities = text.as_ref().and_then(|text| pem::certificates(text)).unwrap_or_default();
-            Verify::Authorities(authorities)
-        }
-    };
-    let mut url = address.url.clone();
-    for _ in 0..=MAX_REDIRECTS {
-        let mut connection = places.network.connect(&url, &verify)?;
-        let request = Request { method: "GET", target: &url.path, headers: &[("Accept", "*/*")], body: &[] };
-        let response = connection.send(&request, PATIENCE)?;
-        match (response.head.status, response.head.header("location")) {
-            (200, _) => return Ok(Zeroizing::new(response.bytes(MAX_SIZE)?)),
-            (301 | 302 | 303 | 307 | 308, Some(location)) => {
-                let next = if location.starts_with('/') { Ok(url.at(location)) } else { Url::parse(location) };
-                let next = next.map_err(NetError::from)?;
-                if url.scheme == Scheme::Https && next.scheme == Scheme::Http {
-                    return Err(SourceError::Cmdline(format!("{url} leads away from https, to {next}")));
-                }
-                drop(response);
-                url = next;
-            }
-            (status, _) => return Err(SourceError::Cmdline(format!("{url} answered with status {status}"))),
-        }
-    }
-    Err(SourceError::Cmdline(format!("{} leads on and on", address.url)))
 }
 
 #[cfg(test)]

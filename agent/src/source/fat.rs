@@ -175,7 +175,7 @@ impl<R: Read + Seek> Fat<R> {
         Ok(match self.kind {
             Kind::Fat12 => {
                 let pair = le::<2>(&read_at(&mut self.device, self.fat + number + number / 2, 2)?, 0);
-                if cluster % 2 == 0 { pair & 0xfff } else { pair >> 4 }
+                if cluster.is_multiple_of(2) { pair & 0xfff } else { pair >> 4 }
             }
             Kind::Fat16 => le::<2>(&read_at(&mut self.device, self.fat + number * 2, 2)?, 0),
             Kind::Fat32 => le::<4>(&read_at(&mut self.device, self.fat + number * 4, 4)?, 0) & 0x0fff_ffff,

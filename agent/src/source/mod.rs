@@ -4,9 +4,12 @@ mod cloud;
 mod cmdline;
 mod credential;
 mod device;
+mod download;
 mod fat;
 mod iso9660;
 mod volume;
+
+pub use download::download;
 
 use crate::net::{NetError, Network};
 use crate::root::{FileError, Root};
@@ -68,9 +71,9 @@ pub enum SourceError {
     /// A server.
     #[error("{0}")]
     Net(#[from] NetError),
-    /// What the kernel command line says, or leads to.
+    /// An address, or what it leads to.
     #[error("{0}")]
-    Cmdline(String),
+    Address(String),
     /// A metadata service.
     #[error("{cloud}'s metadata service answered with status {status}")]
     Cloud {

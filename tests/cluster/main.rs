@@ -3,6 +3,7 @@
 mod agent;
 mod boots;
 mod control_plane;
+mod cuts;
 mod delivery;
 mod herd;
 mod joins;

@@ -12,7 +12,7 @@ pub use certificate::{
 };
 pub use files::{InstallError, install, install_ntp};
 pub use hostname::current_hostname;
-pub use node::{NODE_FILE, Node};
+pub use node::{NODE_FILE, Node, NodeError};
 
 /// kubelet's kubeconfig. kubelet starts when it is there, so it is written last.
 pub const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";

@@ -197,3 +197,51 @@ fn name(raw: &[u8], long: &[u16], attributes: u8) -> String {
         (stem, extension) => format!("{stem}.{extension}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::Cursor;
+
+    /// A FAT12 volume of one file, in the smallest form; tests/cluster reads what mkfs.vfat makes.
+    fn volume() -> Vec<u8> {
+        let mut image = vec![0; 16 * 512];
+        let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
+        // Sectors of 512 bytes, clusters of one, one reserved sector, one FAT of one sector, 16 root entries, 16 sectors.
+        put(11, &[0, 2, 1, 1, 0, 1, 16, 0, 16, 0, 0xf8, 1, 0]);
+        put(510, &[0x55, 0xaa]);
+        put(512, &[0xf8, 0xff, 0xff, 0x03, 0xf0, 0xff]);
+        put(1024, b"CIDATA     \x08");
+        put(1056, b"SEED    TXT\x20");
+        put(1056 + 26, &[2, 0]);
+        put(1056 + 28, &600_u32.to_le_bytes());
+        put(1536, &[b'a'; 600]);
+        image
+    }
+
+    #[test]
+    fn a_file_over_two_clusters() {
+        let mut fat = Fat::open(Cursor::new(volume())).expect("read").expect("a volume");
+        assert_eq!(fat.label(), "CIDATA");
+        assert_eq!(fat.read("seed.txt", 600).expect("read").as_deref(), Some(&vec![b'a'; 600]));
+        assert!(fat.read("seed.txt", 599).is_err(), "too large");
+        assert!(fat.read("seed.txt/x", 600).expect("read").is_none());
+        assert!(Fat::open(Cursor::new(vec![0; 4096])).expect("read").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(changes in prop::collection::vec((0_usize..1536, any::<u8>()), 1..8), cut in 0_usize..8192) {
+            let mut image = volume();
+            changes.iter().for_each(|(at, byte)| image[*at] = *byte);
+            image[510..512].copy_from_slice(&[0x55, 0xaa]);
+            for image in [image.clone(), image[..cut].to_vec()] {
+                if let Ok(Some(mut fat)) = Fat::open(Cursor::new(image)) {
+                    let _ = fat.read("seed.txt", 1000);
+                    let _ = fat.read("openstack/latest/user_data", 1000);
+                }
+            }
+        }
+    }
+}

@@ -24,6 +24,10 @@ demo: setup-demo build ## Bake a worker, boot it in QEMU, and see its kubelet he
 test: setup-test kubernetes lint ## All checks and tests, boot tests included
 	$(CARGO) test --release --locked --workspace
 
+.PHONY: roles
+roles: setup-test kubelet ## Boot every role in QEMU and compare what runs with what its profile asks for
+	$(CARGO) test --release --locked --test roles -- --include-ignored --nocapture
+
 .PHONY: build
 build: setup-build ## Build kiln: target/release/kiln
 	$(CARGO) build --release --locked
@@ -36,6 +40,10 @@ bench: setup-test build ## Measure kiln against packing by hand, and against mmd
 fuzz: setup-build ## Feed arbitrary input to each parser for KILN_FUZZ_SECONDS (default: 600)
 	$(CARGO) test --release --locked --test fuzz -- --nocapture
 
+.PHONY: powercut
+powercut: setup-test kubelet ## Cut a node's power 30 times while it makes its state, and 10 times later: some 20 minutes
+	KILN_POWER_CUTS=30,10 $(CARGO) test --release --locked --test disk_boot power_cut -- --nocapture
+
 .PHONY: lint
 lint: setup-build ## Formatting, lints, documentation, shell scripts, dependencies
 	$(CARGO) fmt --all --check
@@ -44,10 +52,10 @@ lint: setup-build ## Formatting, lints, documentation, shell scripts, dependenci
 	if command -v shellcheck >/dev/null; then shellcheck -x hack/*.sh .ci/run; else echo 'lint: shellcheck is not installed; shell scripts were not checked'; fi
 	if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked --log-level error check --hide-inclusion-graph licenses bans sources; else echo 'lint: cargo-deny is not installed; dependencies were not checked'; fi
 
-# The kubelet that boot tests and the demonstration run; built once, then kept outside the clone.
+# The programs of Kubernetes that tests run; built once, then kept outside the clone.
 .PHONY: kubelet
 kubelet: setup-demo
-	hack/kubernetes-from-debian.sh --dest ~/.cache/kiln-test/kubernetes-1.20.2/$$(dpkg --print-architecture)
+	hack/kubernetes-from-debian.sh --dest ~/.cache/kiln-test/kubernetes-1.20.2/$$(dpkg --print-architecture) kubelet kube-proxy
 
 # And the control plane that tests of the agent join.
 .PHONY: kubernetes

@@ -21,6 +21,9 @@ const RC_LOCAL: &str = "\
 exec systemd-run --quiet --unit=kiln-report --collect /bin/bash /run/kiln/report
 ";
 
+/// The line before a script's first: firmware writes to every serial port, too.
+pub(super) const BEGIN: &str = "kiln-report:";
+
 /// Files for one boot of a guest.
 #[derive(Debug, Clone, Default)]
 pub struct Handout {
@@ -88,7 +91,11 @@ impl Handout {
                 Arch::Arm64 => "/dev/ttyS0",
             };
             // The line discipline would turn newlines into CR LF.
-            file("/run/kiln/report", "0755", &format!("exec >{port}\nstty -F {port} raw -echo\n{script}"));
+            file(
+                "/run/kiln/report",
+                "0755",
+                &format!("exec >{port}\nstty -F {port} raw -echo\necho\necho {BEGIN}\n{script}"),
+            );
         }
         (!lines.is_empty()).then_some(lines)
     }
@@ -123,6 +130,6 @@ mod tests {
         let lines = Handout::none().standalone().script("echo 'a\tb' 100% \\n\n").tmpfiles(Arch::Amd64).expect("lines");
         let paths: Vec<_> = lines.lines().map(|line| line.split(' ').nth(1).expect("a path")).collect();
         assert_eq!(paths, ["/etc/default/kubelet", "/etc/kubernetes/standalone", "/etc/rc.local", "/run/kiln/report"]);
-        assert!(lines.ends_with("raw -echo\\necho 'a\\tb' 100%% \\\\n\\n\n"), "{lines}");
+        assert!(lines.ends_with("kiln-report:\\necho 'a\\tb' 100%% \\\\n\\n\n"), "{lines}");
     }
 }

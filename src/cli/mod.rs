@@ -8,6 +8,7 @@ mod boot;
 mod build;
 mod cache;
 mod completions;
+mod diff;
 mod host;
 mod inspect;
 mod lock;
@@ -17,6 +18,7 @@ mod schema;
 mod seed;
 mod signals;
 mod units;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use host::Host;
@@ -68,6 +70,10 @@ enum Verb {
     Seed(seed::Args),
     /// Write out the agent that is in every image, for images that kiln does not make
     Agent(agent::Args),
+    /// Tell whether an output is what its manifest says, and fit to be rolled out
+    Verify(verify::Args),
+    /// Show what a roll-out would change: two outputs, images or profiles compared
+    Diff(diff::Args),
     /// Show or trim the cache
     Cache(cache::Args),
     /// Print a shell's completion script
@@ -88,15 +94,17 @@ pub fn main() -> ExitCode {
         }
     };
     match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => fail(&error),
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     // What needs neither cache nor progress works without a home, as in the build of a package.
     let host = || Host::new(&cli.global);
-    match cli.verb {
+    let done = match cli.verb {
+        Verb::Verify(args) => return verify::run(&args),
+        Verb::Diff(args) => return Ok(diff::run(&cli.global, &args)),
         Verb::Plan(args) => plan::run(&host()?, &args),
         Verb::Lock(args) => lock::run(&host()?, &args),
         Verb::Build(args) => build::run(&host()?, &args),
@@ -107,7 +115,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Verb::Cache(args) => cache::run(&host()?, &args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Schema(args) => schema::run(&args),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {

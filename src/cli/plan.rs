@@ -42,6 +42,15 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     for artifact in crate::lock::artifacts(&profile) {
         writeln!(out, "  {:<14} {}", artifact.name, artifact.version)?;
     }
+    if let Some(cluster) = &profile.cluster {
+        writeln!(
+            out,
+            "cluster     {} (Kubernetes {}, {})",
+            cluster.name,
+            cluster.kubernetes,
+            cluster.api_servers.join(" ")
+        )?;
+    }
     let wanted: Vec<String> = wanted_packages(&profile).into_iter().collect();
     writeln!(out, "packages    {}", wanted.join(" "))?;
     writeln!(out, "cmdline     {}", profile.kernel.cmdline.join(" "))?;

@@ -9,13 +9,28 @@ use std::io::Write;
     after_help = "Example:\n  kiln schema > profiles/profile.schema.json\n  # then, at the top of a profile:\n  # yaml-language-server: $schema=profile.schema.json"
 )]
 pub struct Args {
-    /// The schema of a release file (profiles/releases/*.yaml) instead
-    #[arg(long)]
-    release: bool,
+    /// Which files it is for
+    #[arg(value_enum, default_value_t = Kind::Profile)]
+    kind: Kind,
+}
+
+/// What users write.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Kind {
+    /// profiles/*.yaml
+    Profile,
+    /// profiles/releases/*.yaml
+    Release,
+    /// clusters/*.yaml
+    Cluster,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let schema = if args.release { profile::release_schema() } else { profile::schema() };
+    let schema = match args.kind {
+        Kind::Profile => profile::schema(),
+        Kind::Release => profile::release_schema(),
+        Kind::Cluster => profile::cluster_schema(),
+    };
     writeln!(std::io::stdout(), "{schema:#}")?;
     Ok(())
 }

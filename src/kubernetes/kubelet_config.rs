@@ -19,7 +19,7 @@ use serde_json::{Map as JsonMap, Value};
 /// The first [`Misfit`].
 pub fn check(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfit> {
     check_object(FIELDS, config, minor, &mut Vec::new())?;
-    kubelet_rules::check(config)
+    kubelet_rules::check(config, minor)
 }
 
 const SECOND: Duration = 1_000_000_000;
@@ -236,7 +236,7 @@ const SHUTDOWN_BY_PRIORITY: &[Field] = &[
     f("shutdownGracePeriodSeconds", Int(0..=i64::MAX), ""),
 ];
 
-const LOGGING: &[Field] = &[
+pub(super) const LOGGING: &[Field] = &[
     f("format", Word(&["", "text", "json"]), r#""text""#),
     f("flushFrequency", DURATION, r#""5s""#).since(23),
     f("verbosity", AT_LEAST_0, "").since(23),

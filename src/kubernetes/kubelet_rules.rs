@@ -1,14 +1,14 @@
 //! What kubelet demands of fields that depend on each other (`ValidateKubeletConfiguration`).
 
-use super::schema::Misfit;
-use super::{Duration, duration};
+use super::schema::{Misfit, Step};
+use super::{Duration, Quantity, duration, quantity};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 type Config = Map<String, Value>;
 type Rule = fn(&Config) -> Result<(), Misfit>;
 
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 13] = [
     lease,
     log_size,
     image_gc,
@@ -20,11 +20,36 @@ const RULES: [Rule; 11] = [
     reserved_cpus,
     system_cgroups,
     soft_eviction,
+    static_cpus,
+    swap,
 ];
 
-/// Checks all of them, on values whose types are right.
-pub(super) fn check(config: &Config) -> Result<(), Misfit> {
-    RULES.iter().try_for_each(|rule| rule(config))
+/// Feature gates that kubelet dropped, with the first minor release that does not start with them any more.
+///
+/// Source: `pkg/features` of Kubernetes, release branch by release branch.
+const GATES_GONE: [(&str, u32); 15] = [
+    ("AppArmor", 33),
+    ("CPUManager", 33),
+    ("CSIMigration", 27),
+    ("CloudDualStackNodeIPs", 32),
+    ("DevicePluginCDIDevices", 34),
+    ("DevicePlugins", 28),
+    ("DisableKubeletCloudCredentialProviders", 33),
+    ("DynamicKubeletConfig", 26),
+    ("EphemeralContainers", 27),
+    ("IPTablesOwnershipCleanup", 30),
+    ("KubeletCredentialProviders", 28),
+    ("KubeletPodResources", 30),
+    ("LocalStorageCapacityIsolation", 27),
+    ("SizeMemoryBackedVolumes", 35),
+    ("SupportPodPidsLimit", 23),
+];
+
+/// Checks all of them, on values whose types are right, for Kubernetes 1.`minor`.
+pub(super) fn check(config: &Config, minor: u32) -> Result<(), Misfit> {
+    RULES.iter().try_for_each(|rule| rule(config))?;
+    gated(config, minor)?;
+    gates(config, minor)
 }
 
 fn text<'a>(config: &'a Config, field: &str) -> &'a str {
@@ -183,4 +208,74 @@ fn soft_eviction(config: &Config) -> Result<(), Misfit> {
         )),
         None => Ok(()),
     }
+}
+
+/// Zero reserved processors leave the static policy without any for the system, and kubelet does not start.
+fn static_cpus(config: &Config) -> Result<(), Misfit> {
+    let reserved = |field: &str| {
+        let cpu = config.get(field).and_then(|map| map.get("cpu")).and_then(Value::as_str);
+        cpu.and_then(quantity) == Some(Quantity::Greater)
+    };
+    if text(config, "cpuManagerPolicy") != "static"
+        || reserved("kubeReserved")
+        || reserved("systemReserved")
+        || !text(config, "reservedSystemCPUs").is_empty()
+    {
+        return Ok(());
+    }
+    Err(Misfit::at(
+        "cpuManagerPolicy",
+        "is static, which needs processors for the system: set cpu in kubeReserved or systemReserved, or reservedSystemCPUs",
+    ))
+}
+
+/// With swap forbidden there is nothing to manage; kubelet would just not start.
+fn swap(config: &Config) -> Result<(), Misfit> {
+    let behavior = config.get("memorySwap").and_then(|swap| swap.get("swapBehavior")).and_then(Value::as_str);
+    match behavior {
+        Some(behavior @ ("LimitedSwap" | "UnlimitedSwap")) if bool(config, "failSwapOn", true) => {
+            Err(Misfit::at("memorySwap", format!("has {behavior}, which needs \"failSwapOn: false\"")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Fields that do nothing, or end kubelet, while their feature gate is off; and the minor release since which it is on.
+const GATED: [(&str, &str, u32); 5] = [
+    ("shutdownGracePeriod", "GracefulNodeShutdown", 21),
+    ("shutdownGracePeriodCriticalPods", "GracefulNodeShutdown", 21),
+    ("shutdownGracePeriodByPodPriority", "GracefulNodeShutdownBasedOnPodPriority", 24),
+    ("cpuCFSQuotaPeriod", "CustomCPUCFSQuotaPeriod", u32::MAX),
+    ("qosReserved", "QOSReserved", u32::MAX),
+];
+
+fn gated(config: &Config, minor: u32) -> Result<(), Misfit> {
+    for (field, gate, since) in GATED {
+        let default = match config.get(field) {
+            None => true,
+            Some(Value::String(text)) => matches!(duration(text), Some(0 | 100_000_000)),
+            Some(Value::Array(items)) => items.is_empty(),
+            Some(_) => false,
+        };
+        let set = config.get("featureGates").and_then(|gates| gates.get(gate)).and_then(Value::as_bool);
+        if !default && !set.unwrap_or(minor >= since) {
+            return Err(Misfit::at(field, format!("needs \"featureGates: {{{gate}: true}}\"")));
+        }
+    }
+    Ok(())
+}
+
+fn gates(config: &Config, minor: u32) -> Result<(), Misfit> {
+    let set = config.get("featureGates").and_then(Value::as_object).into_iter().flatten();
+    for (name, _) in set {
+        if let Some((_, gone)) = GATES_GONE.iter().find(|(gate, gone)| gate == name && minor >= *gone) {
+            let why = format!("is no gate since Kubernetes 1.{gone}, and kubelet does not start with it; leave it out");
+            return Err(Misfit {
+                path: vec![Step::Key("featureGates".into()), Step::Key(name.clone())],
+                name: true,
+                why,
+            });
+        }
+    }
+    Ok(())
 }

@@ -14,12 +14,18 @@ pub enum Type {
     Int(RangeInclusive<i64>),
     /// A number above 0, at most 1.
     Fraction,
+    /// A number that is not negative.
+    Rate,
     /// Any text.
     Text,
     /// An absolute path.
     Path,
     /// An address, IPv4 or IPv6.
     Address,
+    /// An address, with a port or without.
+    Socket,
+    /// A network, `10.244.0.0/16`.
+    Network,
     /// One of these.
     Word(&'static [&'static str]),
     /// Go's notation, `1m30s`, within nanoseconds.
@@ -55,6 +61,8 @@ pub struct Field {
     changed: Option<(u32, &'static str)>,
     /// The first minor release that knows it; 0 when that was before 1.20.
     pub since: u32,
+    /// The first minor release that does not know it any more.
+    pub until: u32,
 }
 
 /// One step on the way to a value.
@@ -109,11 +117,16 @@ impl fmt::Display for Misfit {
 
 impl Field {
     pub(super) const fn new(name: &'static str, of: Type, default: &'static str) -> Self {
-        Self { name, of, default, changed: None, since: 0 }
+        Self { name, of, default, changed: None, since: 0, until: u32::MAX }
     }
 
     pub(super) const fn since(mut self, minor: u32) -> Self {
         self.since = minor;
+        self
+    }
+
+    pub(super) const fn until(mut self, minor: u32) -> Self {
+        self.until = minor;
         self
     }
 
@@ -154,6 +167,10 @@ pub(super) fn check_object(
             let why = format!("is a field since Kubernetes 1.{}, and this is 1.{minor}; leave it out", field.since);
             return Err(Misfit::name(path, why));
         }
+        if field.until <= minor {
+            let why = format!("is no field since Kubernetes 1.{}; leave it out", field.until);
+            return Err(Misfit::name(path, why));
+        }
         check_value(&field.of, value, minor, path)?;
         path.pop();
     }
@@ -161,7 +178,7 @@ pub(super) fn check_object(
 }
 
 fn nearest(name: &str, fields: &[Field], minor: u32) -> String {
-    let known = fields.iter().filter(|field| field.since <= minor);
+    let known = fields.iter().filter(|field| field.since <= minor && minor < field.until);
     let alike = |field: &&Field| strsim::damerau_levenshtein(&field.name.to_lowercase(), &name.to_lowercase());
     match known.min_by_key(alike) {
         Some(field) if alike(&field) <= name.len().div_ceil(3) => format!(", did you mean {:?}?", field.name),
@@ -176,6 +193,7 @@ fn check_value(of: &Type, value: &Value, minor: u32, path: &mut Vec<Step>) -> Re
         (Type::Bool, Value::Bool(_)) | (Type::Text, Value::String(_)) => true,
         (Type::Int(range), Value::Number(number)) => number.as_i64().is_some_and(|number| range.contains(&number)),
         (Type::Fraction, Value::Number(number)) => number.as_f64().is_some_and(|number| number > 0.0 && number <= 1.0),
+        (Type::Rate, Value::Number(number)) => number.as_f64().is_some_and(|number| number >= 0.0),
         (Type::List(of), Value::Array(values)) => {
             for (index, value) in values.iter().enumerate() {
                 path.push(Step::Index(index));
@@ -211,6 +229,11 @@ impl Type {
         match self {
             Self::Path => text.is_empty() || text.starts_with('/'),
             Self::Address => text.parse::<std::net::IpAddr>().is_ok(),
+            Self::Socket => {
+                let port = text.parse::<std::net::SocketAddr>().map(|socket| socket.port());
+                port.is_ok_and(|port| port > 0) || text.parse::<std::net::IpAddr>().is_ok()
+            }
+            Self::Network => is_network(text),
             Self::Word(words) => words.contains(&text),
             Self::Duration(range) => duration(text).is_some_and(|value| range.contains(&value)),
             Self::Quantity => quantity(text).is_some_and(|value| value != Quantity::Less),
@@ -227,6 +250,11 @@ impl Type {
             _ => false,
         }
     }
+}
+
+/// An address and the length of a prefix, as Go's `net.ParseCIDR` takes them.
+pub(super) fn is_network(text: &str) -> bool {
+    text.parse::<ipnet::IpNet>().is_ok()
 }
 
 /// `3` or `0-3`, as cpuset(7) has it.
@@ -259,10 +287,16 @@ impl fmt::Display for Type {
                 (least, most) => write!(f, "a whole number from {least} to {most}"),
             },
             Self::Fraction => f.write_str("a number above 0 and at most 1"),
+            Self::Rate => f.write_str("a number that is not negative"),
             Self::Text => f.write_str("a text"),
             Self::Path => f.write_str("an absolute path"),
             Self::Address => f.write_str("an IP address"),
-            Self::Word(words) => write!(f, "one of {}", words.join(", ")),
+            Self::Socket => f.write_str("an IP address and a port such as \"127.0.0.1:10249\""),
+            Self::Network => f.write_str("a network such as \"10.244.0.0/16\""),
+            Self::Word(words) => {
+                let words: Vec<&str> = words.iter().copied().filter(|word| !word.is_empty()).collect();
+                write!(f, "one of {}", words.join(", "))
+            }
             Self::Duration(range) => match (*range.start(), *range.end()) {
                 (i64::MIN, _) => f.write_str("a duration such as \"1m30s\""),
                 (least, i64::MAX) => write!(f, "a duration of at least {}", seconds(least)),

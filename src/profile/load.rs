@@ -1,6 +1,6 @@
 //! Finds, reads and merges the files of a profile.
 
-use super::check::{self, Context};
+use super::check::{self, ClusterFile, Context};
 use super::de;
 use super::error::ProfileError;
 use super::merge::{merge, without_nulls};
@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 pub struct Overrides {
     /// `--release`: a name or a path.
     pub release: Option<String>,
+    /// `--cluster`: a name or a path.
+    pub cluster: Option<String>,
     /// `--arch`.
     pub arch: Option<Arch>,
     /// `--suite`.
@@ -140,9 +142,10 @@ impl Loader<'_> {
         let mut raw: RawProfile = de::decode(&without_nulls(merged))?;
         self.apply(overrides, &mut raw);
         let release = self.release(&raw, root)?;
-        let overlays_dir = overlays_dir(self.dir);
+        let cluster = self.cluster(overrides.cluster.as_deref())?;
+        let overlays_dir = beside(self.dir, "overlays");
         let context = Context { sources: &self.sources, path, root, overlays_dir: &overlays_dir, home, host_arch };
-        Ok(check::profile(raw, release, &context)?)
+        Ok(check::profile(raw, release, cluster, &context)?)
     }
 
     /// The file at `path` merged with all it extends.
@@ -198,6 +201,21 @@ impl Loader<'_> {
         Ok((At { value: stem, pos: name.pos }, de::decode(&node)?, node.pos))
     }
 
+    fn cluster(&mut self, name: Option<&str>) -> Result<Option<ClusterFile>, Stop> {
+        let Some(name) = name.map(|name| self.sources.option("--cluster", name.to_owned())) else { return Ok(None) };
+        let path = match self.reference(&name, &[&beside(self.dir, "clusters")])? {
+            Ok(path) => path,
+            Err(known) => {
+                let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                let text = format!("there is no cluster {:?}{}", name.value, suggest::hint(&name.value, &known));
+                return Err(name.fault(text).into());
+            }
+        };
+        let node = without_nulls(self.read(&path)?);
+        let value = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(Some((At { value, pos: name.pos }, de::decode(&node)?, node.pos)))
+    }
+
     /// The file a name or a path refers to; for a name that is in none of `dirs`, the names there are.
     fn reference(&self, name: &At<String>, dirs: &[&Path]) -> Result<Result<PathBuf, Vec<String>>, Stop> {
         if is_path(&name.value) {
@@ -232,8 +250,19 @@ impl Loader<'_> {
     }
 
     fn apply(&mut self, overrides: &Overrides, raw: &mut RawProfile) {
-        let Overrides { release, arch, suite, mirrors, security_mirrors, snapshot, image_version, outputs, overlays } =
-            overrides.clone();
+        // The cluster is loaded by its name.
+        let Overrides {
+            release,
+            cluster: _,
+            arch,
+            suite,
+            mirrors,
+            security_mirrors,
+            snapshot,
+            image_version,
+            outputs,
+            overlays,
+        } = overrides.clone();
         let sources = &mut self.sources;
         let mut set = |field: &mut Option<At<String>>, option, value: Option<String>| {
             if let Some(value) = value {
@@ -265,11 +294,11 @@ impl Loader<'_> {
     }
 }
 
-/// `overlays` beside the profiles directory.
-fn overlays_dir(profiles: &Path) -> PathBuf {
+/// The directory `name` beside that of the profiles.
+fn beside(profiles: &Path, name: &str) -> PathBuf {
     match (profiles.file_name(), profiles.parent()) {
-        (Some(_), Some(parent)) => parent.join("overlays"),
-        _ => profiles.join("../overlays"),
+        (Some(_), Some(parent)) => parent.join(name),
+        _ => profiles.join("..").join(name),
     }
 }
 

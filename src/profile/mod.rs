@@ -6,6 +6,7 @@
 
 mod at;
 mod check;
+mod cluster;
 mod de;
 mod error;
 mod json;
@@ -18,8 +19,9 @@ mod raw;
 mod schema;
 mod suggest;
 
+pub use cluster::{Cluster, PodCidr};
 pub use error::ProfileError;
 pub use load::{Overrides, load, roles};
 pub use model::*;
 pub use place::Place;
-pub use schema::{release_schema, schema};
+pub use schema::{cluster_schema, release_schema, schema};

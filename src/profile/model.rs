@@ -3,10 +3,13 @@
 //! Everything downstream takes these plain values. They can only be made by this module's loader,
 //! so whoever holds a [`Profile`] need not check it again.
 
+use super::cluster::Cluster;
+use crate::kubernetes::kube_proxy_config::Mode as ProxyMode;
 use crate::tree::{Digest, TreePath};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// One role's image.
@@ -27,8 +30,12 @@ pub struct Profile {
     pub kernel: Kernel,
     /// The Kubernetes release: every component pinned.
     pub release: Release,
+    /// The cluster its nodes join, if the image is for one.
+    pub cluster: Option<Cluster>,
     /// kubelet's settings.
     pub kubelet: Kubelet,
+    /// kube-proxy's settings, where it is a service of the node.
+    pub kube_proxy: Option<KubeProxy>,
     /// containerd's settings.
     pub containerd: Containerd,
     /// The pod network a node has before an add-on brings its own.
@@ -245,6 +252,15 @@ pub struct Kubelet {
     pub taints: Vec<Taint>,
 }
 
+/// kube-proxy as a service of the node.
+#[derive(Debug, Clone, Serialize)]
+pub struct KubeProxy {
+    /// `KubeProxyConfiguration` fields in upstream's spelling.
+    pub config: serde_json::Map<String, serde_json::Value>,
+    /// How it makes Services.
+    pub mode: ProxyMode,
+}
+
 /// A node taint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Taint {
@@ -263,6 +279,19 @@ pub struct Containerd {
     pub snapshotter: String,
     /// Registry mirrors: host → endpoints, written to `/etc/containerd/certs.d`.
     pub mirrors: BTreeMap<String, Vec<String>>,
+    /// Runtimes besides `runc`, by handler.
+    pub runtimes: BTreeMap<String, Runtime>,
+    /// Where metrics are served.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// An OCI runtime as containerd is told of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Runtime {
+    /// Name of the shim, `io.containerd.runc.v2`.
+    pub shim: String,
+    /// The program the shim calls instead of runc: only for runc's own shim.
+    pub binary: Option<String>,
 }
 
 /// The baked pod network.

@@ -1,6 +1,6 @@
 //! JSON Schema of what users write, from the types that read it.
 
-use super::raw::{RawProfile, RawRelease};
+use super::raw::{RawCluster, RawProfile, RawRelease};
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
@@ -14,6 +14,11 @@ pub fn schema() -> Value {
 /// JSON Schema (2020-12) of a release, a file of `profiles/releases/`.
 pub fn release_schema() -> Value {
     generate::<RawRelease>()
+}
+
+/// JSON Schema (2020-12) of a cluster, a file of `clusters/`.
+pub fn cluster_schema() -> Value {
+    generate::<RawCluster>()
 }
 
 fn generate<T: JsonSchema>() -> Value {

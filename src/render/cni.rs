@@ -21,18 +21,31 @@ pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered
         }
     }
     let Cni::Bridge { name, subnet, mtu } = &profile.cni else { return Ok(()) };
-    for plugin in ["bridge", "host-local", "loopback", "portmap"] {
+    let has = |plugin: &str| {
         let path = format!("opt/cni/bin/{plugin}");
-        let linked = rendered.entries.keys().any(|rendered| rendered.as_str() == path);
-        if !linked && !tree.contains(&path) {
-            return Err(RenderError::NoPlugin { name: plugin });
-        }
+        tree.contains(&path) || rendered.entries.keys().any(|rendered| rendered.as_str() == path)
+    };
+    if let Some(name) = ["bridge", "host-local", "loopback", "portmap"].into_iter().find(|name| !has(name)) {
+        return Err(RenderError::NoPlugin { name });
     }
-    let text = format!("{:#}\n", conflist(name, subnet, *mtu));
+    let chained = CHAINED.into_iter().filter(|(name, _)| has(name)).map(|(name, capability)| chained(name, capability));
+    let text = format!("{:#}\n", conflist(name, subnet, *mtu, chained));
     rendered.file(BY, CONFLIST, text)
 }
 
-fn conflist(bridge: &str, subnet: &str, mtu: Option<u32>) -> Value {
+/// What follows the bridge, if it is there: pods' host ports, their traffic let through a firewall that drops what is forwarded,
+/// and their limits (`kubernetes.io/ingress-bandwidth`). Each with the runtime's capability that it has.
+const CHAINED: [(&str, Option<&str>); 3] =
+    [("portmap", Some("portMappings")), ("firewall", None), ("bandwidth", Some("bandwidth"))];
+
+fn chained(name: &str, capability: Option<&str>) -> Value {
+    match capability {
+        Some(capability) => json!({ "type": name, "capabilities": { capability: true } }),
+        None => json!({ "type": name }),
+    }
+}
+
+fn conflist(bridge: &str, subnet: &str, mtu: Option<u32>, chained: impl Iterator<Item = Value>) -> Value {
     let everywhere = if subnet.contains(':') { "::/0" } else { "0.0.0.0/0" };
     let mut plugin = json!({
         "type": "bridge",
@@ -52,6 +65,6 @@ fn conflist(bridge: &str, subnet: &str, mtu: Option<u32>) -> Value {
     json!({
         "cniVersion": "1.0.0",
         "name": "bridge",
-        "plugins": [plugin, { "type": "portmap", "capabilities": { "portMappings": true } }],
+        "plugins": std::iter::once(plugin).chain(chained).collect::<Vec<_>>(),
     })
 }

@@ -4,7 +4,7 @@
 //! into a runtime and an images half.
 
 use super::{RenderError, Rendered, program};
-use crate::profile::{ContainerdSeries, Profile};
+use crate::profile::{ContainerdSeries, Profile, Runtime};
 use crate::tree::FileTree;
 use std::fmt::Write as _;
 
@@ -82,7 +82,7 @@ fn config(profile: &Profile) -> Result<String, RenderError> {
             )
         }
     };
-    Ok(format!(
+    let mut text = format!(
         "\
 # containerd, its CRI plugin as kubelet wants it; everything else is containerd's default.
 version = {version}
@@ -103,7 +103,20 @@ SystemdCgroup = true
 [plugins.\"io.containerd.internal.v1.opt\"]
 path = \"/var/lib/containerd/opt\"
 "
-    ))
+    );
+    for (handler, Runtime { shim, binary }) in &profile.containerd.runtimes {
+        let field = format!("containerd.runtimes.{handler}");
+        let table = format!("plugins.\"{runtime}\".containerd.runtimes.{}", string(&field, handler)?);
+        write!(text, "\n[{table}]\nruntime_type = {}\n", string(&field, shim)?).ok();
+        if let Some(binary) = binary {
+            let binary = string(&field, binary)?;
+            write!(text, "\n[{table}.options]\nBinaryName = {binary}\nSystemdCgroup = true\n").ok();
+        }
+    }
+    if let Some(address) = profile.containerd.metrics {
+        write!(text, "\n[metrics]\naddress = \"{address}\"\n").ok();
+    }
+    Ok(text)
 }
 
 /// `certs.d/<host>/hosts.toml` (docs/hosts.md of containerd): mirrors in order, then the registry itself.

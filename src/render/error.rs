@@ -35,19 +35,6 @@ pub enum RenderError {
         /// Why that cannot be.
         why: &'static str,
     },
-    /// `protectKernelDefaults` without the settings it insists on: kubelet would stop at every boot.
-    #[error(
-        "kubelet.config.protectKernelDefaults is true, so kernel.sysctls must have {name}: {wanted:?} (it {found}); \
-         set it, or protectKernelDefaults: false"
-    )]
-    KernelDefaults {
-        /// The sysctl.
-        name: &'static str,
-        /// What kubelet insists on.
-        wanted: &'static str,
-        /// What the profile says.
-        found: String,
-    },
     /// A file of the profile is already there.
     #[error("files: /{path} is already there, from {origin}; say replace: true if that is meant")]
     FileExists {

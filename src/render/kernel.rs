@@ -2,20 +2,9 @@
 
 use super::{RenderError, Rendered};
 use crate::profile::Profile;
-use serde_json::Value;
 use std::fmt::Write as _;
 
 const BY: &str = "kernel";
-
-/// What kubelet compares with when `protectKernelDefaults` is set (pkg/util/sysctl in its source).
-const KUBELET_DEFAULTS: [(&str, &str); 6] = [
-    ("kernel.keys.root_maxbytes", "25000000"),
-    ("kernel.keys.root_maxkeys", "1000000"),
-    ("kernel.panic", "10"),
-    ("kernel.panic_on_oops", "1"),
-    ("vm.overcommit_memory", "1"),
-    ("vm.panic_on_oom", "0"),
-];
 
 pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), RenderError> {
     let kernel = &profile.kernel;
@@ -36,30 +25,13 @@ pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), R
         writeln!(sysctls, "{name} = {value}").ok();
     }
     // After Debian's 50-default.conf; a file of the same name in /etc/sysctl.d replaces it.
-    rendered.file(BY, "usr/lib/sysctl.d/90-kiln.conf", sysctls)?;
-    kubelet_defaults(profile)
+    rendered.file(BY, "usr/lib/sysctl.d/90-kiln.conf", sysctls)
 }
 
 fn word(field: &str, text: &str) -> Result<(), RenderError> {
     if text.is_empty() || text.starts_with(['#', ';']) || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
         let why = "is not one word";
         return Err(RenderError::BadValue { field: field.into(), value: text.into(), why });
-    }
-    Ok(())
-}
-
-fn kubelet_defaults(profile: &Profile) -> Result<(), RenderError> {
-    if profile.kubelet.config.get("protectKernelDefaults") != Some(&Value::Bool(true)) {
-        return Ok(());
-    }
-    for (name, wanted) in KUBELET_DEFAULTS {
-        match profile.kernel.sysctls.get(name).map(|value| value.trim()) {
-            Some(value) if value == wanted => {}
-            found => {
-                let found = found.map_or("has none".into(), |value| format!("says {value:?}"));
-                return Err(RenderError::KernelDefaults { name, wanted, found });
-            }
-        }
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! upstream documentation, so that an operator finds everything where every Kubernetes page says it is.
 
 mod agent;
+mod cluster;
 mod cni;
 mod containerd;
 mod directories;
@@ -13,9 +14,11 @@ mod files;
 mod initramfs;
 mod initrd;
 mod kernel;
+mod kube_proxy;
 mod kubelet;
 mod kubelet_config;
 mod network;
+mod shutdown;
 mod state;
 mod system;
 mod yaml;
@@ -43,11 +46,14 @@ pub fn render(profile: &Profile, tree: &FileTree) -> Result<Vec<(TreePath, Entry
     network::render(tree, &mut rendered)?;
     state::render(tree, &mut rendered)?;
     system::render(profile, tree, &mut rendered)?;
+    shutdown::render(profile, &mut rendered)?;
     containerd::render(profile, tree, &mut rendered)?;
     cni::render(profile, tree, &mut rendered)?;
+    cluster::render(profile, &mut rendered)?;
     kubelet::render(profile, tree, &mut rendered)?;
     kubelet_config::render(profile, &mut rendered)?;
     agent::render(profile, &mut rendered)?;
+    kube_proxy::render(profile, tree, &mut rendered)?;
     files::render(profile, tree, &mut rendered)?;
     Ok(rendered.entries.into_iter().collect())
 }

@@ -3,7 +3,7 @@
 //! Strings are plain only where no parser can take them for anything else; all others are double-quoted with JSON's escapes,
 //! which YAML shares.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::fmt::Write as _;
 
 /// `value` as a document.
@@ -102,6 +102,29 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
+/// Lays `over` on `config` as RFC 7396 does: maps merge, `null` removes, everything else replaces.
+pub(super) fn merge(config: &mut Map<String, Value>, over: &Map<String, Value>) {
+    for (key, value) in over {
+        match value {
+            Value::Null => {
+                config.remove(key);
+            }
+            Value::Object(over) => {
+                let slot = config.entry(key.clone()).or_insert(Value::Null);
+                if !slot.is_object() {
+                    *slot = Value::Object(Map::new());
+                }
+                if let Value::Object(map) = slot {
+                    merge(map, over);
+                }
+            }
+            _ => {
+                config.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +149,14 @@ mod tests {
              clusterDNS:\n- \"10.96.0.10\"\ncountry: \"NO\"\nempty: {}\nnested:\n- - a\n  - 1\n- []\n\
              registerWithTaints:\n- effect: NoSchedule\n  key: a/b\n- key: c\nsyncFrequency: \"0s\"\n"
         );
+    }
+
+    #[test]
+    fn maps_merge_null_removes_the_rest_replaces() {
+        let object = |value: Value| value.as_object().cloned().expect("an object");
+        let mut config = object(json!({ "a": { "b": 1, "c": 2 }, "d": [1, 2], "e": 3, "f": 4 }));
+        merge(&mut config, &object(json!({ "a": { "b": 5 }, "d": [9], "e": null, "f": { "g": { "h": null } } })));
+        assert_eq!(Value::Object(config), json!({ "a": { "b": 5, "c": 2 }, "d": [9], "f": { "g": {} } }));
     }
 
     fn value() -> impl Strategy<Value = Value> {

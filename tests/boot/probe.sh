@@ -47,6 +47,8 @@ mount --bind -o ro /usr $bundle/usr
 report container "$(ctr run --rm --rootfs $bundle probe /bin/sh -c 'echo process $$ sees: $(ls /)' 2>/run/kiln/container.log)"
 each container-log </run/kiln/container.log
 
+if declare -F questions >/dev/null; then questions; fi
+
 journalctl -b -p warning -o cat --no-pager | tail -60 | each journal
 systemd-analyze blame --no-pager | head -15 | each blame
 report end

@@ -76,8 +76,10 @@ fn the_schema_is_the_one_profiles_are_read_with() {
     let schema =
         |option: Option<&str>| parsed(&stdout(kiln(Path::new("/")).env_remove("HOME").arg("schema").args(option)));
     assert_eq!(schema(None), kiln::profile::schema());
-    assert_eq!(schema(Some("--release")), kiln::profile::release_schema());
-    assert_ne!(schema(None), schema(Some("--release")));
+    assert_eq!(schema(None), schema(Some("profile")));
+    assert_eq!(schema(Some("release")), kiln::profile::release_schema());
+    assert_eq!(schema(Some("cluster")), kiln::profile::cluster_schema());
+    assert_ne!(schema(None), schema(Some("release")));
 }
 
 #[test]

@@ -24,16 +24,32 @@ pub enum Verdict {
 
 /// kubelet's verdicts on `configs`, in order.
 pub fn verdicts<'a>(configs: impl Iterator<Item = &'a Map<String, Value>> + Send) -> Vec<Verdict> {
+    side_by_side(&made("kubelet"), configs, verdict)
+}
+
+/// The verdicts of `program` on `configs`, in order: what `verdict` makes of it, a directory that any user may write, and each.
+pub fn side_by_side<'a>(
+    program: &Path,
+    configs: impl Iterator<Item = &'a Map<String, Value>> + Send,
+    verdict: impl Fn(&Path, &Path, &Map<String, Value>) -> Verdict + Sync,
+) -> Vec<Verdict> {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).expect("readable");
-    let kubelet = reachable(directory.path());
+    // Where any user can execute it. Copied by another process: a child that is forked while this one has it open for writing
+    // would keep it from being executed.
+    let copy = directory.path().join("program");
+    let copied = Command::new("cp").arg(program).arg(&copy).status().expect("cp starts");
+    assert!(copied.success(), "{} is missing: run `make kubelet`", program.display());
     let queue = Mutex::new(configs.enumerate());
     let verdicts = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..SIDE_BY_SIDE {
             scope.spawn(|| {
                 while let Some((number, config)) = { queue.lock().expect("a queue").next() } {
-                    let verdict = verdict(&kubelet, &directory.path().join(number.to_string()), config);
+                    let own = directory.path().join(number.to_string());
+                    std::fs::create_dir(&own).expect("a directory");
+                    std::fs::set_permissions(&own, PermissionsExt::from_mode(0o777)).expect("writable");
+                    let verdict = verdict(&copy, &own, config);
                     verdicts.lock().expect("verdicts").push((number, verdict));
                 }
             });
@@ -44,26 +60,26 @@ pub fn verdicts<'a>(configs: impl Iterator<Item = &'a Map<String, Value>> + Send
     verdicts.into_iter().map(|(_, verdict)| verdict).collect()
 }
 
+/// `program`, to be run by nobody.
+pub fn unprivileged(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(program);
+    command
+}
+
 /// The flags that `kubelet --help` lists.
 pub fn help() -> Vec<String> {
-    let output = Command::new(built()).arg("--help").output().expect("kubelet runs; `make kubelet` builds it");
+    let output = Command::new(made("kubelet")).arg("--help").output().expect("kubelet runs; `make kubelet` builds it");
     let text = String::from_utf8_lossy(&output.stdout);
     let names =
         text.lines().filter_map(|line| line.trim_start().strip_prefix("--").or(line.split_once(", --").map(|it| it.1)));
     names.filter_map(|rest| Some(rest.split_whitespace().next()?.to_owned())).collect()
 }
 
-/// The kubelet that `make kubelet` built.
-fn built() -> PathBuf {
+/// A program of Kubernetes 1.20.2 that `make kubelet` built.
+pub fn made(name: &str) -> PathBuf {
     let home = std::env::var("HOME").expect("HOME is set");
-    Path::new(&home).join(".cache/kiln-test/kubernetes-1.20.2/amd64/kubelet")
-}
-
-/// It, where any user can execute it.
-fn reachable(directory: &Path) -> PathBuf {
-    let (built, path) = (built(), directory.join("kubelet"));
-    std::fs::copy(&built, &path).unwrap_or_else(|error| panic!("{}: {error}; run `make kubelet`", built.display()));
-    path
+    Path::new(&home).join(".cache/kiln-test/kubernetes-1.20.2/amd64").join(name)
 }
 
 fn verdict(kubelet: &Path, directory: &Path, config: &Map<String, Value>) -> Verdict {
@@ -76,14 +92,10 @@ fn verdict(kubelet: &Path, directory: &Path, config: &Map<String, Value>) -> Ver
         "failSwapOn": false,
     });
     full.as_object_mut().expect("an object").extend(config.clone());
-    std::fs::create_dir(directory).expect("a directory");
-    std::fs::set_permissions(directory, PermissionsExt::from_mode(0o777)).expect("writable");
     let file = directory.join("config.json");
     let mut out = std::fs::File::create(&file).expect("a file");
     out.write_all(full.to_string().as_bytes()).expect("written");
-    let output = Command::new("setpriv")
-        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"])
-        .arg(kubelet)
+    let output = unprivileged(kubelet)
         .arg("--config")
         .arg(&file)
         .args(["--container-runtime=remote", "--container-runtime-endpoint=unix:///nonexistent.sock"])

@@ -4,6 +4,7 @@
 //! kubelet decodes, validates and parses its configuration before it looks for a container runtime. It is run as an
 //! unprivileged user, so that it gives up when all of that is behind it.
 
+mod kube_proxy;
 mod kubelet;
 mod samples;
 
@@ -11,14 +12,10 @@ use kiln::kubernetes::NEWEST;
 use kiln::kubernetes::kubelet_config::{FIELDS, check};
 use kiln::kubernetes::kubelet_flags::{Flag, flag};
 use kubelet::{Verdict, verdicts};
-use samples::{companions, invalid, valid};
+use samples::{companions, invalid, object, valid};
 use serde_json::{Map, Value, json};
 
 const MINOR: u32 = 20;
-
-fn object(value: Value) -> Map<String, Value> {
-    value.as_object().cloned().expect("an object")
-}
 
 fn with(mut config: Map<String, Value>, more: Map<String, Value>) -> Map<String, Value> {
     config.extend(more);

@@ -31,11 +31,15 @@ pub fn valid(field: &Field) -> Value {
     }
 }
 
-fn sample(of: &Type, default: bool) -> Value {
+/// A value of type `of`; with `default` one that changes nothing.
+pub fn sample(of: &Type, default: bool) -> Value {
     match of {
         Type::Bool => json!(!default),
         Type::Int(range) => json!((*range.start()).max(0) + 5.min(range.end() - (*range.start()).max(0))),
         Type::Fraction => json!(0.5),
+        Type::Rate => json!(1.5),
+        Type::Socket => json!("127.0.0.1:10299"),
+        Type::Network => json!("192.168.0.0/16"),
         Type::Text => json!(if default { "" } else { "text" }),
         Type::Path => json!(if default { "" } else { "/nonexistent" }),
         Type::Address => json!("127.0.0.53"),
@@ -55,6 +59,11 @@ fn sample(of: &Type, default: bool) -> Value {
     }
 }
 
+/// As the map it is.
+pub fn object(value: Value) -> Map<String, Value> {
+    value.as_object().cloned().expect("an object")
+}
+
 /// What else must be set for a field to be accepted.
 pub fn companions(field: &str) -> Map<String, Value> {
     let companions = match field {
@@ -70,6 +79,10 @@ pub fn companions(field: &str) -> Map<String, Value> {
         "shutdownGracePeriodCriticalPods" => {
             json!({ "shutdownGracePeriod": "60s", "featureGates": { "GracefulNodeShutdown": true } })
         }
+        "shutdownGracePeriodByPodPriority" => {
+            json!({ "featureGates": { "GracefulNodeShutdownBasedOnPodPriority": true } })
+        }
+        "memorySwap" => json!({ "failSwapOn": false }),
         _ => json!({}),
     };
     companions.as_object().cloned().unwrap_or_default()
@@ -139,6 +152,11 @@ pub fn invalid() -> Vec<Row> {
             "shutdownGracePeriod": "10s", "shutdownGracePeriodCriticalPods": "20s",
             "featureGates": { "GracefulNodeShutdown": true },
         }),
+        json!({ "shutdownGracePeriod": "60s" }),
+        json!({ "shutdownGracePeriodCriticalPods": "10s", "shutdownGracePeriod": "60s" }),
+        json!({ "cpuCFSQuotaPeriod": "50ms" }),
+        json!({ "cpuManagerPolicy": "static" }),
+        json!({ "cpuManagerPolicy": "static", "kubeReserved": { "cpu": "0", "memory": "1Gi" } }),
         json!({ "featureGates": { "DynamicKubeletConfig": "false" } }),
         json!({ "authorization": { "mode": "RBAC" } }),
         json!({ "logging": { "format": "xml" } }),
@@ -160,6 +178,7 @@ pub fn invalid() -> Vec<Row> {
         json!({ "evictionMinimumReclaim": { "memory.available": "-1Mi" } }),
         json!({ "evictionMinimumReclaim": { "memory.available": "0%" } }),
         json!({ "address": "localhost" }),
+        json!({ "qosReserved": { "memory": "50%" } }),
         json!({ "cgroupDriver": "cgroup2" }),
     ];
     let row = |refused_by_1_20| {

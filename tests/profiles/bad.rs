@@ -267,13 +267,172 @@ const BAD: &[(&str, &str)] = &[
         "units: {states: {a.service: enabled, a.service?: masked}}\n",
         "2:38: units.states: a.service is there twice, with \"?\" and without",
     ),
+    // What a release or a runtime dropped, what needs something else, what is there under another name.
+    (
+        "containerd: {runtimes: {nvidia: {}}}\n",
+        "2:33: containerd.runtimes.nvidia: is runc once more, name its program with \"binary\"",
+    ),
+    ("containerd: {runtimes: {runc: {binary: /usr/bin/crun}}}\n", "2:25: containerd.runtimes: runc is there already"),
+    (
+        "containerd: {runtimes: {Kata: {type: io.containerd.kata.v2}}}\n",
+        "2:25: containerd.runtimes: \"Kata\" is not a handler (at most 63 lower-case letters, digits and \"-\")",
+    ),
+    (
+        "containerd: {runtimes: {old: {type: io.containerd.runtime.v1.linux}}}\n",
+        "2:37: containerd.runtimes.old: containerd 2.0 dropped io.containerd.runtime.v1.linux, use io.containerd.runc.v2",
+    ),
+    (
+        "containerd: {runtimes: {kata: {type: kata}}}\n",
+        "2:38: containerd.runtimes.kata: \"kata\" is not a shim's name, such as \"io.containerd.runc.v2\"",
+    ),
+    (
+        "containerd: {runtimes: {kata: {type: io.containerd.kata.v2, binary: /usr/bin/kata}}}\n",
+        "2:69: containerd.runtimes.kata: \"binary\" goes with the type io.containerd.runc.v2 only",
+    ),
+    (
+        "containerd: {runtimes: {crun: {binary: crun}}}\n",
+        "2:40: containerd.runtimes.crun: \"crun\" is not an absolute path",
+    ),
+    (
+        "containerd: {metrics: ':1338'}\n",
+        "2:23: containerd.metrics: \":1338\" is not an address and a port, such as \"127.0.0.1:1338\"",
+    ),
+    (
+        "kubelet: {config: {cpuManagerPolicy: static}}\n",
+        "2:38: kubelet.config: cpuManagerPolicy is static, which needs processors for the system: set cpu in kubeReserved or systemReserved, or reservedSystemCPUs",
+    ),
+    (
+        "kubelet: {config: {memorySwap: {swapBehavior: LimitedSwap}}}\n",
+        "2:32: kubelet.config: memorySwap has LimitedSwap, which needs \"failSwapOn: false\"",
+    ),
+    (
+        "kubelet: {config: {cpuCFSQuotaPeriod: 50ms}}\n",
+        "2:39: kubelet.config: cpuCFSQuotaPeriod needs \"featureGates: {CustomCPUCFSQuotaPeriod: true}\"",
+    ),
+    (
+        "kubelet: {config: {featureGates: {DynamicKubeletConfig: false}}}\n",
+        "2:35: kubelet.config: featureGates.DynamicKubeletConfig is no gate since Kubernetes 1.26, and kubelet does not start with it; leave it out",
+    ),
+    (
+        "kubelet: {config: {featureGates: {CSIMigration: true}}}\n",
+        "2:35: kubelet.config: featureGates.CSIMigration is no gate since Kubernetes 1.27, and kubelet does not start with it; leave it out",
+    ),
+    (
+        "kubelet: {config: {shutdownGracePeriod: 30s, shutdownGracePeriodCriticalPods: 60s}}\n",
+        "2:79: kubelet.config: shutdownGracePeriodCriticalPods must not be longer than shutdownGracePeriod, of which it is a part",
+    ),
+    (
+        "kubelet: {config: {maxParallelImagePulls: 5, serializeImagePulls: true}}\n",
+        "2:43: kubelet.config: maxParallelImagePulls is above 1, which needs \"serializeImagePulls: false\"",
+    ),
+    (
+        "kubelet: {config: {containerLogMaxFiles: 1}}\n",
+        "2:42: kubelet.config: containerLogMaxFiles is 1, and must be a whole number of at least 2",
+    ),
+    (
+        "kubelet: {config: {systemReserved: {memory: 1Gi, ephemeral_storage: 1Gi}}}\n",
+        "2:50: kubelet.config: systemReserved.ephemeral_storage is none of cpu, memory, ephemeral-storage, pid",
+    ),
+    (
+        "kubelet: {config: {evictionHard: {memory.available: '<100Mi'}}}\n",
+        "2:53: kubelet.config: evictionHard[\"memory.available\"] is \"<100Mi\", and must be an amount above zero such as \"100Mi\", or a percentage such as \"10%\"",
+    ),
+    (
+        "kubelet: {config: {topologyManagerPolicy: single-numa}}\n",
+        "2:43: kubelet.config: topologyManagerPolicy is \"single-numa\", and must be one of none, best-effort, restricted, single-numa-node",
+    ),
+    (
+        "kubelet: {config: {reservedSystemCPUs: '0-'}}\n",
+        "2:40: kubelet.config: reservedSystemCPUs is \"0-\", and must be a list of processors such as \"0-3,7\"",
+    ),
+    (
+        "kubelet: {config: {protectKernelDefaults: true}}\n",
+        "2:43: kubelet.config: protectKernelDefaults needs kernel.keys.root_maxbytes: \"25000000\" in kernel.sysctls; set it, or protectKernelDefaults: false",
+    ),
+    (
+        "kernel: {sysctls: {vm.overcommit_memory: 1, vm.panic_on_oom: 0, kernel.panic: 10, kernel.panic_on_oops: 1, kernel.keys.root_maxkeys: 200, kernel.keys.root_maxbytes: 25000000}}\nkubelet: {config: {protectKernelDefaults: true}}\n",
+        "2:134: kernel.sysctls: kernel.keys.root_maxkeys is \"200\", and kubelet starts with \"1000000\" only; set that, or protectKernelDefaults: false in kubelet.config",
+    ),
+    (
+        "kubelet: {config: {memorySwap: {swapBehavior: LimitedSwap}, failSwapOn: false}}\nkernel: {cmdline: [systemd.unified_cgroup_hierarchy=0]}\n",
+        "3:20: kernel.cmdline: \"systemd.unified_cgroup_hierarchy=0\" boots cgroup v1, and LimitedSwap of kubelet.config.memorySwap needs v2",
+    ),
+    (
+        "kubelet: {args: {container-runtime: docker}}\n",
+        "2:18: kubelet.args: container-runtime cannot be set here, the node's containerd is the only runtime",
+    ),
+    (
+        "kubelet: {args: {cloud-provider: external, pod-manifest-path: /etc/kubernetes/manifests}}\n",
+        "2:44: kubelet.args: --pod-manifest-path is a field, set staticPodPath in kubelet.config",
+    ),
+    (
+        "kubelet: {args: {dynamic-config-dir: /var/lib/kubelet/dynamic}}\n",
+        "2:18: kubelet.args: kubelet has no flag --dynamic-config-dir since Kubernetes 1.24: an image's configuration does not change while it runs; leave it out",
+    ),
+    (
+        "kubelet: {labels: {node-restriction.kubernetes.io/tier: a}}\n",
+        "2:20: kubelet.labels: a node cannot give itself \"node-restriction.kubernetes.io/tier\", set it through the API after the node has joined",
+    ),
+    (
+        "kubelet: {labels: {kubernetes.io/role: node}}\n",
+        "2:20: kubelet.labels: a node cannot give itself \"kubernetes.io/role\", set it through the API after the node has joined",
+    ),
+    (
+        "kubeProxy: {config: {mode: ipvs}}\n",
+        "2:12: kubeProxy: there is no kube-proxy in the image; add \"kube-proxy: required\" to components",
+    ),
+    // kube-proxy, with the component.
+    (
+        "components: {kube-proxy: required}\nkubeProxy: {config: {mode: userspace}}\n",
+        "3:28: kubeProxy.config: mode is userspace, which is no mode since Kubernetes 1.26; take iptables",
+    ),
+    (
+        "components: {kube-proxy: required}\nkubeProxy: {config: {mode: nftables}}\n",
+        "3:28: kubeProxy.config: mode is nftables, which needs \"featureGates: {NFTablesProxyMode: true}\" until 1.31",
+    ),
+    (
+        "components: {kube-proxy: required}\nkubeProxy: {config: {mode: ebpf}}\n",
+        "3:28: kubeProxy.config: mode is \"ebpf\", and must be one of userspace, iptables, ipvs, nftables",
+    ),
+    (
+        "components: {kube-proxy: required}\nkubeProxy: {config: {proxyMode: ipvs}}\n",
+        "3:22: kubeProxy.config: proxyMode is not a field of Kubernetes 1.30",
+    ),
+    (
+        "components: {kube-proxy: required}\nkubeProxy: {config: {ipvs: {scheduler: round-robin}}}\n",
+        "3:40: kubeProxy.config: ipvs.scheduler is \"round-robin\", and must be one of rr, wrr, lc, wlc, lblc, lblcr, sh, dh, sed, nq",
+    ),
+    (
+        "components: {kube-proxy: required}\nkubeProxy: {config: {iptables: {minSyncPeriod: 1m}}}\n",
+        "3:48: kubeProxy.config: iptables.minSyncPeriod must not be longer than syncPeriod (30s unless set)",
+    ),
+    (
+        "components: {kube-proxy: required}\nkubeProxy: {config: {hostnameOverride: node-1}}\n",
+        "3:22: kubeProxy.config: hostnameOverride cannot be set here, it differs per node, set it in /etc/default/kube-proxy",
+    ),
+    (
+        "components: {kube-proxy: required}\nkubeProxy: {config: {udpIdleTimeout: 250ms}}\n",
+        "3:22: kubeProxy.config: udpIdleTimeout is no field since Kubernetes 1.26; leave it out",
+    ),
+    (
+        "components: {kube-proxy: required}\nkubeProxy: {config: {clusterCIDR: 10.244.0.0}}\n",
+        "3:35: kubeProxy.config: clusterCIDR must be a network such as \"10.244.0.0/16\", or two separated by a comma",
+    ),
+    (
+        "components: {kube-proxy: required}\nkubeProxy: {config: {metricsBindAddress: '0.0.0.0:102490'}}\n",
+        "3:42: kubeProxy.config: metricsBindAddress is \"0.0.0.0:102490\", and must be an IP address and a port such as \"127.0.0.1:10249\"",
+    ),
+    (
+        "components: {kube-proxy: required}\nkernel: {sysctls: {net.netfilter.nf_conntrack_max: 262144}}\nkubeProxy: {config: {mode: ipvs}}\n",
+        "3:52: kernel.sysctls: kube-proxy would replace net.netfilter.nf_conntrack_max; leave it to \"conntrack: {min: 262144}\" in kubeProxy.config, or set its maxPerCore to 0",
+    ),
     // Other files.
     ("release: v2\n", "2:10: there is no release \"v2\" (valid is v1)"),
 ];
 
 #[test]
 fn bad_profiles_are_refused_with_the_place_and_the_way_out() {
-    assert!(BAD.len() >= 25);
+    assert!(BAD.len() >= 120);
     let wrong: Vec<String> = BAD
         .iter()
         .filter_map(|(text, expected)| {
@@ -388,12 +547,62 @@ fn bad_releases_are_refused() {
             "2:13: pauseImage: \"registry.k8s.io/pause\" is not an image with its registry and tag, such as \"registry.k8s.io/pause:3.10.2\"",
         ),
         ("Series: 2", "Series: 3", "3:19: containerdSeries: unknown value \"3\" (valid are 1, 2)"),
-        ("runc: runc", "kubelet: runc", "6:12: packages: kubelet is in components, too"),
+        (
+            "kubernetes: 1.30.0",
+            "kubernetes: 1.22.17",
+            "3:19: containerdSeries: kubelet 1.22 speaks v1alpha2 of the CRI, which containerd 2 dropped; take containerd 1.7",
+        ),
+        ("runc: runc", "kubelet: runc", "7:12: packages: kubelet is in components, too"),
         ("packages", "package", "6:1: unknown key \"package\", did you mean \"packages\"?"),
     ];
     for (from, to, expected) in table {
         assert!(RELEASE.contains(from));
         assert_eq!(error(&RELEASE.replacen(from, to, 1)), format!("profiles/releases/v1.yaml:{expected}"));
+    }
+}
+
+/// kubelet's interface to containerd, and containerd's configuration, by version.
+#[test]
+fn versions_that_do_not_go_together_are_refused() {
+    let error = |kubernetes: &str, series: &str, containerd: &str| {
+        let profiles = Profiles::worker("");
+        let text = RELEASE.replacen("kubernetes: 1.30.0", &format!("kubernetes: {kubernetes}"), 1);
+        let text = text.replacen("containerdSeries: 2", &format!("containerdSeries: {series}"), 1);
+        let component =
+            format!("components:\n  containerd: {{version: {containerd}, file: c.tgz, extract: {{bin: /usr/bin}}}}\n");
+        profiles.write("profiles/releases/v1.yaml", text.replacen("components:\n", &component, 1));
+        profiles.load().err().map(|error| error.to_string().split("v1.yaml:").last().unwrap_or_default().to_owned())
+    };
+    for (kubernetes, series, containerd) in [
+        ("1.20.2", "1", "1.5.18"),
+        ("1.23.17", "2", "2.0.0"),
+        ("1.26.0", "1", "1.6.39"),
+        ("1.35.8", "1", "1.7.28"),
+        ("1.36.4", "2", "2.3.4"),
+    ] {
+        assert_eq!(error(kubernetes, series, containerd), None, "{kubernetes}, {containerd}");
+    }
+    for (kubernetes, series, containerd, expected) in [
+        (
+            "1.36.4",
+            "1",
+            "1.7.34",
+            "3:19: containerdSeries: Kubernetes 1.36 no longer supports containerd 1; take containerd 2.2 or later",
+        ),
+        (
+            "1.30.0",
+            "1",
+            "2.3.4",
+            "5:25: containerd: version 2.3.4 is not of containerdSeries 1, whose configuration it would be given",
+        ),
+        (
+            "1.26.0",
+            "1",
+            "1.5.18",
+            "5:25: containerd: kubelet 1.26 speaks v1 of the CRI only, which containerd 1.5.18 does not; take 1.6 or later",
+        ),
+    ] {
+        assert_eq!(error(kubernetes, series, containerd).as_deref(), Some(expected));
     }
 }
 

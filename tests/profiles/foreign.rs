@@ -29,9 +29,11 @@ fn validate(schema: &serde_json::Value, yaml: &Path) -> Option<String> {
 
 #[test]
 fn shipped_files_are_valid() {
-    for name in ["base.yaml", "worker.yaml"] {
-        assert_eq!(validate(&profile::schema(), &shipped_dir().join(name)), None, "{name}");
+    for role in profile::roles(&shipped_dir()).expect("roles") {
+        assert_eq!(validate(&profile::schema(), &shipped_dir().join(format!("{role}.yaml"))), None, "{role}");
     }
+    let cluster = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/roles/prod.yaml");
+    assert_eq!(validate(&profile::cluster_schema(), &cluster), None, "a cluster");
     for name in ["v1.36.4.yaml", "debian-1.20.2.yaml"] {
         assert_eq!(validate(&profile::release_schema(), &shipped_dir().join("releases").join(name)), None, "{name}");
     }

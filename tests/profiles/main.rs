@@ -1,10 +1,12 @@
 //! Profiles as users write them: what is refused and with which words, how they merge, and what the shipped ones say.
 
 mod bad;
+mod clusters;
 mod foreign;
 mod fuzz;
 mod merging;
 mod reference;
+mod roles;
 mod shipped;
 
 use kiln::profile::{self, Arch, Overrides, Profile, ProfileError};
@@ -17,6 +19,7 @@ pauseImage: registry.k8s.io/pause:3.9
 containerdSeries: 2
 components:
   kubelet: {version: 1.30.0, url: 'https://example.org/{arch}/kubelet', sha256: {all: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}, install: /usr/bin/kubelet}
+  kube-proxy: {version: 1.30.0, url: 'https://example.org/{arch}/kube-proxy', sha256: {all: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}, install: /usr/bin/kube-proxy}
 packages: {runc: runc}
 ";
 

@@ -85,6 +85,7 @@ fn options_replace_what_the_profile_says() {
     profiles.write("site/rootfs/x", "");
     let overrides = Overrides {
         release: Some("v2".into()),
+        cluster: None,
         arch: Some(Arch::Arm64),
         suite: Some("bookworm".into()),
         mirrors: vec!["http://two/{snapshot}".into()],

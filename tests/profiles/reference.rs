@@ -20,6 +20,8 @@ fn the_reference_is_what_the_schema_says() {
     sections(&profile::schema(), "", &mut text);
     text.push_str("\n## Keys of a release\n");
     sections(&profile::release_schema(), "", &mut text);
+    text.push_str("\n## Keys of a cluster\n");
+    sections(&profile::cluster_schema(), "", &mut text);
     text.push('\n');
     assert_snapshot(DOC, &format!("{before}{BEGIN}{text}{END}{after}"));
 }
@@ -43,6 +45,7 @@ fn every_key_has_a_meaning_and_an_example_or_a_default() {
     let mut missing = Vec::new();
     check(&profile::schema(), "profile", &mut missing);
     check(&profile::release_schema(), "release", &mut missing);
+    check(&profile::cluster_schema(), "cluster", &mut missing);
     assert!(missing.is_empty(), "without description, or example and default: {missing:?}");
 }
 

@@ -16,22 +16,23 @@ fn the_worker_is_what_it_was() {
     assert_snapshot("tests/snapshots/worker.json", &format!("{json}\n"));
 }
 
+/// Every role on every shipped release, suite and architecture.
 #[test]
 fn every_role_loads_on_every_suite_architecture_and_release() {
     let releases = ["v1.36.4", "debian-1.20.2"];
-    assert_eq!(profile::roles(&shipped_dir()).expect("roles"), ["base", "worker"]);
-    for release in releases {
-        for suite in ["trixie", "bookworm"] {
-            for arch in [Arch::Amd64, Arch::Arm64] {
-                let profile = load(
-                    "worker",
-                    &Overrides {
-                        release: Some(release.into()),
-                        suite: Some(suite.into()),
-                        arch: Some(arch),
-                        ..Overrides::default()
-                    },
-                );
+    let roles = profile::roles(&shipped_dir()).expect("roles");
+    assert_eq!(roles, ["app", "base", "batch", "control-plane", "deploy", "gpu", "ingress", "system", "worker"]);
+    for role in roles.iter().filter(|role| *role != "base") {
+        for release in releases {
+            let suites = ["trixie", "bookworm"].into_iter();
+            for (suite, arch) in suites.flat_map(|suite| [(suite, Arch::Amd64), (suite, Arch::Arm64)]) {
+                let overrides = Overrides {
+                    release: Some(release.into()),
+                    suite: Some(suite.into()),
+                    arch: Some(arch),
+                    ..Overrides::default()
+                };
+                let profile = load(role, &overrides);
                 assert_eq!(profile.release.name, release);
                 assert!(profile.release.components.contains_key("kubelet"));
                 assert_eq!(profile.debian.packages.contains("systemd-repart"), suite == "trixie");

@@ -5,7 +5,7 @@ use super::super::model::{Kubelet, Taint};
 use super::super::place::{At, Fault};
 use super::super::raw::{Effect, Map, RawKubelet, RawTaint};
 use super::super::suggest;
-use super::{names, required, text};
+use super::{managed, names, required, text};
 use crate::kubernetes::kubelet_flags::{self, Flag};
 use crate::kubernetes::{NEWEST, kubelet_config};
 use kiln_agent::names::{label_value, qualified_name, self_settable};
@@ -45,13 +45,6 @@ pub(super) fn kubelet(raw: &RawKubelet, minor: u32) -> Result<Kubelet, Fault> {
         labels: self::labels(labels)?,
         taints: taints.iter().map(taint).collect::<Result<_, _>>()?,
     })
-}
-
-fn managed(key: &At<String>, within: &str, table: &[(&str, &str)]) -> Result<(), Fault> {
-    match table.iter().find(|(name, _)| *name == key.value) {
-        Some((name, instead)) => Err(key.fault(format!("{within}: {name} cannot be set here, {instead}"))),
-        None => Ok(()),
-    }
 }
 
 fn config(raw: &Map<At<Json>>, minor: u32) -> Result<serde_json::Map<String, Value>, Fault> {

@@ -2,15 +2,22 @@
 //!
 //! The raw structs are taken apart field by field without `..`, so a key that nobody checks does not compile.
 
+mod agree;
+mod cluster;
+mod containerd;
 mod debian;
 mod disk;
 mod files;
 mod kernel;
+mod kube_proxy;
 mod kubelet;
 pub mod names;
 mod network;
+mod pem;
 mod release;
 mod units;
+
+pub(super) use cluster::ClusterFile;
 
 use super::model::{Arch, Image, Output, Profile};
 use super::place::{At, Fault, Pos, Sources};
@@ -36,10 +43,11 @@ pub(super) struct Context<'a> {
     pub host_arch: Arch,
 }
 
-/// Checks a merged profile; `release` is the stem and position of the release it names, and the release.
+/// Checks a merged profile; `release` is the stem and position of the release it names, and the release; `cluster` the same.
 pub(super) fn profile(
     raw: RawProfile,
     release: (At<String>, RawRelease, Pos),
+    cluster: Option<ClusterFile>,
     context: &Context<'_>,
 ) -> Result<Profile, Fault> {
     let RawProfile {
@@ -51,6 +59,7 @@ pub(super) fn profile(
         release: _, // loaded by name
         components,
         kubelet,
+        kube_proxy,
         containerd,
         cni,
         artifacts,
@@ -69,15 +78,18 @@ pub(super) fn profile(
     let role = context.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     names::role(&role).map_err(|text| context.root.fault(text))?;
     let arch = arch.map_or(context.host_arch, |arch| arch.value);
+    let release_name = release.0.clone();
     let release = release::release(release, &components, arch, context)?;
     let image = self::image(&image, &role, &release.kubernetes.to_string())?;
-    Ok(Profile {
+    let mut profile = Profile {
         image,
         arch,
+        cluster: cluster.as_ref().map(|file| cluster::cluster(file, context)).transpose()?,
         debian: debian::debian(debian, &release, arch, context)?,
         kernel: kernel::kernel(&kernel, arch)?,
         kubelet: kubelet::kubelet(&kubelet, release.kubernetes.minor)?,
-        containerd: network::containerd(&containerd)?,
+        kube_proxy: kube_proxy.as_ref().map(|raw| kube_proxy::kube_proxy(raw, &release)).transpose()?,
+        containerd: containerd::containerd(&containerd)?,
         cni: network::cni(&cni)?,
         artifacts: artifacts
             .iter()
@@ -99,7 +111,17 @@ pub(super) fn profile(
         release,
         role,
         path: context.path.to_owned(),
-    })
+    };
+    let places = agree::Places {
+        release: &release_name,
+        kubelet: &kubelet,
+        kernel: &kernel,
+        cni: &cni,
+        kube_proxy: kube_proxy.as_ref(),
+    };
+    agree::check(&profile, &places)?;
+    kube_proxy::provide(&mut profile);
+    Ok(profile)
 }
 
 fn image(raw: &RawImage, role: &str, kubernetes: &str) -> Result<Image, Fault> {
@@ -112,6 +134,14 @@ fn image(raw: &RawImage, role: &str, kubernetes: &str) -> Result<Image, Fault> {
         id: word(id, "image.id", format!("kiln-{role}"))?,
         version: word(version, "image.version", kubernetes.to_owned())?,
     })
+}
+
+/// What kiln writes itself cannot be set.
+fn managed(key: &At<String>, within: &str, table: &[(&str, &str)]) -> Result<(), Fault> {
+    match table.iter().find(|(name, _)| *name == key.value) {
+        Some((name, instead)) => Err(key.fault(format!("{within}: {name} cannot be set here, {instead}"))),
+        None => Ok(()),
+    }
 }
 
 /// A string that `check` accepts; `key` says what it is in the message.

@@ -1,6 +1,7 @@
 //! The syntax of names, each by the document that defines it. The error is a phrase that follows the key's name.
 
 use super::super::model::KubernetesVersion;
+use ipnet::IpNet;
 
 /// `text` is made of `allowed` characters only, and of at least one.
 fn made_of(text: &str, allowed: impl Fn(char) -> bool) -> bool {
@@ -174,6 +175,27 @@ pub fn registry(text: &str) -> Result<(), String> {
 /// A containerd snapshotter.
 pub fn snapshotter(text: &str) -> Result<(), String> {
     expect(text, made_of(text, |c| lower_or_digit(c) || c == '-'), "a snapshotter, such as \"overlayfs\"")
+}
+
+/// An RFC 1123 label.
+pub fn is_dns_label(text: &str) -> bool {
+    text.len() <= 63
+        && made_of(text, |c| lower_or_digit(c) || c == '-')
+        && text.starts_with(lower_or_digit)
+        && text.ends_with(lower_or_digit)
+}
+
+pub use kiln_agent::names::is_subdomain;
+
+/// A network in CIDR notation, host bits zero.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    let bad = || format!("{:?} is not a network such as \"10.88.0.0/16\"", short(text));
+    let network: IpNet = text.parse().map_err(|_| bad())?;
+    match (network.prefix_len(), network.trunc()) {
+        (0, _) => Err(bad()),
+        (_, trunc) if trunc == network => Ok(network),
+        (_, trunc) => Err(format!("{text:?} is an address in a network, the network is \"{trunc}\"")),
+    }
 }
 
 /// A network device, at most 15 bytes.

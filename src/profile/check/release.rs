@@ -1,6 +1,6 @@
 //! The Kubernetes release, its components, and other artifacts.
 
-use super::super::model::{Arch, Artifact, ArtifactFormat, ArtifactSource, Release, TarMember};
+use super::super::model::{Arch, Artifact, ArtifactFormat, ArtifactSource, ContainerdSeries, Release, TarMember};
 use super::super::place::{At, Fault, Pos};
 use super::super::raw::{Demand, Map, RawArtifact, RawRelease};
 use super::super::suggest;
@@ -27,9 +27,12 @@ pub(super) fn release(
     }
     let chosen = choose(chosen, &components, &packages, &name.value)?;
     let selected = components.iter().filter(|(component, _)| chosen.contains(component.value.as_str()));
+    let series = required(&containerd_series, pos, &what, "containerdSeries")?;
+    let kubernetes =
+        kubernetes.check(|text| names::kubernetes_version(text).map_err(|why| format!("kubernetes: {why}")))?;
+    runtime_interface(kubernetes.minor, series, &components)?;
     Ok(Release {
-        kubernetes: kubernetes
-            .check(|text| names::kubernetes_version(text).map_err(|why| format!("kubernetes: {why}")))?,
+        kubernetes,
         pause_image: text(pause_image, "pauseImage", names::image_reference)?,
         components: selected
             .map(|(name, raw)| Ok((name.value.clone(), artifact(name, raw, arch, context)?)))
@@ -39,9 +42,51 @@ pub(super) fn release(
             .filter(|(component, _)| chosen.contains(component.value.as_str()))
             .map(|(_, package)| package.value.clone())
             .collect(),
-        containerd: required(&containerd_series, pos, &what, "containerdSeries")?.value,
+        containerd: series.value,
         name: name.value,
     })
+}
+
+/// kubelet and containerd speak a version of the CRI that both know.
+///
+/// kubelet asks for v1 since 1.23 and for nothing else since 1.26; containerd answers it since 1.6 and nothing else since 2.0.
+/// Kubernetes 1.35 is the last release that supports containerd 1.
+fn runtime_interface(
+    minor: u32,
+    series: &At<ContainerdSeries>,
+    components: &Map<At<RawArtifact>>,
+) -> Result<(), Fault> {
+    match series.value {
+        ContainerdSeries::V2 if minor < 23 => {
+            return Err(series.fault(format!(
+                "containerdSeries: kubelet 1.{minor} speaks v1alpha2 of the CRI, which containerd 2 dropped; take containerd 1.7"
+            )));
+        }
+        ContainerdSeries::V1 if minor >= 36 => {
+            return Err(series.fault(format!(
+                "containerdSeries: Kubernetes 1.{minor} no longer supports containerd 1; take containerd 2.2 or later"
+            )));
+        }
+        _ => {}
+    }
+    let containerd = components.iter().find(|(name, _)| name.value == "containerd");
+    let Some(version) = containerd.and_then(|(_, raw)| raw.value.version.as_ref()) else { return Ok(()) };
+    let mut numbers = version.value.split('.').map_while(|number| number.parse::<u32>().ok());
+    let (major, second) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    let wanted = if series.value == ContainerdSeries::V1 { 1 } else { 2 };
+    if major != wanted {
+        return Err(version.fault(format!(
+            "containerd: version {} is not of containerdSeries {wanted}, whose configuration it would be given",
+            version.value
+        )));
+    }
+    if minor >= 26 && (major, second) < (1, 6) {
+        return Err(version.fault(format!(
+            "containerd: kubelet 1.{minor} speaks v1 of the CRI only, which containerd {} does not; take 1.6 or later",
+            version.value
+        )));
+    }
+    Ok(())
 }
 
 /// The components to take: those demanded and there.

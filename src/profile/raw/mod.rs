@@ -3,9 +3,11 @@
 //! Every key is optional here, because a child may set one key of a map its parent defines.
 //! What must be there in the end is checked after the merge.
 
+mod cluster;
 mod node;
 mod release;
 
+pub(super) use cluster::*;
 pub(super) use node::*;
 pub(super) use release::*;
 
@@ -42,6 +44,9 @@ pub(super) struct RawProfile {
     pub components: Map<At<Demand>>,
     /// kubelet's settings.
     pub kubelet: RawKubelet,
+    /// kube-proxy as a service of the node. Default: none, for kubeadm's clusters bring it as a DaemonSet. It needs the component `kube-proxy`, and starts when there is `/etc/kubernetes/kube-proxy.conf`.
+    #[schemars(extend("examples" = [{"config": {"mode": "nftables"}}]))]
+    pub kube_proxy: Option<At<RawKubeProxy>>,
     /// containerd's settings.
     pub containerd: RawContainerd,
     /// The pod network a node has before an add-on brings its own.

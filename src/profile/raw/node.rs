@@ -47,6 +47,15 @@ pub(crate) enum Effect {
     NoExecute,
 }
 
+/// kube-proxy as a service of the node itself.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct RawKubeProxy {
+    /// `KubeProxyConfiguration` (kubeproxy.config.k8s.io/v1alpha1) fields in upstream's spelling.
+    #[schemars(extend("examples" = [{"mode": "nftables"}]))]
+    pub config: Map<At<Json>>,
+}
+
 /// containerd's settings.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -57,6 +66,24 @@ pub(crate) struct RawContainerd {
     /// Registry mirrors: registry host (`_default` for all others) and the endpoints tried before it.
     #[schemars(extend("examples" = [{"docker.io": ["https://mirror.example.org"]}]))]
     pub mirrors: Map<Vec<At<String>>>,
+    /// OCI runtimes besides `runc`, by the name that a RuntimeClass has as its handler.
+    #[schemars(extend("examples" = [{"nvidia": {"binary": "/usr/bin/nvidia-container-runtime"}}]))]
+    pub runtimes: Map<At<RawRuntime>>,
+    /// Address and port where containerd serves Prometheus metrics. Default: nowhere.
+    #[schemars(extend("examples" = ["127.0.0.1:1338"]))]
+    pub metrics: Option<At<String>>,
+}
+
+/// An OCI runtime. Its program comes with a package, an artifact or an overlay.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct RawRuntime {
+    /// The shim that containerd starts. Default: `io.containerd.runc.v2`.
+    #[schemars(extend("default" = "io.containerd.runc.v2"))]
+    pub r#type: Option<At<String>>,
+    /// The program that the runc shim calls instead of runc, an absolute path.
+    #[schemars(extend("examples" = ["/usr/bin/crun"]))]
+    pub binary: Option<At<String>>,
 }
 
 /// The pod network a node has before an add-on brings its own.

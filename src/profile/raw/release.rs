@@ -32,7 +32,7 @@ pub(crate) struct RawRelease {
     pub pause_image: Option<At<String>>,
     /// Which configuration format containerd reads: `1` for containerd 1.6 and 1.7, `2` for 2.0 and later. Required.
     pub containerd_series: Option<At<ContainerdSeries>>,
-    /// Components that are fetched, by name: `kubelet`, `kubeadm`, `kubectl`, `containerd`, `runc`, `cni-plugins`, `crictl`. A profile's `components` chooses from these and from `packages`.
+    /// Components that are fetched, by name: `kubelet`, `kubeadm`, `kubectl`, `kube-proxy`, `containerd`, `runc`, `cni-plugins`, `crictl`. A profile's `components` chooses from these and from `packages`.
     #[schemars(extend("examples" = [{"kubelet": {"version": "1.36.4", "url": "https://dl.k8s.io/release/v{version}/bin/linux/{arch}/kubelet", "sha256": {"amd64": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}, "install": "/usr/bin/kubelet"}}]))]
     pub components: Map<At<RawArtifact>>,
     /// Components that come as Debian packages: name of the component and of the package.

@@ -1,0 +1,303 @@
+//! `KubeProxyConfiguration` of `kubeproxy.config.k8s.io/v1alpha1`, from Kubernetes 1.20 to 1.36, as far as Linux goes.
+//!
+//! Sources: `config/v1alpha1/types.go` of k8s.io/kube-proxy, release branch by release branch, for names, types and first release;
+//! `pkg/proxy/apis/config` of Kubernetes for defaults and ranges; the changelogs for modes.
+//!
+//! kube-proxy decodes this version leniently, as kubelet does: an unknown field is a line in its log.
+
+use super::kubelet_config::LOGGING;
+use super::schema::{Field, Misfit, Step, Type, check_object, is_network};
+use super::{Duration, duration};
+use Type::{Address, Bool, Int, List, Map, Network, Object, Path, Rate, Socket, Text, Word};
+use serde_json::{Map as JsonMap, Value};
+
+/// How Services are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Rules of iptables: the default.
+    IpTables,
+    /// The kernel's load balancer, IPVS.
+    Ipvs,
+    /// Rules of nftables.
+    NfTables,
+}
+
+impl Mode {
+    /// That of `config`, which was checked.
+    pub fn of(config: &JsonMap<String, Value>) -> Self {
+        match text(config, "mode") {
+            "ipvs" => Self::Ipvs,
+            "nftables" => Self::NfTables,
+            _ => Self::IpTables,
+        }
+    }
+
+    /// Programs it calls, by Debian package; iptables and conntrack are on every node.
+    pub fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::IpTables => &["iptables"],
+            Self::Ipvs => &["ipset", "iptables"],
+            Self::NfTables => &["nftables"],
+        }
+    }
+
+    /// Kernel modules that `config` needs in this mode: kube-proxy looks whether they are there before it asks for one.
+    pub fn modules(self, config: &JsonMap<String, Value>) -> Vec<String> {
+        let scheduler = config.get("ipvs").and_then(|ipvs| ipvs.get("scheduler")).and_then(Value::as_str);
+        let names: &[&str] = match self {
+            Self::IpTables => &["nf_conntrack"],
+            Self::Ipvs => &["nf_conntrack", "ip_set", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_sh"],
+            Self::NfTables => &["nf_conntrack", "nf_tables"],
+        };
+        let scheduler =
+            scheduler.filter(|name| self == Self::Ipvs && !name.is_empty()).map(|name| format!("ip_vs_{name}"));
+        names.iter().map(ToString::to_string).chain(scheduler).collect()
+    }
+}
+
+/// Checks the fields of a `KubeProxyConfiguration` as kube-proxy of Kubernetes 1.`minor` would, and more strictly.
+///
+/// # Errors
+/// The first [`Misfit`].
+pub fn check(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfit> {
+    check_object(FIELDS, config, minor, &mut Vec::new())?;
+    mode(config, minor)?;
+    local_traffic(config, minor)?;
+    cluster_cidr(config)?;
+    port_range(config)?;
+    node_ports(config, minor)?;
+    ["iptables", "ipvs", "nftables"].into_iter().try_for_each(|name| sync_periods(config, name))
+}
+
+const SECOND: Duration = 1_000_000_000;
+const DURATION: Type = Type::Duration(0..=Duration::MAX);
+const AT_LEAST_0: Type = Int(0..=i32::MAX as i64);
+const BIT: Type = Int(0..=31);
+
+const fn f(name: &'static str, of: Type, default: &'static str) -> Field {
+    Field::new(name, of, default)
+}
+
+/// All fields. Zero stands for the default in most durations.
+pub const FIELDS: &[Field] = &[
+    f("apiVersion", Word(&["kubeproxy.config.k8s.io/v1alpha1"]), ""),
+    f("kind", Word(&["KubeProxyConfiguration"]), ""),
+    f("featureGates", Map(&[], &Bool), ""),
+    f("clientConnection", Object(CLIENT_CONNECTION), ""),
+    f("logging", Object(LOGGING), "").since(28),
+    f("hostnameOverride", Text, ""),
+    f("bindAddress", Address, r#""0.0.0.0""#),
+    f("healthzBindAddress", Socket, r#""0.0.0.0:10256""#),
+    f("metricsBindAddress", Socket, r#""127.0.0.1:10249""#),
+    f("bindAddressHardFail", Bool, ""),
+    f("enableProfiling", Bool, ""),
+    f("showHiddenMetricsForVersion", Text, ""),
+    f("mode", Word(&["", "userspace", "iptables", "ipvs", "nftables"]), r#""iptables""#),
+    f("iptables", Object(IPTABLES), ""),
+    f("ipvs", Object(IPVS), ""),
+    f("nftables", Object(NFTABLES), "").since(29),
+    f(
+        "detectLocalMode",
+        Word(&["", "ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"]),
+        r#""ClusterCIDR""#,
+    ),
+    f("detectLocal", Object(&[f("bridgeInterface", Text, ""), f("interfaceNamePrefix", Text, "")]), "").since(24),
+    f("clusterCIDR", Text, ""),
+    f("nodePortAddresses", List(&Text), ""),
+    f("oomScoreAdj", Int(-1000..=1000), "-999"),
+    f("conntrack", Object(CONNTRACK), ""),
+    f("configSyncPeriod", DURATION, r#""15m0s""#),
+    f("udpIdleTimeout", Type::Duration(1..=Duration::MAX), r#""250ms""#).until(26),
+    // It was the userspace mode's.
+    f("portRange", Text, ""),
+];
+
+const CLIENT_CONNECTION: &[Field] = &[
+    f("kubeconfig", Path, ""),
+    f("acceptContentTypes", Text, ""),
+    f("contentType", Text, r#""application/vnd.kubernetes.protobuf""#),
+    f("qps", Rate, "5"),
+    f("burst", AT_LEAST_0, "10"),
+];
+
+const IPTABLES: &[Field] = &[
+    f("masqueradeBit", BIT, "14"),
+    f("masqueradeAll", Bool, ""),
+    f("localhostNodePorts", Bool, "true").since(26),
+    f("syncPeriod", DURATION, r#""30s""#),
+    f("minSyncPeriod", DURATION, r#""1s""#),
+];
+
+const IPVS: &[Field] = &[
+    f("syncPeriod", DURATION, r#""30s""#),
+    f("minSyncPeriod", DURATION, ""),
+    f("scheduler", Word(SCHEDULERS), r#""rr""#),
+    f("excludeCIDRs", List(&Network), ""),
+    f("strictARP", Bool, ""),
+    f("tcpTimeout", DURATION, ""),
+    f("tcpFinTimeout", DURATION, ""),
+    f("udpTimeout", DURATION, ""),
+];
+
+/// Those that kube-proxy takes; each is a module `ip_vs_NAME`.
+const SCHEDULERS: &[&str] = &["", "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "sed", "nq"];
+
+const NFTABLES: &[Field] = &[
+    f("masqueradeBit", BIT, "14"),
+    f("masqueradeAll", Bool, ""),
+    f("syncPeriod", DURATION, r#""30s""#),
+    f("minSyncPeriod", DURATION, r#""1s""#),
+];
+
+const CONNTRACK: &[Field] = &[
+    f("maxPerCore", AT_LEAST_0, "32768"),
+    f("min", AT_LEAST_0, "131072"),
+    f("tcpEstablishedTimeout", DURATION, r#""24h0m0s""#),
+    f("tcpCloseWaitTimeout", DURATION, r#""1h0m0s""#),
+    f("tcpBeLiberal", Bool, "").since(29),
+    f("udpTimeout", DURATION, "").since(29),
+    f("udpStreamTimeout", DURATION, "").since(29),
+];
+
+fn text<'a>(config: &'a JsonMap<String, Value>, field: &str) -> &'a str {
+    config.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A mode that is not there ends kube-proxy.
+fn mode(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfit> {
+    const GATE: &str = "NFTablesProxyMode";
+    let gate = config.get("featureGates").and_then(|gates| gates.get(GATE)).and_then(Value::as_bool);
+    match (text(config, "mode"), minor) {
+        ("userspace", 26..) => {
+            Err(Misfit::at("mode", "is userspace, which is no mode since Kubernetes 1.26; take iptables"))
+        }
+        ("nftables", ..29) => Err(Misfit::at(
+            "mode",
+            format!("is nftables, which is a mode since Kubernetes 1.29, and this is 1.{minor}; take iptables"),
+        )),
+        ("nftables", 29..31) if gate != Some(true) => {
+            Err(Misfit::at("mode", format!("is nftables, which needs \"featureGates: {{{GATE}: true}}\" until 1.31")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Two ways of telling local traffic are younger than the field, and need to be told what to look for.
+fn local_traffic(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfit> {
+    let by = text(config, "detectLocalMode");
+    let field = match by {
+        "BridgeInterface" => "bridgeInterface",
+        "InterfaceNamePrefix" => "interfaceNamePrefix",
+        _ => return Ok(()),
+    };
+    if minor < 24 {
+        return Err(Misfit::at(
+            "detectLocalMode",
+            format!("is {by}, which it can be since Kubernetes 1.24, and this is 1.{minor}"),
+        ));
+    }
+    match config.get("detectLocal").and_then(|detect| detect.get(field)).and_then(Value::as_str) {
+        None | Some("") => Err(Misfit::at("detectLocalMode", format!("is {by}, which needs detectLocal.{field}"))),
+        Some(_) => Ok(()),
+    }
+}
+
+/// One network, or one of each family, separated by a comma.
+fn cluster_cidr(config: &JsonMap<String, Value>) -> Result<(), Misfit> {
+    let cidrs = text(config, "clusterCIDR");
+    let parts: Vec<&str> = cidrs.split(',').collect();
+    if cidrs.is_empty() || (parts.len() <= 2 && parts.iter().all(|part| is_network(part))) {
+        return Ok(());
+    }
+    Err(Misfit::at("clusterCIDR", "must be a network such as \"10.244.0.0/16\", or two separated by a comma"))
+}
+
+/// Networks; or `primary`, the node's own address.
+fn node_ports(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfit> {
+    const FIELD: &str = "nodePortAddresses";
+    let entries = config.get(FIELD).and_then(Value::as_array).into_iter().flatten();
+    let entries: Vec<&str> = entries.filter_map(Value::as_str).collect();
+    match entries.iter().position(|entry| !is_network(entry)) {
+        None => Ok(()),
+        Some(0) if entries == ["primary"] && minor >= 30 => Ok(()),
+        Some(index) => {
+            let why = format!(
+                "is {:?}, and must be a network such as \"192.168.0.0/16\" (since 1.30 \"primary\" alone, too)",
+                entries[index]
+            );
+            Err(Misfit { path: vec![Step::Key(FIELD.to_owned()), Step::Index(index)], name: false, why })
+        }
+    }
+}
+
+/// `30000-32767`, or the first and how many, `30000+100`.
+fn port_range(config: &JsonMap<String, Value>) -> Result<(), Misfit> {
+    let range = text(config, "portRange");
+    let number = |text: &str| text.parse::<u16>().ok();
+    let first_and_last = range.split_once('-').and_then(|(first, last)| number(first).zip(number(last)));
+    let first_and_size = range.split_once('+').and_then(|(first, size)| number(first).zip(number(size)));
+    match (range, first_and_last, first_and_size) {
+        ("", ..) | (_, _, Some(_)) => Ok(()),
+        (_, Some((first, last)), _) if first <= last => Ok(()),
+        _ => Err(Misfit::at("portRange", "must be a range of ports such as \"30000-32767\"")),
+    }
+}
+
+fn sync_periods(config: &JsonMap<String, Value>, name: &str) -> Result<(), Misfit> {
+    let Some(of) = config.get(name).and_then(Value::as_object) else { return Ok(()) };
+    let period = |field: &str, default: Duration| match duration(text(of, field)) {
+        None | Some(0) => default,
+        Some(period) => period,
+    };
+    if period("minSyncPeriod", 0) <= period("syncPeriod", 30 * SECOND) {
+        return Ok(());
+    }
+    let path = vec![Step::Key(name.to_owned()), Step::Key("minSyncPeriod".to_owned())];
+    Err(Misfit { path, name: false, why: "must not be longer than syncPeriod (30s unless set)".to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn verdict(config: Value, minor: u32) -> Option<String> {
+        check(config.as_object().expect("an object"), minor).err().map(|misfit| misfit.to_string())
+    }
+
+    #[test]
+    fn modes_come_and_go() {
+        let mode = |mode: &str, minor| verdict(json!({ "mode": mode }), minor).is_none();
+        assert!(mode("iptables", 20) && mode("ipvs", 20) && mode("userspace", 25) && mode("nftables", 31));
+        assert!(!mode("userspace", 26) && !mode("nftables", 28) && !mode("nftables", 30) && !mode("ebpf", 36));
+        assert_eq!(verdict(json!({ "mode": "nftables", "featureGates": { "NFTablesProxyMode": true } }), 29), None);
+    }
+
+    #[test]
+    fn what_depends_on_something_else() {
+        assert!(verdict(json!({ "nodePortAddresses": ["primary"] }), 29).is_some());
+        assert_eq!(verdict(json!({ "nodePortAddresses": ["primary"] }), 30), None);
+        assert!(verdict(json!({ "nodePortAddresses": ["10.0.0.0/8", "primary"] }), 36).is_some());
+        assert_eq!(
+            verdict(json!({ "detectLocalMode": "BridgeInterface" }), 36).as_deref(),
+            Some("detectLocalMode is BridgeInterface, which needs detectLocal.bridgeInterface")
+        );
+        let bridge = json!({ "detectLocalMode": "BridgeInterface", "detectLocal": { "bridgeInterface": "cbr0" } });
+        assert_eq!(verdict(bridge, 36), None);
+    }
+
+    #[test]
+    fn modules_follow_the_mode() {
+        let modules = |config: Value| {
+            let config = config.as_object().cloned().expect("an object");
+            Mode::of(&config).modules(&config).join(" ")
+        };
+        assert_eq!(modules(json!({})), "nf_conntrack");
+        assert_eq!(
+            modules(json!({ "mode": "ipvs", "ipvs": { "scheduler": "lc" } })),
+            "nf_conntrack ip_set ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh ip_vs_lc"
+        );
+        assert_eq!(modules(json!({ "mode": "nftables", "ipvs": { "scheduler": "lc" } })), "nf_conntrack nf_tables");
+    }
+}

@@ -1,0 +1,86 @@
+//! containerd.
+
+use super::super::model::{Containerd, Runtime};
+use super::super::place::{At, Fault};
+use super::super::raw::{RawContainerd, RawRuntime};
+use super::{absolute, names, text, texts};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// runc's shim: the one that can be told of another program than runc.
+const RUNC: &str = "io.containerd.runc.v2";
+
+pub(super) fn containerd(raw: &RawContainerd) -> Result<Containerd, Fault> {
+    let RawContainerd { snapshotter, mirrors, runtimes, metrics } = raw;
+    let mut endpoints = BTreeMap::new();
+    for (host, urls) in mirrors {
+        let name = text(host, "containerd.mirrors", names::registry)?;
+        if urls.is_empty() {
+            return Err(host.fault(format!("containerd.mirrors: {name} has no endpoint")));
+        }
+        endpoints.insert(name, texts(urls, "containerd.mirrors", names::url)?);
+    }
+    Ok(Containerd {
+        snapshotter: match snapshotter {
+            Some(name) => text(name, "containerd.snapshotter", names::snapshotter)?,
+            None => "overlayfs".to_owned(),
+        },
+        mirrors: endpoints,
+        runtimes: runtimes.iter().map(runtime).collect::<Result<_, _>>()?,
+        metrics: metrics.as_ref().map(|address| address.check(|text| socket(text))).transpose()?,
+    })
+}
+
+fn runtime((name, raw): (&At<String>, &At<RawRuntime>)) -> Result<(String, Runtime), Fault> {
+    let name = text(name, "containerd.runtimes", handler)?;
+    let what = format!("containerd.runtimes.{name}");
+    let RawRuntime { r#type, binary } = &raw.value;
+    let shim = match r#type {
+        Some(kind) => text(kind, &what, shim)?,
+        None => RUNC.to_owned(),
+    };
+    let binary = match binary {
+        Some(path) if shim != RUNC => {
+            return Err(path.fault(format!("{what}: \"binary\" goes with the type {RUNC} only")));
+        }
+        Some(path) => Some(format!("/{}", absolute(path, &what)?)),
+        None if shim == RUNC => {
+            return Err(raw.fault(format!("{what}: is runc once more, name its program with \"binary\"")));
+        }
+        None => None,
+    };
+    Ok((name, Runtime { shim, binary }))
+}
+
+/// A RuntimeClass's handler: a DNS label.
+fn handler(text: &str) -> Result<(), String> {
+    if text == "runc" {
+        return Err("runc is there already".to_owned());
+    }
+    match names::is_dns_label(text) {
+        true => Ok(()),
+        false => {
+            Err(format!("{:?} is not a handler (at most 63 lower-case letters, digits and \"-\")", names::short(text)))
+        }
+    }
+}
+
+fn shim(text: &str) -> Result<(), String> {
+    if matches!(text, "io.containerd.runtime.v1.linux" | "io.containerd.runc.v1") {
+        return Err(format!("containerd 2.0 dropped {text}, use {RUNC}"));
+    }
+    let valid =
+        text.strip_prefix("io.containerd.").and_then(|rest| rest.rsplit_once(".v")).is_some_and(|(name, version)| {
+            names::is_dns_label(name) && !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit())
+        });
+    match valid {
+        true => Ok(()),
+        false => Err(format!("{:?} is not a shim's name, such as {RUNC:?}", names::short(text))),
+    }
+}
+
+fn socket(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("containerd.metrics: {:?} is not an address and a port, such as \"127.0.0.1:1338\"", names::short(text))
+    })
+}

@@ -1,0 +1,71 @@
+//! A validated cluster file: what every node of one cluster shares, whatever its role.
+
+use super::model::KubernetesVersion;
+use ipnet::IpNet;
+use serde::Serialize;
+use std::net::IpAddr;
+
+/// A cluster. It holds no secret: what it says is in every node's image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cluster {
+    /// The stem of its file (`prod`).
+    pub name: String,
+    /// Version of the API servers.
+    pub kubernetes: KubernetesVersion,
+    /// `https://` URLs of the API, in the order to try them.
+    pub api_servers: Vec<String>,
+    /// The authority's certificates, PEM.
+    pub ca_certificates: String,
+    /// Addresses of Services: one network, or one of each family.
+    pub service_cidrs: Vec<IpNet>,
+    /// Addresses of pods: one network, or one of each family, and the prefix of each node's part of it.
+    pub pod_cidrs: Vec<PodCidr>,
+    /// Networks of the nodes.
+    pub node_networks: Vec<IpNet>,
+    /// Domain of the cluster's names.
+    pub dns_domain: String,
+    /// Servers of the cluster's names.
+    pub dns_addresses: Vec<IpAddr>,
+}
+
+impl Cluster {
+    /// The networks of pods as kube-proxy and kube-controller-manager take them: separated by a comma.
+    pub fn pod_cidrs(&self) -> String {
+        self.pod_cidrs.iter().map(|cidr| cidr.network.to_string()).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// A network of pods and how it is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct PodCidr {
+    /// All of it.
+    pub network: IpNet,
+    /// Prefix of one node's part.
+    pub node_mask: u8,
+}
+
+impl PodCidr {
+    /// How many pods one node's part has an address for: without the network's own, its broadcast's and the gateway's.
+    pub fn pods(&self) -> u64 {
+        let bits = self.network.max_prefix_len().saturating_sub(self.node_mask);
+        1_u64.checked_shl(bits.into()).unwrap_or(u64::MAX).saturating_sub(3)
+    }
+
+    /// How many nodes find a part.
+    pub fn nodes(&self) -> u64 {
+        1_u64.checked_shl(self.node_mask.saturating_sub(self.network.prefix_len()).into()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_and_nodes_are_counted() {
+        let cidr = |text: &str, node_mask| PodCidr { network: text.parse().expect("a network"), node_mask };
+        assert_eq!((cidr("10.244.0.0/16", 24).pods(), cidr("10.244.0.0/16", 24).nodes()), (253, 256));
+        assert_eq!((cidr("10.0.0.0/8", 8).pods(), cidr("10.0.0.0/8", 8).nodes()), ((1 << 24) - 3, 1));
+        assert_eq!((cidr("fd00::/48", 64).pods(), cidr("fd00::/48", 64).nodes()), (u64::MAX - 3, 65536));
+    }
+}

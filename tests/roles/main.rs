@@ -1,0 +1,10 @@
+//! The shipped roles, as rendered and as booted.
+
+mod booted;
+#[path = "../common/guest.rs"]
+#[expect(dead_code, reason = "other tests boot without questions of their own")]
+mod guest;
+mod rendered;
+#[path = "../common/worker.rs"]
+#[expect(dead_code, reason = "other tests build the worker")]
+mod worker;

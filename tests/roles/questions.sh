@@ -1,0 +1,20 @@
+# What is running, to be compared with what the profile asks for. Runs in the guest before the probe, which calls `questions`.
+
+# For this boot alone kubelet tells anybody its configuration; the guest has no network but its own.
+printf 'KUBELET_KUBECONFIG_ARGS=\nKUBELET_EXTRA_ARGS=%s\n' \
+  "--anonymous-auth=true --authentication-token-webhook=false --authorization-mode=AlwaysAllow --client-ca-file=" >/etc/default/kubelet
+systemctl try-restart kubelet.service
+
+questions() {
+  report flags "$(tr '\0' ' ' <"/proc/$(systemctl show -P MainPID kubelet.service)/cmdline")"
+  kubectl --server https://127.0.0.1:10250 --insecure-skip-tls-verify get --raw /configz | each configz
+  while IFS='= ' read -r name value; do
+    case $name in '#'*) ;; *) report "set $name" "$(sysctl -n "$name" | tr -s '\t' ' ')" ;; esac
+  done </usr/lib/sysctl.d/90-kiln.conf
+  report swap "$(tail -n +2 /proc/swaps)"
+  report inhibit "$(busctl get-property org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager InhibitDelayMaxUSec)"
+  report kube-proxy "$(systemctl is-enabled kube-proxy.service 2>&1) $(systemctl is-active kube-proxy.service)"
+  # A pod's network as containerd makes it: the bridge and all that is chained to it.
+  report pod "$(ctr run --rm --cni --rootfs $bundle pod /bin/sh -c 'echo $(cut -d: -f1 /proc/net/dev | tail -n +3)' 2>/run/kiln/pod.log)"
+  each pod-log </run/kiln/pod.log
+}

@@ -1,0 +1,144 @@
+//! Every file that is rendered for each role on each shipped release, compared whole with `tests/golden/roles`.
+//!
+//! Rendering is a function of the profile and of the paths in the tree, so neither packages nor binaries are needed: the tree here
+//! has the paths that rendering looks for. What a whole build makes of two workers is in `tests/upstream`.
+
+use kiln::profile::{self, Arch, Overrides, Profile};
+use kiln::render;
+use kiln::tree::{Entry, FileTree, Origin, TreePath};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const RELEASES: [&str; 2] = ["v1.36.4", "debian-1.20.2"];
+const SUITES: [&str; 2] = ["trixie", "bookworm"];
+
+/// Plugins of the CNI project, as Debian packages and upstream's archive have them.
+const PLUGINS: [&str; 17] = [
+    "bandwidth",
+    "bridge",
+    "dhcp",
+    "dummy",
+    "firewall",
+    "host-device",
+    "host-local",
+    "ipvlan",
+    "loopback",
+    "macvlan",
+    "portmap",
+    "ptp",
+    "sbr",
+    "static",
+    "tuning",
+    "vlan",
+    "vrf",
+];
+
+/// What rendering looks for, where Debian's packages or upstream's archives put it.
+fn tree(release: &str) -> FileTree {
+    let debian = release.starts_with("debian-");
+    let plugins = if debian { "usr/lib/cni" } else { "opt/cni/bin" };
+    let mut paths: Vec<String> = PLUGINS.iter().map(|name| format!("{plugins}/{name}")).collect();
+    paths.extend(
+        [
+            "usr/bin/containerd",
+            "usr/bin/kubelet",
+            "usr/bin/kube-proxy",
+            "usr/sbin/runc",
+            "usr/sbin/ipset",
+            "usr/sbin/iptables",
+        ]
+        .map(str::to_owned),
+    );
+    if debian {
+        paths.push("usr/lib/systemd/system/containerd.service".to_owned());
+    }
+    let mut tree = FileTree::new();
+    for path in paths {
+        let entry = Entry::file("", 0o755, Origin::Package("some=1".into()));
+        tree.insert(TreePath::new(&path).expect("a path"), entry).expect("inserted");
+    }
+    tree
+}
+
+/// All that is rendered, readable: a line for each entry, the text of files below it.
+fn dump(profile: &Profile, tree: &FileTree) -> String {
+    let mut text = String::new();
+    for (path, entry) in render::render(profile, tree).unwrap_or_else(|error| panic!("{}: {error}", profile.role)) {
+        let mode = entry.meta.mode;
+        match (entry.link_target(), entry.inline()) {
+            (Some(target), _) => writeln!(text, "=== {path} -> {target}"),
+            (_, Some(bytes)) => write!(text, "=== {path} {mode:04o}\n{}", String::from_utf8_lossy(bytes)),
+            _ => writeln!(text, "=== {path}/ {mode:04o}"),
+        }
+        .expect("written");
+    }
+    text
+}
+
+/// Compares with `tests/golden/roles/NAME.txt`; with `UPDATE_SNAPSHOTS` set, writes it instead, for review with git diff.
+fn compare(name: &str, actual: &str) -> Result<(), String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/roles").join(format!("{name}.txt"));
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        fs::write(&path, actual).expect("written");
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    if actual == expected {
+        return Ok(());
+    }
+    let different = expected.lines().zip(actual.lines()).position(|(old, new)| old != new);
+    let line = different.unwrap_or(expected.lines().count().min(actual.lines().count()));
+    Err(format!(
+        "{}:{}: {:?} is now {:?}",
+        path.display(),
+        line + 1,
+        expected.lines().nth(line),
+        actual.lines().nth(line)
+    ))
+}
+
+fn load(dir: &Path, role: &str, overrides: &Overrides) -> Profile {
+    profile::load(dir, role, overrides, Some(Path::new("/home/user")), Arch::Amd64)
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles")
+}
+
+#[test]
+fn every_role_on_every_release_has_these_files() {
+    let mut wrong = Vec::new();
+    for role in profile::roles(&shipped()).expect("roles").iter().filter(|role| *role != "base") {
+        for release in RELEASES {
+            // What differs by suite is which packages there are; what is rendered is the same.
+            for suite in SUITES {
+                let overrides =
+                    Overrides { release: Some(release.into()), suite: Some(suite.into()), ..Overrides::default() };
+                let dump = dump(&load(&shipped(), role, &overrides), &tree(release));
+                wrong.extend(compare(&format!("{role}-{release}"), &dump).err());
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "if the change is meant, run the test with UPDATE_SNAPSHOTS=1:\n{}", wrong.join("\n"));
+}
+
+/// A site's own role, with what the shipped ones leave out: a cluster, kube-proxy, a mirror, metrics.
+#[test]
+fn a_role_of_ones_own_for_a_cluster_has_these_files() {
+    let site = tempfile::tempdir().expect("a directory");
+    fs::create_dir_all(site.path().join("profiles/releases")).expect("a directory");
+    fs::create_dir(site.path().join("clusters")).expect("a directory");
+    for file in ["base.yaml", "worker.yaml", "ingress.yaml", "releases/debian-1.20.2.yaml"] {
+        fs::copy(shipped().join(file), site.path().join("profiles").join(file)).expect("copied");
+    }
+    fs::write(site.path().join("profiles/edge.yaml"), include_str!("edge.yaml")).expect("written");
+    fs::write(site.path().join("clusters/prod.yaml"), include_str!("prod.yaml")).expect("written");
+    let overrides =
+        Overrides { release: Some("debian-1.20.2".into()), cluster: Some("prod".into()), ..Overrides::default() };
+    let profile = load(&site.path().join("profiles"), "edge", &overrides);
+    assert!(profile.debian.packages.contains("ipset") && profile.units.enable.contains("kube-proxy.service"));
+    assert!(profile.kernel.modules_keep.iter().any(|name| name == "ip_vs_wlc"));
+    compare("edge-debian-1.20.2", &dump(&profile, &tree("debian-1.20.2"))).unwrap_or_else(|wrong| panic!("{wrong}"));
+}

@@ -21,7 +21,7 @@ demo: setup-demo build ## Bake a worker, boot it in QEMU, and see its kubelet he
 	hack/demo.sh
 
 .PHONY: test
-test: setup-test kubelet lint ## All checks and tests, boot tests included
+test: setup-test kubernetes lint ## All checks and tests, boot tests included
 	$(CARGO) test --release --locked --workspace
 
 .PHONY: roles
@@ -56,6 +56,12 @@ lint: setup-build ## Formatting, lints, documentation, shell scripts, dependenci
 .PHONY: kubelet
 kubelet: setup-demo
 	hack/kubernetes-from-debian.sh --dest ~/.cache/kiln-test/kubernetes-1.20.2/$$(dpkg --print-architecture) kubelet kube-proxy
+
+# And the control plane that tests of the agent join.
+.PHONY: kubernetes
+kubernetes: setup-demo
+	hack/kubernetes-from-debian.sh --dest ~/.cache/kiln-test/kubernetes-1.20.2/$$(dpkg --print-architecture) \
+		kubelet kube-apiserver kube-controller-manager kubeadm kubectl
 
 .PHONY: setup-build setup-demo setup-test
 setup-build setup-demo setup-test: setup-%: ## Only install the Debian packages

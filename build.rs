@@ -1,8 +1,8 @@
-//! Builds `init` — the static `/init` of network-booted nodes — for embedding, and nothing else.
+//! Builds the static programs of nodes — `init`, the `/init` of network-booted ones, and `agent` — for embedding, and nothing else.
 //!
-//! Stable cargo cannot depend on another package's binary, so this runs cargo once more, with a target directory of its own. The
-//! result is the same from whatever folder it is built. `KILN_INIT=path` embeds a binary built elsewhere, say for
-//! another architecture.
+//! Stable cargo cannot depend on another package's binary, so this runs cargo once more for each, with a target directory of its own.
+//! The results are the same from whatever folder they are built. `KILN_INIT=path` and `KILN_AGENT=path` embed binaries
+//! built elsewhere, say for another architecture.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -20,33 +20,52 @@ const FOREIGN: [&str; 8] = [
     "RUSTC",
 ];
 
-fn main() -> ExitCode {
-    match prepare() {
-        Ok(init) => {
-            println!("cargo::rustc-env=KILN_INIT_PATH={}", init.display());
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            println!("cargo::error={error}");
-            ExitCode::FAILURE
-        }
-    }
+/// A program of nodes: a workspace member with one binary of the same name.
+struct Program {
+    package: &'static str,
+    directory: &'static str,
+    /// The environment variable that names one built elsewhere; with `_PATH` after it, what the sources embed.
+    variable: &'static str,
+    relocation_model: &'static str,
 }
 
-fn prepare() -> Result<PathBuf, String> {
-    for path in ["build.rs", "Cargo.toml", "Cargo.lock", "init/Cargo.toml", "init/src"] {
+const PROGRAMS: [Program; 2] = [
+    // It runs before there is anything to attack it: position independence would only cost relocations.
+    Program { package: "kiln-init", directory: "init", variable: "KILN_INIT", relocation_model: "static" },
+    Program { package: "kiln-agent", directory: "agent", variable: "KILN_AGENT", relocation_model: "pic" },
+];
+
+fn main() -> ExitCode {
+    for path in ["build.rs", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={path}");
     }
-    println!("cargo::rerun-if-env-changed=KILN_INIT");
-    if let Some(path) = env::var_os("KILN_INIT").map(PathBuf::from) {
-        println!("cargo::rerun-if-changed={}", path.display());
-        return path.canonicalize().map_err(|error| format!("KILN_INIT={}: {error}", path.display()));
+    for program in &PROGRAMS {
+        match prepare(program) {
+            Ok(path) => println!("cargo::rustc-env={}_PATH={}", program.variable, path.display()),
+            Err(error) => {
+                println!("cargo::error={error}");
+                return ExitCode::FAILURE;
+            }
+        }
     }
-    build("kiln-init")
+    ExitCode::SUCCESS
 }
 
-/// Builds the workspace member `package` statically for the host and returns its binary.
-fn build(package: &str) -> Result<PathBuf, String> {
+fn prepare(program: &Program) -> Result<PathBuf, String> {
+    let Program { directory, variable, .. } = program;
+    println!("cargo::rerun-if-env-changed={variable}");
+    if let Some(path) = env::var_os(variable).map(PathBuf::from) {
+        println!("cargo::rerun-if-changed={}", path.display());
+        return path.canonicalize().map_err(|error| format!("{variable}={}: {error}", path.display()));
+    }
+    println!("cargo::rerun-if-changed={directory}/Cargo.toml");
+    println!("cargo::rerun-if-changed={directory}/src");
+    build(program)
+}
+
+/// Builds the workspace member statically for the host and returns its binary.
+fn build(program: &Program) -> Result<PathBuf, String> {
+    let package = program.package;
     let source = PathBuf::from(var("CARGO_MANIFEST_DIR")?);
     let target_dir = PathBuf::from(var("OUT_DIR")?).join("nested");
     // Images run on kiln's own architecture; `+crt-static` also needs a target that is spelt out.
@@ -54,7 +73,7 @@ fn build(package: &str) -> Result<PathBuf, String> {
     let mut cargo = Command::new(var("CARGO")?);
     cargo.current_dir(&source).args(["build", "--locked", "--quiet", "--profile", "init", "--package", package]);
     cargo.args(["--target", &target]).arg("--target-dir").arg(&target_dir);
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(&source, &target_dir)?.join("\x1f"));
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(program, &source, &target_dir)?.join("\x1f"));
     for (name, _) in env::vars_os().filter(|(name, _)| is_foreign(&name.to_string_lossy())) {
         cargo.env_remove(name);
     }
@@ -73,7 +92,7 @@ fn is_foreign(name: &str) -> bool {
 }
 
 /// A static executable without this machine's paths in it.
-fn flags(source: &Path, target_dir: &Path) -> Result<Vec<String>, String> {
+fn flags(program: &Program, source: &Path, target_dir: &Path) -> Result<Vec<String>, String> {
     let home = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| env::home_dir().map(|home| home.join(".cargo")))
@@ -81,8 +100,7 @@ fn flags(source: &Path, target_dir: &Path) -> Result<Vec<String>, String> {
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
     Ok(vec![
         "-Ctarget-feature=+crt-static".into(),
-        // It maps itself before there is anything to attack it: position independence would only cost relocations.
-        "-Crelocation-model=static".into(),
+        format!("-Crelocation-model={}", program.relocation_model),
         // The later of several matching prefixes wins.
         remap(&home, "/cargo"),
         remap(source, "/kiln"),

@@ -29,11 +29,13 @@ test=(
     openssl                                 # certificates
     qemu-utils p7zip-full libxml2-utils     # formats of disks
     gdisk e2fsprogs                         # disks to put into them
+    dosfstools mtools                       # volumes that hold seeds
     curl                                    # HTTP
     python3 python3-jsonschema python3-yaml # JSON Schema, YAML
     fdisk gdisk dosfstools mtools e2fsprogs cryptsetup-bin # disks and file systems on them
     binutils llvm qemu-utils                # programs for UEFI, disks of other formats
     strace faketime procps time             # what a build does, when it thinks it does it, and how much memory it takes
+    etcd-server                             # the control plane that agents join
     shellcheck
 )
 

@@ -234,17 +234,19 @@ fn rooms_know_only_whom_they_may() {
 }
 
 #[test]
-fn the_init_of_nodes_does_not_depend_on_the_builder() {
-    for path in sources(&["init"]) {
-        for (spelt, line) in Said::of(&read(&path)).paths {
-            assert!(spelt[0] != "kiln", "{}:{line}: {}", path.display(), spelt.join("::"));
+fn programs_of_nodes_do_not_depend_on_the_builder() {
+    for program in ["agent", "init"] {
+        for path in sources(&[program]) {
+            for (spelt, line) in Said::of(&read(&path)).paths {
+                assert!(spelt[0] != "kiln", "{}:{line}: {}", path.display(), spelt.join("::"));
+            }
         }
+        let manifest = read(&Path::new(program).join("Cargo.toml"));
+        assert!(
+            !manifest.lines().any(|line| line.starts_with("kiln ") || line.contains("\"..\"")),
+            "{program}/Cargo.toml: {manifest}"
+        );
     }
-    let manifest = read(Path::new("init/Cargo.toml"));
-    assert!(
-        !manifest.lines().any(|line| line.starts_with("kiln ") || line.contains("\"..\"")),
-        "init/Cargo.toml: {manifest}"
-    );
 }
 
 /// A call of the C library with two numbers, and calls of the kernel that have no safe form; the reasons are written beside them.
@@ -252,7 +254,7 @@ const UNSAFE: [&str; 2] = ["src/allocator.rs", "init/src/ioctl.rs"];
 
 #[test]
 fn there_is_no_unsafe_code() {
-    let mut all = sources(&["src", "init", "tests"]);
+    let mut all = sources(&["src", "agent", "init", "tests"]);
     all.push("build.rs".into());
     for path in all.into_iter().filter(|path| !UNSAFE.iter().any(|allowed| path == Path::new(allowed))) {
         for (spelt, line) in Said::of(&read(&path)).paths {
@@ -263,7 +265,7 @@ fn there_is_no_unsafe_code() {
 
 #[test]
 fn no_source_is_long() {
-    for path in sources(&["src", "init", "tests"]) {
+    for path in sources(&["src", "agent", "init", "tests"]) {
         let lines = read(&path).lines().count();
         assert!(lines <= MAX_LINES, "{}: {lines} lines: what are its two reasons to exist?", path.display());
     }

@@ -29,6 +29,7 @@ pub(super) const BEGIN: &str = "kiln-report:";
 pub struct Handout {
     standalone: bool,
     script: Option<String>,
+    seed: Option<String>,
 }
 
 impl Handout {
@@ -41,6 +42,13 @@ impl Handout {
     #[must_use]
     pub fn standalone(mut self) -> Self {
         self.standalone = true;
+        self
+    }
+
+    /// A seed for the agent, as the credential `kiln.seed`.
+    #[must_use]
+    pub fn seed(mut self, seed: impl Into<String>) -> Self {
+        self.seed = Some(seed.into());
         self
     }
 
@@ -60,8 +68,14 @@ impl Handout {
         self.script(format!("{}{end}", include_str!("readiness.sh")))
     }
 
-    /// The credential's content, if there is any.
-    pub(super) fn tmpfiles(&self, arch: Arch) -> Option<String> {
+    /// systemd credentials by name.
+    pub(super) fn credentials(&self, arch: Arch) -> Vec<(&'static str, String)> {
+        let seed = self.seed.clone().map(|seed| ("kiln.seed", seed));
+        self.tmpfiles(arch).map(|lines| ("tmpfiles.extra", lines)).into_iter().chain(seed).collect()
+    }
+
+    /// The lines of `tmpfiles.extra`, if there are any.
+    fn tmpfiles(&self, arch: Arch) -> Option<String> {
         let mut lines = String::new();
         let mut file = |path: &str, mode: &str, text: &str| {
             writeln!(lines, "f+ {path} {mode} root root - {}", escape(text)).ok();

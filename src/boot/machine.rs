@@ -55,10 +55,10 @@ impl Machine {
         // Without its boot ROM: nothing here boots from the network's own server.
         add(&["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]);
         add(&["-device", "virtio-rng-pci"]);
-        if let Some(credential) = handout.tmpfiles(arch) {
+        for (name, credential) in handout.credentials(arch) {
             // QEMU reads a doubled comma as a comma.
             let content = credential.replace(',', ",,");
-            add(&["-fw_cfg", &format!("name=opt/io.systemd.credentials/tmpfiles.extra,string={content}")]);
+            add(&["-fw_cfg", &format!("name=opt/io.systemd.credentials/{name},string={content}")]);
         }
         if let Some(path) = report {
             let mut chardev = OsString::from("socket,id=report,path=");

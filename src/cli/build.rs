@@ -63,7 +63,7 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     let http = host.http(args.offline, &args.mirrors)?;
     let policy = LockPolicy { locked: args.locked, offline: args.offline };
     let locked = locked(host, &args.profile, &args.mirrors, &args.output, policy, &cache, &http)?;
-    render::check_init(locked.profile().arch)?;
+    render::check_programs(locked.profile().arch)?;
     let directory = args.out.clone().unwrap_or_else(|| Path::new("out").join(&locked.profile().role));
     let overlays = locked.profile().overlays.iter().map(|path| Overlay::read(path)).collect::<Result<Vec<_>, _>>()?;
 

@@ -2,6 +2,7 @@
 //!
 //! Only this room reads the environment and the clock.
 
+mod agent;
 mod args;
 mod boot;
 mod build;
@@ -14,6 +15,7 @@ mod lock;
 mod outputs;
 mod plan;
 mod schema;
+mod seed;
 mod signals;
 mod units;
 mod verify;
@@ -64,6 +66,10 @@ enum Verb {
     Boot(boot::Args),
     /// List what is in a baked image, or print one of its files
     Inspect(inspect::Args),
+    /// Check a node's seed, and deliver it: on a volume, to QEMU, by URL
+    Seed(seed::Args),
+    /// Write out the agent that is in every image, for images that kiln does not make
+    Agent(agent::Args),
     /// Tell whether an output is what its manifest says, and fit to be rolled out
     Verify(verify::Args),
     /// Show what a roll-out would change: two outputs, images or profiles compared
@@ -104,6 +110,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Build(args) => build::run(&host()?, &args),
         Verb::Boot(args) => boot::run(&host()?, &args),
         Verb::Inspect(args) => inspect::run(&args),
+        Verb::Seed(args) => seed::run(&args),
+        Verb::Agent(args) => agent::run(&args),
         Verb::Cache(args) => cache::run(&host()?, &args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Schema(args) => schema::run(&args),

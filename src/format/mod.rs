@@ -13,6 +13,7 @@ pub mod gce;
 pub mod gpt;
 pub mod guid;
 pub mod inodes;
+pub mod iso9660;
 pub mod ordered;
 pub mod ovf;
 pub mod pe;

@@ -46,12 +46,16 @@ pub enum RenderError {
     /// A path made from the profile is none.
     #[error("a path made from the profile cannot be used: {0}")]
     Path(#[from] PathError),
-    /// The embedded `/init` is for another architecture.
+    /// An embedded program is for another architecture.
     #[error(
-        "this kiln holds an /init for {embedded}, not for {wanted}: build kiln on such a machine, or with \
-         KILN_INIT=path/to/kiln-init for it (it can be locked and planned here)"
+        "this kiln holds a {name} for {embedded}, not for {wanted}: build kiln on such a machine, or with \
+         {variable}=path/to/{name} for it (it can be locked and planned here)"
     )]
-    ForeignInit {
+    ForeignProgram {
+        /// The program.
+        name: &'static str,
+        /// The variable that embeds another one.
+        variable: &'static str,
         /// What is embedded.
         embedded: String,
         /// What the profile wants.

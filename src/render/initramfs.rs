@@ -1,25 +1,10 @@
 //! What an initramfs needs beyond the tree that every artifact holds.
 
-use super::RenderError;
 use super::initrd::module_list_entry;
+use super::{RenderError, embedded};
 use crate::profile::Arch;
 use crate::tree::{DeviceKind, Entry, FileTree, Kind, Metadata, Origin, TreePath};
 use kiln_init::xattrs::{self, Xattr};
-
-/// `/init`, a static program for [`embedded_arch`].
-static INIT: &[u8] = include_bytes!(env!("KILN_INIT_PATH"));
-
-/// Whether this kiln can make an initramfs for `arch`; asked before anything is fetched for one.
-///
-/// # Errors
-/// [`RenderError::ForeignInit`] when the embedded `/init` is for another architecture.
-pub fn check_init(arch: Arch) -> Result<(), RenderError> {
-    if embedded_arch(INIT) == Some(arch) {
-        return Ok(());
-    }
-    let embedded = embedded_arch(INIT).map_or("an unknown architecture", Arch::as_str).to_owned();
-    Err(RenderError::ForeignInit { embedded, wanted: arch.as_str() })
-}
 
 /// The entries to add to `tree` when it becomes an initramfs: [`boot_files`], the list of modules for a node with its state on a disk,
 /// and the list of extended attributes, if there are any.
@@ -42,7 +27,7 @@ pub fn initramfs_entries(arch: Arch, tree: &FileTree) -> Result<Vec<(TreePath, E
 
 /// `/init`, and the two device nodes it must find: the Rust runtime aborts without `/dev/null` when there is no console.
 pub(super) fn boot_files(arch: Arch) -> Result<Vec<(TreePath, Entry)>, RenderError> {
-    check_init(arch)?;
+    let init = embedded::INIT.for_arch(arch)?;
     let device = |mode, minor_of: (u32, u32)| Entry {
         kind: Kind::Device { kind: DeviceKind::Char, major: minor_of.0, minor: minor_of.1 },
         meta: Metadata::new(mode, origin()),
@@ -50,20 +35,10 @@ pub(super) fn boot_files(arch: Arch) -> Result<Vec<(TreePath, Entry)>, RenderErr
     Ok(vec![
         (TreePath::new("dev/console")?, device(0o600, (5, 1))),
         (TreePath::new("dev/null")?, device(0o666, (1, 3))),
-        (TreePath::new("init")?, Entry::file(INIT, 0o755, origin())),
+        (TreePath::new("init")?, Entry::file(init, 0o755, origin())),
     ])
 }
 
 pub(super) fn origin() -> Origin {
     Origin::Generated("initramfs".into())
-}
-
-/// Architecture of an ELF file, by `e_machine`.
-fn embedded_arch(elf: &[u8]) -> Option<Arch> {
-    let machine = elf.get(18..20)?;
-    match (elf.get(..6)?, u16::from_le_bytes([machine[0], machine[1]])) {
-        (b"\x7fELF\x02\x01", 62) => Some(Arch::Amd64),
-        (b"\x7fELF\x02\x01", 183) => Some(Arch::Arm64),
-        _ => None,
-    }
 }

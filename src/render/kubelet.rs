@@ -10,6 +10,8 @@ const BY: &str = "kubelet";
 const UNIT: &str = "usr/lib/systemd/system/kubelet.service";
 const DROP_IN: &str = "usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf";
 const FLAGS: &str = "var/lib/kubelet/kubeadm-flags.env";
+/// The same once more, for the agent to add the node's own: it also has to find them when an updated image meets an old `/var`.
+const BAKED_FLAGS: &str = "usr/lib/kiln/kubeadm-flags.env";
 
 /// Upstream's unit, except that kubelet waits for what it cannot do without: the runtime, and credentials.
 ///
@@ -21,8 +23,8 @@ fn unit(kubelet: &str) -> String {
 [Unit]
 Description=kubelet: The Kubernetes Node Agent
 Documentation=https://kubernetes.io/docs/
-Wants=network-online.target containerd.service
-After=network-online.target containerd.service
+Wants=network-online.target containerd.service kiln-agent.service
+After=network-online.target containerd.service kiln-agent.service
 ConditionPathExists=|/etc/kubernetes/kubelet.conf
 ConditionPathExists=|/etc/kubernetes/bootstrap-kubelet.conf
 ConditionPathExists=|/etc/kubernetes/standalone
@@ -62,7 +64,9 @@ pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered
     rendered.file(BY, UNIT, unit(&kubelet))?;
     rendered.file(BY, DROP_IN, drop_in(&kubelet))?;
     let words = flags(profile)?.into_iter().map(|(name, value)| format!("--{name}={value}"));
-    rendered.file(BY, FLAGS, format!("KUBELET_KUBEADM_ARGS=\"{}\"\n", words.collect::<Vec<_>>().join(" ")))
+    let flags = format!("KUBELET_KUBEADM_ARGS=\"{}\"\n", words.collect::<Vec<_>>().join(" "));
+    rendered.file(BY, BAKED_FLAGS, flags.as_str())?;
+    rendered.file(BY, FLAGS, flags)
 }
 
 /// Flags by name: what the release wants as flags, and what the profile adds.

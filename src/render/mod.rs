@@ -3,10 +3,12 @@
 //! Pure functions of the profile and of the packages' and artifacts' tree. Paths are those of kubeadm and of the
 //! upstream documentation, so that an operator finds everything where every Kubernetes page says it is.
 
+mod agent;
 mod cluster;
 mod cni;
 mod containerd;
 mod directories;
+mod embedded;
 mod error;
 mod files;
 mod initramfs;
@@ -21,8 +23,9 @@ mod state;
 mod system;
 mod yaml;
 
+pub use embedded::{AGENT, check_programs};
 pub use error::RenderError;
-pub use initramfs::{check_init, initramfs_entries};
+pub use initramfs::initramfs_entries;
 pub use initrd::disk_initrd_entries;
 
 use crate::profile::Profile;
@@ -49,6 +52,7 @@ pub fn render(profile: &Profile, tree: &FileTree) -> Result<Vec<(TreePath, Entry
     cluster::render(profile, &mut rendered)?;
     kubelet::render(profile, tree, &mut rendered)?;
     kubelet_config::render(profile, &mut rendered)?;
+    agent::render(profile, &mut rendered)?;
     kube_proxy::render(profile, tree, &mut rendered)?;
     files::render(profile, tree, &mut rendered)?;
     Ok(rendered.entries.into_iter().collect())

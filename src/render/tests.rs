@@ -22,6 +22,8 @@ fn dump(rendered: &[(TreePath, Entry)]) -> String {
         let mode = entry.meta.mode;
         match (entry.link_target(), entry.inline()) {
             (Some(target), _) => text.push_str(&format!("=== {path} -> {target}\n")),
+            // A program of megabytes.
+            (_, Some(bytes)) if bytes.starts_with(b"\x7fELF") => text.push_str(&format!("=== {path} {mode:04o} ELF\n")),
             (_, Some(bytes)) => text.push_str(&format!("=== {path} {mode:04o}\n{}", String::from_utf8_lossy(bytes))),
             _ => text.push_str(&format!("=== {path}/ {mode:04o}\n")),
         }
@@ -170,7 +172,7 @@ fn the_initramfs_lists_extended_attributes() {
     assert_eq!(initramfs_entries(own, &debian_tree()).expect("entries").len(), 3);
     let error = initramfs_entries(foreign, &tree).expect_err("another architecture").to_string();
     assert!(
-        error.contains(&format!("this kiln holds an /init for {}, not for {}:", own.as_str(), foreign.as_str())),
+        error.contains(&format!("this kiln holds a kiln-init for {}, not for {}:", own.as_str(), foreign.as_str())),
         "{error}"
     );
 }

@@ -185,10 +185,7 @@ pub fn is_dns_label(text: &str) -> bool {
         && text.ends_with(lower_or_digit)
 }
 
-/// An RFC 1123 subdomain.
-pub fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_dns_label)
-}
+pub use kiln_agent::names::is_subdomain;
 
 /// A network in CIDR notation, host bits zero.
 pub fn network(text: &str) -> Result<IpNet, String> {

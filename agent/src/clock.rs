@@ -1,0 +1,101 @@
+//! A clock that certificates can be judged by, and a network to reach anybody over.
+
+use crate::root::Root;
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Its modification time is the image's time.
+const IMAGE: &str = "/usr/lib/os-release";
+/// systemd-timesyncd makes it when it has set the clock.
+const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
+/// How long a clock that is wrong for sure is given.
+const NTP: Duration = Duration::from_secs(60);
+/// How long a machine is given to get a route before attempts to connect say better what is missing.
+const ROUTE: Duration = Duration::from_secs(10);
+const TICK: Duration = Duration::from_millis(100);
+
+/// Waits until the clock is later than the image, at most a minute. `Err` says how it is wrong.
+pub fn wait_for_clock(root: &Root) -> Result<(), String> {
+    let Some(built) = fs::metadata(root.at(IMAGE)).ok().and_then(|metadata| metadata.modified().ok()) else {
+        return Ok(());
+    };
+    let deadline = Instant::now() + NTP;
+    while SystemTime::now() < built {
+        if Instant::now() >= deadline {
+            let now = crate::time::rfc3339(SystemTime::now());
+            let hint = if root.at(SYNCHRONIZED).exists() {
+                "the time servers are wrong"
+            } else {
+                "no time server has answered"
+            };
+            return Err(format!(
+                "the clock says {now}, before this image was built, and {hint}: no certificate can be checked"
+            ));
+        }
+        thread::sleep(TICK);
+    }
+    Ok(())
+}
+
+/// Waits until there is a route to somewhere else, at most ten seconds.
+pub fn wait_for_route(root: &Root) {
+    let deadline = Instant::now() + ROUTE;
+    while !has_route(root) && Instant::now() < deadline {
+        thread::sleep(TICK);
+    }
+}
+
+fn has_route(root: &Root) -> bool {
+    let read = |path: &str| fs::read_to_string(root.at(path)).ok();
+    match (read("/proc/net/route"), read("/proc/net/ipv6_route")) {
+        (None, None) => true,
+        (v4, v6) => is_routed_v4(&v4.unwrap_or_default()) || is_routed_v6(&v6.unwrap_or_default()),
+    }
+}
+
+/// A default route (proc(5): destination and mask are 0).
+fn is_routed_v4(table: &str) -> bool {
+    table.lines().skip(1).any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields.get(1) == Some(&"00000000") && fields.get(7) == Some(&"00000000")
+    })
+}
+
+/// A default route that is not the unreachable one over lo.
+fn is_routed_v6(table: &str) -> bool {
+    table.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_default =
+            fields.first().is_some_and(|to| to.bytes().all(|byte| byte == b'0')) && fields.get(1) == Some(&"00");
+        is_default && fields.last().is_some_and(|device| *device != "lo")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes() {
+        let head = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n";
+        let near = "eth0\t0002000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
+        let default = "eth0\t00000000\t0202000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n";
+        assert!(!is_routed_v4(&format!("{head}{near}")));
+        assert!(is_routed_v4(&format!("{head}{default}{near}")));
+        let zeros = "0".repeat(32);
+        let line =
+            |device: &str| format!("{zeros} 00 {zeros} 00 {zeros} ffffffff 00000001 00000000 00200200 {device}\n");
+        assert!(!is_routed_v6(&line("      lo")));
+        assert!(is_routed_v6(&line("    eth0")));
+    }
+
+    #[test]
+    fn a_clock_later_than_the_image() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = Root::new(directory.path());
+        assert_eq!(wait_for_clock(&root), Ok(()), "an image without a time");
+        root.write(IMAGE, b"ID=x\n", crate::root::Access::mode(0o644)).expect("written");
+        assert_eq!(wait_for_clock(&root), Ok(()));
+    }
+}

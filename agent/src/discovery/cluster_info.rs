@@ -1,0 +1,102 @@
+//! Discovery by token, as kubeadm does it: cluster-info is fetched from anyone, proved by the token's signature, its authority by the
+//! pins, and then fetched again from a server of that authority.
+
+use super::{Cluster, KubeconfigError, Trusted, jws, pin_of};
+use crate::api::{Api, ApiError};
+use crate::net::{Network, Url, Verify};
+use crate::seed::{Pin, Token};
+use serde_json::Value;
+
+const PATH: &str = "/api/v1/namespaces/kube-public/configmaps/cluster-info";
+const WHAT: &str = "getting cluster-info";
+
+/// Why a cluster has not proved itself.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscoveryError {
+    /// cluster-info is not to be had.
+    #[error("{0}")]
+    Api(#[from] ApiError),
+    /// The API server answers nobody.
+    #[error(
+        "{0}; if anonymous requests are switched off there, put the cluster's authority into the seed (discovery.caCertificates)"
+    )]
+    NotAnonymous(ApiError),
+    /// No signature yet, or none any more.
+    #[error(
+        "cluster-info is not signed by the token {id}: it is unknown, expired or not for signing, or the controller \
+         \"bootstrapsigner\" has not signed yet"
+    )]
+    NotSigned {
+        /// The token's public half.
+        id: String,
+    },
+    /// A signature, but not by this token.
+    #[error(
+        "cluster-info's signature is not by the token {id} of the seed: the secret is wrong, or somebody forged it"
+    )]
+    Forged {
+        /// The token's public half.
+        id: String,
+    },
+    /// What is signed is no kubeconfig.
+    #[error("cluster-info: {0}")]
+    Kubeconfig(#[from] KubeconfigError),
+    /// The authority is another.
+    #[error(
+        "the cluster's authority is {found}, and none of it is pinned: it is another cluster, or its authority has changed"
+    )]
+    NotPinned {
+        /// The authorities' pins.
+        found: String,
+    },
+    /// Different answers before and after trust.
+    #[error("cluster-info over a verified connection is not the one that was signed")]
+    Changed,
+}
+
+/// Finds the cluster at `servers`: the authority is proved by `token` and one of `pins`.
+///
+/// # Errors
+/// [`DiscoveryError`].
+pub fn discover(network: &Network, servers: &[Url], token: &Token, pins: &[Pin]) -> Result<Trusted, DiscoveryError> {
+    let (info, server) = fetch(network, servers, Verify::Nothing)?;
+    let signed = signed(&info, token)?;
+    let cluster = Cluster::parse(signed)?;
+    let found: Vec<Pin> = cluster.trusted.authorities.iter().filter_map(|authority| pin_of(authority)).collect();
+    if !found.iter().any(|pin| pins.contains(pin)) {
+        let found = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        return Err(DiscoveryError::NotPinned { found });
+    }
+    // The servers are the seed's: they are what this node can reach. Cluster-info may name one for another network.
+    let mut ordered = vec![server.clone()];
+    ordered.extend(servers.iter().filter(|other| **other != server).cloned());
+    let trusted = Trusted { servers: ordered, ..cluster.trusted };
+    let (again, _) = fetch(network, &trusted.servers, trusted.verify())?;
+    if again["data"]["kubeconfig"].as_str() != Some(signed) {
+        return Err(DiscoveryError::Changed);
+    }
+    Ok(trusted)
+}
+
+fn fetch(network: &Network, servers: &[Url], verify: Verify) -> Result<(Value, Url), DiscoveryError> {
+    let mut api = Api::new(network, servers, verify, None);
+    match (api.get(WHAT, PATH), api.server()) {
+        (Ok(info), Some(server)) => Ok((info, server.clone())),
+        (Err(error), _) if matches!(error.status(), Some(401 | 403)) => Err(DiscoveryError::NotAnonymous(error)),
+        (Err(error), _) => Err(error.into()),
+        (Ok(_), None) => Err(DiscoveryError::Changed),
+    }
+}
+
+/// The kubeconfig in `info`, if it is signed by `token`.
+fn signed<'a>(info: &'a Value, token: &Token) -> Result<&'a str, DiscoveryError> {
+    let data = &info["data"];
+    let missing = || KubeconfigError::Field("it holds no kubeconfig".into());
+    let kubeconfig = data["kubeconfig"].as_str().ok_or_else(missing)?;
+    let id = || token.id().to_owned();
+    match data[format!("jws-kubeconfig-{}", token.id())].as_str() {
+        None => Err(DiscoveryError::NotSigned { id: id() }),
+        Some(signature) if jws::verify(kubeconfig, signature, token) => Ok(kubeconfig),
+        Some(_) => Err(DiscoveryError::Forged { id: id() }),
+    }
+}

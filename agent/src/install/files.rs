@@ -1,0 +1,43 @@
+//! Everything of a joined node, in the order that a power cut allows: kubelet's kubeconfig last.
+
+use super::certificate::current;
+use super::{CA_FILE, KUBELET_CONF, Node, cni, flags, hostname};
+use crate::discovery::node_kubeconfig;
+use crate::root::{Access, FileError, Root};
+
+const TIMESYNCD: &str = "/run/systemd/timesyncd.conf.d/50-kiln-seed.conf";
+
+/// A file cannot be written.
+pub type InstallError = FileError;
+
+/// Makes the files of `node`, whose certificate is in place. Run at every boot; writes only what is not so already.
+///
+/// # Errors
+/// [`InstallError`].
+pub fn install(root: &Root, node: &Node) -> Result<(), InstallError> {
+    node.save(root)?;
+    root.write(CA_FILE, node.trusted.ca_pem.as_bytes(), Access::mode(0o644))?;
+    for (path, file) in &node.seed.files {
+        let access = Access { mode: file.mode, owner: Some((file.uid, file.gid)) };
+        root.write(path, file.content.as_bytes(), access)?;
+    }
+    hostname::set(root, &node.hostname)?;
+    if let Some(cidr) = &node.seed.kubelet.pod_cidr {
+        cni::write(root, cidr)?;
+    }
+    flags::write(root, node)?;
+    let kubeconfig = node_kubeconfig(&node.server, CA_FILE, current());
+    root.write(KUBELET_CONF, kubeconfig.as_bytes(), Access::mode(0o600))
+}
+
+/// Tells systemd-timesyncd of the seed's NTP servers; it is early enough for the clock that joining needs.
+///
+/// # Errors
+/// [`InstallError`].
+pub fn install_ntp(root: &Root, servers: &[String]) -> Result<(), InstallError> {
+    if servers.is_empty() {
+        return Ok(());
+    }
+    let text = format!("[Time]\nNTP={}\n", servers.join(" "));
+    root.write(TIMESYNCD, text.as_bytes(), Access::mode(0o644))
+}

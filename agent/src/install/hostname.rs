@@ -1,0 +1,28 @@
+//! The machine's name.
+
+use crate::root::{Access, FileError, Root};
+
+const HOSTNAME: &str = "/etc/hostname";
+
+/// The name that the machine has from its image or from the network, if that is one of its own.
+pub fn current_hostname(root: &Root) -> Option<String> {
+    let name = match root.is_machine() {
+        true => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        false => root.read(HOSTNAME).ok()??.trim().to_owned(),
+    };
+    let name = name.to_ascii_lowercase();
+    let is_own = crate::names::is_subdomain(&name) && name != "localhost";
+    (is_own && !name.starts_with("localhost.")).then_some(name)
+}
+
+/// Gives the machine its name; a kernel that does not let us is told by systemd at the next boot.
+///
+/// # Errors
+/// [`FileError`].
+pub(super) fn set(root: &Root, hostname: &str) -> Result<(), FileError> {
+    root.write(HOSTNAME, format!("{hostname}\n").as_bytes(), Access::mode(0o644))?;
+    if root.is_machine() && rustix::system::uname().nodename().to_bytes() != hostname.as_bytes() {
+        rustix::system::sethostname(hostname.as_bytes()).ok();
+    }
+    Ok(())
+}

@@ -1,0 +1,22 @@
+//! What kubelet finds: its certificate, its kubeconfig, its flags, and what else a seed asks for.
+
+mod certificate;
+mod cni;
+mod files;
+mod flags;
+mod hostname;
+mod node;
+
+pub use certificate::{
+    CertificateFault, PKI, check as check_certificate, drop_key, load_certificate, store_certificate, take_key,
+};
+pub use files::{InstallError, install, install_ntp};
+pub use hostname::current_hostname;
+pub use node::{NODE_FILE, Node, NodeError};
+
+/// kubelet's kubeconfig. kubelet starts when it is there, so it is written last.
+pub const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
+/// kubeadm's, while it joins a node itself.
+pub const BOOTSTRAP_CONF: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
+/// The cluster's authority.
+pub const CA_FILE: &str = "/etc/kubernetes/pki/ca.crt";

@@ -1,0 +1,100 @@
+//! What the agent remembers between boots: which node of which cluster this machine is, and the seed without its secrets.
+//!
+//! `/etc` is as baked at every boot, so what a seed adds to it is installed at every boot, from here.
+
+use crate::discovery::Trusted;
+use crate::net::Url;
+use crate::root::{Access, FileError, Root};
+use crate::seed::{Seed, SeedError};
+use serde_json::{Value, json};
+
+/// Where it is kept. 0600: files that a seed brings may be secret.
+pub const NODE_FILE: &str = "/var/lib/kiln/node.json";
+
+/// A node of a cluster.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// The Node's name.
+    pub name: String,
+    /// The host's name.
+    pub hostname: String,
+    /// The API server that answered first.
+    pub server: Url,
+    /// The cluster.
+    pub trusted: Trusted,
+    /// The seed, without token and discovery.
+    pub seed: Seed,
+    /// The same as a document.
+    document: Value,
+}
+
+/// What is remembered cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The file.
+    #[error("{0}")]
+    File(#[from] FileError),
+    /// Its content.
+    #[error("{NODE_FILE} is damaged: {0}")]
+    Damaged(String),
+}
+
+impl From<SeedError> for NodeError {
+    fn from(error: SeedError) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
+
+impl Node {
+    /// Of a seed's `document`, whose secrets are dropped.
+    ///
+    /// # Errors
+    /// [`SeedError`].
+    pub fn new(
+        name: String,
+        hostname: String,
+        trusted: Trusted,
+        server: Url,
+        mut document: Value,
+    ) -> Result<Self, SeedError> {
+        if let Some(fields) = document.as_object_mut() {
+            for secret in ["token", "discovery"] {
+                fields.remove(secret);
+            }
+        }
+        let seed = Seed::decode(document.clone())?;
+        Ok(Self { name, hostname, server, trusted, seed, document })
+    }
+
+    /// What was remembered.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub fn load(root: &Root) -> Result<Option<Self>, NodeError> {
+        let Some(text) = root.read(NODE_FILE)? else { return Ok(None) };
+        let damaged = |what: &str| NodeError::Damaged(what.into());
+        let mut all: Value = serde_json::from_str(&text).map_err(|error| damaged(&error.to_string()))?;
+        let field = |name: &str| all[name].as_str().map(str::to_owned).ok_or_else(|| damaged(name));
+        let (name, hostname, server) = (field("nodeName")?, field("hostname")?, field("server")?);
+        let server = Url::parse_endpoint(&server).map_err(|error| damaged(&error.to_string()))?;
+        let trusted =
+            Trusted::new(vec![server.clone()], field("caCertificates")?).ok_or_else(|| damaged("caCertificates"))?;
+        let document = all["seed"].take();
+        Ok(Some(Self::new(name, hostname, trusted, server, document)?))
+    }
+
+    /// Remembers it.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn save(&self, root: &Root) -> Result<(), FileError> {
+        let all = json!({
+            "nodeName": self.name,
+            "hostname": self.hostname,
+            "server": self.server.server(),
+            "caCertificates": self.trusted.ca_pem,
+            "seed": self.document,
+        });
+        root.write(NODE_FILE, format!("{all:#}\n").as_bytes(), Access::mode(0o600))
+    }
+}

@@ -1,0 +1,214 @@
+//! One attempt to join: seed, discovery, name, key, request, certificate, files. What was reached is on disk or remembered here, so that
+//! the next attempt goes on from there.
+
+use super::{Fault, Setup};
+use crate::api::{Api, ApiError};
+use crate::clock;
+use crate::csr::{self, Answer, CsrError, Patience, Wait};
+use crate::discovery::{self, Cluster, Trusted};
+use crate::install::{self, Node};
+use crate::net::{Network, Proxy, Resolver, Url};
+use crate::pki::Key;
+use crate::root::Root;
+use crate::seed::{Seed, Token};
+use crate::source::{self, Loaded, Places};
+use crate::status::{State, Status, say};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Authorities that the image trusts this cluster by, if the profile has any.
+const BAKED_CA: &str = "/usr/lib/kiln/ca.crt";
+/// How long a Node of our name may stay Ready: a machine that was reset comes back before the cluster has noticed.
+const STALE: Duration = Duration::from_secs(180);
+/// Between two looks at it.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// What outlives one attempt.
+pub struct Attempt<'a> {
+    setup: &'a Setup,
+    /// When a Ready Node of our name was first seen.
+    taken_since: Option<Instant>,
+    patience: Patience,
+    /// The cluster that has proved itself, and by which seed.
+    proved: Option<(Seed, Trusted)>,
+}
+
+impl<'a> Attempt<'a> {
+    /// The first one.
+    pub fn new(setup: &'a Setup) -> Self {
+        Self { setup, taken_since: None, patience: Patience::default(), proved: None }
+    }
+
+    /// Tries once.
+    pub fn run(&mut self, status: &mut Status) -> Result<Node, Fault> {
+        let root = &self.setup.root;
+        let mut network = Network { resolver: Resolver::read(root.directory()), proxy: Proxy::default() };
+        let places = Places { root, credentials: self.setup.credentials.clone(), network: &network };
+        let Some(mut loaded) = source::load(&places)? else { return Err(Fault::NoSeed) };
+        source::fill(&places, &mut loaded)?;
+        let Loaded { seed, document, from } = loaded;
+        status.seed(&from);
+        network.proxy = Proxy::new(&seed.proxy);
+        let name = name(&seed, root)?;
+        status.node(&name);
+        if self.proved.as_ref().is_none_or(|(by, _)| *by != seed) {
+            status.step(&format!("seed for {name} from {from}"));
+            install::install_ntp(root, &seed.ntp_servers)?;
+            clock::wait_for_clock(root).map_err(Fault::waiting)?;
+            let trusted = trust(&seed, root, &network)?;
+            let servers = trusted.servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            status.step(&format!("the cluster at {servers} has proved itself"));
+            self.proved = Some((seed.clone(), trusted));
+        }
+        let Some((_, trusted)) = &self.proved else { return Err(Fault::Again) };
+        let token = token(&seed)?;
+        let mut api = Api::new(&network, &trusted.servers, trusted.verify(), Some(&token));
+        check_name(&mut api, &name, &mut self.taken_since)?;
+        let key = install::take_key(root)?;
+        let chain = certificate(&mut api, root, &name, &key, &mut self.patience, status)?;
+        let now = SystemTime::now();
+        install::check_certificate(&chain, &key, &name, &trusted.authorities, now)?;
+        status.step("the client certificate is issued");
+        let server = api.server().cloned().ok_or(Fault::Again)?;
+        let hostname = seed.hostname.clone().unwrap_or_else(|| name.clone());
+        let node = Node::new(name, hostname, trusted.clone(), server, document)
+            .map_err(|error| Fault::Final(error.to_string()))?;
+        node.save(root)?;
+        install::store_certificate(root, &chain, &key, now)?;
+        install::install(root, &node)?;
+        status.step("certificate, kubeconfig and flags are in place");
+        Ok(node)
+    }
+}
+
+/// Asks for the certificate until it is there.
+fn certificate(
+    api: &mut Api<'_>,
+    root: &Root,
+    name: &str,
+    key: &Key,
+    patience: &mut Patience,
+    status: &mut Status,
+) -> Result<String, Fault> {
+    loop {
+        match csr::request(api, name, key, patience, &mut |wait| told(status, &wait)) {
+            Ok(Answer::Issued(chain)) => return Ok(chain),
+            Ok(Answer::NotYet) => {}
+            Err(error) => {
+                if matches!(error, CsrError::Denied { .. } | CsrError::Failed { .. } | CsrError::Foreign(_)) {
+                    install::drop_key(root)?;
+                }
+                return Err(error.into());
+            }
+        }
+    }
+}
+
+/// The one name of certificate, Node and checks.
+fn name(seed: &Seed, root: &Root) -> Result<String, Fault> {
+    let name = seed.node_name.clone().or_else(|| seed.hostname.clone()).or_else(|| install::current_hostname(root));
+    name.ok_or_else(|| {
+        Fault::Final("the node has no name: neither the seed nor the platform gives one (nodeName)".into())
+    })
+}
+
+fn token(seed: &Seed) -> Result<Token, Fault> {
+    if let Some(token) = &seed.token {
+        return Ok(token.clone());
+    }
+    let in_kubeconfig = seed.discovery.kubeconfig.as_deref().and_then(|text| Cluster::parse(text).ok()?.token);
+    match in_kubeconfig.map(|text| Token::parse(&text)) {
+        Some(Ok(token)) => Ok(token),
+        _ => Err(Fault::Later { state: State::NeedsToken, text: "the seed has no token".into(), at_least: None }),
+    }
+}
+
+/// The cluster, once it has proved itself in the way that the seed or the image asks for.
+fn trust(seed: &Seed, root: &Root, network: &Network) -> Result<Trusted, Fault> {
+    let discovery = &seed.discovery;
+    let unusable = |what: &str| Fault::Final(format!("{what} holds no certificate that can be read"));
+    let servers = || match seed.api_servers.as_slice() {
+        [] => Err(Fault::Final("the seed names no API server (apiServers)".into())),
+        servers => Ok(servers.to_vec()),
+    };
+    let fetched = match &discovery.kubeconfig_url {
+        Some(url) => Some(kubeconfig_at(url, root, network)?),
+        None => None,
+    };
+    if let Some(text) = fetched.as_ref().or(discovery.kubeconfig.as_ref()) {
+        let cluster = Cluster::parse(text).map_err(|error| Fault::Final(format!("discovery.kubeconfig: {error}")))?;
+        let named =
+            if seed.api_servers.is_empty() { cluster.trusted.servers.clone() } else { seed.api_servers.clone() };
+        return Ok(Trusted { servers: named, ..cluster.trusted });
+    }
+    if let Some(pem) = &discovery.ca_certificates {
+        return Trusted::new(servers()?, pem.clone()).ok_or_else(|| unusable("discovery.caCertificates"));
+    }
+    if !discovery.ca_cert_hashes.is_empty() {
+        return Ok(discovery::discover(network, &servers()?, &token(seed)?, &discovery.ca_cert_hashes)?);
+    }
+    match root.read(BAKED_CA)? {
+        Some(pem) => Trusted::new(servers()?, pem.to_string()).ok_or_else(|| unusable(BAKED_CA)),
+        None => Err(Fault::Final(
+            "neither the seed nor the image says how the cluster proves itself (discovery.caCertHashes, caCertificates or kubeconfig)".into(),
+        )),
+    }
+}
+
+fn kubeconfig_at(url: &Url, root: &Root, network: &Network) -> Result<String, Fault> {
+    let bytes = source::download(root, network, url, None).map_err(Fault::waiting)?;
+    String::from_utf8(bytes.to_vec()).map_err(|_| Fault::waiting(format!("{url} is no kubeconfig")))
+}
+
+/// A Node of this name that is Ready is another machine, or this one before its last reset.
+fn check_name(api: &mut Api<'_>, name: &str, since: &mut Option<Instant>) -> Result<(), Fault> {
+    let node = match api.get("looking for a node of the same name", &format!("/api/v1/nodes/{name}")) {
+        Ok(node) => node,
+        // Without the right to look (kubeadm:get-nodes) there is no check, as with clusters that kubeadm did not make.
+        Err(error) if matches!(error.status(), Some(403 | 404)) => return Ok(()),
+        Err(error) => return Err(Fault::of_api(&error)),
+    };
+    let conditions = node["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if !conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True") {
+        return Ok(());
+    }
+    let text = format!("the cluster has a node {name} already, and it is Ready");
+    match since.get_or_insert_with(Instant::now).elapsed() {
+        waited if waited < STALE => {
+            let text = format!("{text}; waiting up to {} s for it to turn out stale", STALE.as_secs());
+            Err(Fault::Later { state: State::Waiting, text, at_least: Some(LOOK) })
+        }
+        _ => Err(Fault::Final(format!("{text}: give this one another name, or delete that one"))),
+    }
+}
+
+fn told(status: &mut Status, wait: &Wait) {
+    match wait {
+        Wait::Requested { name, again } => {
+            status.request(name);
+            let verb = if *again { "found again" } else { "created" };
+            status.step(&format!("certificate request {name} {verb}"));
+        }
+        Wait::Unapproved { name, username } => {
+            let text = format!(
+                "the certificate request {name} by {username} is not approved: approve it (kubectl certificate approve {name}), or bind the \
+                 ClusterRole system:certificates.k8s.io:certificatesigningrequests:nodeclient to the token's group"
+            );
+            status.set(State::NeedsApproval, Some(&text));
+        }
+        Wait::Unsigned { name } => {
+            let text = format!(
+                "the certificate request {name} is approved, but nobody signs it: the controller manager needs \
+                 --cluster-signing-cert-file and --cluster-signing-key-file"
+            );
+            status.set(State::Waiting, Some(&text));
+        }
+        Wait::Deleted { name } => say(&format!("somebody deleted the certificate request {name}; asking again")),
+    }
+}
+
+/// For callers that log what the API said.
+impl From<ApiError> for Fault {
+    fn from(error: ApiError) -> Self {
+        Self::of_api(&error)
+    }
+}

@@ -1,0 +1,130 @@
+//! The first boot from start to end, and the later ones, which have nothing to do.
+
+mod attempt;
+mod fault;
+
+use crate::clock;
+use crate::install::{self, BOOTSTRAP_CONF, KUBELET_CONF, Node};
+use crate::net::Backoff;
+use crate::root::{FileError, Root};
+use crate::status::{State, Status, say};
+use attempt::Attempt;
+use fault::Fault;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+/// The longest wait between attempts when nothing says otherwise.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// What the agent is started with.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The directory that stands for `/`.
+    pub root: Root,
+    /// systemd's `$CREDENTIALS_DIRECTORY`.
+    pub credentials: Option<PathBuf>,
+    /// systemd's `$NOTIFY_SOCKET`.
+    pub notify: Option<PathBuf>,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// kubelet has what it needs, or another hand cares for it.
+    Ready,
+    /// Nothing says which cluster to join.
+    NoSeed,
+    /// A person must change something before another start makes sense.
+    Failed,
+    /// The machine's own files cannot be read or written.
+    Broken,
+}
+
+/// Joins, or finds that this is done.
+pub fn run(setup: &Setup) -> End {
+    let mut status = Status::new(setup.root.clone(), setup.notify.clone());
+    match known(&setup.root, &mut status) {
+        Ok(true) => return ready(&mut status),
+        Ok(false) => {}
+        Err(error) => return broken(&mut status, &error),
+    }
+    status.set(State::Joining, None);
+    clock::wait_for_route(&setup.root);
+    let mut backoff = Backoff::new(LONGEST);
+    let mut attempt = Attempt::new(setup);
+    loop {
+        status.attempt();
+        let fault = match attempt.run(&mut status) {
+            Ok(node) => {
+                status.node(&node.name);
+                status.server(&node.server.server());
+                return ready(&mut status);
+            }
+            Err(fault) => fault,
+        };
+        match fault {
+            Fault::NoSeed => {
+                status.set(State::NoSeed, None);
+                say("there is no seed: this machine joins no cluster");
+                status.ready();
+                return End::NoSeed;
+            }
+            Fault::Final(text) => {
+                status.set(State::Failed, Some(&text));
+                return End::Failed;
+            }
+            Fault::Files(error) => return broken(&mut status, &error),
+            Fault::Again => backoff.reset(),
+            Fault::Later { state, text, at_least } => {
+                status.set(state, Some(&text));
+                thread::sleep(backoff.wait(at_least));
+            }
+        }
+    }
+}
+
+/// Whether this machine is a node already; then its files are made as they should be.
+fn known(root: &Root, status: &mut Status) -> Result<bool, FileError> {
+    let node = match Node::load(root) {
+        Ok(Some(node)) => node,
+        Ok(None) if root.at(KUBELET_CONF).exists() || root.at(BOOTSTRAP_CONF).exists() => {
+            say("kubelet has credentials that another hand brought; they are left alone");
+            return Ok(true);
+        }
+        Ok(None) => return Ok(false),
+        Err(error) => {
+            say(&format!("{error}; joining anew"));
+            root.remove(KUBELET_CONF)?;
+            return Ok(false);
+        }
+    };
+    let mut why = None;
+    let found = install::load_certificate(root, &node.name, &node.trusted.authorities, SystemTime::now(), &mut why)?;
+    if found.is_some() {
+        install::install(root, &node)?;
+        status.node(&node.name);
+        status.server(&node.server.server());
+        status.step("the client certificate is valid");
+        return Ok(true);
+    }
+    // kubelet must not start with half a credential.
+    root.remove(KUBELET_CONF)?;
+    match why {
+        Some(why) => say(&format!("{why}; joining anew")),
+        None => say("the client certificate is gone; joining anew"),
+    }
+    Ok(false)
+}
+
+fn ready(status: &mut Status) -> End {
+    status.set(State::Joined, None);
+    say(&format!("ready ({} ms since start)", status.elapsed().as_millis()));
+    status.ready();
+    End::Ready
+}
+
+fn broken(status: &mut Status, error: &FileError) -> End {
+    status.set(State::Failed, Some(&error.to_string()));
+    End::Broken
+}

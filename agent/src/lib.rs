@@ -1,0 +1,32 @@
+//! First boot of a node: from a [`seed`] to a kubelet with its own client certificate.
+//!
+//! The builder uses the seed and the names; the rest (feature `node`) runs on nodes. docs/agent.md tells what happens when.
+
+#[cfg(feature = "node")]
+pub mod api;
+#[cfg(feature = "node")]
+pub mod clock;
+#[cfg(feature = "node")]
+pub mod csr;
+#[cfg(feature = "node")]
+pub mod discovery;
+#[cfg(feature = "node")]
+pub mod install;
+#[cfg(feature = "node")]
+pub mod join;
+pub mod names;
+#[cfg(feature = "node")]
+pub mod net;
+#[cfg(feature = "node")]
+pub mod pki;
+#[cfg(feature = "node")]
+pub mod root;
+pub mod seed;
+#[cfg(feature = "node")]
+pub mod source;
+#[cfg(feature = "node")]
+pub mod status;
+#[cfg(feature = "node")]
+pub mod time;
+pub mod url;
+pub mod yaml;

@@ -1,0 +1,29 @@
+//! The network as a first boot needs it: names, proxies, TLS and HTTP/1.1, blocking and with a deadline for everything.
+
+mod backoff;
+mod connection;
+mod dns;
+mod error;
+mod http;
+mod provider;
+mod proxy;
+mod tls;
+
+pub use crate::url::{Scheme, Url, UrlError};
+pub use backoff::Backoff;
+pub use connection::{Connection, Network};
+pub use dns::{DnsError, Resolver};
+pub use error::NetError;
+pub use http::{Head, Request, Response};
+pub(crate) use provider::SIGNATURES;
+pub use proxy::Proxy;
+pub use tls::Verify;
+
+use ring::rand::{SecureRandom as _, SystemRandom};
+
+/// Bytes nobody can guess. (Zeros in the first moments of a machine whose kernel has no entropy; nothing secret is made of these.)
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).ok();
+    bytes
+}

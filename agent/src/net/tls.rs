@@ -1,0 +1,119 @@
+//! TLS 1.3, and who is believed.
+
+use super::provider::{SIGNATURES, provider};
+use crate::discovery::pin_of;
+use crate::seed::Pin;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::version::TLS13;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use std::sync::Arc;
+
+/// How a server proves who it is.
+#[derive(Debug, Clone)]
+pub enum Verify {
+    /// It does not, and nothing of what it says is believed: only for a cluster-info that is proved otherwise.
+    Nothing,
+    /// By a certificate of one of these authorities that names the host.
+    Authorities(Vec<CertificateDer<'static>>),
+    /// As above, by an authority that it sends along and that has this pin.
+    Pinned(Pin),
+}
+
+impl Verify {
+    /// The configuration of connections that prove this; the reason if an authority's certificate cannot be used.
+    pub(super) fn config(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider())).with_protocol_versions(&[&TLS13])?;
+        let config = match self {
+            Self::Nothing => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone)).with_no_client_auth()
+            }
+            Self::Pinned(pin) => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Pinned(*pin))).with_no_client_auth()
+            }
+            Self::Authorities(authorities) => {
+                let mut roots = RootCertStore::empty();
+                for authority in authorities {
+                    roots.add(authority.clone())?;
+                }
+                builder.with_root_certificates(roots).with_no_client_auth()
+            }
+        };
+        Ok(Arc::new(config))
+    }
+}
+
+/// That the key is the certificate's is checked in the same way by all.
+macro_rules! signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            rustls::crypto::verify_tls12_signature(message, certificate, signed, &SIGNATURES)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            rustls::crypto::verify_tls13_signature(message, certificate, signed, &SIGNATURES)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            SIGNATURES.supported_schemes()
+        }
+    };
+}
+
+/// Believes every certificate; the key must be the certificate's all the same.
+#[derive(Debug)]
+struct Anyone;
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    signatures!();
+}
+
+/// Believes a chain up to a certificate with this pin.
+#[derive(Debug)]
+struct Pinned(Pin);
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let pinned = intermediates.iter().find(|authority| pin_of(authority) == Some(self.0));
+        let pinned =
+            pinned.ok_or_else(|| rustls::Error::General("it sends no certificate authority with the pin".into()))?;
+        let mut roots = RootCertStore::empty();
+        roots.add(pinned.clone().into_owned())?;
+        let parsed = ParsedCertificate::try_from(certificate)?;
+        verify_server_cert_signed_by_trust_anchor(&parsed, &roots, intermediates, now, SIGNATURES.all)?;
+        verify_server_name(&parsed, name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    signatures!();
+}

@@ -1,0 +1,106 @@
+//! The node's key: ECDSA on P-256, as kubelet makes it.
+
+use super::pem;
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData as _};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use zeroize::{Zeroize as _, Zeroizing};
+
+/// Why there is no key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// The file holds something else, or half a key.
+    #[error("there is no P-256 key in PEM (PKCS #8)")]
+    Malformed,
+    /// No randomness.
+    #[error("making a key: {0}")]
+    Make(String),
+    /// The request cannot be written.
+    #[error("signing the request: {0}")]
+    Sign(String),
+}
+
+/// A key pair. It is wiped from memory when dropped.
+pub struct Key {
+    pair: KeyPair,
+    spki: Vec<u8>,
+}
+
+impl Key {
+    /// A new one.
+    ///
+    /// # Errors
+    /// [`KeyError::Make`].
+    pub fn generate() -> Result<Self, KeyError> {
+        KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map(Self::new).map_err(|error| KeyError::Make(error.to_string()))
+    }
+
+    /// From a PEM text that may hold certificates, too.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`].
+    pub fn from_pem(text: &str) -> Result<Self, KeyError> {
+        let sections = pem::decode(pem::PRIVATE_KEY, text).ok_or(KeyError::Malformed)?;
+        let [section] = sections.as_slice() else { return Err(KeyError::Malformed) };
+        let pkcs8 = PrivatePkcs8KeyDer::from(section.as_slice());
+        let pair = KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8, &PKCS_ECDSA_P256_SHA256);
+        pair.map(Self::new).map_err(|_| KeyError::Malformed)
+    }
+
+    fn new(pair: KeyPair) -> Self {
+        let spki = pair.subject_public_key_info();
+        Self { pair, spki }
+    }
+
+    /// In PEM (PKCS #8).
+    pub fn to_pem(&self) -> Zeroizing<String> {
+        pem::encode(pem::PRIVATE_KEY, self.pair.serialized_der())
+    }
+
+    /// SubjectPublicKeyInfo, in DER.
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
+    /// For authorities made in tests.
+    #[cfg(test)]
+    pub(crate) fn pair(&self) -> &KeyPair {
+        &self.pair
+    }
+
+    /// A certificate request (PKCS #10, RFC 2986) in PEM: this key, one organization and one common name, nothing else.
+    ///
+    /// # Errors
+    /// [`KeyError::Sign`].
+    pub fn request(&self, organization: &str, common_name: &str) -> Result<String, KeyError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, organization);
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        let request = params.serialize_request(&self.pair).map_err(|error| KeyError::Sign(error.to_string()))?;
+        Ok(pem::encode(pem::CERTIFICATE_REQUEST, request.der()).to_string())
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        self.pair.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_survives_its_file() {
+        let key = Key::generate().expect("a key");
+        let again = Key::from_pem(&key.to_pem()).expect("the same");
+        assert_eq!(again.spki(), key.spki());
+        let pem = key.to_pem();
+        let truncated = &pem[..pem.len() / 2];
+        assert_eq!(Key::from_pem(truncated).err(), Some(KeyError::Malformed));
+        assert_eq!(Key::from_pem("").err(), Some(KeyError::Malformed));
+        let wrong = pem::encode(pem::PRIVATE_KEY, &[1, 2, 3]);
+        assert_eq!(Key::from_pem(&wrong).err(), Some(KeyError::Malformed));
+    }
+}

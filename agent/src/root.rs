@@ -1,0 +1,227 @@
+//! Files below a root directory, written so that a power cut at any moment leaves the old one or the new one.
+
+use rustix::fs::{CWD, Mode, OFlags};
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// The largest file that is read, in bytes.
+const MAX_FILE: u64 = 4 << 20;
+
+/// A file cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing} {path}: {source}")]
+pub struct FileError {
+    doing: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// The directory that stands for `/`.
+#[derive(Debug, Clone)]
+pub struct Root(PathBuf);
+
+/// Owner and permissions of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// Permissions.
+    pub mode: u32,
+    /// Owner and group; `None` is whoever runs the agent.
+    pub owner: Option<(u32, u32)>,
+}
+
+impl Access {
+    /// The agent's own user, and `mode`.
+    pub fn mode(mode: u32) -> Self {
+        Self { mode, owner: None }
+    }
+}
+
+impl Root {
+    /// Below `directory`.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self(directory.into())
+    }
+
+    /// Whether this is the machine itself, not a directory that stands for one.
+    pub fn is_machine(&self) -> bool {
+        self.0 == Path::new("/")
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.0
+    }
+
+    /// Where an absolute path is.
+    pub fn at(&self, path: &str) -> PathBuf {
+        self.0.join(path.trim_start_matches('/'))
+    }
+
+    /// The text of a file; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn read(&self, path: &str) -> Result<Option<Zeroizing<String>>, FileError> {
+        read(&self.at(path))
+    }
+
+    /// Makes the file at `path` have `content`, with the directories that lead there (0755). Nothing is written if it is so already.
+    ///
+    /// # Errors
+    /// [`FileError`]; what was at `path` is untouched then.
+    pub fn write(&self, path: &str, content: &[u8], access: Access) -> Result<(), FileError> {
+        let target = self.at(path);
+        if is_already(&target, content, access) {
+            return Ok(());
+        }
+        let directory = target.parent().unwrap_or(&self.0);
+        fs::create_dir_all(directory).map_err(failed("making the directory", directory))?;
+        // One agent runs at a time, so one temporary name is enough; what a power cut left under it is replaced.
+        let mut name = target.file_name().unwrap_or_default().to_owned();
+        name.push(".kiln-new");
+        let temporary = directory.join(name);
+        let result = write_new(&temporary, content, access).and_then(|()| fs::rename(&temporary, &target));
+        if result.is_err() {
+            fs::remove_file(&temporary).ok();
+        }
+        result.and_then(|()| sync(directory)).map_err(failed("writing", &target))
+    }
+
+    /// Makes `path` a symbolic link to `target`, by way of `temporary` beside it.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn link(&self, path: &str, target: &str, temporary: &str) -> Result<(), FileError> {
+        let (link, temporary) = (self.at(path), self.at(temporary));
+        let directory = link.parent().unwrap_or(&self.0);
+        let make = || {
+            match fs::remove_file(&temporary) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            std::os::unix::fs::symlink(target, &temporary)?;
+            fs::rename(&temporary, &link)?;
+            sync(directory)
+        };
+        make().map_err(failed("linking", &link))
+    }
+
+    /// Makes sure that there is no file at `path`; says whether there was one.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn remove(&self, path: &str) -> Result<bool, FileError> {
+        let target = self.at(path);
+        match fs::remove_file(&target) {
+            Ok(()) => sync(target.parent().unwrap_or(&self.0)).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+        .map_err(failed("removing", &target))
+    }
+}
+
+/// The text of `path`; `None` if there is no such file.
+///
+/// # Errors
+/// [`FileError`].
+pub fn read(path: &Path) -> Result<Option<Zeroizing<String>>, FileError> {
+    let file = match File::open(path) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        result => result.map_err(failed("reading", path))?,
+    };
+    let size = file.metadata().map_or(0, |metadata| metadata.len());
+    // All of it at once, so that growing leaves no copies of a secret behind.
+    let mut text = Zeroizing::new(String::with_capacity(usize::try_from(size.min(MAX_FILE)).unwrap_or_default() + 1));
+    let length = file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(failed("reading", path))?;
+    if length as u64 > MAX_FILE {
+        return Err(failed("reading", path)(io::Error::other(format!("it has more than {MAX_FILE} bytes"))));
+    }
+    Ok(Some(text))
+}
+
+fn is_already(path: &Path, content: &[u8], access: Access) -> bool {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return false };
+    metadata.is_file()
+        && metadata.len() == content.len() as u64
+        && metadata.mode() & 0o7777 == access.mode
+        && access.owner.is_none_or(|owner| owner == (metadata.uid(), metadata.gid()))
+        && fs::read(path).map(Zeroizing::new).is_ok_and(|found| found.as_slice() == content)
+}
+
+fn write_new(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // Nobody else reads it before it has its owner and mode.
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::openat(CWD, path, flags, Mode::from_raw_mode(0o600))?);
+    file.write_all(content)?;
+    if let Some((uid, gid)) = access.owner {
+        std::os::unix::fs::fchown(&file, Some(uid), Some(gid))?;
+    }
+    file.set_permissions(Permissions::from_mode(access.mode))?;
+    file.sync_all()
+}
+
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    let path = path.to_owned();
+    move |source| FileError { doing, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_replaced_whole() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = Root::new(directory.path());
+        root.write("/a/b", b"one", Access::mode(0o600)).expect("written");
+        // Left by a power cut.
+        fs::write(root.at("/a/b.kiln-new"), "half").expect("written");
+        let before = fs::metadata(root.at("/a/b")).expect("metadata").ino();
+        root.write("/a/b", b"one", Access::mode(0o600)).expect("nothing to do");
+        assert_eq!(fs::metadata(root.at("/a/b")).expect("metadata").ino(), before, "written again");
+        root.write("/a/b", b"two", Access::mode(0o644)).expect("written");
+        assert_eq!(root.read("/a/b").expect("read").as_deref().map(String::as_str), Some("two"));
+        let names: Vec<_> = fs::read_dir(root.at("/a"))
+            .expect("a directory")
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect();
+        assert_eq!(names, ["b"], "nothing else is left");
+        assert_eq!(fs::metadata(root.at("/a/b")).expect("metadata").mode() & 0o7777, 0o644);
+    }
+
+    #[test]
+    fn links_are_replaced() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = Root::new(directory.path());
+        fs::write(root.at("/current"), "a regular file").expect("written");
+        root.link("/current", "/target", "/updated").expect("linked");
+        assert_eq!(fs::read_link(root.at("/current")).expect("a link"), Path::new("/target"));
+        assert!(root.remove("/current").expect("removed"));
+        assert!(!root.remove("/current").expect("nothing"));
+        assert!(root.read("/current").expect("nothing").is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_said() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = Root::new(directory.path());
+        fs::create_dir_all(root.at("/a/b")).expect("a directory");
+        let error = root.write("/a", b"x", Access::mode(0o600)).expect_err("a directory");
+        assert!(error.to_string().starts_with("writing ") && error.to_string().contains("/a: "), "{error}");
+        assert!(!root.at("/a.kiln-new").exists());
+    }
+}

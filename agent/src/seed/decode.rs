@@ -1,0 +1,405 @@
+//! Reading a seed.
+
+use super::fields::{self, Fields};
+use super::{Discovery, File, Kubelet, Pin, ProxySettings, Seed, Taint, Token};
+use crate::names;
+use crate::url::Url;
+use crate::yaml::{self, YamlError};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// The largest seed, in bytes; EC2 accepts no user data beyond 16 KiB, other clouds up to 256.
+pub const MAX_SIZE: usize = 256 << 10;
+
+const KIND: &str = "NodeSeed";
+const API_VERSION: &str = "kiln/v1";
+
+/// Flags of kubelet that are not to be given as `args`, and what to use instead.
+const MANAGED_FLAGS: [(&str, &str); 13] = [
+    ("bootstrap-kubeconfig", "the agent gets the node's credentials"),
+    ("cert-dir", "the agent writes the node's certificates"),
+    ("config", "the image has kubelet's configuration"),
+    ("config-dir", "the image has kubelet's configuration"),
+    ("container-runtime", "the node's containerd is the only runtime"),
+    ("container-runtime-endpoint", "the node's containerd is the only runtime"),
+    ("hostname-override", "use nodeName"),
+    ("kubeconfig", "the agent writes the node's kubeconfig"),
+    ("node-ip", "use kubelet.nodeIP"),
+    ("node-labels", "use kubelet.labels"),
+    ("provider-id", "use kubelet.providerID"),
+    ("register-with-taints", "use kubelet.taints"),
+    ("root-dir", "kubelet's state is in /var/lib/kubelet"),
+];
+
+/// Directories that `files` may not reach into: they are the agent's, or no files at all.
+const FORBIDDEN: [&str; 6] =
+    ["/dev/", "/proc/", "/sys/", "/var/lib/kiln/", "/var/lib/kubelet/pki/", "/etc/kubernetes/kubelet.conf"];
+
+/// Why a document is no seed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SeedError {
+    /// Not YAML, nor JSON.
+    #[error(transparent)]
+    Yaml(#[from] YamlError),
+    /// Not text.
+    #[error("it is not UTF-8")]
+    NotText,
+    /// It does not say that it is a seed.
+    #[error("it is no seed: it does not say \"kind: NodeSeed\"")]
+    NoSeed,
+    /// A field.
+    #[error("{path}: {why}")]
+    Field {
+        /// Where, as `kubelet.taints[0].effect`.
+        path: String,
+        /// A phrase.
+        why: String,
+    },
+}
+
+impl SeedError {
+    pub(super) fn field(path: &str, why: &str) -> Self {
+        Self::Field { path: path.into(), why: why.into() }
+    }
+}
+
+impl Seed {
+    /// Reads a seed in YAML or JSON.
+    ///
+    /// # Errors
+    /// [`SeedError`], for unknown fields, too.
+    pub fn parse(bytes: &[u8]) -> Result<Self, SeedError> {
+        if bytes.len() > MAX_SIZE {
+            return Err(YamlError::TooLarge { size: bytes.len(), limit: MAX_SIZE }.into());
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| SeedError::NotText)?;
+        Self::decode(yaml::parse(text, MAX_SIZE)?)
+    }
+
+    /// Reads a seed that is a JSON value already.
+    ///
+    /// # Errors
+    /// [`SeedError`].
+    pub fn decode(value: Value) -> Result<Self, SeedError> {
+        if value.get("kind").and_then(Value::as_str) != Some(KIND) {
+            return Err(SeedError::NoSeed);
+        }
+        let mut all = Fields::new("", value)?;
+        all.text("kind", |_| Ok(()))?;
+        all.text("apiVersion", |version| match version {
+            API_VERSION => Ok(()),
+            _ => Err(format!("{:?} is not {API_VERSION:?}, the only one this agent reads", names::short(version))),
+        })?;
+        let seed = Self {
+            hostname: all.text("hostname", node_name)?,
+            node_name: all.text("nodeName", node_name)?,
+            api_servers: all.texts("apiServers", endpoint)?,
+            token: all.text("token", |text| Token::parse(text).map_err(|error| error.to_string()))?,
+            discovery: discovery(all.fields("discovery")?)?,
+            kubelet: kubelet(all.fields("kubelet")?)?,
+            files: files(all.fields("files")?)?,
+            ntp_servers: all.texts("ntpServers", host)?,
+            proxy: proxy(all.fields("proxy")?)?,
+        };
+        all.end()?;
+        Ok(seed)
+    }
+}
+
+fn discovery(mut fields: Fields) -> Result<Discovery, SeedError> {
+    let discovery = Discovery {
+        ca_cert_hashes: fields.texts("caCertHashes", |text| Pin::parse(text).map_err(|error| error.to_string()))?,
+        ca_certificates: fields.text("caCertificates", |text| match text.contains("-----BEGIN CERTIFICATE-----") {
+            true => Ok(text.to_owned()),
+            false => Err("there is no certificate in PEM in it".into()),
+        })?,
+        kubeconfig: fields.text("kubeconfig", |text| Ok(text.to_owned()))?,
+        kubeconfig_url: fields.text("kubeconfigURL", |text| match url(text)? {
+            url if url.scheme == crate::url::Scheme::Https => Ok(url),
+            _ => Err("it must be an https:// URL".into()),
+        })?,
+    };
+    fields.end()?;
+    Ok(discovery)
+}
+
+fn kubelet(mut fields: Fields) -> Result<Kubelet, SeedError> {
+    let mut labels = BTreeMap::new();
+    for (path, key, value) in fields.fields("labels")?.rest() {
+        names::qualified_name(&key)
+            .and_then(|()| names::self_settable(&key))
+            .map_err(|why| SeedError::field(&path, &why))?;
+        labels.insert(key, fields::text(&path, &value, |text| names::label_value(text).map(|()| text.to_owned()))?);
+    }
+    let mut args = BTreeMap::new();
+    for (path, name, value) in fields.fields("args")?.rest() {
+        flag(&name).map_err(|why| SeedError::field(&path, &why))?;
+        args.insert(name, fields::text(&path, &value, flag_value)?);
+    }
+    let path = fields.path("taints");
+    let taints = fields.list("taints")?.into_iter().enumerate();
+    let taints = taints.map(|(at, value)| taint(&format!("{path}[{at}]"), value)).collect::<Result<_, _>>()?;
+    let kubelet = Kubelet {
+        node_ip: fields.text("nodeIP", node_ip)?,
+        labels,
+        taints,
+        provider_id: fields.text("providerID", flag_value)?,
+        pod_cidr: fields.text("podCIDR", cidr)?,
+        args,
+    };
+    fields.end()?;
+    Ok(kubelet)
+}
+
+fn taint(path: &str, value: Value) -> Result<Taint, SeedError> {
+    let mut fields = Fields::new(path, value)?;
+    let word = |check: fn(&str) -> Result<(), String>| move |text: &str| check(text).map(|()| text.to_owned());
+    let required = |name: &str| SeedError::field(&format!("{path}.{name}"), "is required");
+    let taint = Taint {
+        key: fields.text("key", word(names::qualified_name))?.ok_or_else(|| required("key"))?,
+        value: fields.text("value", word(names::label_value))?.unwrap_or_default(),
+        effect: fields
+            .text("effect", |text| match text {
+                "NoSchedule" | "PreferNoSchedule" | "NoExecute" => Ok(text.to_owned()),
+                _ => Err("must be NoSchedule, PreferNoSchedule or NoExecute".into()),
+            })?
+            .ok_or_else(|| required("effect"))?,
+    };
+    fields.end()?;
+    Ok(taint)
+}
+
+fn files(fields: Fields) -> Result<BTreeMap<String, File>, SeedError> {
+    let mut files = BTreeMap::new();
+    for (place, path, value) in fields.rest() {
+        absolute(&path).map_err(|why| SeedError::field(&place, &why))?;
+        let mut fields = Fields::new(&place, value)?;
+        let file = File {
+            content: fields
+                .text("content", |text| Ok(text.to_owned()))?
+                .ok_or_else(|| SeedError::field(&format!("{place}.content"), "is required"))?,
+            mode: fields.text("mode", octal)?.unwrap_or(0o644),
+            uid: fields.number("uid", u32::MAX - 1)?.unwrap_or(0),
+            gid: fields.number("gid", u32::MAX - 1)?.unwrap_or(0),
+        };
+        fields.end()?;
+        files.insert(path, file);
+    }
+    Ok(files)
+}
+
+fn proxy(mut fields: Fields) -> Result<ProxySettings, SeedError> {
+    let settings = ProxySettings {
+        http: fields.text("http", proxy_url)?,
+        https: fields.text("https", proxy_url)?,
+        no_proxy: fields.texts("noProxy", |text| Ok(text.to_owned()))?,
+    };
+    fields.end()?;
+    Ok(settings)
+}
+
+fn proxy_url(text: &str) -> Result<Url, String> {
+    match url(text)? {
+        url if url.scheme == crate::url::Scheme::Http => Ok(url),
+        _ => Err("a proxy is spoken to over http://".into()),
+    }
+}
+
+fn url(text: &str) -> Result<Url, String> {
+    Url::parse(text).map_err(|error| error.to_string())
+}
+
+fn endpoint(text: &str) -> Result<Url, String> {
+    Url::parse_endpoint(text).map_err(|error| error.to_string())
+}
+
+/// In lower case, because one name is the host's, the Node's and the certificate's.
+fn node_name(text: &str) -> Result<String, String> {
+    let name = text.to_ascii_lowercase();
+    if names::is_subdomain(&name) {
+        return Ok(name);
+    }
+    Err(format!("{:?} is not a node's name (letters, digits, \"-\" and \".\", RFC 1123)", names::short(text)))
+}
+
+fn host(text: &str) -> Result<String, String> {
+    if text.parse::<IpAddr>().is_ok() { Ok(text.to_owned()) } else { node_name(text) }
+}
+
+fn node_ip(text: &str) -> Result<String, String> {
+    let addresses: Vec<_> = text.split(',').map(str::parse::<IpAddr>).collect();
+    let sound = match addresses.as_slice() {
+        [Ok(_)] => true,
+        [Ok(one), Ok(two)] => one.is_ipv4() != two.is_ipv4(),
+        _ => false,
+    };
+    if sound {
+        Ok(text.to_owned())
+    } else {
+        Err("must be an IP address, or one of each family separated by a comma".into())
+    }
+}
+
+fn cidr(text: &str) -> Result<String, String> {
+    let sound = text.split_once('/').is_some_and(|(base, length)| match (base.parse(), length.parse::<u8>()) {
+        (Ok(IpAddr::V4(_)), Ok(length)) => length <= 32,
+        (Ok(IpAddr::V6(_)), Ok(length)) => length <= 128,
+        _ => false,
+    });
+    if sound { Ok(text.to_owned()) } else { Err("must be a network such as 10.244.1.0/24".into()) }
+}
+
+fn flag(name: &str) -> Result<(), String> {
+    if let Some((_, instead)) = MANAGED_FLAGS.iter().find(|(managed, _)| *managed == name) {
+        return Err(format!("cannot be set here, {instead}"));
+    }
+    let sound = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    if sound { Ok(()) } else { Err("is not a flag, such as \"v\" (without dashes before it)".into()) }
+}
+
+/// It passes through an environment file's quotes and systemd's splitting into words.
+fn flag_value(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control() || "\"'\\$`".contains(c)) {
+        return Err("cannot be passed in kubeadm-flags.env: no blanks, quotes, backslashes or dollars".into());
+    }
+    Ok(text.to_owned())
+}
+
+fn octal(text: &str) -> Result<u32, String> {
+    let sound = (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if sound => Ok(mode),
+        _ => Err("must be octal digits in quotes, such as \"0644\"".into()),
+    }
+}
+
+fn absolute(path: &str) -> Result<(), String> {
+    let parts = || path.split('/').skip(1);
+    let sound = path.starts_with('/') && path.len() < 4096 && !path.contains(char::is_control);
+    if !sound || parts().any(|part| matches!(part, "" | "." | "..")) {
+        return Err("is not an absolute path of a file".into());
+    }
+    match FORBIDDEN.iter().find(|prefix| path.starts_with(*prefix)) {
+        Some(prefix) => Err(format!("a seed cannot write below {}", prefix.trim_end_matches('/'))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FULL: &str = r#"
+apiVersion: kiln/v1
+kind: NodeSeed
+nodeName: Worker-1
+apiServers: ["10.0.2.2:6443", "https://api.example:8443"]
+token: abcdef.0123456789abcdef
+discovery:
+  caCertHashes: ["sha256:5cd252fb0ce8932436faf8ccd1040981b89ee4ad6b9fe9e2a2b7e71aacb27cd3"]
+kubelet:
+  nodeIP: 10.0.0.5,fd00::5
+  labels: {example.org/pool: blue, node.kubernetes.io/nodetype: batch}
+  taints: [{key: example.org/batch, value: "true", effect: NoSchedule}]
+  providerID: aws:///eu-1a/i-0123
+  podCIDR: 10.244.1.0/24
+  args: {v: "4"}
+files:
+  /etc/motd: {content: "hello\n", mode: "0600", uid: 1, gid: 2}
+ntpServers: [ntp.example, 10.0.0.1]
+proxy: {https: "http://proxy.example:3128", noProxy: [.example]}
+"#;
+
+    #[test]
+    fn everything_is_read() {
+        let seed = Seed::parse(FULL.as_bytes()).expect("a seed");
+        assert_eq!(seed.node_name.as_deref(), Some("worker-1"));
+        let servers: Vec<_> = seed.api_servers.iter().map(Url::server).collect();
+        assert_eq!(servers, ["https://10.0.2.2:6443", "https://api.example:8443"]);
+        assert_eq!(seed.token.as_ref().map(Token::id), Some("abcdef"));
+        assert_eq!(seed.discovery.ca_cert_hashes.len(), 1);
+        assert_eq!(seed.kubelet.labels["example.org/pool"], "blue");
+        assert_eq!(seed.kubelet.taints[0].to_string(), "example.org/batch=true:NoSchedule");
+        let file = File { content: "hello\n".into(), mode: 0o600, uid: 1, gid: 2 };
+        assert_eq!(seed.files["/etc/motd"], file);
+        assert_eq!(seed.ntp_servers, ["ntp.example", "10.0.0.1"]);
+        assert_eq!(seed.proxy.https.as_ref().map(|url| url.port), Some(3128));
+        let json = yaml::parse(FULL, MAX_SIZE).expect("YAML").to_string();
+        assert_eq!(Seed::parse(json.as_bytes()), Ok(seed), "as JSON");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let cases = [
+            ("kind: Node", "it is no seed: it does not say \"kind: NodeSeed\""),
+            ("kind: NodeSeed\ntokn: x", "tokn: is no field of a seed"),
+            (
+                "kind: NodeSeed\napiVersion: kiln/v2",
+                "apiVersion: \"kiln/v2\" is not \"kiln/v1\", the only one this agent reads",
+            ),
+            (
+                "kind: NodeSeed\nnodeName: a_b",
+                "nodeName: \"a_b\" is not a node's name (letters, digits, \"-\" and \".\", RFC 1123)",
+            ),
+            ("kind: NodeSeed\nnodeName: 12", "nodeName: must be a text: put it in quotes"),
+            ("kind: NodeSeed\napiServers: a", "apiServers: must be a list"),
+            ("kind: NodeSeed\nkubelet: {taints: [{key: a}]}", "kubelet.taints[0].effect: is required"),
+            (
+                "kind: NodeSeed\nkubelet: {taints: [{key: a, effect: No}]}",
+                "kubelet.taints[0].effect: must be NoSchedule, PreferNoSchedule or NoExecute",
+            ),
+            (
+                "kind: NodeSeed\nkubelet: {args: {node-ip: x}}",
+                "kubelet.args[\"node-ip\"]: cannot be set here, use kubelet.nodeIP",
+            ),
+            (
+                "kind: NodeSeed\nkubelet: {args: {v: \"1 2\"}}",
+                "kubelet.args[\"v\"]: cannot be passed in kubeadm-flags.env: no blanks, quotes, backslashes or dollars",
+            ),
+            (
+                "kind: NodeSeed\nkubelet: {labels: {node-role.kubernetes.io/x: \"\"}}",
+                "kubelet.labels[\"node-role.kubernetes.io/x\"]: a node cannot give itself \"node-role.kubernetes.io/x\", set it through the API after the node has joined",
+            ),
+            (
+                "kind: NodeSeed\nfiles: {/etc/../x: {content: a}}",
+                "files[\"/etc/../x\"]: is not an absolute path of a file",
+            ),
+            ("kind: NodeSeed\nfiles: {/proc/x: {content: a}}", "files[\"/proc/x\"]: a seed cannot write below /proc"),
+            (
+                "kind: NodeSeed\nfiles: {/x: {content: a, mode: 644}}",
+                "files[\"/x\"].mode: must be a text: put it in quotes",
+            ),
+            ("kind: NodeSeed\nkind: NodeSeed", "line 2, column 1: \"kind\" is said twice"),
+            ("kind: NodeSeed\nkubelet: [", "line 2, column 10: unclosed bracket '['"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(
+                Seed::parse(text.as_bytes()).map_err(|error| error.to_string()),
+                Err(expected.to_owned()),
+                "{text}"
+            );
+        }
+        assert_eq!(Seed::parse(&[0xff]), Err(SeedError::NotText));
+        assert!(Seed::parse(&vec![b' '; MAX_SIZE + 1]).is_err());
+    }
+
+    /// No error repeats the token.
+    #[test]
+    fn a_wrong_token_is_not_printed() {
+        let error = Seed::parse(b"kind: NodeSeed\ntoken: abcdef.SECRETSECRETSECR\n").expect_err("no token").to_string();
+        assert!(error.starts_with("token: not a bootstrap token") && !error.contains("SECRET"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0_usize..FULL.len(), byte in any::<u8>()) {
+            let _ = Seed::parse(&bytes);
+            let mut near = FULL.as_bytes().to_vec();
+            near[at] = byte;
+            let _ = Seed::parse(&near);
+        }
+    }
+}

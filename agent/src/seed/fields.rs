@@ -1,0 +1,94 @@
+//! A mapping taken apart field by field; what nobody asked for is an error.
+
+use super::SeedError;
+use serde_json::{Map, Value};
+
+/// The fields of one mapping.
+pub struct Fields {
+    path: String,
+    map: Map<String, Value>,
+}
+
+impl Fields {
+    /// Of `value`, which stands at `path` (empty for the document).
+    pub fn new(path: &str, value: Value) -> Result<Self, SeedError> {
+        match value {
+            Value::Object(map) => Ok(Self { path: path.into(), map }),
+            Value::Null => Ok(Self { path: path.into(), map: Map::new() }),
+            _ => Err(SeedError::field(path, "must be a mapping")),
+        }
+    }
+
+    /// Where field `name` stands.
+    pub fn path(&self, name: &str) -> String {
+        if self.path.is_empty() { name.into() } else { format!("{}.{name}", self.path) }
+    }
+
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.map.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// A text, made into a `T`.
+    pub fn text<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, SeedError> {
+        let path = self.path(name);
+        let Some(value) = self.take(name) else { return Ok(None) };
+        text(&path, &value, read).map(Some)
+    }
+
+    /// A list of texts.
+    pub fn texts<T>(&mut self, name: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, SeedError> {
+        let path = self.path(name);
+        let items = self.list(name)?;
+        items.iter().enumerate().map(|(at, item)| text(&format!("{path}[{at}]"), item, &read)).collect()
+    }
+
+    /// A list.
+    pub fn list(&mut self, name: &str) -> Result<Vec<Value>, SeedError> {
+        match self.take(name) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(items)) => Ok(items),
+            Some(_) => Err(SeedError::field(&self.path(name), "must be a list")),
+        }
+    }
+
+    /// A number up to `most`.
+    pub fn number(&mut self, name: &str, most: u32) -> Result<Option<u32>, SeedError> {
+        let path = self.path(name);
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let number = value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= most);
+        number.map(Some).ok_or_else(|| SeedError::field(&path, &format!("must be a number from 0 to {most}")))
+    }
+
+    /// A mapping.
+    pub fn fields(&mut self, name: &str) -> Result<Self, SeedError> {
+        let path = self.path(name);
+        Self::new(&path, self.take(name).unwrap_or_default())
+    }
+
+    /// All that is left, whatever its names.
+    pub fn rest(self) -> impl Iterator<Item = (String, String, Value)> {
+        let path = self.path;
+        self.map.into_iter().map(move |(name, value)| (format!("{path}[{name:?}]"), name, value))
+    }
+
+    /// Nothing is left.
+    pub fn end(self) -> Result<(), SeedError> {
+        match self.map.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(SeedError::field(&self.path(name), "is no field of a seed")),
+        }
+    }
+}
+
+/// The text `value` at `path`, made into a `T`.
+pub fn text<T>(path: &str, value: &Value, read: impl FnOnce(&str) -> Result<T, String>) -> Result<T, SeedError> {
+    match value {
+        Value::String(text) => read(text).map_err(|why| SeedError::field(path, &why)),
+        Value::Bool(_) | Value::Number(_) => Err(SeedError::field(path, "must be a text: put it in quotes")),
+        _ => Err(SeedError::field(path, "must be a text")),
+    }
+}

@@ -1,0 +1,14 @@
+//! The seed: the few facts that differ between nodes of one image. One document, `kind: NodeSeed`, in YAML or JSON.
+//!
+//! The one definition of it: the agent reads seeds, the builder writes and checks them.
+
+mod decode;
+mod fields;
+mod model;
+mod pin;
+mod token;
+
+pub use decode::{MAX_SIZE, SeedError};
+pub use model::{Discovery, File, Kubelet, ProxySettings, Seed, Taint};
+pub use pin::{Pin, PinError};
+pub use token::{Token, TokenError};

@@ -1,0 +1,172 @@
+//! Where a seed comes from. The first of [`SOURCES`] that has one wins.
+
+mod cloud;
+mod cmdline;
+mod credential;
+mod device;
+mod download;
+mod fat;
+mod iso9660;
+mod volume;
+
+pub use download::download;
+
+use crate::net::{NetError, Network};
+use crate::root::{FileError, Root};
+use crate::seed::{MAX_SIZE, Seed, SeedError};
+use crate::yaml;
+use serde_json::Value;
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+/// One way a seed can be delivered.
+pub struct Source {
+    /// How the console calls it.
+    pub name: &'static str,
+    read: fn(&Places<'_>) -> Result<Option<Found>, SourceError>,
+}
+
+/// All of them, in the order they are asked.
+pub const SOURCES: [Source; 5] = [
+    Source { name: "systemd credential kiln.seed", read: credential::read },
+    Source { name: "NoCloud volume", read: volume::nocloud },
+    Source { name: "OpenStack config drive", read: volume::config_drive },
+    Source { name: "kernel command line", read: cmdline::read },
+    Source { name: "user data of", read: cloud::user_data },
+];
+
+/// Where sources look.
+#[derive(Debug)]
+pub struct Places<'a> {
+    /// Files.
+    pub root: &'a Root,
+    /// systemd's directory of the service's credentials.
+    pub credentials: Option<PathBuf>,
+    /// Servers.
+    pub network: &'a Network,
+}
+
+/// The bytes of a seed.
+pub struct Found {
+    /// The document.
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// Which of several, as a path or an address; may be empty.
+    pub place: String,
+}
+
+/// Why a source that is there gives no seed.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A file.
+    #[error("{0}")]
+    File(#[from] FileError),
+    /// A volume.
+    #[error("reading {device}: {source}")]
+    Volume {
+        /// Its device.
+        device: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A server.
+    #[error("{0}")]
+    Net(#[from] NetError),
+    /// An address, or what it leads to.
+    #[error("{0}")]
+    Address(String),
+    /// A metadata service.
+    #[error("{cloud}'s metadata service answered with status {status}")]
+    Cloud {
+        /// Which.
+        cloud: &'static str,
+        /// HTTP status.
+        status: u16,
+    },
+}
+
+/// What the platform alone knows; it fills the gaps of a seed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Platform {
+    /// The machine's name there.
+    pub hostname: Option<String>,
+    /// Its availability zone.
+    pub zone: Option<String>,
+    /// `spec.providerID` of its Node.
+    pub provider_id: Option<String>,
+}
+
+/// Why there is no seed to go by.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A source failed; whatever comes after it must not win because of that.
+    #[error("{source_name}: {error}")]
+    Source {
+        /// Its name.
+        source_name: &'static str,
+        /// Why.
+        error: SourceError,
+    },
+    /// The document is no seed.
+    #[error("the seed from {0}: {1}")]
+    Seed(String, SeedError),
+}
+
+/// A seed, and where it came from.
+pub struct Loaded {
+    /// What it says.
+    pub seed: Seed,
+    /// The same as a document.
+    pub document: Value,
+    /// How to call the place it came from.
+    pub from: String,
+}
+
+/// Asks all sources; `None` if none of them has a seed.
+///
+/// # Errors
+/// [`LoadError`].
+pub fn load(places: &Places<'_>) -> Result<Option<Loaded>, LoadError> {
+    for source in &SOURCES {
+        let found = (source.read)(places).map_err(|error| LoadError::Source { source_name: source.name, error })?;
+        let Some(found) = found else { continue };
+        let from =
+            if found.place.is_empty() { source.name.to_owned() } else { format!("{} {}", source.name, found.place) };
+        let (seed, document) = parse(&found.bytes).map_err(|error| LoadError::Seed(from.clone(), error))?;
+        return Ok(Some(Loaded { seed, document, from }));
+    }
+    Ok(None)
+}
+
+/// Fills what `loaded` does not say with what the platform knows.
+///
+/// # Errors
+/// [`LoadError`] when the platform has a metadata service, and it fails.
+pub fn fill(places: &Places<'_>, loaded: &mut Loaded) -> Result<(), LoadError> {
+    let failed = |error| LoadError::Source { source_name: "metadata", error };
+    let Platform { hostname, zone, provider_id } = cloud::platform(places).map_err(failed)?;
+    let document = &mut loaded.document;
+    let mut gap = |path: &[&str], value: Option<String>| {
+        let Some(value) = value else { return };
+        let mut at = &mut *document;
+        for key in path {
+            at = &mut at[*key];
+        }
+        if at.is_null() {
+            *at = Value::String(value);
+        }
+    };
+    // Clouds say a domain, too, or capitals; what can be no node's name is left out.
+    let hostname = hostname.map(|name| name.to_ascii_lowercase()).filter(|name| crate::names::is_subdomain(name));
+    gap(&["hostname"], hostname);
+    gap(&["kubelet", "providerID"], provider_id);
+    let zone = zone.filter(|zone| crate::names::label_value(zone).is_ok());
+    gap(&["kubelet", "labels", "topology.kubernetes.io/zone"], zone);
+    loaded.seed = Seed::decode(document.clone()).map_err(|error| LoadError::Seed(loaded.from.clone(), error))?;
+    Ok(())
+}
+
+fn parse(bytes: &[u8]) -> Result<(Seed, Value), SeedError> {
+    let seed = Seed::parse(bytes)?;
+    let text = std::str::from_utf8(bytes).map_err(|_| SeedError::NotText)?;
+    Ok((seed, yaml::parse(text, MAX_SIZE)?))
+}

@@ -1,0 +1,27 @@
+//! `kiln agent`.
+
+use crate::render::AGENT;
+use anyhow::Context as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+/// Write out the agent that is in every image, for images that kiln does not make
+///
+/// It is one static program: put it into an image, start it before kubelet, and give the machine a seed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  kiln agent --extract kiln-agent")]
+pub struct Args {
+    /// Where to write it
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    extract: PathBuf,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let path = &args.extract;
+    let write = || {
+        fs::write(path, AGENT.bytes())?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+    };
+    write().with_context(|| format!("writing {}", path.display()))
+}

@@ -1,0 +1,185 @@
+//! `kiln seed`.
+
+use crate::format::{fat, iso9660};
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::{SignedDuration, Timestamp};
+use kiln_agent::seed::{MAX_SIZE, Seed, Token};
+use kiln_agent::yaml;
+use serde_json::{Value, json};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// cloud-init's name for volumes that hold user data.
+const LABEL: &str = "cidata";
+/// The smallest size that is FAT32 in every reader's eyes; the file is sparse.
+const FAT_SIZE: u64 = 36 << 20;
+/// Letters and digits of tokens.
+const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+
+/// Check a node's seed, and deliver it: on a volume, to QEMU, by URL
+///
+/// A seed is the little that differs between the nodes of one image; docs/agent.md explains its fields. Whatever is asked for is made of
+/// the same, checked document. Files are written for their owner only, since a seed holds a secret.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  kiln seed --check node-1.yaml\n  kiln seed node-1.yaml --iso node-1.iso\n  \
+                        kiln seed node-1.yaml --fresh-token secret.yaml --vfat node-1.img\n  \
+                        kiln seed node-1.yaml --url https://boot.example/seeds/node-1")]
+pub struct Args {
+    /// The seed, in YAML or JSON
+    #[arg(value_hint = clap::ValueHint::FilePath, required_unless_present = "check")]
+    file: Option<PathBuf>,
+    /// Only check FILE
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with = "file", exclusive = true)]
+    check: Option<PathBuf>,
+    /// Write a NoCloud volume in ISO 9660
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    iso: Option<PathBuf>,
+    /// Write a NoCloud volume in FAT32
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    vfat: Option<PathBuf>,
+    /// Print QEMU's arguments that hand it over by SMBIOS
+    #[arg(long)]
+    qemu: bool,
+    /// Print the words of the kernel command line that lead to it at URL
+    #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
+    url: Option<String>,
+    /// Put a fresh bootstrap token into it, and write the Secret that makes the cluster know it
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    fresh_token: Option<PathBuf>,
+    /// Hours that a fresh token is valid
+    #[arg(long, value_name = "HOURS", default_value_t = 24, requires = "fresh_token", value_parser = clap::value_parser!(i64).range(1..=8760))]
+    ttl: i64,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if let Some(path) = &args.check {
+        let (_, seed) = read(path)?;
+        let name = seed.node_name.or(seed.hostname).unwrap_or_else(|| "a node named by its platform".into());
+        writeln!(out, "{} is a sound seed for {name}", path.display())?;
+        return Ok(());
+    }
+    let Some(path) = &args.file else { bail!("no seed is named") };
+    let (mut bytes, seed) = read(path)?;
+    let now = Timestamp::now();
+    if let Some(secret) = &args.fresh_token {
+        let token = fresh_token()?;
+        bytes = with_token(&bytes, &token)?;
+        let expires = now.checked_add(SignedDuration::from_hours(args.ttl)).context("the token's end")?;
+        let manifest = format!("{:#}\n", manifest(&token, expires, seed.node_name.as_deref()));
+        write_private(secret, |file| file.write_all(manifest.as_bytes()))?;
+    } else if seed.token.is_none() {
+        bail!("{}: it has no token; --fresh-token FILE makes one", path.display());
+    }
+    let time = u32::try_from(now.as_second()).unwrap_or_default();
+    let files: [(&str, &[u8]); 2] = [("meta-data", b"{}\n"), ("user-data", &bytes)];
+    if let Some(target) = &args.iso {
+        let image = iso9660::volume(LABEL, &files, time)?;
+        write_private(target, |file| file.write_all(&image))?;
+    }
+    if let Some(target) = &args.vfat {
+        write_fat(target, &files, time)?;
+    }
+    if args.qemu {
+        let credential = STANDARD.encode(&bytes);
+        writeln!(out, "-smbios type=11,value=io.systemd.credential.binary:kiln.seed={credential}")?;
+    }
+    if let Some(url) = &args.url {
+        kiln_agent::url::Url::parse(url)?;
+        let digest = crate::tree::Digest::of(&bytes);
+        writeln!(out, "kiln.seed={url} kiln.seed_sha256={digest}")?;
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> anyhow::Result<(Vec<u8>, Seed)> {
+    let name = path.display();
+    let mut bytes = Vec::new();
+    let file = File::open(path).with_context(|| format!("reading {name}"))?;
+    file.take(MAX_SIZE as u64 + 1).read_to_end(&mut bytes).with_context(|| format!("reading {name}"))?;
+    let seed = Seed::parse(&bytes).with_context(|| name.to_string())?;
+    Ok((bytes, seed))
+}
+
+/// The seed as JSON, which is YAML, with another token.
+fn with_token(bytes: &[u8], token: &Token) -> anyhow::Result<Vec<u8>> {
+    let mut document = yaml::parse(std::str::from_utf8(bytes)?, MAX_SIZE)?;
+    document["token"] = token.reveal().into();
+    Ok(format!("{document:#}\n").into_bytes())
+}
+
+fn fresh_token() -> anyhow::Result<Token> {
+    let mut random = File::open("/dev/urandom").context("reading /dev/urandom")?;
+    let mut text = String::new();
+    while text.len() < 23 {
+        let mut byte = [0];
+        random.read_exact(&mut byte).context("reading /dev/urandom")?;
+        // 252 is the largest multiple of 36 below 256: every letter is as likely as any other.
+        if byte[0] < 252 {
+            text.push(char::from(ALPHABET[usize::from(byte[0] % 36)]));
+        }
+        if text.len() == 6 {
+            text.push('.');
+        }
+    }
+    Ok(Token::parse(&text)?)
+}
+
+/// What `kubeadm token create` makes; JSON is YAML, so kubectl takes it.
+fn manifest(token: &Token, expires: Timestamp, node: Option<&str>) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": { "name": format!("bootstrap-token-{}", token.id()), "namespace": "kube-system" },
+        "type": "bootstrap.kubernetes.io/token",
+        "stringData": {
+            "auth-extra-groups": "system:bootstrappers:kubeadm:default-node-token",
+            "description": node.map_or("made by kiln seed".into(), |node| format!("made by kiln seed for {node}")),
+            "expiration": expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            "token-id": token.id(),
+            "token-secret": token.secret(),
+            "usage-bootstrap-authentication": "true",
+            "usage-bootstrap-signing": "true",
+        },
+    })
+}
+
+fn write_fat(target: &Path, files: &[(&str, &[u8])], time: u32) -> anyhow::Result<()> {
+    let mut volume = fat::Volume::new(FAT_SIZE, time, &LABEL.to_ascii_uppercase(), time)?;
+    for (name, content) in files {
+        volume.add(name, content.len() as u64)?;
+    }
+    let plan = volume.plan()?;
+    write_private(target, |file| {
+        file.set_len(FAT_SIZE)?;
+        let contents = files.iter().filter_map(|(name, content)| Some((plan.files.get(*name)?.start, *content)));
+        let metadata = plan.metadata.iter().map(|(offset, bytes)| (*offset, bytes.as_slice()));
+        for (offset, bytes) in metadata.chain(contents) {
+            file.seek(SeekFrom::Start(offset))?;
+            file.write_all(bytes)?;
+        }
+        Ok(())
+    })
+}
+
+/// Writes a file that only its owner may read, by a temporary name.
+fn write_private(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> anyhow::Result<()> {
+    let mut name = path.file_name().with_context(|| format!("{} names no file", path.display()))?.to_owned();
+    name.push(".new");
+    let temporary = path.with_file_name(name);
+    let attempt = || {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        write(&mut file)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    let result = attempt();
+    if result.is_err() {
+        fs::remove_file(&temporary).ok();
+    }
+    result.with_context(|| format!("writing {}", path.display()))
+}

@@ -1,0 +1,80 @@
+//! The agent that makes a machine a node at its first boot, and its unit.
+
+use super::{RenderError, Rendered, embedded, origin};
+use crate::profile::Profile;
+use crate::tree::Entry;
+
+const BY: &str = "agent";
+const PROGRAM: &str = "usr/bin/kiln-agent";
+const UNIT: &str = "usr/lib/systemd/system/kiln-agent.service";
+
+/// It runs before kubelet at every boot, and has nothing to do at most of them.
+///
+/// Exit status 3 is for what a person must change. A seed may bring files for anywhere below the directories that are writable;
+/// otherwise it can do nothing that its work does not need. (The host's name is set by a process of its own, which may.)
+const TEXT: &str = "\
+[Unit]
+Description=kiln agent: joins this machine to its cluster
+Wants=kubelet.path
+Before=kubelet.service
+After=kubelet.path systemd-networkd.service systemd-resolved.service
+
+[Service]
+Type=notify
+RemainAfterExit=yes
+ExecStart=/usr/bin/kiln-agent
+ExecStartPost=+/bin/sh -c 'test ! -s /etc/hostname || cat /etc/hostname >/proc/sys/kernel/hostname'
+LoadCredential=kiln.seed
+TimeoutStartSec=infinity
+Restart=on-failure
+RestartSec=10
+RestartPreventExitStatus=3
+StandardOutput=journal+console
+StandardError=journal+console
+UMask=0077
+LimitCORE=0
+OOMScoreAdjust=-500
+CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER
+NoNewPrivileges=yes
+ProtectSystem=strict
+ReadWritePaths=-/etc -/opt -/run -/srv -/usr/local -/var
+ProtectHome=yes
+PrivateTmp=yes
+DevicePolicy=closed
+DeviceAllow=block-* r
+PrivateIPC=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@resources
+SystemCallErrorNumber=EPERM
+KeyringMode=private
+";
+
+/// A kubelet without credentials is skipped at boot. It is started when they come after all; whoever stops it later is not overruled.
+const PATH_UNIT: &str = "usr/lib/systemd/system/kubelet.path";
+const PATH_TEXT: &str = "\
+[Unit]
+Description=kubelet's credentials
+
+[Path]
+PathChanged=/etc/kubernetes/kubelet.conf
+";
+
+pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), RenderError> {
+    rendered.put(PROGRAM, Entry::file(embedded::AGENT.for_arch(profile.arch)?, 0o755, origin(BY)))?;
+    rendered.file(BY, UNIT, TEXT)?;
+    rendered.file(BY, PATH_UNIT, PATH_TEXT)
+}

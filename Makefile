@@ -40,6 +40,10 @@ bench: setup-test build ## Measure kiln against packing by hand, and against mmd
 fuzz: setup-build ## Feed arbitrary input to each parser for KILN_FUZZ_SECONDS (default: 600)
 	$(CARGO) test --release --locked --test fuzz -- --nocapture
 
+.PHONY: powercut
+powercut: setup-test kubelet ## Cut a node's power 30 times while it makes its state, and 10 times later: some 20 minutes
+	KILN_POWER_CUTS=30,10 $(CARGO) test --release --locked --test disk_boot power_cut -- --nocapture
+
 .PHONY: lint
 lint: setup-build ## Formatting, lints, documentation, shell scripts, dependencies
 	$(CARGO) fmt --all --check

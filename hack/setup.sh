@@ -11,8 +11,8 @@ export LC_ALL=C
 build=(ca-certificates gcc libc6-dev make)
 
 case $(dpkg --print-architecture) in
-    arm64) qemu='qemu-system-arm' ;;
-    *) qemu='qemu-system-x86' ;;
+    arm64) qemu='qemu-system-arm' uefi='qemu-efi-aarch64' ;;
+    *) qemu='qemu-system-x86' uefi='ovmf' ;;
 esac
 # dpkg-dev unpacks the source package the demonstration's kubelet is built from.
 demo=("${build[@]}" debian-archive-keyring dpkg-dev "$qemu")
@@ -23,6 +23,7 @@ test=(
     apt dpkg perl-base                      # resolved sets, versions, update-alternatives
     binutils                                # members of packages
     gnupg gpgv                              # signatures
+    qemu-utils "$uefi"                      # guests that boot disks
     xz-utils zstd bzip2 tar cpio libarchive-tools # compressors and archives
     kmod libc-bin systemd util-linux fakeroot # depmod, ldconfig, sysusers and presets, unshare; trees packed by hand
     openssl                                 # certificates

@@ -1,12 +1,16 @@
 //! What went in and what came out: `manifest.json` and `SHA256SUMS`.
 
 use crate::artifact::OutputFile;
-use crate::artifact::disk::DiskRecord;
+pub use crate::artifact::disk::{DiskRecord, PartitionRecord};
+
 use crate::layer::Pruned;
 use crate::profile::{Arch, Image};
 use crate::tree::{DeviceKind, Digest, Entry, FileTree, Kind, Origin, TreePath};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 /// Version of the manifest's format.
 pub const VERSION: u32 = 1;
@@ -14,6 +18,33 @@ pub const VERSION: u32 = 1;
 pub const FILE: &str = "manifest.json";
 /// The list of digests beside it, as sha256sum(1) reads it.
 pub const SUMS: &str = "SHA256SUMS";
+
+/// Largest manifest read, in bytes: a million files.
+const MAX_SIZE: u64 = 512 << 20;
+
+/// Why there is no manifest to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// It cannot be read.
+    #[error("reading {}; is {} the output of \"kiln build\"?: {source}", path.display(), path.parent().unwrap_or(path).display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It has too many bytes.
+    #[error("reading {}: it has more than {MAX_SIZE} bytes; that is no manifest of kiln's", .0.display())]
+    TooLarge(PathBuf),
+    /// It is no manifest.
+    #[error("reading {}: it is damaged or of another version of kiln; build again: {source}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        source: serde_json::Error,
+    },
+}
 
 /// `manifest.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -137,6 +168,21 @@ pub fn records(tree: &FileTree, epoch: u32) -> Vec<FileRecord> {
 }
 
 impl Manifest {
+    /// The manifest of the build in the directory `output`.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn read(output: &Path) -> Result<Self, ManifestError> {
+        let path = output.join(FILE);
+        let failed = |source| ManifestError::Read { path: path.clone(), source };
+        let mut text = Vec::new();
+        File::open(&path).map_err(failed)?.take(MAX_SIZE + 1).read_to_end(&mut text).map_err(failed)?;
+        if text.len() as u64 > MAX_SIZE {
+            return Err(ManifestError::TooLarge(path));
+        }
+        serde_json::from_slice(&text).map_err(|source| ManifestError::Damaged { path, source })
+    }
+
     /// The file's text: JSON with one input, file and output a line.
     pub fn to_text(&self) -> String {
         let lines = |lines: Vec<String>| {

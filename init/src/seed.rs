@@ -4,13 +4,14 @@
 //! written to it, and the copy is replaced when the image brings another one. Files that the node wrote are never touched.
 
 use rustix::fs::{CWD, Gid, Mode, Uid, XattrFlags, chownat, lgetxattr, lsetxattr};
+use rustix::io::Errno;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
 /// Extended attribute with the modification time of a copy, `SECONDS.NANOSECONDS`.
-const COPIED: &str = "trusted.kiln.copied";
+const COPIED: &str = "user.kiln.copied";
 
 /// Largest file compared and copied, in bytes: larger ones belong into `/usr`.
 const MAX_FILE: u64 = 64 << 20;
@@ -64,7 +65,11 @@ fn copy_file(source: &str, meta: &Metadata, target: &str) -> io::Result<()> {
     replace(target, &bytes, |temporary| {
         give(temporary, meta)?;
         let copied = modified(&fs::metadata(temporary)?);
-        Ok(lsetxattr(temporary, COPIED, copied.as_bytes(), XattrFlags::empty())?)
+        match lsetxattr(temporary, COPIED, copied.as_bytes(), XattrFlags::empty()) {
+            // In memory, where nothing outlives the image that it was copied from.
+            Err(Errno::OPNOTSUPP) => Ok(()),
+            result => Ok(result?),
+        }
     })
 }
 
@@ -88,4 +93,63 @@ fn give(path: &str, meta: &Metadata) -> io::Result<()> {
     let (uid, gid) = (Uid::from_raw(meta.uid()), Gid::from_raw(meta.gid()));
     chownat(CWD, path, Some(uid), Some(gid), rustix::fs::AtFlags::empty())?;
     Ok(rustix::fs::chmod(path, Mode::from_raw_mode(meta.mode() & 0o7777))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The image's directory and the node's, in a new directory of the file system that builds are in.
+    fn directories() -> (tempfile::TempDir, String, String) {
+        let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("a directory");
+        let [image, node] = ["image", "node"].map(|name| format!("{}/{name}", directory.path().display()));
+        fs::create_dir_all(format!("{image}/kubelet/pki")).expect("made");
+        fs::create_dir(&node).expect("made");
+        fs::write(format!("{image}/kubelet/config.yaml"), "a: 1\n").expect("written");
+        fs::set_permissions(format!("{image}/kubelet"), fs::Permissions::from_mode(0o700)).expect("set");
+        symlink("../mail", format!("{image}/spool")).expect("a link");
+        (directory, image, node)
+    }
+
+    #[test]
+    fn an_empty_directory_gets_everything() {
+        let (_directory, image, node) = directories();
+        copy(&image, &node).expect("copied");
+        assert_eq!(fs::read(format!("{node}/kubelet/config.yaml")).expect("a file"), b"a: 1\n");
+        assert_eq!(fs::metadata(format!("{node}/kubelet")).expect("there").mode() & 0o7777, 0o700);
+        assert_eq!(fs::read_link(format!("{node}/spool")).expect("a link"), Path::new("../mail"));
+        assert!(Path::new(&format!("{node}/kubelet/pki")).is_dir());
+    }
+
+    #[test]
+    fn files_follow_the_image_until_the_node_writes_them() {
+        let (_directory, image, node) = directories();
+        let (baked, kept) = (format!("{image}/kubelet/config.yaml"), format!("{node}/kubelet/config.yaml"));
+        let text = || fs::read_to_string(&kept).expect("a file");
+        copy(&image, &node).expect("copied");
+        fs::write(&baked, "a: 2\n").expect("written");
+        copy(&image, &node).expect("copied");
+        assert_eq!(text(), "a: 2\n");
+        fs::write(&kept, "mine\n").expect("written");
+        copy(&image, &node).expect("copied");
+        assert_eq!(text(), "mine\n", "written in place");
+        fs::remove_file(&kept).expect("removed");
+        copy(&image, &node).expect("copied");
+        assert_eq!(text(), "a: 2\n");
+        fs::write(format!("{kept}.new"), "mine\n")
+            .and_then(|()| fs::rename(format!("{kept}.new"), &kept))
+            .expect("replaced");
+        copy(&image, &node).expect("copied");
+        assert_eq!(text(), "mine\n", "replaced");
+    }
+
+    #[test]
+    fn what_a_power_cut_left_is_no_obstacle() {
+        let (_directory, image, node) = directories();
+        fs::create_dir(format!("{node}/kubelet")).expect("made");
+        fs::write(format!("{node}/kubelet/config.yaml.kiln-new"), "a").expect("written");
+        copy(&image, &node).expect("copied");
+        assert_eq!(fs::read(format!("{node}/kubelet/config.yaml")).expect("a file"), b"a: 1\n");
+        assert!(!Path::new(&format!("{node}/kubelet/config.yaml.kiln-new")).exists());
+    }
 }

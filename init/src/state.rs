@@ -122,6 +122,7 @@ fn mount(disk: &Disk, partition: &Partition, size: u64) -> Result<(), String> {
     for (kept, place) in KEPT {
         keep(kept, place)?;
     }
+    say(&format!("the state is {device}: {} MiB", size / MIB));
     Ok(())
 }
 

@@ -48,6 +48,7 @@ pub fn enter(cmdline: &str) -> Result<Disk, String> {
     directory(SYSROOT)?;
     attach(&device, SYSROOT, kind, MountFlags::RDONLY, "")
         .map_err(|error| format!("mounting {device}, the verified root on /dev/{}, as {kind}: {error}", root.data))?;
+    say(&format!("the root is {device}: /dev/{} verified with /dev/{}", root.data, root.hashes));
     switch()?;
     Ok(root.disk)
 }

@@ -25,10 +25,11 @@ pub fn kernel(tree: &FileTree) -> Result<(&str, &Content), KernelError> {
     }
 }
 
-/// `tree` as the root of a running node: without `/boot`, which is for what boots it.
+/// `tree` as the root of a running node: with an empty `/boot`, for what is in it boots the node. On a disk
+/// systemd-gpt-auto-generator(8) mounts the EFI system partition there.
 #[must_use]
 pub fn root_tree(tree: &FileTree) -> FileTree {
     let mut tree = tree.clone();
-    tree.remove("boot");
+    tree.retain(|path, _| !path.as_str().starts_with("boot/"));
     tree
 }

@@ -102,6 +102,8 @@ fn header<'a, W: Write>(
     first_names: &mut FirstNames<'a>,
 ) -> io::Result<()> {
     let mut header = Header::new_ustar();
+    // Also where there are no bytes: a blank field is no number to strict readers.
+    header.set_size(0);
     let mut records: Vec<(String, Vec<u8>)> = Vec::new();
     let mut target = None;
     match &entry.kind {

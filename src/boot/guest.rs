@@ -1,5 +1,6 @@
 //! A guest without a terminal: its console is kept, its report is read line by line.
 
+use super::handout;
 use super::machine::spawn;
 use super::{BootError, Handout, Image, Machine};
 use crate::profile::Arch;
@@ -175,17 +176,20 @@ fn keep(mut stream: Box<dyn Read + Send>, console: &Mutex<Vec<u8>>) {
     }
 }
 
-/// The lines of the first connection. When QEMU dies before it connects, the thread stays in accept(2) until the process ends.
+/// What a handout's script prints, by lines, through the first connection. When QEMU dies before it connects, the thread stays in accept(2) until the process ends.
 pub(super) fn lines(listener: UnixListener) -> Receiver<String> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
         let Ok((stream, _)) = listener.accept() else { return };
         let mut reader = BufReader::new(stream);
         let mut line = Vec::new();
+        let mut begun = false;
         while let Ok(1..) = reader.by_ref().take(1 << 20).read_until(b'\n', &mut line) {
             let text = String::from_utf8_lossy(&line).trim_end().to_owned();
             line.clear();
-            if sender.send(text).is_err() {
+            if !begun {
+                begun = text == handout::BEGIN;
+            } else if sender.send(text).is_err() {
                 return;
             }
         }

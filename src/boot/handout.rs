@@ -21,6 +21,9 @@ const RC_LOCAL: &str = "\
 exec systemd-run --quiet --unit=kiln-report --collect /bin/bash /run/kiln/report
 ";
 
+/// The line before a script's first: firmware writes to every serial port, too.
+pub(super) const BEGIN: &str = "kiln-report:";
+
 /// Files for one boot of a guest.
 #[derive(Debug, Clone, Default)]
 pub struct Handout {
@@ -75,7 +78,11 @@ impl Handout {
             };
             // The line discipline would turn newlines into CR LF.
             let whole = "cat /run/kiln/report.* >/run/kiln/script\n. /run/kiln/script\n";
-            file("/run/kiln/report", "0755", &format!("exec >{port}\nstty -F {port} raw -echo\n{whole}"));
+            file(
+                "/run/kiln/report",
+                "0755",
+                &format!("exec >{port}\nstty -F {port} raw -echo\necho\necho {BEGIN}\n{whole}"),
+            );
             for (number, part) in parts(script).iter().enumerate() {
                 file(&format!("/run/kiln/report.{number:02}"), "0644", part);
             }

@@ -23,7 +23,7 @@ pub fn kvm_works<'a>(image: impl Into<Image<'a>>) -> Result<bool, BootError> {
         return Ok(false);
     }
     let image = image.into();
-    let machine = Machine { memory_mib: 512, cpus: 1, accelerator: Accelerator::Kvm };
+    let machine = Machine { memory_mib: 512, cpus: 1, ..Machine::new(Accelerator::Kvm) };
     let mut qemu = Command::new(Machine::program(image.arch()).0);
     qemu.args(["-chardev", "stdio,id=console,signal=off"]).args(machine.hardware(image.arch()));
     let sign = match image {

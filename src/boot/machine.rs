@@ -1,9 +1,9 @@
 //! QEMU's command line.
 
-use super::{BootError, Disk, Handout, Image, PxeSet};
+use super::{BootError, Handout, Image, PxeSet};
 use crate::profile::Arch;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 /// How the guest's instructions are run.
@@ -24,6 +24,8 @@ pub struct Machine {
     pub cpus: u32,
     /// How instructions are run.
     pub accelerator: Accelerator,
+    /// A raw disk that is attached besides what is booted, and written to.
+    pub disk: Option<PathBuf>,
 }
 
 impl Machine {
@@ -33,7 +35,7 @@ impl Machine {
     /// looked like a race in QEMU's multi-threaded translator; and more virtual CPUs gain a booting node little.
     pub fn new(accelerator: Accelerator) -> Self {
         let cpus = if accelerator == Accelerator::Kvm { 2 } else { 1 };
-        Self { memory_mib: 3072, cpus, accelerator }
+        Self { memory_mib: 3072, cpus, accelerator, disk: None }
     }
 
     /// QEMU's program for `arch`, and the Debian package that has it.
@@ -69,9 +71,12 @@ impl Machine {
             };
             arguments.extend(port.map(OsString::from));
         }
+        if let Some(path) = &self.disk {
+            arguments.extend(drive("data", "raw", path));
+        }
         arguments.extend(match image {
             Image::Pxe(set) => kernel(set),
-            Image::Disk(disk) => drive(disk),
+            Image::Disk(disk) => [&disk.firmware.arguments()[..], &drive("disk", "qcow2", &disk.path)].concat(),
         });
         arguments
     }
@@ -112,14 +117,12 @@ fn kernel(set: &PxeSet) -> Vec<OsString> {
     ["-append".into(), cmdline.into(), "-kernel".into(), kernel, "-initrd".into(), initramfs].into()
 }
 
-/// Firmware and a disk. What the guest flushes is left to this host's memory: a guest that is killed loses nothing by it, and a host
-/// that dies has lost a trial.
-fn drive(disk: &Disk) -> Vec<OsString> {
-    let mut arguments = disk.firmware.arguments();
-    let file = disk.path.display().to_string().replace(',', ",,");
-    let drive = format!("if=none,id=disk,format=qcow2,cache=unsafe,discard=unmap,file={file}");
-    arguments.extend(["-drive", &drive, "-device", "virtio-blk-pci,drive=disk"].map(OsString::from));
-    arguments
+/// A disk. What the guest flushes is left to this host's memory: a guest that is killed loses nothing by it, and a host that dies has lost
+/// a trial.
+fn drive(id: &str, format: &str, path: &Path) -> [OsString; 4] {
+    let file = path.display().to_string().replace(',', ",,");
+    let drive = format!("if=none,id={id},format={format},cache=unsafe,discard=unmap,file={file}");
+    ["-drive".into(), drive.into(), "-device".into(), format!("virtio-blk-pci,drive={id}").into()]
 }
 
 /// The kernel's name of the first serial port, made the last and thereby the main console.

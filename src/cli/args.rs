@@ -9,6 +9,14 @@ use std::path::PathBuf;
 pub struct ProfileArgs {
     /// Role to bake: profiles/ROLE.yaml, or a path to a profile
     pub role: String,
+    /// What is changed in it.
+    #[command(flatten)]
+    pub changes: ChangeArgs,
+}
+
+/// What is changed in a profile for this run.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ChangeArgs {
     /// Kubernetes release: profiles/releases/NAME.yaml
     #[arg(long, value_name = "NAME")]
     pub release: Option<String>,
@@ -96,16 +104,16 @@ impl ProfileArgs {
     /// What the command line changes in the profile.
     pub fn overrides(&self, mirrors: Option<&MirrorArgs>, outputs: &[Output]) -> Overrides {
         Overrides {
-            release: self.release.clone(),
-            cluster: self.cluster.clone(),
-            arch: self.arch.map(Arch::from),
-            suite: self.suite.clone(),
+            release: self.changes.release.clone(),
+            cluster: self.changes.cluster.clone(),
+            arch: self.changes.arch.map(Arch::from),
+            suite: self.changes.suite.clone(),
             mirrors: mirrors.map(|args| args.mirror.clone()).unwrap_or_default(),
             security_mirrors: mirrors.map(|args| args.security_mirror.clone()).unwrap_or_default(),
             snapshot: mirrors.and_then(|args| args.snapshot.clone()),
-            image_version: self.image_version.clone(),
+            image_version: self.changes.image_version.clone(),
             outputs: outputs.iter().copied().collect(),
-            overlays: self.overlay.clone(),
+            overlays: self.changes.overlay.clone(),
         }
     }
 }

@@ -87,7 +87,7 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
 
 /// Tries again what failed because of damaged files in the cache: each is removed when it is found, so the next try fetches
 /// or makes it anew.
-fn healing<T>(host: &Host, cache: &Cache, attempt: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+pub(super) fn healing<T>(host: &Host, cache: &Cache, attempt: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let mut known = cache.damage_found();
     for _ in 0..HEALING_ATTEMPTS {
         let result = attempt();
@@ -104,7 +104,7 @@ fn healing<T>(host: &Host, cache: &Cache, attempt: impl Fn() -> anyhow::Result<T
     attempt()
 }
 
-fn fetch(fetcher: &Fetcher, host: &Host, locked: &Locked) -> anyhow::Result<Vec<PathBuf>> {
+pub(super) fn fetch(fetcher: &Fetcher, host: &Host, locked: &Locked) -> anyhow::Result<Vec<PathBuf>> {
     // Where to fetch from matters only when something is missing: a warm, offline build needs no mirror.
     let mirrors = host.mirrors(locked.profile()).unwrap_or_default();
     let wants = wants(locked, &mirrors);
@@ -130,9 +130,20 @@ fn fetch(fetcher: &Fetcher, host: &Host, locked: &Locked) -> anyhow::Result<Vec<
 }
 
 fn write(host: &Host, locked: &Locked, baked: &Baked, cache: &Cache, directory: &Path) -> anyhow::Result<Manifest> {
+    let manifest = manifest_of(locked, baked, Outputs { host, locked, baked, cache, directory }.make()?)?;
+    let text = manifest.to_text();
+    for (name, text) in [(manifest::SUMS, manifest.sums(&text)), (manifest::FILE, text)] {
+        let path = directory.join(name);
+        std::fs::write(&path, text).map_err(|source| OutputError::Write { path, source })?;
+    }
+    Ok(manifest)
+}
+
+/// What the manifest of an image of `baked` says, of which `made` was made.
+pub(super) fn manifest_of(locked: &Locked, baked: &Baked, made: Made) -> anyhow::Result<Manifest> {
     let (profile, lock) = (locked.profile(), locked.lock());
-    let Made { files, root_hash, disk } = Outputs { host, locked, baked, cache, directory }.make()?;
-    let manifest = Manifest {
+    let Made { files, root_hash, disk } = made;
+    Ok(Manifest {
         version: manifest::VERSION,
         kiln: env!("CARGO_PKG_VERSION").to_owned(),
         role: profile.role.clone(),
@@ -149,13 +160,7 @@ fn write(host: &Host, locked: &Locked, baked: &Baked, cache: &Cache, directory: 
         outputs: files,
         root_hash,
         disk,
-    };
-    let text = manifest.to_text();
-    for (name, text) in [(manifest::SUMS, manifest.sums(&text)), (manifest::FILE, text)] {
-        let path = directory.join(name);
-        std::fs::write(&path, text).map_err(|source| OutputError::Write { path, source })?;
-    }
-    Ok(manifest)
+    })
 }
 
 fn report(manifest: &Manifest, directory: &Path, start: Instant, json: bool) -> anyhow::Result<()> {

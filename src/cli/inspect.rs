@@ -2,24 +2,22 @@
 
 use super::units;
 use crate::artifact::disk::{DiskRecord, PartitionRecord};
-use crate::manifest::{self, FileRecord, Manifest};
-use crate::verify::initramfs;
+use crate::image;
+use crate::image::listing::{Listed, Listing};
+use crate::manifest::{FileRecord, Manifest};
 use anyhow::{Context, bail};
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Largest manifest read: a million files.
-const MAX_MANIFEST: u64 = 512 << 20;
-
 /// List what is in a baked image, or print one of its files
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  kiln inspect out/worker\n  kiln inspect out/worker /etc/containerd/config.toml\n  kiln inspect out/worker /usr/lib/systemd/system --json"
+    after_help = "Examples:\n  kiln inspect out/worker\n  kiln inspect out/worker /etc/containerd/config.toml\n  kiln inspect out/worker /usr/lib/systemd/system --json\n  kiln inspect out/worker/disk.qcow2 /etc/os-release"
 )]
 pub struct Args {
-    /// Output directory of a build
-    #[arg(value_hint = clap::ValueHint::DirPath)]
+    /// Output directory of a build, or an image: an initramfs, a disk in any format, a root file system
+    #[arg(value_hint = clap::ValueHint::AnyPath)]
     output: PathBuf,
     /// A file to print, or a directory to list
     path: Option<String>,
@@ -29,67 +27,145 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let manifest = read_manifest(&args.output)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let wanted = args.path.as_deref().unwrap_or("").trim_matches('/');
-    let record = manifest.files.iter().find(|record| record.path.as_str() == wanted);
-    match record {
-        Some(record) if record.kind == "file" && !args.json => print_file(&args.output, record, &mut out)?,
-        Some(record) if record.kind != "directory" => print_record(&mut out, record, args.json)?,
-        None if !wanted.is_empty() => {
-            let near = manifest
-                .files
-                .iter()
-                .map(|record| record.path.as_str())
-                .max_by(|a, b| strsim::jaro_winkler(a, wanted).total_cmp(&strsim::jaro_winkler(b, wanted)));
-            bail!(
-                "/{wanted} is not in {}; the nearest path is /{}; \"kiln inspect {}\" lists all",
-                args.output.display(),
-                near.unwrap_or(""),
-                args.output.display()
-            );
+    if args.output.is_file() {
+        let reading = || format!("reading {}", args.output.display());
+        let root = image::open(&args.output).with_context(reading)?;
+        let listing = Listing::read(&*root, &mut |_, _| {}).with_context(reading)?;
+        let lines: Vec<Line> = listing.paths.values().map(Line::from).collect();
+        if print(&mut out, args, wanted, &lines)? {
+            image::extract(&*root, wanted, &mut out).with_context(reading)?;
         }
-        _ => {
-            if let (true, false, Some(disk)) = (wanted.is_empty(), args.json, &manifest.disk) {
-                print_disk(&mut out, &manifest, disk)?;
-            }
-            let prefix = if wanted.is_empty() { String::new() } else { format!("{wanted}/") };
-            for record in &manifest.files {
-                if record.path.as_str() == wanted || record.path.as_str().starts_with(&prefix) {
-                    print_record(&mut out, record, args.json)?;
-                }
-            }
+    } else {
+        let manifest = Manifest::read(&args.output)?;
+        if let (true, false, Some(disk)) = (wanted.is_empty(), args.json, &manifest.disk) {
+            print_disk(&mut out, &manifest, disk)?;
+        }
+        let lines: Vec<Line> = manifest.files.iter().map(Line::from).collect();
+        if print(&mut out, args, wanted, &lines)? {
+            print_file(&args.output, wanted, &mut out)?;
         }
     }
     out.flush()?;
     Ok(())
 }
 
-/// The manifest of the build in `output`.
-pub fn read_manifest(output: &Path) -> anyhow::Result<Manifest> {
-    let path = output.join(manifest::FILE);
-    let size = fs::metadata(&path)
-        .with_context(|| format!("reading {}; is {} the output of \"kiln build\"?", path.display(), output.display()))?
-        .len();
-    if size > MAX_MANIFEST {
-        bail!("reading {}: it has {size} bytes; that is no manifest of kiln's", path.display());
+/// Prints what is at `wanted` and below; `true`: it is a file, whose bytes are asked for.
+fn print(out: &mut impl Write, args: &Args, wanted: &str, lines: &[Line]) -> anyhow::Result<bool> {
+    let found = lines.iter().find(|line| line.path == wanted);
+    match found {
+        Some(line) if line.kind == '-' && !args.json => return Ok(true),
+        Some(line) if line.kind != 'd' => line.print(out, args.json)?,
+        None if !wanted.is_empty() => {
+            let likeness = |path: &str| strsim::jaro_winkler(path, wanted);
+            let near = lines.iter().max_by(|a, b| likeness(&a.path).total_cmp(&likeness(&b.path)));
+            bail!(
+                "/{wanted} is not in {}; the nearest path is /{}; \"kiln inspect {}\" lists all",
+                args.output.display(),
+                near.map_or("", |line| line.path.as_str()),
+                args.output.display()
+            );
+        }
+        _ => {
+            let prefix = if wanted.is_empty() { String::new() } else { format!("{wanted}/") };
+            for line in lines.iter().filter(|line| line.path == wanted || line.path.starts_with(&prefix)) {
+                line.print(out, args.json)?;
+            }
+        }
     }
-    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| {
-        format!("reading {}: it is damaged or of another version of kiln; build again", path.display())
-    })
+    Ok(false)
 }
 
-fn print_file(output: &Path, record: &FileRecord, out: &mut impl Write) -> anyhow::Result<()> {
-    // The kernel is beside the initramfs, not in it.
-    if record.path.as_str().starts_with("boot/vmlinuz-") {
-        let path = output.join("pxe/vmlinuz");
-        let mut kernel = fs::File::open(&path).with_context(|| format!("reading {}", path.display()))?;
+fn print_file(output: &Path, wanted: &str, out: &mut impl Write) -> anyhow::Result<()> {
+    let reading = || format!("reading {}", output.display());
+    let beside = output.join("pxe/vmlinuz");
+    // The kernel is beside the root file system, not in it.
+    if wanted.starts_with("boot/vmlinuz-") && beside.exists() {
+        let mut kernel = fs::File::open(&beside).with_context(reading)?;
         io::copy(&mut kernel, out)?;
         return Ok(());
     }
-    let path = output.join("pxe/initramfs.cpio.zst");
-    initramfs::extract(&path, record.path.as_str(), out).with_context(|| format!("reading {}", path.display()))
+    let root = image::open_output(output).with_context(reading)?;
+    match root.kernel().filter(|_| wanted.starts_with("boot/vmlinuz-")) {
+        Some(kernel) => Ok(out.write_all(&kernel)?),
+        None => image::extract(&*root, wanted, out).with_context(reading),
+    }
+}
+
+/// A path as it is listed.
+#[derive(Debug)]
+struct Line {
+    path: String,
+    /// As ls(1) has it.
+    kind: char,
+    /// Everything but path and target.
+    start: String,
+    /// Everything behind the path.
+    end: String,
+    json: String,
+}
+
+impl Line {
+    fn print(&self, out: &mut impl Write, json: bool) -> io::Result<()> {
+        if json {
+            writeln!(out, "{}", self.json)
+        } else {
+            writeln!(out, "{}{} /{}{}", self.kind, self.start, self.path, self.end)
+        }
+    }
+
+    fn new(
+        path: &str,
+        kind: &str,
+        (mode, uid, gid): (&str, u32, u32),
+        size: Option<u64>,
+        target: Option<&str>,
+    ) -> Self {
+        let kind = match kind {
+            "directory" => 'd',
+            "symlink" => 'l',
+            "char" => 'c',
+            "block" => 'b',
+            "fifo" => 'p',
+            "socket" => 's',
+            _ => '-',
+        };
+        let size = size.map_or_else(String::new, |size| size.to_string());
+        let end = target.map_or_else(String::new, |target| format!(" -> {target}"));
+        Self {
+            path: path.to_owned(),
+            kind,
+            start: format!("{mode} {uid:>5}:{gid:<5} {size:>10}"),
+            end,
+            json: String::new(),
+        }
+    }
+}
+
+impl From<&FileRecord> for Line {
+    fn from(record: &FileRecord) -> Self {
+        let owner = (record.mode.as_str(), record.uid, record.gid);
+        let line = Self::new(record.path.as_str(), &record.kind, owner, record.size, record.target.as_deref());
+        let json = serde_json::to_string(record).unwrap_or_default();
+        Self { end: format!("{}  [{}]", line.end, record.origin), json, ..line }
+    }
+}
+
+/// An image alone does not say where a file is from.
+impl From<&Listed> for Line {
+    fn from(listed: &Listed) -> Self {
+        let Listed { node, sha256, .. } = listed;
+        let mode = format!("{:04o}", node.mode);
+        let (kind, target) = (node.kind.name(), node.kind.target());
+        let size = node.kind.size();
+        let json = serde_json::json!({
+            "path": node.path, "type": kind, "mode": mode, "uid": node.uid, "gid": node.gid, "mtime": node.mtime,
+            "size": size, "sha256": sha256, "target": target, "xattrs": listed.xattrs_in_hex(),
+        });
+        let line = Self::new(&node.path, kind, (&mode, node.uid, node.gid), size, target.as_deref());
+        Self { json: json.to_string(), ..line }
+    }
 }
 
 /// What the build made, and how its disk is divided.
@@ -105,25 +181,4 @@ fn print_disk(out: &mut impl Write, manifest: &Manifest, disk: &DiskRecord) -> i
         writeln!(out, "{:>10}  partition {uuid} at {start:<11} {label:<20} {kind} {access}", units::bytes(*size))?;
     }
     writeln!(out)
-}
-
-fn print_record(out: &mut impl Write, record: &FileRecord, json: bool) -> io::Result<()> {
-    if json {
-        return writeln!(out, "{}", serde_json::to_string(record).unwrap_or_default());
-    }
-    let kind = match record.kind.as_str() {
-        "directory" => 'd',
-        "symlink" => 'l',
-        "char" => 'c',
-        "block" => 'b',
-        "fifo" => 'p',
-        _ => '-',
-    };
-    let size = record.size.map_or_else(String::new, |size| size.to_string());
-    let target = record.target.as_ref().map_or_else(String::new, |target| format!(" -> {target}"));
-    writeln!(
-        out,
-        "{kind}{} {:>5}:{:<5} {size:>10} /{}{target}  [{}]",
-        record.mode, record.uid, record.gid, record.path, record.origin
-    )
 }

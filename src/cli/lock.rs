@@ -106,8 +106,9 @@ fn pin(host: &Host, profile: &Profile, args: &MirrorArgs, cache: &Cache, http: &
 /// `profiles/worker.lock`; with overrides that change the inputs, `profiles/worker@v1.36.4@bookworm.lock`.
 pub fn lock_path(profile: &Profile, args: &ProfileArgs) -> PathBuf {
     let mut name = profile.role.clone();
-    let arch = args.arch.map(|_| profile.arch.as_str().to_owned());
-    for part in [args.release.as_deref(), args.suite.as_deref(), arch.as_deref()].into_iter().flatten() {
+    let arch = args.changes.arch.map(|_| profile.arch.as_str().to_owned());
+    for part in [args.changes.release.as_deref(), args.changes.suite.as_deref(), arch.as_deref()].into_iter().flatten()
+    {
         let part = part.rsplit('/').next().unwrap_or(part).trim_end_matches(".yaml");
         name = format!("{name}@{part}");
     }

@@ -7,6 +7,7 @@ mod boot;
 mod build;
 mod cache;
 mod completions;
+mod diff;
 mod host;
 mod inspect;
 mod lock;
@@ -15,6 +16,7 @@ mod plan;
 mod schema;
 mod signals;
 mod units;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use host::Host;
@@ -62,6 +64,10 @@ enum Verb {
     Boot(boot::Args),
     /// List what is in a baked image, or print one of its files
     Inspect(inspect::Args),
+    /// Tell whether an output is what its manifest says, and fit to be rolled out
+    Verify(verify::Args),
+    /// Show what a roll-out would change: two outputs, images or profiles compared
+    Diff(diff::Args),
     /// Show or trim the cache
     Cache(cache::Args),
     /// Print a shell's completion script
@@ -82,15 +88,17 @@ pub fn main() -> ExitCode {
         }
     };
     match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => fail(&error),
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     // What needs neither cache nor progress works without a home, as in the build of a package.
     let host = || Host::new(&cli.global);
-    match cli.verb {
+    let done = match cli.verb {
+        Verb::Verify(args) => return verify::run(&args),
+        Verb::Diff(args) => return Ok(diff::run(&cli.global, &args)),
         Verb::Plan(args) => plan::run(&host()?, &args),
         Verb::Lock(args) => lock::run(&host()?, &args),
         Verb::Build(args) => build::run(&host()?, &args),
@@ -99,7 +107,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Verb::Cache(args) => cache::run(&host()?, &args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Schema(args) => schema::run(&args),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {

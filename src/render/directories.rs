@@ -8,9 +8,7 @@ use std::fmt::Write as _;
 const BY: &str = "directories";
 
 /// Path and mode.
-const DIRECTORIES: [(&str, u16); 13] = [
-    // systemd-gpt-auto-generator(8) mounts the EFI system partition there when somebody looks.
-    ("efi", 0o755),
+const DIRECTORIES: [(&str, u16); 12] = [
     ("etc/cni/net.d", 0o755),
     ("etc/kubernetes", 0o755),
     ("etc/kubernetes/manifests", 0o700),

@@ -13,8 +13,10 @@ mod synthetic;
 
 mod artifacts;
 mod caches;
+mod disks;
 mod environments;
 mod good;
+mod outputs;
 mod packages;
 mod processes;
 mod profiles;

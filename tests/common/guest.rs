@@ -1,14 +1,14 @@
 //! Booting an image in QEMU, and what a probe inside says about it.
 
-use kiln::boot::{Accelerator, Guest, Handout, Machine, PxeSet, kvm_works};
-use std::sync::Mutex;
+use kiln::boot::{Accelerator, Guest, Handout, Image, Machine, PxeSet, kvm_works};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// One machine at a time: side by side they would only slow each other down.
 static TURN: Mutex<()> = Mutex::new(());
 
 /// Wall time a boot may take: some 40 s on four quiet cores without KVM, several times that beside other tests.
-const LIMIT: Duration = Duration::from_secs(400);
+pub const LIMIT: Duration = Duration::from_secs(400);
 
 /// What a guest said, and its console for when that is wrong.
 pub struct Report {
@@ -44,18 +44,41 @@ pub fn boot(set: &PxeSet, handout: Handout) -> Report {
 
 /// The same; `questions`, in bash, may define a function of that name, which the probe calls before it ends.
 pub fn boot_and_ask(set: &PxeSet, handout: Handout, questions: &str) -> Report {
-    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let accelerator = if kvm_works(set).expect("QEMU") { Accelerator::Kvm } else { Accelerator::Tcg };
-    let machine = Machine::new(accelerator);
-    let handout = handout.script(format!("{questions}{}", include_str!("../boot/probe.sh")));
-    let mut guest = Guest::start(&machine, set, &handout).expect("QEMU");
+    run(set, handout, &format!("{questions}{}", include_str!("../boot/probe.sh")))
+}
+
+/// Boots `image` and reads what `script` reports until it powers off.
+pub fn run<'a>(image: impl Into<Image<'a>>, handout: Handout, script: &str) -> Report {
+    let _turn = turn();
+    let image = image.into();
+    run_on(&machine(image), image, handout, script)
+}
+
+/// The same on `machine`, by whose turn it is.
+pub fn run_on<'a>(machine: &Machine, image: impl Into<Image<'a>>, handout: Handout, script: &str) -> Report {
+    let mut guest = Guest::start(machine, image, &handout.script(script)).expect("QEMU");
     let lines = guest.lines_until("end:", LIMIT).unwrap_or_else(|error| panic!("{error}\n{}", guest.console()));
     guest.wait(LIMIT).unwrap_or_else(|error| panic!("{error}\n{}", guest.console()));
     Report { lines, console: guest.console() }
 }
 
-/// What holds on every node, with or without a cluster.
+/// The machine that runs `image` in tests.
+pub fn machine<'a>(image: impl Into<Image<'a>>) -> Machine {
+    Machine::new(if kvm_works(image).expect("QEMU") { Accelerator::Kvm } else { Accelerator::Tcg })
+}
+
+/// Waits until no other test runs machines.
+pub fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What holds on every node whose root is in memory, with or without a cluster.
 pub fn check_node(report: &Report) {
+    check_node_on(report, "rootfs");
+}
+
+/// What holds on every node whose root is a file system `root`.
+pub fn check_node_on(report: &Report, root: &str) {
     assert_eq!(report.all("failed"), [""; 0], "failed units\n{}", report.console);
     report.check("state", "running");
     for unit in ["containerd", "systemd-networkd", "systemd-resolved"] {
@@ -74,7 +97,7 @@ pub fn check_node(report: &Report) {
     report.check("sysctl net.ipv4.ip_forward", "1");
     report.check("sysctl net.ipv6.conf.all.forwarding", "1");
     report.check("sysctl net.bridge.bridge-nf-call-iptables", "1");
-    report.check("root", "rootfs shared 755:0:0");
+    report.check("root", &format!("{root} shared 755:0:0"));
     report.check("parent", "1");
     report.check("cgroup", "cgroup2fs");
     report.check("container", "process 1 sees: bin dev etc lib lib64 proc run sbin sys tmp usr");

@@ -34,10 +34,16 @@ pub fn kiln_with_cache(directory: &Path, cache: &Path) -> Command {
 /// # Panics
 /// With kiln's words when the build fails.
 pub fn build_worker(directory: &Path, suite: &str) -> PathBuf {
+    build(directory, "worker", suite, "pxe")
+}
+
+/// Builds the artifacts `outputs` of `role`, which the profiles in `directory` have; as [`build_worker`].
+pub fn build(directory: &Path, role: &str, suite: &str, outputs: &str) -> PathBuf {
     kubelet();
     let out = directory.join("out");
     let mut command = kiln(directory);
-    command.args(["build", "worker", "--release", "debian-1.20.2", "--suite", suite, "--out"]).arg(&out);
+    command.args(["build", role, "--release", "debian-1.20.2", "--suite", suite]);
+    command.args(["--output", outputs, "--out"]).arg(&out);
     let output = command.output().expect("kiln starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     out

@@ -2,8 +2,9 @@
 
 use crate::harness::Fuzz;
 use kiln::format::cpio::{self, FileType, Header};
+use kiln::image::extract;
+use kiln::image::initramfs::Initramfs;
 use kiln::manifest::Manifest;
-use kiln::verify::initramfs;
 use std::fs;
 use std::io;
 
@@ -38,7 +39,7 @@ fn initramfs_cpio() {
     let words: [&[u8]; 4] = [b"070701", b"TRAILER!!!\0", b"FFFFFFFF", b"00000000"];
     Fuzz { name: "cpio", samples: vec![image()], words: &words, repair: repair_nothing }.run(|bytes| {
         fs::write(&path, frames(bytes)).expect("written");
-        initramfs::extract(&path, "etc/wanted", &mut io::sink()).is_ok()
+        extract(&Initramfs::new(&path), "etc/wanted", &mut io::sink()).is_ok()
     });
 }
 
@@ -49,7 +50,7 @@ fn initramfs_frames() {
     Fuzz { name: "frames", samples: vec![frames(&image())], words: &[b"\x28\xb5\x2f\xfd"], repair: repair_nothing }
         .run(|bytes| {
             fs::write(&path, bytes).expect("written");
-            initramfs::extract(&path, "etc/wanted", &mut io::sink()).is_ok()
+            extract(&Initramfs::new(&path), "etc/wanted", &mut io::sink()).is_ok()
         });
 }
 

@@ -17,6 +17,7 @@ mod shared;
 mod size;
 mod tools;
 mod unit_files;
+mod verified;
 #[path = "../common/worker.rs"]
 #[expect(dead_code, reason = "other tests build without an overlay")]
 mod worker;

@@ -56,7 +56,7 @@ impl Manifest {
 
     /// What an initramfs holds of the tree: all but the kernel's directory.
     pub fn in_initramfs(&self) -> impl Iterator<Item = &Record> {
-        self.files.iter().filter(|record| record.path != "boot" && !record.path.starts_with("boot/"))
+        self.files.iter().filter(|record| !record.path.starts_with("boot/"))
     }
 
     /// Bytes of the regular files in an initramfs.

@@ -274,10 +274,11 @@ impl Disk<'_> {
         Ok(Started { uki, offset, data })
     }
 
-    /// The command line of a root with this hash.
+    /// The command line of a root with this hash. `gpt`: the kernel takes the copy of the partition table at the disk's end when the one at its
+    /// beginning is damaged, by a power cut while the node made or grew the partition of its state.
     fn cmdline(&self, root_hash: &str) -> String {
         let words = self.cmdline.iter().map(String::as_str);
-        words.chain([format!("roothash={root_hash}").as_str()]).collect::<Vec<_>>().join(" ")
+        words.chain(["gpt", format!("roothash={root_hash}").as_str()]).collect::<Vec<_>>().join(" ")
     }
 
     /// Compresses the initrd into a file that vanishes with its handle.

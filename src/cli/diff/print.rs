@@ -1,0 +1,97 @@
+//! Changes as people and programs read them.
+
+use super::super::units;
+use crate::diff::{Change, Changes, FileChange, Side};
+use crate::tree::Origin;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+
+/// Most lines of a text's difference that are shown.
+const MAX_LINES: usize = 200;
+
+pub fn json(out: &mut impl Write, old: &Side, new: &Side, changes: &Changes) -> io::Result<()> {
+    let text = serde_json::json!({"old": old.name, "new": new.name, "same": changes.is_empty(), "changes": changes});
+    writeln!(out, "{text:#}")?;
+    out.flush()
+}
+
+/// `+` for what is added, `-` for what is removed, `~` for what changes. Files of packages that change are counted unless `all` are wanted.
+pub fn text(out: &mut impl Write, changes: &Changes, all: bool) -> io::Result<()> {
+    let mut packages = BTreeSet::new();
+    for section in &changes.sections {
+        writeln!(out, "{}", section.name)?;
+        for change in &section.changes {
+            writeln!(out, "  {}", plain(&line(section.name, change)))?;
+        }
+        if section.name == "packages" || section.name == "artifacts" {
+            packages.extend(section.changes.iter().map(|change| change.name.as_str()));
+        }
+    }
+    if !changes.files.is_empty() {
+        writeln!(out, "files")?;
+    }
+    let mut counted: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
+    for file in &changes.files {
+        match input(file).filter(|input| !all && packages.contains(input)) {
+            Some(input) => {
+                let at = ["added", "removed", "changed"].iter().position(|change| *change == file.change);
+                counted.entry(input).or_default()[at.unwrap_or(2)] += 1;
+            }
+            None => print_file(out, file)?,
+        }
+    }
+    for (package, [added, removed, changed]) in counted {
+        writeln!(out, "  of {package}: {added} added, {removed} removed, {changed} changed")?;
+    }
+    for unknown in &changes.unknown {
+        writeln!(out, "unknown: {unknown}")?;
+    }
+    out.flush()
+}
+
+fn line(section: &str, change: &Change) -> String {
+    let value = |value: &str| match (section, value.parse()) {
+        ("sizes", Ok(bytes)) => units::bytes(bytes),
+        _ => value.to_owned(),
+    };
+    let name = &change.name;
+    // A word of the command line has its name in it.
+    let named = |value: String| if section == "command line" { value } else { format!("{name} {value}") };
+    match (&change.old, &change.new) {
+        (Some(old), Some(new)) => format!("~ {}", named(format!("{} -> {}", value(old), value(new)))),
+        (Some(old), None) => format!("- {}", named(value(old))),
+        (None, new) => format!("+ {}", named(new.as_deref().map(value).unwrap_or_default())),
+    }
+}
+
+/// The package or artifact a file is of.
+fn input(file: &FileChange) -> Option<&str> {
+    match file.origin.as_ref()? {
+        Origin::Package(name) | Origin::Artifact(name) => name.split('=').next(),
+        _ => None,
+    }
+}
+
+fn print_file(out: &mut impl Write, file: &FileChange) -> io::Result<()> {
+    let mark = match file.change {
+        "added" => '+',
+        "removed" => '-',
+        _ => '~',
+    };
+    writeln!(out, "  {mark} /{}  {}", plain(&file.path), plain(&file.details.join(", ")))?;
+    let lines: Vec<&str> = file.text.iter().flat_map(|text| text.lines()).collect();
+    for line in lines.iter().take(MAX_LINES) {
+        writeln!(out, "      {}", plain(line))?;
+    }
+    match lines.len().saturating_sub(MAX_LINES) {
+        0 => Ok(()),
+        hidden => writeln!(out, "      … {hidden} more lines; --json has them"),
+    }
+}
+
+/// Text from an image, which must not draw on the terminal.
+fn plain(text: &str) -> String {
+    text.chars()
+        .map(|char| if char.is_control() && char != '\t' { char::REPLACEMENT_CHARACTER } else { char })
+        .collect()
+}

@@ -1,0 +1,97 @@
+//! Opens what is compared.
+
+use super::super::Global;
+use super::super::args::ProfileArgs;
+use super::super::build::{fetch, healing, manifest_of};
+use super::super::host::Host;
+use super::super::lock::{LockPolicy, locked};
+use super::super::outputs::Made;
+use super::Args;
+use crate::bake::{Baked, bake};
+use crate::diff::{Contents, Side};
+use crate::image;
+use crate::image::listing::Listing;
+use crate::layer::Overlay;
+use crate::manifest::Manifest;
+use anyhow::Context;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Longest command line read from beside an initramfs, in bytes.
+const MAX_CMDLINE: u64 = 64 << 10;
+
+/// An output directory or an image if there is such a path, else a role.
+pub fn open(global: &Global, args: &Args, name: &str) -> anyhow::Result<Side> {
+    let path = Path::new(name);
+    if path.is_dir() {
+        let manifest = Manifest::read(path)?;
+        let contents = OutputContents(path.to_owned());
+        return Ok(Side::of_manifest(name, &manifest, Box::new(contents)));
+    }
+    if path.is_file() && path.extension().is_none_or(|extension| extension != "yaml") {
+        return image(name, path).with_context(|| format!("reading {name}"));
+    }
+    profile(global, args, name)
+}
+
+fn image(name: &str, path: &Path) -> anyhow::Result<Side> {
+    let root = image::open(path)?;
+    let listing = Listing::read(&*root, &mut |_, _| {})?;
+    let cmdline = root.cmdline().or_else(|| beside(path));
+    Ok(Side::of_image(name, &listing, cmdline, Box::new(root)))
+}
+
+/// The command line that a PXE set has in a file of its own.
+fn beside(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    File::open(path.with_file_name("cmdline")).ok()?.take(MAX_CMDLINE).read_to_string(&mut text).ok()?;
+    Some(text.trim().to_owned())
+}
+
+/// What a profile would bake; no artifact is made of it.
+fn profile(global: &Global, args: &Args, role: &str) -> anyhow::Result<Side> {
+    let host = Host::new(global)?;
+    let cache = host.cache()?;
+    let http = host.http(args.offline, &args.mirrors)?;
+    let policy = LockPolicy { locked: args.locked, offline: args.offline };
+    let wanted = ProfileArgs { role: role.to_owned(), changes: args.changes.clone() };
+    let locked = locked(&host, &wanted, &args.mirrors, &[], policy, &cache, &http)
+        .with_context(|| format!("{role} is neither an output nor an image, so a role"))?;
+    let overlays = locked.profile().overlays.iter().map(|path| Overlay::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let fetcher = host.fetcher(&cache, &http);
+    let baked = healing(&host, &cache, || {
+        let files = fetch(&fetcher, &host, &locked)?;
+        Ok(bake(&locked, &files, overlays.clone(), &cache, host.threads, &host.progress)?)
+    })?;
+    let manifest = manifest_of(&locked, &baked, Made::default())?;
+    Ok(Side::of_manifest(role, &manifest, Box::new(BakedContents(baked))))
+}
+
+/// An output's files, opened when they are asked for: most of the comparison needs the manifest only.
+struct OutputContents(PathBuf);
+
+impl Contents for OutputContents {
+    fn read(&self, wanted: &BTreeSet<String>, limit: u64) -> Result<BTreeMap<String, Vec<u8>>, String> {
+        let root = image::open_output(&self.0).map_err(|error| error.to_string())?;
+        root.read(wanted, limit)
+    }
+}
+
+struct BakedContents(Baked);
+
+impl Contents for BakedContents {
+    fn read(&self, wanted: &BTreeSet<String>, limit: u64) -> Result<BTreeMap<String, Vec<u8>>, String> {
+        let mut found = BTreeMap::new();
+        for path in wanted {
+            let content = self.0.tree.get(path).and_then(|entry| entry.content());
+            if let Some(content) = content.filter(|content| content.size <= limit) {
+                let mut bytes = Vec::new();
+                self.0.store.copy(content, &mut bytes).map_err(|error| error.to_string())?;
+                found.insert(path.clone(), bytes);
+            }
+        }
+        Ok(found)
+    }
+}

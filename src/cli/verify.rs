@@ -1,0 +1,41 @@
+//! `kiln verify`.
+
+use crate::verify::{Allowed, verify};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Tell whether an output is what its manifest says, and fit to be rolled out
+///
+/// Reads every artifact back with code that did not write it: digests, every file's bytes, mode, owner, time and attributes. Looks for keys, tokens
+/// and passwords, for files that anybody may write, and for programs with more rights than expected. Exits with 1 when a check fails.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  kiln verify out/worker\n  kiln verify out/worker --json\n  kiln verify out/worker --allow /usr/bin/sudo"
+)]
+pub struct Args {
+    /// Output directory of a build
+    #[arg(value_hint = clap::ValueHint::DirPath)]
+    output: PathBuf,
+    /// Accept this path though it is set-user-ID, set-group-ID or has capabilities (repeatable)
+    #[arg(long, value_name = "PATH")]
+    allow: Vec<String>,
+    /// Print the checks as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let allowed: Allowed = args.allow.iter().map(|path| path.trim_start_matches('/').to_owned()).collect();
+    let report = verify(&args.output, &allowed);
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let report = serde_json::json!({"output": args.output, "passed": report.passed(), "checks": report.checks});
+        writeln!(out, "{report:#}")?;
+    } else {
+        for check in &report.checks {
+            writeln!(out, "{check}")?;
+        }
+    }
+    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,74 @@
+//! Finds out what a file is, and opens it.
+
+use super::blocks::{Blocks, Raw, bytes};
+use super::disk::Disk;
+use super::ext4::Ext4Root;
+use super::initramfs::Initramfs;
+use super::qcow2::Qcow2;
+use super::vmdk::Vmdk;
+use super::{ReadError, Root, gce, qcow2, vhd, vmdk};
+use std::path::Path;
+use std::sync::Arc;
+
+/// First bytes of a zstd frame (RFC 8878).
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// Where a disk's partition table and an ext4 file system have their marks.
+const GPT_MARK: (u64, &[u8]) = (512, b"EFI PART");
+const EXT4_MARK: (u64, &[u8]) = (1080, b"\x53\xef");
+
+/// Where an output directory has a root file system: in which there is one, the first is taken.
+const OUTPUTS: [&str; 7] =
+    ["pxe/initramfs.cpio.zst", "disk.raw", "disk.vhd", "disk.qcow2", "disk.zlib.qcow2", "disk.vmdk", "disk.gce.tar.gz"];
+
+/// Opens the root file system of an image, whose format is told by its bytes.
+///
+/// # Errors
+/// [`ReadError`] when it is none that kiln makes.
+pub fn open(path: &Path) -> Result<Box<dyn Root>, ReadError> {
+    let raw = Raw::open(path)?;
+    if starts_with(&raw, 0, &ZSTD_MAGIC) {
+        return Ok(Box::new(Initramfs::new(path)));
+    }
+    if starts_with(&raw, EXT4_MARK.0, EXT4_MARK.1) && !starts_with(&raw, GPT_MARK.0, GPT_MARK.1) {
+        return Ok(Box::new(Ext4Root::new(Arc::new(raw))));
+    }
+    Ok(Box::new(Disk::open(open_disk(path)?)?))
+}
+
+/// Opens the disk in a file, however it is encoded.
+///
+/// # Errors
+/// [`ReadError`] when it is none that kiln makes.
+pub fn open_disk(path: &Path) -> Result<Arc<dyn Blocks>, ReadError> {
+    let raw: Arc<dyn Blocks> = Arc::new(Raw::open(path)?);
+    if starts_with(&*raw, 0, &qcow2::MAGIC) {
+        return Ok(Arc::new(Qcow2::open(raw)?));
+    }
+    if starts_with(&*raw, 0, &vmdk::MAGIC) {
+        return Ok(Arc::new(Vmdk::open(raw)?));
+    }
+    if starts_with(&*raw, 0, &gce::MAGIC) {
+        return Ok(Arc::new(gce::open(path)?));
+    }
+    if raw.size() >= vhd::FOOTER && starts_with(&*raw, raw.size() - vhd::FOOTER, vhd::COOKIE) {
+        return Ok(Arc::new(vhd::open(raw)?));
+    }
+    if raw.size() > 0 && [0, raw.size().saturating_sub(1024)].iter().any(|at| starts_with(&*raw, at + 512, GPT_MARK.1))
+    {
+        return Ok(raw);
+    }
+    Err(ReadError::Unknown)
+}
+
+/// Opens the root file system in the output directory `output`.
+///
+/// # Errors
+/// [`ReadError`] when there is none.
+pub fn open_output(output: &Path) -> Result<Box<dyn Root>, ReadError> {
+    let there = OUTPUTS.iter().map(|name| output.join(name)).find(|path| path.exists());
+    open(&there.unwrap_or_else(|| output.join(OUTPUTS[0])))
+}
+
+fn starts_with(blocks: &dyn Blocks, offset: u64, mark: &[u8]) -> bool {
+    bytes(blocks, offset, mark.len() as u64).is_ok_and(|found| found == mark)
+}

@@ -1,0 +1,11 @@
+# The first boot of a disk: what it is, and traces for the next one to find or not to find.
+put() { echo "$2" >"$1"; }
+(: >/usr/kiln-test) 2>/dev/null && report usr-written
+report verity "$(veritysetup status root 2>&1 | tr -s ' \n' ' ')"
+put /etc/kiln-test lost
+put /etc/hosts '127.0.0.1 changed'
+put /etc/kubernetes/kiln-test kept
+put /etc/cni/net.d/kiln-test kept
+put /opt/cni/bin/kiln-test kept
+put /var/lib/kiln-test kept
+echo '# changed' >>/var/lib/kubelet/kubeadm-flags.env

@@ -1,0 +1,58 @@
+//! A node that boots from its disk, is healthy, and remembers what it should.
+
+use crate::disks::{GIB, fresh, image};
+use crate::guest::{Report, check_node_on, run};
+use kiln::boot::Handout;
+
+const STATE: &str = include_str!("state.sh");
+const FIRST: &str = include_str!("first.sh");
+const SECOND: &str = include_str!("second.sh");
+const PROBE: &str = include_str!("../boot/probe.sh");
+
+/// Boots `suite`'s disk twice; in between it grows by 2 GiB.
+fn lives(suite: &str) {
+    let guests = fresh(image(suite), 2 * GIB as i64);
+    let first = run(&guests.disk, Handout::none().standalone(), &format!("{STATE}{FIRST}{PROBE}"));
+    check_node_on(&first, "ext4");
+    first.check("unit kubelet", "active");
+    println!("{suite}: kubelet healthy after {} s", first.number("healthz"));
+    assert_eq!(first.all("usr-written"), [""; 0], "/usr was written to");
+    let [verity] = first.all("verity")[..] else { panic!("{:?}", first.lines) };
+    assert!(verity.contains("type: VERITY") && verity.contains("status: verified"), "{verity}");
+    let options = |report: &Report, key: &str| -> Vec<String> {
+        let [options] = report.all(key)[..] else { panic!("{key}: {:?}", report.lines) };
+        options.split([',', ' ']).map(str::to_owned).collect()
+    };
+    assert!(options(&first, "root-options").contains(&"ro".to_owned()), "{:?}", first.lines);
+    let var = options(&first, "var-options");
+    for option in ["ext4", "rw", "nosuid", "nodev"] {
+        assert!(var.contains(&option.to_owned()), "/var: {var:?}");
+    }
+
+    guests.disk.grow(2 * GIB).unwrap_or_else(|error| panic!("{error}"));
+    let second = run(&guests.disk, Handout::none(), &format!("{STATE}{SECOND}"));
+    assert_eq!(second.all("failed"), [""; 0], "failed units\n{}", second.console);
+    second.check("state", "running");
+    let machine_id = first.all("machine-id");
+    assert!(machine_id[0].len() == 32 && machine_id == second.all("machine-id"), "{machine_id:?}");
+    second.check("trace /etc/kiln-test", "");
+    for file in ["/etc/kubernetes", "/etc/cni/net.d", "/opt/cni/bin", "/var/lib"] {
+        second.check(&format!("trace {file}/kiln-test"), "kept");
+    }
+    second.check("hosts", "127.0.0.1\tlocalhost");
+    second.check("flags", "changed");
+    second.check("random-seed", "kept");
+    second.check("boots", "2");
+    let grown = second.number("var-bytes") - first.number("var-bytes");
+    assert!(grown > 1.9 * GIB as f64, "/var grew by {grown} bytes\n{}", second.console);
+}
+
+#[test]
+fn a_trixie_disk_lives() {
+    lives("trixie");
+}
+
+#[test]
+fn a_bookworm_disk_lives() {
+    lives("bookworm");
+}

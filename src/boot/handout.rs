@@ -91,14 +91,33 @@ impl Handout {
                 Arch::Arm64 => "/dev/ttyS0",
             };
             // The line discipline would turn newlines into CR LF.
+            let whole = "cat /run/kiln/report.* >/run/kiln/script\n. /run/kiln/script\n";
             file(
                 "/run/kiln/report",
                 "0755",
-                &format!("exec >{port}\nstty -F {port} raw -echo\necho\necho {BEGIN}\n{script}"),
+                &format!("exec >{port}\nstty -F {port} raw -echo\necho\necho {BEGIN}\n{whole}"),
             );
+            for (number, part) in parts(script).iter().enumerate() {
+                file(&format!("/run/kiln/report.{number:02}"), "0644", part);
+            }
         }
         (!lines.is_empty()).then_some(lines)
     }
+}
+
+/// A file's content that systemd-tmpfiles takes: it refuses more than `PATH_MAX`, 4096 bytes.
+const MAX_CONTENT: usize = 3072;
+
+/// `script` in pieces of whole lines, each as long as one file can be.
+fn parts(script: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    for line in script.split_inclusive('\n') {
+        match parts.last_mut() {
+            Some(part) if part.len() + line.len() <= MAX_CONTENT => part.push_str(line),
+            _ => parts.push(line.to_owned()),
+        }
+    }
+    parts
 }
 
 /// As tmpfiles.d(5) reads the last field: C-style escapes, and `%` doubled.
@@ -129,7 +148,24 @@ mod tests {
     fn each_file_is_one_line() {
         let lines = Handout::none().standalone().script("echo 'a\tb' 100% \\n\n").tmpfiles(Arch::Amd64).expect("lines");
         let paths: Vec<_> = lines.lines().map(|line| line.split(' ').nth(1).expect("a path")).collect();
-        assert_eq!(paths, ["/etc/default/kubelet", "/etc/kubernetes/standalone", "/etc/rc.local", "/run/kiln/report"]);
-        assert!(lines.ends_with("kiln-report:\\necho 'a\\tb' 100%% \\\\n\\n\n"), "{lines}");
+        assert_eq!(
+            paths,
+            [
+                "/etc/default/kubelet",
+                "/etc/kubernetes/standalone",
+                "/etc/rc.local",
+                "/run/kiln/report",
+                "/run/kiln/report.00"
+            ]
+        );
+        assert!(lines.ends_with(" - echo 'a\\tb' 100%% \\\\n\\n\n"), "{lines}");
+    }
+
+    #[test]
+    fn long_scripts_come_in_parts() {
+        let script: String = (0..1000).map(|number| format!("echo {number}\n")).collect();
+        let parts = parts(&script);
+        assert!(parts.len() > 2 && parts.iter().all(|part| part.len() <= MAX_CONTENT && part.ends_with('\n')));
+        assert_eq!(parts.concat(), script);
     }
 }

@@ -106,7 +106,8 @@ path = \"/var/lib/containerd/opt\"
     );
     for (handler, Runtime { shim, binary }) in &profile.containerd.runtimes {
         let field = format!("containerd.runtimes.{handler}");
-        let table = format!("plugins.\"{runtime}\".containerd.runtimes.{}", string(&field, handler)?);
+        // A DNS label needs no quotes.
+        let table = format!("plugins.\"{runtime}\".containerd.runtimes.{handler}");
         write!(text, "\n[{table}]\nruntime_type = {}\n", string(&field, shim)?).ok();
         if let Some(binary) = binary {
             let binary = string(&field, binary)?;

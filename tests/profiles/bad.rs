@@ -553,7 +553,7 @@ fn bad_releases_are_refused() {
             "3:19: containerdSeries: kubelet 1.22 speaks v1alpha2 of the CRI, which containerd 2 dropped; take containerd 1.7",
         ),
         ("runc: runc", "kubelet: runc", "7:12: packages: kubelet is in components, too"),
-        ("packages", "package", "6:1: unknown key \"package\", did you mean \"packages\"?"),
+        ("packages", "package", "7:1: unknown key \"package\", did you mean \"packages\"?"),
     ];
     for (from, to, expected) in table {
         assert!(RELEASE.contains(from));

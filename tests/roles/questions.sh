@@ -7,7 +7,7 @@ systemctl try-restart kubelet.service
 
 questions() {
   report flags "$(tr '\0' ' ' <"/proc/$(systemctl show -P MainPID kubelet.service)/cmdline")"
-  kubectl --server https://127.0.0.1:10250 --insecure-skip-tls-verify get --raw /configz | each configz
+  report configz "$(kubectl --server https://127.0.0.1:10250 --insecure-skip-tls-verify --token anybody get --raw /configz </dev/null)"
   while IFS='= ' read -r name value; do
     case $name in '#'*) ;; *) report "set $name" "$(sysctl -n "$name" | tr -s '\t' ' ')" ;; esac
   done </usr/lib/sysctl.d/90-kiln.conf

@@ -6,7 +6,7 @@ use crate::profile::Arch;
 use crate::tree::{DeviceKind, Entry, FileTree, Kind, Metadata, Origin, TreePath};
 use kiln_init::xattrs::{self, Xattr};
 
-/// The entries to add to `tree` when it becomes an initramfs: [`boot_files`], the list of modules for a node with its state on a disk,
+/// The entries to add to `tree` when it becomes an initramfs: `boot_files`, the list of modules for a node with its state on a disk,
 /// and the list of extended attributes, if there are any.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ const S_ISGID: u32 = 0o2000;
 const S_ISVTX: u32 = 0o1000;
 const S_IWOTH: u32 = 0o0002;
 
-/// Paths that may be set-user-ID, set-group-ID or have capabilities, beyond [`PRIVILEGED`].
+/// Paths that may be set-user-ID, set-group-ID or have capabilities, beyond those kiln knows.
 pub type Allowed = BTreeSet<String>;
 
 /// Programs that Debian's packages install with more rights than their caller, the bits each has, and what for.

@@ -108,6 +108,21 @@ fn an_authority_in_the_seed_needs_no_discovery() {
     assert!(machine.read("/etc/kubernetes/kubelet.conf").contains(&server), "the one that answered");
 }
 
+#[test]
+fn an_image_baked_for_a_cluster_needs_only_a_token() {
+    let plane = ControlPlane::shared();
+    let machine = Machine::new(&format!("kind: NodeSeed\nhostname: of-the-cluster\ntoken: {TOKEN}\n"));
+    let cluster = serde_json::json!({
+        "kind": "NodeSeed",
+        "apiServers": [format!("https://127.0.0.1:{}", plane.port)],
+        "discovery": { "caCertificates": plane.ca() },
+    });
+    fs::create_dir_all(machine.at("/usr/lib/kiln")).expect("a directory");
+    fs::write(machine.at("/usr/lib/kiln/cluster.yaml"), cluster.to_string()).expect("written");
+    machine.join();
+    assert!(machine.is_joined());
+}
+
 /// Killed after each line it says, it goes on at the next start, and asks for one certificate only.
 #[test]
 fn killed_at_each_step() {

@@ -6,6 +6,7 @@
 use kiln::profile::{self, Arch, Overrides, Profile};
 use kiln::render;
 use kiln::tree::{Entry, FileTree, Origin, TreePath};
+use kiln_agent::seed::Seed;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,6 +69,8 @@ fn dump(profile: &Profile, tree: &FileTree) -> String {
         let mode = entry.meta.mode;
         match (entry.link_target(), entry.inline()) {
             (Some(target), _) => writeln!(text, "=== {path} -> {target}"),
+            // kiln-agent changes with every line of it.
+            (_, Some(bytes)) if bytes.starts_with(b"\x7fELF") => writeln!(text, "=== {path} {mode:04o} program"),
             (_, Some(bytes)) => write!(text, "=== {path} {mode:04o}\n{}", String::from_utf8_lossy(bytes)),
             _ => writeln!(text, "=== {path}/ {mode:04o}"),
         }
@@ -140,5 +143,13 @@ fn a_role_of_ones_own_for_a_cluster_has_these_files() {
     let profile = load(&site.path().join("profiles"), "edge", &overrides);
     assert!(profile.debian.packages.contains("ipset") && profile.units.enable.contains("kube-proxy.service"));
     assert!(profile.kernel.modules_keep.iter().any(|name| name == "ip_vs_wlc"));
-    compare("edge-debian-1.20.2", &dump(&profile, &tree("debian-1.20.2"))).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let tree = tree("debian-1.20.2");
+    compare("edge-debian-1.20.2", &dump(&profile, &tree)).unwrap_or_else(|wrong| panic!("{wrong}"));
+
+    let rendered = render::render(&profile, &tree).expect("rendered");
+    let seed =
+        rendered.iter().find(|(path, _)| path.as_str() == "usr/lib/kiln/cluster.yaml").and_then(|(_, it)| it.inline());
+    let seed = Seed::parse(seed.expect("a file")).expect("the agent reads it");
+    assert_eq!(seed.api_servers.len(), 2);
+    assert_eq!(seed.discovery.ca_certificates, profile.cluster.map(|cluster| cluster.ca_certificates));
 }

@@ -39,7 +39,10 @@ fn write(out: &Path, directory: &Path) {
         let target = target.as_ref().map(|target| format!(" -> {target}")).unwrap_or_default();
         writeln!(list, "{mode} {uid}:{gid} {kind} /{path}{target} [{origin}]").expect("written");
     }
-    let rendered = ours.iter().filter(|record| record.kind == "file" && !matches!(record.origin, Origin::Artifact(_)));
+    // The agent is a program, and changes with every line of it.
+    let is_text =
+        |record: &&FileRecord| !matches!(record.origin, Origin::Artifact(_)) && record.path != "usr/bin/kiln-agent";
+    let rendered = ours.iter().filter(|record| record.kind == "file").filter(is_text);
     let rendered: Vec<&str> = rendered.map(|record| record.path.as_str()).collect();
     extract(out, &directory.join("rootfs"), rendered.iter().copied());
     for path in rendered {

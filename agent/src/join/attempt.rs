@@ -15,8 +15,6 @@ use crate::source::{self, Loaded, Places};
 use crate::status::{State, Status, say};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Authorities that the image trusts this cluster by, if the profile has any.
-const BAKED_CA: &str = "/usr/lib/kiln/ca.crt";
 /// How long a Node of our name may stay Ready: a machine that was reset comes back before the cluster has noticed.
 const STALE: Duration = Duration::from_secs(180);
 /// Between two looks at it.
@@ -146,12 +144,9 @@ fn trust(seed: &Seed, root: &Root, network: &Network) -> Result<Trusted, Fault> 
     if !discovery.ca_cert_hashes.is_empty() {
         return Ok(discovery::discover(network, &servers()?, &token(seed)?, &discovery.ca_cert_hashes)?);
     }
-    match root.read(BAKED_CA)? {
-        Some(pem) => Trusted::new(servers()?, pem.to_string()).ok_or_else(|| unusable(BAKED_CA)),
-        None => Err(Fault::Final(
-            "neither the seed nor the image says how the cluster proves itself (discovery.caCertHashes, caCertificates or kubeconfig)".into(),
-        )),
-    }
+    Err(Fault::Final(
+        "neither the seed nor the image says how the cluster proves itself (discovery.caCertHashes, caCertificates or kubeconfig)".into(),
+    ))
 }
 
 fn kubeconfig_at(url: &Url, root: &Root, network: &Network) -> Result<String, Fault> {

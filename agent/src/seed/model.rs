@@ -27,8 +27,8 @@ pub struct Seed {
     pub proxy: ProxySettings,
 }
 
-/// `discovery`: how the cluster proves that it is the right one. One of the three is enough; without any, the image must hold
-/// the authority's certificate.
+/// `discovery`: how the cluster proves that it is the right one. One of them is enough; without any, the image must have been baked
+/// for a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Discovery {
     /// `caCertHashes`: pins of the cluster's authority, as `kubeadm join --discovery-token-ca-cert-hash` takes them.

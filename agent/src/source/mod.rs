@@ -46,6 +46,9 @@ pub struct Places<'a> {
     pub network: &'a Network,
 }
 
+/// What all nodes of a cluster share, as a seed: `kiln build --cluster` bakes it.
+const CLUSTER: &str = "/usr/lib/kiln/cluster.yaml";
+
 /// The bytes of a seed.
 pub struct Found {
     /// The document.
@@ -131,10 +134,26 @@ pub fn load(places: &Places<'_>) -> Result<Option<Loaded>, LoadError> {
         let Some(found) = found else { continue };
         let from =
             if found.place.is_empty() { source.name.to_owned() } else { format!("{} {}", source.name, found.place) };
-        let (seed, document) = parse(&found.bytes).map_err(|error| LoadError::Seed(from.clone(), error))?;
+        let failed = |error| LoadError::Seed(from.clone(), error);
+        let (_, mut document) = parse(&found.bytes).map_err(failed)?;
+        lay_over_cluster(places, &mut document)?;
+        let seed = Seed::decode(document.clone()).map_err(failed)?;
         return Ok(Some(Loaded { seed, document, from }));
     }
     Ok(None)
+}
+
+/// Gives `document` what it does not say itself of the cluster, if the image was baked for one.
+fn lay_over_cluster(places: &Places<'_>, document: &mut Value) -> Result<(), LoadError> {
+    let failed = |error| LoadError::Source { source_name: "cluster", error: SourceError::File(error) };
+    let Some(text) = places.root.read(CLUSTER).map_err(failed)? else { return Ok(()) };
+    let (_, cluster) = parse(text.as_bytes()).map_err(|error| LoadError::Seed(CLUSTER.to_owned(), error))?;
+    for shared in ["apiServers", "discovery"] {
+        if document[shared].is_null() && !cluster[shared].is_null() {
+            document[shared] = cluster[shared].clone();
+        }
+    }
+    Ok(())
 }
 
 /// Fills what `loaded` does not say with what the platform knows.

@@ -16,9 +16,9 @@ pub struct Sizes {
     pub esp: u64,
     /// The root's file system.
     pub root: u64,
-    /// Each root partition, if that is not for [`Layout::new`] to say.
+    /// Each root partition, if that is not for `Layout::new` to say.
     pub slot: Option<u64>,
-    /// The disk, if that is not for [`Layout::new`] to say.
+    /// The disk, if that is not for `Layout::new` to say.
     pub disk: Option<u64>,
 }
 

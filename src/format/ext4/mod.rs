@@ -8,7 +8,7 @@
 //! superblock │ group descriptors │ bitmaps │ inode tables │ directories, long symlinks, xattrs, extents │ contents │ free
 //! ```
 //!
-//! [`Layout::new`] decides where everything goes from metadata alone. [`Layout::write`] then makes the metadata and copies each
+//! [`Layout::new`] decides where everything goes from metadata alone. `write` then makes the metadata and copies each
 //! content once, from several threads and to places that are known beforehand, so the bytes do not depend on who was first, and no
 //! content is ever held in memory.
 

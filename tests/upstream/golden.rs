@@ -40,8 +40,9 @@ fn write(out: &Path, directory: &Path) {
         writeln!(list, "{mode} {uid}:{gid} {kind} /{path}{target} [{origin}]").expect("written");
     }
     // The agent is a program, and changes with every line of it.
-    let is_text =
-        |record: &&FileRecord| !matches!(record.origin, Origin::Artifact(_)) && record.path != "usr/bin/kiln-agent";
+    let is_text = |record: &&FileRecord| {
+        !matches!(record.origin, Origin::Artifact(_)) && record.path.as_str() != "usr/bin/kiln-agent"
+    };
     let rendered = ours.iter().filter(|record| record.kind == "file").filter(is_text);
     let rendered: Vec<&str> = rendered.map(|record| record.path.as_str()).collect();
     extract(out, &directory.join("rootfs"), rendered.iter().copied());

@@ -16,7 +16,7 @@ const SYSTEMD: &str = "systemd[1]: Detected architecture";
 
 /// Cuts of first boots and of later ones.
 fn cuts() -> [u32; 2] {
-    let Ok(text) = env::var("KILN_POWER_CUTS") else { return [4, 2] };
+    let Ok(text) = env::var("KILN_POWER_CUTS") else { return [2, 1] };
     let numbers: Vec<u32> =
         text.split(',').map(|number| number.parse().expect("KILN_POWER_CUTS=FIRST,LATER")).collect();
     numbers.try_into().expect("KILN_POWER_CUTS=FIRST,LATER")

@@ -6,6 +6,7 @@
 pub mod cmdline;
 pub mod ext4;
 pub mod gpt;
+pub mod list;
 pub mod modules;
 pub mod verity;
 pub mod xattrs;

@@ -10,7 +10,8 @@
 //! usr/lib/modules/6.12.1/kernel/drivers/md/dm-verity.ko.xz<TAB>dm_mod dm_bufio<TAB>
 //! ```
 
-use std::fmt::{self, Write as _};
+use crate::list::ListError;
+use std::fmt::Write as _;
 
 /// Where the list is, without a leading slash.
 pub const FILE: &str = "usr/lib/kiln/modules";
@@ -31,23 +32,6 @@ pub struct Module {
     /// Patterns of device aliases; none: it is always loaded.
     pub aliases: Vec<String>,
 }
-
-/// Why a list is refused; the line is counted from 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListError {
-    /// The line.
-    pub line: usize,
-    /// What is wrong with it.
-    pub why: &'static str,
-}
-
-impl fmt::Display for ListError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "/{FILE}: line {}: {}", self.line, self.why)
-    }
-}
-
-impl std::error::Error for ListError {}
 
 impl Module {
     /// The kernel's name for it: its file's, up to the first dot, with underscores.
@@ -76,7 +60,11 @@ pub fn encode(modules: &[Module]) -> Result<String, ListError> {
     for Module { path, needs, aliases } in modules {
         writeln!(text, "{path}\t{}\t{}", needs.join(" "), aliases.join(" ")).ok();
     }
-    if decode(&text)? == modules { Ok(text) } else { Err(ListError { line: 1, why: "a name has a blank in it" }) }
+    if decode(&text)? == modules {
+        Ok(text)
+    } else {
+        Err(ListError { file: FILE, line: 1, why: "a name has a blank in it" })
+    }
 }
 
 /// Reads the list, all of it or nothing.
@@ -85,11 +73,11 @@ pub fn encode(modules: &[Module]) -> Result<String, ListError> {
 /// [`ListError`] for a line that is not three fields or has a path that is not plain.
 pub fn decode(text: &str) -> Result<Vec<Module>, ListError> {
     if !text.is_empty() && !text.ends_with('\n') {
-        return Err(ListError { line: text.lines().count(), why: "it is cut off: no newline at its end" });
+        return Err(ListError { file: FILE, line: text.lines().count(), why: "it is cut off: no newline at its end" });
     }
     text.split_terminator('\n')
         .zip(1..)
-        .map(|(line, number)| decode_line(line).map_err(|why| ListError { line: number, why }))
+        .map(|(line, number)| decode_line(line).map_err(|why| ListError { file: FILE, line: number, why }))
         .collect()
 }
 

@@ -10,7 +10,8 @@
 //! usr/bin/ping<TAB>security.capability<TAB>0100000200200000000000000000000000000000
 //! ```
 
-use std::fmt::{self, Write as _};
+use crate::list::ListError;
+use std::fmt::Write as _;
 
 /// Where the list is, without a leading slash.
 pub const FILE: &str = "usr/lib/kiln/xattrs";
@@ -28,23 +29,6 @@ pub struct Xattr {
     /// The value's bytes.
     pub value: Vec<u8>,
 }
-
-/// Why a list is refused; the line is counted from 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListError {
-    /// The line.
-    pub line: usize,
-    /// What is wrong with it.
-    pub why: &'static str,
-}
-
-impl fmt::Display for ListError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "/{FILE}: line {}: {}", self.line, self.why)
-    }
-}
-
-impl std::error::Error for ListError {}
 
 /// Writes the list; the inverse of [`decode`].
 ///
@@ -70,7 +54,7 @@ pub fn encode(xattrs: &[Xattr]) -> Result<String, ListError> {
 /// # Errors
 /// [`ListError`] for a line that is not three fields, an unusual path or name, or digits that are not hexadecimal.
 pub fn decode(text: &str) -> Result<Vec<Xattr>, ListError> {
-    let at = |line, why| ListError { line, why };
+    let at = |line, why| ListError { file: FILE, line, why };
     if !text.is_empty() && !text.ends_with('\n') {
         return Err(at(text.lines().count(), "it is cut off: no newline at its end"));
     }

@@ -61,10 +61,7 @@ pub enum RenderError {
         /// What the profile wants.
         wanted: &'static str,
     },
-    /// An extended attribute that the initramfs' list cannot hold.
-    #[error("the extended attributes of the image cannot be listed for /init: {0}")]
-    Xattrs(#[from] kiln_init::xattrs::ListError),
-    /// A module that the initrd's list cannot hold.
-    #[error("the kernel modules of the initrd cannot be listed for /init: {0}")]
-    Modules(#[from] kiln_init::modules::ListError),
+    /// What a list beside `/init` cannot hold: an extended attribute or a kernel module.
+    #[error("this image has something that cannot be listed for /init: {0}")]
+    List(#[from] kiln_init::list::ListError),
 }

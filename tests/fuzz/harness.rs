@@ -15,8 +15,9 @@ const MAX_TIME: Duration = Duration::from_secs(10);
 const HANG: Duration = Duration::from_secs(60);
 /// Most memory of the process, all parsers together, in KiB.
 const MAX_MEMORY: u64 = 1 << 20;
-/// Mutated inputs that were accepted and are mutated further.
+/// Mutated inputs that were accepted and are mutated further: their number, or their bytes where these are more.
 const MAX_FOUND: usize = 512;
+const MAX_FOUND_BYTES: usize = 16 << 20;
 
 /// A parser and what it likes to read.
 pub struct Fuzz<'a> {
@@ -45,6 +46,8 @@ impl Fuzz<'_> {
         println!("{}: KILN_FUZZ_SEED={seed} for {seconds} s", self.name);
         let mut random = Random::new(seed);
         let mut samples = self.samples.clone();
+        let longest = samples.iter().map(Vec::len).max().expect("a sample");
+        let max_samples = self.samples.len() + (MAX_FOUND_BYTES / longest.max(1)).clamp(1, MAX_FOUND);
         let current = Current::default();
         watch(self.name, seed, &current);
         let (start, mut inputs, mut accepted) = (Instant::now(), 0_u64, 0_u64);
@@ -58,30 +61,30 @@ impl Fuzz<'_> {
             let result = catch_unwind(AssertUnwindSafe(|| parse(&input)));
             *current.lock().expect("current") = None;
             inputs += 1;
-            let fail = |what: &str| -> ! {
+            let fail = |input: &[u8], what: &str| -> ! {
                 panic!(
                     "{}: {what}; the input is {}, KILN_FUZZ_SEED={seed}, input {inputs}",
                     self.name,
-                    save(self.name, &input).display()
+                    save(self.name, input).display()
                 )
             };
+            if inputs % 64 == 0 && peak_memory() > MAX_MEMORY {
+                fail(&input, "the process, of which it is a part, took too much memory");
+            }
             match result {
-                Err(_) => fail("it panicked"),
-                Ok(_) if begin.elapsed() > MAX_TIME => fail("it took too long"),
+                Err(_) => fail(&input, "it panicked"),
+                Ok(_) if begin.elapsed() > MAX_TIME => fail(&input, "it took too long"),
                 Ok(true) => {
                     accepted += 1;
-                    if samples.len() < MAX_FOUND {
+                    if samples.len() < max_samples {
                         samples.push(input.clone());
                     } else {
                         let kept = self.samples.len();
-                        let at = kept + random.below(MAX_FOUND - kept);
-                        samples[at].clone_from(&input);
+                        let at = kept + random.below(max_samples - kept);
+                        samples[at] = input;
                     }
                 }
                 Ok(false) => {}
-            }
-            if inputs % 64 == 0 && peak_memory() > MAX_MEMORY {
-                fail("the process, of which it is a part, took too much memory");
             }
         }
         println!("{}: {inputs} inputs, {accepted} accepted, peak {} MiB", self.name, peak_memory() >> 10);

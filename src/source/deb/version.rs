@@ -181,12 +181,14 @@ mod tests {
 
     #[test]
     fn orders_the_manual_page_s_examples() {
+        // "1+b1" comes after "1a": letters are before other characters.
         let ascending = [
             "1~~",
             "1~~a",
             "1~",
             "1~rc1",
             "1",
+            "1a",
             "1+b1",
             "1.0",
             "1.0-1",
@@ -195,33 +197,11 @@ mod tests {
             "1.0.a",
             "1.2",
             "1.10",
-            "1a",
             "1:0.1",
         ];
-        // "1+b1" sorts after "1a" and before "1.0" by dpkg's rule that letters come before other characters.
-        let mut sorted: Vec<Version> = ascending.iter().map(|text| version(text)).collect();
+        let mut sorted: Vec<Version> = ascending.iter().rev().map(|text| version(text)).collect();
         sorted.sort();
-        let sorted: Vec<&str> = sorted.iter().map(Version::as_str).collect();
-        assert_eq!(
-            sorted,
-            [
-                "1~~",
-                "1~~a",
-                "1~",
-                "1~rc1",
-                "1",
-                "1a",
-                "1+b1",
-                "1.0",
-                "1.0-1",
-                "1.0-1+deb13u1",
-                "1.0-2",
-                "1.0.a",
-                "1.2",
-                "1.10",
-                "1:0.1"
-            ]
-        );
+        assert_eq!(sorted.iter().map(Version::as_str).collect::<Vec<_>>(), ascending);
     }
 
     #[test]

@@ -8,7 +8,7 @@ SHELL := /bin/bash
 export PATH := $(PATH):$(HOME)/.cargo/bin
 CARGO ?= cargo
 
-# Seconds that each parser is fed arbitrary input.
+# Seconds that a parser is fed arbitrary input.
 test: export KILN_FUZZ_SECONDS ?= $(if $(CI),60,5)
 fuzz: export KILN_FUZZ_SECONDS ?= 600
 

@@ -26,6 +26,8 @@ pub struct Machine {
     pub accelerator: Accelerator,
     /// A raw disk that is attached besides what is booted, and written to.
     pub disk: Option<PathBuf>,
+    /// More of QEMU's arguments.
+    pub more: Vec<OsString>,
 }
 
 impl Machine {
@@ -35,7 +37,7 @@ impl Machine {
     /// looked like a race in QEMU's multi-threaded translator; and more virtual CPUs gain a booting node little.
     pub fn new(accelerator: Accelerator) -> Self {
         let cpus = if accelerator == Accelerator::Kvm { 2 } else { 1 };
-        Self { memory_mib: 3072, cpus, accelerator, disk: None }
+        Self { memory_mib: 3072, cpus, accelerator, disk: None, more: Vec::new() }
     }
 
     /// QEMU's program for `arch`, and the Debian package that has it.
@@ -74,6 +76,7 @@ impl Machine {
         if let Some(path) = &self.disk {
             arguments.extend(drive("data", "raw", path));
         }
+        arguments.extend(self.more.iter().cloned());
         arguments.extend(match image {
             Image::Pxe(set) => kernel(set),
             Image::Disk(disk) => [&disk.firmware.arguments()[..], &drive("disk", "qcow2", &disk.path)].concat(),

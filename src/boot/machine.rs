@@ -39,6 +39,8 @@ pub struct Machine {
     pub bus: Bus,
     /// A raw disk that is attached besides what is booted, and written to.
     pub disk: Option<PathBuf>,
+    /// More of QEMU's arguments.
+    pub more: Vec<OsString>,
 }
 
 impl Machine {
@@ -48,7 +50,7 @@ impl Machine {
     /// looked like a race in QEMU's multi-threaded translator; and more virtual CPUs gain a booting node little.
     pub fn new(accelerator: Accelerator) -> Self {
         let cpus = if accelerator == Accelerator::Kvm { 2 } else { 1 };
-        Self { memory_mib: 3072, cpus, accelerator, bus: Bus::Virtio, disk: None }
+        Self { memory_mib: 3072, cpus, accelerator, bus: Bus::Virtio, disk: None, more: Vec::new() }
     }
 
     /// QEMU's program for `arch`, and the Debian package that has it.
@@ -88,6 +90,7 @@ impl Machine {
             arguments.extend(drive("data", "raw", path));
             arguments.extend(Bus::Virtio.devices("data"));
         }
+        arguments.extend(self.more.iter().cloned());
         arguments.extend(match image {
             Image::Pxe(set) => kernel(set),
             Image::Disk(disk) => {

@@ -2,13 +2,18 @@
 
 mod agent;
 mod boots;
+mod channels;
 mod control_plane;
 mod cuts;
 mod delivery;
+mod guests;
 mod herd;
 mod joins;
 mod refusals;
 mod sources;
 
+#[path = "../common/state_disk.rs"]
+mod state_disk;
 #[path = "../common/worker.rs"]
+#[expect(dead_code, reason = "other tests build the worker in other ways")]
 mod worker;

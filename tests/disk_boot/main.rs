@@ -11,5 +11,7 @@ mod too_small;
 #[path = "../common/guest.rs"]
 #[expect(dead_code, reason = "other tests boot for PXE")]
 mod guest;
+#[path = "../common/state_disk.rs"]
+mod state_disk;
 #[path = "../common/worker.rs"]
 mod worker;

@@ -44,6 +44,14 @@ fuzz: setup-build ## Feed arbitrary input to each parser for KILN_FUZZ_SECONDS (
 powercut: setup-test kubelet ## Cut a node's power 30 times while it makes its state, and 10 times later: some 20 minutes
 	KILN_POWER_CUTS=30,10 $(CARGO) test --release --locked --test disk_boot power_cut -- --nocapture
 
+.PHONY: faults
+faults: export KILN_OUTAGE_SECONDS ?= 300
+faults: export KILN_CUT_STRIDE ?= 1
+faults: export KILN_FAULT_STRIDE ?= 1
+faults: export KILN_CONTROLLER_QPS ?= 500
+faults: setup-test kubernetes ## Cut joins off at every byte, at every write, and for five minutes: some 30 minutes
+	$(CARGO) test --release --locked --test cluster -- --nocapture outage cuts interruptions clock
+
 .PHONY: lint
 lint: setup-build ## Formatting, lints, documentation, shell scripts, dependencies
 	$(CARGO) fmt --all --check

@@ -2,13 +2,19 @@
 
 mod agent;
 mod boots;
+mod clock;
 mod control_plane;
 mod cuts;
 mod delivery;
+mod forgery;
 mod herd;
+mod interruptions;
 mod joins;
+mod outage;
 mod refusals;
+mod requests;
 mod sources;
+mod tls;
 
 #[path = "../common/worker.rs"]
 mod worker;

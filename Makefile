@@ -48,6 +48,14 @@ powercut: setup-test kubelet ## Cut a node's power 30 times while it makes its s
 joins: setup-test kubernetes ## Join a cluster from the network and from disks, with the seed by each of its channels, and reboot
 	$(CARGO) test --release --locked --test cluster -- --ignored every_kind_by_every_channel --nocapture
 
+.PHONY: faults
+faults: export KILN_OUTAGE_SECONDS ?= 300
+faults: export KILN_CUT_STRIDE ?= 1
+faults: export KILN_FAULT_STRIDE ?= 1
+faults: export KILN_CONTROLLER_QPS ?= 500
+faults: setup-test kubernetes ## Cut joins off at every byte, at every write, and for five minutes: some 30 minutes
+	$(CARGO) test --release --locked --test cluster -- --nocapture outage cuts interruptions clock
+
 .PHONY: lint
 lint: setup-build ## Formatting, lints, documentation, shell scripts, dependencies
 	$(CARGO) fmt --all --check

@@ -3,14 +3,20 @@
 mod agent;
 mod boots;
 mod channels;
+mod clock;
 mod control_plane;
 mod cuts;
 mod delivery;
+mod forgery;
 mod guests;
 mod herd;
+mod interruptions;
 mod joins;
+mod outage;
 mod refusals;
+mod requests;
 mod sources;
+mod tls;
 
 #[path = "../common/state_disk.rs"]
 mod state_disk;

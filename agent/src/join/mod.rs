@@ -102,13 +102,16 @@ fn known(root: &Root, status: &mut Status) -> Result<bool, FileError> {
     };
     let mut why = None;
     let found = install::load_certificate(root, &node.name, &node.trusted.authorities, SystemTime::now(), &mut why)?;
-    if found.is_some() {
+    if let Some(certificate) = found {
         if !root.at(KUBELET_CONF).exists() {
             forget_token(root);
         }
-        install::install(root, &node)?;
         status.node(&node.name);
         status.server(&node.server.server());
+        // A machine that has lost its clock keeps its certificate. kubelet waits for the clock, too, so it starts all the same.
+        let mut report = |why: &str| status.set(State::Waiting, Some(why));
+        clock::wait_for_clock(root, certificate.not_before, "the client certificate was issued", &mut report).ok();
+        install::install(root, &node)?;
         status.step("the client certificate is valid");
         return Ok(true);
     }

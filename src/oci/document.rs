@@ -10,8 +10,8 @@ pub const MAX_DOCUMENT: u64 = 4 << 20;
 pub const MAX_CONFIG: u64 = 8 << 20;
 /// Most layers: overlayfs takes fewer.
 const MAX_LAYERS: usize = 127;
-/// Most bytes of one layer.
-const MAX_LAYER: u64 = 16 << 30;
+/// Most bytes of one layer: what a header of ustar can say.
+const MAX_LAYER: u64 = (8 << 30) - 1;
 
 /// Media types.
 pub mod media_type {
@@ -86,6 +86,8 @@ pub enum Document {
 /// One image for one platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageManifest {
+    /// Its media type: the one it says, or that of its configuration's kind.
+    pub media_type: String,
     /// Its configuration.
     pub config: Descriptor,
     /// Its layers, the lowest first.
@@ -203,7 +205,10 @@ impl Document {
             (None, Some(config), Some(layers))
                 if said.is_none_or(|said| [media_type::MANIFEST, media_type::DOCKER_MANIFEST].contains(&said)) =>
             {
-                ImageManifest { config, layers }.checked().map(Self::Manifest)
+                let docker = config.media_type == media_type::DOCKER_CONFIG;
+                let kind = if docker { media_type::DOCKER_MANIFEST } else { media_type::MANIFEST };
+                let media_type = said.unwrap_or(kind).to_owned();
+                ImageManifest { media_type, config, layers }.checked().map(Self::Manifest)
             }
             _ => Err(DocumentError::Ambiguous),
         }

@@ -1,7 +1,7 @@
 //! The contents of all inputs, to read from.
 
 use super::index::{Index, MemberKind};
-use crate::source::cache::Cache;
+use crate::source::cache::{Cache, DerivedFile};
 use crate::tree::{Content, ContentReader, ContentSource, Digest, PackRef, ReadError};
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
@@ -78,6 +78,17 @@ impl Store {
 
     pub(super) fn insert(&mut self, input: Digest, pack: Pack) {
         self.packs.insert(input, pack);
+    }
+
+    /// Adds a derived file of the cache, which is then read as the one member of an input that has the file's digest.
+    ///
+    /// # Errors
+    /// When it cannot be opened any longer.
+    pub fn add_derived(&mut self, derived: &DerivedFile) -> io::Result<Content> {
+        let (size, digest) = (derived.len, derived.digest);
+        let pack = Pack::open(Index::of_file(size, digest), &derived.path)?;
+        self.insert(digest, pack);
+        Ok(Content { size, digest, source: ContentSource::Pack(PackRef { input: digest, member: 0 }) })
     }
 
     /// The input with this digest.

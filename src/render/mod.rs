@@ -12,6 +12,7 @@ mod directories;
 mod embedded;
 mod error;
 mod files;
+mod images;
 mod initramfs;
 mod initrd;
 mod kernel;
@@ -49,6 +50,7 @@ pub fn render(profile: &Profile, tree: &FileTree) -> Result<Vec<(TreePath, Entry
     system::render(profile, tree, &mut rendered)?;
     shutdown::render(profile, &mut rendered)?;
     containerd::render(profile, tree, &mut rendered)?;
+    images::render(profile, &mut rendered)?;
     cni::render(profile, tree, &mut rendered)?;
     cluster::render(profile, &mut rendered)?;
     kubelet::render(profile, tree, &mut rendered)?;

@@ -193,7 +193,8 @@ fn the_first_byte_is_written_first_and_the_last_one_last() {
     let ranges = ranges.into_inner().expect("alone");
     assert!(ranges.len() > 10 && ranges.is_sorted_by(|one, next| one.end <= next.start), "{ranges:?}");
     // What must be there is there, and once only.
-    let blocks = |ranges: &[Range<u64>]| ranges.iter().flat_map(|range| range.clone().step_by(4096)).collect::<Vec<_>>();
+    let blocks =
+        |ranges: &[Range<u64>]| ranges.iter().flat_map(|range| range.clone().step_by(4096)).collect::<Vec<_>>();
     assert!(blocks(&ranges) == blocks(&plan.data()));
 }
 

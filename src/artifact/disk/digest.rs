@@ -7,10 +7,13 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 /// What is read, and hashed, at once.
-const CHUNK: u64 = 1 << 20;
+const CHUNK: usize = 1 << 20;
+/// Pieces that are read before they are hashed.
+const AHEAD: usize = 2;
+static ZEROS: [u8; CHUNK] = [0; CHUNK];
 
 /// How far a disk is written that is written from its first byte to its last. When it is dropped, all is there.
 #[derive(Debug)]
@@ -24,27 +27,54 @@ impl Front {
     }
 }
 
-/// Does `work`, which begins with writing `disk`, and takes the SHA-256 of all bytes of `disk` beside it: each when `work` says that it is there.
+/// Does `work`, which begins with writing `disk`, and takes the SHA-256 of all bytes of `disk` beside it: each when `work` says that
+/// it is there.
 ///
-/// The digest is one pass from the first byte to the last, which no second thread can share, and takes longer than all the rest.
+/// That is one pass from the first byte to the last, which cannot be shared out and takes longer than all the rest: so one
+/// thread has nothing to do but this, and another reads ahead of it.
 ///
-/// # Errors
-/// When the disk cannot be read.
+/// The digest is an error when the disk cannot be read.
 pub fn digest_during<T>(disk: &dyn BlockSource, work: impl FnOnce(Front) -> T) -> (io::Result<Digest>, T) {
-    let (sender, front) = channel();
-    let mut reached = 0;
-    let mut read = move |buffer: &mut [u8], offset: u64| {
-        while reached < offset + buffer.len() as u64 {
-            reached = front.recv().unwrap_or(u64::MAX);
-        }
-        disk.read_at(buffer, offset)
-    };
+    let (front, reached) = channel();
+    let (read, pieces) = sync_channel(AHEAD);
     std::thread::scope(|scope| {
-        let digest = scope.spawn(move || pass(disk, &(0..disk.size()), &mut read, &mut |_, _| Ok(())));
-        let done = work(Front(sender));
-        let died = |_| Err(io::Error::other("a thread died; this is a bug in kiln"));
-        (digest.join().unwrap_or_else(died), done)
+        let reader = scope.spawn(move || read_ahead(disk, &reached, &read));
+        let hasher = scope.spawn(move || hash(&pieces));
+        let done = work(Front(front));
+        let died = |_| io::Error::other("a thread died; this is a bug in kiln");
+        let read = reader.join().map_err(died).flatten();
+        (read.and_then(|()| hasher.join().map_err(died)), done)
     })
+}
+
+/// Reads `disk` and sends every piece, without bytes when they are zeros, as soon as it is `reached`.
+fn read_ahead(
+    disk: &dyn BlockSource,
+    reached: &Receiver<u64>,
+    pieces: &SyncSender<(usize, Option<Vec<u8>>)>,
+) -> io::Result<()> {
+    let mut front = 0;
+    for Piece { offset, size, is_data } in pieces_of(disk, &(0..disk.size())) {
+        let mut bytes = is_data.then(|| vec![0; size]);
+        if let Some(bytes) = &mut bytes {
+            while front < offset + size as u64 {
+                front = reached.recv().unwrap_or(u64::MAX);
+            }
+            disk.read_at(bytes, offset)?;
+        }
+        if pieces.send((size, bytes)).is_err() {
+            break; // The hasher died, and its end tells why.
+        }
+    }
+    Ok(())
+}
+
+fn hash(pieces: &Receiver<(usize, Option<Vec<u8>>)>) -> Digest {
+    let mut hasher = Sha256::new();
+    for (size, bytes) in pieces {
+        hasher.update(bytes.as_deref().unwrap_or(&ZEROS[..size]));
+    }
+    Digest::finish(hasher)
 }
 
 /// Copies the part `range` of `disk` to the empty file `file`, sparse; its SHA-256.
@@ -53,47 +83,46 @@ pub fn digest_during<T>(disk: &dyn BlockSource, work: impl FnOnce(Front) -> T) -
 /// When the disk cannot be read, or the file not written.
 pub fn extract(disk: &dyn BlockSource, range: &Range<u64>, file: &File) -> io::Result<Digest> {
     file.set_len(range.end - range.start)?;
-    pass(disk, range, &mut |buffer, offset| disk.read_at(buffer, offset), &mut |offset, bytes| match offset {
-        Some(offset) => file.write_all_at(bytes, offset),
-        None => Ok(()),
-    })
-}
-
-/// Reads the bytes of a disk at an offset.
-type Read<'a> = dyn FnMut(&mut [u8], u64) -> io::Result<()> + 'a;
-/// Sees the bytes of a disk as they pass.
-type Visit<'a> = dyn FnMut(Option<u64>, &[u8]) -> io::Result<()> + 'a;
-
-/// SHA-256 of the bytes of `disk` in `range`, which `read` gives; `visit` sees them in order, each piece of data with its offset in the range, and zeros that
-/// were not read without one.
-fn pass(disk: &dyn BlockSource, range: &Range<u64>, read: &mut Read<'_>, visit: &mut Visit<'_>) -> io::Result<Digest> {
     let mut hasher = Sha256::new();
-    let mut buffer = vec![0; CHUNK as usize];
-    let zeros = vec![0; CHUNK as usize];
-    let mut at = range.start;
-    let end = range.end..range.end;
-    for data in disk.data().iter().chain([&end]) {
-        let data = data.start.clamp(range.start, range.end)..data.end.clamp(range.start, range.end);
-        for size in chunks(at..data.start) {
-            hasher.update(&zeros[..size]);
-            visit(None, &zeros[..size])?;
-        }
-        at = at.max(data.start);
-        for size in chunks(data) {
-            read(&mut buffer[..size], at)?;
+    let mut buffer = vec![0; CHUNK];
+    for Piece { offset, size, is_data } in pieces_of(disk, range) {
+        if is_data {
+            disk.read_at(&mut buffer[..size], offset)?;
+            file.write_all_at(&buffer[..size], offset - range.start)?;
             hasher.update(&buffer[..size]);
-            visit(Some(at - range.start), &buffer[..size])?;
-            at += size as u64;
+        } else {
+            hasher.update(&ZEROS[..size]);
         }
     }
     Ok(Digest::finish(hasher))
 }
 
-/// The sizes of the pieces in which `range` is gone through.
-fn chunks(range: Range<u64>) -> impl Iterator<Item = usize> {
-    let size = range.end.saturating_sub(range.start);
-    // No chunk exceeds CHUNK, so every size fits.
-    (0..size.div_ceil(CHUNK)).map(move |index| usize::try_from((size - index * CHUNK).min(CHUNK)).unwrap_or(0))
+/// A piece of a disk.
+struct Piece {
+    /// Its first byte.
+    offset: u64,
+    /// Its bytes, at most [`CHUNK`].
+    size: usize,
+    /// Whether they can be anything but zeros.
+    is_data: bool,
+}
+
+/// The pieces of the part `range` of `disk`, in order.
+fn pieces_of(disk: &dyn BlockSource, range: &Range<u64>) -> impl Iterator<Item = Piece> {
+    let Range { start, end } = *range;
+    let last = end..end;
+    let mut at = start;
+    let parts = disk.data().iter().cloned().chain([last]).flat_map(move |data| {
+        let data = data.start.clamp(at, end)..data.end.clamp(at, end);
+        let hole = at..data.start;
+        at = data.end;
+        [(hole, false), (data, true)]
+    });
+    parts.flat_map(|(part, is_data)| {
+        // No piece exceeds CHUNK, so every size fits.
+        let size = move |offset| usize::try_from(part.end - offset).map_or(CHUNK, |left| left.min(CHUNK));
+        part.clone().step_by(CHUNK).map(move |offset| Piece { offset, size: size(offset), is_data })
+    })
 }
 
 #[cfg(test)]

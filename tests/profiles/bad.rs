@@ -240,6 +240,8 @@ const BAD: &[(&str, &str)] = &[
         "prune: {man: {reason: x, paths: [/usr]}}\n",
         "2:34: prune.man: \"/usr\" is not a glob of paths without a leading slash",
     ),
+    ("privileged: {rooter: x}\n", "2:14: privileged: \"rooter\" is not an absolute path"),
+    ("privileged: {/rooter: ' '}\n", "2:23: privileged./rooter: the reason is empty"),
     ("artifacts: {a: {version: 1, url: 'https://e.org/a', install: /a}}\n", "2:34: a: a url needs a sha256 for amd64"),
     (
         "artifacts: {a: {version: 1, url: 'https://e.org/a', sha256: {amd64: abc}, install: /a}}\n",

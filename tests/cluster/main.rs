@@ -10,9 +10,11 @@ mod forgery;
 mod herd;
 mod interruptions;
 mod joins;
+mod network;
 mod outage;
 mod refusals;
 mod requests;
+mod secrets;
 mod sources;
 mod tls;
 

@@ -33,12 +33,13 @@ build: setup-build ## Build kiln: target/release/kiln
 	$(CARGO) build --release --locked
 
 .PHONY: bench
-bench: setup-test build ## Measure kiln against packing by hand, and against mmdebstrap and mkosi where these are installed
-	$(CARGO) bench --locked --bench build --bench clouds
+bench: setup-test kubernetes build ## Measure kiln against packing by hand, and against mmdebstrap and mkosi where these are installed
+	$(CARGO) bench --locked --bench build --bench clouds --bench join
 
 .PHONY: fuzz
 fuzz: setup-build ## Feed arbitrary input to each parser for KILN_FUZZ_SECONDS (default: 600)
 	$(CARGO) test --release --locked --test fuzz -- --nocapture
+	$(CARGO) test --release --locked --package kiln-agent --test fuzz -- --nocapture
 
 .PHONY: powercut
 powercut: setup-test kubelet ## Cut a node's power 30 times while it makes its state, and 10 times later: some 20 minutes

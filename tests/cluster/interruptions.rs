@@ -3,46 +3,51 @@
 use crate::agent::Machine;
 use crate::control_plane::{ControlPlane, TOKEN, kubectl};
 use crate::joins::{files, seed};
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::thread;
 
-/// All that changes files. Standard error is written, too: those are further moments.
-const CHANGES: &str = "write,fsync,fchmod,fchown,rename,symlink,unlink,mkdir";
-/// Every which of these moments is tried; KILN_FAULT_STRIDE says otherwise (`make faults`: 1).
-const STRIDE: usize = 4;
+const FILES: &str = "files: {/etc/motd: {content: hello}}\n";
+
+/// All that changes files, however the C library calls it here. Standard error is written, too: those are further moments.
+const CHANGES: &str = "trace=write,fsync,fchmod,fchown,?rename,?renameat,?renameat2,?symlink,?symlinkat,?unlink,?unlinkat,?mkdir,?mkdirat";
+/// Every which moment is tried; KILN_FAULT_STRIDE says otherwise (`make faults`: 1).
+const STRIDE: usize = 5;
 /// At once.
 const CROWD: usize = 8;
 
-fn stride() -> usize {
-    std::env::var("KILN_FAULT_STRIDE").map_or(STRIDE, |text| text.parse().expect("a number"))
+/// Tries every so many of `moments`, some at once; the results in order.
+fn at_moments<T: Sync, R: Send>(moments: &[T], case: impl Fn(usize, &T) -> R + Sync) -> Vec<R> {
+    let stride = std::env::var("KILN_FAULT_STRIDE").map_or(STRIDE, |text| text.parse().expect("a number"));
+    let chosen: Vec<(usize, &T)> = moments.iter().enumerate().step_by(stride).collect();
+    let mut results = Vec::new();
+    for crowd in chosen.chunks(CROWD) {
+        thread::scope(|scope| {
+            let case = &case;
+            let runs: Vec<_> = crowd.iter().map(|(index, moment)| scope.spawn(move || case(*index, moment))).collect();
+            results.extend(runs.into_iter().map(|run| run.join().expect("it holds")));
+        });
+    }
+    results
 }
 
-/// Calls `case` with 1, 1 + stride, …, some at once, until it returns false.
-fn until_done(case: impl Fn(usize) -> bool + Sync) -> usize {
-    let stride = stride();
-    for first in (1..).step_by(CROWD * stride) {
-        assert!(first < 2000, "it never ends");
-        let ended = thread::scope(|scope| {
-            let crowd: Vec<_> = (0..CROWD).map(|index| first + index * stride).collect();
-            let runs: Vec<_> = crowd
-                .into_iter()
-                .map(|at| {
-                    (
-                        at,
-                        scope.spawn({
-                            let case = &case;
-                            move || case(at)
-                        }),
-                    )
-                })
-                .collect();
-            runs.into_iter().find_map(|(at, run)| (!run.join().expect("it holds")).then_some(at))
-        });
-        if let Some(at) = ended {
-            return at;
-        }
-    }
-    0
+/// The changes that a join makes: each system call, and the how many-th of its name it is, from 1.
+fn changes(plane: &ControlPlane) -> Vec<(String, usize)> {
+    let machine = Machine::new(&seed(plane, "traced", TOKEN, FILES));
+    let trace = machine.credentials().join("trace").display().to_string();
+    let (code, said) = machine.boot_by(&["strace", "-f", "-qqq", "-o", &trace, "-e", CHANGES]).end();
+    assert_eq!(code, Some(0), "{said:#?}");
+    let text = fs::read_to_string(trace).expect("a trace");
+    let names =
+        text.lines().filter_map(|line| Some(line.split_once('(')?.0.split_whitespace().next_back()?.to_owned()));
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let mut numbered = |name: String| {
+        let count = seen.entry(name.clone()).or_default();
+        *count += 1;
+        (name, *count)
+    };
+    names.map(&mut numbered).collect()
 }
 
 /// Whatever happened, kubelet does not start, or it starts with all it needs.
@@ -60,33 +65,36 @@ fn no_half_credential(plane: &ControlPlane, machine: &Machine, node: &str) {
 #[test]
 fn power_cut_at_each_write() {
     let plane = ControlPlane::shared();
-    let last = until_done(|at| {
-        let node = format!("power-{at}");
-        let machine = Machine::new(&seed(plane, &node, TOKEN, "files: {/etc/motd: {content: hello}}\n"));
-        let inject = format!("inject={CHANGES}:signal=KILL:when={at}");
-        let trace = ["-f", "-qqq", "-o", "/dev/null", "-e", &format!("trace={CHANGES}"), "-e", &inject];
-        let (code, said) = machine.boot_by(&[&["strace"], &trace[..]].concat()).end();
-        for file in files(&machine.root()) {
-            if file.extension().is_some_and(|extension| extension == "kiln-new") {
-                let half = fs::metadata(&file).expect("a file").len() / 2;
-                fs::File::options().write(true).open(&file).expect("a file").set_len(half).expect("cut");
-            }
+    let changes = changes(plane);
+    assert!(changes.len() > 60, "{changes:?}");
+    let cuts = at_moments(&changes, |index, (call, count)| {
+        let node = format!("power-{index}");
+        let machine = Machine::new(&seed(plane, &node, TOKEN, FILES));
+        let inject = format!("inject={call}:signal=KILL:when={count}");
+        let (code, said) =
+            machine.boot_by(&["strace", "-f", "-qqq", "-o", "/dev/null", "-e", CHANGES, "-e", &inject]).end();
+        for file in unfinished(&machine) {
+            let half = fs::metadata(&file).expect("a file").len() / 2;
+            fs::File::options().write(true).open(&file).expect("a file").set_len(half).expect("cut");
         }
         no_half_credential(plane, &machine, &node);
         let was_cut = code.is_none();
         assert!(was_cut || code == Some(0), "{code:?}: {said:#?}");
-        machine.join();
+        let again = machine.join();
         no_half_credential(plane, &machine, &node);
-        assert_eq!(plane.requests(&node).len(), 1, "cut before change {at}: {said:#?}");
-        let left: Vec<_> = files(&machine.root())
-            .into_iter()
-            .filter(|file| file.extension().is_some_and(|extension| extension == "kiln-new"))
-            .collect();
-        assert!(left.is_empty(), "{left:?}");
+        assert_eq!(plane.requests(&node).len(), 1, "cut before {call} {count}: {said:#?} {again:#?}");
+        assert!(unfinished(&machine).is_empty(), "cut before {call} {count}: {:?}", unfinished(&machine));
         was_cut
     });
-    println!("cut at every {} of less than {last} moments", stride());
-    assert!(last > 60, "it made only {last} changes");
+    let count = cuts.iter().filter(|was_cut| **was_cut).count();
+    println!("{} changes; cut before {count} of them", changes.len());
+    // A join that waits a little longer for its certificate says a line more or less.
+    assert!(count * 10 >= cuts.len() * 9, "{count} of {}", cuts.len());
+}
+
+fn unfinished(machine: &Machine) -> Vec<PathBuf> {
+    let files = files(&machine.root()).into_iter();
+    files.filter(|file| file.extension().is_some_and(|extension| extension == "kiln-new")).collect()
 }
 
 /// Options of a small file system, where to copy it in the end, and the agent's command line: its path, `--root`, the root.
@@ -100,28 +108,30 @@ mount -o remount,size=0,nr_inodes=0 "$5"
 cp -a "$5/." "$2"
 "#;
 
+/// At first there is room for few files, or few pages; each time the agent ends, and never with half a credential.
 #[test]
 fn a_full_disk() {
     let plane = ControlPlane::shared();
-    for (kind, unit) in [("nr_inodes", 1), ("size", 4)] {
-        let last = until_done(|at| {
-            let node = format!("full-{}-{at}", kind.replace('_', "-"));
+    let files: Vec<String> = (1..=46).map(|count| format!("nr_inodes={count}")).collect();
+    let pages: Vec<String> = (1..=16).map(|count| format!("size={}k", 4 * count)).collect();
+    for disks in [files, pages] {
+        let joined = at_moments(&disks, |_, options| {
+            let node = format!("full-{}", options.replace(['_', '='], "-"));
             let machine = Machine::new(&seed(plane, &node, TOKEN, ""));
             let after = tempfile::tempdir_in(machine.credentials()).expect("a directory");
-            let options = format!("{kind}={}{}", at * unit, if unit == 4 { "k" } else { "" });
             let after_path = after.path().display().to_string();
-            let wrapper = ["unshare", "-rm", "sh", "-euc", ON_A_SMALL_DISK, "sh", &options, &after_path];
+            let wrapper = ["unshare", "-rm", "sh", "-euc", ON_A_SMALL_DISK, "sh", options, &after_path];
             let (code, said) = machine.boot_by(&wrapper).end();
             assert_eq!(code, Some(0), "{options}: {said:#?}");
             let small = said.iter().find_map(|line| line.strip_prefix("small: ")).expect("the first end");
-            assert!(small == "1 " || small == "0 joined", "{options}: {said:#?}");
-            assert!(small != "1 " || said.iter().any(|line| line.contains("No space left on device")), "{said:#?}");
+            let joined = small == "0 joined";
+            let ran_out = small == "1 " && said.iter().any(|line| line.contains("No space left on device"));
+            assert!(joined || ran_out, "{options}: {said:#?}");
             assert!(after.path().join("etc/kubernetes/kubelet.conf").exists());
-            let requests = plane.requests(&node);
-            assert_eq!(requests.len(), 1, "{options}: {said:#?}");
-            small == "1 "
+            assert_eq!(plane.requests(&node).len(), 1, "{options}: {said:#?}");
+            joined
         });
-        println!("{kind}: enough with {}", last * unit);
-        assert!(last > 5, "{kind}: it was never full");
+        println!("{} to {}: {joined:?}", disks[0], disks[disks.len() - 1]);
+        assert!(!joined[0] && joined[joined.len() - 1] && joined.is_sorted(), "{joined:?}");
     }
 }

@@ -12,9 +12,11 @@ mod guests;
 mod herd;
 mod interruptions;
 mod joins;
+mod network;
 mod outage;
 mod refusals;
 mod requests;
+mod secrets;
 mod sources;
 mod tls;
 

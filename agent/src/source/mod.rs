@@ -158,7 +158,17 @@ fn lay_over_cluster(places: &Places<'_>, document: &mut Value) -> Result<(), Loa
     Ok(())
 }
 
-/// Fills what `loaded` does not say with what the platform knows.
+/// Takes out of a seed's document what only joining needs, and wipes it.
+pub fn forget_secrets(document: &mut Value) {
+    let Some(fields) = document.as_object_mut() else { return };
+    for secret in ["token", "discovery"] {
+        if let Some(mut value) = fields.remove(secret) {
+            yaml::wipe(&mut value);
+        }
+    }
+}
+
+/// Fills what `loaded` does not say with what the platform knows; of the document its secrets are no longer needed then.
 ///
 /// # Errors
 /// [`LoadError`] when the platform has a metadata service, and it fails.
@@ -182,7 +192,9 @@ pub fn fill(places: &Places<'_>, loaded: &mut Loaded) -> Result<(), LoadError> {
     gap(&["kubelet", "providerID"], provider_id);
     let zone = zone.filter(|zone| crate::names::label_value(zone).is_ok());
     gap(&["kubelet", "labels", "topology.kubernetes.io/zone"], zone);
-    loaded.seed = Seed::decode(document.clone()).map_err(|error| LoadError::Seed(loaded.from.clone(), error))?;
+    let seed = Seed::decode(document.clone());
+    forget_secrets(document);
+    loaded.seed = seed.map_err(|error| LoadError::Seed(loaded.from.clone(), error))?;
     Ok(())
 }
 

@@ -345,7 +345,7 @@ fn request(profile: &Profile) -> Digest {
         ArtifactSource::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
     };
     let image = |image: &ImageSource| match (image, image.file()) {
-        (ImageSource::Registry(reference), _) => Some((reference.clone(), None)),
+        (ImageSource::Registry(reference), _) => Some((reference.to_string(), None)),
         (_, file) => file.map(|file| (source(&file.source), file.sha256)),
     };
     let request = Request {

@@ -1,7 +1,7 @@
 //! Making a lock: asks the archive which packages meet the profile's wishes, and pins them.
 
-use super::{ArchiveName, Lock, LockedArtifact, LockedImage, LockedPackage, artifacts, wanted_packages};
-use crate::profile::{ArtifactSource, Profile};
+use super::{ArchiveName, Lock, LockedArtifact, LockedBlob, LockedImage, LockedPackage, artifacts, wanted_packages};
+use crate::profile::{ArtifactSource, ImageSource, Profile};
 use crate::progress::{Progress, Unit};
 use crate::source::deb::index::Index;
 use crate::source::deb::keyring::Keyring;
@@ -12,6 +12,7 @@ use crate::source::deb::resolver::{self, ResolveError};
 use crate::source::deb::transport::{self, Transport, TransportError};
 use crate::source::fetch::{FetchError, Fetcher, Location, Want, tried_text};
 use crate::source::http::Client;
+use crate::source::registry::{Part, PartKind, RegistryError};
 use crate::tree::Digest;
 use jiff::Timestamp;
 use std::path::PathBuf;
@@ -68,6 +69,16 @@ pub enum PinError {
         name: String,
         /// Why.
         source: Box<FetchError>,
+    },
+    /// A registry's image is not to be had or not to be used.
+    #[error("images.{name}: resolving {reference}: {source}")]
+    Image {
+        /// The image.
+        name: String,
+        /// Where it should be.
+        reference: String,
+        /// Why.
+        source: Box<RegistryError>,
     },
     /// An artifact from the network without a digest.
     #[error("artifact {name} has a url but no sha256; give the digest its publisher announces")]
@@ -166,6 +177,14 @@ fn pin_images(profile: &Profile, fetcher: &Fetcher) -> Result<Vec<LockedImage>, 
         if let Some(file) = image.file() {
             let (sha256, size) = pin_file(name, &file.source, file.sha256, fetcher)?;
             pinned.push(LockedImage { name: name.clone(), sha256, size, blobs: Vec::new() });
+        }
+        if let ImageSource::Registry(reference) = image {
+            let resolved = fetcher.registries().resolve(reference, profile.arch.as_str()).map_err(|source| {
+                PinError::Image { name: name.clone(), reference: reference.to_string(), source: Box::new(source) }
+            })?;
+            let blobs = resolved.blobs.into_iter().map(|(sha256, size)| LockedBlob { sha256, size }).collect();
+            let (sha256, size) = (resolved.manifest, Some(resolved.size));
+            pinned.push(LockedImage { name: name.clone(), sha256, size, blobs });
         }
     }
     Ok(pinned)
@@ -276,6 +295,16 @@ pub fn wants(lock: &super::Locked, mirrors: &Mirrors) -> Vec<Want> {
         if let Some(file) = image.file() {
             let (digest, size) = (pinned.sha256, pinned.size);
             wants.push(Want { name: pinned.name.clone(), digest, size, from: vec![location(&file.source)] });
+        }
+        if let ImageSource::Registry(reference) = image {
+            let mut part = |kind, digest, size| {
+                let from = vec![Location::Registry(Part { reference: reference.clone(), kind, digest })];
+                wants.push(Want { name: pinned.name.clone(), digest, size, from });
+            };
+            part(PartKind::Manifest, pinned.sha256, pinned.size);
+            for blob in &pinned.blobs {
+                part(PartKind::Blob, blob.sha256, Some(blob.size));
+            }
         }
     }
     wants

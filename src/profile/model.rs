@@ -5,6 +5,7 @@
 
 use super::cluster::Cluster;
 use crate::kubernetes::kube_proxy_config::Mode as ProxyMode;
+use crate::oci::Reference;
 use crate::tree::{Digest, TreePath};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -250,7 +251,7 @@ pub enum ImageSource {
     /// An OCI archive.
     Archive(ImageFile),
     /// A registry.
-    Registry(String),
+    Registry(Reference),
     /// A static program.
     Binary(Binary),
 }

@@ -49,7 +49,10 @@ fn image(
             let (source, sha256) = origin.resolve(&format!("{what}.archive"), archive.pos, arch, context)?;
             Ok(ImageSource::Archive(ImageFile { source, sha256 }))
         }
-        (None, Some(registry), None) => Ok(ImageSource::Registry(text(registry, what, pullable)?)),
+        (None, Some(registry), None) => {
+            let reference = registry.check(|text| pullable(text).map_err(|why| format!("{what}: {why}")))?;
+            Ok(ImageSource::Registry(reference))
+        }
         (None, None, Some(raw)) => {
             self::binary(raw, &format!("{what}.binary"), arch, context).map(ImageSource::Binary)
         }
@@ -57,10 +60,10 @@ fn image(
     }
 }
 
-fn pullable(name: &str) -> Result<(), String> {
+fn pullable(name: &str) -> Result<Reference, String> {
     match name.parse::<Reference>() {
         Ok(Reference { tag: None, digest: None, .. }) => Err(format!("{name:?} has neither tag nor digest")),
-        Ok(_) => Ok(()),
+        Ok(reference) => Ok(reference),
         Err(error) => Err(error.to_string()),
     }
 }

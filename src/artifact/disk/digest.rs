@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 /// What is read, and hashed, at once.
-const CHUNK: usize = 1 << 20;
+const CHUNK: usize = 256 << 10;
 /// Pieces that are read before they are hashed.
 const AHEAD: usize = 2;
 static ZEROS: [u8; CHUNK] = [0; CHUNK];
@@ -37,9 +37,10 @@ impl Front {
 pub fn digest_during<T>(disk: &dyn BlockSource, work: impl FnOnce(Front) -> T) -> (io::Result<Digest>, T) {
     let (front, reached) = channel();
     let (read, pieces) = sync_channel(AHEAD);
+    let (hashed, free) = channel();
     std::thread::scope(|scope| {
-        let reader = scope.spawn(move || read_ahead(disk, &reached, &read));
-        let hasher = scope.spawn(move || hash(&pieces));
+        let reader = scope.spawn(move || read_ahead(disk, &reached, &free, &read));
+        let hasher = scope.spawn(move || hash(&pieces, &hashed));
         let done = work(Front(front));
         let died = |_| io::Error::other("a thread died; this is a bug in kiln");
         let read = reader.join().map_err(died).flatten();
@@ -47,20 +48,26 @@ pub fn digest_during<T>(disk: &dyn BlockSource, work: impl FnOnce(Front) -> T) -
     })
 }
 
-/// Reads `disk` and sends every piece, without bytes when they are zeros, as soon as it is `reached`.
+/// A piece as it is hashed: how large it is, and what it begins; nothing where it is zeros.
+type Bytes = (usize, Option<Vec<u8>>);
+
+/// Reads `disk` and sends every piece as soon as it is `reached`, in buffers that are `free` again, or new ones at first.
 fn read_ahead(
     disk: &dyn BlockSource,
     reached: &Receiver<u64>,
-    pieces: &SyncSender<(usize, Option<Vec<u8>>)>,
+    free: &Receiver<Vec<u8>>,
+    pieces: &SyncSender<Bytes>,
 ) -> io::Result<()> {
     let mut front = 0;
     for Piece { offset, size, is_data } in pieces_of(disk, &(0..disk.size())) {
-        let mut bytes = is_data.then(|| vec![0; size]);
-        if let Some(bytes) = &mut bytes {
+        let mut bytes = None;
+        if is_data {
             while front < offset + size as u64 {
                 front = reached.recv().unwrap_or(u64::MAX);
             }
-            disk.read_at(bytes, offset)?;
+            let mut buffer = free.try_recv().unwrap_or_else(|_| vec![0; CHUNK]);
+            disk.read_at(&mut buffer[..size], offset)?;
+            bytes = Some(buffer);
         }
         if pieces.send((size, bytes)).is_err() {
             break; // The hasher died, and its end tells why.
@@ -69,10 +76,15 @@ fn read_ahead(
     Ok(())
 }
 
-fn hash(pieces: &Receiver<(usize, Option<Vec<u8>>)>) -> Digest {
+/// SHA-256 of `pieces`, whose buffers are given back.
+fn hash(pieces: &Receiver<Bytes>, hashed: &Sender<Vec<u8>>) -> Digest {
     let mut hasher = Sha256::new();
     for (size, bytes) in pieces {
-        hasher.update(bytes.as_deref().unwrap_or(&ZEROS[..size]));
+        hasher.update(bytes.as_deref().map_or(&ZEROS[..size], |bytes| &bytes[..size]));
+        if let Some(buffer) = bytes {
+            // The reader may have read everything already.
+            let _ = hashed.send(buffer);
+        }
     }
     Digest::finish(hasher)
 }

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// For a step of the agent; a second on a quiet machine.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
+/// The program that is in images.
+pub const AGENT: &str = env!("KILN_AGENT_PATH");
+
 /// A machine: its files.
 pub struct Machine {
     directory: tempfile::TempDir,
@@ -82,7 +85,11 @@ impl Machine {
 
     /// Starts the agent.
     pub fn boot(&self) -> Agent {
-        let mut command = Command::new(env!("KILN_AGENT_PATH"));
+        self.boot_by(Command::new(AGENT))
+    }
+
+    /// Starts the agent by a command that runs it.
+    pub fn boot_by(&self, mut command: Command) -> Agent {
         command.arg("--root").arg(self.root()).env("CREDENTIALS_DIRECTORY", self.credentials());
         command.stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the agent");
@@ -99,7 +106,7 @@ impl Machine {
     /// Runs the agent to its end under time(1); what both said, at the end peak memory in KiB and seconds.
     pub fn under_time(&self) -> String {
         let mut command = Command::new("/usr/bin/time");
-        command.args(["-f", "%M %e", env!("KILN_AGENT_PATH"), "--root"]).arg(self.root());
+        command.args(["-f", "%M %e", AGENT, "--root"]).arg(self.root());
         command.env("CREDENTIALS_DIRECTORY", self.credentials());
         let output = command.output().unwrap_or_else(|error| panic!("time: {error}: install the Debian package time"));
         String::from_utf8_lossy(&output.stderr).into_owned()

@@ -9,6 +9,7 @@ mod delivery;
 mod guests;
 mod herd;
 mod joins;
+mod metadata;
 mod refusals;
 mod sources;
 

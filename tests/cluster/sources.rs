@@ -17,7 +17,7 @@ pub fn run(program: &str, package: &str, arguments: &[&str]) {
 }
 
 /// A machine with a block device, which `make` fills from a directory that holds `path` with the seed of `node`.
-fn with_volume(node: &str, path: &str, make: impl FnOnce(&Path, &str)) -> Machine {
+pub fn with_volume(node: &str, path: &str, make: impl FnOnce(&Path, &str)) -> Machine {
     let machine = Machine::new("");
     fs::remove_dir_all(machine.credentials()).expect("removed");
     let content = machine.root().join("content");
@@ -40,7 +40,7 @@ fn joins_from(machine: &Machine, source: &str) {
     assert!(machine.is_joined());
 }
 
-fn mkfs(bits: &str, kib: &str, label: &str, content: &Path, device: &str) {
+pub fn mkfs(bits: &str, kib: &str, label: &str, content: &Path, device: &str) {
     run("mkfs.vfat", "dosfstools", &["-F", bits, "-n", label, "-C", device, kib]);
     let inside =
         fs::read_dir(content).expect("a directory").map(|entry| entry.expect("an entry").path().display().to_string());

@@ -48,7 +48,7 @@ const SEARCH: &str = r#"
 shopt -s globstar dotglob nullglob
 secret='HALF''OTHER'
 echo "$secret" >/run/kiln/planted
-for file in /etc/** /run/kiln/** /run/log/** /run/systemd/** /tmp/** /var/**; do
+for file in /etc/{cni,kubernetes}/** /run/{kiln,log}/** /tmp/** /var/lib/{kiln,kubelet,systemd}/** /var/log/**; do
   [ ! -f "$file" ] || [[ $(tr -d '\0' <"$file") != *$secret* ]] || echo "secret $file"
 done
 "#;

@@ -102,7 +102,8 @@ fn ec2_is_asked_in_sessions_only() {
 #[test]
 fn other_user_data_is_no_seed() {
     let plane = ControlPlane::shared();
-    for user_data in ["#cloud-config\nhostname: x\n", "#!/bin/sh\necho\n", ""] {
+    let script = "#!/bin/sh\nif [ -e /x ]; then echo 'a: b'; fi\n\t: [\n";
+    for user_data in ["#cloud-config\nhostname: x\n", script, ""] {
         let service = Cloud::named("Azure").service(Some(user_data));
         let machine = machine_in(Cloud::named("Azure"));
         let (code, said) = Namespace::new(&service, plane).boot(&machine).end();
@@ -110,11 +111,15 @@ fn other_user_data_is_no_seed() {
         assert!(said.iter().any(|line| line.contains("there is no seed")), "{said:#?}");
         assert_eq!(machine.status("state"), "no-seed");
     }
+    let service = Cloud::named("Azure").service(Some("kind: NodeSeed\ntoken: [\n"));
+    let (code, said) = Namespace::new(&service, plane).boot(&machine_in(Cloud::named("Azure"))).end();
+    assert_eq!(code, Some(3), "{said:#?}");
+    assert!(said[0].contains("the seed from user data of Azure: line "), "{said:#?}");
 }
 
 /// What goes wrong for a while, at the first of an attempt's requests; what the agent says; and how long it waits at least.
 fn troubles() -> Vec<(Answer, &'static str, Duration)> {
-    let answered = |status| Answer::status(status);
+    let answered = Answer::status;
     let fine = || Answer::ok("x".repeat(200)).with("Metadata-Flavor", "Google");
     let second = Duration::from_secs(1);
     vec![

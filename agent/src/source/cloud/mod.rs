@@ -72,6 +72,8 @@ fn base_name(path: &str) -> &str {
 
 /// OpenStack's document, which a config drive has at the same path.
 const META_DATA: &str = "/openstack/latest/meta_data.json";
+/// What a seed that is no sound YAML says all the same.
+const KIND: &[u8] = b"NodeSeed";
 /// For services that want none.
 const NO_HEADER: (&str, &str) = ("Accept", "*/*");
 
@@ -198,6 +200,7 @@ pub(super) fn user_data(places: &Places<'_>) -> Result<Option<Found>, SourceErro
     }
     match Seed::parse(&bytes) {
         Err(SeedError::NoSeed | SeedError::NotText) => Ok(None),
+        Err(SeedError::Yaml(_)) if !bytes.windows(KIND.len()).any(|window| window == KIND) => Ok(None),
         _ => Ok(Some(Found { bytes, place: format!("of {}", cloud.name) })),
     }
 }

@@ -47,7 +47,7 @@ powercut: setup-test kubelet ## Cut a node's power 30 times while it makes its s
 
 .PHONY: joins
 joins: setup-test kubernetes ## Join a cluster from the network and from disks, with the seed by each of its channels, and reboot
-	$(CARGO) test --release --locked --test cluster -- --ignored every_kind_by_every_channel --nocapture
+	$(CARGO) test --release --locked --test cluster -- --include-ignored boots:: --test-threads 2 --nocapture
 
 .PHONY: faults
 faults: export KILN_OUTAGE_SECONDS ?= 300

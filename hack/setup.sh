@@ -37,6 +37,7 @@ test=(
     strace faketime procps time             # what a build does, when it thinks it does it, and how much memory it takes
     etcd-server                             # the control plane that agents join
     dnsmasq-base                            # names that agents look up
+    iproute2 socat                          # namespaces with a metadata service
     shellcheck
 )
 

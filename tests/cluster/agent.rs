@@ -20,7 +20,9 @@ pub struct Machine {
 impl Machine {
     /// One with a seed.
     pub fn new(seed: &str) -> Self {
-        let machine = Self { directory: tempfile::tempdir().expect("a directory") };
+        // Not in /tmp, which may be in memory: a machine without disks behaves otherwise.
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"));
+        let machine = Self { directory: directory.expect("a directory") };
         fs::create_dir_all(machine.root()).expect("a directory");
         machine.reseed(seed);
         machine

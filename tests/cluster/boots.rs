@@ -4,10 +4,6 @@ use crate::channels::Channel;
 use crate::control_plane::{ControlPlane, openssl};
 use crate::guests::{Kind, Node};
 use serde_json::json;
-use std::num::NonZero;
-use std::panic::catch_unwind;
-use std::sync::Mutex;
-use std::thread;
 
 /// Joins, and checks all that is to be seen of it.
 fn joins(kind: Kind, channel: Channel) {
@@ -54,38 +50,38 @@ fn joins(kind: Kind, channel: Channel) {
     }
 }
 
-/// One after another on each of as many threads as there is memory and processors for.
-fn all_join(cases: &[(Kind, Channel)]) {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(3);
-    let (left, failed) = (Mutex::new(cases.iter()), Mutex::new(Vec::new()));
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let next = || left.lock().expect("no panic here").next();
-                while let Some((kind, channel)) = next() {
-                    // The others are of interest, too.
-                    let result = catch_unwind(|| joins(*kind, *channel));
-                    println!("{kind:?} by {channel:?}: {}", if result.is_ok() { "joined" } else { "FAILED" });
-                    if result.is_err() {
-                        failed.lock().expect("no panic here").push((kind, channel));
-                    }
-                }
-            });
-        }
-    });
-    let failed = failed.into_inner().expect("no panic there");
-    assert!(failed.is_empty(), "{failed:?}");
+/// A test for each way to get to a Node; `make joins` runs them all.
+macro_rules! nodes {
+    ($($(#[$attribute:meta])* $name:ident: $kind:ident, $channel:ident;)*) => {
+        $(
+            #[test]
+            $(#[$attribute])*
+            fn $name() {
+                joins(Kind::$kind, Channel::$channel);
+            }
+        )*
+    };
 }
 
-#[test]
-fn one_from_its_disk_and_one_from_the_network() {
-    all_join(&[(Kind::Disk, Channel::Vfat), (Kind::Diskless, Channel::Smbios)]);
-}
-
-/// `make joins`
-#[test]
-#[ignore = "half an hour: make joins"]
-fn every_kind_by_every_channel() {
-    let cases = [Kind::Disk, Kind::StateDisk].map(|kind| Channel::ALL.map(|channel| (kind, channel)));
-    all_join(&cases.concat());
+nodes! {
+    diskless_by_smbios: Diskless, Smbios;
+    disk_by_vfat: Disk, Vfat;
+    #[ignore = "make joins"]
+    disk_by_smbios: Disk, Smbios;
+    #[ignore = "make joins"]
+    disk_by_fw_cfg: Disk, FwCfg;
+    #[ignore = "make joins"]
+    disk_by_iso: Disk, Iso;
+    #[ignore = "make joins"]
+    disk_by_url: Disk, Url;
+    #[ignore = "make joins"]
+    state_disk_by_smbios: StateDisk, Smbios;
+    #[ignore = "make joins"]
+    state_disk_by_fw_cfg: StateDisk, FwCfg;
+    #[ignore = "make joins"]
+    state_disk_by_iso: StateDisk, Iso;
+    #[ignore = "make joins"]
+    state_disk_by_vfat: StateDisk, Vfat;
+    #[ignore = "make joins"]
+    state_disk_by_url: StateDisk, Url;
 }

@@ -16,8 +16,6 @@ pub enum Channel {
 }
 
 impl Channel {
-    pub const ALL: [Self; 5] = [Self::Smbios, Self::FwCfg, Self::Iso, Self::Vfat, Self::Url];
-
     /// What the agent calls it.
     pub fn source(self) -> &'static str {
         match self {

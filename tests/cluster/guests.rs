@@ -33,7 +33,7 @@ read -r seconds _ </proc/uptime; echo "kubelet $seconds"
 journalctl -b -u kiln-agent -o short-monotonic --no-pager
 echo "hostname $(cat /proc/sys/kernel/hostname)"
 echo "boot $(cat /proc/sys/kernel/random/boot_id)"
-echo "failed $(systemctl list-units --failed --plain --no-legend)"
+echo "failed $(systemctl list-units --failed --plain --no-legend 'kiln-*' 'kubelet*' 'containerd*')"
 while read -r line; do
   echo "certificate $line"
   [ "$line" != '-----END CERTIFICATE-----' ] || break
@@ -48,7 +48,7 @@ const SEARCH: &str = r#"
 shopt -s globstar dotglob nullglob
 secret='HALF''OTHER'
 echo "$secret" >/run/kiln/planted
-for file in /etc/** /run/kiln/** /run/log/** /run/systemd/** /tmp/** /var/**; do
+for file in /etc/{cni,kubernetes}/** /run/{kiln,log}/** /tmp/** /var/lib/{kiln,kubelet,systemd}/** /var/log/**; do
   [ ! -f "$file" ] || [[ $(tr -d '\0' <"$file") != *$secret* ]] || echo "secret $file"
 done
 "#;

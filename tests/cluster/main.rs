@@ -12,6 +12,7 @@ mod guests;
 mod herd;
 mod interruptions;
 mod joins;
+mod metadata;
 mod network;
 mod outage;
 mod refusals;

@@ -1,6 +1,7 @@
 //! Volumes that a platform attaches: NoCloud's (`cidata`) and OpenStack's config drive (`config-2`).
 
 use super::{Found, Places, SourceError, device};
+use crate::root::Root;
 use crate::seed::MAX_SIZE;
 
 /// Label and file: cloud-init's NoCloud.
@@ -19,8 +20,17 @@ pub(super) fn config_drive(places: &Places<'_>) -> Result<Option<Found>, SourceE
 }
 
 fn read(places: &Places<'_>, (label, path): (&str, &str)) -> Result<Option<Found>, SourceError> {
-    let Some((device, mut volume)) = device::find(places.root, label) else { return Ok(None) };
+    file(places.root, label, path, MAX_SIZE)
+}
+
+/// The file at `path` of the config drive, of at most `limit` bytes.
+pub(super) fn config_drive_file(root: &Root, path: &str, limit: usize) -> Result<Option<Found>, SourceError> {
+    file(root, CONFIG_DRIVE.0, path, limit)
+}
+
+fn file(root: &Root, label: &str, path: &str, limit: usize) -> Result<Option<Found>, SourceError> {
+    let Some((device, mut volume)) = device::find(root, label) else { return Ok(None) };
     let failed = |source| SourceError::Volume { device: device.clone(), source };
-    let bytes = volume.read(path, MAX_SIZE).map_err(failed)?;
+    let bytes = volume.read(path, limit).map_err(failed)?;
     Ok(bytes.map(|bytes| Found { bytes, place: device }))
 }

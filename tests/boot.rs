@@ -2,10 +2,10 @@
 //!
 //! Nothing is in the images for it: kubelet is made standalone, and `boot/probe.sh` brought in, by a credential.
 
-use guest::{boot, check_node};
+use guest::{Report, boot, boot_and_ask, check_node};
 use kiln::boot::{Handout, PxeSet};
 use kiln_init::xattrs::{self, Xattr};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
 
@@ -14,17 +14,53 @@ mod guest;
 #[path = "common/worker.rs"]
 mod worker;
 
-/// Boots `suite`'s worker with kubelet standalone.
+/// Boots `suite`'s worker with kubelet standalone and an image for pods, and runs pods on it.
 fn healthy(suite: &str) {
     let directory = tempfile::tempdir().expect("a directory");
-    let report = boot(&built(directory.path(), suite), Handout::none().standalone());
+    // Brings the shipped profiles, beside which this one is put.
+    worker::kiln(directory.path());
+    fs::write(directory.path().join("profiles/pods.yaml"), include_str!("boot/pods.yaml")).expect("written");
+    let set = PxeSet::open(&worker::build(directory.path(), "pods", suite, "pxe")).expect("a PXE set");
+    let report = boot_and_ask(&set, Handout::none().standalone(), include_str!("boot/pods.sh"));
+    if std::env::var_os("KILN_BOOT_SHOW").is_some() {
+        println!("{}", report.lines.join("\n"));
+    }
     check_node(&report);
     report.check("unit kubelet", "active");
     let (containerd, healthz) = (report.number("containerd-active"), report.number("healthz"));
     println!("{suite}: containerd active after {containerd} s, kubelet healthy after {healthz} s");
-    if std::env::var_os("KILN_BOOT_SHOW").is_some() {
-        println!("{}", report.lines.join("\n"));
+    check_pods(&report);
+}
+
+/// What the image brought is there and pinned, and pods made of it live as pods do.
+fn check_pods(report: &Report) {
+    let fail = |what: &str| panic!("{what}\n{}\nconsole:\n{}", report.lines.join("\n"), report.console);
+    report.check("unit-images", "active success");
+    let images = report.all("image");
+    let listed = report.all("listed");
+    assert_eq!(listed.len(), 2, "{listed:?}");
+    for wanted in listed {
+        let found = images.iter().find(|image| image.starts_with(&format!("{wanted} ")));
+        let pinned = found.is_some_and(|image| image.contains("io.cri-containerd.pinned=pinned"));
+        assert!(pinned, "{wanted} is not there or not pinned: {images:?}");
     }
+    report.check("again", "");
+    let [pod, client] = ["address", "client-address"].map(|key| report.all(key).last().copied().unwrap_or_default());
+    if !pod.starts_with("10.88.") || !client.starts_with("10.88.") || pod == client {
+        fail("addresses of pods");
+    }
+    for key in ["client", "client-after"] {
+        if !report.all(key).iter().any(|seen| seen.starts_with("pod web-") && seen.contains(", node web-")) {
+            fail("the client reaches neither pod nor node");
+        }
+    }
+    report.check("restarts", "0");
+    report.check("restarted", "1");
+    report.check("address-kept", "yes");
+    if !report.all("rotated").iter().any(|path| path.contains("/main/0.log.")) {
+        fail("the client's log does not rotate");
+    }
+    report.check("restored", "registry.test/busybox:1");
 }
 
 /// The shipped worker of `suite`, built into `directory`.

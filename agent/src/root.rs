@@ -13,6 +13,9 @@ const MAX_FILE: u64 = 4 << 20;
 /// What a file's name ends in while it is written.
 pub const UNFINISHED: &str = ".kiln-new";
 
+/// `TMPFS_MAGIC` and `RAMFS_MAGIC` (linux/magic.h).
+const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
+
 /// A file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing} {path}: {source}")]
@@ -51,6 +54,13 @@ impl Root {
     /// Whether this is the machine itself, not a directory that stands for one.
     pub fn is_machine(&self) -> bool {
         self.0 == Path::new("/")
+    }
+
+    /// Whether what is written outlives the machine's power: `/var` is not in memory (statfs(2)).
+    pub fn is_kept(&self) -> bool {
+        let in_memory =
+            |found: rustix::fs::StatFs| IN_MEMORY.contains(&u64::try_from(found.f_type).unwrap_or_default());
+        !rustix::fs::statfs(self.at("/var")).is_ok_and(in_memory)
     }
 
     /// The directory.

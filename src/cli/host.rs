@@ -10,6 +10,7 @@ use crate::source::deb::apt_sources::{self, AptSources};
 use crate::source::deb::keyring::{DEBIAN_KEYRINGS, Keyring};
 use crate::source::fetch::Fetcher;
 use crate::source::http::{Client, HttpConfig, ProxyConfig};
+use crate::source::registry::Credentials;
 use anyhow::{Context, bail};
 use std::env;
 use std::io::IsTerminal;
@@ -106,9 +107,27 @@ impl Host {
         }))
     }
 
-    /// A fetcher into `cache`.
+    /// A fetcher into `cache`, with the credentials for registries that Docker's `config.json` has.
     pub fn fetcher(&self, cache: &Cache, http: &Client) -> Fetcher {
-        Fetcher::new(cache.clone(), http.clone(), self.progress.clone())
+        let credentials = self.credentials().unwrap_or_else(|error| {
+            self.progress.warn(format_args!("registries are asked without credentials: {error:#}"));
+            Credentials::default()
+        });
+        Fetcher::new(cache.clone(), http.clone(), self.progress.clone()).with_credentials(credentials)
+    }
+
+    /// What `config.json` in `$DOCKER_CONFIG`, or in `~/.docker`, says.
+    fn credentials(&self) -> anyhow::Result<Credentials> {
+        let directory = env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+        let Some(directory) = directory.or_else(|| Some(self.home.as_ref()?.join(".docker"))) else {
+            return Ok(Credentials::default());
+        };
+        let path = directory.join("config.json");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Credentials::parse(&text).with_context(|| path.display().to_string()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Credentials::default()),
+            Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+        }
     }
 
     /// The mirrors a profile is built from: its own (or the command line's), else those of this host's apt.

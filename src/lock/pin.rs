@@ -1,7 +1,7 @@
 //! Making a lock: asks the archive which packages meet the profile's wishes, and pins them.
 
-use super::{ArchiveName, Lock, LockedArtifact, LockedPackage, artifacts, wanted_packages};
-use crate::profile::{ArtifactSource, Profile};
+use super::{ArchiveName, Lock, LockedArtifact, LockedBlob, LockedImage, LockedPackage, artifacts, wanted_packages};
+use crate::profile::{ArtifactSource, ImageSource, Profile};
 use crate::progress::{Progress, Unit};
 use crate::source::deb::index::Index;
 use crate::source::deb::keyring::Keyring;
@@ -12,6 +12,7 @@ use crate::source::deb::resolver::{self, ResolveError};
 use crate::source::deb::transport::{self, Transport, TransportError};
 use crate::source::fetch::{FetchError, Fetcher, Location, Want, tried_text};
 use crate::source::http::Client;
+use crate::source::registry::{Part, PartKind, RegistryError};
 use crate::tree::Digest;
 use jiff::Timestamp;
 use std::path::PathBuf;
@@ -68,6 +69,16 @@ pub enum PinError {
         name: String,
         /// Why.
         source: Box<FetchError>,
+    },
+    /// A registry's image is not to be had or not to be used.
+    #[error("images.{name}: resolving {reference}: {source}")]
+    Image {
+        /// The image.
+        name: String,
+        /// Where it should be.
+        reference: String,
+        /// Why.
+        source: Box<RegistryError>,
     },
     /// An artifact from the network without a digest.
     #[error("artifact {name} has a url but no sha256; give the digest its publisher announces")]
@@ -128,25 +139,63 @@ pub fn pin(profile: &Profile, sources: &Sources<'_>, progress: &Progress) -> Res
         .collect();
     let artifacts = pin_artifacts(profile, sources.fetcher)?;
     phase.finish();
-    Ok(Lock::new(profile, epoch, packages, artifacts))
+    let images = pin_images(profile, sources.fetcher)?;
+    Ok(Lock::new(profile, epoch, packages, artifacts, images))
 }
 
 fn pin_artifacts(profile: &Profile, fetcher: &Fetcher) -> Result<Vec<LockedArtifact>, PinError> {
     let mut pinned = Vec::new();
     for artifact in artifacts(profile) {
-        let (sha256, size) = match (&artifact.source, artifact.sha256) {
-            (_, Some(sha256)) => (sha256, None),
-            (ArtifactSource::Url(_), None) => return Err(PinError::Unpinned { name: artifact.name.clone() }),
-            (ArtifactSource::File(path), None) => {
-                let stored = fetcher
-                    .fetch_unpinned(&artifact.name, &Location::File(path.clone()))
-                    .map_err(|source| PinError::Artifact { name: artifact.name.clone(), source: Box::new(source) })?;
-                (stored.digest, Some(stored.size))
-            }
-        };
+        let (sha256, size) = pin_file(&artifact.name, &artifact.source, artifact.sha256, fetcher)?;
         pinned.push(LockedArtifact { name: artifact.name.clone(), version: artifact.version.clone(), sha256, size });
     }
     Ok(pinned)
+}
+
+/// Digest and, where it had to be read, size of a file.
+fn pin_file(
+    name: &str,
+    source: &ArtifactSource,
+    sha256: Option<Digest>,
+    fetcher: &Fetcher,
+) -> Result<(Digest, Option<u64>), PinError> {
+    match (source, sha256) {
+        (_, Some(sha256)) => Ok((sha256, None)),
+        (ArtifactSource::Url(_), None) => Err(PinError::Unpinned { name: name.to_owned() }),
+        (ArtifactSource::File(path), None) => {
+            let stored = fetcher
+                .fetch_unpinned(name, &Location::File(path.clone()))
+                .map_err(|source| PinError::Artifact { name: name.to_owned(), source: Box::new(source) })?;
+            Ok((stored.digest, Some(stored.size)))
+        }
+    }
+}
+
+fn pin_images(profile: &Profile, fetcher: &Fetcher) -> Result<Vec<LockedImage>, PinError> {
+    let mut pinned = Vec::new();
+    for (name, image) in &profile.images {
+        if let Some(file) = image.file() {
+            let (sha256, size) = pin_file(name, &file.source, file.sha256, fetcher)?;
+            pinned.push(LockedImage { name: name.clone(), sha256, size, blobs: Vec::new() });
+        }
+        if let ImageSource::Registry(reference) = image {
+            let resolved = fetcher.registries().resolve(reference, profile.arch.as_str()).map_err(|source| {
+                PinError::Image { name: name.clone(), reference: reference.to_string(), source: Box::new(source) }
+            })?;
+            let blobs = resolved.blobs.into_iter().map(|(sha256, size)| LockedBlob { sha256, size }).collect();
+            let (sha256, size) = (resolved.manifest, Some(resolved.size));
+            pinned.push(LockedImage { name: name.clone(), sha256, size, blobs });
+        }
+    }
+    Ok(pinned)
+}
+
+/// Where an artifact is.
+fn location(source: &ArtifactSource) -> Location {
+    match source {
+        ArtifactSource::Url(url) => Location::Url(url.clone()),
+        ArtifactSource::File(path) => Location::File(path.clone()),
+    }
 }
 
 fn signers(signers: &[crate::source::deb::signature::Signer]) -> String {
@@ -209,7 +258,7 @@ impl Transport for CachedTransport<'_> {
     }
 }
 
-/// What must be fetched before `lock` can be built, with where from; packages first, then artifacts.
+/// What must be fetched before `lock` can be built, with where from; packages first, then artifacts, then images.
 pub fn wants(lock: &super::Locked, mirrors: &Mirrors) -> Vec<Want> {
     let profile = lock.profile();
     let mut wants = Vec::new();
@@ -239,11 +288,24 @@ pub fn wants(lock: &super::Locked, mirrors: &Mirrors) -> Vec<Want> {
             name: format!("{} {}", pinned.name, pinned.version),
             digest: pinned.sha256,
             size: pinned.size,
-            from: vec![match &artifact.source {
-                ArtifactSource::Url(url) => Location::Url(url.clone()),
-                ArtifactSource::File(path) => Location::File(path.clone()),
-            }],
+            from: vec![location(&artifact.source)],
         });
+    }
+    for (image, pinned) in super::pinned_images(lock) {
+        if let Some(file) = image.file() {
+            let (digest, size) = (pinned.sha256, pinned.size);
+            wants.push(Want { name: pinned.name.clone(), digest, size, from: vec![location(&file.source)] });
+        }
+        if let ImageSource::Registry(reference) = image {
+            let mut part = |kind, digest, size| {
+                let from = vec![Location::Registry(Part { reference: reference.clone(), kind, digest })];
+                wants.push(Want { name: pinned.name.clone(), digest, size, from });
+            };
+            part(PartKind::Manifest, pinned.sha256, pinned.size);
+            for blob in &pinned.blobs {
+                part(PartKind::Blob, blob.sha256, Some(blob.size));
+            }
+        }
     }
     wants
 }

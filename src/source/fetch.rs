@@ -13,7 +13,8 @@ pub use want::{Location, Want};
 use crate::progress::{Phase, Progress, Unit};
 use crate::source::cache::{Cache, CacheError, Claim, Partial, Stored};
 use crate::source::http::{Backoff, Client, RetryPolicy, sleep_unless};
-use download::{Attempt, Download};
+use crate::source::registry::{Credentials, Registries};
+use download::{Attempt, Download, Open};
 use run::{Run, lock};
 use std::fs::File;
 use std::io;
@@ -31,6 +32,7 @@ const ATTEMPTS_WITH_ALTERNATIVE: u32 = 2;
 pub struct Fetcher {
     cache: Cache,
     http: Client,
+    registries: Registries,
     progress: Progress,
     jobs: usize,
 }
@@ -38,7 +40,19 @@ pub struct Fetcher {
 impl Fetcher {
     /// A fetcher that downloads up to 8 inputs at once. Whether it may use the network is a setting of `http`.
     pub fn new(cache: Cache, http: Client, progress: Progress) -> Self {
-        Self { cache, http, progress, jobs: JOBS }
+        let registries = Registries::new(http.clone(), Credentials::default());
+        Self { cache, http, registries, progress, jobs: JOBS }
+    }
+
+    /// Has user names and passwords for registries.
+    pub fn with_credentials(mut self, credentials: Credentials) -> Self {
+        self.registries = Registries::new(self.http.clone(), credentials);
+        self
+    }
+
+    /// The registries, asked with these credentials.
+    pub fn registries(&self) -> &Registries {
+        &self.registries
     }
 
     /// Downloads up to `jobs` inputs at once.
@@ -152,7 +166,14 @@ impl Fetcher {
                 policy.attempts = policy.attempts.min(ATTEMPTS_WITH_ALTERNATIVE);
             }
             let outcome = match location {
-                Location::Url(url) => self.download(want, url, &policy, &mut partial, run),
+                Location::Url(url) => {
+                    let open = |offset| self.http.get(url, offset);
+                    self.download(want, (url, &open), &policy, &mut partial, run)
+                }
+                Location::Registry(part) => {
+                    let open = |offset| self.registries.get(part, offset);
+                    self.download(want, (&part.url(), &open), &policy, &mut partial, run)
+                }
                 Location::File(path) => copy(path, &mut partial, run.phase),
             };
             match outcome.map_err(cache_failed)? {
@@ -172,7 +193,7 @@ impl Fetcher {
     fn download(
         &self,
         want: &Want,
-        url: &str,
+        (url, open): (&str, &Open<'_>),
         policy: &RetryPolicy,
         partial: &mut Partial,
         run: &Run,
@@ -180,7 +201,7 @@ impl Fetcher {
         let mut backoff = Backoff::new(policy, url);
         let mut furthest = partial.len();
         loop {
-            let mut download = Download { http: &self.http, want, url, partial, phase: run.phase, stop: &run.stop };
+            let mut download = Download { open, want, url, partial, phase: run.phase, stop: &run.stop };
             let why = match download.attempt()? {
                 Attempt::Failed(why) => why,
                 end => return Ok(end),
@@ -217,17 +238,31 @@ impl Fetcher {
                 writer.finish().map_err(cache_failed)
             }
             Location::Url(url) => {
-                let mut backoff = Backoff::new(&self.http.config().retry, url);
-                loop {
-                    let error = match download::unpinned(&self.http, &self.cache, url).map_err(cache_failed)? {
-                        Ok(stored) => return Ok(stored),
-                        Err(error) => error,
-                    };
-                    match backoff.after(&error) {
-                        Some(delay) => std::thread::sleep(delay),
-                        None => return Err(failed(Why::Http(error.after_attempts(backoff.attempts())))),
-                    }
-                }
+                self.download_unpinned(url, &|offset| self.http.get(url, offset), failed, cache_failed)
+            }
+            Location::Registry(part) => {
+                self.download_unpinned(&part.url(), &|offset| self.registries.get(part, offset), failed, cache_failed)
+            }
+        }
+    }
+
+    /// All attempts at one URL whose digest is not known.
+    fn download_unpinned(
+        &self,
+        url: &str,
+        open: &Open<'_>,
+        failed: impl Fn(Why) -> FetchError,
+        cache_failed: impl Fn(CacheError) -> FetchError,
+    ) -> Result<Stored, FetchError> {
+        let mut backoff = Backoff::new(&self.http.config().retry, url);
+        loop {
+            let error = match download::unpinned(open, &self.cache, url).map_err(&cache_failed)? {
+                Ok(stored) => return Ok(stored),
+                Err(error) => error,
+            };
+            match backoff.after(&error) {
+                Some(delay) => std::thread::sleep(delay),
+                None => return Err(failed(Why::Http(error.after_attempts(backoff.attempts())))),
             }
         }
     }

@@ -56,6 +56,24 @@ impl Default for HttpConfig {
     }
 }
 
+/// What a request says besides what it wants.
+#[derive(Clone, Default)]
+pub struct Headers {
+    /// `Accept`.
+    pub accept: Option<String>,
+    /// `Authorization`; never printed.
+    pub authorization: Option<String>,
+}
+
+impl Headers {
+    /// Those for `uri`, to which the server of `first` led: an authorization is for that server alone.
+    fn within(&self, first: &Uri, uri: &Uri) -> Vec<(&'static str, &str)> {
+        let same = (first.scheme(), first.authority()) == (uri.scheme(), uri.authority());
+        let authorization = self.authorization.as_deref().filter(|_| same).map(|value| ("authorization", value));
+        self.accept.as_deref().map(|value| ("accept", value)).into_iter().chain(authorization).collect()
+    }
+}
+
 /// An HTTP client; clones share connections. Making one touches neither network nor disk.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -111,14 +129,23 @@ impl Client {
     /// # Errors
     /// [`HttpError`] for everything but status 200 and 206.
     pub fn get(&self, url: &str, offset: u64) -> Result<Response, HttpError> {
+        self.get_with(url, offset, &Headers::default())
+    }
+
+    /// The same with further headers. A redirect to another server is followed without the authorization.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn get_with(&self, url: &str, offset: u64, headers: &Headers) -> Result<Response, HttpError> {
         let fail = |kind| HttpError::new(url, kind);
         if self.config().offline {
             return Err(fail(HttpErrorKind::Offline));
         }
         let mut uri = url::parse(url).map_err(|why| fail(HttpErrorKind::BadUrl { why }))?;
+        let first = uri.clone();
         for _ in 0..=MAX_REDIRECTS {
             let at = |kind| fail(kind).reached(&uri);
-            let response = self.request(&uri, offset).map_err(at)?;
+            let response = self.request(&uri, offset, &headers.within(&first, &uri)).map_err(at)?;
             if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Response::new(url, &uri, response, offset, self.config().stall_timeout);
             }
@@ -128,7 +155,12 @@ impl Client {
         Err(fail(HttpErrorKind::TooManyRedirects { limit: MAX_REDIRECTS }).reached(&uri))
     }
 
-    fn request(&self, uri: &Uri, offset: u64) -> Result<ureq::http::Response<ureq::Body>, HttpErrorKind> {
+    fn request(
+        &self,
+        uri: &Uri,
+        offset: u64,
+        headers: &[(&'static str, &str)],
+    ) -> Result<ureq::http::Response<ureq::Body>, HttpErrorKind> {
         let agents = self.agents()?;
         let server = self.config().proxy.server_for(uri);
         let range = (offset > 0).then(|| format!("bytes={offset}-"));
@@ -141,6 +173,9 @@ impl Client {
                 if let Some(range) = range {
                     request = request.header("range", range);
                 }
+                for (name, value) in headers {
+                    request = request.header(*name, *value);
+                }
                 request.call()
             }
             server => {
@@ -148,6 +183,9 @@ impl Client {
                 let mut request = agents.direct.get(uri).config().proxy(proxy).build();
                 if let Some(range) = range {
                     request = request.header("range", range);
+                }
+                for (name, value) in headers {
+                    request = request.header(*name, *value);
                 }
                 request.call()
             }

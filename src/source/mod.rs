@@ -4,3 +4,4 @@ pub mod cache;
 pub mod deb;
 pub mod fetch;
 pub mod http;
+pub mod registry;

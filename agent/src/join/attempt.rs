@@ -76,6 +76,8 @@ impl<'a> Attempt<'a> {
             .map_err(|error| Fault::Final(error.to_string()))?;
         node.save(root)?;
         install::store_certificate(root, &chain, &key, now)?;
+        // Before kubelet.conf: without that, the next start knows that this may not be done.
+        super::forget_token(root);
         install::install(root, &node)?;
         status.step("certificate, kubeconfig and flags are in place");
         Ok(node)

@@ -4,7 +4,7 @@ use super::Want;
 use super::error::Why;
 use crate::progress::Phase;
 use crate::source::cache::{Cache, CacheError, Partial, Stored};
-use crate::source::http::{Client, HttpError, HttpErrorKind, Response};
+use crate::source::http::{HttpError, HttpErrorKind, Response};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -22,9 +22,12 @@ pub(super) enum Attempt {
     Failed(Why),
 }
 
+/// Asks for the bytes from an offset on.
+pub(super) type Open<'a> = dyn Fn(u64) -> Result<Response, HttpError> + 'a;
+
 /// What an attempt works with.
 pub(super) struct Download<'a> {
-    pub http: &'a Client,
+    pub open: &'a Open<'a>,
     pub want: &'a Want,
     pub url: &'a str,
     pub partial: &'a mut Partial,
@@ -57,7 +60,7 @@ impl Download<'_> {
     }
 
     fn receive(&mut self) -> Result<Attempt, CacheError> {
-        let mut response = match self.http.get(self.url, self.partial.len()) {
+        let mut response = match (self.open)(self.partial.len()) {
             Ok(response) => response,
             Err(error) => return Ok(Attempt::Failed(Why::Http(error))),
         };
@@ -125,8 +128,8 @@ pub(super) fn land(partial: &mut Partial, phase: &Phase) -> Result<Attempt, Cach
 }
 
 /// Receives something whose digest is not known. Outer error: the cache; inner: the server.
-pub(super) fn unpinned(http: &Client, cache: &Cache, url: &str) -> Result<Result<Stored, HttpError>, CacheError> {
-    let mut response = match http.get(url, 0) {
+pub(super) fn unpinned(open: &Open<'_>, cache: &Cache, url: &str) -> Result<Result<Stored, HttpError>, CacheError> {
+    let mut response = match open(0) {
         Ok(response) => response,
         Err(error) => return Ok(Err(error)),
     };

@@ -1,6 +1,7 @@
 //! What is asked for, and where it may be had.
 
 use crate::source::http::redacted;
+use crate::source::registry::Part;
 use crate::tree::Digest;
 use std::fmt;
 use std::path::PathBuf;
@@ -23,6 +24,8 @@ pub struct Want {
 pub enum Location {
     /// An `http://` or `https://` URL.
     Url(String),
+    /// A part of an image in a registry.
+    Registry(Part),
     /// A file on this host.
     File(PathBuf),
 }
@@ -41,6 +44,7 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(url) => f.write_str(&redacted(url)),
+            Self::Registry(part) => part.fmt(f),
             Self::File(path) => path.display().fmt(f),
         }
     }

@@ -37,6 +37,13 @@ pub enum HttpErrorKind {
         status: u16,
         /// The pause the server asks for.
         retry_after: Option<Duration>,
+        /// What it wants to be asked with (`WWW-Authenticate`).
+        challenges: Vec<String>,
+    },
+    /// The registry wants to know who asks, and there is no answer.
+    Unauthorized {
+        /// Why, and what to do.
+        why: String,
     },
     /// The server cannot continue at this byte, or continues at another.
     BadRange {
@@ -181,7 +188,7 @@ impl HttpErrorKind {
                 "check the network and whether a proxy is needed (http_proxy, https_proxy), or name another mirror (--mirror)".into()
             }
             Self::Roots { .. } => "correct or unset SSL_CERT_FILE".into(),
-            Self::BadUrl { .. } | Self::TooLarge { .. } | Self::BadRange { .. } => return None,
+            Self::BadUrl { .. } | Self::TooLarge { .. } | Self::BadRange { .. } | Self::Unauthorized { .. } => return None,
         })
     }
 }
@@ -190,6 +197,7 @@ impl fmt::Display for HttpErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Offline => write!(f, "the network must not be used"),
+            Self::Unauthorized { why } => f.write_str(why),
             Self::BadUrl { why } => write!(f, "not a URL that can be fetched: {why}"),
             Self::Status { status, .. } => {
                 let reason = ureq::http::StatusCode::from_u16(*status).ok().and_then(|code| code.canonical_reason());

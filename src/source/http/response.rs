@@ -38,7 +38,10 @@ impl Response {
             },
             416 if asked > 0 => return Err(HttpError::new(url, HttpErrorKind::BadRange { asked }).reached(reached)),
             status => {
-                let kind = HttpErrorKind::Status { status, retry_after: retry::retry_after(response.headers()) };
+                let challenges = response.headers().get_all("www-authenticate").iter();
+                let challenges = challenges.filter_map(|value| Some(value.to_str().ok()?.to_owned())).collect();
+                let retry_after = retry::retry_after(response.headers());
+                let kind = HttpErrorKind::Status { status, retry_after, challenges };
                 return Err(HttpError::new(url, kind).reached(reached));
             }
         };

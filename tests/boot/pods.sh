@@ -1,0 +1,80 @@
+# Static pods of preloaded images, asked what they see. Runs in the guest before the probe, which calls `questions`.
+
+# kubelet's pods as JSON.
+pods() {
+  exec 3<>/dev/tcp/127.0.0.1/10255 || return
+  printf 'GET /pods HTTP/1.0\r\n\r\n' >&3
+  cat <&3
+}
+
+# The value of KEY in what kubelet says of pod NAME, when it is there and matches PATTERN.
+of_pod() {
+  local name=$1 key=$2 pattern=$3 text
+  text=$(pods 2>/dev/null)
+  text=${text#*\"metadata\":\{\"name\":\"$name-}
+  [[ $text =~ \"$key\":\"?($pattern) ]] && echo "${BASH_REMATCH[1]}"
+}
+
+# Runs a command every half second until it says something, for two minutes at most.
+patiently() {
+  local said end=$((SECONDS + 120))
+  until said=$("$@") && [ -n "$said" ]; do
+    ((SECONDS < end)) || { echo "in vain: $*"; return 1; }
+    sleep 0.5
+  done
+  echo "$said"
+}
+
+# Writes the manifest of a pod NAME with one container of the preloaded image; its arguments and ports are YAML.
+static_pod() {
+  printf '{apiVersion: v1, kind: Pod, metadata: {name: %s}, spec: {containers: [{name: main, image: "registry.test/busybox:1", args: %s, ports: %s}]}}\n' \
+    "$1" "$2" "$3" >"/etc/kubernetes/manifests/$1.yaml"
+}
+
+# The last line that the client printed and that matches PATTERN.
+client_saw() {
+  local line found
+  while read -r _ _ _ line; do
+    # shellcheck disable=SC2053
+    [[ $line == $1 ]] && found=$line
+  done < <(cat /var/log/pods/default_client-*/main/0.log 2>/dev/null)
+  echo "$found"
+}
+
+rotated() { compgen -G '/var/log/pods/default_client-*/main/0.log.*' | head -1; }
+
+restarted() { of_pod web restartCount '[1-9][0-9]*'; }
+
+questions() {
+  local before after pid node
+  report unit-images "$(systemctl is-active kiln-images.service)" "$(systemctl show -P Result kiln-images.service)"
+  while read -r name _ digest _ _ labels; do report image "$name" "$digest" "$labels"; done < <(ctr -n k8s.io images ls | tail -n +2)
+  while read -r name digest; do report listed "$name" "$digest"; done </usr/lib/kiln/images/list
+  report again "$(/usr/lib/kiln/images/import 2>&1)"
+
+  node=$(ip -4 -o addr show scope global | while read -r _ name _ address _; do [ "$name" = cbr0 ] || echo "${address%/*}"; done | head -1)
+  mkdir -p /etc/kubernetes/manifests
+  static_pod web '[httpd, -f, -p, "8080", -h, /etc]' '[{containerPort: 8080, hostPort: 18080}]'
+  before=$(patiently of_pod web podIP '[0-9.]+')
+  report address "$before"
+  static_pod client "[sh, -c, \"while :; do echo pod \$(/bin/busybox wget -T 5 -qO- http://$before:8080/hostname 2>&1), node \$(/bin/busybox wget -T 5 -qO- http://$node:18080/hostname 2>&1); /bin/busybox sleep 1; done\"]" '[]'
+  report client-address "$(patiently of_pod client podIP '[0-9.]+')"
+  report client "$(patiently client_saw 'pod web-*, node web-*')"
+
+  report restarts "$(of_pod web restartCount '[0-9]+')"
+  id=$(of_pod web containerID 'containerd://[0-9a-f]+')
+  pid=$(ctr -n k8s.io tasks ls | while read -r task pid _; do [ "$task" != "${id#*//}" ] || echo "$pid"; done)
+  kill -9 "$pid"
+  report restarted "$(patiently restarted)"
+  after=$(of_pod web podIP '[0-9.]+')
+  report address-kept "$([ "$before" = "$after" ] && echo yes)"
+  report rotated "$(patiently rotated)"
+  # Of the new log, and from the new container.
+  report client-after "$(patiently client_saw 'pod web-*, node web-*')"
+
+  # What is lost comes back.
+  ctr -n k8s.io images rm registry.test/busybox:1 >/dev/null
+  systemctl restart kiln-images.service
+  report restored "$(ctr -n k8s.io images ls -q name==registry.test/busybox:1)"
+  ls -s /var/log/pods/*/*/ 2>/dev/null | each log-files
+}

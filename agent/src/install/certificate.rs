@@ -2,7 +2,7 @@
 
 use crate::csr::{ORGANIZATION, common_name};
 use crate::pki::{Certificate, CertificateError, Key, KeyError, pem, verify_client};
-use crate::root::{Access, FileError, Root};
+use crate::root::{Access, FileError, Root, UNFINISHED};
 use crate::time::civil;
 use rustls::pki_types::CertificateDer;
 use std::fs;
@@ -159,8 +159,19 @@ pub fn store_certificate(root: &Root, chain: &str, key: &Key, now: SystemTime) -
 fn store(root: &Root, text: &str, time: SystemTime) -> Result<(), FileError> {
     let (year, month, day, hour, minute, second) = civil(time);
     let path = format!("{PKI}/{DATED}{year:04}-{month:02}-{day:02}-{hour:02}-{minute:02}-{second:02}.pem");
+    sweep(root)?;
     root.write(&path, text.as_bytes(), Access::mode(MODE))?;
     root.link(CURRENT, &path, UPDATED)
+}
+
+/// Removes what a power cut left of earlier ones: their names do not come again, and there is a key in them.
+fn sweep(root: &Root) -> Result<(), FileError> {
+    let Ok(entries) = fs::read_dir(root.at(PKI)) else { return Ok(()) };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    for name in names.filter(|name| name.starts_with(DATED) && name.ends_with(UNFINISHED)) {
+        root.remove(&format!("{PKI}/{name}"))?;
+    }
+    Ok(())
 }
 
 /// The key whose certificate is on its way: the one from before a restart, or a new one, on disk before anybody hears of it.

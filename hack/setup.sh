@@ -36,6 +36,7 @@ test=(
     binutils llvm qemu-utils                # programs for UEFI, disks of other formats
     strace faketime procps time             # what a build does, when it thinks it does it, and how much memory it takes
     etcd-server                             # the control plane that agents join
+    docker-registry skopeo umoci apache2-utils # a registry, images in it, its passwords
     shellcheck
 )
 

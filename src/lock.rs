@@ -355,7 +355,9 @@ fn request(profile: &Profile) -> Digest {
         packages: wanted_packages(profile),
         exclude: &profile.debian.exclude,
         artifacts: artifacts(profile)
-            .map(|artifact| (artifact.name.as_str(), (artifact.version.as_str(), source(&artifact.source), &artifact.sha256)))
+            .map(|artifact| {
+                (artifact.name.as_str(), (artifact.version.as_str(), source(&artifact.source), &artifact.sha256))
+            })
             .collect(),
         images: profile.images.iter().filter_map(|(name, source)| Some((name.as_str(), image(source)?))).collect(),
     };

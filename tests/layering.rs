@@ -21,7 +21,10 @@ const ROOMS: [(&str, &[&str]); 21] = [
     ("layer", &["pack", "profile", "tree"]),
     ("render", &["kubernetes", "profile", "tree"]),
     ("finalize", &["layer", "pack", "profile", "progress", "source", "tree"]),
-    ("bake", &["finalize", "layer", "lock", "manifest", "oci", "pack", "profile", "progress", "render", "source", "tree"]),
+    (
+        "bake",
+        &["finalize", "layer", "lock", "manifest", "oci", "pack", "profile", "progress", "render", "source", "tree"],
+    ),
     ("format", &[]),
     ("artifact", &["format", "pack", "source", "tree"]),
     ("manifest", &["artifact", "layer", "profile", "tree"]),

@@ -188,7 +188,9 @@ impl Document {
             Ok(raw) => raw,
             // Schema 1 has other fields.
             Err(error) => match serde_json::from_slice::<SchemaOnly>(bytes) {
-                Ok(SchemaOnly { schema_version: version }) if version != 2 => return Err(DocumentError::Schema(version)),
+                Ok(SchemaOnly { schema_version: version }) if version != 2 => {
+                    return Err(DocumentError::Schema(version));
+                }
                 _ => return Err(malformed(error)),
             },
         };
@@ -304,8 +306,12 @@ pub fn for_arch<'a>(manifests: &'a [Descriptor], arch: &str) -> Result<&'a Descr
     match manifests {
         [only] if only.platform.is_none() => Ok(only),
         _ => {
-            let mut found: Vec<String> =
-                manifests.iter().filter_map(|found| found.platform.as_ref()).map(ToString::to_string).take(10).collect();
+            let mut found: Vec<String> = manifests
+                .iter()
+                .filter_map(|found| found.platform.as_ref())
+                .map(ToString::to_string)
+                .take(10)
+                .collect();
             found.dedup();
             let found = if found.is_empty() { "nothing that says what it is for".into() } else { found.join(", ") };
             Err(DocumentError::NoPlatform { wanted: arch.to_owned(), found })

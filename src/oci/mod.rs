@@ -8,8 +8,8 @@ mod layout;
 mod reference;
 
 pub use document::{
-    for_arch,
-    Config, Descriptor, Document, DocumentError, ImageManifest, MAX_CONFIG, MAX_DOCUMENT, Platform, media_type,
+    Config, Descriptor, Document, DocumentError, ImageManifest, MAX_CONFIG, MAX_DOCUMENT, Platform, for_arch,
+    media_type,
 };
 pub use layout::{ImageConfig, OCI_LAYOUT, index, manifest};
 pub use reference::{Reference, ReferenceError};

@@ -141,7 +141,12 @@ mod tests {
         for (text, registry, repository, tag) in [
             ("registry.k8s.io/pause:3.10.2".to_owned(), "registry.k8s.io", "pause", Some("3.10.2")),
             ("localhost/a".into(), "localhost", "a", None),
-            (format!("r.example.org:5000/a/b__c/d--e:V_1@sha256:{digest}"), "r.example.org:5000", "a/b__c/d--e", Some("V_1")),
+            (
+                format!("r.example.org:5000/a/b__c/d--e:V_1@sha256:{digest}"),
+                "r.example.org:5000",
+                "a/b__c/d--e",
+                Some("V_1"),
+            ),
             (format!("127.0.0.1:5000/a.b@sha256:{digest}"), "127.0.0.1:5000", "a.b", None),
             ("docker.io/library/nginx:1".into(), "docker.io", "library/nginx", Some("1")),
         ] {

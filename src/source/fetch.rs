@@ -237,7 +237,9 @@ impl Fetcher {
                 copied.map_err(|error| failed(Why::file(&error)))?;
                 writer.finish().map_err(cache_failed)
             }
-            Location::Url(url) => self.download_unpinned(url, &|offset| self.http.get(url, offset), failed, cache_failed),
+            Location::Url(url) => {
+                self.download_unpinned(url, &|offset| self.http.get(url, offset), failed, cache_failed)
+            }
             Location::Registry(part) => {
                 self.download_unpinned(&part.url(), &|offset| self.registries.get(part, offset), failed, cache_failed)
             }

@@ -11,7 +11,7 @@ pods() {
 of_pod() {
   local name=$1 key=$2 pattern=$3 text
   text=$(pods 2>/dev/null)
-  text=${text#*\"metadata\":\{\"name\":\"$name-}
+  text=${text#*\"metadata\":\{\"name\":\""$name"-}
   [[ $text =~ \"$key\":\"?($pattern) ]] && echo "${BASH_REMATCH[1]}"
 }
 

@@ -33,13 +33,7 @@ pub fn archive(images: &[Image], store: &mut Store, cache: &Cache) -> Result<Con
     store.add_derived(&derived).map_err(ImageError::Open)
 }
 
-fn write(
-    images: &[Image],
-    index: Vec<u8>,
-    store: &Store,
-    cache: &Cache,
-    key: &Digest,
-) -> Result<(), ImageError> {
+fn write(images: &[Image], index: Vec<u8>, store: &Store, cache: &Cache, key: &Digest) -> Result<(), ImageError> {
     let mut out = cache.derived_writer(KIND, key)?;
     let failed = |error| ImageError::Cache(CacheError::writing(cache.root(), error));
     let mut blobs: BTreeMap<Digest, (&str, &Blob)> = BTreeMap::new();
@@ -47,7 +41,8 @@ fn write(
         blobs.extend(image.blobs.iter().map(|blob| (blob.digest, (image.name.as_str(), blob))));
     }
     let documents = [("oci-layout", OCI_LAYOUT.into()), ("index.json", index)];
-    let documents = documents.map(|(path, bytes): (_, Vec<u8>)| (path.to_owned(), "", Blob::from(Content::inline(bytes))));
+    let documents =
+        documents.map(|(path, bytes): (_, Vec<u8>)| (path.to_owned(), "", Blob::from(Content::inline(bytes))));
     let documents = documents.iter().map(|(path, name, blob)| (path.clone(), *name, blob));
     let blobs = blobs.into_iter().map(|(digest, (name, blob))| (format!("blobs/sha256/{digest}"), name, blob));
     for (path, name, blob) in documents.chain(blobs) {

@@ -57,10 +57,7 @@ pub fn image(
         cmd: binary.args.clone(),
     };
     let config = Blob::from(Content::inline(config.document(arch.as_str(), &digest)));
-    let manifest = manifest(
-        descriptor(media_type::CONFIG, &config),
-        vec![descriptor(media_type::LAYER, &layer)],
-    );
+    let manifest = manifest(descriptor(media_type::CONFIG, &config), vec![descriptor(media_type::LAYER, &layer)]);
     let manifest = Blob::from(Content::inline(manifest));
     let described = descriptor(media_type::MANIFEST, &manifest);
     Ok(Image { name: name.to_owned(), manifest: described, blobs: vec![manifest, config, layer] })

@@ -77,7 +77,9 @@ pub enum ImageError {
         source: ElfError,
     },
     /// It needs what the image does not have.
-    #[error("images.{name}: its binary is linked dynamically, and an image of one file has no libraries; take a static build")]
+    #[error(
+        "images.{name}: its binary is linked dynamically, and an image of one file has no libraries; take a static build"
+    )]
     Dynamic {
         /// The image.
         name: String,

@@ -123,9 +123,7 @@ fn image(
     arch: &str,
 ) -> Result<Image, ImageError> {
     let config = read(name, &find(&manifest.config)?, MAX_CONFIG, store)?;
-    manifest
-        .check_config(&config, arch)
-        .map_err(|source| ImageError::Document { name: name.to_owned(), source })?;
+    manifest.check_config(&config, arch).map_err(|source| ImageError::Document { name: name.to_owned(), source })?;
     let descriptor = Descriptor {
         media_type: manifest.media_type.clone(),
         digest: content.digest,

@@ -40,11 +40,7 @@ fn what_kiln_writes_it_reads() {
 #[test]
 fn the_architecture_is_chosen() {
     let of = |architecture: &str, os: &str, variant: Option<&str>| Descriptor {
-        platform: Some(Platform {
-            architecture: architecture.into(),
-            os: os.into(),
-            variant: variant.map(Into::into),
-        }),
+        platform: Some(Platform { architecture: architecture.into(), os: os.into(), variant: variant.map(Into::into) }),
         ..descriptor(media_type::MANIFEST, architecture.as_bytes())
     };
     let all = [of("amd64", "windows", None), of("arm", "linux", Some("v7")), of("arm64", "linux", Some("v8"))];

@@ -26,21 +26,16 @@ pub(super) fn images(
 /// What pods may say: containerd knows an image that it did not pull by its tag only.
 fn tagged(name: &str) -> Result<(), String> {
     match name.parse::<Reference>() {
-        Ok(Reference { digest: Some(_), .. }) => {
-            Err(format!("{name:?} has a digest: pods find preloaded images by their tag; give the digest in \"registry\""))
-        }
+        Ok(Reference { digest: Some(_), .. }) => Err(format!(
+            "{name:?} has a digest: pods find preloaded images by their tag; give the digest in \"registry\""
+        )),
         Ok(Reference { tag: None, .. }) => Err(format!("{name:?} has no tag; give the one that pods say")),
         Ok(_) => Ok(()),
         Err(error) => Err(error.to_string()),
     }
 }
 
-fn image(
-    raw: &At<RawContainerImage>,
-    what: &str,
-    arch: Arch,
-    context: &Context<'_>,
-) -> Result<ImageSource, Fault> {
+fn image(raw: &At<RawContainerImage>, what: &str, arch: Arch, context: &Context<'_>) -> Result<ImageSource, Fault> {
     let RawContainerImage { archive, registry, binary } = &raw.value;
     match (archive, registry, binary) {
         (Some(archive), None, None) => {
@@ -53,9 +48,7 @@ fn image(
             let reference = registry.check(|text| pullable(text).map_err(|why| format!("{what}: {why}")))?;
             Ok(ImageSource::Registry(reference))
         }
-        (None, None, Some(raw)) => {
-            self::binary(raw, &format!("{what}.binary"), arch, context).map(ImageSource::Binary)
-        }
+        (None, None, Some(raw)) => self::binary(raw, &format!("{what}.binary"), arch, context).map(ImageSource::Binary),
         _ => Err(raw.fault(format!("{what}: give one of \"archive\", \"registry\" and \"binary\""))),
     }
 }

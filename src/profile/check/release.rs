@@ -165,14 +165,15 @@ impl Origin<'_> {
         let source = match (self.url, self.file) {
             (Some(url), None) if sha256.is_none() => {
                 let arch = arch.as_str();
-                let there =
-                    if others.is_empty() { String::new() } else { format!(" (there is one for {})", others.join(", ")) };
+                let there = if others.is_empty() {
+                    String::new()
+                } else {
+                    format!(" (there is one for {})", others.join(", "))
+                };
                 return Err(url.fault(format!("{what}: a url needs a sha256 for {arch}{there}")));
             }
             (Some(url), None) => ArtifactSource::Url(text(&self.substituted(url, what, arch)?, what, names::url)?),
-            (None, Some(file)) => {
-                ArtifactSource::File(host_path(&self.substituted(file, what, arch)?, what, context)?)
-            }
+            (None, Some(file)) => ArtifactSource::File(host_path(&self.substituted(file, what, arch)?, what, context)?),
             _ => return Err(pos.fault(format!("{what}: give either \"url\" or \"file\""))),
         };
         Ok((source, sha256))

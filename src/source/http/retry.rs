@@ -126,7 +126,11 @@ mod tests {
     fn a_server_can_ask_for_a_pause_up_to_the_longest() {
         let policy = RetryPolicy::default();
         let after = |seconds| {
-            let kind = HttpErrorKind::Status { status: 429, retry_after: Some(Duration::from_secs(seconds)), challenges: vec![] };
+            let kind = HttpErrorKind::Status {
+                status: 429,
+                retry_after: Some(Duration::from_secs(seconds)),
+                challenges: vec![],
+            };
             Backoff::new(&policy, "http://h/").after(&HttpError::new("http://h/", kind))
         };
         assert_eq!(after(7), Some(Duration::from_secs(7)));
@@ -136,7 +140,8 @@ mod tests {
     #[test]
     fn permanent_failures_are_not_repeated() {
         for status in [400, 401, 403, 404, 410] {
-            let error = HttpError::new("http://h/", HttpErrorKind::Status { status, retry_after: None, challenges: vec![] });
+            let error =
+                HttpError::new("http://h/", HttpErrorKind::Status { status, retry_after: None, challenges: vec![] });
             assert_eq!(Backoff::new(&RetryPolicy::default(), "http://h/").after(&error), None, "{status}");
         }
     }

@@ -45,12 +45,7 @@ pub fn authorize(
     }
 }
 
-fn token(
-    http: &Client,
-    reference: &Reference,
-    challenge: &Challenge,
-    basic: Option<&str>,
-) -> Result<String, String> {
+fn token(http: &Client, reference: &Reference, challenge: &Challenge, basic: Option<&str>) -> Result<String, String> {
     let registry = &reference.registry;
     let realm = challenge.parameters.get("realm").ok_or_else(|| format!("{registry} names no realm for tokens"))?;
     // A password goes there: never in the clear, except on this host.
@@ -77,8 +72,8 @@ fn token(
             Some(_) => format!("no token for {registry} with the credentials of config.json: {error}"),
             None => format!("no token for {registry} without credentials ({error}); log in, or name in DOCKER_CONFIG the directory of a config.json"),
         })?;
-    let answer: Answer =
-        serde_json::from_slice(&bytes).map_err(|_| format!("the token server of {registry} answers without a token"))?;
+    let answer: Answer = serde_json::from_slice(&bytes)
+        .map_err(|_| format!("the token server of {registry} answers without a token"))?;
     let token = answer.token.or(answer.access_token).unwrap_or_default();
     // RFC 6750, 2.1, as far as a header must hold it.
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -72,7 +72,9 @@ pub enum RegistryError {
         source: DocumentError,
     },
     /// Not the bytes that were asked for.
-    #[error("{url} has sha256 {found} and {size} bytes, expected {expected}; the registry is damaged or was tampered with")]
+    #[error(
+        "{url} has sha256 {found} and {size} bytes, expected {expected}; the registry is damaged or was tampered with"
+    )]
     WrongContent {
         /// Where it is.
         url: String,
@@ -190,13 +192,7 @@ impl Registries {
     }
 
     /// One attempt, and another one if the registry wants to know who asks.
-    fn get_url(
-        &self,
-        reference: &Reference,
-        url: &str,
-        kind: PartKind,
-        offset: u64,
-    ) -> Result<Response, HttpError> {
+    fn get_url(&self, reference: &Reference, url: &str, kind: PartKind, offset: u64) -> Result<Response, HttpError> {
         let repository = format!("{}/{}", reference.registry, reference.repository);
         let accept = match kind {
             PartKind::Manifest => Some(media_type::DOCUMENTS.join(", ")),

@@ -11,7 +11,7 @@ pods() {
 of_pod() {
   local name=$1 key=$2 pattern=$3 text
   text=$(pods 2>/dev/null)
-  text=${text#*\"metadata\":\{\"name\":\"$name-}
+  text=${text#*\"metadata\":\{\"name\":\""$name"-}
   [[ $text =~ \"$key\":\"?($pattern) ]] && echo "${BASH_REMATCH[1]}"
 }
 
@@ -50,7 +50,8 @@ questions() {
   report unit-images "$(systemctl is-active kiln-images.service)" "$(systemctl show -P Result kiln-images.service)"
   while read -r name _ digest _ _ labels; do report image "$name" "$digest" "$labels"; done < <(ctr -n k8s.io images ls | tail -n +2)
   while read -r name digest; do report listed "$name" "$digest"; done </usr/lib/kiln/images/list
-  report again "$(/usr/lib/kiln/images/import 2>&1)"
+  # What it says of deprecations is for another check.
+  report again "$(/usr/lib/kiln/images/import 2>/dev/null)"
 
   node=$(ip -4 -o addr show scope global | while read -r _ name _ address _; do [ "$name" = cbr0 ] || echo "${address%/*}"; done | head -1)
   mkdir -p /etc/kubernetes/manifests

@@ -7,6 +7,7 @@ mod mutator;
 mod synthetic;
 
 mod archives;
+mod containers;
 mod disks;
 mod images;
 mod repositories;

@@ -251,6 +251,31 @@ const BAD: &[(&str, &str)] = &[
         "artifacts: {a: {version: 1, file: a, sha256: {x86: ''}, install: /a}}\n",
         "2:47: a.sha256: unknown architecture \"x86\" (valid are all, amd64, arm64)",
     ),
+    // Container images.
+    (
+        "images: {'nginx:1': {registry: 'docker.io/library/nginx:1'}}\n",
+        "2:10: images: \"nginx:1\" is not an image with its registry, such as \"registry.k8s.io/pause:3.10.2\": it names no registry",
+    ),
+    ("images: {'a.b/c': {registry: 'a.b/c:1'}}\n", "2:10: images: \"a.b/c\" has no tag; give the one that pods say"),
+    ("images: {'a.b/c:1': {}}\n", "2:21: images.a.b/c:1: give one of \"archive\", \"registry\" and \"binary\""),
+    ("images: {'a.b/c:1': {registry: 'a.b/c'}}\n", "2:32: images.a.b/c:1: \"a.b/c\" has neither tag nor digest"),
+    (
+        "images: {'a.b/c:1': {archive: {url: 'https://e.org/a'}}}\n",
+        "2:37: images.a.b/c:1.archive: a url needs a sha256 for amd64",
+    ),
+    (
+        "images: {'a.b/c:1': {archive: {file: 'a-{version}'}}}\n",
+        "2:38: images.a.b/c:1.archive: only {arch} is replaced in \"a-{version}\"",
+    ),
+    (
+        "images: {'a.b/c:1': {binary: {entrypoint: /a}}}\n",
+        "2:30: images.a.b/c:1.binary: give one of \"program\", \"url\" and \"file\"",
+    ),
+    ("images: {'a.b/c:1': {binary: {program: /a}}}\n", "2:30: images.a.b/c:1.binary: \"entrypoint\" is missing"),
+    (
+        "images: {'a.b/c:1': {binary: {program: /a, entrypoint: /a, user: nobody}}}\n",
+        "2:66: images.a.b/c:1.binary: \"nobody\" is not a user, or user and group, by number, such as \"65535:65535\"",
+    ),
     ("artifacts: {a: {version: 1, install: /a}}\n", "2:16: a: give either \"url\" or \"file\""),
     ("artifacts: {a: {version: 1, file: x}}\n", "2:16: a: give one of \"install\", \"extract\" and \"deb: true\""),
     (

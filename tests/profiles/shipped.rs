@@ -57,7 +57,7 @@ fn a_node_gets_each_of_its_programs_once() {
         programs("debian-1.20.2"),
         (
             vec!["kubelet".to_owned()],
-            ["containernetworking-plugins", "containerd", "runc"].map(str::to_owned).to_vec().sorted()
+            ["catatonit", "containernetworking-plugins", "containerd", "runc"].map(str::to_owned).to_vec().sorted()
         )
     );
 }

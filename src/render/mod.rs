@@ -21,7 +21,6 @@ mod network;
 mod shutdown;
 mod state;
 mod system;
-mod yaml;
 
 pub use embedded::{AGENT, check_programs};
 pub use error::RenderError;
@@ -30,6 +29,7 @@ pub use initrd::disk_initrd_entries;
 
 use crate::profile::Profile;
 use crate::tree::{Entry, FileTree, Origin, TreePath};
+use crate::yaml;
 use std::collections::BTreeMap;
 
 /// Everything the profile asks for beyond packages, artifacts and overlays, in byte order of the paths, each path once.

@@ -53,7 +53,12 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
         format!("the profile to extend{release}")
     })?;
     let sources = args.files.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<_>>>()?;
-    let made = import(&sources, &parent, &args.role, args.cluster_out.is_some())?;
+    // A name is looked up among the profiles; a path would be relative to the new one.
+    let extends = match args.role.contains('/') || args.role.ends_with(".yaml") {
+        true => std::fs::canonicalize(&parent.path)?.display().to_string(),
+        false => args.role.clone(),
+    };
+    let made = import(&sources, &parent, &extends, args.cluster_out.is_some())?;
     // Written as a file first: what is given to anybody has been read by what will read it.
     let directory = tempfile::tempdir().context("making a temporary directory")?;
     let draft = directory.path().join("imported.yaml");

@@ -56,10 +56,10 @@ pub(super) fn sort<'a>(sources: &'a [Source], node: &mut Node) -> Result<Documen
         let text = Text { name, text };
         if unit::is_unit(text.text) {
             documents.units.push(text);
-        } else if is_command(said) {
-            documents.commands.push(text);
         } else if is_assignment(said) {
             documents.files.push(text);
+        } else if is_command(said) {
+            documents.commands.push(text);
         } else {
             yaml(text, &mut documents, node)?;
         }

@@ -33,7 +33,10 @@ fn a_managed_service_s_node_boots_with_the_configuration_it_had() {
     let told = aks.differing();
     for (field, value) in before.as_object().expect("an object") {
         // The files in which kubelet keeps the certificate that it signs itself are where its directory is.
-        if is_compared(field) && !told.contains(field) && !["tlsCertFile", "tlsPrivateKeyFile"].contains(&field.as_str()) {
+        if is_compared(field)
+            && !told.contains(field)
+            && !["tlsCertFile", "tlsPrivateKeyFile"].contains(&field.as_str())
+        {
             assert_eq!(running.get(field), Some(value), "{field}");
         }
     }

@@ -91,6 +91,7 @@ pub fn is_compared(field: &str) -> bool {
 
 #[test]
 fn values_in_a_word_of_their_own_go_with_their_flags() {
-    let flags = ["--kubeconfig", "/x", "--max-pods", "3", "--v=2", "--anonymous-auth", "--config=/y"].map(str::to_owned);
+    let flags =
+        ["--kubeconfig", "/x", "--max-pods", "3", "--v=2", "--anonymous-auth", "--config=/y"].map(str::to_owned);
     assert_eq!(here(&flags), ["--max-pods=3", "--v=2", "--anonymous-auth"]);
 }

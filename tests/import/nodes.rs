@@ -68,7 +68,8 @@ fn the_unit_the_drop_ins_and_the_json_of_a_cloud() {
 
 #[test]
 fn one_variable_with_all_flags_beside_a_file() {
-    let gke = check("gke", &["kubelet.service", "kubelet", "kubelet-config.yaml"], Some("kubelet-config.yaml"), "cgroupfs");
+    let gke =
+        check("gke", &["kubelet.service", "kubelet", "kubelet-config.yaml"], Some("kubelet-config.yaml"), "cgroupfs");
     assert!(gke.differing().contains("volumePluginDir") && gke.says(Fate::Dropped, "--dynamic-config-dir"));
 }
 
@@ -88,26 +89,36 @@ fn every_flag_that_is_a_field() {
     let known = help.lines().filter_map(|line| line.trim_start().split_once("--").map(|(_, rest)| rest));
     let names = known.filter_map(|rest| rest.split_whitespace().next()).collect::<BTreeSet<_>>();
     assert!(names.len() > 150, "{names:?}");
-    let is_field = |name: &&str| matches!(kiln::kubernetes::kubelet_flags::flag(name, 20), kiln::kubernetes::kubelet_flags::Flag::Field(_));
+    let is_field = |name: &&str| {
+        matches!(kiln::kubernetes::kubelet_flags::flag(name, 20), kiln::kubernetes::kubelet_flags::Flag::Field(_))
+    };
     let given: BTreeSet<String> = read
         .lines()
         .map(|word| word.trim_start_matches('-').split('=').next().unwrap_or_default().replace('_', "-"))
         .collect();
     let missing: Vec<_> = names.into_iter().filter(is_field).filter(|name| !given.contains(*name)).collect();
-    // An image has no serving certificate, which kubelet would have to find.
-    assert_eq!(missing, ["tls-cert-file", "tls-private-key-file"]);
+    // The first excludes the control groups of what is reserved; an image has no serving certificate, which kubelet would have to find.
+    assert_eq!(missing, ["reserved-cpus", "tls-cert-file", "tls-private-key-file"]);
     let all = check("every-flag", &["kubelet.txt"], None, "systemd");
     assert_eq!(all.differing().into_iter().collect::<Vec<_>>(), ["podCIDR", "providerID"]);
+    // What is not compared by asking kubelet, since it is asked without asking who asks.
+    let config: Value = serde_saphyr::from_str(&all.rendered("var/lib/kubelet/config.yaml")).expect("YAML");
+    assert_eq!(config["authentication"]["webhook"]["cacheTTL"], "3m");
+    assert_eq!(
+        config["authorization"]["webhook"],
+        json!({ "cacheAuthorizedTTL": "6m", "cacheUnauthorizedTTL": "31s" })
+    );
 }
 
 /// kubeadm itself writes a node's files of the same documents.
 #[test]
 fn a_pair_of_kubeadms() {
-    let script = "mount -t tmpfs none /var/lib && mkdir /var/lib/kubelet && \
+    let script = "mount -t tmpfs none /run && mount -t tmpfs none /var/lib && mkdir /var/lib/kubelet && \
                   \"$1\" init phase kubelet-start --config \"$2\" >&2 && cat /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/config.yaml";
     let mut command = Command::new("unshare");
     command.args(["--mount", "--net", "--", "sh", "-c", script, "sh"]);
-    let output = command.arg(made("kubeadm")).arg(samples().join("kubeadm/init-v1beta2.yaml")).output().expect("unshare");
+    let output =
+        command.arg(made("kubeadm")).arg(samples().join("kubeadm/init-v1beta2.yaml")).output().expect("unshare");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let text = String::from_utf8_lossy(&output.stdout);
@@ -128,8 +139,16 @@ fn a_pair_of_kubeadms() {
     }
     for version in ["v1beta3", "v1beta4"] {
         let other = import("kubeadm", &[&format!("init-{version}.yaml")], RELEASE);
-        assert_eq!(other.rendered("var/lib/kubelet/config.yaml"), init.rendered("var/lib/kubelet/config.yaml"), "{version}");
-        assert_eq!((other.flags(), &other.cluster, &other.seed), (init.flags(), &init.cluster, &init.seed), "{version}");
+        assert_eq!(
+            other.rendered("var/lib/kubelet/config.yaml"),
+            init.rendered("var/lib/kubelet/config.yaml"),
+            "{version}"
+        );
+        assert_eq!(
+            (other.flags(), &other.cluster, &other.seed),
+            (init.flags(), &init.cluster, &init.seed),
+            "{version}"
+        );
     }
 }
 
@@ -141,7 +160,10 @@ fn a_join_is_a_role_and_a_seed_without_its_token() {
         .collect();
     for join in &joins {
         let seed = Seed::parse(join.seed.as_bytes()).expect("a seed");
-        assert_eq!((seed.node_name.as_deref(), seed.api_servers.len(), seed.discovery.ca_cert_hashes.len()), (Some("node-1"), 1, 1));
+        assert_eq!(
+            (seed.node_name.as_deref(), seed.api_servers.len(), seed.discovery.ca_cert_hashes.len()),
+            (Some("node-1"), 1, 1)
+        );
         assert!(seed.token.is_none());
         for text in [&join.text, &join.seed, &join.cluster, &join.report.to_string()] {
             assert!(!text.contains("0123456789abcdef"), "{text}");
@@ -161,11 +183,19 @@ fn samples_for_the_newest_release() {
     let aks = ["kubelet.service", "10-containerd.conf", "10-bootstrap.conf", "kubelet"];
     let eks = ["kubelet.service", "10-kubelet-args.conf", "30-kubelet-extra-args.conf", "kubelet-config.json"];
     let gke = ["kubelet.service", "kubelet", "kubelet-config.yaml"];
-    for (sample, files) in [("aks", &aks[..]), ("eks", &eks[..]), ("gke", &gke[..]), ("kubespray", &["kubelet.env", "kubelet-config.yaml"])] {
+    for (sample, files) in [
+        ("aks", &aks[..]),
+        ("eks", &eks[..]),
+        ("gke", &gke[..]),
+        ("kubespray", &["kubelet.env", "kubelet-config.yaml"]),
+    ] {
         let imported = import(sample, files, "v1.36.4");
         assert!(imported.count(Fate::Translated) > 3, "{sample}: {}", imported.report);
         if sample == "aks" {
-            assert!(imported.says(Fate::Dropped, "--cloud-config=") && imported.says(Fate::Dropped, "featureGates.CSIMigration"));
+            assert!(
+                imported.says(Fate::Dropped, "--cloud-config=")
+                    && imported.says(Fate::Dropped, "featureGates.CSIMigration")
+            );
         }
     }
 }

@@ -8,7 +8,7 @@ SHELL := /bin/bash
 export PATH := $(PATH):$(HOME)/.cargo/bin
 CARGO ?= cargo
 
-# Seconds that each parser is fed arbitrary input.
+# Seconds that a parser is fed arbitrary input.
 test: export KILN_FUZZ_SECONDS ?= $(if $(CI),60,5)
 fuzz: export KILN_FUZZ_SECONDS ?= 600
 
@@ -43,6 +43,18 @@ fuzz: setup-build ## Feed arbitrary input to each parser for KILN_FUZZ_SECONDS (
 .PHONY: powercut
 powercut: setup-test kubelet ## Cut a node's power 30 times while it makes its state, and 10 times later: some 20 minutes
 	KILN_POWER_CUTS=30,10 $(CARGO) test --release --locked --test disk_boot power_cut -- --nocapture
+
+.PHONY: joins
+joins: setup-test kubernetes ## Join a cluster from the network and from disks, with the seed by each of its channels, and reboot
+	$(CARGO) test --release --locked --test cluster -- --ignored every_kind_by_every_channel --nocapture
+
+.PHONY: faults
+faults: export KILN_OUTAGE_SECONDS ?= 300
+faults: export KILN_CUT_STRIDE ?= 1
+faults: export KILN_FAULT_STRIDE ?= 1
+faults: export KILN_CONTROLLER_QPS ?= 500
+faults: setup-test kubernetes ## Cut joins off at every byte, at every write, and for five minutes: some 30 minutes
+	$(CARGO) test --release --locked --test cluster -- --nocapture outage cuts interruptions clock
 
 .PHONY: lint
 lint: setup-build ## Formatting, lints, documentation, shell scripts, dependencies

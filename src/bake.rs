@@ -8,7 +8,7 @@ use crate::layer::{
 use crate::lock::{self, Locked};
 use crate::manifest::InputRecord;
 use crate::pack::{Input, InputFormat, PackError, Packer, Store};
-use crate::profile::{Artifact, ArtifactFormat};
+use crate::profile::{Artifact, ArtifactFormat, ImageSource};
 use crate::progress::{Progress, Unit};
 use crate::render::{self, RenderError};
 use crate::source::cache::Cache;
@@ -18,8 +18,10 @@ use crate::tree::{FileTree, Origin};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub mod images;
 pub mod packages;
 
+use images::ImageError;
 use packages::Deb;
 
 /// A finished tree and what it was made of.
@@ -63,6 +65,9 @@ pub enum BakeError {
     /// An artifact does not fit.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
+    /// A container image cannot be taken along.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// The node's configuration cannot be rendered.
     #[error(transparent)]
     Render(#[from] RenderError),
@@ -95,7 +100,7 @@ pub fn bake(
     let (profile, lock) = (locked.profile(), locked.lock());
     let inputs = inputs(locked, files);
     let phase = progress.phase("unpack", Unit::Bytes, inputs.iter().map(|input| input.size).sum());
-    let store = Packer::new(cache, threads).open(&inputs, &|bytes| phase.inc(bytes))?;
+    let mut store = Packer::new(cache, threads).open(&inputs, &|bytes| phase.inc(bytes))?;
     phase.finish();
 
     let phase = progress.phase("assemble", Unit::Items, 0);
@@ -110,6 +115,7 @@ pub fn bake(
         }
         records.push(record("artifact", &pinned.name, &pinned.version, pinned.sha256));
     }
+    records.extend(images::lay(&mut tree, locked, &mut store, cache)?);
     let rendered = render::render(profile, &tree)?;
     let remedy = "set \"replace: true\" on the file in the profile if it is meant to win";
     layer::lay(&mut tree, rendered, remedy, |_, old| {
@@ -146,8 +152,14 @@ fn inputs(locked: &Locked, files: &[PathBuf]) -> Vec<Input> {
         .map(|package| (format!("{} {}", package.name, package.version), package.sha256, InputFormat::Deb));
     let artifacts = lock::pinned(locked)
         .map(|(artifact, pinned)| (format!("{} {}", pinned.name, pinned.version), pinned.sha256, format_of(artifact)));
+    let images = lock::pinned_images(locked).flat_map(|(image, pinned)| {
+        let format = if matches!(image, ImageSource::Archive(_)) { InputFormat::Tar } else { InputFormat::Raw };
+        let parts = std::iter::once(pinned.sha256).chain(pinned.blobs.iter().map(|blob| blob.sha256));
+        parts.map(move |sha256| (pinned.name.clone(), sha256, format))
+    });
     packages
         .chain(artifacts)
+        .chain(images)
         .zip(files)
         .map(|((name, digest, format), path)| Input {
             name,

@@ -16,6 +16,7 @@ pub mod kubernetes;
 pub mod layer;
 pub mod lock;
 pub mod manifest;
+pub mod oci;
 pub mod output;
 pub mod pack;
 pub mod profile;

@@ -7,7 +7,7 @@ mod pin;
 
 pub use pin::{Mirrors, PinError, Sources, pin, wants};
 
-use crate::profile::{Arch, Artifact, ArtifactSource, Profile};
+use crate::profile::{Arch, Artifact, ArtifactSource, ImageSource, Profile};
 use crate::tree::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +41,9 @@ pub struct Lock {
     pub packages: Vec<LockedPackage>,
     /// Artifacts by name.
     pub artifacts: Vec<LockedArtifact>,
+    /// Container images by name; not those made of a program that the node has.
+    #[serde(default)]
+    pub images: Vec<LockedImage>,
 }
 
 /// One pinned package.
@@ -84,6 +87,32 @@ pub struct LockedArtifact {
     /// Bytes, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+}
+
+/// One pinned container image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct LockedImage {
+    /// Its name.
+    pub name: String,
+    /// Digest of the archive or program it is made of; of its manifest when a registry has it.
+    pub sha256: Digest,
+    /// Bytes, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Its configuration and layers when a registry has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blobs: Vec<LockedBlob>,
+}
+
+/// A part of a container image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct LockedBlob {
+    /// Its digest.
+    pub sha256: Digest,
+    /// Bytes.
+    pub size: u64,
 }
 
 /// Why a lock cannot be used.
@@ -136,9 +165,11 @@ impl Lock {
         epoch: u32,
         mut packages: Vec<LockedPackage>,
         mut artifacts: Vec<LockedArtifact>,
+        mut images: Vec<LockedImage>,
     ) -> Self {
         packages.sort_by(|a, b| a.name.cmp(&b.name));
         artifacts.sort_by(|a, b| a.name.cmp(&b.name));
+        images.sort_by(|a, b| a.name.cmp(&b.name));
         Self {
             version: VERSION,
             role: profile.role.clone(),
@@ -149,6 +180,7 @@ impl Lock {
             epoch,
             packages,
             artifacts,
+            images,
         }
     }
 
@@ -204,7 +236,7 @@ impl Lock {
         };
         format!(
             "{{\n  \"version\": {},\n  \"role\": {},\n  \"suite\": {},\n  \"arch\": {},\n  \"release\": {},\n  \"request\": {},\n  \
-             \"epoch\": {},\n  \"packages\": [{}],\n  \"artifacts\": [{}]\n}}\n",
+             \"epoch\": {},\n  \"packages\": [{}],\n  \"artifacts\": [{}],\n  \"images\": [{}]\n}}\n",
             self.version,
             json(&self.role),
             json(&self.suite),
@@ -214,6 +246,7 @@ impl Lock {
             self.epoch,
             lines(self.packages.iter().map(json).collect()),
             lines(self.artifacts.iter().map(json).collect()),
+            lines(self.images.iter().map(json).collect()),
         )
     }
 
@@ -243,7 +276,7 @@ impl Lock {
             })
             .or_else(|| {
                 (self.request != request(profile))
-                    .then(|| "the profile's packages or artifacts changed since".to_owned())
+                    .then(|| "the profile's packages, artifacts or images changed since".to_owned())
             })
     }
 }
@@ -280,6 +313,11 @@ pub fn pinned(locked: &Locked) -> impl Iterator<Item = (&Artifact, &LockedArtifa
     })
 }
 
+/// The container images of a locked profile that are fetched, each with its pin, in the lock's order.
+pub fn pinned_images(locked: &Locked) -> impl Iterator<Item = (&ImageSource, &LockedImage)> {
+    locked.lock.images.iter().filter_map(|pinned| Some((locked.profile.images.get(&pinned.name)?, pinned)))
+}
+
 /// All packages a profile wants by name: its own, the kernel, and those of the release.
 pub fn wanted_packages(profile: &Profile) -> BTreeSet<String> {
     let mut wanted = profile.debian.packages.clone();
@@ -298,11 +336,17 @@ fn request(profile: &Profile) -> Digest {
         packages: BTreeSet<String>,
         exclude: &'a BTreeSet<String>,
         artifacts: BTreeMap<&'a str, (&'a str, String, &'a Option<Digest>)>,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        images: BTreeMap<&'a str, (String, Option<Digest>)>,
     }
     // A local file counts by its name: the same profile is locked alike in every checkout and home directory.
-    let source = |artifact: &Artifact| match &artifact.source {
+    let source = |source: &ArtifactSource| match source {
         ArtifactSource::Url(url) => url.clone(),
         ArtifactSource::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+    };
+    let image = |image: &ImageSource| match (image, image.file()) {
+        (ImageSource::Registry(reference), _) => Some((reference.clone(), None)),
+        (_, file) => file.map(|file| (source(&file.source), file.sha256)),
     };
     let request = Request {
         suite: &profile.debian.suite,
@@ -311,8 +355,11 @@ fn request(profile: &Profile) -> Digest {
         packages: wanted_packages(profile),
         exclude: &profile.debian.exclude,
         artifacts: artifacts(profile)
-            .map(|artifact| (artifact.name.as_str(), (artifact.version.as_str(), source(artifact), &artifact.sha256)))
+            .map(|artifact| {
+                (artifact.name.as_str(), (artifact.version.as_str(), source(&artifact.source), &artifact.sha256))
+            })
             .collect(),
+        images: profile.images.iter().filter_map(|(name, source)| Some((name.as_str(), image(source)?))).collect(),
     };
     // Plain strings and maps always serialize.
     Digest::of(&serde_json::to_vec(&request).unwrap_or_default())

@@ -9,20 +9,24 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Each room of `src/` and the rooms it may use. `cli` may use all of them.
-const ROOMS: [(&str, &[&str]); 22] = [
+const ROOMS: [(&str, &[&str]); 23] = [
     ("tree", &[]),
     ("progress", &[]),
     ("kubernetes", &[]),
-    ("profile", &["kubernetes", "tree"]),
-    ("source", &["progress", "tree"]),
-    ("lock", &["profile", "progress", "source", "tree"]),
+    ("oci", &["tree"]),
+    ("profile", &["kubernetes", "oci", "tree"]),
+    ("source", &["oci", "progress", "tree"]),
+    ("lock", &["oci", "profile", "progress", "source", "tree"]),
     ("pack", &["source", "tree"]),
     ("layer", &["pack", "profile", "tree"]),
     ("yaml", &[]),
     ("import", &["kubernetes", "profile", "yaml"]),
     ("render", &["kubernetes", "profile", "tree", "yaml"]),
     ("finalize", &["layer", "pack", "profile", "progress", "source", "tree"]),
-    ("bake", &["finalize", "layer", "lock", "manifest", "pack", "profile", "progress", "render", "source", "tree"]),
+    (
+        "bake",
+        &["finalize", "layer", "lock", "manifest", "oci", "pack", "profile", "progress", "render", "source", "tree"],
+    ),
     ("format", &[]),
     ("artifact", &["format", "pack", "source", "tree"]),
     ("manifest", &["artifact", "layer", "profile", "tree"]),

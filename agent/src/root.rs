@@ -10,6 +10,9 @@ use zeroize::Zeroizing;
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 4 << 20;
 
+/// `TMPFS_MAGIC` and `RAMFS_MAGIC` (linux/magic.h).
+const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
+
 /// A file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing} {path}: {source}")]
@@ -48,6 +51,13 @@ impl Root {
     /// Whether this is the machine itself, not a directory that stands for one.
     pub fn is_machine(&self) -> bool {
         self.0 == Path::new("/")
+    }
+
+    /// Whether what is written outlives the machine's power: `/var` is not in memory (statfs(2)).
+    pub fn is_kept(&self) -> bool {
+        let in_memory =
+            |found: rustix::fs::StatFs| IN_MEMORY.contains(&u64::try_from(found.f_type).unwrap_or_default());
+        !rustix::fs::statfs(self.at("/var")).is_ok_and(in_memory)
     }
 
     /// The directory.

@@ -111,7 +111,7 @@ fn cmdline<'a>(side: &'a Side, other: &Side) -> Option<&'a String> {
 fn facts(old: &Side, new: &Side, changes: &mut Changes) {
     match (&old.facts, &new.facts) {
         (Some(old), Some(new)) => {
-            for name in ["image", "packages", "artifacts", "overlays"] {
+            for name in ["image", "packages", "artifacts", "images", "overlays"] {
                 let empty = BTreeMap::new();
                 changes.add(name, values(old.get(name).unwrap_or(&empty), new.get(name).unwrap_or(&empty)));
             }

@@ -89,6 +89,7 @@ impl Side {
         for input in &manifest.inputs {
             let (kind, value) = match input.kind.as_str() {
                 "package" => ("packages", input.version.clone()),
+                "image" => ("images", input.sha256.to_string()),
                 "overlay" => ("overlays", input.sha256.to_string()),
                 _ => ("artifacts", input.version.clone()),
             };

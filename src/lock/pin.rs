@@ -1,6 +1,6 @@
 //! Making a lock: asks the archive which packages meet the profile's wishes, and pins them.
 
-use super::{ArchiveName, Lock, LockedArtifact, LockedPackage, artifacts, wanted_packages};
+use super::{ArchiveName, Lock, LockedArtifact, LockedImage, LockedPackage, artifacts, wanted_packages};
 use crate::profile::{ArtifactSource, Profile};
 use crate::progress::{Progress, Unit};
 use crate::source::deb::index::Index;
@@ -128,25 +128,55 @@ pub fn pin(profile: &Profile, sources: &Sources<'_>, progress: &Progress) -> Res
         .collect();
     let artifacts = pin_artifacts(profile, sources.fetcher)?;
     phase.finish();
-    Ok(Lock::new(profile, epoch, packages, artifacts))
+    let images = pin_images(profile, sources.fetcher)?;
+    Ok(Lock::new(profile, epoch, packages, artifacts, images))
 }
 
 fn pin_artifacts(profile: &Profile, fetcher: &Fetcher) -> Result<Vec<LockedArtifact>, PinError> {
     let mut pinned = Vec::new();
     for artifact in artifacts(profile) {
-        let (sha256, size) = match (&artifact.source, artifact.sha256) {
-            (_, Some(sha256)) => (sha256, None),
-            (ArtifactSource::Url(_), None) => return Err(PinError::Unpinned { name: artifact.name.clone() }),
-            (ArtifactSource::File(path), None) => {
-                let stored = fetcher
-                    .fetch_unpinned(&artifact.name, &Location::File(path.clone()))
-                    .map_err(|source| PinError::Artifact { name: artifact.name.clone(), source: Box::new(source) })?;
-                (stored.digest, Some(stored.size))
-            }
-        };
+        let (sha256, size) = pin_file(&artifact.name, &artifact.source, artifact.sha256, fetcher)?;
         pinned.push(LockedArtifact { name: artifact.name.clone(), version: artifact.version.clone(), sha256, size });
     }
     Ok(pinned)
+}
+
+/// Digest and, where it had to be read, size of a file.
+fn pin_file(
+    name: &str,
+    source: &ArtifactSource,
+    sha256: Option<Digest>,
+    fetcher: &Fetcher,
+) -> Result<(Digest, Option<u64>), PinError> {
+    match (source, sha256) {
+        (_, Some(sha256)) => Ok((sha256, None)),
+        (ArtifactSource::Url(_), None) => Err(PinError::Unpinned { name: name.to_owned() }),
+        (ArtifactSource::File(path), None) => {
+            let stored = fetcher
+                .fetch_unpinned(name, &Location::File(path.clone()))
+                .map_err(|source| PinError::Artifact { name: name.to_owned(), source: Box::new(source) })?;
+            Ok((stored.digest, Some(stored.size)))
+        }
+    }
+}
+
+fn pin_images(profile: &Profile, fetcher: &Fetcher) -> Result<Vec<LockedImage>, PinError> {
+    let mut pinned = Vec::new();
+    for (name, image) in &profile.images {
+        if let Some(file) = image.file() {
+            let (sha256, size) = pin_file(name, &file.source, file.sha256, fetcher)?;
+            pinned.push(LockedImage { name: name.clone(), sha256, size, blobs: Vec::new() });
+        }
+    }
+    Ok(pinned)
+}
+
+/// Where an artifact is.
+fn location(source: &ArtifactSource) -> Location {
+    match source {
+        ArtifactSource::Url(url) => Location::Url(url.clone()),
+        ArtifactSource::File(path) => Location::File(path.clone()),
+    }
 }
 
 fn signers(signers: &[crate::source::deb::signature::Signer]) -> String {
@@ -209,7 +239,7 @@ impl Transport for CachedTransport<'_> {
     }
 }
 
-/// What must be fetched before `lock` can be built, with where from; packages first, then artifacts.
+/// What must be fetched before `lock` can be built, with where from; packages first, then artifacts, then images.
 pub fn wants(lock: &super::Locked, mirrors: &Mirrors) -> Vec<Want> {
     let profile = lock.profile();
     let mut wants = Vec::new();
@@ -239,11 +269,14 @@ pub fn wants(lock: &super::Locked, mirrors: &Mirrors) -> Vec<Want> {
             name: format!("{} {}", pinned.name, pinned.version),
             digest: pinned.sha256,
             size: pinned.size,
-            from: vec![match &artifact.source {
-                ArtifactSource::Url(url) => Location::Url(url.clone()),
-                ArtifactSource::File(path) => Location::File(path.clone()),
-            }],
+            from: vec![location(&artifact.source)],
         });
+    }
+    for (image, pinned) in super::pinned_images(lock) {
+        if let Some(file) = image.file() {
+            let (digest, size) = (pinned.sha256, pinned.size);
+            wants.push(Want { name: pinned.name.clone(), digest, size, from: vec![location(&file.source)] });
+        }
     }
     wants
 }

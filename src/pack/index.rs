@@ -66,6 +66,13 @@ pub enum MemberKind {
 }
 
 impl Index {
+    /// The index of an input that is one file.
+    pub(super) fn of_file(size: u64, digest: Digest) -> Self {
+        let kind = MemberKind::File { offset: 0, size, digest, inline: None };
+        let member = |path| Member { path, kind, mode: 0o755, uid: 0, gid: 0, mtime: 0, xattrs: BTreeMap::new() };
+        Self { control: String::new(), members: TreePath::new("raw").ok().map(member).into_iter().collect() }
+    }
+
     /// Numbers of the files that other members are hard links to.
     pub fn linked(&self) -> BTreeSet<u32> {
         let target = |member: &Member| match member.kind {

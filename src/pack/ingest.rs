@@ -3,10 +3,10 @@
 use super::archive::{ArchiveError, read_archive};
 use super::compression::decompress;
 use super::deb::{DebError, DebFile};
-use super::index::{Index, Member, MemberKind};
+use super::index::Index;
 use super::store::{Pack, Store};
 use crate::source::cache::{Cache, CacheError};
-use crate::tree::{Digest, TreePath};
+use crate::tree::Digest;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Write};
@@ -151,7 +151,7 @@ impl<'a> Packer<'a> {
         let cache_error = |source| PackError::Cache { name: input.name.clone(), source };
         let open_error = |source| PackError::Open { name: input.name.clone(), source };
         if input.format == InputFormat::Raw {
-            return Pack::open(raw_index(input), &input.path).map_err(open_error);
+            return Pack::open(Index::of_file(input.size, input.digest), &input.path).map_err(open_error);
         }
         let key = Digest::of(format!("{INDEX_VERSION} {:?} {}", input.format, input.digest).as_bytes());
         if let Some(pack) = self.cached(&key) {
@@ -219,14 +219,4 @@ fn read_tar(file: impl io::Read + Send, threads: usize, content: &mut impl Write
     let threads = u32::try_from(threads).unwrap_or(1);
     let tar = decompress(BufReader::with_capacity(256 << 10, file), threads).map_err(ArchiveError::Read)?;
     read_archive(tar, content)
-}
-
-fn raw_index(input: &Input) -> Index {
-    let path = TreePath::new("raw").ok();
-    let kind = MemberKind::File { offset: 0, size: input.size, digest: input.digest, inline: None };
-    let members = path
-        .map(|path| Member { path, kind, mode: 0o755, uid: 0, gid: 0, mtime: 0, xattrs: BTreeMap::new() })
-        .into_iter()
-        .collect();
-    Index { control: String::new(), members }
 }

@@ -42,6 +42,8 @@ pub struct Profile {
     pub cni: Cni,
     /// Further files to fetch into the image.
     pub artifacts: Vec<Artifact>,
+    /// Container images that nodes have from the start, those of the release among them, by full name.
+    pub images: BTreeMap<String, ImageSource>,
     /// systemd units.
     pub units: Units,
     /// Users and groups beyond those of the packages.
@@ -237,6 +239,60 @@ pub struct TarMember {
     pub member: String,
     /// Path in the image.
     pub destination: TreePath,
+}
+
+/// Where a container image comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImageSource {
+    /// An OCI archive.
+    Archive(ImageFile),
+    /// A registry.
+    Registry(String),
+    /// A static program.
+    Binary(Binary),
+}
+
+/// A file that an image is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImageFile {
+    /// Where it is.
+    pub source: ArtifactSource,
+    /// Expected SHA-256; required for `url`, pinned by the lock for `file` when absent.
+    pub sha256: Option<Digest>,
+}
+
+/// An image of one static program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Binary {
+    /// The program.
+    pub program: Program,
+    /// Its path in the image.
+    pub entrypoint: TreePath,
+    /// Arguments that a pod may replace.
+    pub args: Vec<String>,
+    /// `USER` or `USER:GROUP`, numbers; root when absent.
+    pub user: Option<String>,
+}
+
+/// Where the program of an image comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Program {
+    /// The node has it, at this path.
+    Node(TreePath),
+    /// It is fetched.
+    File(ImageFile),
+}
+
+impl ImageSource {
+    /// The file that is fetched for it, if it is one.
+    pub fn file(&self) -> Option<&ImageFile> {
+        match self {
+            Self::Archive(file) | Self::Binary(Binary { program: Program::File(file), .. }) => Some(file),
+            Self::Registry(_) | Self::Binary(_) => None,
+        }
+    }
 }
 
 /// kubelet's settings.

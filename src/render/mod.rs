@@ -4,6 +4,7 @@
 //! upstream documentation, so that an operator finds everything where every Kubernetes page says it is.
 
 mod agent;
+mod boot_check;
 mod cluster;
 mod cni;
 mod containerd;
@@ -11,6 +12,7 @@ mod directories;
 mod embedded;
 mod error;
 mod files;
+mod images;
 mod initramfs;
 mod initrd;
 mod kernel;
@@ -48,11 +50,13 @@ pub fn render(profile: &Profile, tree: &FileTree) -> Result<Vec<(TreePath, Entry
     system::render(profile, tree, &mut rendered)?;
     shutdown::render(profile, &mut rendered)?;
     containerd::render(profile, tree, &mut rendered)?;
+    images::render(profile, &mut rendered)?;
     cni::render(profile, tree, &mut rendered)?;
     cluster::render(profile, &mut rendered)?;
     kubelet::render(profile, tree, &mut rendered)?;
     kubelet_config::render(profile, &mut rendered)?;
     agent::render(profile, &mut rendered)?;
+    boot_check::render(tree, &mut rendered)?;
     kube_proxy::render(profile, tree, &mut rendered)?;
     files::render(profile, tree, &mut rendered)?;
     Ok(rendered.entries.into_iter().collect())

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::thread;
 
 pub fn run(program: &str, package: &str, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).output();
+    let output = Command::new(program).args(arguments).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}: install the Debian package {package}"));
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
@@ -94,7 +94,7 @@ fn an_openstack_config_drive() {
 }
 
 /// Serves `body` to every request.
-fn serve(body: String) -> u16 {
+pub fn serve(body: String) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     thread::spawn(move || {

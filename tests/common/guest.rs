@@ -1,11 +1,14 @@
 //! Booting an image in QEMU, and what a probe inside says about it.
 
 use kiln::boot::{Accelerator, Guest, Handout, Image, Machine, PxeSet, kvm_works};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// One machine at a time: side by side they would only slow each other down.
-static TURN: Mutex<()> = Mutex::new(());
+/// Tests that run a machine now, and word that one of them ended.
+static RUNNING: Mutex<u64> = Mutex::new(0);
+static ENDED: Condvar = Condvar::new();
+/// Memory of the host for one machine, in KiB: the guest's and QEMU's own.
+const MEMORY: u64 = 4 << 20;
 
 /// Wall time a boot may take: some 40 s on four quiet cores without KVM, several times that beside other tests.
 pub const LIMIT: Duration = Duration::from_secs(400);
@@ -67,9 +70,31 @@ pub fn machine<'a>(image: impl Into<Image<'a>>) -> Machine {
     Machine::new(if kvm_works(image).expect("QEMU") { Accelerator::Kvm } else { Accelerator::Tcg })
 }
 
-/// Waits until no other test runs machines.
-pub fn turn() -> MutexGuard<'static, ()> {
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+/// A test's turn to run machines, one after another.
+pub struct Turn(());
+
+/// Waits until this host has a core and memory to spare for one more machine.
+pub fn turn() -> Turn {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let most = cores.min(total_memory() / MEMORY).max(1);
+    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut running = ENDED.wait_while(running, |running| *running >= most).unwrap_or_else(PoisonError::into_inner);
+    *running += 1;
+    Turn(())
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        ENDED.notify_one();
+    }
+}
+
+/// Memory of this host in KiB (proc(5), `MemTotal`).
+fn total_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").expect("/proc");
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:")).expect("MemTotal");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 /// What holds on every node whose root is in memory, with or without a cluster.

@@ -1,7 +1,7 @@
 //! Runs a parser on mutated samples for a while, and keeps the input that breaks it.
 //!
-//! `KILN_FUZZ_SECONDS` is the time for each parser (default 3), `KILN_FUZZ_SEED` the seed (default: the clock; it is
-//! printed).
+//! `KILN_FUZZ_SECONDS` is the time for each parser of what every build reads (default 3), others get a quarter of it;
+//! `KILN_FUZZ_SEED` is the seed (default: the clock; it is printed).
 
 use super::mutator::{Random, mutate};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+/// What every build reads.
+const OF_A_BUILD: [&str; 5] = ["deb", "tar", "packages", "release", "profile"];
 /// Longest time for one input: what takes milliseconds here may take this long on a busy machine, not longer.
 const MAX_TIME: Duration = Duration::from_secs(10);
 /// When an input is taken for one that never ends.
@@ -40,7 +42,8 @@ impl Fuzz<'_> {
         for sample in &self.samples {
             assert!(parse(sample), "{}: a sample is refused: {:?}", self.name, String::from_utf8_lossy(sample));
         }
-        let seconds = variable("KILN_FUZZ_SECONDS").unwrap_or(3);
+        let whole = variable("KILN_FUZZ_SECONDS").unwrap_or(3);
+        let seconds = if OF_A_BUILD.contains(&self.name) { whole } else { whole.div_ceil(4) };
         let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_nanos();
         let seed = variable("KILN_FUZZ_SEED").unwrap_or(u64::try_from(clock & u128::from(u64::MAX)).expect("masked"));
         println!("{}: KILN_FUZZ_SEED={seed} for {seconds} s", self.name);

@@ -1,5 +1,5 @@
-//! Fuzzing on stable Rust: every parser of foreign bytes, on mutated samples, for `KILN_FUZZ_SECONDS` each. No panic, no
-//! input that takes seconds, no gigabytes.
+//! Fuzzing on stable Rust: every parser of foreign bytes, on mutated samples, for `KILN_FUZZ_SECONDS`. No panic, no input
+//! that takes seconds, no gigabytes.
 
 mod harness;
 mod mutator;

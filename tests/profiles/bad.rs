@@ -306,8 +306,8 @@ const BAD: &[(&str, &str)] = &[
         "2:32: kubelet.config: memorySwap has LimitedSwap, which needs \"failSwapOn: false\"",
     ),
     (
-        "kubelet: {config: {cpuCFSQuotaPeriod: 50ms}}\n",
-        "2:39: kubelet.config: cpuCFSQuotaPeriod needs \"featureGates: {CustomCPUCFSQuotaPeriod: true}\"",
+        "kubelet: {config: {qosReserved: {memory: 50%}}}\n",
+        "2:33: kubelet.config: qosReserved needs \"featureGates: {QOSReserved: true}\"",
     ),
     (
         "kubelet: {config: {featureGates: {DynamicKubeletConfig: false}}}\n",
@@ -316,6 +316,18 @@ const BAD: &[(&str, &str)] = &[
     (
         "kubelet: {config: {featureGates: {CSIMigration: true}}}\n",
         "2:35: kubelet.config: featureGates.CSIMigration is no gate since Kubernetes 1.27, and kubelet does not start with it; leave it out",
+    ),
+    (
+        "kubelet: {config: {featureGates: {NodeSwap: false}}}\n",
+        "2:35: kubelet.config: featureGates.NodeSwap is locked to true since Kubernetes 1.34, and kubelet does not start with false; leave it out",
+    ),
+    (
+        "kubelet: {config: {featureGates: {KubeletPodResourceGet: true}}}\n",
+        "2:35: kubelet.config: featureGates.KubeletPodResourceGet is no gate, did you mean \"KubeletPodResourcesGet\"?",
+    ),
+    (
+        "kubeProxy: {config: {featureGates: {EndpointSliceProxying: true}}}\n",
+        "2:37: kubeProxy.config: featureGates.EndpointSliceProxying is no gate since Kubernetes 1.25, and kube-proxy does not start with it; leave it out",
     ),
     (
         "kubelet: {config: {shutdownGracePeriod: 30s, shutdownGracePeriodCriticalPods: 60s}}\n",

@@ -88,7 +88,11 @@ pub fn load_certificate(
 ) -> Result<Option<Certificate>, FileError> {
     let mut load = |path: &str| {
         let result = root.read(path).map_err(CertificateFault::from).and_then(|text| match text {
-            Some(text) => check(&text, &Key::from_pem(&text)?, node, authorities, now).map(|found| Some((text, found))),
+            Some(text) => {
+                // What is here already was issued before: then it is the clock that is behind.
+                let now = issued(&text).map_or(now, |issued| issued.max(now));
+                check(&text, &Key::from_pem(&text)?, node, authorities, now).map(|found| Some((text, found)))
+            }
             None => Ok(None),
         });
         result.unwrap_or_else(|fault| {
@@ -128,6 +132,12 @@ pub fn load_certificate(
         }
     }
     Ok(None)
+}
+
+/// The first moment at which the first certificate in a PEM text is valid.
+fn issued(text: &str) -> Option<SystemTime> {
+    let chain = pem::certificates(text)?;
+    Certificate::parse(chain.first()?).ok().map(|certificate| certificate.not_before)
 }
 
 /// Stores a checked certificate chain with its key, makes it the current one, and removes the key's temporary file.

@@ -6,10 +6,12 @@ mod credential;
 mod device;
 mod download;
 mod fat;
+mod forget;
 mod iso9660;
 mod volume;
 
 pub use download::download;
+pub use forget::{Forgotten, forget};
 
 use crate::net::{NetError, Network};
 use crate::root::{FileError, Root};

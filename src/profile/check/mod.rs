@@ -8,6 +8,7 @@ mod containerd;
 mod debian;
 mod disk;
 mod files;
+mod images;
 mod kernel;
 mod kube_proxy;
 mod kubelet;
@@ -63,6 +64,7 @@ pub(super) fn profile(
         containerd,
         cni,
         artifacts,
+        images,
         units,
         users,
         groups,
@@ -79,6 +81,7 @@ pub(super) fn profile(
     names::role(&role).map_err(|text| context.root.fault(text))?;
     let arch = arch.map_or(context.host_arch, |arch| arch.value);
     let release_name = release.0.clone();
+    let images = images::images(&release.1.images, &images, arch, context)?;
     let release = release::release(release, &components, arch, context)?;
     let image = self::image(&image, &role, &release.kubernetes.to_string())?;
     let mut profile = Profile {
@@ -95,6 +98,7 @@ pub(super) fn profile(
             .iter()
             .map(|(name, raw)| release::artifact(name, raw, arch, context))
             .collect::<Result<_, _>>()?,
+        images,
         units: units::units(&units)?,
         accounts: files::accounts(&users, &groups)?,
         files: files::inline(files)?,

@@ -14,7 +14,7 @@ pub(super) fn release(
     arch: Arch,
     context: &Context<'_>,
 ) -> Result<Release, Fault> {
-    let RawRelease { kubernetes, pause_image, containerd_series, components, packages } = raw;
+    let RawRelease { kubernetes, pause_image, containerd_series, components, packages, images: _ } = raw; // with the profile's
     let what = format!("release {}", name.value);
     let kubernetes = required(&kubernetes, pos, &what, "kubernetes")?;
     let pause_image = required(&pause_image, pos, &what, "pauseImage")?;
@@ -125,29 +125,8 @@ pub(super) fn artifact(
     let what = text(name, "artifacts", names::label)?;
     let RawArtifact { version, url, file, sha256, install, mode, extract, deb } = &raw.value;
     let version = text(required(version, raw.pos, &what, "version")?, &what, names::version)?;
-    let substituted =
-        |template: &At<String>| {
-            let value = template.value.replace("{version}", &version).replace("{arch}", arch.as_str());
-            let value = At { value, pos: template.pos };
-            match value.value.contains(['{', '}']) {
-                true => Err(template
-                    .fault(format!("{what}: only {{version}} and {{arch}} are replaced in {:?}", template.value))),
-                false => Ok(value),
-            }
-        };
-    let others: Vec<&str> = sha256.keys().map(|key| key.value.as_str()).collect();
-    let sha256 = digest(sha256, &what, arch)?;
-    let source = match (url, file) {
-        (Some(url), None) if sha256.is_none() => {
-            let arch = arch.as_str();
-            let there =
-                if others.is_empty() { String::new() } else { format!(" (there is one for {})", others.join(", ")) };
-            return Err(url.fault(format!("{what}: a url needs a sha256 for {arch}{there}")));
-        }
-        (Some(url), None) => ArtifactSource::Url(text(&substituted(url)?, &what, names::url)?),
-        (None, Some(file)) => ArtifactSource::File(host_path(&substituted(file)?, &what, context)?),
-        _ => return Err(raw.fault(format!("{what}: give either \"url\" or \"file\""))),
-    };
+    let origin = Origin { url: url.as_ref(), file: file.as_ref(), sha256, version: Some(&version) };
+    let (source, sha256) = origin.resolve(&what, raw.pos, arch, context)?;
     let deb = deb.as_ref().is_some_and(|deb| deb.value);
     let format = match (install, extract.is_empty(), deb) {
         (Some(path), true, false) => {
@@ -161,6 +140,56 @@ pub(super) fn artifact(
         return Err(mode.fault(format!("{what}: \"mode\" goes with \"install\" only")));
     }
     Ok(Artifact { name: what, version, source, sha256, format })
+}
+
+/// Where something fetched is, as it is written.
+pub(super) struct Origin<'a> {
+    pub url: Option<&'a At<String>>,
+    pub file: Option<&'a At<String>>,
+    pub sha256: &'a Map<At<String>>,
+    /// What `{version}` stands for, where there is one.
+    pub version: Option<&'a str>,
+}
+
+impl Origin<'_> {
+    /// Where it is for `arch`, and its digest; `what` stands at `pos`.
+    pub fn resolve(
+        self,
+        what: &str,
+        pos: Pos,
+        arch: Arch,
+        context: &Context<'_>,
+    ) -> Result<(ArtifactSource, Option<Digest>), Fault> {
+        let others: Vec<&str> = self.sha256.keys().map(|key| key.value.as_str()).collect();
+        let sha256 = digest(self.sha256, what, arch)?;
+        let source = match (self.url, self.file) {
+            (Some(url), None) if sha256.is_none() => {
+                let arch = arch.as_str();
+                let there = if others.is_empty() {
+                    String::new()
+                } else {
+                    format!(" (there is one for {})", others.join(", "))
+                };
+                return Err(url.fault(format!("{what}: a url needs a sha256 for {arch}{there}")));
+            }
+            (Some(url), None) => ArtifactSource::Url(text(&self.substituted(url, what, arch)?, what, names::url)?),
+            (None, Some(file)) => ArtifactSource::File(host_path(&self.substituted(file, what, arch)?, what, context)?),
+            _ => return Err(pos.fault(format!("{what}: give either \"url\" or \"file\""))),
+        };
+        Ok((source, sha256))
+    }
+
+    fn substituted(&self, template: &At<String>, what: &str, arch: Arch) -> Result<At<String>, Fault> {
+        let value = template.value.replace("{arch}", arch.as_str());
+        let (value, replaced) = match self.version {
+            Some(version) => (value.replace("{version}", version), "{version} and {arch} are"),
+            None => (value, "{arch} is"),
+        };
+        match value.contains(['{', '}']) {
+            true => Err(template.fault(format!("{what}: only {replaced} replaced in {:?}", template.value))),
+            false => Ok(At { value, pos: template.pos }),
+        }
+    }
 }
 
 /// The digest for `arch`; those for other architectures are checked as well.

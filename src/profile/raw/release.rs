@@ -2,7 +2,7 @@
 
 use super::super::model::ContainerdSeries;
 use super::super::place::At;
-use super::Map;
+use super::{Map, RawContainerImage};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -38,6 +38,9 @@ pub(crate) struct RawRelease {
     /// Components that come as Debian packages: name of the component and of the package.
     #[schemars(extend("examples" = [{"cni-plugins": "containernetworking-plugins"}]))]
     pub packages: Map<At<String>>,
+    /// Container images that nodes of this release have from the start, such as `pauseImage`; as a profile's `images`.
+    #[schemars(extend("examples" = [{"registry.k8s.io/pause:3.2": {"binary": {"program": "/usr/bin/catatonit", "entrypoint": "/pause", "args": ["-P"]}}}]))]
+    pub images: Map<At<RawContainerImage>>,
 }
 
 /// Something fetched into the image: given by `url` or `file`, put there by one of `install`, `extract` and `deb`.

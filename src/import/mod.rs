@@ -3,6 +3,7 @@
 //! Bytes in, text out. A node that is baked from the profile runs kubelet with the configuration it had, but for what the report says
 //! differs: what an immutable node cannot have as it was.
 
+mod booleans;
 mod documents;
 mod error;
 mod flags;
@@ -161,7 +162,8 @@ fn read(words: &[Placed<'_>]) -> Result<Vec<Given>, ImportError> {
 fn configuration(documents: &Documents<'_>, given: &[Given], node: &mut Node, minor: u32) -> Result<(), ImportError> {
     let kubeadm = !documents.kubeadm.is_empty();
     for document in &documents.kubelet {
-        let object = document.object();
+        let mut object = document.object();
+        booleans::read(&mut object, kubelet_config::FIELDS);
         for (field, value) in &object {
             if !matches!(field.as_str(), "apiVersion" | "kind") {
                 let place = document.place(&[Step::Key(field.clone())]);

@@ -31,6 +31,7 @@ test=(
     gdisk e2fsprogs                         # disks to put into them
     dosfstools mtools                       # volumes that hold seeds
     curl                                    # HTTP
+    iproute2                                # a network for a kubelet alone
     python3 python3-jsonschema python3-yaml # JSON Schema, YAML
     fdisk gdisk dosfstools mtools e2fsprogs cryptsetup-bin # disks and file systems on them
     binutils llvm qemu-utils                # programs for UEFI, disks of other formats

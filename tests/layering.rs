@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Each room of `src/` and the rooms it may use. `cli` may use all of them.
-const ROOMS: [(&str, &[&str]); 21] = [
+const ROOMS: [(&str, &[&str]); 23] = [
     ("tree", &[]),
     ("progress", &[]),
     ("kubernetes", &[]),
@@ -19,7 +19,9 @@ const ROOMS: [(&str, &[&str]); 21] = [
     ("lock", &["oci", "profile", "progress", "source", "tree"]),
     ("pack", &["source", "tree"]),
     ("layer", &["pack", "profile", "tree"]),
-    ("render", &["kubernetes", "profile", "tree"]),
+    ("yaml", &[]),
+    ("import", &["kubernetes", "profile", "yaml"]),
+    ("render", &["kubernetes", "profile", "tree", "yaml"]),
     ("finalize", &["layer", "pack", "profile", "progress", "source", "tree"]),
     (
         "bake",

@@ -10,6 +10,7 @@ mod cache;
 mod completions;
 mod diff;
 mod host;
+mod import;
 mod inspect;
 mod lock;
 mod outputs;
@@ -58,6 +59,8 @@ struct Global {
 enum Verb {
     /// Show what would be baked: the resolved profile and its inputs
     Plan(plan::Args),
+    /// Make a profile of what a node has: kubelet's flags and configuration, kubeadm's documents
+    Import(import::Args),
     /// Pin every input of a role in its lock file
     Lock(lock::Args),
     /// Bake a role's image
@@ -106,6 +109,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Verify(args) => return verify::run(&args),
         Verb::Diff(args) => return Ok(diff::run(&cli.global, &args)),
         Verb::Plan(args) => plan::run(&host()?, &args),
+        Verb::Import(args) => import::run(&host()?, &args),
         Verb::Lock(args) => lock::run(&host()?, &args),
         Verb::Build(args) => build::run(&host()?, &args),
         Verb::Boot(args) => boot::run(&host()?, &args),

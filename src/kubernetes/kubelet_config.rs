@@ -6,7 +6,7 @@
 //!
 //! kubelet decodes this version leniently: an unknown field is a line in its log. So it has to be refused here.
 
-use super::schema::{Field, Misfit, Type, check_object};
+use super::schema::{Field, Misfit, Type, check_object, take_unknown};
 use super::{Duration, kubelet_rules};
 use Type::{
     Address, Bool, CpuSet, Fraction, Int, List, Map, Object, Path, Percentage, Quantity, Reclaim, Text, Threshold, Word,
@@ -20,6 +20,24 @@ use serde_json::{Map as JsonMap, Value};
 pub fn check(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfit> {
     check_object(FIELDS, config, minor, &mut Vec::new())?;
     kubelet_rules::check(config, minor)
+}
+
+/// Takes the fields that the kubelet of Kubernetes 1.`minor` would ignore out of `config`, and tells them.
+pub fn take_ignored(config: &mut JsonMap<String, Value>, minor: u32) -> Vec<Misfit> {
+    let mut taken = Vec::new();
+    take_unknown(FIELDS, config, minor, &mut Vec::new(), &mut taken);
+    taken
+}
+
+/// The field at `path`, as `authentication.x509.clientCAFile`.
+pub fn field(path: &str) -> Option<&'static Field> {
+    let (mut fields, mut found) = (FIELDS, None);
+    for name in path.split('.') {
+        let field = fields.iter().find(|field| field.name == name)?;
+        fields = if let Object(fields) = field.of { fields } else { &[] };
+        found = Some(field);
+    }
+    found
 }
 
 const SECOND: Duration = 1_000_000_000;

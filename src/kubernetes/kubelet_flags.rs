@@ -40,6 +40,66 @@ pub fn flag(name: &str, minor: u32) -> Flag {
     }
 }
 
+/// The first minor release without the flag `--name`, and what to do instead; nothing when there is no such release.
+pub fn gone(name: &str) -> Option<(u32, &'static str)> {
+    GONE.iter().find(|(flag, ..)| *flag == name).map(|(_, since, instead)| (*since, *instead))
+}
+
+/// Why a node of kiln's has no use for the flag `--name` in any release: it speaks of dockershim, of plugins that containerd
+/// calls, of log files, or of configuration that changes while kubelet runs.
+pub fn useless(name: &str) -> Option<&'static str> {
+    let (since, instead) = gone(name)?;
+    (since == 0 || [DOCKER, CNI, LOGS, BAKED].contains(&instead)).then_some(instead)
+}
+
+/// All flags, those that are fields in a flag's spelling, to suggest the nearest.
+pub fn all_names() -> impl Iterator<Item = String> {
+    let renamed = RENAMED.iter().map(|(flag, _)| (*flag).to_owned());
+    let gone = GONE.iter().map(|(flag, ..)| (*flag).to_owned());
+    FIELDS.iter().map(|field| kebab(field.name)).chain(renamed).chain(gone).chain(names().map(str::to_owned))
+}
+
+/// `cpuCFSQuota` as `cpu-cfs-quota`.
+fn kebab(field: &str) -> String {
+    let (mut flag, mut before) = (String::new(), 'A');
+    let mut chars = field.chars().peekable();
+    while let Some(c) = chars.next() {
+        let word = c.is_uppercase() && (before.is_lowercase() || chars.peek().is_some_and(|next| next.is_lowercase()));
+        if word && !flag.is_empty() {
+            flag.push('-');
+        }
+        flag.push(c.to_ascii_lowercase());
+        before = c;
+    }
+    flag
+}
+
+/// Flags that are true when they stand alone, besides those whose field is.
+pub const SWITCHES: [&str; 22] = [
+    "add-dir-header",
+    "allow-privileged",
+    "alsologtostderr",
+    "containerized",
+    "docker-only",
+    "docker-tls",
+    "enable-cadvisor-json-endpoints",
+    "enable-load-reader",
+    "exit-on-lock-contention",
+    "experimental-allocatable-ignore-eviction",
+    "experimental-check-node-capabilities-before-mount",
+    "experimental-logging-sanitization",
+    "keep-terminated-pod-volumes",
+    "log-cadvisor-usage",
+    "logtostderr",
+    "one-output",
+    "really-crash-for-testing",
+    "redirect-container-streaming",
+    "register-node",
+    "register-schedulable",
+    "skip-headers",
+    "skip-log-headers",
+];
+
 /// All names that some release knows as a flag and nothing but a flag, to suggest the nearest.
 pub fn names() -> impl Iterator<Item = &'static str> {
     FLAGS.iter().copied()
@@ -73,10 +133,23 @@ const RENAMED: [(&str, &str); 22] = [
 
 const DOCKER: &str = "containerd is the runtime, kubelet's dockershim is gone; leave it out";
 const CNI: &str = "containerd calls the network plugins; see \"cni\" in the profile";
+const BAKED: &str = "an image's configuration does not change while it runs; leave it out";
 const LOGS: &str = "kubelet logs to standard error, the journal keeps it; leave it out";
 
 /// Flags that are gone, since when, and what to do instead.
-const GONE: [(&str, u32, &str); 56] = [
+const GONE: [(&str, u32, &str); 67] = [
+    // Older than any release here, and still in the files that people have.
+    ("api-servers", 8, "the agent writes the node's kubeconfig; leave it out"),
+    ("allow-privileged", 15, "admission decides about privileged pods; leave it out"),
+    ("cadvisor-port", 12, "kubelet serves cAdvisor's figures itself; leave it out"),
+    ("containerized", 16, "kubelet is a program of the image; leave it out"),
+    ("google-json-key", 16, "the node's own identity is asked for; leave it out"),
+    ("host-ipc-sources", 19, "admission decides about the host's namespaces; leave it out"),
+    ("host-network-sources", 19, "admission decides about the host's namespaces; leave it out"),
+    ("host-pid-sources", 19, "admission decides about the host's namespaces; leave it out"),
+    ("require-kubeconfig", 10, "the agent writes the node's kubeconfig; leave it out"),
+    ("rkt-api-endpoint", 11, "containerd is the runtime, rkt is gone; leave it out"),
+    ("rkt-path", 11, "containerd is the runtime, rkt is gone; leave it out"),
     ("cni-bin-dir", 24, CNI),
     ("cni-cache-dir", 24, CNI),
     ("cni-conf-dir", 24, CNI),
@@ -87,7 +160,7 @@ const GONE: [(&str, u32, &str); 56] = [
     ("image-pull-progress-deadline", 24, DOCKER),
     ("experimental-check-node-capabilities-before-mount", 24, "leave it out"),
     ("redirect-container-streaming", 24, "leave it out"),
-    ("dynamic-config-dir", 24, "an image's configuration does not change while it runs; leave it out"),
+    ("dynamic-config-dir", 24, BAKED),
     ("experimental-bootstrap-kubeconfig", 24, "the agent obtains the node's credentials; leave it out"),
     ("experimental-allocatable-ignore-eviction", 24, "leave it out"),
     ("seccomp-profile-root", 23, "profiles are below /var/lib/kubelet/seccomp; leave it out"),
@@ -196,8 +269,23 @@ mod tests {
         assert_eq!(flag("network-plugin", 20), Flag::Flag);
         assert!(matches!(flag("network-plugin", 24), Flag::Gone { since: 24, .. }));
         assert_eq!(flag("max-pod", 20), Flag::Unknown);
+        assert_eq!(
+            flag("cadvisor-port", 20),
+            Flag::Gone { since: 12, instead: gone("cadvisor-port").expect("it is").1 }
+        );
         // A flag before it was a field.
         assert_eq!(flag("container-runtime-endpoint", 26), Flag::Flag);
+        assert!(useless("network-plugin").is_some() && useless("cloud-config").is_none() && useless("v").is_none());
         assert_eq!(flag("container-runtime-endpoint", 27), Flag::Field("containerRuntimeEndpoint"));
+    }
+    #[test]
+    fn a_field_s_flag_leads_back_to_it() {
+        assert_eq!(
+            ["cpuCFSQuota", "clusterDNS", "kubeAPIQPS", "maxPods"].map(kebab),
+            ["cpu-cfs-quota", "cluster-dns", "kube-apiqps", "max-pods"]
+        );
+        for name in all_names().filter(|name| gone(name).is_none()) {
+            assert!(flag(&name, crate::kubernetes::NEWEST) != Flag::Unknown, "{name}");
+        }
     }
 }

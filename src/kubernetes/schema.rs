@@ -156,30 +156,66 @@ pub(super) fn check_object(
 ) -> Result<(), Misfit> {
     for (name, value) in object {
         path.push(Step::Key(name.clone()));
-        let Some(field) = fields.iter().find(|field| field.name == name) else {
-            if minor > NEWEST {
-                path.pop();
-                continue;
-            }
-            let known = fields.iter().filter(|field| field.since <= minor && minor < field.until);
-            let hint = match nearest(name, known.map(|field| field.name)) {
-                Some(near) => format!(", did you mean {near:?}?"),
-                None => format!(" of Kubernetes 1.{minor}"),
-            };
-            return Err(Misfit::name(path, format!("is not a field{hint}")));
+        let Some(field) = known(name, fields, minor, path)? else {
+            path.pop();
+            continue;
         };
-        if field.since > minor {
-            let why = format!("is a field since Kubernetes 1.{}, and this is 1.{minor}; leave it out", field.since);
-            return Err(Misfit::name(path, why));
-        }
-        if field.until <= minor {
-            let why = format!("is no field since Kubernetes 1.{}; leave it out", field.until);
-            return Err(Misfit::name(path, why));
-        }
         check_value(&field.of, value, minor, path)?;
         path.pop();
     }
     Ok(())
+}
+
+/// The field `name`, to which `path` leads; nothing when a release newer than all that is known here may have it.
+fn known(name: &str, fields: &'static [Field], minor: u32, path: &[Step]) -> Result<Option<&'static Field>, Misfit> {
+    let Some(field) = fields.iter().find(|field| field.name == name) else {
+        if minor > NEWEST {
+            return Ok(None);
+        }
+        let known = fields.iter().filter(|field| field.since <= minor && minor < field.until);
+        let hint = match nearest(name, known.map(|field| field.name)) {
+            Some(near) => format!(", did you mean {near:?}?"),
+            None => format!(" of Kubernetes 1.{minor}"),
+        };
+        return Err(Misfit::name(path, format!("is not a field{hint}")));
+    };
+    if field.since > minor {
+        let why = format!("is a field since Kubernetes 1.{}, and this is 1.{minor}; leave it out", field.since);
+        return Err(Misfit::name(path, why));
+    }
+    if field.until <= minor {
+        let why = format!("is no field since Kubernetes 1.{}; leave it out", field.until);
+        return Err(Misfit::name(path, why));
+    }
+    Ok(Some(field))
+}
+
+/// Takes the fields that Kubernetes 1.`minor` does not know out of `object`, and tells them.
+pub(super) fn take_unknown(
+    fields: &'static [Field],
+    object: &mut Map<String, Value>,
+    minor: u32,
+    path: &mut Vec<Step>,
+    taken: &mut Vec<Misfit>,
+) {
+    object.retain(|name, value| {
+        path.push(Step::Key(name.clone()));
+        let known = match known(name, fields, minor, path) {
+            Ok(Some(Field { of: Type::Object(fields), .. })) => {
+                if let Value::Object(object) = value {
+                    take_unknown(fields, object, minor, path, taken);
+                }
+                true
+            }
+            Ok(_) => true,
+            Err(misfit) => {
+                taken.push(misfit);
+                false
+            }
+        };
+        path.pop();
+        known
+    });
 }
 
 /// The name among `known` that `name` probably stands for.

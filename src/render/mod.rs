@@ -23,7 +23,6 @@ mod network;
 mod shutdown;
 mod state;
 mod system;
-mod yaml;
 
 pub use embedded::{AGENT, check_programs};
 pub use error::RenderError;
@@ -32,6 +31,7 @@ pub use initrd::disk_initrd_entries;
 
 use crate::profile::Profile;
 use crate::tree::{Entry, FileTree, Origin, TreePath};
+use crate::yaml;
 use std::collections::BTreeMap;
 
 /// Everything the profile asks for beyond packages, artifacts and overlays, in byte order of the paths, each path once.

@@ -16,6 +16,7 @@ mod caches;
 mod disks;
 mod environments;
 mod good;
+mod imports;
 mod outputs;
 mod packages;
 mod processes;

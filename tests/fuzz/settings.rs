@@ -1,6 +1,7 @@
 //! What users and hosts write: profiles, releases, locks, overlays, apt's sources.
 
 use crate::harness::Fuzz;
+use kiln::import::{Source, import};
 use kiln::layer::Overlay;
 use kiln::lock::Lock;
 use kiln::profile::{Arch, Overrides, load, roles};
@@ -142,4 +143,45 @@ fn apt_sources_files() {
             apt_sources::read(root.path()).is_ok()
         });
     }
+}
+
+#[test]
+fn imported_files() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import/samples");
+    let read = |name: &str| fs::read(directory.join(name)).expect("a sample");
+    let samples = [
+        "aks/kubelet",
+        "aks/kubelet.service",
+        "eks/kubelet-config.json",
+        "every-flag/kubelet.txt",
+        "gke/kubelet-config.yaml",
+        "kubeadm/init-v1beta4.yaml",
+        "kubeadm/join-v1beta2.yaml",
+    ]
+    .map(read);
+    let overrides = Overrides { release: Some("debian-1.20.2".into()), ..Overrides::default() };
+    let parent = load(shipped(), "base", &overrides, Some(Path::new("/home/x")), Arch::Amd64).expect("a profile");
+    let mut words = YAML.to_vec();
+    words.extend([
+        &b"--"[..],
+        b"=",
+        b",",
+        b"${",
+        b"$KUBELET_FLAGS ",
+        b"\\\n",
+        b"'",
+        b"[Service]\n",
+        b"ExecStart=",
+        b"Environment=",
+        b"EnvironmentFile=-/a\n",
+        b"---\n",
+    ]);
+    Fuzz { name: "import", samples: samples.into(), words: &words, repair: repair_nothing }.run(|bytes| {
+        let source = Source { name: "a/file".into(), bytes: bytes.to_vec() };
+        let made = import(&[source], &parent, "base", false);
+        if let Err(error) = &made {
+            assert!(!error.to_string().contains('\n'), "more than one line: {error}");
+        }
+        made.is_ok()
+    });
 }

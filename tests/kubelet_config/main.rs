@@ -65,4 +65,6 @@ fn every_flag_is_known() {
     assert!(help.len() > 150, "{} flags in kubelet --help", help.len());
     let unknown: Vec<_> = help.iter().filter(|name| flag(name, MINOR) == Flag::Unknown).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
+    let gone: Vec<_> = help.iter().filter(|name| matches!(flag(name, MINOR), Flag::Gone { since: 1.., .. })).collect();
+    assert!(gone.is_empty(), "{gone:?}");
 }

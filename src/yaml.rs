@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use std::fmt::Write as _;
 
 /// `value` as a document.
-pub(super) fn document(value: &Value) -> String {
+pub fn document(value: &Value) -> String {
     let mut text = String::new();
     if is_block(value) {
         block(&mut text, value, 0);
@@ -103,7 +103,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// Lays `over` on `config` as RFC 7396 does: maps merge, `null` removes, everything else replaces.
-pub(super) fn merge(config: &mut Map<String, Value>, over: &Map<String, Value>) {
+pub fn merge(config: &mut Map<String, Value>, over: &Map<String, Value>) {
     for (key, value) in over {
         match value {
             Value::Null => {

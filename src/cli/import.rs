@@ -1,0 +1,110 @@
+//! `kiln import`.
+
+use super::host::Host;
+use crate::import::{Source, import};
+use crate::profile::Overrides;
+use anyhow::Context as _;
+use kiln_agent::seed::Seed;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// No file that is imported is larger.
+const MAX_SIZE: u64 = 1 << 20;
+
+/// Make a profile of what a node has: kubelet's flags and configuration, kubeadm's documents
+///
+/// FILEs are of one node, in any order but for units, of which kubelet.service comes before its drop-ins: units, environment files, a command
+/// line, KubeletConfiguration, kubeadm's configuration, a kubeconfig. What became of each setting is told on standard error.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  kiln import --release v1.36.4 10-kubeadm.conf kubeadm-flags.env config.yaml --out profiles/mine.yaml\n  \
+                        kiln import --role control-plane kubeadm.yaml --cluster-out clusters/prod.yaml\n  \
+                        kiln import kubelet.service kubelet-config.json --seed-out node-1.yaml --json"
+)]
+pub struct Args {
+    /// What the node has; - is standard input
+    #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    files: Vec<PathBuf>,
+    /// Role that the profile extends
+    #[arg(long, value_name = "NAME", default_value = "base")]
+    role: String,
+    /// Kubernetes release of the new node: profiles/releases/NAME.yaml [default: the role's]
+    #[arg(long, value_name = "NAME")]
+    release: Option<String>,
+    /// Where the profile goes
+    #[arg(short, long, value_name = "FILE", default_value = "-", value_hint = clap::ValueHint::FilePath)]
+    out: PathBuf,
+    /// Write what belongs to the cluster to a file of clusters/, and not to the profile
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    cluster_out: Option<PathBuf>,
+    /// Write the node's own facts, as a seed without a token
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    seed_out: Option<PathBuf>,
+    /// Report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+    let overrides = Overrides { release: args.release.clone(), ..Overrides::default() };
+    let parent = host.profile(&args.role, &overrides).with_context(|| {
+        let release = if args.release.is_none() { "; --release NAME chooses a release" } else { "" };
+        format!("the profile to extend{release}")
+    })?;
+    let sources = args.files.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    // A name is looked up among the profiles; a path would be relative to the new one.
+    let extends = match args.role.contains('/') || args.role.ends_with(".yaml") {
+        true => std::fs::canonicalize(&parent.path)?.display().to_string(),
+        false => args.role.clone(),
+    };
+    let made = import(&sources, &parent, &extends, args.cluster_out.is_some())?;
+    // Written as a file first: what is given to anybody has been read by what will read it.
+    let directory = tempfile::tempdir().context("making a temporary directory")?;
+    let draft = directory.path().join("imported.yaml");
+    std::fs::write(&draft, &made.profile).with_context(|| format!("writing {}", draft.display()))?;
+    host.profile(&draft.display().to_string(), &Overrides::default())
+        .with_context(|| format!("the profile made of {}, which kiln itself refuses", sources[0].name))?;
+    if let Some(path) = &args.seed_out {
+        Seed::parse(made.seed.as_bytes()).context("the seed made of these files")?;
+        write(path, &made.seed)?;
+    }
+    if let Some(path) = &args.cluster_out {
+        write(path, &made.cluster)?;
+    }
+    write(&args.out, &made.profile)?;
+    let mut report = std::io::stderr().lock();
+    if args.json {
+        writeln!(report, "{:#}", serde_json::json!(made.report))?;
+    } else {
+        write!(report, "{}", made.report)?;
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> anyhow::Result<Source> {
+    let name = path.display().to_string();
+    let mut bytes = Vec::new();
+    let read = match name.as_str() {
+        "-" => std::io::stdin().lock().take(MAX_SIZE + 1).read_to_end(&mut bytes),
+        _ => File::open(path).and_then(|file| file.take(MAX_SIZE + 1).read_to_end(&mut bytes)),
+    };
+    read.with_context(|| format!("reading {name}"))?;
+    Ok(Source { name, bytes })
+}
+
+/// Writes `text` whole or not at all; `-` is standard output.
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    if path == Path::new("-") {
+        return Ok(std::io::stdout().lock().write_all(text.as_bytes())?);
+    }
+    let writing = || format!("writing {}", path.display());
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .tempfile_in(parent)
+        .with_context(writing)?;
+    file.write_all(text.as_bytes()).with_context(writing)?;
+    file.persist(path).with_context(writing)?;
+    Ok(())
+}

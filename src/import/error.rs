@@ -1,0 +1,54 @@
+//! Why there is nothing to import.
+
+use crate::profile::NotLocated;
+
+/// Why documents cannot be imported; every text is one line and names the place and the way out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// No file was given.
+    #[error("there is nothing to import: give kubelet's unit or command line, its configuration, or kubeadm's")]
+    Nothing,
+    /// A file larger than any configuration.
+    #[error("{name}: is larger than 1 MiB, which no kubelet's configuration is")]
+    TooLarge {
+        /// The file.
+        name: String,
+    },
+    /// More files than belong to a node.
+    #[error("{0} files are too many for one node: give those that one kubelet reads")]
+    TooMany(usize),
+    /// A file that is not text.
+    #[error("{name}: is not UTF-8 (byte {offset})")]
+    NotUtf8 {
+        /// The file.
+        name: String,
+        /// The first bad byte, from 0.
+        offset: usize,
+    },
+    /// No YAML.
+    #[error(transparent)]
+    Yaml(#[from] NotLocated),
+    /// Something that is written there.
+    #[error("{place}: {what}")]
+    At {
+        /// File, and line where there is one.
+        place: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A file that another one names.
+    #[error("{place}: kubelet reads {path}: give that file, too")]
+    Missing {
+        /// Who names it.
+        place: String,
+        /// The path on the node.
+        path: String,
+    },
+}
+
+impl ImportError {
+    pub(super) fn at(place: impl ToString, what: impl Into<String>) -> Self {
+        Self::At { place: place.to_string(), what: what.into().replace(char::is_control, " ") }
+    }
+}

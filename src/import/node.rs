@@ -1,0 +1,124 @@
+//! A node as it is read: what kubelet runs with, what its cluster is, what it is alone.
+
+use super::report::{Fate, Report};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// Everything that was read, before it becomes a profile.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    /// kubelet's configuration: what is said, by file or flag; the rest is kubelet's default.
+    pub config: Map<String, Value>,
+    /// Why a field of it is as it is: lines of comment, by the field's name.
+    pub notes: BTreeMap<String, Vec<String>>,
+    /// Flags that stay flags, with where each was.
+    pub args: BTreeMap<String, (String, String)>,
+    /// Labels of the role.
+    pub labels: BTreeMap<String, String>,
+    /// Taints: key, value, effect.
+    pub taints: Vec<(String, String, String)>,
+    /// MTU of the pods' devices.
+    pub mtu: Option<u32>,
+    /// What differs per node.
+    pub seed: Seed,
+    /// What its cluster is.
+    pub cluster: Cluster,
+    /// What became of what.
+    pub report: Report,
+}
+
+/// What differs per node, as `kind: NodeSeed` has it; never a token.
+#[derive(Debug, Default)]
+pub(super) struct Seed {
+    /// `nodeName`.
+    pub node_name: Option<String>,
+    /// `kubelet.nodeIP`.
+    pub node_ip: Option<String>,
+    /// `kubelet.providerID`.
+    pub provider_id: Option<String>,
+    /// `kubelet.podCIDR`.
+    pub pod_cidr: Option<String>,
+    /// `kubelet.labels`.
+    pub labels: BTreeMap<String, String>,
+    /// `discovery.caCertHashes`.
+    pub ca_cert_hashes: Vec<String>,
+}
+
+/// What a cluster's file says.
+#[derive(Debug, Default)]
+pub(super) struct Cluster {
+    /// Version of its API servers.
+    pub kubernetes: Option<String>,
+    /// URLs.
+    pub api_servers: Vec<String>,
+    /// PEM.
+    pub ca_certificate: Option<String>,
+    /// Networks of Services.
+    pub service_cidrs: Vec<String>,
+    /// Networks of pods.
+    pub pod_cidrs: Vec<String>,
+    /// Prefixes of each node's part, IPv4 and IPv6.
+    pub masks: [Option<u64>; 2],
+    /// Domain.
+    pub dns_domain: Option<String>,
+    /// DNS servers.
+    pub dns_addresses: Vec<String>,
+}
+
+impl Node {
+    /// Adds a line of comment beside `field`.
+    pub fn note(&mut self, field: &str, text: impl Into<String>) {
+        self.notes.entry(field.to_owned()).or_default().push(text.into());
+    }
+
+    /// A label: of this machine alone, or of the role. Labels that no kubelet may set are told.
+    pub fn label(&mut self, key: &str, value: &str, place: &str) {
+        let what = format!("label {key}={value}");
+        let valid = kiln_agent::names::qualified_name(key).and_then(|()| kiln_agent::names::label_value(value));
+        if let Err(why) = valid.and_then(|()| kiln_agent::names::self_settable(key)) {
+            self.report.add(Fate::Impossible, what, place).why(why);
+        } else if OF_MACHINES.contains(&key) {
+            self.report.add(Fate::Translated, what, place).to("kubelet.labels of the seed").why("it differs per node");
+            self.seed.labels.insert(key.to_owned(), value.to_owned());
+        } else {
+            self.report.add(Fate::Kept, what, place).to("kubelet.labels");
+            self.labels.insert(key.to_owned(), value.to_owned());
+        }
+    }
+
+    /// The taints in a list of them, as kubelet's configuration and kubeadm's have it; they replace those before.
+    pub fn taint(&mut self, list: &Value, place: &str) {
+        self.taints.clear();
+        for taint in list.as_array().into_iter().flatten() {
+            let text = |name: &str| taint.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let (key, value, effect) = (text("key"), text("value"), text("effect"));
+            let what = format!("taint {key}={value}:{effect}");
+            let checked = kiln_agent::names::qualified_name(&key).and_then(|()| kiln_agent::names::label_value(&value));
+            match checked {
+                Ok(()) if ["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect.as_str()) => {
+                    self.report.add(Fate::Kept, what, place).to("kubelet.taints");
+                    self.taints.push((key, value, effect));
+                }
+                Ok(()) => {
+                    let why = format!("{effect:?} is none of NoSchedule, PreferNoSchedule and NoExecute");
+                    self.report.add(Fate::Impossible, what, place).why(why);
+                }
+                Err(why) => {
+                    self.report.add(Fate::Impossible, what, place).why(why);
+                }
+            }
+        }
+    }
+}
+
+/// Labels that say where and what one machine is.
+const OF_MACHINES: [&str; 8] = [
+    "kubernetes.io/hostname",
+    "topology.kubernetes.io/zone",
+    "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/region",
+    "node.kubernetes.io/instance-type",
+    "beta.kubernetes.io/instance-type",
+    "topology.ebs.csi.aws.com/zone",
+];

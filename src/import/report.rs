@@ -1,0 +1,138 @@
+//! What became of everything that was imported.
+
+use serde::Serialize;
+use std::fmt;
+
+/// What became of one setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fate {
+    /// As it was.
+    Kept,
+    /// Said in another way, or with another value.
+    Translated,
+    /// Left out, and nothing is missing.
+    Dropped,
+    /// Not said by any profile: there is something to do.
+    Impossible,
+}
+
+/// One setting and its fate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// Its fate.
+    pub fate: Fate,
+    /// As it was written: `--max-pods=110`, `evictionHard`.
+    pub what: String,
+    /// File and line.
+    pub place: String,
+    /// What it is now, as a path in the profile and a value; empty when it is nothing.
+    pub to: String,
+    /// Why, and by which source, or what to do.
+    pub why: String,
+    /// The minor release of Kubernetes 1 that has it no longer, where one is known.
+    pub since: Option<u32>,
+    /// Field of `KubeletConfiguration` whose value is another one on the new node.
+    pub differs: Option<String>,
+}
+
+/// All of them, in the order they were found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The entries.
+    pub entries: Vec<Entry>,
+}
+
+impl Report {
+    pub(super) fn add(&mut self, fate: Fate, what: impl Into<String>, place: impl ToString) -> &mut Entry {
+        let entry = Entry {
+            fate,
+            what: what.into(),
+            place: place.to_string(),
+            to: String::new(),
+            why: String::new(),
+            since: None,
+            differs: None,
+        };
+        self.entries.push(entry);
+        let last = self.entries.len() - 1;
+        &mut self.entries[last]
+    }
+
+    /// How many have this fate.
+    pub fn count(&self, fate: Fate) -> usize {
+        self.entries.iter().filter(|entry| entry.fate == fate).count()
+    }
+
+    /// Fields of `KubeletConfiguration` whose values on the new node are not those of the old one.
+    pub fn differing(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().filter_map(|entry| entry.differs.as_deref())
+    }
+}
+
+impl Entry {
+    pub(super) fn to(&mut self, to: impl Into<String>) -> &mut Self {
+        self.to = to.into();
+        self
+    }
+
+    pub(super) fn why(&mut self, why: impl Into<String>) -> &mut Self {
+        self.why = why.into();
+        self
+    }
+
+    pub(super) fn since(&mut self, minor: u32) -> &mut Self {
+        self.since = (minor > 0).then_some(minor);
+        self
+    }
+
+    pub(super) fn differs(&mut self, field: &str) -> &mut Self {
+        self.differs = Some(field.to_owned());
+        self
+    }
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Kept => "kept",
+            Self::Translated => "translated",
+            Self::Dropped => "dropped",
+            Self::Impossible => "to do",
+        })
+    }
+}
+
+/// One line: `translated --max-pods=110 → kubelet.config.maxPods: 110 (a.conf:3): why`.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:10} {}", self.fate, self.what)?;
+        if !self.to.is_empty() {
+            write!(f, " → {}", self.to)?;
+        }
+        if !self.place.is_empty() {
+            write!(f, " ({})", self.place)?;
+        }
+        if let Some(minor) = self.since {
+            write!(f, ", gone since 1.{minor}")?;
+        }
+        if !self.why.is_empty() {
+            write!(f, ": {}", self.why)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut entries: Vec<&Entry> = self.entries.iter().collect();
+        entries.sort_by_key(|entry| entry.fate);
+        for entry in entries {
+            writeln!(f, "{entry}")?;
+        }
+        let count = |fate| self.count(fate);
+        let (kept, translated, dropped, impossible) =
+            (count(Fate::Kept), count(Fate::Translated), count(Fate::Dropped), count(Fate::Impossible));
+        writeln!(f, "{kept} kept, {translated} translated, {dropped} dropped, {impossible} to do")
+    }
+}

@@ -1,0 +1,97 @@
+//! A real kubelet that is asked what configuration it runs with.
+
+use super::responder::docker;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A program of Kubernetes 1.20.2 that `make kubernetes` built.
+pub fn made(name: &str) -> PathBuf {
+    let home = std::env::var("HOME").expect("HOME is set");
+    let program = Path::new(&home).join(".cache/kiln-test/kubernetes-1.20.2/amd64").join(name);
+    assert!(program.exists(), "{} is missing: run \"make kubernetes\"", program.display());
+    program
+}
+
+/// Flags that need what is not here, a cluster, a cloud or its files. None of them is a field of the configuration.
+const ELSEWHERE: [&str; 16] = [
+    "azure-container-registry-config",
+    "bootstrap-kubeconfig",
+    "cert-dir",
+    "cloud-config",
+    "cloud-provider",
+    "cni-bin-dir",
+    "cni-conf-dir",
+    "config",
+    "container-runtime",
+    "container-runtime-endpoint",
+    "dynamic-config-dir",
+    "experimental-mounter-path",
+    "kubeconfig",
+    "network-plugin",
+    "pod-infra-container-image",
+    "runtime-cgroups",
+];
+
+/// `flags` without those of [`ELSEWHERE`], each as one word.
+fn here(flags: &[String]) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut flags = flags.iter().peekable();
+    while let Some(flag) = flags.next() {
+        let (name, value) = flag.split_once('=').map_or((flag.as_str(), None), |(name, value)| (name, Some(value)));
+        let next = flags.next_if(|next| value.is_none() && !next.starts_with('-'));
+        let value = value.or(next.map(String::as_str));
+        if !ELSEWHERE.contains(&name.trim_start_matches('-')) {
+            kept.push(value.map_or_else(|| name.to_owned(), |value| format!("{name}={value}")));
+        }
+    }
+    kept
+}
+
+/// The `/configz` of a kubelet that is started with `flags` and, unless it is empty, the text of `config`.
+///
+/// Its callers are not asked who they are, whatever the configuration says: who it asks is not compared by this.
+pub fn configz(flags: &[String], config: Option<&str>, cgroup_driver: &str) -> Value {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("readable");
+    // By another process: one that is forked while this one has it open for writing would keep it from being executed.
+    let copied = Command::new("cp").arg(made("kubelet")).arg(path("kubelet")).status().expect("cp starts");
+    assert!(copied.success());
+    fs::write(path("configz.sh"), include_str!("configz.sh")).expect("written");
+    docker(&path("docker.sock"), cgroup_driver);
+    fs::set_permissions(path("docker.sock"), fs::Permissions::from_mode(0o777)).expect("anybody's");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--net", "--", "bash"]).arg(path("configz.sh")).arg(directory.path());
+    if let Some(config) = config {
+        fs::write(path("config.yaml"), config).expect("written");
+        command.arg(format!("--config={}", path("config.yaml").display()));
+    }
+    let output = command.args(here(flags)).output().expect("unshare starts; it is in Debian's util-linux");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "kubelet {flags:?} with {config:?}:\n{said}");
+    let configz: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}\n{said}"));
+    configz["kubeletconfig"].clone()
+}
+
+/// Fields whose values differ, but for those that say who may call.
+pub fn differing(one: &Value, other: &Value) -> BTreeSet<String> {
+    let fields = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<BTreeSet<_>>();
+    let all = fields(one).union(&fields(other)).cloned().collect::<BTreeSet<_>>();
+    all.into_iter().filter(|field| is_compared(field) && one.get(field) != other.get(field)).collect()
+}
+
+/// Whether a field is as it was given to kubelet when it is asked here.
+pub fn is_compared(field: &str) -> bool {
+    !["authentication", "authorization"].contains(&field)
+}
+
+#[test]
+fn values_in_a_word_of_their_own_go_with_their_flags() {
+    let flags =
+        ["--kubeconfig", "/x", "--max-pods", "3", "--v=2", "--anonymous-auth", "--config=/y"].map(str::to_owned);
+    assert_eq!(here(&flags), ["--max-pods=3", "--v=2", "--anonymous-auth"]);
+}

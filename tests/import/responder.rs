@@ -1,0 +1,54 @@
+//! As much of Docker as kubelet 1.20 asks for before it serves its API. No container is ever started.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+/// Answers on the socket `path` until the process ends, as a Docker whose control groups are `driver`'s.
+///
+/// Once kubelet has asked for containers, Docker is gone: kubelet serves its API and waits for it to come back, instead of going on to
+/// change the machine.
+pub fn docker(path: &Path, driver: &str) {
+    let listener = UnixListener::bind(path).expect("a socket");
+    let driver = driver.to_owned();
+    let asked = Arc::new(AtomicBool::new(false));
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (driver, asked) = (driver.clone(), Arc::clone(&asked));
+            // kubelet closes connections as it likes.
+            thread::spawn(move || drop(answer(stream, &driver, &asked)));
+        }
+    });
+}
+
+fn answer(mut stream: UnixStream, driver: &str, asked: &AtomicBool) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut request = String::new();
+    reader.read_line(&mut request)?;
+    let mut line = String::new();
+    while reader.read_line(&mut line)? > 2 {
+        line.clear();
+    }
+    let path = request.split_whitespace().nth(1).unwrap_or_default().split('?').next().unwrap_or_default();
+    if path.ends_with("/containers/json") {
+        asked.store(true, Ordering::Relaxed);
+    }
+    let gone = path.ends_with("/version") && asked.load(Ordering::Relaxed);
+    let body = match path.rsplit('/').next().unwrap_or_default() {
+        "version" => r#"{"Version":"19.03.13","ApiVersion":"1.40","MinAPIVersion":"1.12","Os":"linux"}"#.to_owned(),
+        "info" => format!(r#"{{"CgroupDriver":"{driver}","DockerRootDir":"/var/lib/docker","OSType":"linux"}}"#),
+        "json" => "[]".to_owned(),
+        _ => "{}".to_owned(),
+    };
+    let status = if gone { "500 Internal Server Error" } else { "200 OK" };
+    let length = body.len();
+    let body = if request.starts_with("HEAD") { "" } else { &body };
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nApi-Version: 1.40\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n{body}"
+    )
+}

@@ -21,6 +21,7 @@ mod signals;
 mod units;
 mod verify;
 
+use crate::profile::ProfileError;
 use clap::{Parser, Subcommand};
 use host::Host;
 use std::path::PathBuf;
@@ -128,7 +129,9 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("kiln: {}", told_once(error));
+    let rule = error.chain().find_map(|cause| cause.downcast_ref::<ProfileError>()?.rule());
+    let rule = rule.map(|rule| format!(" (see {rule})")).unwrap_or_default();
+    eprintln!("kiln: {}{rule}", told_once(error));
     ExitCode::FAILURE
 }
 

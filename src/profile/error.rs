@@ -1,5 +1,6 @@
 //! Why a profile cannot be used.
 
+use super::authority;
 use super::place::Place;
 use std::path::PathBuf;
 
@@ -55,4 +56,14 @@ pub enum ProfileError {
         /// What is wrong with it.
         text: String,
     },
+}
+
+impl ProfileError {
+    /// The page or source that has the broken rule, when it is not one of kiln's own.
+    pub fn rule(&self) -> Option<&'static str> {
+        match self {
+            Self::Value { text, .. } => authority::of(text),
+            _ => None,
+        }
+    }
 }

@@ -5,6 +5,7 @@
 //! and checks every value of the result (`check`). Downstream sees only [`Profile`].
 
 mod at;
+mod authority;
 mod check;
 mod cluster;
 mod de;

@@ -321,6 +321,19 @@ const BAD: &[(&str, &str)] = &[
         "2:40: containerd.runtimes.crun: \"crun\" is not an absolute path",
     ),
     (
+        "kernel: {hugePages: {2MB: 512}}\n",
+        "2:22: kernel.hugePages: amd64 has no pages of \"2MB\", did you mean \"2Mi\"?",
+    ),
+    ("kernel: {hugePages: {1Gi: 0}}\n", "2:27: kernel.hugePages: no pages of 1Gi is the default; leave it out"),
+    (
+        "kernel: {hugePages: {2Mi: 512}, cmdline: [hugepages=512]}\n",
+        "2:43: kernel.hugePages: \"hugepages=512\" sets pages aside, too; keep one of them",
+    ),
+    (
+        "kernel: {hugePages: {2Mi: 512}, sysctls: {vm.nr_hugepages: '512'}}\n",
+        "2:43: kernel.hugePages: \"vm.nr_hugepages\" sets pages aside, too; keep one of them",
+    ),
+    (
         "containerd: {metrics: ':1338'}\n",
         "2:23: containerd.metrics: \":1338\" is not an address and a port, such as \"127.0.0.1:1338\"",
     ),
@@ -345,16 +358,16 @@ const BAD: &[(&str, &str)] = &[
         "2:35: kubelet.config: featureGates.CSIMigration is no gate since Kubernetes 1.27, and kubelet does not start with it; leave it out",
     ),
     (
-        "kubelet: {config: {featureGates: {NodeSwap: false}}}\n",
-        "2:35: kubelet.config: featureGates.NodeSwap is locked to true since Kubernetes 1.34, and kubelet does not start with false; leave it out",
+        "kubelet: {config: {featureGates: {CPUManager: false}}}\n",
+        "2:35: kubelet.config: featureGates.CPUManager is locked to true since Kubernetes 1.26, and kubelet does not start with false; leave it out",
     ),
     (
         "kubelet: {config: {featureGates: {KubeletPodResourceGet: true}}}\n",
         "2:35: kubelet.config: featureGates.KubeletPodResourceGet is no gate, did you mean \"KubeletPodResourcesGet\"?",
     ),
     (
-        "kubeProxy: {config: {featureGates: {EndpointSliceProxying: true}}}\n",
-        "2:37: kubeProxy.config: featureGates.EndpointSliceProxying is no gate since Kubernetes 1.25, and kube-proxy does not start with it; leave it out",
+        "components: {kube-proxy: required}\nkubeProxy: {config: {featureGates: {EndpointSliceProxying: true}}}\n",
+        "3:37: kubeProxy.config: featureGates.EndpointSliceProxying is no gate since Kubernetes 1.25, and kube-proxy does not start with it; leave it out",
     ),
     (
         "kubelet: {config: {shutdownGracePeriod: 30s, shutdownGracePeriodCriticalPods: 60s}}\n",
@@ -481,6 +494,9 @@ fn bad_profiles_are_refused_with_the_place_and_the_way_out() {
         })
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // What is upstream's rule says whose it is.
+    let rule = |text| Profiles::worker(text).load().err().and_then(|error| error.rule());
+    assert!(BAD.iter().filter(|(text, _)| rule(text).is_some()).count() >= 60);
 }
 
 #[test]

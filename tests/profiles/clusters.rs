@@ -12,11 +12,11 @@ podCIDRs: [10.244.0.0/16]
 nodeNetworks: [192.168.0.0/20]
 ";
 
-/// A certificate as an authority has it.
-fn certificate() -> String {
+/// A certificate, as an authority has it or as anyone else has.
+fn certificate(is_ca: rcgen::IsCa) -> String {
     let key = rcgen::KeyPair::generate().expect("a key");
     let mut params = rcgen::CertificateParams::default();
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.is_ca = is_ca;
     params.self_signed(&key).expect("signed").pem()
 }
 
@@ -24,7 +24,9 @@ fn certificate() -> String {
 fn profiles(profile: &str, cluster: &str) -> Profiles {
     let profiles = Profiles::worker(profile);
     profiles.write("clusters/prod.yaml", cluster);
-    profiles.write("clusters/ca.crt", certificate());
+    let authority = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    profiles.write("clusters/ca.crt", certificate(authority));
+    profiles.write("clusters/server.crt", certificate(rcgen::IsCa::NoCa));
     profiles.write("clusters/ca.key", rcgen::KeyPair::generate().expect("a key").serialize_pem());
     profiles
 }
@@ -105,6 +107,11 @@ const BAD: &[(&str, &str, &str)] = &[
         "ca.crt",
         "ca.key",
         "3:9: caFile: clusters/ca.key: has a private key; what is in an image is no secret, give the certificate alone",
+    ),
+    (
+        "ca.crt",
+        "server.crt",
+        "3:9: caFile: clusters/server.crt: has the certificate of \"CN=rcgen self signed cert\", which is no authority's (basicConstraints without CA:TRUE), so nothing that it signs is believed; give the authority's own, kubeadm's is /etc/kubernetes/pki/ca.crt",
     ),
     ("ca.crt", "pki/ca.crt", "3:9: caFile: reading clusters/pki/ca.crt: No such file or directory (os error 2)"),
     (

@@ -7,7 +7,9 @@ use kiln::kubernetes::duration;
 use kiln::profile::{self, Arch, Overrides, Profile};
 use serde_json::Value;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
+use std::time::Instant;
 
 const RELEASE: &str = "debian-1.20.2";
 
@@ -17,7 +19,7 @@ fn check_role(role: &str) {
     let profiles = directory.path().join("profiles");
     let out = directory.path().join("out");
     let mut command = worker::kiln(directory.path());
-    let asking = "components: {kubectl: required}\n";
+    let asking = "components: {kubectl: required}\nkernel: {hugePages: {2Mi: 8}}\n";
     fs::write(profiles.join(format!("asked-{role}.yaml")), format!("extends: {role}\n{asking}")).expect("written");
     let name = format!("asked-{role}");
     let output = command.args(["build", &name, "--release", RELEASE, "--out"]).arg(&out).output().expect("kiln starts");
@@ -62,6 +64,7 @@ fn compare(profile: &Profile, report: &Report) {
     for taint in &profile.kubelet.taints {
         assert!(flags.contains(&format!("{}={}:{}", taint.key, taint.value, taint.effect)), "{}: {flags}", taint.key);
     }
+    report.check("huge-pages", "8");
     report.check("swap", "");
     let period = profile.kubelet.config["shutdownGracePeriod"].as_str().and_then(duration).expect("a duration");
     report.check("inhibit", &format!("t {}", period / 1000));
@@ -81,18 +84,31 @@ fn agrees(asked: &Value, found: &Value) -> bool {
     }
 }
 
-/// The role that differs most from the worker, which other tests boot.
+/// Boots the role that differs most from the worker, which other tests boot; with `KILN_ROLES=all` every role, or those that it names.
 #[test]
-fn an_ingress_node_is_what_was_asked_for() {
-    check_role("ingress");
+fn what_was_asked_for_is_what_runs() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
+    let roles: Vec<String> =
+        profile::roles(&shipped).expect("roles").into_iter().filter(|role| role != "base").collect();
+    let asked = std::env::var("KILN_ROLES").unwrap_or_else(|_| "ingress".into());
+    let wanted: Vec<&str> = match asked.as_str() {
+        "all" => roles.iter().map(String::as_str).collect(),
+        some => some.split(',').collect(),
+    };
+    let unknown: Vec<_> = wanted.iter().filter(|role| !roles.iter().any(|known| known == *role)).collect();
+    assert!(unknown.is_empty(), "KILN_ROLES: {unknown:?} are not among {roles:?}");
+    let left: Vec<_> = roles.iter().filter(|role| !wanted.contains(&role.as_str())).cloned().collect();
+    if !left.is_empty() {
+        say(&format!("not booted here: {}; \"make roles\" boots every role", left.join(", ")));
+    }
+    for role in wanted {
+        let begin = Instant::now();
+        check_role(role);
+        say(&format!("{role}: as asked for, after {} s", begin.elapsed().as_secs()));
+    }
 }
 
-#[test]
-#[ignore = "a minute or more for each: make roles"]
-fn every_role_is_what_was_asked_for() {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
-    for role in profile::roles(&shipped).expect("roles").iter().filter(|role| *role != "base") {
-        println!("{role}");
-        check_role(role);
-    }
+/// Prints a line whether the test passes or not.
+fn say(line: &str) {
+    writeln!(std::io::stderr(), "roles: {line}").expect("stderr");
 }

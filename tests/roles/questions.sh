@@ -11,6 +11,7 @@ questions() {
   while IFS='= ' read -r name value; do
     case $name in '#'*) ;; *) report "set $name" "$(sysctl -n "$name" | tr -s '\t' ' ')" ;; esac
   done </usr/lib/sysctl.d/90-kiln.conf
+  report huge-pages "$(cat /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages)"
   report swap "$(tail -n +2 /proc/swaps)"
   report inhibit "$(busctl get-property org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager InhibitDelayMaxUSec)"
   report kube-proxy "$(systemctl is-enabled kube-proxy.service 2>&1) $(systemctl is-active kube-proxy.service)"

@@ -2,12 +2,13 @@
 
 use super::super::model::{Arch, Kernel};
 use super::super::place::{At, Fault};
-use super::super::raw::{RawKernel, RawModules};
+use super::super::raw::{Map, RawKernel, RawModules};
+use super::super::suggest;
 use super::{distinct, glob, names, text, texts};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn kernel(raw: &RawKernel, arch: Arch) -> Result<Kernel, Fault> {
-    let RawKernel { package, modules: RawModules { keep, load }, sysctls, cmdline } = raw;
+    let RawKernel { package, modules: RawModules { keep, load }, sysctls, huge_pages, cmdline } = raw;
     let package = match package {
         Some(package) => {
             let package = At { value: package.value.replace("{arch}", arch.as_str()), pos: package.pos };
@@ -26,13 +27,43 @@ pub(super) fn kernel(raw: &RawKernel, arch: Arch) -> Result<Kernel, Fault> {
         // An empty list keeps all modules; any other must have those that are loaded.
         modules_keep.extend(modules_load.iter().cloned());
     }
-    Ok(Kernel {
-        package,
-        modules_keep: distinct(modules_keep),
-        modules_load,
-        sysctls: settings,
-        cmdline: texts(cmdline, "kernel.cmdline", names::cmdline_word)?,
-    })
+    let mut words: Vec<String> = texts(cmdline, "kernel.cmdline", names::cmdline_word)?;
+    words.extend(self::huge_pages(huge_pages, raw, arch)?);
+    Ok(Kernel { package, modules_keep: distinct(modules_keep), modules_load, sysctls: settings, cmdline: words })
+}
+
+/// Sizes by Kubernetes' name for them, and by the kernel's (admin-guide/kernel-parameters, `hugepagesz=`; with pages of 4 KiB).
+const AMD64: [(&str, &str); 2] = [("2Mi", "2M"), ("1Gi", "1G")];
+const ARM64: [(&str, &str); 4] = [("64Ki", "64K"), ("2Mi", "2M"), ("32Mi", "32M"), ("1Gi", "1G")];
+
+/// `hugepagesz=SIZE hugepages=NUMBER` for each size: later than at boot there may be no memory in one piece.
+fn huge_pages(pages: &Map<At<u32>>, raw: &RawKernel, arch: Arch) -> Result<Vec<String>, Fault> {
+    let sizes: &[(&str, &str)] = if arch == Arch::Amd64 { &AMD64 } else { &ARM64 };
+    let mut words = Vec::new();
+    for (size, number) in pages {
+        let Some((_, kernels)) = sizes.iter().find(|(name, _)| *name == size.value) else {
+            let names: Vec<&str> = sizes.iter().map(|(name, _)| *name).collect();
+            let hint = suggest::hint(&size.value, &names);
+            return Err(
+                size.fault(format!("kernel.hugePages: {arch} has no pages of {:?}{hint}", names::short(&size.value)))
+            );
+        };
+        if number.value == 0 {
+            return Err(
+                number.fault(format!("kernel.hugePages: no pages of {} is the default; leave it out", size.value))
+            );
+        }
+        words.push(format!("hugepagesz={kernels} hugepages={}", number.value));
+    }
+    let otherwise = raw.cmdline.iter().find(|word| word.value.starts_with("hugepages"));
+    let sysctl = raw.sysctls.keys().find(|name| name.value == "vm.nr_hugepages");
+    match otherwise.or(sysctl) {
+        Some(other) if !words.is_empty() => Err(other.fault(format!(
+            "kernel.hugePages: {:?} sets pages aside, too; keep one of them",
+            names::short(&other.value)
+        ))),
+        _ => Ok(words.iter().flat_map(|pair| pair.split(' ')).map(str::to_owned).collect()),
+    }
 }
 
 /// A name or glob; a `?` at the end makes it optional and is no part of the glob.

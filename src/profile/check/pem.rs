@@ -1,10 +1,13 @@
-//! Certificates in PEM (RFC 7468).
+//! Certificates of authorities (RFC 5280) in PEM (RFC 7468).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
+use x509_parser::x509::X509Version;
 
 /// Larger files hold something else.
 const MAX: u64 = 1 << 20;
@@ -36,9 +39,7 @@ pub fn certificates(text: &str) -> Result<String, String> {
             let body = block.take().ok_or("has an end without its beginning")?;
             let der =
                 STANDARD.decode(&body).map_err(|error| format!("has a certificate that is no base64: {error}"))?;
-            if der.first() != Some(&0x30) {
-                return Err("has a certificate that is none: it does not begin as DER does".to_owned());
-            }
+            authority(&der)?;
             found.push_str("-----BEGIN CERTIFICATE-----\n");
             for line in STANDARD.encode(der).as_bytes().chunks(64) {
                 found.push_str(&String::from_utf8_lossy(line));
@@ -56,15 +57,73 @@ pub fn certificates(text: &str) -> Result<String, String> {
     }
 }
 
+/// Whether certificates that this one signs are believed: what Go asks of a parent (crypto/x509, `CheckSignatureFrom`), after
+/// RFC 5280, 4.2.1.3 and 4.2.1.9. Version 1 has no extensions to say so.
+fn authority(der: &[u8]) -> Result<(), String> {
+    let certificate = match X509Certificate::from_der(der) {
+        Ok(([], certificate)) => certificate,
+        Ok(_) => return Err("has a certificate with something behind its end".to_owned()),
+        Err(error) => return Err(format!("has a certificate that is none: {error}")),
+    };
+    let subject = || {
+        let subject: String = certificate.subject().to_string().chars().filter(|c| !c.is_control()).take(80).collect();
+        format!("{subject:?}")
+    };
+    let broken = |error| format!("has a certificate of {}, whose extensions are broken: {error}", subject());
+    let constraints = certificate.basic_constraints().map_err(broken)?;
+    let usage = certificate.key_usage().map_err(broken)?;
+    let is_authority = match constraints {
+        Some(constraints) => constraints.value.ca,
+        None => certificate.version() != X509Version::V3,
+    };
+    if !is_authority {
+        return Err(format!(
+            "has the certificate of {}, which is no authority's (basicConstraints without CA:TRUE), so nothing that it signs is believed; give the authority's own, kubeadm's is /etc/kubernetes/pki/ca.crt",
+            subject()
+        ));
+    }
+    if usage.is_some_and(|usage| !usage.value.key_cert_sign()) {
+        return Err(format!(
+            "has the certificate of {}, which may not sign others (keyUsage without keyCertSign); give that of the authority that signs for the cluster",
+            subject()
+        ));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyUsagePurpose};
+
+    fn ca() -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+    }
+
+    #[test]
+    fn a_certificate_of_anyone_else_is_refused() {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let verdict = |params: CertificateParams| certificates(&params.self_signed(&key).expect("signed").pem());
+        let mut explicit = ca();
+        explicit.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        assert!(verdict(ca()).is_ok() && verdict(explicit).is_ok());
+        let mut server = CertificateParams::default();
+        let no_authority = |why: String| why.contains("\"CN=rcgen self signed cert\", which is no authority's");
+        assert!(verdict(server.clone()).is_err_and(no_authority));
+        server.is_ca = IsCa::ExplicitNoCa;
+        assert!(verdict(server).is_err_and(no_authority));
+        let mut usage = ca();
+        usage.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        assert!(verdict(usage).is_err_and(|why| why.contains("keyUsage without keyCertSign")));
+    }
 
     #[test]
     fn certificates_are_taken_out_of_their_surroundings() {
         let key = rcgen::KeyPair::generate().expect("a key");
-        let pem = rcgen::CertificateParams::default().self_signed(&key).expect("signed").pem();
+        let pem = ca().self_signed(&key).expect("signed").pem();
         let taken = certificates(&format!("# ours\r\n{}\n{pem}", pem.replace('\n', "\r\n"))).expect("two");
         assert_eq!(taken, format!("{pem}{pem}").replace('\r', ""));
         for bad in ["", "x", &key.serialize_pem(), &pem.replace("-----END", "--"), &pem.replace("MI", "!!")] {
@@ -73,6 +132,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_damaged_certificate_is_read_without_a_panic(at in 0_usize..400, value: u8) {
+            let key = rcgen::KeyPair::generate().expect("a key");
+            let mut der = ca().self_signed(&key).expect("signed").der().to_vec();
+            let at = at % der.len();
+            der[at] = value;
+            authority(&der).ok();
+        }
+
         #[test]
         fn any_text_is_read_without_a_panic(text in "(-----BEGIN CERTIFICATE-----|-----END CERTIFICATE-----|\n|[A-Za-z=+/]{0,9}|.){0,12}") {
             certificates(&text).ok();

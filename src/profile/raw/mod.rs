@@ -176,6 +176,9 @@ pub(super) struct RawKernel {
     /// Settings written to `sysctl.d`.
     #[schemars(extend("examples" = [{"net.ipv4.ip_forward": "1"}]))]
     pub sysctls: Map<At<String>>,
+    /// Huge pages set aside at boot for pods that ask for `hugepages-SIZE`: how many of each size, `2Mi` or `1Gi` (arm64: `64Ki` and `32Mi`, too). They become words of the kernel command line.
+    #[schemars(extend("examples" = [{"1Gi": 4}]))]
+    pub huge_pages: Map<At<u32>>,
     /// Words of the kernel command line.
     #[schemars(extend("examples" = [["console=ttyS0", "quiet"]]))]
     pub cmdline: Vec<At<String>>,

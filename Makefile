@@ -33,16 +33,29 @@ build: setup-build ## Build kiln: target/release/kiln
 	$(CARGO) build --release --locked
 
 .PHONY: bench
-bench: setup-test build ## Measure kiln against packing by hand, and against mmdebstrap and mkosi where these are installed
-	$(CARGO) bench --locked --bench build --bench clouds
+bench: setup-test kubernetes build ## Measure kiln against packing by hand, and against mmdebstrap and mkosi where these are installed
+	$(CARGO) bench --locked --bench build --bench clouds --bench join
 
 .PHONY: fuzz
 fuzz: setup-build ## Feed arbitrary input to each parser for KILN_FUZZ_SECONDS (default: 600)
 	$(CARGO) test --release --locked --test fuzz -- --nocapture
+	$(CARGO) test --release --locked --package kiln-agent --test fuzz -- --nocapture
 
 .PHONY: powercut
 powercut: setup-test kubelet ## Cut a node's power 30 times while it makes its state, and 10 times later: some 20 minutes
 	KILN_POWER_CUTS=30,10 $(CARGO) test --release --locked --test disk_boot power_cut -- --nocapture
+
+.PHONY: joins
+joins: setup-test kubernetes ## Join a cluster from the network and from disks, with the seed by each of its channels, and reboot
+	$(CARGO) test --release --locked --test cluster -- --include-ignored boots:: --test-threads 2 --nocapture
+
+.PHONY: faults
+faults: export KILN_OUTAGE_SECONDS ?= 300
+faults: export KILN_CUT_STRIDE ?= 1
+faults: export KILN_FAULT_STRIDE ?= 1
+faults: export KILN_CONTROLLER_QPS ?= 500
+faults: setup-test kubernetes ## Cut joins off at every byte, at every write, and for five minutes: some 30 minutes
+	$(CARGO) test --release --locked --test cluster -- --nocapture outage cuts interruptions clock
 
 .PHONY: lint
 lint: setup-build ## Formatting, lints, documentation, shell scripts, dependencies

@@ -36,6 +36,8 @@ test=(
     binutils llvm qemu-utils                # programs for UEFI, disks of other formats
     strace faketime procps time             # what a build does, when it thinks it does it, and how much memory it takes
     etcd-server                             # the control plane that agents join
+    dnsmasq-base                            # names that agents look up
+    iproute2 socat                          # namespaces with a metadata service
     docker-registry skopeo umoci apache2-utils # a registry, images in it, its passwords
     shellcheck
 )

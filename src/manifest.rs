@@ -74,6 +74,9 @@ pub struct Manifest {
     pub inputs: Vec<InputRecord>,
     /// What was left out, by prune rule.
     pub pruned: BTreeMap<String, Pruned>,
+    /// Programs that the profile lets have more rights than their caller, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub privileged: BTreeMap<TreePath, String>,
     /// Everything in the tree, by path.
     pub files: Vec<FileRecord>,
     /// Everything that came out.
@@ -204,10 +207,13 @@ impl Manifest {
             ("files", lines(self.files.iter().map(json).collect())),
             ("outputs", lines(self.outputs.iter().map(json).collect())),
         ];
+        let privileged = Some(&self.privileged).filter(|privileged| !privileged.is_empty());
+        let privileged = privileged.map(|privileged| ("privileged", json(privileged)));
         let root_hash = self.root_hash.iter().map(|hash| ("rootHash", json(hash)));
         let disk = self.disk.iter().map(|disk| ("disk", json(disk)));
         let fields: Vec<String> = fields
             .into_iter()
+            .chain(privileged)
             .chain(root_hash)
             .chain(disk)
             .map(|(name, value)| format!("  \"{name}\": {value}"))

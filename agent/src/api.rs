@@ -1,6 +1,6 @@
 //! Requests to the Kubernetes API: JSON over one connection that is kept, several servers tried in turn.
 
-use crate::net::{Connection, Head, NetError, Network, Request, Url, Verify};
+use crate::net::{Connection, NetError, Network, Request, Url, Verify};
 use crate::seed::Token;
 use serde_json::Value;
 use std::time::Duration;
@@ -112,7 +112,7 @@ impl<'a> Api<'a> {
             let headers = headers(authorization, object.is_some());
             let request = Request { method, target: path, headers: &headers, body: body.as_bytes() };
             let response = connection.send(&request, PATIENCE)?;
-            let (status, after) = (response.head.status, retry_after(&response.head));
+            let (status, after) = (response.head.status, response.head.retry_after());
             Ok((status, after, response.bytes(MAX_ANSWER)?))
         })?;
         if !matches!(status, 200..=299) {
@@ -139,7 +139,7 @@ impl<'a> Api<'a> {
             let headers = headers(authorization, false);
             let request = Request { method: "GET", target: &target, headers: &headers, body: &[] };
             let mut response = connection.send(&request, limit + PATIENCE)?;
-            let (status, after) = (response.head.status, retry_after(&response.head));
+            let (status, after) = (response.head.status, response.head.retry_after());
             if status != 200 {
                 refused = Some(refusal(what, status, after, &response.bytes(MAX_ANSWER)?));
                 return Ok(None);
@@ -205,10 +205,6 @@ fn headers(authorization: Option<&str>, has_body: bool) -> Vec<(&'static str, &s
         headers.push(("Content-Type", "application/json"));
     }
     headers
-}
-
-fn retry_after(head: &Head) -> Option<Duration> {
-    head.header("retry-after")?.parse().ok().map(Duration::from_secs)
 }
 
 fn refusal(what: &str, status: u16, retry_after: Option<Duration>, bytes: &[u8]) -> ApiError {

@@ -1,6 +1,7 @@
 //! A clock that certificates can be judged by, and a network to reach anybody over.
 
 use crate::root::Root;
+use crate::time::rfc3339;
 use std::fs;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -15,23 +16,39 @@ const NTP: Duration = Duration::from_secs(60);
 const ROUTE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(100);
 
-/// Waits until the clock is later than the image, at most a minute. `Err` says how it is wrong.
-pub fn wait_for_clock(root: &Root) -> Result<(), String> {
-    let Some(built) = fs::metadata(root.at(IMAGE)).ok().and_then(|metadata| metadata.modified().ok()) else {
+/// When the image was built, if it says so.
+pub fn image_time(root: &Root) -> Option<SystemTime> {
+    fs::metadata(root.at(IMAGE)).ok()?.modified().ok()
+}
+
+/// Waits until the clock is not before `earliest`, when `what` happened, at most a minute. How it is wrong is reported when the wait
+/// begins, and is the error when it was in vain.
+///
+/// # Errors
+/// That sentence.
+pub fn wait_for_clock(
+    root: &Root,
+    earliest: SystemTime,
+    what: &str,
+    report: &mut dyn FnMut(&str),
+) -> Result<(), String> {
+    let is_behind = || SystemTime::now() < earliest;
+    if !is_behind() {
         return Ok(());
+    }
+    let wrong = || {
+        let hint = match root.at(SYNCHRONIZED).exists() {
+            true => "the time servers are wrong",
+            false => "no time server has answered",
+        };
+        let now = rfc3339(SystemTime::now());
+        format!("the clock says {now}, before {what}, and {hint}: no certificate can be checked")
     };
+    report(&wrong());
     let deadline = Instant::now() + NTP;
-    while SystemTime::now() < built {
+    while is_behind() {
         if Instant::now() >= deadline {
-            let now = crate::time::rfc3339(SystemTime::now());
-            let hint = if root.at(SYNCHRONIZED).exists() {
-                "the time servers are wrong"
-            } else {
-                "no time server has answered"
-            };
-            return Err(format!(
-                "the clock says {now}, before this image was built, and {hint}: no certificate can be checked"
-            ));
+            return Err(wrong());
         }
         thread::sleep(TICK);
     }
@@ -94,8 +111,24 @@ mod tests {
     fn a_clock_later_than_the_image() {
         let directory = tempfile::tempdir().expect("a directory");
         let root = Root::new(directory.path());
-        assert_eq!(wait_for_clock(&root), Ok(()), "an image without a time");
+        assert_eq!(image_time(&root), None, "an image without a time");
         root.write(IMAGE, b"ID=x\n", crate::root::Access::mode(0o644)).expect("written");
-        assert_eq!(wait_for_clock(&root), Ok(()));
+        let built = image_time(&root).expect("a time");
+        let mut said = Vec::new();
+        assert_eq!(wait_for_clock(&root, built, "it was built", &mut |text| said.push(text.to_owned())), Ok(()));
+        assert!(said.is_empty(), "{said:?}");
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_is_waited_for() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (root, mut said) = (Root::new(directory.path()), Vec::new());
+        let soon = SystemTime::now() + Duration::from_millis(300);
+        assert_eq!(wait_for_clock(&root, soon, "it was built", &mut |text| said.push(text.to_owned())), Ok(()));
+        assert!(SystemTime::now() >= soon);
+        assert_eq!(said.len(), 1);
+        assert!(
+            said[0].ends_with("before it was built, and no time server has answered: no certificate can be checked")
+        );
     }
 }

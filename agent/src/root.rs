@@ -10,6 +10,12 @@ use zeroize::Zeroizing;
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 4 << 20;
 
+/// What a file's name ends in while it is written.
+pub const UNFINISHED: &str = ".kiln-new";
+
+/// `TMPFS_MAGIC` and `RAMFS_MAGIC` (linux/magic.h).
+const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
+
 /// A file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing} {path}: {source}")]
@@ -50,6 +56,13 @@ impl Root {
         self.0 == Path::new("/")
     }
 
+    /// Whether what is written outlives the machine's power: `/var` is not in memory (statfs(2)).
+    pub fn is_kept(&self) -> bool {
+        let in_memory =
+            |found: rustix::fs::StatFs| IN_MEMORY.contains(&u64::try_from(found.f_type).unwrap_or_default());
+        !rustix::fs::statfs(self.at("/var")).is_ok_and(in_memory)
+    }
+
     /// The directory.
     pub fn directory(&self) -> &Path {
         &self.0
@@ -81,7 +94,7 @@ impl Root {
         fs::create_dir_all(directory).map_err(failed("making the directory", directory))?;
         // One agent runs at a time, so one temporary name is enough; what a power cut left under it is replaced.
         let mut name = target.file_name().unwrap_or_default().to_owned();
-        name.push(".kiln-new");
+        name.push(UNFINISHED);
         let temporary = directory.join(name);
         let result = write_new(&temporary, content, access).and_then(|()| fs::rename(&temporary, &target));
         if result.is_err() {

@@ -5,6 +5,7 @@
 
 use granit_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::{Map, Number, Value};
+use zeroize::Zeroize as _;
 
 /// The deepest nesting; a seed needs four levels.
 const MAX_DEPTH: usize = 32;
@@ -56,6 +57,16 @@ pub fn parse(text: &str, limit: usize) -> Result<Value, YamlError> {
     match (reader.documents, reader.root) {
         (1, Some(root)) => Ok(root),
         (documents, _) => Err(YamlError::Documents(documents)),
+    }
+}
+
+/// Overwrites every text in `value`, for documents that hold a secret.
+pub fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(map) => map.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

@@ -6,7 +6,7 @@ use crate::format::ext4::{self, Ext4Error};
 use crate::format::filesystem::{FileSystem, WriteError};
 use crate::format::guid::Guid;
 use crate::format::inodes::{Attributes, Inodes, Kind as InodeKind, ROOT};
-use crate::format::verity;
+use crate::format::verity::{self, HashTree};
 use crate::pack::{CopyError, Store};
 use crate::tree::{Content, DeviceKind, Digest, Entry, FileTree, Kind, Origin, ReadError, TreePath};
 use std::collections::BTreeMap;
@@ -62,6 +62,9 @@ pub enum RootError {
         /// How many bytes did not come.
         missing: u64,
     },
+    /// A block is beyond the file system.
+    #[error("hashing the root file system: {0}; this is a bug in kiln")]
+    Hash(io::Error),
     /// The output failed.
     #[error("writing {path}: {source}{}", remedy(source))]
     Write {
@@ -76,17 +79,6 @@ pub enum RootError {
 pub struct Root<'a> {
     file_system: Box<dyn FileSystem<RootFile<'a>, RootError> + 'a>,
     parameters: verity::Parameters,
-}
-
-/// A root that was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WrittenRoot {
-    /// dm-verity's root hash.
-    pub hash: Digest,
-    /// Bytes of the file system.
-    pub size: u64,
-    /// Where in the file anything but zeros may be, in bytes: of the file system first, then of the hash tree.
-    pub data: Vec<Range<u64>>,
 }
 
 /// Where a root goes.
@@ -132,9 +124,9 @@ impl<'a> Root<'a> {
         self.file_system.size()
     }
 
-    /// Bytes of the hash tree and its superblock.
-    pub fn verity_size(&self) -> u64 {
-        self.parameters.size()
+    /// Where anything other than zeros may be, in bytes from the root's first.
+    pub fn data(&self) -> Vec<Range<u64>> {
+        self.file_system.data()
     }
 
     /// The hash tree's superblock: what of it is known before the tree is.
@@ -142,38 +134,45 @@ impl<'a> Root<'a> {
         self.parameters.superblock()
     }
 
-    /// Writes the file system to `data` and the hash tree to `verity`, from rayon's threads. `made` is called with the bytes that
-    /// were written.
+    /// Hashes the file system, which is not written yet: all its contents are read, and checked, from rayon's threads.
+    ///
+    /// # Errors
+    /// [`RootError`].
+    pub fn hash_tree(&self, store: &Store) -> Result<HashTree, RootError> {
+        let hasher = verity::Hasher::new(self.parameters.clone());
+        let copy = |file: &RootFile<'a>, out: &mut dyn io::Write| {
+            store.copy(file.content, out).map_err(|error| file.failed(error, RootError::Hash))
+        };
+        self.file_system.write(&hasher, &copy).map_err(|error| failed(error, RootError::Hash))?;
+        Ok(hasher.finish())
+    }
+
+    /// Writes the file system to `place`, from its first byte to its last, after [`Root::hash_tree`] has checked its contents: what
+    /// changed since is not what that tree proves. `written` is called with each range of bytes, from the root's first, that
+    /// is there.
     ///
     /// # Errors
     /// [`RootError`].
     pub fn write(
         &self,
         store: &Store,
-        data: Place<'_>,
-        verity: Place<'_>,
-        made: &(dyn Fn(u64) + Sync),
-    ) -> Result<WrittenRoot, RootError> {
-        let target = Target { place: data, made };
-        let hasher = verity::Hasher::new(self.parameters.clone(), &target);
+        place: Place<'_>,
+        written: &(dyn Fn(Range<u64>) + Sync),
+    ) -> Result<(), RootError> {
         let copy = |file: &RootFile<'a>, out: &mut dyn io::Write| {
-            store.copy(file.content, out).map_err(|error| match error {
-                CopyError::Read(source) => RootError::Content { path: file.path.clone(), source },
-                CopyError::Write(source) => data.failed(source),
-            })
+            store.copy_again(file.content, out).map_err(|error| file.failed(error, |source| place.failed(source)))
         };
-        self.file_system.write(&hasher, &copy).map_err(|error| match error {
-            WriteError::Copy(error) => error,
-            WriteError::Short { path, missing } => RootError::Short { path, missing },
-            WriteError::Write(source) => data.failed(source),
-        })?;
-        let hash = hasher.finish(&Target { place: verity, made }).map_err(|source| verity.failed(source))?;
-        let mut ranges: Vec<Range<u64>> = self.file_system.data();
-        for range in &mut ranges {
-            *range = data.offset + range.start..data.offset + range.end;
-        }
-        ranges.push(verity.offset..verity.offset + self.verity_size());
-        Ok(WrittenRoot { hash: hash.into(), size: self.size(), data: ranges })
+        let target = Target { place, written };
+        self.file_system.write_in_order(&target, &copy).map_err(|error| failed(error, |source| place.failed(source)))
+    }
+}
+
+/// Why a file system was not written; `sink` says so of where it goes.
+fn failed(error: WriteError<RootError>, sink: impl FnOnce(io::Error) -> RootError) -> RootError {
+    match error {
+        WriteError::Copy(error) => error,
+        WriteError::Short { path, missing } => RootError::Short { path, missing },
+        WriteError::Write(source) => sink(source),
     }
 }
 
@@ -189,16 +188,26 @@ struct RootFile<'a> {
     content: &'a Content,
 }
 
-/// A part of a file, to be written anywhere.
+impl RootFile<'_> {
+    /// Why it was not copied; `sink` says so of where it goes.
+    fn failed(&self, error: CopyError, sink: impl FnOnce(io::Error) -> RootError) -> RootError {
+        match error {
+            CopyError::Read(source) => RootError::Content { path: self.path.clone(), source },
+            CopyError::Write(source) => sink(source),
+        }
+    }
+}
+
+/// A part of a file, to be written from its first byte to its last.
 struct Target<'a> {
     place: Place<'a>,
-    made: &'a (dyn Fn(u64) + Sync),
+    written: &'a (dyn Fn(Range<u64>) + Sync),
 }
 
 impl BlockSink for Target<'_> {
     fn write_at(&self, blocks: &[u8], offset: u64) -> io::Result<()> {
         self.place.file.write_all_at(blocks, self.place.offset + offset)?;
-        (self.made)(blocks.len() as u64);
+        (self.written)(offset..offset + blocks.len() as u64);
         Ok(())
     }
 }

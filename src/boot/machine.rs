@@ -15,6 +15,17 @@ pub enum Accelerator {
     Tcg,
 }
 
+/// What the machine's disk is attached to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bus {
+    /// QEMU's own, and most clouds'.
+    Virtio,
+    /// NVM Express, as on EC2 and most hardware.
+    Nvme,
+    /// SATA.
+    Ahci,
+}
+
 /// The virtual machine.
 #[derive(Debug, Clone)]
 pub struct Machine {
@@ -24,8 +35,12 @@ pub struct Machine {
     pub cpus: u32,
     /// How instructions are run.
     pub accelerator: Accelerator,
+    /// What the disk that is booted is attached to.
+    pub bus: Bus,
     /// A raw disk that is attached besides what is booted, and written to.
     pub disk: Option<PathBuf>,
+    /// More of QEMU's arguments.
+    pub more: Vec<OsString>,
 }
 
 impl Machine {
@@ -35,7 +50,7 @@ impl Machine {
     /// looked like a race in QEMU's multi-threaded translator; and more virtual CPUs gain a booting node little.
     pub fn new(accelerator: Accelerator) -> Self {
         let cpus = if accelerator == Accelerator::Kvm { 2 } else { 1 };
-        Self { memory_mib: 3072, cpus, accelerator, disk: None }
+        Self { memory_mib: 3072, cpus, accelerator, bus: Bus::Virtio, disk: None, more: Vec::new() }
     }
 
     /// QEMU's program for `arch`, and the Debian package that has it.
@@ -73,10 +88,15 @@ impl Machine {
         }
         if let Some(path) = &self.disk {
             arguments.extend(drive("data", "raw", path));
+            arguments.extend(Bus::Virtio.devices("data"));
         }
+        arguments.extend(self.more.iter().cloned());
         arguments.extend(match image {
             Image::Pxe(set) => kernel(set),
-            Image::Disk(disk) => [&disk.firmware.arguments()[..], &drive("disk", "qcow2", &disk.path)].concat(),
+            Image::Disk(disk) => {
+                [disk.firmware.arguments(), drive("disk", "qcow2", &disk.path).into(), self.bus.devices("disk")]
+                    .concat()
+            }
         });
         arguments
     }
@@ -117,12 +137,25 @@ fn kernel(set: &PxeSet) -> Vec<OsString> {
     ["-append".into(), cmdline.into(), "-kernel".into(), kernel, "-initrd".into(), initramfs].into()
 }
 
-/// A disk. What the guest flushes is left to this host's memory: a guest that is killed loses nothing by it, and a host that dies has lost
+/// A disk's file. What the guest flushes is left to this host's memory: a guest that is killed loses nothing by it, and a host that dies has lost
 /// a trial.
-fn drive(id: &str, format: &str, path: &Path) -> [OsString; 4] {
+fn drive(id: &str, format: &str, path: &Path) -> [OsString; 2] {
     let file = path.display().to_string().replace(',', ",,");
     let drive = format!("if=none,id={id},format={format},cache=unsafe,discard=unmap,file={file}");
-    ["-drive".into(), drive.into(), "-device".into(), format!("virtio-blk-pci,drive={id}").into()]
+    ["-drive".into(), drive.into()]
+}
+
+impl Bus {
+    /// The disk with the file `drive`, and its controller.
+    fn devices(self, drive: &str) -> Vec<OsString> {
+        let devices = match self {
+            Self::Virtio => vec![format!("virtio-blk-pci,drive={drive}")],
+            // A controller without a serial number is none.
+            Self::Nvme => vec![format!("nvme,drive={drive},serial={drive}")],
+            Self::Ahci => vec![format!("ich9-ahci,id={drive}-bus"), format!("ide-hd,drive={drive},bus={drive}-bus.0")],
+        };
+        devices.into_iter().flat_map(|device| ["-device".into(), device.into()]).collect()
+    }
 }
 
 /// The kernel's name of the first serial port, made the last and thereby the main console.

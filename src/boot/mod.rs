@@ -19,7 +19,7 @@ pub use error::BootError;
 pub use guest::Guest;
 pub use handout::Handout;
 pub use kvm::kvm_works;
-pub use machine::{Accelerator, Machine};
+pub use machine::{Accelerator, Bus, Machine};
 pub use pxe::PxeSet;
 
 use crate::profile::Arch;

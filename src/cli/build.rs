@@ -156,6 +156,7 @@ pub(super) fn manifest_of(locked: &Locked, baked: &Baked, made: Made) -> anyhow:
         epoch: lock.epoch,
         inputs: baked.inputs.clone(),
         pruned: baked.pruned.clone(),
+        privileged: profile.privileged.clone(),
         files: manifest::records(&baked.tree, lock.epoch),
         outputs: files,
         root_hash,

@@ -2,7 +2,7 @@
 
 use super::host::Host;
 use crate::artifact::cloud::{self, Naming};
-use crate::artifact::disk::{Disk, DiskError, DiskRecord, DiskSizes, Written, digest, extract};
+use crate::artifact::disk::{Begun, Disk, DiskError, DiskRecord, DiskSizes, digest_during, extract};
 use crate::artifact::platform::{self, Platform};
 use crate::artifact::pxe::Pxe;
 use crate::artifact::root::{Place, Root, RootFileSystem, RootOptions};
@@ -12,12 +12,11 @@ use crate::format::block::{BlockSource, RawFile};
 use crate::format::guid::Guid;
 use crate::lock::Locked;
 use crate::profile::{self, Arch, Output, Profile};
-use crate::progress::Unit;
+use crate::progress::{Phase, Unit};
 use crate::render;
 use crate::source::cache::Cache;
 use crate::tree::{Digest, FileTree};
 use std::fs::File;
-use std::io;
 use std::ops::Range;
 use std::path::Path;
 
@@ -73,7 +72,8 @@ impl Outputs<'_> {
         if wanted.contains(&Output::Ext4)
             && let Some(hash) = made.root_hash
         {
-            made.files.push(self.root_hash(hash)?);
+            // As text, for what mounts the root alone.
+            made.files.push(self.put(ROOT_HASH, format!("{hash}\n").as_bytes())?);
         }
         if wanted.contains(&Output::Tar) {
             made.files.push(self.tar()?);
@@ -119,23 +119,20 @@ impl Outputs<'_> {
         let failed = |source| DiskError::Write { path: path.clone(), source };
         let keep = kinds.contains(&None);
         let file = if keep { self.create(DISK)? } else { tempfile::tempfile_in(self.directory).map_err(failed)? };
-        let Written { disk, guid, record, root, places } = self.write_disk(file, &path)?;
-        made.root_hash = Some(root.hash);
+        let tree = kernel::root_tree(&self.baked.tree);
+        let root = Root::plan(&tree, &self.root_options())?;
+        let phase = self.host.progress.phase("disk", Unit::Bytes, root.size());
+        let Begun { disk, guid, record, root_hash, places } = self.begin_disk(&file, &path, &root)?;
+        made.root_hash = Some(root_hash);
         made.disk = Some(record);
-        if self.profile().outputs.contains(&Output::Ext4) {
-            for (name, place) in [ROOT, VERITY].into_iter().zip(&places) {
-                made.files.push(self.extract(&disk, name, place)?);
-            }
-        }
-
-        // The digest is a pass from the first byte to the last; everything else runs beside it.
-        let (sha256, encoded) = std::thread::scope(|scope| {
-            let sha256 = scope.spawn(|| digest(&disk));
-            let encoded = self.encode(kinds, &disk, &guid);
-            (sha256.join(), encoded)
-        });
-        let died = |_| Err(io::Error::other("a thread died; this is a bug in kiln"));
-        let (sha256, encoded) = (sha256.unwrap_or_else(died).map_err(failed)?, encoded?);
+        let place = Place { file: &file, path: &path, offset: places[0].start };
+        let (sha256, (parts, encoded)) = self.write_root(&root, place, &disk, phase, || {
+            let wanted = self.profile().outputs.contains(&Output::Ext4);
+            let parts = [ROOT, VERITY].into_iter().zip(&places).filter(|_| wanted);
+            let parts = parts.map(|(name, place)| self.extract(&disk, name, place)).collect::<Result<Vec<_>, _>>()?;
+            Ok((parts, self.encode(kinds, &disk, &guid)?))
+        })?;
+        made.files.extend(parts);
         if keep {
             made.files.push(OutputFile { path: DISK.to_owned(), size: disk.size(), sha256, content: None });
         }
@@ -175,36 +172,55 @@ impl Outputs<'_> {
         Ok(OutputFile { path: name.to_owned(), size: part.end - part.start, sha256, content: None })
     }
 
-    /// Writes the root alone, with its hash tree behind it at first.
+    /// Writes the root alone, and its hash tree.
     fn root(&self, made: &mut Made) -> anyhow::Result<()> {
         let path = self.directory.join(ROOT);
         let failed = |source| DiskError::Write { path: path.clone(), source };
-        let file = self.create(ROOT)?;
         let tree = kernel::root_tree(&self.baked.tree);
         let root = Root::plan(&tree, &self.root_options())?;
-        let (size, end) = (root.size(), root.size() + root.verity_size());
-        let phase = self.host.progress.phase("root", Unit::Bytes, end);
-        file.set_len(end).map_err(failed)?;
-        let place = |offset| Place { file: &file, path: &path, offset };
-        let written = root.write(&self.baked.store, place(0), place(size), &|bytes| phase.inc(bytes))?;
-        phase.finish();
-        made.root_hash = Some(written.hash);
-        let both = RawFile::new(file.try_clone().map_err(failed)?, end, written.data.clone());
-        made.files.push(self.extract(&both, VERITY, &(size..end))?);
+        let size = root.size();
+        let phase = self.host.progress.phase("root", Unit::Bytes, size);
+        let hashes = root.hash_tree(&self.baked.store)?;
+        made.root_hash = Some(hashes.root.into());
+        made.files.push(self.put(VERITY, &hashes.bytes)?);
+        let file = self.create(ROOT)?;
         file.set_len(size).map_err(failed)?;
-        let mut data = written.data;
-        data.pop();
-        let sha256 = digest(&RawFile::new(file, size, data)).map_err(failed)?;
+        let disk = RawFile::new(file.try_clone().map_err(failed)?, size, root.data());
+        let place = Place { file: &file, path: &path, offset: 0 };
+        let (sha256, ()) = self.write_root(&root, place, &disk, phase, || Ok(()))?;
         made.files.push(OutputFile { path: ROOT.to_owned(), size, sha256, content: None });
         Ok(())
     }
 
-    /// Writes the root hash as text, for what mounts the root alone.
-    fn root_hash(&self, hash: Digest) -> anyhow::Result<OutputFile> {
-        let (path, text) = (self.directory.join(ROOT_HASH), format!("{hash}\n"));
-        std::fs::write(&path, &text).map_err(|source| DiskError::Write { path, source })?;
-        let (size, sha256) = (text.len() as u64, Digest::of(text.as_bytes()));
-        Ok(OutputFile { path: ROOT_HASH.to_owned(), size, sha256, content: None })
+    /// Writes `root` to its place on `disk`, which nothing else is missing on, and does `work` with that; the digest of `disk` is
+    /// taken beside both.
+    fn write_root<T>(
+        &self,
+        root: &Root<'_>,
+        place: Place<'_>,
+        disk: &RawFile,
+        phase: Phase,
+        work: impl FnOnce() -> anyhow::Result<T>,
+    ) -> anyhow::Result<(Digest, T)> {
+        let (sha256, done) = digest_during(disk, |front| {
+            root.write(&self.baked.store, place, &|range| {
+                phase.inc(range.end - range.start);
+                front.reached(place.offset + range.end);
+            })?;
+            drop(front);
+            phase.finish();
+            work()
+        });
+        // Why it was not written comes first: then it cannot be read either.
+        let done = done?;
+        Ok((sha256.map_err(|source| DiskError::Write { path: place.path.to_owned(), source })?, done))
+    }
+
+    /// Writes a small file of the output.
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<OutputFile, DiskError> {
+        let path = self.directory.join(name);
+        std::fs::write(&path, bytes).map_err(|source| DiskError::Write { path, source })?;
+        Ok(OutputFile { path: name.to_owned(), size: bytes.len() as u64, sha256: Digest::of(bytes), content: None })
     }
 
     fn root_options(&self) -> RootOptions<'_> {
@@ -226,15 +242,12 @@ impl Outputs<'_> {
         file.map_err(|source| DiskError::Write { path, source })
     }
 
-    fn write_disk(&self, file: File, path: &Path) -> anyhow::Result<Written> {
+    fn begin_disk(&self, file: &File, path: &Path, root: &Root<'_>) -> anyhow::Result<Begun> {
         let (profile, tree) = (self.profile(), &self.baked.tree);
-        let root_tree = kernel::root_tree(tree);
-        let root = Root::plan(&root_tree, &self.root_options())?;
         let mut initrd = FileTree::new();
         for (path, entry) in render::disk_initrd_entries(profile.arch, tree, &root.superblock())? {
             initrd.insert(path, entry)?;
         }
-        let phase = self.host.progress.phase("disk", Unit::Bytes, root.size());
         let disk = Disk {
             tree,
             initrd: &initrd,
@@ -247,9 +260,7 @@ impl Outputs<'_> {
             platform: platform(profile.arch),
             threads: self.host.threads,
         };
-        let written = disk.write(file, path, &root, &|bytes| phase.inc(bytes))?;
-        phase.finish();
-        Ok(written)
+        Ok(disk.begin(file, path, root)?)
     }
 }
 

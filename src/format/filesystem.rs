@@ -4,7 +4,7 @@ use super::block::BlockSink;
 use std::io::{self, Write};
 use std::ops::Range;
 
-/// Copies the bytes of a content; called from several threads, once for each content.
+/// Copies the bytes of a content; called from several threads, once for each content and time that the file system is written.
 pub type CopyContent<'a, C, E> = dyn Fn(&C, &mut dyn Write) -> Result<(), E> + Sync + 'a;
 
 /// A file system whose every byte has its place, but which is not written yet; `C` stands for the contents of files.
@@ -20,6 +20,12 @@ pub trait FileSystem<C, E>: Sync {
     /// # Errors
     /// [`WriteError`].
     fn write(&self, sink: &dyn BlockSink, copy: &CopyContent<'_, C, E>) -> Result<(), WriteError<E>>;
+
+    /// Writes the same blocks, the first first and the last last.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    fn write_in_order(&self, sink: &dyn BlockSink, copy: &CopyContent<'_, C, E>) -> Result<(), WriteError<E>>;
 }
 
 /// Why a file system was not written.

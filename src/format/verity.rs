@@ -87,50 +87,54 @@ impl Parameters {
     }
 }
 
-/// Passes blocks of data on and hashes them while they are in the processor's cache. Blocks that do not come are zero.
-pub struct Hasher<'a> {
+/// A hash tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HashTree {
+    /// The root hash.
+    pub root: [u8; DIGEST],
+    /// Superblock and tree, [`Parameters::size`] bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Hashes blocks of data, from several threads and in any order. Blocks that do not come are zero.
+pub struct Hasher {
     parameters: Parameters,
-    data: &'a dyn BlockSink,
     digests: Mutex<Vec<u8>>,
 }
 
-impl<'a> Hasher<'a> {
-    /// A hasher of what is written to `data`.
-    pub fn new(parameters: Parameters, data: &'a dyn BlockSink) -> Self {
+impl Hasher {
+    /// A hasher of `data_blocks` blocks.
+    pub fn new(parameters: Parameters) -> Self {
         let zeros = parameters.digest(&[0; BLOCK_SIZE]);
         let count = usize::try_from(parameters.data_blocks).unwrap_or(usize::MAX);
-        Self { data, digests: Mutex::new(zeros.repeat(count)), parameters }
+        Self { digests: Mutex::new(zeros.repeat(count)), parameters }
     }
 
-    /// Writes superblock and tree to `out`, from its offset 0 on; returns the root hash.
-    ///
-    /// # Errors
-    /// Those of `out`.
-    pub fn finish(self, out: &dyn BlockSink) -> io::Result<[u8; DIGEST]> {
+    /// The tree over the blocks that came.
+    pub fn finish(self) -> HashTree {
         let mut digests = self.digests.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut offset = self.parameters.size();
-        for blocks in self.parameters.levels() {
+        let mut levels = Vec::new();
+        while digests.len() > DIGEST {
             digests.resize(digests.len().next_multiple_of(BLOCK_SIZE), 0);
-            offset -= blocks * BLOCK;
-            out.write_at(&digests, offset)?;
             let next: Vec<Vec<u8>> = digests.par_chunks(RUN).map(|blocks| self.parameters.digests(blocks)).collect();
+            levels.push(digests);
             digests = next.concat();
         }
-        out.write_at(&self.parameters.superblock(), 0)?;
+        levels.push(self.parameters.superblock());
+        levels.reverse();
         let mut root = [0; DIGEST];
         root.copy_from_slice(&digests[..DIGEST]);
-        Ok(root)
+        HashTree { root, bytes: levels.concat() }
     }
 }
 
-impl BlockSink for Hasher<'_> {
+impl BlockSink for Hasher {
     fn write_at(&self, blocks: &[u8], offset: u64) -> io::Result<()> {
         let digests = self.parameters.digests(blocks);
         let place = place(offset, digests.len()).ok_or(io::ErrorKind::InvalidInput)?;
         let mut all = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
         all.get_mut(place).ok_or(io::ErrorKind::InvalidInput)?.copy_from_slice(&digests);
-        drop(all);
-        self.data.write_at(blocks, offset)
+        Ok(())
     }
 }
 

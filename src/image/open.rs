@@ -5,6 +5,7 @@ use super::disk::Disk;
 use super::ext4::Ext4Root;
 use super::initramfs::Initramfs;
 use super::qcow2::Qcow2;
+use super::tarball::Tarball;
 use super::vmdk::Vmdk;
 use super::{ReadError, Root, gce, qcow2, vhd, vmdk};
 use std::path::Path;
@@ -17,8 +18,17 @@ const GPT_MARK: (u64, &[u8]) = (512, b"EFI PART");
 const EXT4_MARK: (u64, &[u8]) = (1080, b"\x53\xef");
 
 /// Where an output directory has a root file system: in which there is one, the first is taken.
-const OUTPUTS: [&str; 7] =
-    ["pxe/initramfs.cpio.zst", "disk.raw", "disk.vhd", "disk.qcow2", "disk.zlib.qcow2", "disk.vmdk", "disk.gce.tar.gz"];
+const OUTPUTS: [&str; 9] = [
+    "pxe/initramfs.cpio.zst",
+    "disk.raw",
+    "root.ext4",
+    "disk.vhd",
+    "disk.qcow2",
+    "disk.zlib.qcow2",
+    "disk.vmdk",
+    "root.tar.zst",
+    "disk.gce.tar.gz",
+];
 
 /// Opens the root file system of an image, whose format is told by its bytes.
 ///
@@ -27,7 +37,7 @@ const OUTPUTS: [&str; 7] =
 pub fn open(path: &Path) -> Result<Box<dyn Root>, ReadError> {
     let raw = Raw::open(path)?;
     if starts_with(&raw, 0, &ZSTD_MAGIC) {
-        return Ok(Box::new(Initramfs::new(path)));
+        return Ok(if Tarball::is_at(path)? { Box::new(Tarball::new(path)) } else { Box::new(Initramfs::new(path)) });
     }
     if starts_with(&raw, EXT4_MARK.0, EXT4_MARK.1) && !starts_with(&raw, GPT_MARK.0, GPT_MARK.1) {
         return Ok(Box::new(Ext4Root::new(Arc::new(raw))));

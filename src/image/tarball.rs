@@ -14,6 +14,8 @@ const MAX_BYTES: u64 = 64 << 30;
 const MAX_WINDOW: u32 = 27;
 /// Longest list of pax records of a member, in bytes.
 const MAX_RECORDS: u64 = 1 << 20;
+/// Where a header has the mark of ustar (POSIX.1-1988), behind which a version follows.
+const USTAR_MARK: (usize, &[u8]) = (257, b"ustar");
 /// What the name of an extended attribute's record begins with.
 const XATTR: &str = "SCHILY.xattr.";
 
@@ -28,13 +30,19 @@ impl Tarball {
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned() }
     }
+
+    /// Whether the file `path`, which is compressed with zstd, begins as an archive does.
+    pub fn is_at(path: &Path) -> Result<bool, ReadError> {
+        let (at, mark) = USTAR_MARK;
+        let mut head = Vec::new();
+        decoder(path)?.take((at + mark.len()) as u64).read_to_end(&mut head)?;
+        Ok(head.get(at..) == Some(mark))
+    }
 }
 
 impl Root for Tarball {
     fn walk(&self, visit: &mut Visit<'_>) -> Result<Xattrs, ReadError> {
-        let mut decoder = zstd::Decoder::new(BufReader::with_capacity(1 << 20, File::open(&self.path)?))?;
-        decoder.window_log_max(MAX_WINDOW)?;
-        let mut archive = Archive::new(decoder.take(MAX_BYTES));
+        let mut archive = Archive::new(decoder(&self.path)?.take(MAX_BYTES));
         let mut xattrs = Xattrs::new();
         let mut sizes = BTreeMap::new();
         let mut records = BTreeMap::new();
@@ -61,6 +69,13 @@ impl Root for Tarball {
         }
         Ok(xattrs)
     }
+}
+
+/// What is in the file `path`, decompressed.
+fn decoder(path: &Path) -> Result<impl Read, ReadError> {
+    let mut decoder = zstd::Decoder::new(BufReader::with_capacity(1 << 20, File::open(path)?))?;
+    decoder.window_log_max(MAX_WINDOW)?;
+    Ok(decoder)
 }
 
 /// The records of a pax header (POSIX.1-2001): `length key=value\n`.

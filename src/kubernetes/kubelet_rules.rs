@@ -1,7 +1,7 @@
 //! What kubelet demands of fields that depend on each other (`ValidateKubeletConfiguration`).
 
-use super::schema::{Misfit, Step};
-use super::{Duration, Quantity, duration, quantity};
+use super::schema::Misfit;
+use super::{Duration, Quantity, duration, feature_gates, quantity};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -24,32 +24,11 @@ const RULES: [Rule; 13] = [
     swap,
 ];
 
-/// Feature gates that kubelet dropped, with the first minor release that does not start with them any more.
-///
-/// Source: `pkg/features` of Kubernetes, release branch by release branch.
-const GATES_GONE: [(&str, u32); 15] = [
-    ("AppArmor", 33),
-    ("CPUManager", 33),
-    ("CSIMigration", 27),
-    ("CloudDualStackNodeIPs", 32),
-    ("DevicePluginCDIDevices", 34),
-    ("DevicePlugins", 28),
-    ("DisableKubeletCloudCredentialProviders", 33),
-    ("DynamicKubeletConfig", 26),
-    ("EphemeralContainers", 27),
-    ("IPTablesOwnershipCleanup", 30),
-    ("KubeletCredentialProviders", 28),
-    ("KubeletPodResources", 30),
-    ("LocalStorageCapacityIsolation", 27),
-    ("SizeMemoryBackedVolumes", 35),
-    ("SupportPodPidsLimit", 23),
-];
-
 /// Checks all of them, on values whose types are right, for Kubernetes 1.`minor`.
 pub(super) fn check(config: &Config, minor: u32) -> Result<(), Misfit> {
     RULES.iter().try_for_each(|rule| rule(config))?;
     gated(config, minor)?;
-    gates(config, minor)
+    feature_gates::check(config, minor, "kubelet")
 }
 
 fn text<'a>(config: &'a Config, field: &str) -> &'a str {
@@ -240,41 +219,36 @@ fn swap(config: &Config) -> Result<(), Misfit> {
     }
 }
 
-/// Fields that do nothing, or end kubelet, while their feature gate is off; and the minor release since which it is on.
-const GATED: [(&str, &str, u32); 5] = [
-    ("shutdownGracePeriod", "GracefulNodeShutdown", 21),
-    ("shutdownGracePeriodCriticalPods", "GracefulNodeShutdown", 21),
-    ("shutdownGracePeriodByPodPriority", "GracefulNodeShutdownBasedOnPodPriority", 24),
-    ("cpuCFSQuotaPeriod", "CustomCPUCFSQuotaPeriod", u32::MAX),
-    ("qosReserved", "QOSReserved", u32::MAX),
+/// Fields that do nothing, or end kubelet, while their feature gate is off.
+const GATED: [(&str, &str); 15] = [
+    ("shutdownGracePeriod", "GracefulNodeShutdown"),
+    ("shutdownGracePeriodCriticalPods", "GracefulNodeShutdown"),
+    ("shutdownGracePeriodByPodPriority", "GracefulNodeShutdownBasedOnPodPriority"),
+    ("cpuCFSQuotaPeriod", "CustomCPUCFSQuotaPeriod"),
+    ("qosReserved", "QOSReserved"),
+    ("memorySwap", "NodeSwap"),
+    ("seccompDefault", "SeccompDefault"),
+    ("tracing", "KubeletTracing"),
+    ("cpuManagerPolicyOptions", "CPUManagerPolicyOptions"),
+    ("memoryManagerPolicy", "MemoryManager"),
+    ("topologyManagerPolicyOptions", "TopologyManagerPolicyOptions"),
+    ("imageMaximumGCAge", "ImageMaximumGCAge"),
+    ("crashLoopBackOff", "KubeletCrashLoopBackOffMax"),
+    ("enableSystemLogQuery", "NodeLogQuery"),
+    ("imagePullCredentialsVerificationPolicy", "KubeletEnsureSecretPulledImages"),
 ];
 
 fn gated(config: &Config, minor: u32) -> Result<(), Misfit> {
-    for (field, gate, since) in GATED {
+    for (field, gate) in GATED {
         let default = match config.get(field) {
-            None => true,
-            Some(Value::String(text)) => matches!(duration(text), Some(0 | 100_000_000)),
+            None | Some(Value::Null | Value::Bool(false)) => true,
+            Some(Value::String(text)) => text == "None" || matches!(duration(text), Some(0 | 100_000_000)),
             Some(Value::Array(items)) => items.is_empty(),
+            Some(Value::Object(fields)) => fields.is_empty(),
             Some(_) => false,
         };
-        let set = config.get("featureGates").and_then(|gates| gates.get(gate)).and_then(Value::as_bool);
-        if !default && !set.unwrap_or(minor >= since) {
+        if !default && !feature_gates::enabled(config, gate, minor) {
             return Err(Misfit::at(field, format!("needs \"featureGates: {{{gate}: true}}\"")));
-        }
-    }
-    Ok(())
-}
-
-fn gates(config: &Config, minor: u32) -> Result<(), Misfit> {
-    let set = config.get("featureGates").and_then(Value::as_object).into_iter().flatten();
-    for (name, _) in set {
-        if let Some((_, gone)) = GATES_GONE.iter().find(|(gate, gone)| gate == name && minor >= *gone) {
-            let why = format!("is no gate since Kubernetes 1.{gone}, and kubelet does not start with it; leave it out");
-            return Err(Misfit {
-                path: vec![Step::Key("featureGates".into()), Step::Key(name.clone())],
-                name: true,
-                why,
-            });
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 //! Knows nobody: JSON values and minor versions in, the first misfit out.
 
 mod duration;
+pub mod feature_gates;
 pub mod kube_proxy_config;
 pub mod kubelet_config;
 pub mod kubelet_flags;

@@ -161,7 +161,12 @@ pub(super) fn check_object(
                 path.pop();
                 continue;
             }
-            return Err(Misfit::name(path, format!("is not a field{}", nearest(name, fields, minor))));
+            let known = fields.iter().filter(|field| field.since <= minor && minor < field.until);
+            let hint = match nearest(name, known.map(|field| field.name)) {
+                Some(near) => format!(", did you mean {near:?}?"),
+                None => format!(" of Kubernetes 1.{minor}"),
+            };
+            return Err(Misfit::name(path, format!("is not a field{hint}")));
         };
         if field.since > minor {
             let why = format!("is a field since Kubernetes 1.{}, and this is 1.{minor}; leave it out", field.since);
@@ -177,13 +182,15 @@ pub(super) fn check_object(
     Ok(())
 }
 
-fn nearest(name: &str, fields: &[Field], minor: u32) -> String {
-    let known = fields.iter().filter(|field| field.since <= minor && minor < field.until);
-    let alike = |field: &&Field| strsim::damerau_levenshtein(&field.name.to_lowercase(), &name.to_lowercase());
-    match known.min_by_key(alike) {
-        Some(field) if alike(&field) <= name.len().div_ceil(3) => format!(", did you mean {:?}?", field.name),
-        _ => format!(" of Kubernetes 1.{minor}"),
-    }
+/// The name among `known` that `name` probably stands for.
+pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let wrong = name.to_lowercase();
+    let edits = |known: &str| strsim::damerau_levenshtein(&known.to_lowercase(), &wrong);
+    known
+        .map(|known| (edits(known), known))
+        .filter(|(edits, _)| *edits <= name.len().div_ceil(3))
+        .min()
+        .map(|(_, near)| near)
 }
 
 fn check_value(of: &Type, value: &Value, minor: u32, path: &mut Vec<Step>) -> Result<(), Misfit> {

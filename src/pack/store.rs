@@ -101,13 +101,27 @@ impl Store {
     /// # Errors
     /// [`CopyError`]: reading and writing are told apart, so that a full disk is not taken for a damaged cache.
     pub fn copy(&self, content: &Content, out: &mut dyn Write) -> Result<(), CopyError> {
+        self.transfer(content, out, true)
+    }
+
+    /// Copies `content`, which [`Store::copy`] has checked in this build already, to `out`: what is in the cache is not hashed
+    /// once more. For copies that something else proves.
+    ///
+    /// # Errors
+    /// [`CopyError`].
+    pub fn copy_again(&self, content: &Content, out: &mut dyn Write) -> Result<(), CopyError> {
+        self.transfer(content, out, false)
+    }
+
+    /// Copies `content`; `checked` is for contents in the cache: nothing keeps files elsewhere from changing.
+    fn transfer(&self, content: &Content, out: &mut dyn Write, checked: bool) -> Result<(), CopyError> {
         match &content.source {
             ContentSource::Inline(bytes) => out.write_all(bytes).map_err(CopyError::Write),
             ContentSource::Host(path) => {
                 let what = || path.display().to_string();
                 let file = File::open(path.as_path()).map_err(|error| read_error(&what(), &error))?;
                 let changed = "it changed while the image was being built; build again";
-                copy_checked(content, &mut &file, out, &what(), changed)
+                copy(content, &mut &file, out, Some(Sha256::new()), &what(), changed)
             }
             ContentSource::Pack(pack) => {
                 let (file, offset, path) = self.locate(pack).ok_or_else(|| ReadError {
@@ -116,7 +130,8 @@ impl Store {
                 })?;
                 let mut reader = ReadAt { file, offset };
                 let damaged = "the cache is damaged; \"kiln cache trim --all\" empties it";
-                let result = copy_checked(content, &mut reader, out, &path.display().to_string(), damaged);
+                let hasher = checked.then(Sha256::new);
+                let result = copy(content, &mut reader, out, hasher, &path.display().to_string(), damaged);
                 if let (Err(CopyError::Read(_)), Some(cache)) = (&result, &self.cache) {
                     // The next try makes it again from the input, or fetches the input again.
                     cache.discard(path);
@@ -150,14 +165,15 @@ fn read_error(what: &str, error: &io::Error) -> CopyError {
     CopyError::Read(ReadError { what: what.to_owned(), why: error.to_string() })
 }
 
-fn copy_checked(
+/// Copies the bytes of `content`; with a `hasher`, checks their digest on the way.
+fn copy(
     content: &Content,
     reader: &mut impl Read,
     out: &mut dyn Write,
+    mut hasher: Option<Sha256>,
     what: &str,
     mismatch: &str,
 ) -> Result<(), CopyError> {
-    let mut hasher = Sha256::new();
     let mut left = content.size;
     let mut buffer = vec![0; usize::try_from(left).map_or(CHUNK, |left| left.min(CHUNK))];
     while left > 0 {
@@ -165,7 +181,9 @@ fn copy_checked(
         match reader.read(&mut buffer[..wanted]) {
             Ok(0) => break,
             Ok(got) => {
-                hasher.update(&buffer[..got]);
+                if let Some(hasher) = &mut hasher {
+                    hasher.update(&buffer[..got]);
+                }
                 out.write_all(&buffer[..got]).map_err(CopyError::Write)?;
                 left -= got as u64;
             }
@@ -173,7 +191,7 @@ fn copy_checked(
             Err(error) => return Err(read_error(what, &error)),
         }
     }
-    if left > 0 || Digest::finish(hasher) != content.digest {
+    if left > 0 || hasher.is_some_and(|hasher| Digest::finish(hasher) != content.digest) {
         return Err(CopyError::Read(ReadError { what: what.to_owned(), why: mismatch.to_owned() }));
     }
     Ok(())

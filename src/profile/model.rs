@@ -59,6 +59,8 @@ pub struct Profile {
     pub diversions: Vec<Diversion>,
     /// What is left out of packages, by rule name.
     pub prune: BTreeMap<String, PruneRule>,
+    /// Programs that may have more rights than their caller, and why.
+    pub privileged: BTreeMap<TreePath, String>,
     /// The root's file system on disks.
     pub root: RootFileSystem,
     /// Sizes of disks.

@@ -11,7 +11,8 @@ const UNIT: &str = "usr/lib/systemd/system/kiln-agent.service";
 /// It runs before kubelet at every boot, and has nothing to do at most of them.
 ///
 /// Exit status 3 is for what a person must change. A seed may bring files for anywhere below the directories that are writable;
-/// otherwise it can do nothing that its work does not need. (The host's name is set by a process of its own, which may.)
+/// otherwise it can do nothing that its work does not need. Block devices are for volumes with seeds, which it reads itself and takes
+/// the token off. (The host's name is set by a process of its own, which may.)
 const TEXT: &str = "\
 [Unit]
 Description=kiln agent: joins this machine to its cluster
@@ -41,7 +42,7 @@ ReadWritePaths=-/etc -/opt -/run -/srv -/usr/local -/var
 ProtectHome=yes
 PrivateTmp=yes
 DevicePolicy=closed
-DeviceAllow=block-* r
+DeviceAllow=block-* rw
 PrivateIPC=yes
 ProtectClock=yes
 ProtectControlGroups=yes

@@ -82,6 +82,7 @@ pub fn worker(minor: u32, series: ContainerdSeries) -> Profile {
         alternatives: BTreeMap::new(),
         diversions: vec![],
         prune: BTreeMap::new(),
+        privileged: BTreeMap::new(),
         root: RootFileSystem::Ext4,
         disk: Disk { esp_size: 256 << 20, root_size: None, size: None },
         outputs: BTreeSet::from([Output::Pxe]),

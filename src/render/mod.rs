@@ -4,6 +4,7 @@
 //! upstream documentation, so that an operator finds everything where every Kubernetes page says it is.
 
 mod agent;
+mod boot_check;
 mod cluster;
 mod cni;
 mod containerd;
@@ -55,6 +56,7 @@ pub fn render(profile: &Profile, tree: &FileTree) -> Result<Vec<(TreePath, Entry
     kubelet::render(profile, tree, &mut rendered)?;
     kubelet_config::render(profile, &mut rendered)?;
     agent::render(profile, &mut rendered)?;
+    boot_check::render(tree, &mut rendered)?;
     kube_proxy::render(profile, tree, &mut rendered)?;
     files::render(profile, tree, &mut rendered)?;
     Ok(rendered.entries.into_iter().collect())

@@ -24,16 +24,22 @@ SizeMinBytes={STATE_MIN_BYTES}
     )
 }
 
-/// Made as a whole: a directory that is there has all keys in it, whenever the power was cut.
+/// Made as a whole: a directory that is there has all keys in it, whenever the power was cut. Debian enables sshd both as a service and by a
+/// socket, and systemd chooses: either finds the keys.
 const HOST_KEYS: &str = "\
 [Unit]
 Description=SSH host keys, made once and kept
+DefaultDependencies=no
 ConditionPathExists=!/var/lib/kiln/ssh
-Before=ssh.service
+After=local-fs.target
+Before=ssh.service ssh.socket
 
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -ec 'umask 077; cd /var/lib/kiln; rm -rf ssh.new; mkdir ssh.new; \\
+StateDirectory=kiln
+WorkingDirectory=/var/lib/kiln
+UMask=0077
+ExecStart=/bin/sh -ec 'rm -rf ssh.new; mkdir ssh.new; \\
     for kind in ed25519 ecdsa rsa; do ssh-keygen -q -t $$kind -N \"\" -C \"\" -f ssh.new/ssh_host_$${kind}_key; done; \\
     sync -f ssh.new; mv ssh.new ssh; sync -f .'
 ";
@@ -52,7 +58,9 @@ pub(super) fn render(tree: &FileTree, rendered: &mut Rendered) -> Result<(), Ren
     if tree.contains("usr/sbin/sshd") {
         let unit = "kiln-ssh-host-keys.service";
         rendered.file(BY, &format!("usr/lib/systemd/system/{unit}"), HOST_KEYS)?;
-        rendered.link(BY, &format!("usr/lib/systemd/system/ssh.service.wants/{unit}"), format!("../{unit}"))?;
+        for by in ["ssh.service", "ssh.socket"] {
+            rendered.link(BY, &format!("usr/lib/systemd/system/{by}.wants/{unit}"), format!("../{unit}"))?;
+        }
         rendered.file(BY, "etc/ssh/sshd_config.d/10-kiln.conf", SSHD)?;
     }
     Ok(())

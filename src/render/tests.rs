@@ -50,6 +50,28 @@ fn a_worker_has_these_files() {
 }
 
 #[test]
+fn an_ssh_server_has_its_host_keys_in_the_state() {
+    let mut tree = debian_tree();
+    let profile = worker(36, ContainerdSeries::V2);
+    let about_ssh = |(path, _): &(TreePath, Entry)| path.as_str().contains("ssh");
+    assert!(!render(&profile, &tree).expect("rendered").iter().any(about_ssh));
+    let sshd = Entry::file("", 0o755, Origin::Package("openssh-server=1".into()));
+    tree.insert(TreePath::new("usr/sbin/sshd").expect("a path"), sshd).expect("inserted");
+    let unit = render_text(&profile, &tree, "usr/lib/systemd/system/kiln-ssh-host-keys.service");
+    let config = render_text(&profile, &tree, "etc/ssh/sshd_config.d/10-kiln.conf");
+    let keys = config
+        .lines()
+        .filter_map(|line| line.strip_prefix("HostKey /var/lib/kiln/ssh/ssh_host_")?.strip_suffix("_key"));
+    let keys: Vec<&str> = keys.collect();
+    assert_eq!(keys.len(), config.lines().count());
+    assert!(unit.contains(&format!("for kind in {};", keys.join(" "))), "{unit}");
+    for by in ["ssh.service", "ssh.socket"] {
+        let wants = format!("usr/lib/systemd/system/{by}.wants/kiln-ssh-host-keys.service");
+        assert!(render(&profile, &tree).expect("rendered").iter().any(|(path, _)| path.as_str() == wants), "{wants}");
+    }
+}
+
+#[test]
 fn paths_are_sorted_and_unique() {
     let rendered = render(&worker(36, ContainerdSeries::V2), &debian_tree()).expect("rendered");
     assert!(rendered.windows(2).all(|pair| pair[0].0 < pair[1].0));

@@ -56,7 +56,8 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
             if let Some(initrd) = on_disk.initrd {
                 tree.absorb(initrd, "initrd");
             }
-            tree.judge(allowed, &mut report);
+            let by_profile = manifest.privileged.keys().map(|path| path.as_str().to_owned());
+            tree.judge(&allowed.iter().cloned().chain(by_profile).collect(), &mut report);
         }
         None => report.failed("secrets", "there is no root file system that can be looked through"),
     }

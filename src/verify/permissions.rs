@@ -10,7 +10,7 @@ const S_ISGID: u32 = 0o2000;
 const S_ISVTX: u32 = 0o1000;
 const S_IWOTH: u32 = 0o0002;
 
-/// Paths that may be set-user-ID, set-group-ID or have capabilities, beyond those kiln knows.
+/// Paths that may be set-user-ID, set-group-ID or have capabilities, beyond those kiln knows and those the profile names.
 pub type Allowed = BTreeSet<String>;
 
 /// Programs that Debian's packages install with more rights than their caller, the bits each has, and what for.
@@ -54,8 +54,9 @@ pub(super) fn check(listing: &Listing, allowed: &Allowed, report: &mut Report) {
         privileged += usize::from(!rights.is_empty());
         if !allowed.contains(path) {
             let unexpected = rights.into_iter().filter(|right| !right.is_expected(path));
-            findings
-                .extend(unexpected.map(|right| format!("/{path} {}; \"--allow /{path}\" accepts it", right.words())));
+            findings.extend(unexpected.map(|right| {
+                format!("/{path} {}; \"privileged\" in the profile or \"--allow /{path}\" accepts it", right.words())
+            }));
         }
     }
     report.add(Check::new("privileges", format!("{privileged} programs, all known"), findings));

@@ -188,6 +188,12 @@ fn every_encoding_must_hold_the_disk() {
 fn roots_alone_are_read_path_by_path() {
     let site = built("ext4,tar");
     assert_eq!(failures(&site, &[]), std::collections::BTreeMap::new());
+    for image in ["out/worker", "out/worker/root.ext4", "out/worker/root.tar.zst"] {
+        let same = site.kiln(&["diff", "out/worker", image]).output().expect("kiln runs");
+        assert_eq!(same.status.code(), Some(0), "{image}: {same:?}");
+        let printed = site.kiln(&["inspect", image, "/usr/lib/os-release"]).output().expect("kiln runs");
+        assert!(String::from_utf8_lossy(&printed.stdout).starts_with("ID=debian\n"), "{image}: {printed:?}");
+    }
     let file = File::options().read(true).write(true).open(site.path("out/worker/root.ext4")).expect("opened");
     let at = find(&file, 0, b"ID=debian");
     file.write_all_at(b"id", at).expect("written");

@@ -324,6 +324,9 @@ fn what_no_image_should_hold_is_found() {
     assert!(found["privileges"].contains("/usr/bin/rooter is set-user-ID"), "{found:?}");
     let found = failures(&site, &["--allow", "/usr/bin/rooter"]);
     assert_eq!(found.keys().collect::<Vec<_>>(), ["secrets", "world-writable"]);
+    site.append("profiles/worker.yaml", "privileged: {/usr/bin/rooter: a test needs it}\n");
+    site.builds(&[]);
+    assert_eq!(failures(&site, &[]), found);
     let text = site.kiln(&["verify", "out/worker"]).output().expect("kiln runs");
     let text = String::from_utf8(text.stdout).expect("UTF-8");
     assert!(text.contains("\nFAIL  secrets: 2 wrong\n        /etc/join has a bootstrap token at byte 0\n"), "{text}");

@@ -20,7 +20,9 @@ pub struct Machine {
 impl Machine {
     /// One with a seed.
     pub fn new(seed: &str) -> Self {
-        let machine = Self { directory: tempfile::tempdir().expect("a directory") };
+        // Not in /tmp, which may be in memory: a machine without disks behaves otherwise.
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"));
+        let machine = Self { directory: directory.expect("a directory") };
         fs::create_dir_all(machine.root()).expect("a directory");
         machine.reseed(seed);
         machine
@@ -82,10 +84,18 @@ impl Machine {
 
     /// Starts the agent.
     pub fn boot(&self) -> Agent {
-        let mut command = Command::new(env!("KILN_AGENT_PATH"));
-        command.arg("--root").arg(self.root()).env("CREDENTIALS_DIRECTORY", self.credentials());
+        self.boot_by(&[])
+    }
+
+    /// Starts the agent by another program: its name and arguments, after which the agent's own follow.
+    pub fn boot_by(&self, wrapper: &[&str]) -> Agent {
+        let words: Vec<&str> = wrapper.iter().copied().chain([env!("KILN_AGENT_PATH"), "--root"]).collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg(self.root()).env("CREDENTIALS_DIRECTORY", self.credentials());
         command.stdin(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the agent");
+        let mut child = command.spawn().unwrap_or_else(|error| {
+            panic!("{}: {error}: install the Debian packages strace, time and util-linux", words[0])
+        });
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
         let (sender, lines) = channel();
         thread::spawn(move || {
@@ -98,11 +108,7 @@ impl Machine {
 
     /// Runs the agent to its end under time(1); what both said, at the end peak memory in KiB and seconds.
     pub fn under_time(&self) -> String {
-        let mut command = Command::new("/usr/bin/time");
-        command.args(["-f", "%M %e", env!("KILN_AGENT_PATH"), "--root"]).arg(self.root());
-        command.env("CREDENTIALS_DIRECTORY", self.credentials());
-        let output = command.output().unwrap_or_else(|error| panic!("time: {error}: install the Debian package time"));
-        String::from_utf8_lossy(&output.stderr).into_owned()
+        self.boot_by(&["/usr/bin/time", "-f", "%M %e"]).end().1.join("\n")
     }
 
     /// Runs the agent to its end, which must be good.

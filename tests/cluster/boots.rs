@@ -1,55 +1,87 @@
-//! The shipped worker, booted in QEMU with a seed, becomes a Ready Node.
+//! The shipped worker, booted in QEMU with a seed, becomes a Ready Node, and after a reboot it is one again.
 
-use crate::control_plane::{ControlPlane, TOKEN};
-use crate::joins::seed;
-use crate::worker;
-use kiln::boot::{Accelerator, Guest, Handout, Machine, PxeSet, kvm_works};
-use std::time::Duration;
+use crate::channels::Channel;
+use crate::control_plane::{ControlPlane, openssl};
+use crate::guests::{Kind, Node};
+use serde_json::json;
 
-/// Wall time from power-on to Ready: a minute and a half on four quiet cores without KVM.
-const LIMIT: Duration = Duration::from_secs(600);
-
-/// Prints what the agent did, once kubelet runs.
-const SCRIPT: &str = "\
-until systemctl --quiet is-active kubelet.service; do sleep 0.5; done
-read -r seconds _ </proc/uptime; echo \"kubelet $seconds\"
-journalctl -b -u kiln-agent -u systemd-networkd -o short-monotonic --no-pager
-echo \"hostname $(cat /proc/sys/kernel/hostname)\"
-echo \"failed $(systemctl list-units --failed --plain --no-legend)\"
-for place in /etc /var /run/kiln /run/systemd /tmp; do echo \"token $(grep -rlF SECRET $place 2>/dev/null)\"; done
-echo end
-";
-
-#[test]
-fn a_worker_from_the_network_becomes_ready() {
+/// Joins, and checks all that is to be seen of it.
+fn joins(kind: Kind, channel: Channel) {
     let plane = ControlPlane::shared();
-    let directory = tempfile::tempdir().expect("a directory");
-    let set = PxeSet::open(&worker::build_worker(directory.path(), "trixie")).expect("a PXE set");
-    let fields = "kubelet: {labels: {example.org/pool: blue}, taints: [{key: example.org/new, value: \"yes\", effect: NoSchedule}], podCIDR: 10.77.0.0/24}\n";
-    // From the guest, the host's loopback is 10.0.2.2, which is in the API server's certificate.
-    let text = seed(plane, "guest-1", TOKEN, fields).replace("127.0.0.1", "10.0.2.2");
-    let accelerator = if kvm_works(&set).expect("QEMU") { Accelerator::Kvm } else { Accelerator::Tcg };
-    let handout = Handout::none().seed(text).script(SCRIPT.replace("SECRET", &TOKEN[7..]));
-    let mut guest = Guest::start(&Machine::new(accelerator), &set, &handout).expect("QEMU");
-    let lines = guest.lines_until("end", LIMIT).unwrap_or_else(|error| panic!("{error}\n{}", guest.console()));
-    println!("{}", lines.join("\n"));
-    let ready = "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}";
-    plane.wait_for("a Ready node", || {
-        plane.kubectl(&["get", "node", "guest-1", "--ignore-not-found", "-o", ready]) == "True"
-    });
-    println!("Ready {:.1} s after power-on", guest.uptime().as_secs_f64());
-    let node = plane.kubectl(&[
-        "get",
-        "node",
-        "guest-1",
-        "-o",
-        "jsonpath={.metadata.labels.example\\.org/pool} {.spec.taints[*].key} {.status.nodeInfo.kubeletVersion}",
-    ]);
-    assert!(node.starts_with("blue ") && node.contains("example.org/new") && node.ends_with("v1.20.2"), "{node}");
-    for expected in ["hostname guest-1", "failed", "token"] {
-        let name = expected.split(' ').next().expect("a word");
-        let found: Vec<_> = lines.iter().filter(|line| line.split(' ').next() == Some(name)).collect();
-        assert!(!found.is_empty() && found.iter().all(|line| *line == expected), "{found:?}");
+    let node = Node::new(plane, kind, channel);
+    let first = node.boot();
+    let found = first.wait_until_ready(plane);
+    assert_eq!(found["metadata"]["labels"]["example.org/pool"], "blue");
+    let taint = json!({"key": "example.org/new", "value": "yes", "effect": "NoSchedule"});
+    assert!(found["spec"]["taints"].as_array().is_some_and(|taints| taints.contains(&taint)), "{}", found["spec"]);
+    assert_eq!(found["spec"]["providerID"], format!("test://{}", node.name));
+    assert_eq!(found["status"]["nodeInfo"]["kubeletVersion"], "v1.20.2");
+    assert_eq!(first.all("hostname "), [node.name.as_str()]);
+    assert_eq!(first.all("failed"), [""]);
+    assert!(first.agent_said(&format!("seed for {} from {}", node.name, channel.source())), "the source is not said");
+    let certificate = first.all("certificate ").join("\n");
+    let subject = openssl(&["x509", "-noout", "-subject", "-nameopt", "RFC2253"], certificate.as_bytes());
+    assert_eq!(subject, format!("subject=CN=system:node:{},O=system:nodes", node.name));
+    let requests = plane.requests(&node.name);
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    let is_kept = kind != Kind::Diskless;
+    assert_eq!(first.agent_said("the token on /dev/vd"), is_kept && channel == Channel::Vfat);
+    assert_eq!(first.agent_said("the token is still on /dev/sr0"), is_kept && channel == Channel::Iso);
+    if !is_kept {
+        // What the script wrote there itself shows that it looks.
+        assert_eq!(first.all("secret "), ["/run/kiln/planted"]);
+        return;
     }
-    assert_eq!(plane.requests("guest-1").len(), 1);
+
+    first.power_off();
+    let second = node.boot();
+    second.wait_until_ready(plane);
+    assert!(second.agent_said("the client certificate is valid"));
+    assert_eq!(second.all("certificate ").join("\n"), certificate);
+    assert_eq!(second.all("hostname "), [node.name.as_str()]);
+    assert_eq!(second.all("failed"), [""]);
+    assert_eq!(plane.requests(&node.name), requests, "it asked again");
+    second.power_off();
+    let with_token = node.disks_with_the_token();
+    match channel {
+        // Nobody can write to a CD.
+        Channel::Iso => assert_eq!(with_token, [node.volume.as_deref().expect("a volume")]),
+        _ => assert!(with_token.is_empty(), "{with_token:?}"),
+    }
+}
+
+/// A test for each way to get to a Node; `make joins` runs them all.
+macro_rules! nodes {
+    ($($(#[$attribute:meta])* $name:ident: $kind:ident, $channel:ident;)*) => {
+        $(
+            #[test]
+            $(#[$attribute])*
+            fn $name() {
+                joins(Kind::$kind, Channel::$channel);
+            }
+        )*
+    };
+}
+
+nodes! {
+    diskless_by_smbios: Diskless, Smbios;
+    disk_by_vfat: Disk, Vfat;
+    #[ignore = "make joins"]
+    disk_by_smbios: Disk, Smbios;
+    #[ignore = "make joins"]
+    disk_by_fw_cfg: Disk, FwCfg;
+    #[ignore = "make joins"]
+    disk_by_iso: Disk, Iso;
+    #[ignore = "make joins"]
+    disk_by_url: Disk, Url;
+    #[ignore = "make joins"]
+    state_disk_by_smbios: StateDisk, Smbios;
+    #[ignore = "make joins"]
+    state_disk_by_fw_cfg: StateDisk, FwCfg;
+    #[ignore = "make joins"]
+    state_disk_by_iso: StateDisk, Iso;
+    #[ignore = "make joins"]
+    state_disk_by_vfat: StateDisk, Vfat;
+    #[ignore = "make joins"]
+    state_disk_by_url: StateDisk, Url;
 }

@@ -1,5 +1,7 @@
 //! A real control plane on 127.0.0.1: Debian's etcd, Kubernetes 1.20.2's API server and controller manager, set up by kubeadm's own phases.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use std::env;
 use std::fs;
 use std::io::Read as _;
@@ -114,6 +116,10 @@ impl ControlPlane {
             &pki("sa.key"),
             "--use-service-account-credentials",
             "--controllers=*,bootstrapsigner,tokencleaner",
+            "--kube-api-qps",
+            &env::var("KILN_CONTROLLER_QPS").unwrap_or_else(|_| "20".into()),
+            "--kube-api-burst",
+            &env::var("KILN_CONTROLLER_QPS").unwrap_or_else(|_| "30".into()),
         ];
         plane.daemon("kube-controller-manager", &program("kube-controller-manager"), &manager, "");
         // upload-config notes the runtime's socket on the control plane's own Node.
@@ -134,7 +140,7 @@ impl ControlPlane {
             let info = plane.kubectl(&["get", "-n", "kube-public", "configmap", "cluster-info", "-o", "json"]);
             [TOKEN, MANUAL_TOKEN].iter().all(|token| info.contains(&format!("jws-kubeconfig-{}", &token[..6])))
         });
-        let pin = plane.pin_by_openssl();
+        let pin = pin_by_openssl(&pki("ca.crt"));
         Self { pin, ..plane }
     }
 
@@ -143,7 +149,7 @@ impl ControlPlane {
             "apiVersion: kubeadm.k8s.io/v1beta2\nkind: InitConfiguration\nlocalAPIEndpoint: {{advertiseAddress: 10.0.2.2, bindPort: {port}}}\n\
              bootstrapTokens: [{{token: {TOKEN}}}]\nnodeRegistration: {{name: control-plane}}\n---\n\
              apiVersion: kubeadm.k8s.io/v1beta2\nkind: ClusterConfiguration\nkubernetesVersion: v1.20.2\n\
-             controlPlaneEndpoint: 127.0.0.1:{port}\ncertificatesDir: {}\napiServer: {{certSANs: [localhost, api.example]}}\n",
+             controlPlaneEndpoint: 127.0.0.1:{port}\ncertificatesDir: {}\napiServer: {{certSANs: [localhost, api.example, \"::1\"]}}\n",
             self.directory.join("pki").display(),
             port = self.port,
         )
@@ -189,30 +195,35 @@ impl ControlPlane {
         self.kubectl(&arguments);
     }
 
-    /// Names of the certificate requests for `node`, which openssl reads out of them.
+    /// Names of the certificate requests for `node`.
     pub fn requests(&self, node: &str) -> Vec<String> {
-        let list = self.kubectl(&[
-            "get",
-            "csr",
-            "-o",
-            "jsonpath={range .items[*]}{.metadata.name} {.spec.request}{\"\\n\"}{end}",
-        ]);
-        let wanted = format!("system:node:{node}\n");
-        let subject = |request: &str| format!("{}\n", openssl(&["req", "-noout", "-subject"], &base64(request)));
-        let lines = list.lines().filter_map(|line| line.split_once(' '));
-        lines
-            .filter(|(_, request)| subject(request).trim_end_matches('\n').ends_with(wanted.trim_end()))
-            .map(|(name, _)| name.to_owned())
-            .collect()
+        let of_node = self.all_requests().into_iter().filter(|(_, of)| of == node);
+        of_node.map(|(name, _)| name).collect()
     }
 
-    /// kubeadm's recipe for the pin, with openssl.
-    fn pin_by_openssl(&self) -> String {
-        let certificate = fs::read(self.directory.join("pki/ca.crt")).expect("the authority");
-        let key = openssl(&["x509", "-pubkey", "-noout"], &certificate);
-        let der = run("openssl", &["pkey", "-pubin", "-outform", "der"], format!("{key}\n").as_bytes());
-        let digest = run("sha256sum", &[], &der);
-        format!("sha256:{}", &String::from_utf8_lossy(&digest)[..64])
+    /// All certificate requests: their names, and the nodes they are for.
+    pub fn all_requests(&self) -> Vec<(String, String)> {
+        let columns = "jsonpath={range .items[*]}{.metadata.name} {.spec.request}{\"\\n\"}{end}";
+        let list = self.kubectl(&["get", "csr", "-o", columns]);
+        let lines = list.lines().filter_map(|line| line.split_once(' '));
+        lines.map(|(name, request)| (name.to_owned(), common_name(&base64(request)))).collect()
+    }
+
+    /// Where the authority's certificate and key are.
+    pub fn authority(&self) -> [String; 2] {
+        ["ca.crt", "ca.key"].map(|name| self.directory.join("pki").join(name).display().to_string())
+    }
+
+    /// Puts `certificate` (PEM) into a certificate request that nobody has decided, and approves it: the signer leaves it alone then.
+    pub fn issue(&self, request: &str, certificate: &str) {
+        let object = self.kubectl(&["get", "csr", request, "-o", "json"]);
+        let mut object: serde_json::Value = serde_json::from_str(&object).expect("JSON");
+        object["status"]["certificate"] = STANDARD.encode(certificate).into();
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        fs::write(file.path(), object.to_string()).expect("written");
+        let path = format!("/apis/certificates.k8s.io/v1/certificatesigningrequests/{request}/status");
+        self.kubectl(&["replace", "--raw", &path, "-f", &file.path().display().to_string()]);
+        self.kubectl(&["certificate", "approve", request]);
     }
 
     /// The authority's certificate, in PEM.
@@ -288,8 +299,21 @@ pub fn openssl(arguments: &[&str], input: &[u8]) -> String {
     String::from_utf8_lossy(&run("openssl", arguments, input)).trim().to_owned()
 }
 
+/// DER in PEM in base64.
 fn base64(text: &str) -> Vec<u8> {
-    run("base64", &["-d"], text.as_bytes())
+    let pem = String::from_utf8(STANDARD.decode(text).expect("base64")).expect("PEM");
+    let lines: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    STANDARD.decode(lines).expect("base64")
+}
+
+/// The node's name in a request's common name (a UTF8String or PrintableString, X.690); empty if it is of no node. openssl would take
+/// minutes for the thousands of them.
+fn common_name(der: &[u8]) -> String {
+    let prefix = b"system:node:";
+    let at = der.windows(prefix.len()).position(|window| window == prefix).unwrap_or_default();
+    let &[.., tag, length] = &der[..at] else { return String::new() };
+    assert!(matches!(tag, 0x0c | 0x13), "tag {tag}");
+    String::from_utf8(der[at + prefix.len()..at + usize::from(length)].to_vec()).expect("text")
 }
 
 fn run(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
@@ -302,6 +326,14 @@ fn run(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     child.stdout.take().expect("a pipe").read_to_end(&mut output).expect("read");
     assert!(child.wait().expect("a child").success(), "{program} {arguments:?}");
     output
+}
+
+/// kubeadm's recipe for the pin of an authority in a file, with openssl.
+pub fn pin_by_openssl(certificate: &str) -> String {
+    let key = openssl(&["x509", "-pubkey", "-noout", "-in", certificate], b"");
+    let der = run("openssl", &["pkey", "-pubin", "-outform", "der"], format!("{key}\n").as_bytes());
+    let digest = run("sha256sum", &[], &der);
+    format!("sha256:{}", &String::from_utf8_lossy(&digest)[..64])
 }
 
 /// Ports that were free a moment ago.

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-fn kiln(directory: &Path, arguments: &[&str]) -> String {
+pub fn kiln(directory: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
     let output = command.current_dir(directory).args(arguments).output().expect("kiln");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -84,4 +84,10 @@ fn the_agent_is_the_one_in_images() {
     assert_eq!(crate::agent::mode(&agent), 0o755);
     let size = fs::metadata(&agent).expect("the agent").len();
     assert!(size <= 2_500_000, "the agent has {size} bytes");
+    // Nothing in it says where it was built, so it is the same from everywhere.
+    let bytes = fs::read(&agent).expect("the agent");
+    let home = std::env::var("HOME").expect("HOME is set");
+    for place in [env!("CARGO_MANIFEST_DIR"), env!("CARGO_TARGET_TMPDIR"), &format!("{home}/.cargo")] {
+        assert!(!bytes.windows(place.len()).any(|window| window == place.as_bytes()), "it says {place}");
+    }
 }

@@ -12,6 +12,14 @@ pub fn seed(plane: &ControlPlane, node: &str, token: &str, fields: &str) -> Stri
     )
 }
 
+/// A seed of `node` that has the authority of `server`, and leaves nothing to be discovered.
+pub fn seed_with_authority(node: &str, server: &str, ca: &str, token: &str) -> String {
+    let ca = ca.replace('\n', "\n    ");
+    format!(
+        "kind: NodeSeed\nnodeName: {node}\napiServers: [\"{server}\"]\ntoken: {token}\ndiscovery:\n  caCertificates: |\n    {ca}\n"
+    )
+}
+
 #[test]
 fn a_node_joins_and_the_next_boot_has_nothing_to_do() {
     let plane = ControlPlane::shared();
@@ -142,7 +150,7 @@ fn killed_at_each_step() {
 }
 
 /// All regular files below `directory`.
-fn files(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
+pub fn files(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry")) {
         match entry.file_type().expect("a type") {

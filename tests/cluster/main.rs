@@ -2,13 +2,27 @@
 
 mod agent;
 mod boots;
+mod channels;
+mod clock;
 mod control_plane;
 mod cuts;
 mod delivery;
+mod forgery;
+mod guests;
 mod herd;
+mod interruptions;
 mod joins;
+mod metadata;
+mod network;
+mod outage;
 mod refusals;
+mod requests;
+mod secrets;
 mod sources;
+mod tls;
 
+#[path = "../common/state_disk.rs"]
+mod state_disk;
 #[path = "../common/worker.rs"]
+#[expect(dead_code, reason = "other tests build the worker in other ways")]
 mod worker;

@@ -2,7 +2,7 @@
 
 use crate::agent::Machine;
 use crate::control_plane::{ControlPlane, MANUAL_TOKEN, TOKEN, free_ports};
-use crate::joins::seed;
+use crate::joins::{seed, seed_with_authority};
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::thread;
@@ -52,12 +52,8 @@ fn an_expired_token() {
     plane.token(token, "system:bootstrappers:kubeadm:default-node-token", Some("2020-01-01T00:00:00Z"));
     refused(&seed(plane, "expired", token, ""), "not signed by the token expire", "needs-token");
     // With the authority in the seed, it is the API that refuses.
-    let ca = plane.ca().replace('\n', "\n    ");
-    let text = format!(
-        "kind: NodeSeed\nnodeName: expired\napiServers: [\"127.0.0.1:{}\"]\ntoken: {token}\ndiscovery:\n  caCertificates: |\n    {ca}\n",
-        plane.port
-    );
-    let machine = Machine::new(&text);
+    let server = format!("127.0.0.1:{}", plane.port);
+    let machine = Machine::new(&seed_with_authority("expired", &server, &plane.ca(), token));
     machine.boot().wait_for("the token is unknown or has expired");
     assert_eq!(machine.status("state"), "needs-token");
     assert!(!machine.is_joined());
@@ -104,7 +100,8 @@ fn a_server_that_comes_late() {
     assert!(machine.is_joined());
 }
 
-fn forward(client: TcpStream, server: TcpStream) {
+/// Connects the two, until both are done.
+pub fn forward(client: TcpStream, server: TcpStream) {
     for (mut from, mut to) in [(client.try_clone(), server.try_clone()), (Ok(server), Ok(client))]
         .map(|(a, b)| (a.expect("a socket"), b.expect("a socket")))
     {

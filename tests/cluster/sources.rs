@@ -11,13 +11,13 @@ use std::process::Command;
 use std::thread;
 
 pub fn run(program: &str, package: &str, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).output();
+    let output = Command::new(program).args(arguments).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}: install the Debian package {package}"));
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// A machine with a block device, which `make` fills from a directory that holds `path` with the seed of `node`.
-fn with_volume(node: &str, path: &str, make: impl FnOnce(&Path, &str)) -> Machine {
+pub fn with_volume(node: &str, path: &str, make: impl FnOnce(&Path, &str)) -> Machine {
     let machine = Machine::new("");
     fs::remove_dir_all(machine.credentials()).expect("removed");
     let content = machine.root().join("content");
@@ -38,9 +38,15 @@ fn joins_from(machine: &Machine, source: &str) {
     let said = machine.join();
     assert!(said[0].contains(source), "{said:#?}");
     assert!(machine.is_joined());
+    assert!(!has_token(machine), "the volume still has the token");
 }
 
-fn mkfs(bits: &str, kib: &str, label: &str, content: &Path, device: &str) {
+fn has_token(machine: &Machine) -> bool {
+    let volume = fs::read(machine.at("/dev/vdb")).expect("a volume");
+    volume.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes())
+}
+
+pub fn mkfs(bits: &str, kib: &str, label: &str, content: &Path, device: &str) {
     run("mkfs.vfat", "dosfstools", &["-F", bits, "-n", label, "-C", device, kib]);
     let inside =
         fs::read_dir(content).expect("a directory").map(|entry| entry.expect("an entry").path().display().to_string());
@@ -86,6 +92,35 @@ fn nocloud_on_iso9660() {
     }
 }
 
+/// The token goes, also when the power did just before; the rest of the volume stays as it was, and asks for another.
+#[test]
+fn what_is_left_on_a_volume() {
+    let machine = with_volume("left", "user-data", |content, device| mkfs("16", "20480", "CIDATA", content, device));
+    let device = machine.at("/dev/vdb");
+    let before = fs::read(&device).expect("a volume");
+    let said = machine.join();
+    assert!(said.iter().any(|line| line.contains("the token on /dev/vdb is overwritten")), "{said:#?}");
+    let after = fs::read(&device).expect("a volume");
+    let changed = before.iter().zip(&after).filter(|(before, after)| before != after).count();
+    assert!(before.len() == after.len() && changed <= TOKEN.len(), "{changed} bytes changed");
+    run("fsck.vfat", "dosfstools", &["-n", &device.display().to_string()]);
+
+    fs::write(&device, &before).expect("written");
+    machine.join();
+    assert!(has_token(&machine), "nothing is to be done on a node");
+    fs::remove_file(machine.at("/etc/kubernetes/kubelet.conf")).expect("removed");
+    let said = machine.join();
+    assert!(said.iter().any(|line| line.contains("the client certificate is valid")), "{said:#?}");
+    assert_eq!(fs::read(&device).expect("a volume"), after);
+
+    for path in ["/etc", "/var"] {
+        fs::remove_dir_all(machine.at(path)).expect("removed");
+    }
+    let mut agent = machine.boot();
+    agent.wait_for("the seed has no token");
+    assert_eq!(machine.status("state"), "needs-token");
+}
+
 #[test]
 fn an_openstack_config_drive() {
     let path = "openstack/latest/user_data";
@@ -94,7 +129,7 @@ fn an_openstack_config_drive() {
 }
 
 /// Serves `body` to every request.
-fn serve(body: String) -> u16 {
+pub fn serve(body: String) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     thread::spawn(move || {

@@ -4,6 +4,7 @@
 //! The moments follow from `KILN_POWER_CUT_SEED`, which a failure prints.
 
 use crate::disks::{GIB, fresh, image};
+use crate::esp::{Esp, kernel};
 use crate::guest::{LIMIT, machine, turn};
 use kiln::boot::{Disk, Guest, Handout, Machine};
 use std::env;
@@ -91,6 +92,9 @@ fn while_state_is_made() {
         let mut next = started(&machine, &guests.disk, &Handout::none());
         comes_up(&mut next, &about);
         assert_eq!(next.console().contains("made the partition"), !console.contains("made the partition"), "{about}");
+        drop(next);
+        // The boot loader counted both boots, and nobody said yet that they were good.
+        assert_eq!(kernel(&guests, image), "kiln-probed_1.20.2+1-2.efi", "{about}");
     }
 }
 
@@ -158,4 +162,6 @@ fn in_later_boots() {
     assert_eq!(last_id, id, "the machine id changed\n{}", guest.console());
     assert!(left >= counted, "{counted} was written, {left} is left\n{}", guest.console());
     println!("{counted} was written, {left} is left");
+    drop(guest);
+    println!("{} is on the EFI system partition", Esp::read(&guests, image("trixie")).kernel());
 }

@@ -3,13 +3,20 @@
 use crate::manifest::Manifest;
 use crate::mtree;
 use crate::shared::{DISK, built, kiln, scratch};
-use crate::tools::{run, tool, unzstd};
+use crate::tools::{run, text, tool, unzstd};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 const CONTROL: &str =
     "Package: proof\nVersion: 1\nArchitecture: all\nMaintainer: a test <a@test.invalid>\nDescription: a proof\n";
+
+const PROFILE: &str = "\
+extends: worker
+artifacts: {proof: {version: \"1\", file: ../proof.deb, deb: true}}
+privileged: {/opt-proof: a test, /usr/lib/proof/a: a test, /usr/lib/proof/b: a test, /usr/lib/proof/z: a test}
+outputs: [pxe, qcow2, ext4, tar]
+";
 
 #[test]
 fn hard_links_stay_hard_links_and_long_names_stay_whole() {
@@ -29,8 +36,7 @@ fn hard_links_stay_hard_links_and_long_names_stay_whole() {
 
     let built = built("trixie");
     run(tool("cp", "coreutils").arg("-r").arg(built.profiles()).arg(at("profiles")));
-    let profile = "extends: worker\nartifacts:\n  proof:\n    version: \"1\"\n    file: ../proof.deb\n    deb: true\n";
-    fs::write(at("profiles/proof.yaml"), profile).expect("written");
+    fs::write(at("profiles/proof.yaml"), PROFILE).expect("written");
     run(kiln(directory.path()).args(["build", "proof", "--release", "debian-1.20.2", "--out", "out"]));
     let archive = at("out/pxe/initramfs.cpio.zst");
 
@@ -59,9 +65,24 @@ fn hard_links_stay_hard_links_and_long_names_stay_whole() {
         }
         assert_eq!(fs::read_to_string(root.join(&long).join("file")).expect("extracted"), "long", "{name}");
     }
-    // kiln reads the name that carries no bytes, too.
-    for path in paths {
-        let mut kiln = std::process::Command::new(env!("CARGO_BIN_EXE_kiln"));
-        assert_eq!(run(kiln.arg("inspect").arg(at("out")).arg(path)).stdout, b"content", "/{path}");
+    let root = at("tar");
+    fs::create_dir(&root).expect("a directory");
+    let mut extract = tool("bsdtar", "libarchive-tools");
+    extract.args(["-xf", "-", "opt-proof", "usr/lib/proof"]).current_dir(&root);
+    unzstd(&at("out/root.tar.zst"), &mut extract);
+    for path in &paths {
+        assert_eq!(root.join(path).metadata().expect("extracted").nlink(), 4, "tar: /{path}");
+        let stat = text(tool("debugfs", "e2fsprogs").args(["-R", &format!("stat /{path}")]).arg(at("out/root.ext4")));
+        assert!(stat.contains("Links: 4 ") && stat.contains("Mode:  04755"), "{stat}");
+    }
+
+    // kiln reads the names that carry no bytes, too, from everything it made.
+    let kiln = || std::process::Command::new(env!("CARGO_BIN_EXE_kiln"));
+    run(kiln().arg("verify").arg(at("out")));
+    for image in ["out", "out/pxe/initramfs.cpio.zst", "out/disk.qcow2", "out/root.ext4", "out/root.tar.zst"] {
+        run(kiln().arg("diff").args([at("out"), at(image)]));
+        for path in &paths {
+            assert_eq!(run(kiln().arg("inspect").arg(at(image)).arg(path)).stdout, b"content", "{image}: /{path}");
+        }
     }
 }

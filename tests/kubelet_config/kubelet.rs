@@ -1,6 +1,7 @@
 //! A kubelet that is asked what it thinks of a configuration.
 
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -67,10 +68,24 @@ pub fn unprivileged(program: &Path) -> Command {
     command
 }
 
+/// `kubelet --help`.
+fn help_text() -> String {
+    let output = Command::new(made("kubelet")).arg("--help").output().expect("kubelet runs; `make kubelet` builds it");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The feature gates that `kubelet --help` lists, each with what it says of it: `BETA - default=true`.
+pub fn gates() -> BTreeMap<String, String> {
+    let gate = |line: &str| {
+        let (name, rest) = line.trim().split_once("=true|false (")?;
+        Some((name.to_owned(), rest.split_once(')')?.0.to_owned()))
+    };
+    help_text().lines().filter_map(gate).collect()
+}
+
 /// The flags that `kubelet --help` lists.
 pub fn help() -> Vec<String> {
-    let output = Command::new(made("kubelet")).arg("--help").output().expect("kubelet runs; `make kubelet` builds it");
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = help_text();
     let names =
         text.lines().filter_map(|line| line.trim_start().strip_prefix("--").or(line.split_once(", --").map(|it| it.1)));
     names.filter_map(|rest| Some(rest.split_whitespace().next()?.to_owned())).collect()

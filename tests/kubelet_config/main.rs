@@ -4,6 +4,7 @@
 //! kubelet decodes, validates and parses its configuration before it looks for a container runtime. It is run as an
 //! unprivileged user, so that it gives up when all of that is behind it.
 
+mod gates;
 mod kube_proxy;
 mod kubelet;
 mod samples;

@@ -82,6 +82,7 @@ pub fn companions(field: &str) -> Map<String, Value> {
         "shutdownGracePeriodByPodPriority" => {
             json!({ "featureGates": { "GracefulNodeShutdownBasedOnPodPriority": true } })
         }
+        "enableSystemLogQuery" => json!({ "featureGates": { "NodeLogQuery": true } }),
         "memorySwap" => json!({ "failSwapOn": false }),
         _ => json!({}),
     };

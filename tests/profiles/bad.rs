@@ -240,6 +240,8 @@ const BAD: &[(&str, &str)] = &[
         "prune: {man: {reason: x, paths: [/usr]}}\n",
         "2:34: prune.man: \"/usr\" is not a glob of paths without a leading slash",
     ),
+    ("privileged: {rooter: x}\n", "2:14: privileged: \"rooter\" is not an absolute path"),
+    ("privileged: {/rooter: ' '}\n", "2:23: privileged./rooter: the reason is empty"),
     ("artifacts: {a: {version: 1, url: 'https://e.org/a', install: /a}}\n", "2:34: a: a url needs a sha256 for amd64"),
     (
         "artifacts: {a: {version: 1, url: 'https://e.org/a', sha256: {amd64: abc}, install: /a}}\n",
@@ -331,8 +333,8 @@ const BAD: &[(&str, &str)] = &[
         "2:32: kubelet.config: memorySwap has LimitedSwap, which needs \"failSwapOn: false\"",
     ),
     (
-        "kubelet: {config: {cpuCFSQuotaPeriod: 50ms}}\n",
-        "2:39: kubelet.config: cpuCFSQuotaPeriod needs \"featureGates: {CustomCPUCFSQuotaPeriod: true}\"",
+        "kubelet: {config: {qosReserved: {memory: 50%}}}\n",
+        "2:33: kubelet.config: qosReserved needs \"featureGates: {QOSReserved: true}\"",
     ),
     (
         "kubelet: {config: {featureGates: {DynamicKubeletConfig: false}}}\n",
@@ -341,6 +343,18 @@ const BAD: &[(&str, &str)] = &[
     (
         "kubelet: {config: {featureGates: {CSIMigration: true}}}\n",
         "2:35: kubelet.config: featureGates.CSIMigration is no gate since Kubernetes 1.27, and kubelet does not start with it; leave it out",
+    ),
+    (
+        "kubelet: {config: {featureGates: {NodeSwap: false}}}\n",
+        "2:35: kubelet.config: featureGates.NodeSwap is locked to true since Kubernetes 1.34, and kubelet does not start with false; leave it out",
+    ),
+    (
+        "kubelet: {config: {featureGates: {KubeletPodResourceGet: true}}}\n",
+        "2:35: kubelet.config: featureGates.KubeletPodResourceGet is no gate, did you mean \"KubeletPodResourcesGet\"?",
+    ),
+    (
+        "kubeProxy: {config: {featureGates: {EndpointSliceProxying: true}}}\n",
+        "2:37: kubeProxy.config: featureGates.EndpointSliceProxying is no gate since Kubernetes 1.25, and kube-proxy does not start with it; leave it out",
     ),
     (
         "kubelet: {config: {shutdownGracePeriod: 30s, shutdownGracePeriodCriticalPods: 60s}}\n",

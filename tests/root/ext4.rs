@@ -3,11 +3,14 @@
 use crate::specimen::{self, EPOCH, OPTIONS, Written, noise, origin, path};
 use crate::tools::{run, text, tool};
 use ext4_view::{Ext4, FileType};
-use kiln::artifact::root::{Root, RootOptions};
+use kiln::artifact::root::{Place, Root, RootOptions};
+use kiln::pack::Store;
 use kiln::tree::{DeviceKind, Entry, FileTree, Kind, LinkGroup, Metadata, Origin, TreePath};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Range;
+use std::sync::Mutex;
 
 /// e2fsck finds nothing to do.
 fn e2fsck(written: &Written) {
@@ -171,12 +174,28 @@ fn the_number_of_threads_changes_nothing() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
         let written = pool.install(|| specimen::write(&tree, &OPTIONS).expect("written"));
         let read = |path| fs::read(path).expect("read");
-        (read(written.ext4()), read(written.verity()), written.root)
+        (read(written.ext4()), read(written.verity()), written.hash)
     };
     let one = bytes(1);
     assert!(one == bytes(2) && one == bytes(16));
     let other = RootOptions { image: ("specimen", "2"), ..OPTIONS };
-    assert_ne!(specimen::write(&tree, &other).expect("written").root.hash, one.2.hash);
+    assert_ne!(specimen::write(&tree, &other).expect("written").hash, one.2);
+}
+
+#[test]
+fn the_first_byte_is_written_first_and_the_last_one_last() {
+    let tree = specimen::everything();
+    let plan = Root::plan(&tree, &OPTIONS).expect("a plan");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let place = Place { file: file.as_file(), path: file.path(), offset: 0 };
+    let ranges = Mutex::new(Vec::new());
+    plan.write(&Store::default(), place, &|range| ranges.lock().expect("alone").push(range)).expect("written");
+    let ranges = ranges.into_inner().expect("alone");
+    assert!(ranges.len() > 10 && ranges.is_sorted_by(|one, next| one.end <= next.start), "{ranges:?}");
+    // What must be there is there, and once only.
+    let blocks =
+        |ranges: &[Range<u64>]| ranges.iter().flat_map(|range| range.clone().step_by(4096)).collect::<Vec<_>>();
+    assert!(blocks(&ranges) == blocks(&plan.data()));
 }
 
 #[test]

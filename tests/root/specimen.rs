@@ -1,9 +1,9 @@
 //! Trees to make roots of, and the roots made of them.
 
-use kiln::artifact::root::{Place, Root, RootError, RootFileSystem, RootOptions, WrittenRoot};
+use kiln::artifact::root::{Place, Root, RootError, RootFileSystem, RootOptions};
 use kiln::pack::Store;
-use kiln::tree::{Content, DeviceKind, Entry, FileTree, Kind, LinkGroup, Metadata, Origin, TreePath};
-use std::fs::File;
+use kiln::tree::{Content, DeviceKind, Digest, Entry, FileTree, Kind, LinkGroup, Metadata, Origin, TreePath};
+use std::fs::{self, File};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -15,7 +15,10 @@ pub const OPTIONS: RootOptions<'static> =
 /// A root in files of their own.
 pub struct Written {
     pub directory: TempDir,
-    pub root: WrittenRoot,
+    /// The root hash.
+    pub hash: Digest,
+    /// Bytes of the file system.
+    pub size: u64,
 }
 
 impl Written {
@@ -31,18 +34,13 @@ impl Written {
 pub fn write(tree: &FileTree, options: &RootOptions<'_>) -> Result<Written, RootError> {
     let directory = tempfile::Builder::new().prefix("kiln-test-").tempdir_in("/var/tmp").expect("a directory");
     let plan = Root::plan(tree, options)?;
-    let open = |name: &str, size: u64| {
-        let path = directory.path().join(name);
-        let file = File::options().read(true).write(true).create_new(true).open(&path).expect("created");
-        file.set_len(size).expect("extended");
-        (path, file)
-    };
-    let (ext4_path, ext4) = open("root.ext4", plan.size());
-    let (verity_path, verity) = open("root.verity", plan.verity_size());
-    let data = Place { file: &ext4, path: &ext4_path, offset: 0 };
-    let hashes = Place { file: &verity, path: &verity_path, offset: 0 };
-    let root = plan.write(&Store::default(), data, hashes, &|_| {})?;
-    Ok(Written { directory, root })
+    let tree = plan.hash_tree(&Store::default())?;
+    fs::write(directory.path().join("root.verity"), &tree.bytes).expect("written");
+    let path = directory.path().join("root.ext4");
+    let file = File::create_new(&path).expect("created");
+    file.set_len(plan.size()).expect("extended");
+    plan.write(&Store::default(), Place { file: &file, path: &path, offset: 0 }, &|_| {})?;
+    Ok(Written { directory, hash: tree.root.into(), size: plan.size() })
 }
 
 pub fn path(text: &str) -> TreePath {

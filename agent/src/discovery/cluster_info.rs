@@ -59,7 +59,25 @@ pub enum DiscoveryError {
 /// # Errors
 /// [`DiscoveryError`].
 pub fn discover(network: &Network, servers: &[Url], token: &Token, pins: &[Pin]) -> Result<Trusted, DiscoveryError> {
-    let (info, server) = fetch(network, servers, Verify::Nothing)?;
+    let mut failed: Option<DiscoveryError> = None;
+    for server in servers {
+        match discover_at(network, server, token, pins) {
+            // The servers are the seed's: they are what this node can reach. Cluster-info may name one for another network.
+            Ok(trusted) => {
+                let others = servers.iter().filter(|other| *other != server);
+                return Ok(Trusted { servers: std::iter::once(server).chain(others).cloned().collect(), ..trusted });
+            }
+            // Somebody who answers for another cluster is worse news than nobody who answers.
+            Err(error) if matches!(failed, None | Some(DiscoveryError::Api(_))) => failed = Some(error),
+            Err(_) => {}
+        }
+    }
+    Err(failed.unwrap_or(DiscoveryError::Changed))
+}
+
+fn discover_at(network: &Network, server: &Url, token: &Token, pins: &[Pin]) -> Result<Trusted, DiscoveryError> {
+    let servers = std::slice::from_ref(server);
+    let info = fetch(network, servers, Verify::Nothing)?;
     let signed = signed(&info, token)?;
     let cluster = Cluster::parse(signed)?;
     let found: Vec<Pin> = cluster.trusted.authorities.iter().filter_map(|authority| pin_of(authority)).collect();
@@ -67,25 +85,18 @@ pub fn discover(network: &Network, servers: &[Url], token: &Token, pins: &[Pin])
         let found = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         return Err(DiscoveryError::NotPinned { found });
     }
-    // The servers are the seed's: they are what this node can reach. Cluster-info may name one for another network.
-    let mut ordered = vec![server.clone()];
-    ordered.extend(servers.iter().filter(|other| **other != server).cloned());
-    let trusted = Trusted { servers: ordered, ..cluster.trusted };
-    let (again, _) = fetch(network, &trusted.servers, trusted.verify())?;
+    let again = fetch(network, servers, cluster.trusted.verify())?;
     if again["data"]["kubeconfig"].as_str() != Some(signed) {
         return Err(DiscoveryError::Changed);
     }
-    Ok(trusted)
+    Ok(cluster.trusted)
 }
 
-fn fetch(network: &Network, servers: &[Url], verify: Verify) -> Result<(Value, Url), DiscoveryError> {
-    let mut api = Api::new(network, servers, verify, None);
-    match (api.get(WHAT, PATH), api.server()) {
-        (Ok(info), Some(server)) => Ok((info, server.clone())),
-        (Err(error), _) if matches!(error.status(), Some(401 | 403)) => Err(DiscoveryError::NotAnonymous(error)),
-        (Err(error), _) => Err(error.into()),
-        (Ok(_), None) => Err(DiscoveryError::Changed),
-    }
+fn fetch(network: &Network, servers: &[Url], verify: Verify) -> Result<Value, DiscoveryError> {
+    Api::new(network, servers, verify, None).get(WHAT, PATH).map_err(|error| match error.status() {
+        Some(401 | 403) => DiscoveryError::NotAnonymous(error),
+        _ => error.into(),
+    })
 }
 
 /// The kubeconfig in `info`, if it is signed by `token`.

@@ -2,7 +2,7 @@
 
 use crate::csr::{ORGANIZATION, common_name};
 use crate::pki::{Certificate, CertificateError, Key, KeyError, pem, verify_client};
-use crate::root::{Access, FileError, Root};
+use crate::root::{Access, FileError, Root, UNFINISHED};
 use crate::time::civil;
 use rustls::pki_types::CertificateDer;
 use std::fs;
@@ -88,7 +88,11 @@ pub fn load_certificate(
 ) -> Result<Option<Certificate>, FileError> {
     let mut load = |path: &str| {
         let result = root.read(path).map_err(CertificateFault::from).and_then(|text| match text {
-            Some(text) => check(&text, &Key::from_pem(&text)?, node, authorities, now).map(|found| Some((text, found))),
+            Some(text) => {
+                // What is here already was issued before: then it is the clock that is behind.
+                let now = issued(&text).map_or(now, |issued| issued.max(now));
+                check(&text, &Key::from_pem(&text)?, node, authorities, now).map(|found| Some((text, found)))
+            }
             None => Ok(None),
         });
         result.unwrap_or_else(|fault| {
@@ -130,6 +134,12 @@ pub fn load_certificate(
     Ok(None)
 }
 
+/// The first moment at which the first certificate in a PEM text is valid.
+fn issued(text: &str) -> Option<SystemTime> {
+    let chain = pem::certificates(text)?;
+    Certificate::parse(chain.first()?).ok().map(|certificate| certificate.not_before)
+}
+
 /// Stores a checked certificate chain with its key, makes it the current one, and removes the key's temporary file.
 ///
 /// # Errors
@@ -149,8 +159,19 @@ pub fn store_certificate(root: &Root, chain: &str, key: &Key, now: SystemTime) -
 fn store(root: &Root, text: &str, time: SystemTime) -> Result<(), FileError> {
     let (year, month, day, hour, minute, second) = civil(time);
     let path = format!("{PKI}/{DATED}{year:04}-{month:02}-{day:02}-{hour:02}-{minute:02}-{second:02}.pem");
+    sweep(root)?;
     root.write(&path, text.as_bytes(), Access::mode(MODE))?;
     root.link(CURRENT, &path, UPDATED)
+}
+
+/// Removes what a power cut left of earlier ones: their names do not come again, and there is a key in them.
+fn sweep(root: &Root) -> Result<(), FileError> {
+    let Ok(entries) = fs::read_dir(root.at(PKI)) else { return Ok(()) };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    for name in names.filter(|name| name.starts_with(DATED) && name.ends_with(UNFINISHED)) {
+        root.remove(&format!("{PKI}/{name}"))?;
+    }
+    Ok(())
 }
 
 /// The key whose certificate is on its way: the one from before a restart, or a new one, on disk before anybody hears of it.

@@ -21,6 +21,7 @@ pub fn install(root: &Root, node: &Node) -> Result<(), InstallError> {
         let access = Access { mode: file.mode, owner: Some((file.uid, file.gid)) };
         root.write(path, file.content.as_bytes(), access)?;
     }
+    install_ntp(root, &node.seed.ntp_servers)?;
     hostname::set(root, &node.hostname)?;
     if let Some(cidr) = &node.seed.kubelet.pod_cidr {
         cni::write(root, cidr)?;

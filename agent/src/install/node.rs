@@ -6,6 +6,7 @@ use crate::discovery::Trusted;
 use crate::net::Url;
 use crate::root::{Access, FileError, Root};
 use crate::seed::{Seed, SeedError};
+use crate::source::forget_secrets;
 use serde_json::{Value, json};
 
 /// Where it is kept. 0600: files that a seed brings may be secret.
@@ -57,11 +58,7 @@ impl Node {
         server: Url,
         mut document: Value,
     ) -> Result<Self, SeedError> {
-        if let Some(fields) = document.as_object_mut() {
-            for secret in ["token", "discovery"] {
-                fields.remove(secret);
-            }
-        }
+        forget_secrets(&mut document);
         let seed = Seed::decode(document.clone())?;
         Ok(Self { name, hostname, server, trusted, seed, document })
     }

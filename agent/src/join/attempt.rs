@@ -1,18 +1,19 @@
 //! One attempt to join: seed, discovery, name, key, request, certificate, files. What was reached is on disk or remembered here, so that
 //! the next attempt goes on from there.
 
-use super::{Fault, Setup};
+use super::{Fault, LONGEST, Setup};
 use crate::api::{Api, ApiError};
 use crate::clock;
 use crate::csr::{self, Answer, CsrError, Patience, Wait};
 use crate::discovery::{self, Cluster, Trusted};
 use crate::install::{self, Node};
-use crate::net::{Network, Proxy, Resolver, Url};
+use crate::net::{Backoff, Network, Proxy, Resolver, Url};
 use crate::pki::Key;
 use crate::root::Root;
 use crate::seed::{Seed, Token};
 use crate::source::{self, Loaded, Places};
 use crate::status::{State, Status, say};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 /// How long a Node of our name may stay Ready: a machine that was reset comes back before the cluster has noticed.
@@ -51,7 +52,10 @@ impl<'a> Attempt<'a> {
         if self.proved.as_ref().is_none_or(|(by, _)| *by != seed) {
             status.step(&format!("seed for {name} from {from}"));
             install::install_ntp(root, &seed.ntp_servers)?;
-            clock::wait_for_clock(root).map_err(Fault::waiting)?;
+            if let Some(built) = clock::image_time(root) {
+                let mut report = |why: &str| status.set(State::Waiting, Some(why));
+                clock::wait_for_clock(root, built, "this image was built", &mut report).map_err(Fault::waiting)?;
+            }
             let trusted = trust(&seed, root, &network)?;
             let servers = trusted.servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
             status.step(&format!("the cluster at {servers} has proved itself"));
@@ -72,6 +76,8 @@ impl<'a> Attempt<'a> {
             .map_err(|error| Fault::Final(error.to_string()))?;
         node.save(root)?;
         install::store_certificate(root, &chain, &key, now)?;
+        // Before kubelet.conf: without that, the next start knows that this may not be done.
+        super::forget_token(root);
         install::install(root, &node)?;
         status.step("certificate, kubeconfig and flags are in place");
         Ok(node)
@@ -87,10 +93,14 @@ fn certificate(
     patience: &mut Patience,
     status: &mut Status,
 ) -> Result<String, Fault> {
+    let mut backoff = Backoff::new(LONGEST);
     loop {
+        let began = Instant::now();
         match csr::request(api, name, key, patience, &mut |wait| told(status, &wait)) {
             Ok(Answer::Issued(chain)) => return Ok(chain),
-            Ok(Answer::NotYet) => {}
+            // A watch that lasts paces itself; one that somebody ends at once, again and again, must not.
+            Ok(Answer::NotYet) if began.elapsed() < LONGEST => thread::sleep(backoff.wait(None)),
+            Ok(Answer::NotYet) => backoff.reset(),
             Err(error) => {
                 if matches!(error, CsrError::Denied { .. } | CsrError::Failed { .. } | CsrError::Foreign(_)) {
                     install::drop_key(root)?;

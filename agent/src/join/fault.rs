@@ -66,7 +66,9 @@ impl From<FileError> for Fault {
 impl From<LoadError> for Fault {
     fn from(error: LoadError) -> Self {
         match error {
-            LoadError::Source { .. } => Self::waiting(error),
+            LoadError::Source { .. } => {
+                Self::Later { state: State::Waiting, text: error.to_string(), at_least: error.retry_after() }
+            }
             LoadError::Seed(..) => Self::Final(error.to_string()),
         }
     }

@@ -7,6 +7,7 @@ use crate::clock;
 use crate::install::{self, BOOTSTRAP_CONF, KUBELET_CONF, Node};
 use crate::net::Backoff;
 use crate::root::{FileError, Root};
+use crate::source::{self, Forgotten};
 use crate::status::{State, Status, say};
 use attempt::Attempt;
 use fault::Fault;
@@ -101,10 +102,16 @@ fn known(root: &Root, status: &mut Status) -> Result<bool, FileError> {
     };
     let mut why = None;
     let found = install::load_certificate(root, &node.name, &node.trusted.authorities, SystemTime::now(), &mut why)?;
-    if found.is_some() {
-        install::install(root, &node)?;
+    if let Some(certificate) = found {
+        if !root.at(KUBELET_CONF).exists() {
+            forget_token(root);
+        }
         status.node(&node.name);
         status.server(&node.server.server());
+        // A machine that has lost its clock keeps its certificate. kubelet waits for the clock, too, so it starts all the same.
+        let mut report = |why: &str| status.set(State::Waiting, Some(why));
+        clock::wait_for_clock(root, certificate.not_before, "the client certificate was issued", &mut report).ok();
+        install::install(root, &node)?;
         status.step("the client certificate is valid");
         return Ok(true);
     }
@@ -115,6 +122,20 @@ fn known(root: &Root, status: &mut Status) -> Result<bool, FileError> {
         None => say("the client certificate is gone; joining anew"),
     }
     Ok(false)
+}
+
+/// Takes the token off the volumes that brought it. Where that does not work, joining still does.
+fn forget_token(root: &Root) {
+    if !root.is_kept() {
+        // The next boot has to join again.
+        return;
+    }
+    for Forgotten { device, result } in source::forget(root) {
+        match result {
+            Ok(()) => say(&format!("the token on {device} is overwritten")),
+            Err(error) => say(&format!("the token is still on {device}, until it expires: overwriting it: {error}")),
+        }
+    }
 }
 
 fn ready(status: &mut Status) -> End {

@@ -3,6 +3,7 @@
 use super::NetError;
 use super::connection::{Connection, Stream};
 use std::io::{Read as _, Write as _};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// The longest head of a response, and the longest line in a chunked body.
@@ -35,6 +36,11 @@ impl Head {
     /// The value of a header; the name in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+    }
+
+    /// `Retry-After`, in seconds.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.header("retry-after")?.parse().ok().map(Duration::from_secs)
     }
 
     /// Whether a comma list in a header has `word`.

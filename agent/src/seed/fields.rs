@@ -1,6 +1,7 @@
 //! A mapping taken apart field by field; what nobody asked for is an error.
 
 use super::SeedError;
+use crate::yaml;
 use serde_json::{Map, Value};
 
 /// The fields of one mapping.
@@ -35,8 +36,11 @@ impl Fields {
         read: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, SeedError> {
         let path = self.path(name);
-        let Some(value) = self.take(name) else { return Ok(None) };
-        text(&path, &value, read).map(Some)
+        let Some(mut value) = self.take(name) else { return Ok(None) };
+        let read = text(&path, &value, read);
+        // One of them is the token.
+        yaml::wipe(&mut value);
+        read.map(Some)
     }
 
     /// A list of texts.

@@ -2,8 +2,9 @@
 
 use super::{fat, iso9660};
 use crate::root::Root;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, SeekFrom};
+use std::os::unix::fs::FileExt as _;
 use std::thread;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
@@ -32,6 +33,38 @@ impl Volume {
             Self::Iso(volume) => volume.read(path, limit),
         }
     }
+
+    /// Where the content of the file at `path` is on the device.
+    pub fn locate(&mut self, path: &str, limit: usize) -> io::Result<Option<Pieces>> {
+        match self {
+            Self::Fat(volume) => volume.locate(path, limit),
+            Self::Iso(volume) => volume.locate(path, limit),
+        }
+    }
+}
+
+/// Parts of a device, in the order of what they hold: offset and length in bytes.
+pub type Pieces = Vec<(u64, usize)>;
+
+/// What `pieces` hold, one after another.
+pub(super) fn read_pieces<R: io::Read + io::Seek>(device: &mut R, pieces: &Pieces) -> io::Result<Zeroizing<Vec<u8>>> {
+    // All of it at once, so that growing leaves no copies of a secret behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(pieces.iter().map(|(_, length)| length).sum()));
+    for (offset, length) in pieces {
+        bytes.extend_from_slice(&Zeroizing::new(read_at(device, *offset, *length)?));
+    }
+    Ok(bytes)
+}
+
+/// Makes `pieces` of `device` hold `bytes`, and waits until they are there.
+pub fn overwrite(root: &Root, device: &str, pieces: &Pieces, mut bytes: &[u8]) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(root.at(device))?;
+    for (offset, length) in pieces {
+        let (piece, rest) = bytes.split_at_checked(*length).ok_or(io::ErrorKind::InvalidInput)?;
+        file.write_all_at(piece, *offset)?;
+        bytes = rest;
+    }
+    file.sync_all()
 }
 
 /// The first volume labelled `label` (in any case), and its device.
@@ -64,7 +97,7 @@ fn open(root: &Root, device: &str, label: &str) -> Option<Volume> {
 /// `length` bytes at `offset`.
 pub(super) fn read_at<R: io::Read + io::Seek>(device: &mut R, offset: u64, length: usize) -> io::Result<Vec<u8>> {
     device.seek(SeekFrom::Start(offset))?;
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(length);
     device.by_ref().take(length as u64).read_to_end(&mut bytes)?;
     if bytes.len() < length {
         return Err(io::ErrorKind::UnexpectedEof.into());

@@ -1,6 +1,6 @@
 //! FAT12, FAT16 and FAT32 (Microsoft's FAT specification), read-only: volume label, long names, files by path.
 
-use super::device::{le, read_at};
+use super::device::{Pieces, le, read_at, read_pieces};
 use std::io::{self, Read, Seek};
 use zeroize::Zeroizing;
 
@@ -103,6 +103,15 @@ impl<R: Read + Seek> Fat<R> {
 
     /// The content of the file at `path`, of at most `limit` bytes; none if there is none.
     pub fn read(&mut self, path: &str, limit: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        let pieces = self.locate(path, limit)?;
+        pieces.map(|pieces| read_pieces(&mut self.device, &pieces)).transpose()
+    }
+
+    /// Where the content of the file at `path` is.
+    ///
+    /// # Errors
+    /// Also when the file has more than `limit` bytes.
+    pub fn locate(&mut self, path: &str, limit: usize) -> io::Result<Option<Pieces>> {
         let mut at = self.root;
         let mut names = path.split('/').peekable();
         while let Some(name) = names.next() {
@@ -119,12 +128,16 @@ impl<R: Read + Seek> Fat<R> {
             if is_directory || entry.size > limit {
                 return Err(io::Error::other(format!("{path} is a directory, or has more than {limit} bytes")));
             }
-            let mut bytes = self.chain(entry.cluster, entry.size)?;
-            if bytes.len() < entry.size {
+            let mut pieces = self.chain(entry.cluster, entry.size)?;
+            let missing = entry.size.checked_sub(pieces.len() * self.cluster).is_some_and(|missing| missing > 0);
+            if missing {
                 return Err(io::Error::other(format!("{path} is cut off")));
             }
-            bytes.truncate(entry.size);
-            return Ok(Some(Zeroizing::new(bytes)));
+            if let Some((_, length)) = pieces.last_mut() {
+                // What the last cluster has beyond the file's end.
+                *length = entry.size - (entry.size - 1) / self.cluster * self.cluster;
+            }
+            return Ok(Some(pieces));
         }
         Ok(None)
     }
@@ -132,7 +145,10 @@ impl<R: Read + Seek> Fat<R> {
     fn entries(&mut self, directory: Directory) -> io::Result<Vec<Entry>> {
         let bytes = match directory {
             Directory::Area(offset, length) => read_at(&mut self.device, offset, length)?,
-            Directory::Chain(cluster) => self.chain(cluster, MAX_DIRECTORY)?,
+            Directory::Chain(cluster) => {
+                let pieces = self.chain(cluster, MAX_DIRECTORY)?;
+                read_pieces(&mut self.device, &pieces)?.to_vec()
+            }
         };
         let mut entries = Vec::new();
         // Parts of a long name come last first, before the entry they belong to.
@@ -159,15 +175,14 @@ impl<R: Read + Seek> Fat<R> {
         Ok(entries)
     }
 
-    /// At least `wanted` bytes of the chain that begins at `cluster`, or all it has.
-    fn chain(&mut self, mut cluster: u32, wanted: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        while bytes.len() < wanted && (2..self.clusters.saturating_add(2)).contains(&cluster) {
-            let offset = self.data + u64::from(cluster - 2) * self.cluster as u64;
-            bytes.extend(read_at(&mut self.device, offset, self.cluster)?);
+    /// The clusters of the chain that begins at `cluster`: as many as hold `wanted` bytes, or all it has.
+    fn chain(&mut self, mut cluster: u32, wanted: usize) -> io::Result<Pieces> {
+        let mut pieces = Pieces::new();
+        while pieces.len() * self.cluster < wanted && (2..self.clusters.saturating_add(2)).contains(&cluster) {
+            pieces.push((self.data + u64::from(cluster - 2) * self.cluster as u64, self.cluster));
             cluster = self.next(cluster)?;
         }
-        Ok(bytes)
+        Ok(pieces)
     }
 
     fn next(&mut self, cluster: u32) -> io::Result<u32> {

@@ -1,7 +1,7 @@
 //! ISO 9660 (ECMA-119), read-only: names as Joliet or Rock Ridge has them, where a volume has these, since `user-data` is no name of
 //! ISO 9660 itself.
 
-use super::device::{le, read_at};
+use super::device::{Pieces, le, read_at, read_pieces};
 use std::io::{self, Read, Seek};
 use zeroize::Zeroizing;
 
@@ -66,6 +66,15 @@ impl<R: Read + Seek> Iso<R> {
 
     /// The content of the file at `path`, of at most `limit` bytes; none if there is none.
     pub fn read(&mut self, path: &str, limit: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        let pieces = self.locate(path, limit)?;
+        pieces.map(|pieces| read_pieces(&mut self.device, &pieces)).transpose()
+    }
+
+    /// Where the content of the file at `path` is.
+    ///
+    /// # Errors
+    /// Also when the file has more than `limit` bytes.
+    pub fn locate(&mut self, path: &str, limit: usize) -> io::Result<Option<Pieces>> {
         let mut at = self.root;
         for name in path.split('/') {
             match self.find(at, name)? {
@@ -77,7 +86,7 @@ impl<R: Read + Seek> Iso<R> {
         if at.is_directory || length > limit {
             return Err(io::Error::other(format!("{path} is a directory, or has more than {limit} bytes")));
         }
-        read_at(&mut self.device, u64::from(at.sector) * SECTOR, length).map(|bytes| Some(Zeroizing::new(bytes)))
+        Ok(Some(vec![(u64::from(at.sector) * SECTOR, length)]))
     }
 
     fn find(&mut self, directory: Extent, name: &str) -> io::Result<Option<Extent>> {

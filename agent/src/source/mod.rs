@@ -6,10 +6,12 @@ mod credential;
 mod device;
 mod download;
 mod fat;
+mod forget;
 mod iso9660;
 mod volume;
 
 pub use download::download;
+pub use forget::{Forgotten, forget};
 
 use crate::net::{NetError, Network};
 use crate::root::{FileError, Root};
@@ -17,6 +19,7 @@ use crate::seed::{MAX_SIZE, Seed, SeedError};
 use crate::yaml;
 use serde_json::Value;
 use std::path::PathBuf;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// One way a seed can be delivered.
@@ -32,7 +35,7 @@ pub const SOURCES: [Source; 5] = [
     Source { name: "NoCloud volume", read: volume::nocloud },
     Source { name: "OpenStack config drive", read: volume::config_drive },
     Source { name: "kernel command line", read: cmdline::read },
-    Source { name: "user data of", read: cloud::user_data },
+    Source { name: "user data", read: cloud::user_data },
 ];
 
 /// Where sources look.
@@ -84,6 +87,22 @@ pub enum SourceError {
         cloud: &'static str,
         /// HTTP status.
         status: u16,
+        /// How long it wants to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// A metadata service that answers without a session is not asked.
+    #[error("{cloud}'s metadata service gives no session token")]
+    NoSession {
+        /// Which.
+        cloud: &'static str,
+    },
+    /// Somebody else answers.
+    #[error("what answers at 169.254.169.254 is not {cloud}'s metadata service: the header {header} is missing")]
+    Impostor {
+        /// Which was expected.
+        cloud: &'static str,
+        /// The header.
+        header: &'static str,
     },
 }
 
@@ -112,6 +131,16 @@ pub enum LoadError {
     /// The document is no seed.
     #[error("the seed from {0}: {1}")]
     Seed(String, SeedError),
+}
+
+impl LoadError {
+    /// How long a server wants to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Source { error: SourceError::Cloud { retry_after, .. }, .. } => *retry_after,
+            _ => None,
+        }
+    }
 }
 
 /// A seed, and where it came from.
@@ -156,31 +185,55 @@ fn lay_over_cluster(places: &Places<'_>, document: &mut Value) -> Result<(), Loa
     Ok(())
 }
 
-/// Fills what `loaded` does not say with what the platform knows.
+/// Takes out of a seed's document what only joining needs, and wipes it.
+pub fn forget_secrets(document: &mut Value) {
+    let Some(fields) = document.as_object_mut() else { return };
+    for secret in ["token", "discovery"] {
+        if let Some(mut value) = fields.remove(secret) {
+            yaml::wipe(&mut value);
+        }
+    }
+}
+
+const HOSTNAME: &[&str] = &["hostname"];
+const PROVIDER_ID: &[&str] = &["kubelet", "providerID"];
+const ZONE: &[&str] = &["kubelet", "labels", "topology.kubernetes.io/zone"];
+
+/// Fills what `loaded` does not say with what the platform knows, which is not asked when there is nothing to fill. The document's secrets are
+/// no longer needed then.
 ///
 /// # Errors
 /// [`LoadError`] when the platform has a metadata service, and it fails.
 pub fn fill(places: &Places<'_>, loaded: &mut Loaded) -> Result<(), LoadError> {
+    let Loaded { seed, document, from } = loaded;
+    let is_gap = |path: &&[&str]| path.iter().fold(&*document, |at, key| &at[*key]).is_null();
+    let mut filled = None;
+    if [HOSTNAME, PROVIDER_ID, ZONE].iter().any(is_gap) {
+        fill_gaps(places, document)?;
+        filled = Some(Seed::decode(document.clone()));
+    }
+    forget_secrets(document);
+    if let Some(filled) = filled {
+        *seed = filled.map_err(|error| LoadError::Seed(from.clone(), error))?;
+    }
+    Ok(())
+}
+
+fn fill_gaps(places: &Places<'_>, document: &mut Value) -> Result<(), LoadError> {
     let failed = |error| LoadError::Source { source_name: "metadata", error };
     let Platform { hostname, zone, provider_id } = cloud::platform(places).map_err(failed)?;
-    let document = &mut loaded.document;
     let mut gap = |path: &[&str], value: Option<String>| {
         let Some(value) = value else { return };
-        let mut at = &mut *document;
-        for key in path {
-            at = &mut at[*key];
-        }
+        let at = path.iter().fold(&mut *document, |at, key| &mut at[*key]);
         if at.is_null() {
             *at = Value::String(value);
         }
     };
     // Clouds say a domain, too, or capitals; what can be no node's name is left out.
     let hostname = hostname.map(|name| name.to_ascii_lowercase()).filter(|name| crate::names::is_subdomain(name));
-    gap(&["hostname"], hostname);
-    gap(&["kubelet", "providerID"], provider_id);
-    let zone = zone.filter(|zone| crate::names::label_value(zone).is_ok());
-    gap(&["kubelet", "labels", "topology.kubernetes.io/zone"], zone);
-    loaded.seed = Seed::decode(document.clone()).map_err(|error| LoadError::Seed(loaded.from.clone(), error))?;
+    gap(HOSTNAME, hostname);
+    gap(PROVIDER_ID, provider_id);
+    gap(ZONE, zone.filter(|zone| crate::names::label_value(zone).is_ok()));
     Ok(())
 }
 

@@ -1,21 +1,36 @@
 //! Volumes that a platform attaches: NoCloud's (`cidata`) and OpenStack's config drive (`config-2`).
 
 use super::{Found, Places, SourceError, device};
+use crate::root::Root;
 use crate::seed::MAX_SIZE;
 
-/// cloud-init's NoCloud: `user-data` on a volume labelled `cidata`, FAT or ISO 9660.
-pub(super) fn nocloud(places: &Places<'_>) -> Result<Option<Found>, SourceError> {
-    read(places, "cidata", "user-data")
-}
-
+/// Label and file: cloud-init's NoCloud.
+const NOCLOUD: (&str, &str) = ("cidata", "user-data");
 /// OpenStack's config drive.
-pub(super) fn config_drive(places: &Places<'_>) -> Result<Option<Found>, SourceError> {
-    read(places, "config-2", "openstack/latest/user_data")
+const CONFIG_DRIVE: (&str, &str) = ("config-2", "openstack/latest/user_data");
+/// All of them.
+pub(super) const VOLUMES: [(&str, &str); 2] = [NOCLOUD, CONFIG_DRIVE];
+
+pub(super) fn nocloud(places: &Places<'_>) -> Result<Option<Found>, SourceError> {
+    read(places, NOCLOUD)
 }
 
-fn read(places: &Places<'_>, label: &str, path: &str) -> Result<Option<Found>, SourceError> {
-    let Some((device, mut volume)) = device::find(places.root, label) else { return Ok(None) };
+pub(super) fn config_drive(places: &Places<'_>) -> Result<Option<Found>, SourceError> {
+    read(places, CONFIG_DRIVE)
+}
+
+fn read(places: &Places<'_>, (label, path): (&str, &str)) -> Result<Option<Found>, SourceError> {
+    file(places.root, label, path, MAX_SIZE)
+}
+
+/// The file at `path` of the config drive, of at most `limit` bytes.
+pub(super) fn config_drive_file(root: &Root, path: &str, limit: usize) -> Result<Option<Found>, SourceError> {
+    file(root, CONFIG_DRIVE.0, path, limit)
+}
+
+fn file(root: &Root, label: &str, path: &str, limit: usize) -> Result<Option<Found>, SourceError> {
+    let Some((device, mut volume)) = device::find(root, label) else { return Ok(None) };
     let failed = |source| SourceError::Volume { device: device.clone(), source };
-    let bytes = volume.read(path, MAX_SIZE).map_err(failed)?;
+    let bytes = volume.read(path, limit).map_err(failed)?;
     Ok(bytes.map(|bytes| Found { bytes, place: device }))
 }

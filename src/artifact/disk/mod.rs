@@ -1,4 +1,7 @@
-//! A disk that boots by UEFI, written sparse and in one pass over the tree.
+//! A disk that boots by UEFI, written sparse.
+//!
+//! Its root is hashed first and written then, from the first byte to the last: the disk's beginning names the root hash, and with it
+//! known the digest of the whole disk can be taken while the root is still being written.
 //!
 //! The partitions are those of the Discoverable Partitions Specification (UAPI.2): EFI system partition, root and its hash tree, and
 //! both once more, empty, for the next version. State has no partition here: a node makes one at its first boot, in what its disk has
@@ -11,7 +14,7 @@ mod partitions;
 mod target;
 mod uki;
 
-pub use digest::{digest, extract};
+pub use digest::{Front, digest_during, extract};
 pub use layout::Sizes;
 pub use partitions::{DiskRecord, PartitionRecord};
 pub use target::At;
@@ -20,7 +23,7 @@ use super::initramfs::{self, InitramfsError};
 use super::kernel::KernelError;
 use super::platform::Platform;
 use super::remedy;
-use super::root::{Place, Root, RootError, WrittenRoot};
+use super::root::{Root, RootError};
 use crate::format::block::RawFile;
 use crate::format::fat::FatError;
 use crate::format::gpt::{self, GptError};
@@ -28,7 +31,7 @@ use crate::format::guid::Guid;
 use crate::format::pe::PeError;
 use crate::pack::{CopyError, Store};
 use crate::source::cache::Cache;
-use crate::tree::{FileTree, ReadError};
+use crate::tree::{Digest, FileTree, ReadError};
 use esp::{Contents, Esp};
 use layout::Layout;
 use std::fs::File;
@@ -164,17 +167,17 @@ pub struct DiskSizes {
     pub disk: Option<u64>,
 }
 
-/// A disk that was written.
+/// A disk on which everything is but the root's file system.
 #[derive(Debug)]
-pub struct Written {
-    /// Its bytes.
+pub struct Begun {
+    /// Its bytes, that file system's among them.
     pub disk: RawFile,
     /// Its GUID.
     pub guid: Guid,
     /// What is on it.
     pub record: DiskRecord,
-    /// The root on it.
-    pub root: WrittenRoot,
+    /// dm-verity's root hash.
+    pub root_hash: Digest,
     /// Where the root's file system and its hash tree are.
     pub places: [Range<u64>; 2],
 }
@@ -188,56 +191,48 @@ struct Started<'a> {
 }
 
 impl Disk<'_> {
-    /// Writes the disk to the empty file `file`, which errors call `path`, with `root` on it.
-    /// `made` is called with the bytes of the root as they are written.
+    /// Writes the disk to the empty file `file`, which errors call `path`, but for `root` itself, for which there is then a place:
+    /// see [`Begun::places`].
     ///
     /// # Errors
     /// [`DiskError`].
-    pub fn write(
-        &self,
-        file: File,
-        path: &Path,
-        root: &Root<'_>,
-        made: &(dyn Fn(u64) + Sync),
-    ) -> Result<Written, DiskError> {
+    pub fn begin(&self, file: &File, path: &Path, root: &Root<'_>) -> Result<Begun, DiskError> {
         let failed = |source| DiskError::Write { path: path.to_owned(), source };
         let DiskSizes { esp, slot, disk } = self.sizes;
         let layout = Layout::new(&Sizes { esp, root: root.size(), slot, disk })?;
         file.set_len(layout.size).map_err(failed)?;
 
-        let [slot, _] = &layout.slots;
-        let verity_size = root.verity_size();
-        let (started, root) = std::thread::scope(|scope| {
-            let started = scope.spawn(|| self.start_esp(&file, path, &layout.esp));
-            let place = |offset| Place { file: &file, path, offset };
-            let root = root.write(self.store, place(slot.root.start), place(slot.verity.start), made);
-            (started.join(), root)
+        let (started, tree) = std::thread::scope(|scope| {
+            let started = scope.spawn(|| self.start_esp(file, path, &layout.esp));
+            let tree = root.hash_tree(self.store);
+            (started.join(), tree)
         });
         let died = |_| failed(io::Error::other("a thread died; this is a bug in kiln"));
-        let (started, root) = (started.map_err(died)??, root?);
+        let (Started { uki, offset, mut data }, tree) = (started.map_err(died)??, tree?);
+        let root_hash = Digest::from(tree.root);
 
-        let cmdline = self.cmdline(&root.hash.to_string());
-        started.uki.write_cmdline(&cmdline, &file, started.offset).map_err(failed)?;
-        let table = partitions::table(&layout, self.image, self.platform, &root.hash);
+        let cmdline = self.cmdline(&root_hash.to_string());
+        uki.write_cmdline(&cmdline, file, offset).map_err(failed)?;
+        let table = partitions::table(&layout, self.image, self.platform, &root_hash);
         let gpt::Bytes { primary, backup } = table.to_bytes()?;
+        let [slot, _] = &layout.slots;
         let end = layout.size - backup.len() as u64;
-        for (bytes, offset) in [(&primary, 0), (&backup, end)] {
+        for (bytes, offset) in [(&primary, 0), (&tree.bytes, slot.verity.start), (&backup, end)] {
             file.write_all_at(bytes, offset).map_err(failed)?;
+            data.push(offset..offset + bytes.len() as u64);
         }
         let place = |start, size| start..start + size;
-        let mut data = started.data;
-        data.extend([0..primary.len() as u64, end..layout.size]);
-        data.extend(root.data.iter().cloned());
-        Ok(Written {
-            disk: RawFile::new(file, layout.size, merged(data)),
+        data.extend(root.data().iter().map(|range| slot.root.start + range.start..slot.root.start + range.end));
+        Ok(Begun {
+            disk: RawFile::new(file.try_clone().map_err(failed)?, layout.size, merged(data)),
             guid: table.disk_guid,
             record: DiskRecord::new(&table, cmdline),
-            places: [place(slot.root.start, root.size), place(slot.verity.start, verity_size)],
-            root,
+            root_hash,
+            places: [place(slot.root.start, root.size()), place(slot.verity.start, tree.bytes.len() as u64)],
         })
     }
 
-    /// Writes the EFI system partition but for the command line, while the root is being written.
+    /// Writes the EFI system partition but for the command line, while the root is being hashed.
     fn start_esp(&self, file: &File, path: &Path, place: &Range<u64>) -> Result<Started<'_>, DiskError> {
         let failed = |source| DiskError::Write { path: path.to_owned(), source };
         let copied = |error| match error {

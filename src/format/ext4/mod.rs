@@ -9,8 +9,8 @@
 //! ```
 //!
 //! [`Layout::new`] decides where everything goes from metadata alone. `write` then makes the metadata and copies each
-//! content once, from several threads and to places that are known beforehand, so the bytes do not depend on who was first, and no
-//! content is ever held in memory.
+//! content once, from several threads or in order, to places that are known beforehand, so the bytes do not depend on who was
+//! first, and no content is ever held in memory.
 
 mod checksum;
 mod directory;

@@ -28,34 +28,72 @@ impl<C: Sync, E: Send> FileSystem<C, E> for Layout<'_, C> {
     }
 
     fn write(&self, sink: &dyn BlockSink, copy: &CopyContent<'_, C, E>) -> Result<(), WriteError<E>> {
-        sink.write_at(&superblock::head(&self.options, &self.geometry, &self.usage), 0)?;
-        let tables: Vec<u32> = (1..=self.usage.inodes).step_by(INODES).collect();
-        tables.into_par_iter().try_for_each(|first| self.write_inodes(sink, first))?;
-        let all: Vec<Index> = (0..self.blocks.len()).collect();
-        all.par_chunks(INODES).try_for_each(|indexes| self.write_metadata(sink, indexes))?;
+        let mut pieces = self.pieces();
         // The largest first: otherwise one thread may begin with it when all others are done.
-        let mut runs = self.runs();
-        runs.sort_by_key(|run| Reverse(self.blocks[run[0]].count));
-        runs.into_par_iter().with_max_len(1).try_for_each(|run| self.write_contents(sink, copy, run))
+        pieces.sort_by_key(|piece| Reverse(self.blocks_of(piece)));
+        pieces.into_par_iter().with_max_len(1).try_for_each(|piece| self.write_piece(sink, copy, &piece))
+    }
+
+    fn write_in_order(&self, sink: &dyn BlockSink, copy: &CopyContent<'_, C, E>) -> Result<(), WriteError<E>> {
+        self.pieces().iter().try_for_each(|piece| self.write_piece(sink, copy, piece))
     }
 }
 
+/// What one thread writes at a time.
+enum Piece<'a> {
+    /// Everything before the inodes.
+    Head,
+    /// [`INODES`] inodes from this number on.
+    Inodes(u32),
+    /// What these inodes, which follow one another, have outside tables and contents.
+    Metadata(Range<Index>),
+    /// The contents of these files, which follow one another: of a large one, or several small ones.
+    Contents(&'a [Index]),
+}
+
 impl<C> Layout<'_, C> {
-    /// Files for one thread each: a large one, or several small ones.
-    fn runs(&self) -> Vec<&[Index]> {
-        let mut runs = Vec::new();
+    /// All pieces in the order they are on the disk.
+    fn pieces(&self) -> Vec<Piece<'_>> {
+        let mut pieces = vec![Piece::Head];
+        pieces.extend((1..=self.usage.inodes).step_by(INODES).map(Piece::Inodes));
+        let all = self.blocks.len();
+        pieces.extend((0..all).step_by(INODES).map(|start| Piece::Metadata(start..all.min(start + INODES))));
         let (mut start, mut blocks) = (0, 0);
         for (at, index) in self.files.iter().enumerate() {
             let count = self.blocks[*index].count;
             if at > start && blocks + u64::from(count) > u64::from(RUN) {
-                runs.push(&self.files[start..at]);
+                pieces.push(Piece::Contents(&self.files[start..at]));
                 (start, blocks) = (at, 0);
             }
             blocks += u64::from(count);
         }
-        runs.push(&self.files[start..]);
-        runs.retain(|run| !run.is_empty());
-        runs
+        if start < self.files.len() {
+            pieces.push(Piece::Contents(&self.files[start..]));
+        }
+        pieces
+    }
+
+    /// How many blocks a piece has, about.
+    fn blocks_of(&self, piece: &Piece<'_>) -> u32 {
+        match piece {
+            Piece::Contents(files) => files.iter().map(|index| self.blocks[*index].count).sum(),
+            Piece::Head | Piece::Inodes(_) | Piece::Metadata(_) => RUN,
+        }
+    }
+
+    fn write_piece<E>(
+        &self,
+        sink: &dyn BlockSink,
+        copy: &CopyContent<'_, C, E>,
+        piece: &Piece<'_>,
+    ) -> Result<(), WriteError<E>> {
+        match piece {
+            Piece::Head => sink.write_at(&superblock::head(&self.options, &self.geometry, &self.usage), 0)?,
+            Piece::Inodes(first) => self.write_inodes(sink, *first)?,
+            Piece::Metadata(indexes) => self.write_metadata(sink, indexes.clone())?,
+            Piece::Contents(files) => self.write_contents(sink, copy, files)?,
+        }
+        Ok(())
     }
 
     /// Copies the contents of `files`, which follow one another.
@@ -121,10 +159,10 @@ impl<C> Layout<'_, C> {
         Body { file_type: inode::file_type(&inode.kind), size, blocks, links, i_block, file_acl }
     }
 
-    /// Writes what `indexes`, which follow one another, have outside tables and contents.
-    fn write_metadata(&self, sink: &dyn BlockSink, indexes: &[Index]) -> io::Result<()> {
+    /// Writes what `indexes` have outside tables and contents.
+    fn write_metadata(&self, sink: &dyn BlockSink, mut indexes: Range<Index>) -> io::Result<()> {
         let mut bytes = Vec::new();
-        for index in indexes.iter().copied() {
+        for index in indexes.clone() {
             let (own, inode) = (&self.blocks[index], &self.inodes.all()[index]);
             let checksum = self.checksum().of_inode(number(index));
             match &inode.kind {
@@ -147,7 +185,7 @@ impl<C> Layout<'_, C> {
             }
             extent::leaf_blocks(&mut bytes, own.data, own.count, checksum);
         }
-        match indexes.iter().find_map(|index| self.blocks[*index].metadata()) {
+        match indexes.find_map(|index| self.blocks[index].metadata()) {
             Some(first) => sink.write_at(&bytes, u64::from(first) * BLOCK),
             None => Ok(()),
         }

@@ -153,6 +153,15 @@ pub(super) fn prune(raw: &Map<At<RawPrune>>) -> Result<BTreeMap<String, PruneRul
     Ok(rules)
 }
 
+pub(super) fn privileged(raw: &Map<At<String>>) -> Result<BTreeMap<TreePath, String>, Fault> {
+    let privileged = |(path, reason): (&At<String>, &At<String>)| {
+        let path = absolute(path, "privileged")?;
+        let reason = text(reason, &format!("privileged./{path}"), reason_text)?;
+        Ok((path, reason))
+    };
+    raw.iter().map(privileged).collect()
+}
+
 fn reason_text(text: &str) -> Result<(), String> {
     if text.trim().is_empty() { Err("the reason is empty".to_owned()) } else { Ok(()) }
 }

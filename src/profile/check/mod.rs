@@ -73,6 +73,7 @@ pub(super) fn profile(
         alternatives,
         diversions,
         prune,
+        privileged,
         root,
         disk,
         outputs,
@@ -106,6 +107,7 @@ pub(super) fn profile(
         alternatives: files::alternatives(&alternatives)?,
         diversions: files::diversions(&diversions)?,
         prune: files::prune(&prune)?,
+        privileged: files::privileged(&privileged)?,
         root: root.map(|root| root.value).unwrap_or_default(),
         disk: disk::disk(&disk)?,
         outputs: match outputs.is_empty() {

@@ -82,6 +82,9 @@ pub(super) struct RawProfile {
     /// What of the packages is left out, by a name of your choice.
     #[schemars(extend("examples" = [{"man": {"reason": "no man program is installed", "paths": ["usr/share/man/**"]}}]))]
     pub prune: Map<At<RawPrune>>,
+    /// Programs that may be set-user-ID, set-group-ID or have capabilities, beyond those of Debian's packages that `kiln verify` knows: absolute path and the reason.
+    #[schemars(extend("examples" = [{"/usr/sbin/pam_timestamp_check": "remembers that somebody gave a password"}]))]
+    pub privileged: Map<At<String>>,
     /// File system of the root on disks. Default: `ext4`.
     pub root: Option<At<RootFileSystem>>,
     /// Sizes of disks.

@@ -1,0 +1,217 @@
+//! Clouds' metadata services: which cloud this is (by what its firmware says), its user data, and what it alone knows of the machine.
+
+mod service;
+
+use super::{Found, Places, Platform, SourceError};
+use crate::root::Root;
+use crate::seed::{MAX_SIZE, Seed, SeedError};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use service::Service;
+use zeroize::Zeroizing;
+
+/// How a service is spoken to, and what it is asked. All are at 169.254.169.254.
+struct Cloud {
+    name: &'static str,
+    /// A file of /sys/class/dmi/id, and what it begins with.
+    dmi: (&'static str, &'static str),
+    /// Sent with every request.
+    header: (&'static str, &'static str),
+    /// Whether answers bear the same header; one without is another server's.
+    is_echoed: bool,
+    session: Option<Session>,
+    user_data: &'static str,
+    /// User data comes in base64.
+    base64: bool,
+    hostname: Made,
+    /// The availability zone, as the cloud's controller calls it.
+    zone: Made,
+    provider_id: Made,
+}
+
+/// A token to be got by PUT before anything else.
+struct Session {
+    path: &'static str,
+    /// Asks for it.
+    request: (&'static str, &'static str),
+    /// The header that carries it.
+    header: &'static str,
+}
+
+/// Something a service knows: a page of one line, or a text in a JSON document.
+#[derive(Clone, Copy)]
+enum Fact {
+    Line(&'static str),
+    Json(&'static str, &'static str),
+}
+
+/// What is made of several facts, if all of them are there.
+#[derive(Clone, Copy)]
+struct Made {
+    of: &'static [Fact],
+    by: fn(&[String]) -> String,
+}
+
+impl Made {
+    const NONE: Self = Self { of: &[], by: |_| String::new() };
+
+    const fn of(of: &'static [Fact], by: fn(&[String]) -> String) -> Self {
+        Self { of, by }
+    }
+
+    /// The fact itself.
+    const fn only(of: &'static [Fact]) -> Self {
+        Self { of, by: |facts| facts.concat() }
+    }
+}
+
+/// The last component of a path, as GCE says its zones.
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
+}
+
+/// OpenStack's document, which a config drive has at the same path.
+const META_DATA: &str = "/openstack/latest/meta_data.json";
+/// What a seed that is no sound YAML says all the same.
+const KIND: &[u8] = b"NodeSeed";
+/// For services that want none.
+const NO_HEADER: (&str, &str) = ("Accept", "*/*");
+
+const CLOUDS: [Cloud; 6] = [
+    Cloud {
+        name: "EC2",
+        dmi: ("sys_vendor", "Amazon EC2"),
+        header: NO_HEADER,
+        is_echoed: false,
+        session: Some(Session {
+            path: "/latest/api/token",
+            request: ("X-aws-ec2-metadata-token-ttl-seconds", "300"),
+            header: "X-aws-ec2-metadata-token",
+        }),
+        user_data: "/latest/user-data",
+        base64: false,
+        hostname: Made::only(&[Fact::Line("/latest/meta-data/local-hostname")]),
+        zone: Made::only(&[Fact::Line("/latest/meta-data/placement/availability-zone")]),
+        provider_id: Made::of(
+            &[Fact::Line("/latest/meta-data/placement/availability-zone"), Fact::Line("/latest/meta-data/instance-id")],
+            |facts| format!("aws:///{}", facts.join("/")),
+        ),
+    },
+    Cloud {
+        name: "Google Cloud",
+        dmi: ("product_name", "Google Compute Engine"),
+        header: ("Metadata-Flavor", "Google"),
+        is_echoed: true,
+        session: None,
+        user_data: "/computeMetadata/v1/instance/attributes/user-data",
+        base64: false,
+        hostname: Made::only(&[Fact::Line("/computeMetadata/v1/instance/hostname")]),
+        zone: Made::of(&[Fact::Line("/computeMetadata/v1/instance/zone")], |facts| base_name(&facts.concat()).into()),
+        provider_id: Made::of(
+            &[
+                Fact::Line("/computeMetadata/v1/project/project-id"),
+                Fact::Line("/computeMetadata/v1/instance/zone"),
+                Fact::Line("/computeMetadata/v1/instance/name"),
+            ],
+            |facts| {
+                let parts: Vec<&str> = facts.iter().map(|fact| base_name(fact)).collect();
+                format!("gce://{}", parts.join("/"))
+            },
+        ),
+    },
+    Cloud {
+        name: "Azure",
+        dmi: ("chassis_asset_tag", "7783-7084-3265-9085-8269-3286-77"),
+        header: ("Metadata", "true"),
+        is_echoed: false,
+        session: None,
+        user_data: "/metadata/instance/compute/userData?api-version=2021-02-01&format=text",
+        base64: true,
+        hostname: Made::only(&[Fact::Line("/metadata/instance/compute/name?api-version=2021-02-01&format=text")]),
+        // Where a region has zones; else neither page says anything.
+        zone: Made::of(
+            &[
+                Fact::Line("/metadata/instance/compute/location?api-version=2021-02-01&format=text"),
+                Fact::Line("/metadata/instance/compute/zone?api-version=2021-02-01&format=text"),
+            ],
+            |facts| facts.join("-").to_ascii_lowercase(),
+        ),
+        provider_id: Made::of(
+            &[Fact::Line("/metadata/instance/compute/resourceId?api-version=2021-02-01&format=text")],
+            |facts| format!("azure://{}", facts.concat()),
+        ),
+    },
+    Cloud {
+        name: "OpenStack",
+        dmi: ("product_name", "OpenStack"),
+        header: NO_HEADER,
+        is_echoed: false,
+        session: None,
+        user_data: "/openstack/latest/user_data",
+        base64: false,
+        hostname: Made::only(&[Fact::Json(META_DATA, "hostname")]),
+        zone: Made::only(&[Fact::Json(META_DATA, "availability_zone")]),
+        provider_id: Made::of(&[Fact::Json(META_DATA, "uuid")], |facts| format!("openstack:///{}", facts.concat())),
+    },
+    Cloud {
+        name: "DigitalOcean",
+        dmi: ("sys_vendor", "DigitalOcean"),
+        header: NO_HEADER,
+        is_echoed: false,
+        session: None,
+        user_data: "/metadata/v1/user-data",
+        base64: false,
+        hostname: Made::only(&[Fact::Line("/metadata/v1/hostname")]),
+        zone: Made::NONE,
+        provider_id: Made::of(&[Fact::Line("/metadata/v1/id")], |facts| format!("digitalocean://{}", facts.concat())),
+    },
+    Cloud {
+        name: "Hetzner Cloud",
+        dmi: ("sys_vendor", "Hetzner"),
+        header: NO_HEADER,
+        is_echoed: false,
+        session: None,
+        user_data: "/hetzner/v1/userdata",
+        base64: false,
+        hostname: Made::only(&[Fact::Line("/hetzner/v1/metadata/hostname")]),
+        zone: Made::only(&[Fact::Line("/hetzner/v1/metadata/availability-zone")]),
+        provider_id: Made::of(&[Fact::Line("/hetzner/v1/metadata/instance-id")], |facts| {
+            format!("hcloud://{}", facts.concat())
+        }),
+    },
+];
+
+/// The cloud that this machine's firmware names.
+fn here(root: &Root) -> Option<&'static Cloud> {
+    CLOUDS.iter().find(|cloud| {
+        let (file, value) = cloud.dmi;
+        let text = root.read(&format!("/sys/class/dmi/id/{file}")).ok().flatten();
+        text.is_some_and(|text| text.trim_start().starts_with(value))
+    })
+}
+
+/// The seed in this cloud's user data. Other user data (a script, cloud-config) is none.
+pub(super) fn user_data(places: &Places<'_>) -> Result<Option<Found>, SourceError> {
+    let Some(cloud) = here(places.root) else { return Ok(None) };
+    let Some(mut bytes) = Service::new(cloud, places).get(cloud.user_data, MAX_SIZE)? else { return Ok(None) };
+    if cloud.base64 {
+        let Ok(decoded) = STANDARD.decode(bytes.trim_ascii()) else { return Ok(None) };
+        bytes = Zeroizing::new(decoded);
+    }
+    match Seed::parse(&bytes) {
+        Err(SeedError::NoSeed | SeedError::NotText) => Ok(None),
+        Err(SeedError::Yaml(_)) if !bytes.windows(KIND.len()).any(|window| window == KIND) => Ok(None),
+        _ => Ok(Some(Found { bytes, place: format!("of {}", cloud.name) })),
+    }
+}
+
+/// What the cloud knows of this machine; nothing, on a machine that is in none.
+pub(super) fn platform(places: &Places<'_>) -> Result<Platform, SourceError> {
+    let Some(cloud) = here(places.root) else { return Ok(Platform::default()) };
+    let mut service = Service::new(cloud, places);
+    Ok(Platform {
+        hostname: service.make(cloud.hostname)?,
+        zone: service.make(cloud.zone)?,
+        provider_id: service.make(cloud.provider_id)?,
+    })
+}

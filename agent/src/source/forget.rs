@@ -1,0 +1,108 @@
+//! Taking the bootstrap token off the volumes that brought it, as far as they can be written.
+//!
+//! The token alone is blanked, in place: the rest of the seed stays readable, and whoever looks at it sees that it wants a new token.
+
+use super::device::{self, Volume};
+use super::volume::VOLUMES;
+use crate::discovery::Cluster;
+use crate::root::Root;
+use crate::seed::{MAX_SIZE, Seed};
+use std::io;
+use zeroize::Zeroizing;
+
+/// A volume that had the token.
+#[derive(Debug)]
+pub struct Forgotten {
+    /// Its device.
+    pub device: String,
+    /// Why the token is still there.
+    pub result: io::Result<()>,
+}
+
+/// Blanks the token of every seed on a volume. Volumes without one are not mentioned.
+pub fn forget(root: &Root) -> Vec<Forgotten> {
+    let forget = |(label, path): (&str, &str)| {
+        let (device, mut volume) = device::find(root, label)?;
+        let result = blank(root, &device, &mut volume, path).transpose()?;
+        Some(Forgotten { device, result })
+    };
+    VOLUMES.into_iter().filter_map(forget).collect()
+}
+
+/// `None` if there is no token in the file at `path`.
+fn blank(root: &Root, device: &str, volume: &mut Volume, path: &str) -> io::Result<Option<()>> {
+    let Some(pieces) = volume.locate(path, MAX_SIZE)? else { return Ok(None) };
+    let Some(mut bytes) = volume.read(path, MAX_SIZE)? else { return Ok(None) };
+    let found = tokens(&bytes);
+    if found.is_empty() {
+        return Ok(None);
+    }
+    found.iter().for_each(|token| without(&mut bytes, token.as_bytes()));
+    if !tokens(&bytes).is_empty() {
+        // It was written with escapes.
+        bytes.fill(b'\n');
+    }
+    device::overwrite(root, device, &pieces, &bytes).map(Some)
+}
+
+/// The tokens in a seed.
+fn tokens(bytes: &[u8]) -> Vec<Zeroizing<String>> {
+    let Ok(seed) = Seed::parse(bytes) else { return Vec::new() };
+    let own = seed.token.as_ref().map(|token| token.reveal().to_owned());
+    let in_kubeconfig = seed.discovery.kubeconfig.as_deref().and_then(|text| Cluster::parse(text).ok()?.token);
+    [own, in_kubeconfig].into_iter().flatten().filter(|token| !token.is_empty()).map(Zeroizing::new).collect()
+}
+
+/// Overwrites each `token` in `bytes`, with its quotes, by a null of the same length.
+fn without(bytes: &mut [u8], token: &[u8]) {
+    let mut at = 0;
+    while let Some(found) = bytes[at..].windows(token.len()).position(|window| window == token) {
+        let (mut start, mut end) = (at + found, at + found + token.len());
+        at = end;
+        let quote = start.checked_sub(1).map(|before| bytes[before]).filter(|byte| matches!(byte, b'"' | b'\''));
+        if quote.is_some() && bytes.get(end).copied() == quote {
+            (start, end) = (start - 1, end + 1);
+        }
+        bytes[start..end].fill(b' ');
+        bytes[start..end].iter_mut().zip(b"null").for_each(|(byte, letter)| *byte = *letter);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "abcdef.0123456789abcdef";
+
+    /// A seed as it is left behind.
+    fn left(text: &str) -> String {
+        let mut bytes = text.as_bytes().to_vec();
+        tokens(text.as_bytes()).iter().for_each(|token| without(&mut bytes, token.as_bytes()));
+        assert_eq!(bytes.len(), text.len());
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn what_is_left_is_a_seed_without_token() {
+        let kubeconfig =
+            "apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}]";
+        let text = format!("kind: NodeSeed\nnodeName: n\ndiscovery:\n  kubeconfig: \"{{{kubeconfig}}}\"\n");
+        assert_eq!(left(&text), text, "nothing to forget");
+        for token in [format!("token: {TOKEN}"), format!("token: \"{TOKEN}\""), format!("token: '{TOKEN}' # {TOKEN}")] {
+            let seed = format!("kind: NodeSeed\nnodeName: n\n{token}\n");
+            let left = left(&seed);
+            assert!(!left.contains(TOKEN), "{left}");
+            let seed = Seed::parse(left.as_bytes()).unwrap_or_else(|error| panic!("{left}: {error}"));
+            assert_eq!((seed.node_name.as_deref(), seed.token), (Some("n"), None), "{left}");
+        }
+        let json = format!(r#"{{"kind":"NodeSeed","token":"{TOKEN}"}}"#);
+        assert!(Seed::parse(left(&json).as_bytes()).expect("a seed").token.is_none());
+    }
+
+    #[test]
+    fn bytes_at_both_ends() {
+        let mut bytes = TOKEN.as_bytes().to_vec();
+        without(&mut bytes, TOKEN.as_bytes());
+        assert_eq!(bytes, b"null                   ");
+    }
+}

@@ -11,7 +11,8 @@ pods() {
 of_pod() {
   local name=$1 key=$2 pattern=$3 text
   text=$(pods 2>/dev/null)
-  text=${text#*\"metadata\":\{\"name\":\""$name"-}
+  [[ $text == *"\"metadata\":{\"name\":\"$name-"* ]] || return
+  text=${text#*"\"metadata\":{\"name\":\"$name-"}
   [[ $text =~ \"$key\":\"?($pattern) ]] && echo "${BASH_REMATCH[1]}"
 }
 
@@ -27,7 +28,8 @@ patiently() {
 
 # Writes the manifest of a pod NAME with one container of the preloaded image; its arguments and ports are YAML.
 static_pod() {
-  printf '{apiVersion: v1, kind: Pod, metadata: {name: %s}, spec: {containers: [{name: main, image: "registry.test/busybox:1", args: %s, ports: %s}]}}\n' \
+  # kubelet takes a file that begins with a brace for JSON.
+  printf 'apiVersion: v1\nkind: Pod\nmetadata: {name: %s}\nspec: {containers: [{name: main, image: "registry.test/busybox:1", args: %s, ports: %s}]}\n' \
     "$1" "$2" "$3" >"/etc/kubernetes/manifests/$1.yaml"
 }
 
@@ -77,5 +79,4 @@ questions() {
   ctr -n k8s.io images rm registry.test/busybox:1 >/dev/null
   systemctl restart kiln-images.service
   report restored "$(ctr -n k8s.io images ls -q name==registry.test/busybox:1)"
-  ls -s /var/log/pods/*/*/ 2>/dev/null | each log-files
 }

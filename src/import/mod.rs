@@ -185,6 +185,13 @@ fn configuration(documents: &Documents<'_>, given: &[Given], node: &mut Node, mi
             }
         }
     }
+    // kubelet takes the one for the other when it reads its file, before it looks at its flags (SetDefaults_KubeletConfiguration).
+    let updates = given.iter().find(|given| given.name.replace('_', "-") == "node-status-update-frequency");
+    if let Some(flag) = updates.filter(|_| !node.config.contains_key("nodeStatusReportFrequency")) {
+        let reports = node.config.get("nodeStatusUpdateFrequency").cloned().unwrap_or_else(|| "5m".into());
+        node.note("nodeStatusReportFrequency", format!("as it was before --{} was read", flag.name));
+        node.config.insert("nodeStatusReportFrequency".to_owned(), reports);
+    }
     if kubeadm {
         if documents.kubelet.is_empty() {
             let why = "kubeadm's defaults are taken; give KubeletConfiguration, too, if the cluster has its own \

@@ -13,7 +13,7 @@ chmod 0666 /mnt/kmsg
 mount --bind /mnt/kmsg /dev/kmsg
 setpriv --reuid 65534 --regid 65534 --clear-groups -- "$directory/kubelet" "$@" \
   --container-runtime=docker --docker-endpoint="unix://$directory/docker.sock" --root-dir=/mnt/kubelet --cert-dir=/mnt/pki \
-  --anonymous-auth=true --authentication-token-webhook=false --authorization-mode=AlwaysAllow --client-ca-file= \
+  --anonymous-auth=true --authentication-token-webhook=false --authorization-mode=AlwaysAllow --client-ca-file= --rotate-server-certificates=false \
   >/mnt/log 2>&1 &
 kubelet=$!
 for _ in $(seq 1200); do

@@ -53,7 +53,7 @@ fn here(flags: &[String]) -> Vec<String> {
 
 /// The `/configz` of a kubelet that is started with `flags` and, unless it is empty, the text of `config`.
 ///
-/// Its callers are not asked who they are, whatever the configuration says: who it asks is not compared by this.
+/// Its callers are not asked who they are, and it signs its own certificate, whatever the configuration says: neither is compared by this.
 pub fn configz(flags: &[String], config: Option<&str>, cgroup_driver: &str) -> Value {
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name);

@@ -62,6 +62,7 @@ fn forty_flags_of_a_managed_service() {
 fn the_unit_the_drop_ins_and_the_json_of_a_cloud() {
     let files = ["kubelet.service", "10-kubelet-args.conf", "30-kubelet-extra-args.conf", "kubelet-config.json"];
     let eks = check("eks", &files, Some("kubelet-config.json"), "cgroupfs");
+    assert_eq!(eks.profile.kubelet.config["serverTLSBootstrap"], json!(true));
     assert!(eks.says(Fate::Kept, "taint dedicated=batch:NoSchedule") && eks.seed.contains("nodeIP: \"192.0.2.17\""));
     assert!(eks.flags().contains(&"--register-with-taints=dedicated=batch:NoSchedule".to_owned()), "{:?}", eks.flags());
 }
@@ -104,6 +105,7 @@ fn every_flag_that_is_a_field() {
     // What is not compared by asking kubelet, since it is asked without asking who asks.
     let config: Value = serde_saphyr::from_str(&all.rendered("var/lib/kubelet/config.yaml")).expect("YAML");
     assert_eq!(config["authentication"]["webhook"]["cacheTTL"], "3m");
+    assert_eq!(config["serverTLSBootstrap"], json!(true));
     assert_eq!(
         config["authorization"]["webhook"],
         json!({ "cacheAuthorizedTTL": "6m", "cacheUnauthorizedTTL": "31s" })

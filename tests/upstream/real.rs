@@ -94,7 +94,8 @@ fn check_files(out: &Path, published: &[Published], programs: &Programs) {
     let (kept, pruned): (Vec<_>, Vec<_>) = plugins.partition(|(name, _)| PLUGINS.contains(&name.as_str()));
     assert_eq!(kept.len(), PLUGINS.len(), "{pruned:?}");
     for (name, _) in pruned {
-        assert!(records.iter().all(|record| record.path.name() != name), "{name} is in the image");
+        let path = format!("opt/cni/bin/{name}");
+        assert!(records.iter().all(|record| record.path.as_str() != path), "/{path} is in the image");
     }
     let kept = kept.into_iter().map(|(name, bytes)| (format!("opt/cni/bin/{name}"), "cni-plugins", sha256(&bytes)));
     expected.extend(kept);

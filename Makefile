@@ -33,8 +33,8 @@ build: setup-build ## Build kiln: target/release/kiln
 	$(CARGO) build --release --locked
 
 .PHONY: bench
-bench: setup-test kubernetes build ## Measure kiln against packing by hand, and against mmdebstrap and mkosi where these are installed
-	$(CARGO) bench --locked --bench build --bench clouds --bench join
+bench: setup-test build ## Measure kiln against packing by hand, and against mmdebstrap and mkosi where these are installed
+	$(CARGO) bench --locked --bench build --bench clouds
 
 .PHONY: fuzz
 fuzz: setup-build ## Feed arbitrary input to each parser for KILN_FUZZ_SECONDS (default: 600)

@@ -28,7 +28,7 @@ pub(super) fn joined(text: &str, line: u32) -> Vec<Char> {
         text = text.strip_suffix('\r').unwrap_or(text);
         let (part, end) = match text.strip_suffix('\\') {
             // An escaped backslash is none that joins.
-            Some(part) if part.len() - part.trim_end_matches('\\').len() & 1 == 0 => (part, ' '),
+            Some(part) if (part.len() - part.trim_end_matches('\\').len()).is_multiple_of(2) => (part, ' '),
             _ => (text, '\n'),
         };
         joined.extend(part.chars().map(|c| (c, number)));

@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_disk_that_cannot_be_read_is_an_error() {
-        let disk = RawFile::new(tempfile::tempfile().expect("a file"), 512, vec![0..512]);
+        let disk = RawFile::new(tempfile::tempfile().expect("a file"), 512, std::iter::once(0..512).collect());
         let (digest, done) = digest_during(&disk, |front| front.reached(512));
         assert_eq!((digest.expect_err("nothing to read").kind(), done), (io::ErrorKind::UnexpectedEof, ()));
     }

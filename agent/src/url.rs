@@ -37,6 +37,14 @@ pub struct UrlError {
     why: &'static str,
 }
 
+impl UrlError {
+    /// Repeats neither a user name, which comes with a password, nor what a misplaced quote takes in.
+    fn new(text: &str, why: &'static str) -> Self {
+        let first = text.split(|c: char| c.is_control() || c.is_whitespace()).next().unwrap_or_default();
+        Self { text: first.rsplit('@').next().unwrap_or_default().into(), why }
+    }
+}
+
 /// A server and a path on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
@@ -56,7 +64,7 @@ impl Url {
     /// # Errors
     /// [`UrlError`], for user names in it, too: they would be secrets in the wrong place.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
-        let fail = |why| Err(UrlError { text: text.into(), why });
+        let fail = |why| Err(UrlError::new(text, why));
         if text.contains(|c: char| c.is_control() || c.is_whitespace() || !c.is_ascii()) {
             return fail("blanks, control characters and non-ASCII letters must be escaped");
         }
@@ -99,12 +107,10 @@ impl Url {
     /// [`UrlError`].
     pub fn parse_endpoint(text: &str) -> Result<Self, UrlError> {
         let spelt = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-        let url = Self::parse(&spelt).map_err(|error| UrlError { text: text.into(), ..error })?;
+        let url = Self::parse(&spelt).map_err(|error| UrlError::new(text, error.why))?;
         match url {
-            Self { scheme: Scheme::Http, .. } => {
-                Err(UrlError { text: text.into(), why: "an API server is asked over https" })
-            }
-            Self { ref path, .. } if path != "/" => Err(UrlError { text: text.into(), why: "no path is expected" }),
+            Self { scheme: Scheme::Http, .. } => Err(UrlError::new(text, "an API server is asked over https")),
+            Self { ref path, .. } if path != "/" => Err(UrlError::new(text, "no path is expected")),
             url => Ok(url),
         }
     }

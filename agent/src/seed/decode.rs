@@ -1,6 +1,7 @@
 //! Reading a seed.
 
 use super::fields::{self, Fields};
+use super::token::mask;
 use super::{Discovery, File, Kubelet, Pin, ProxySettings, Seed, Taint, Token};
 use crate::names;
 use crate::url::Url;
@@ -40,7 +41,7 @@ const FORBIDDEN: [&str; 6] =
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SeedError {
     /// Not YAML, nor JSON.
-    #[error(transparent)]
+    #[error("{}", mask(&.0.to_string()))]
     Yaml(#[from] YamlError),
     /// Not text.
     #[error("it is not UTF-8")]
@@ -49,7 +50,7 @@ pub enum SeedError {
     #[error("it is no seed: it does not say \"kind: NodeSeed\"")]
     NoSeed,
     /// A field.
-    #[error("{path}: {why}")]
+    #[error("{}: {}", mask(path), mask(why))]
     Field {
         /// Where, as `kubelet.taints[0].effect`.
         path: String,

@@ -52,6 +52,26 @@ impl Token {
     }
 }
 
+/// `text` without the secret of anything in it that looks like a token: a quote at the wrong place makes a token part of another field,
+/// and an error repeats what it is about.
+pub(super) fn mask(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('.') {
+        let is_word = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let id = before.bytes().rev().take(ID).filter(is_word).count();
+        let secret = after.bytes().take(SECRET).filter(is_word).count();
+        masked.push_str(before);
+        masked.push('.');
+        rest = after;
+        if (id, secret) == (ID, SECRET) {
+            masked.push('…');
+            rest = &after[SECRET..];
+        }
+    }
+    masked + rest
+}
+
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Token({}.…)", self.id())
@@ -61,6 +81,19 @@ impl fmt::Debug for Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tokens_elsewhere_are_masked() {
+        for (text, masked) in [
+            ("", ""),
+            ("10.0.0.1: node-1.example.org", "10.0.0.1: node-1.example.org"),
+            ("\"a\\ntoken: abcdef.0123456789abcdef\" is no", "\"a\\ntoken: abcdef.…\" is no"),
+            ("xabcdef.0123456789abcdefy.", "xabcdef.…y."),
+            ("ä.abcdef.0123456789abcdéf", "ä.abcdef.0123456789abcdéf"),
+        ] {
+            assert_eq!(mask(text), masked);
+        }
+    }
 
     #[test]
     fn tokens() {

@@ -128,11 +128,11 @@ fn the_table_is_what_the_packages_have() {
     let page = fs::read_to_string(&path).expect("docs/hardware.md");
     let (head, rest) = page.split_once("<!-- table -->\n").expect("a mark");
     let (found, tail) = rest.split_once("<!-- end -->\n").expect("a mark");
-    if std::env::var_os("KILN_BLESS").is_some() {
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         fs::write(&path, format!("{head}<!-- table -->\n{table}<!-- end -->\n{tail}")).expect("written");
         return;
     }
-    assert_eq!(found, table, "docs/hardware.md is not what the packages have; KILN_BLESS=1 writes it");
+    assert_eq!(found, table, "docs/hardware.md is not what the packages have; UPDATE_SNAPSHOTS=1 writes it");
 }
 
 /// Every driver of the first part is in the profiles' list.

@@ -31,11 +31,11 @@ fn dump(rendered: &[(TreePath, Entry)]) -> String {
     text
 }
 
-/// Compares with `testdata/<name>`; with `KILN_BLESS` set, writes it instead, for review with git diff.
+/// Compares with `testdata/<name>`; with `UPDATE_SNAPSHOTS` set, writes it instead, for review with git diff.
 fn compare(name: &str, rendered: &[(TreePath, Entry)]) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/render/testdata").join(name);
     let dump = dump(rendered);
-    if std::env::var_os("KILN_BLESS").is_some() {
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         std::fs::write(&path, &dump).expect("written");
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();

@@ -65,7 +65,7 @@ fn command_lines() {
         (
             &["build", "worker", "--suite", "jessie"],
             1,
-            "--suite: debian.suite: unknown suite \"jessie\" (known are bookworm, sid, trixie; another one needs an entry under debian.suites)",
+            "--suite: debian.suite: unknown suite \"jessie\" (known are bookworm, sid, trixie; another one needs an entry under debian.suites) (see sources.list(5), deb-version(7), Debian Policy 7.1)",
         ),
         (
             &["inspect", "out/nowhere"],
@@ -133,7 +133,7 @@ fn locks() {
     }
     site.write(lock, &good);
     site.replace("profiles/worker.yaml", "[base]", "[base, aa]");
-    site.refuses(&["--locked"], "profiles/worker.lock is stale: the profile's packages or artifacts changed since, and --locked forbids making it; run \"kiln lock worker\" first");
+    site.refuses(&["--locked"], "profiles/worker.lock is stale: the profile's packages, artifacts or images changed since, and --locked forbids making it; run \"kiln lock worker\" first");
 }
 
 #[test]

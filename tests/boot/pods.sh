@@ -13,6 +13,8 @@ of_pod() {
   text=$(pods 2>/dev/null)
   [[ $text == *"\"metadata\":{\"name\":\"$name-"* ]] || return
   text=${text#*"\"metadata\":{\"name\":\"$name-"}
+  # The next pod has what this one may not have yet.
+  text=${text%%"\"metadata\":{\"name\":"*}
   [[ $text =~ \"$key\":\"?($pattern) ]] && echo "${BASH_REMATCH[1]}"
 }
 
@@ -30,7 +32,8 @@ patiently() {
 static_pod() {
   # kubelet takes a file that begins with a brace for JSON.
   printf 'apiVersion: v1\nkind: Pod\nmetadata: {name: %s}\nspec: {containers: [{name: main, image: "registry.test/busybox:1", args: %s, ports: %s}]}\n' \
-    "$1" "$2" "$3" >"/etc/kubernetes/manifests/$1.yaml"
+    "$1" "$2" "$3" >"/run/$1.yaml"
+  mv "/run/$1.yaml" /etc/kubernetes/manifests/
 }
 
 # The last line that the client printed and that matches PATTERN.
@@ -74,6 +77,8 @@ questions() {
   report rotated "$(patiently rotated)"
   # Of the new log, and from the new container.
   report client-after "$(patiently client_saw 'pod web-*, node web-*')"
+
+  while read -r line; do report client-log "$line"; done < <(tail -n 3 /var/log/pods/default_client-*/main/0.log)
 
   # What is lost comes back.
   ctr -n k8s.io images rm registry.test/busybox:1 >/dev/null

@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn what_is_no_config_is_refused_without_its_words() {
         for (text, error) in [
-            ("{\"auths\": \"secret\"}", "1:19: it is no config.json of Docker's"),
+            ("{\"auths\": \"secret\"}", "1:18: it is no config.json of Docker's"),
             (
                 "{\"auths\": {\"a.b\": {\"auth\": \"c2VjcmV0\"}}}",
                 "auths.a.b.auth is not user:password in base64; log in again",

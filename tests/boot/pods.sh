@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Static pods of preloaded images, asked what they see. Runs in the guest before the probe, which calls `questions`.
 
 # kubelet's pods as JSON.

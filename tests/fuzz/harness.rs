@@ -1,6 +1,6 @@
 //! Runs a parser on mutated samples for a while, and keeps the input that breaks it.
 //!
-//! `KILN_FUZZ_SECONDS` is the time for each parser of what every build reads (default 3), others get a quarter of it;
+//! `KILN_FUZZ_SECONDS` is the time for each parser of what every build reads (default 3), others get a tenth of it;
 //! `KILN_FUZZ_SEED` is the seed (default: the clock; it is printed).
 
 use super::mutator::{Random, mutate};
@@ -43,7 +43,7 @@ impl Fuzz<'_> {
             assert!(parse(sample), "{}: a sample is refused: {:?}", self.name, String::from_utf8_lossy(sample));
         }
         let whole = variable("KILN_FUZZ_SECONDS").unwrap_or(3);
-        let seconds = if OF_A_BUILD.contains(&self.name) { whole } else { whole.div_ceil(4) };
+        let seconds = if OF_A_BUILD.contains(&self.name) { whole } else { whole.div_ceil(10) };
         let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_nanos();
         let seed = variable("KILN_FUZZ_SEED").unwrap_or(u64::try_from(clock & u128::from(u64::MAX)).expect("masked"));
         println!("{}: KILN_FUZZ_SEED={seed} for {seconds} s", self.name);

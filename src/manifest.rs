@@ -93,7 +93,7 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InputRecord {
-    /// `package`, `artifact` or `overlay`.
+    /// `package`, `artifact`, `image` or `overlay`.
     pub kind: String,
     /// Its name.
     pub name: String,

@@ -1,4 +1,4 @@
-//! Parsers of what servers and seeds say are fed mutated samples, for `KILN_FUZZ_SECONDS` each, by the builder's harness.
+//! Parsers of what servers and seeds say are fed mutated samples, for a part of `KILN_FUZZ_SECONDS`, by the builder's harness.
 
 #[path = "../../tests/fuzz/harness.rs"]
 mod harness;

@@ -18,7 +18,7 @@ const MAX_SIZE: u64 = 1 << 20;
 /// line, KubeletConfiguration, kubeadm's configuration, a kubeconfig. What became of each setting is told on standard error.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  kiln import 10-kubeadm.conf kubeadm-flags.env config.yaml --out profiles/mine.yaml\n  \
+    after_help = "Examples:\n  kiln import --release v1.36.4 kubeadm-flags.env config.yaml -o profiles/mine.yaml\n  \
                         kiln import --role control-plane kubeadm.yaml --cluster-out clusters/prod.yaml\n  \
                         kiln import kubelet.service kubelet-config.json --seed-out node-1.yaml --json"
 )]

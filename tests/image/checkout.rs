@@ -28,7 +28,8 @@ impl Checkout {
         overlay(&in_memory.path().join("overlay"), true);
         let checkout = Self { directory, overlay: in_memory };
         checkout.forget();
-        for input in built.manifest.inputs.iter().filter(|input| input.kind != "overlay") {
+        // Neither overlays nor the shipped images are downloads: these are made of a package's program.
+        for input in built.manifest.inputs.iter().filter(|input| !["overlay", "image"].contains(&input.kind.as_str())) {
             let from = blob(&input.sha256);
             let to = checkout.cache().join(from.strip_prefix(test_cache().join("kiln")).expect("in the cache"));
             fs::create_dir_all(to.parent().expect("a parent")).expect("a directory");

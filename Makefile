@@ -26,7 +26,7 @@ test: setup-test kubernetes lint ## All checks and tests, boot tests included
 
 .PHONY: roles
 roles: setup-test kubelet ## Boot every role in QEMU and compare what runs with what its profile asks for
-	KILN_ROLES=all $(CARGO) test --release --locked --test roles -- --nocapture
+	KILN_ROLES=all $(CARGO) test --release --locked --test boot roles:: -- --nocapture
 
 .PHONY: build
 build: setup-build ## Build kiln: target/release/kiln

@@ -24,7 +24,7 @@ fn a_managed_service_s_node_boots_with_the_configuration_it_had() {
     let output = output.expect("kiln starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let set = PxeSet::open(&out).expect("a PXE set");
-    let report = boot_and_ask(&set, Handout::none().standalone(), include_str!("../roles/questions.sh"));
+    let report = boot_and_ask(&set, Handout::none().standalone(), include_str!("../boot/questions.sh"));
     check_node(&report);
     report.check("unit kubelet", "active");
     let [running] = report.all("configz")[..] else { panic!("no /configz\n{}", report.console) };

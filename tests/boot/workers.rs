@@ -1,27 +1,21 @@
-//! Boots workers as they are built and reads from inside the guest what they are.
-//!
-//! Nothing is in the images for it: kubelet is made standalone, and `boot/probe.sh` brought in, by a credential.
+//! Workers booted, with kubelet and without.
 
-use guest::{Report, boot, boot_and_ask, check_node};
+use crate::guest::{Report, boot, boot_and_ask, check_node};
+use crate::worker;
 use kiln::boot::{Handout, PxeSet};
 use kiln_init::xattrs::{self, Xattr};
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
 
-#[path = "common/guest.rs"]
-mod guest;
-#[path = "common/worker.rs"]
-mod worker;
-
 /// Boots `suite`'s worker with kubelet standalone and an image for pods, and runs pods on it.
 fn healthy(suite: &str) {
     let directory = tempfile::tempdir().expect("a directory");
     // Brings the shipped profiles, beside which this one is put.
     worker::kiln(directory.path());
-    fs::write(directory.path().join("profiles/pods.yaml"), include_str!("boot/pods.yaml")).expect("written");
+    fs::write(directory.path().join("profiles/pods.yaml"), include_str!("pods.yaml")).expect("written");
     let set = PxeSet::open(&worker::build(directory.path(), "pods", suite, "pxe")).expect("a PXE set");
-    let report = boot_and_ask(&set, Handout::none().standalone(), include_str!("boot/pods.sh"));
+    let report = boot_and_ask(&set, Handout::none().standalone(), include_str!("pods.sh"));
     if std::env::var_os("KILN_BOOT_SHOW").is_some() {
         println!("{}", report.lines.join("\n"));
     }

@@ -1,0 +1,11 @@
+//! Boots nodes for PXE as they are built and reads from inside the guest what they are.
+//!
+//! Nothing is in the images for it: kubelet is made standalone, and `probe.sh` brought in, by a credential.
+
+mod roles;
+mod workers;
+
+#[path = "../common/guest.rs"]
+mod guest;
+#[path = "../common/worker.rs"]
+mod worker;

@@ -11,6 +11,18 @@ mount --make-shared /mnt
 : >/mnt/kmsg
 chmod 0666 /mnt/kmsg
 mount --bind /mnt/kmsg /dev/kmsg
+# And settings of the kernel as a node has them: otherwise it ends, which may be before it is asked.
+set_sysctl() {
+  echo "$2" >/mnt/sysctl.${1//\//.}
+  chmod 0666 /mnt/sysctl.${1//\//.}
+  mount --bind /mnt/sysctl.${1//\//.} "/proc/sys/$1"
+}
+set_sysctl vm/overcommit_memory 1
+set_sysctl vm/panic_on_oom 0
+set_sysctl kernel/panic 10
+set_sysctl kernel/panic_on_oops 1
+set_sysctl kernel/keys/root_maxkeys 1000000
+set_sysctl kernel/keys/root_maxbytes 25000000
 setpriv --reuid 65534 --regid 65534 --clear-groups -- "$directory/kubelet" "$@" \
   --container-runtime=docker --docker-endpoint="unix://$directory/docker.sock" --root-dir=/mnt/kubelet --cert-dir=/mnt/pki \
   --anonymous-auth=true --authentication-token-webhook=false --authorization-mode=AlwaysAllow --client-ca-file= --rotate-server-certificates=false \

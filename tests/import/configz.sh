@@ -5,7 +5,8 @@ set -eu
 directory=$1
 shift
 ip link set lo up
-for empty in /var/log /run /mnt; do mount -t tmpfs -o mode=0777 none "$empty"; done
+# With room for what nodes reserve, none of which is taken.
+for empty in /var/log /run /mnt; do mount -t tmpfs -o mode=0777,size=500G none "$empty"; done
 # kubelet wants its directory shared, and the kernel's log.
 mount --make-shared /mnt
 : >/mnt/kmsg

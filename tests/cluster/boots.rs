@@ -66,22 +66,22 @@ macro_rules! nodes {
 nodes! {
     diskless_by_smbios: Diskless, Smbios;
     disk_by_vfat: Disk, Vfat;
-    #[ignore = "make joins"]
+    #[ignore = "not booted here: make joins boots it"]
     disk_by_smbios: Disk, Smbios;
-    #[ignore = "make joins"]
+    #[ignore = "not booted here: make joins boots it"]
     disk_by_fw_cfg: Disk, FwCfg;
-    #[ignore = "make joins"]
+    #[ignore = "not booted here: make joins boots it"]
     disk_by_iso: Disk, Iso;
-    #[ignore = "make joins"]
+    #[ignore = "not booted here: make joins boots it"]
     disk_by_url: Disk, Url;
-    #[ignore = "make joins"]
+    #[ignore = "not booted here: make joins boots it"]
     state_disk_by_smbios: StateDisk, Smbios;
-    #[ignore = "make joins"]
+    #[ignore = "not booted here: make joins boots it"]
     state_disk_by_fw_cfg: StateDisk, FwCfg;
-    #[ignore = "make joins"]
+    #[ignore = "not booted here: make joins boots it"]
     state_disk_by_iso: StateDisk, Iso;
-    #[ignore = "make joins"]
+    #[ignore = "not booted here: make joins boots it"]
     state_disk_by_vfat: StateDisk, Vfat;
-    #[ignore = "make joins"]
+    #[ignore = "not booted here: make joins boots it"]
     state_disk_by_url: StateDisk, Url;
 }

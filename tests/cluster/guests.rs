@@ -33,7 +33,7 @@ read -r seconds _ </proc/uptime; echo "kubelet $seconds"
 journalctl -b -u kiln-agent -o short-monotonic --no-pager
 echo "hostname $(cat /proc/sys/kernel/hostname)"
 echo "boot $(cat /proc/sys/kernel/random/boot_id)"
-echo "failed $(systemctl list-units --failed --plain --no-legend 'kiln-*' 'kubelet*' 'containerd*')"
+echo "failed $(systemctl list-units --failed --plain --no-legend)"
 while read -r line; do
   echo "certificate $line"
   [ "$line" != '-----END CERTIFICATE-----' ] || break

@@ -4,17 +4,20 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// Answers on the socket `path` until the process ends, as a Docker whose control groups are `driver`'s.
 ///
-/// Once kubelet has asked for containers, Docker is gone: kubelet serves its API and waits for it to come back, instead of going on to
-/// change the machine.
+/// Once kubelet has started, Docker is gone: kubelet serves its API and waits for it to come back, instead of going on to change the machine,
+/// which it may not and would end of.
+///
+/// Its start is three questions for the version: for compatibility, for where its process belongs, and for what runtime it is. The next is
+/// whether Docker is well.
 pub fn docker(path: &Path, driver: &str) {
     let listener = UnixListener::bind(path).expect("a socket");
     let driver = driver.to_owned();
-    let asked = Arc::new(AtomicBool::new(false));
+    let asked = Arc::new(AtomicUsize::new(0));
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let (driver, asked) = (driver.clone(), Arc::clone(&asked));
@@ -24,7 +27,7 @@ pub fn docker(path: &Path, driver: &str) {
     });
 }
 
-fn answer(mut stream: UnixStream, driver: &str, asked: &AtomicBool) -> std::io::Result<()> {
+fn answer(mut stream: UnixStream, driver: &str, asked: &AtomicUsize) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut request = String::new();
     reader.read_line(&mut request)?;
@@ -33,10 +36,7 @@ fn answer(mut stream: UnixStream, driver: &str, asked: &AtomicBool) -> std::io::
         line.clear();
     }
     let path = request.split_whitespace().nth(1).unwrap_or_default().split('?').next().unwrap_or_default();
-    if path.ends_with("/containers/json") {
-        asked.store(true, Ordering::Relaxed);
-    }
-    let gone = path.ends_with("/version") && asked.load(Ordering::Relaxed);
+    let gone = path.ends_with("/version") && asked.fetch_add(1, Ordering::Relaxed) >= 3;
     let body = match path.rsplit('/').next().unwrap_or_default() {
         "version" => r#"{"Version":"19.03.13","ApiVersion":"1.40","MinAPIVersion":"1.12","Os":"linux"}"#.to_owned(),
         "info" => format!(r#"{{"CgroupDriver":"{driver}","DockerRootDir":"/var/lib/docker","OSType":"linux"}}"#),

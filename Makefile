@@ -33,8 +33,8 @@ build: setup-build ## Build kiln: target/release/kiln
 	$(CARGO) build --release --locked
 
 .PHONY: bench
-bench: setup-test build ## Measure kiln against packing by hand, and against mmdebstrap and mkosi where these are installed
-	$(CARGO) bench --locked --bench build --bench clouds
+bench: setup-test kubernetes build ## Measure kiln against packing by hand (and mmdebstrap, mkosi where these are installed), joins against curl and openssl
+	$(CARGO) bench --locked --bench build --bench clouds --bench join
 
 .PHONY: fuzz
 fuzz: setup-build ## Feed arbitrary input to each parser for KILN_FUZZ_SECONDS (default: 600)
@@ -62,7 +62,7 @@ lint: setup-build ## Formatting, lints, documentation, shell scripts, dependenci
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --workspace --no-deps --quiet
-	if command -v shellcheck >/dev/null; then shellcheck -x hack/*.sh .ci/run; else echo 'lint: shellcheck is not installed; shell scripts were not checked'; fi
+	if command -v shellcheck >/dev/null; then shellcheck -x hack/*.sh benches/*.sh .ci/run; else echo 'lint: shellcheck is not installed; shell scripts were not checked'; fi
 	if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked --log-level error check --hide-inclusion-graph licenses bans sources; else echo 'lint: cargo-deny is not installed; dependencies were not checked'; fi
 
 # The programs of Kubernetes that tests run; built once, then kept outside the clone.

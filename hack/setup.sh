@@ -30,7 +30,7 @@ test=(
     qemu-utils p7zip-full libxml2-utils     # formats of disks
     gdisk e2fsprogs                         # disks to put into them
     dosfstools mtools                       # volumes that hold seeds
-    curl                                    # HTTP
+    curl jq                                 # HTTP, JSON
     iproute2                                # a network for a kubelet alone
     python3 python3-jsonschema python3-yaml # JSON Schema, YAML
     fdisk gdisk dosfstools mtools e2fsprogs cryptsetup-bin # disks and file systems on them

@@ -1,5 +1,5 @@
-//! What the postinst scripts of base-files, debianutils and libpam-modules put in place: directories, links,
-//! skeleton files and `/etc/shells`.
+//! What the postinst scripts of base-files, debianutils, libpam-modules and openssh-server put in place: directories,
+//! links, skeleton files and `/etc/shells`.
 
 use super::input::{self, InputError, OutputError};
 use crate::tree::{ContentReader, Entry, FileTree, Origin};
@@ -43,12 +43,13 @@ const DIRECTORIES: &[(&str, u16, u32)] = &[
 const LINKS: &[(&str, &str)] =
     &[("var/spool/mail", "../mail"), ("var/run", "/run"), ("var/lock", "/run/lock"), ("usr/local/man", "share/man")];
 
-/// Files base-files copies from `/usr/share/base-files` if they are missing.
+/// Files that base-files copies if they are missing, and openssh-server with the answers it has by itself: sshd does not start without.
 const COPIES: &[(&str, &str)] = &[
-    ("dot.profile", "root/.profile"),
-    ("dot.bashrc", "root/.bashrc"),
-    ("profile", "etc/profile"),
-    ("motd", "etc/motd"),
+    ("usr/share/base-files/dot.profile", "root/.profile"),
+    ("usr/share/base-files/dot.bashrc", "root/.bashrc"),
+    ("usr/share/base-files/profile", "etc/profile"),
+    ("usr/share/base-files/motd", "etc/motd"),
+    ("usr/share/openssh/sshd_config", "etc/ssh/sshd_config"),
 ];
 
 /// Empty files of libpam-modules: without `/etc/environment` pam_env complains at every session.
@@ -71,10 +72,9 @@ pub fn finalize(tree: &mut FileTree, reader: &dyn ContentReader) -> Result<(), B
             input::put(tree, path, Entry::symlink(*target, origin()))?;
         }
     }
-    for (from, to) in COPIES {
-        let source = format!("usr/share/base-files/{from}");
-        if !tree.contains(to) && tree.resolve(&source).is_some() {
-            let bytes = input::bytes(tree, reader, &source)?;
+    for (source, to) in COPIES {
+        if !tree.contains(to) && tree.resolve(source).is_some() {
+            let bytes = input::bytes(tree, reader, source)?;
             input::put(tree, to, Entry::file(bytes, 0o644, origin()))?;
         }
     }

@@ -24,8 +24,8 @@ SizeMinBytes={STATE_MIN_BYTES}
     )
 }
 
-/// Made as a whole: a directory that is there has all keys in it, whenever the power was cut. Debian enables sshd both as a service and by a
-/// socket, and systemd chooses: either finds the keys.
+/// Made as a whole: a directory that is there has all keys in it, whenever the power was cut. A profile may enable sshd as a service or by its
+/// socket: either finds the keys.
 const HOST_KEYS: &str = "\
 [Unit]
 Description=SSH host keys, made once and kept
@@ -42,6 +42,12 @@ UMask=0077
 ExecStart=/bin/sh -ec 'rm -rf ssh.new; mkdir ssh.new; \\
     for kind in ed25519 ecdsa rsa; do ssh-keygen -q -t $$kind -N \"\" -C \"\" -f ssh.new/ssh_host_$${kind}_key; done; \\
     sync -f ssh.new; mv ssh.new ssh; sync -f .'
+";
+
+/// systemd.preset(5): as openssh-server's postinst leaves them, and no keys that are lost with `/etc` at the end of a boot.
+const SSH_PRESET: &str = "\
+disable ssh.socket
+disable sshd-keygen.service
 ";
 
 const SSHD: &str = "\
@@ -62,6 +68,7 @@ pub(super) fn render(tree: &FileTree, rendered: &mut Rendered) -> Result<(), Ren
             rendered.link(BY, &format!("usr/lib/systemd/system/{by}.wants/{unit}"), format!("../{unit}"))?;
         }
         rendered.file(BY, "etc/ssh/sshd_config.d/10-kiln.conf", SSHD)?;
+        rendered.file(BY, "usr/lib/systemd/system-preset/80-kiln-ssh.preset", SSH_PRESET)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 /// Every which byte of a join is one to cut at; KILN_CUT_STRIDE says otherwise (`make faults`: every single one). It is no divisor of
@@ -47,21 +47,48 @@ impl Budget {
     }
 }
 
-/// A proxy to the API server that cuts one connection when the budget is used up, and passes everything from then on. Returns its port.
-fn cutting(server: u16, budget: Arc<Budget>) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    thread::spawn(move || {
-        for client in listener.incoming().map_while(Result::ok) {
-            let upstream = TcpStream::connect(("127.0.0.1", server)).expect("the API server");
-            let (up, down) = (Arc::clone(&budget), Arc::clone(&budget));
-            let copy = |stream: &TcpStream| stream.try_clone().expect("a socket");
-            let (from, to) = (copy(&client), copy(&upstream));
-            thread::spawn(move || pass(from, to, &up, false));
-            thread::spawn(move || pass(upstream, client, &down, true));
-        }
-    });
-    port
+/// A proxy to the API server that cuts one connection when the budget is used up, and passes everything from then on. Nobody is let in any
+/// more when it is dropped.
+struct Proxy {
+    port: u16,
+    ended: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    fn new(server: u16, budget: Arc<Budget>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let ended = Arc::new(AtomicBool::new(false));
+        let is_ended = Arc::clone(&ended);
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                if is_ended.load(Ordering::SeqCst) {
+                    break;
+                }
+                let upstream = TcpStream::connect(("127.0.0.1", server)).expect("the API server");
+                let (up, down) = (Arc::clone(&budget), Arc::clone(&budget));
+                let copy = |stream: &TcpStream| stream.try_clone().expect("a socket");
+                let (from, to) = (copy(&client), copy(&upstream));
+                thread::spawn(move || pass(from, to, &up, false));
+                thread::spawn(move || pass(upstream, client, &down, true));
+            }
+        });
+        Self { port, ended }
+    }
+
+    /// The seed of `node` that knows the API server by this proxy only.
+    fn seed(&self, plane: &ControlPlane, node: &str) -> String {
+        let [own, here] = [plane.port, self.port].map(|port| format!("127.0.0.1:{port}"));
+        seed(plane, node, TOKEN, "").replace(&own, &here)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::SeqCst);
+        // Wakes it; `make faults` would run out of sockets otherwise.
+        TcpStream::connect(("127.0.0.1", self.port)).ok();
+    }
 }
 
 fn pass(mut from: TcpStream, mut to: TcpStream, budget: &Budget, answers: bool) {
@@ -89,9 +116,8 @@ fn pass(mut from: TcpStream, mut to: TcpStream, budget: &Budget, answers: bool) 
 /// A join through a proxy that cuts it after `count` bytes: whether it was cut, and whether the agent noticed.
 fn join(plane: &ControlPlane, node: &str, cut: Cut, count: usize) -> (bool, bool) {
     let budget = Arc::new(Budget { cut, left: AtomicUsize::new(count) });
-    let port = cutting(plane.port, Arc::clone(&budget));
-    let own = format!("127.0.0.1:{}", plane.port);
-    let machine = Machine::new(&seed(plane, node, TOKEN, "").replace(&own, &format!("127.0.0.1:{port}")));
+    let proxy = Proxy::new(plane.port, Arc::clone(&budget));
+    let machine = Machine::new(&proxy.seed(plane, node));
     let said = machine.join();
     assert!(machine.is_joined(), "{said:#?}");
     let is_complaint = |line: &String| line.contains("talking to") || line.contains("TLS connection");
@@ -105,10 +131,8 @@ fn cut_off_at_every_byte() {
     for cut in [Cut::Half, Cut::Reset, Cut::Request] {
         // A join that is not cut says how long one is.
         let budget = Arc::new(Budget { cut, left: AtomicUsize::new(usize::MAX) });
-        let port = cutting(plane.port, Arc::clone(&budget));
-        let own = format!("127.0.0.1:{}", plane.port);
-        let uncut = format!("uncut-{cut:?}").to_ascii_lowercase();
-        Machine::new(&seed(plane, &uncut, TOKEN, "").replace(&own, &format!("127.0.0.1:{port}"))).join();
+        let proxy = Proxy::new(plane.port, Arc::clone(&budget));
+        Machine::new(&proxy.seed(plane, &format!("uncut-{cut:?}").to_ascii_lowercase())).join();
         let length = usize::MAX - budget.left.load(Ordering::SeqCst);
 
         let next = AtomicUsize::new(1);

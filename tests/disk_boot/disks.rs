@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 pub const GIB: u64 = 1 << 30;
 
-/// The worker with a program that asks the kernel about dm-verity.
-const ROLE: &str = "extends: worker\ndebian:\n  packages: [cryptsetup-bin]\n";
+/// The worker with a program that asks the kernel about dm-verity, and an SSH server.
+const ROLE: &str = "extends: worker\ndebian:\n  packages: [cryptsetup-bin, openssh-server]\n";
 
 /// The built image of `suite`.
 pub fn image(suite: &str) -> &'static DiskImage {

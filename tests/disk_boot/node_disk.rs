@@ -6,6 +6,7 @@ use crate::guest::{Report, check_node_on, machine, run_on, turn};
 use kiln::boot::{Bus, Handout, Machine};
 
 const STATE: &str = include_str!("state.sh");
+const SSH: &str = include_str!("ssh.sh");
 const FIRST: &str = include_str!("first.sh");
 const SECOND: &str = include_str!("second.sh");
 const PROBE: &str = include_str!("../boot/probe.sh");
@@ -18,7 +19,7 @@ fn lives(suite: &str, bus: Bus, counters: Option<&str>) {
     }
     let _turn = turn();
     let machine = Machine { bus, ..machine(&guests.disk) };
-    let first = run_on(&machine, &guests.disk, Handout::none().standalone(), &format!("{STATE}{FIRST}{PROBE}"));
+    let first = run_on(&machine, &guests.disk, Handout::none().standalone(), &format!("{STATE}{SSH}{FIRST}{PROBE}"));
     check_node_on(&first, "ext4");
     first.check("unit kubelet", "active");
     println!("{suite}: kubelet healthy after {} s", first.number("healthz"));
@@ -38,11 +39,13 @@ fn lives(suite: &str, bus: Bus, counters: Option<&str>) {
     assert_eq!(kernel(&guests, image(suite)), "kiln-probed_1.20.2.efi", "{}", first.console);
 
     guests.disk.grow(2 * GIB).unwrap_or_else(|error| panic!("{error}"));
-    let second = run_on(&machine, &guests.disk, Handout::none(), &format!("{STATE}{SECOND}"));
+    let second = run_on(&machine, &guests.disk, Handout::none(), &format!("{STATE}{SSH}{SECOND}"));
     assert_eq!(second.all("failed"), [""; 0], "failed units\n{}", second.console);
     second.check("state", "running");
     let machine_id = first.all("machine-id");
     assert!(machine_id[0].len() == 32 && machine_id == second.all("machine-id"), "{machine_id:?}");
+    let host_key = first.all("ssh-host-key");
+    assert!(host_key[0].starts_with("ssh-ed25519 ") && host_key == second.all("ssh-host-key"), "{host_key:?}");
     second.check("trace /etc/kiln-test", "");
     for file in ["/etc/kubernetes", "/etc/cni/net.d", "/opt/cni/bin", "/var/lib"] {
         second.check(&format!("trace {file}/kiln-test"), "kept");

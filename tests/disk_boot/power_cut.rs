@@ -91,7 +91,9 @@ fn while_state_is_made() {
         println!("{about}");
         let mut next = started(&machine, &guests.disk, &Handout::none());
         comes_up(&mut next, &about);
-        assert_eq!(next.console().contains("made the partition"), !console.contains("made the partition"), "{about}");
+        // Made once; a boot that is cut off between the table and the word of it says nothing, and nor does the next.
+        let made = [console, next.console()].map(|console| console.contains("made the partition"));
+        assert!(made != [true, true], "{about}");
         drop(next);
         // The boot loader counted both boots, and nobody said yet that they were good.
         assert_eq!(kernel(&guests, image), "kiln-probed_1.20.2+1-2.efi", "{about}");

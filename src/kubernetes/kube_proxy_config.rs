@@ -7,7 +7,7 @@
 
 use super::kubelet_config::LOGGING;
 use super::schema::{Field, Misfit, Step, Type, check_object, is_network, take_unknown};
-use super::{Duration, duration, feature_gates};
+use super::{Duration, duration, feature_gates, kubelet_values};
 use Type::{Address, Bool, Int, List, Map, Network, Object, Path, Rate, Socket, Text, Word};
 use serde_json::{Map as JsonMap, Value};
 
@@ -67,6 +67,8 @@ pub fn check(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfit> 
     cluster_cidr(config)?;
     port_range(config)?;
     node_ports(config, minor)?;
+    kubelet_values::logging(config, minor)?;
+    kubelet_values::hidden_metrics(config, minor)?;
     feature_gates::check(config, minor, "kube-proxy")?;
     ["iptables", "ipvs", "nftables"].into_iter().try_for_each(|name| sync_periods(config, name))
 }

@@ -39,6 +39,7 @@ test=(
     etcd-server                             # the control plane that agents join
     dnsmasq-base                            # names that agents look up
     iproute2 socat                          # namespaces with a metadata service
+    iproute2 iptables socat                 # what CNI plugins call, and traffic between pods
     grep                                    # tokens on disks
     docker-registry skopeo umoci apache2-utils # a registry, images in it, its passwords
     shellcheck

@@ -1,7 +1,7 @@
 //! `kiln import`.
 
 use super::host::Host;
-use crate::import::{Source, import};
+use crate::import::{Source, Wanted, import};
 use crate::profile::Overrides;
 use anyhow::Context as _;
 use kiln_agent::seed::Seed;
@@ -15,12 +15,13 @@ const MAX_SIZE: u64 = 1 << 20;
 /// Make a profile of what a node has: kubelet's flags and configuration, kubeadm's documents
 ///
 /// FILEs are of one node, in any order but for units, of which kubelet.service comes before its drop-ins: units, environment files, a command
-/// line, KubeletConfiguration, kubeadm's configuration, a kubeconfig. What became of each setting is told on standard error.
+/// line, KubeletConfiguration, KubeProxyConfiguration, kubeadm's configuration, a kubeconfig. What became of each setting is told on standard error.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  kiln import --release v1.36.4 kubeadm-flags.env config.yaml -o profiles/mine.yaml\n  \
                         kiln import --role control-plane kubeadm.yaml --cluster-out clusters/prod.yaml\n  \
-                        kiln import kubelet.service kubelet-config.json --seed-out node-1.yaml --json"
+                        kiln import kubelet.service kubelet-config.json --seed-out node-1.yaml --json\n  \
+                        kiln import --kube-proxy kube-proxy.yaml -o profiles/proxied.yaml"
 )]
 pub struct Args {
     /// What the node has; - is standard input
@@ -41,6 +42,9 @@ pub struct Args {
     /// Write the node's own facts, as a seed without a token
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     seed_out: Option<PathBuf>,
+    /// Bake kube-proxy as a service of the node, and not leave it to the cluster's DaemonSet
+    #[arg(long)]
+    kube_proxy: bool,
     /// Report as JSON
     #[arg(long)]
     json: bool,
@@ -58,7 +62,8 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
         true => std::fs::canonicalize(&parent.path)?.display().to_string(),
         false => args.role.clone(),
     };
-    let made = import(&sources, &parent, &extends, args.cluster_out.is_some())?;
+    let wanted = Wanted { cluster_file: args.cluster_out.is_some(), kube_proxy: args.kube_proxy };
+    let made = import(&sources, &parent, &extends, wanted)?;
     // Written as a file first: what is given to anybody has been read by what will read it.
     let directory = tempfile::tempdir().context("making a temporary directory")?;
     let draft = directory.path().join("imported.yaml");

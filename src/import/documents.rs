@@ -36,6 +36,8 @@ pub(super) struct Documents<'a> {
     pub kubelet: Vec<Located>,
     /// kubeadm's.
     pub kubeadm: Vec<Kubeadm>,
+    /// kube-proxy's configuration.
+    pub kube_proxy: Vec<Located>,
 }
 
 /// Sorts `sources`; what concerns the cluster alone goes to `node`.
@@ -107,8 +109,7 @@ fn yaml(file: Text<'_>, documents: &mut Documents<'_>, node: &mut Node) -> Resul
                 documents.kubeadm.push(Kubeadm { kind, version, document });
             }
             ("kubeproxy.config.k8s.io", "KubeProxyConfiguration") => {
-                let why = "kubeadm's clusters run kube-proxy as a DaemonSet; \"kubeProxy.config\" of a profile is for a node's own";
-                node.report.add(Fate::Dropped, kind, file.name).why(why);
+                documents.kube_proxy.push(document);
             }
             ("", "Config") if version == "v1" => kubeconfig::read(&document, node)?,
             _ => {
@@ -116,7 +117,7 @@ fn yaml(file: Text<'_>, documents: &mut Documents<'_>, node: &mut Node) -> Resul
                 let what = match (api, kind) {
                     ("", "") => "it has neither apiVersion nor kind, and is no unit, environment file or command line of kubelet's".to_owned(),
                     _ => format!(
-                        "{:?} of {:?} is nothing that kubelet or kubeadm reads",
+                        "{:?} of {:?} is nothing that kubelet, kube-proxy or kubeadm reads",
                         kiln_agent::names::short(kind),
                         kiln_agent::names::short(api)
                     ),

@@ -9,6 +9,11 @@ pub enum ImportError {
     /// No file was given.
     #[error("there is nothing to import: give kubelet's unit or command line, its configuration, or kubeadm's")]
     Nothing,
+    /// kube-proxy is wanted, and there is no configuration of it.
+    #[error(
+        "--kube-proxy: no file has a KubeProxyConfiguration (kubectl -n kube-system get configmap kube-proxy -o jsonpath='{{.data.config\\.conf}}')"
+    )]
+    NoKubeProxy,
     /// A file larger than any configuration.
     #[error("{name}: is larger than 1 MiB, which no kubelet's configuration is")]
     TooLarge {

@@ -1,4 +1,4 @@
-//! What people have, as a profile: kubelet's unit and flags, its configuration, kubeadm's documents.
+//! What people have, as a profile: kubelet's unit and flags, its configuration, kubeadm's documents, kube-proxy's configuration.
 //!
 //! Bytes in, text out. A node that is baked from the profile runs kubelet with the configuration it had, but for what the report says
 //! differs: what an immutable node cannot have as it was.
@@ -8,6 +8,7 @@ mod documents;
 mod error;
 mod flags;
 mod image;
+mod kube_proxy;
 mod kubeadm;
 mod kubeconfig;
 mod node;
@@ -54,13 +55,22 @@ pub struct Import {
     pub report: Report,
 }
 
+/// What is wanted of an import.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    /// What belongs to the cluster is left to the cluster's file.
+    pub cluster_file: bool,
+    /// kube-proxy is a service of the node, and not the cluster's DaemonSet.
+    pub kube_proxy: bool,
+}
+
 /// Makes a profile that extends `parent` out of `sources`.
 ///
-/// `extends` is how the profile names its parent. With `cluster_file`, what belongs to the cluster is left to the cluster's file.
+/// `extends` is how the profile names its parent.
 ///
 /// # Errors
 /// [`ImportError`]: what no kubelet would take, what cannot be read, what is missing.
-pub fn import(sources: &[Source], parent: &Profile, extends: &str, cluster_file: bool) -> Result<Import, ImportError> {
+pub fn import(sources: &[Source], parent: &Profile, extends: &str, wanted: Wanted) -> Result<Import, ImportError> {
     if sources.is_empty() {
         return Err(ImportError::Nothing);
     }
@@ -71,29 +81,71 @@ pub fn import(sources: &[Source], parent: &Profile, extends: &str, cluster_file:
     for it in &documents.kubeadm {
         given.extend(kubeadm::read(&it.document, &it.version, &it.kind, &mut node)?);
     }
-    if given.is_empty() && documents.kubelet.is_empty() && documents.kubeadm.is_empty() {
-        return Err(ImportError::Nothing);
+    let kubelet = !(given.is_empty() && documents.kubelet.is_empty() && documents.kubeadm.is_empty());
+    let Wanted { cluster_file, kube_proxy } = wanted;
+    match documents.kube_proxy.first() {
+        None if !kubelet => return Err(ImportError::Nothing),
+        Some(document) if !kubelet && !kube_proxy => {
+            let what = "is kube-proxy's configuration alone, which the cluster's DaemonSet carries to its nodes: \
+                        give kubelet's files, too, or --kube-proxy for a service of the node";
+            return Err(ImportError::at(document.place(&[]).source, what));
+        }
+        None if kube_proxy => return Err(ImportError::NoKubeProxy),
+        _ => {}
     }
-    configuration(&documents, &given, &mut node, minor)?;
-    let mut layer = Layer::default();
-    for given in &given {
-        route::route(given, minor, &mut layer, &mut node)?;
-    }
-    checked(&documents, &mut node, minor)?;
-    image::fit(&mut node, minor, cluster_file);
-    let (config, unsayable) = image::over(&node.config, &parent.kubelet.config);
-    for path in unsayable {
-        let why =
-            format!("{extends} has a list there, and lists append: extend base, or a profile that sets it to null");
-        node.report.add(Fate::Impossible, &path, "").why(why).differs(path.split('.').next().unwrap_or(&path));
-    }
+    kube_proxy::read(&documents, kube_proxy, minor, &mut node)?;
+    let kube_proxy = proxied(&mut node, parent, extends);
+    let kubelet = match kubelet {
+        true => Some(configured(&documents, &given, &mut node, parent, extends, cluster_file)?),
+        false => None,
+    };
     let names: Vec<&str> = sources.iter().map(|source| unit::base(&source.name)).collect();
     Ok(Import {
-        profile: write::profile(&node, &config, parent, extends, &names),
+        profile: write::profile(&node, kubelet.as_ref(), kube_proxy, parent, extends, &names),
         cluster: write::cluster(&node),
         seed: write::seed(&node),
         report: node.report,
     })
+}
+
+/// What the profile says of kubelet's configuration.
+fn configured(
+    documents: &Documents<'_>,
+    given: &[Given],
+    node: &mut Node,
+    parent: &Profile,
+    extends: &str,
+    cluster_file: bool,
+) -> Result<Map<String, Value>, ImportError> {
+    let minor = parent.release.kubernetes.minor;
+    configuration(documents, given, node, minor)?;
+    let mut layer = Layer::default();
+    for given in given {
+        route::route(given, minor, &mut layer, node)?;
+    }
+    checked(documents, node, minor)?;
+    image::fit(node, minor, cluster_file);
+    let (config, unsayable) = image::over(&node.config, &parent.kubelet.config);
+    for path in unsayable {
+        let field = path.split('.').next().unwrap_or(&path);
+        node.report.add(Fate::Impossible, &path, "").why(appends(extends)).differs(field);
+    }
+    Ok(config)
+}
+
+/// What the profile says of kube-proxy, when it is a service of the node.
+fn proxied(node: &mut Node, parent: &Profile, extends: &str) -> Option<Map<String, Value>> {
+    let nothing = Map::new();
+    let inherited = parent.kube_proxy.as_ref().map_or(&nothing, |it| &it.config);
+    let (config, unsayable) = image::over(node.kube_proxy.as_ref()?, inherited);
+    for path in unsayable {
+        node.report.add(Fate::Impossible, format!("kubeProxy.config.{path}"), "").why(appends(extends));
+    }
+    Some(config)
+}
+
+fn appends(extends: &str) -> String {
+    format!("{extends} has a list there, and lists append: extend base, or a profile that sets it to null")
 }
 
 /// Flags of units, command lines and environment files.

@@ -17,6 +17,8 @@ pub(super) struct Node {
     pub labels: BTreeMap<String, String>,
     /// Taints: key, value, effect.
     pub taints: Vec<(String, String, String)>,
+    /// kube-proxy's configuration, where it is to be a service of the node.
+    pub kube_proxy: Option<Map<String, Value>>,
     /// MTU of the pods' devices.
     pub mtu: Option<u32>,
     /// What differs per node.

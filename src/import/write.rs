@@ -23,7 +23,8 @@ fn comment(text: &mut String, indent: usize, words: &str) {
 /// The profile.
 pub(super) fn profile(
     node: &Node,
-    config: &Map<String, Value>,
+    kubelet: Option<&Map<String, Value>>,
+    kube_proxy: Option<Map<String, Value>>,
     parent: &Profile,
     extends: &str,
     names: &[&str],
@@ -36,6 +37,13 @@ pub(super) fn profile(
     );
     entry(&mut text, 0, "extends", &json!(extends));
     entry(&mut text, 0, "release", &json!(parent.release.name));
+    if let Some(config) = kube_proxy {
+        text.push('\n');
+        comment(&mut text, 0, "A service of the node: the cluster has no DaemonSet for it.");
+        entry(&mut text, 0, "components", &json!({ "kube-proxy": "required" }));
+        entry(&mut text, 0, "kubeProxy", &json!({ "config": config }));
+    }
+    let Some(config) = kubelet else { return text };
     text.push_str("\nkubelet:\n  config:\n");
     for (field, value) in config {
         if value.is_null() {

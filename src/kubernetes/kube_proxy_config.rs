@@ -6,8 +6,8 @@
 //! kube-proxy decodes this version leniently, as kubelet does: an unknown field is a line in its log.
 
 use super::kubelet_config::LOGGING;
-use super::schema::{Field, Misfit, Step, Type, check_object, is_network};
-use super::{Duration, duration, feature_gates};
+use super::schema::{Field, Misfit, Step, Type, check_object, is_network, take_unknown};
+use super::{Duration, duration, feature_gates, kubelet_values};
 use Type::{Address, Bool, Int, List, Map, Network, Object, Path, Rate, Socket, Text, Word};
 use serde_json::{Map as JsonMap, Value};
 
@@ -67,8 +67,17 @@ pub fn check(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfit> 
     cluster_cidr(config)?;
     port_range(config)?;
     node_ports(config, minor)?;
+    kubelet_values::logging(config, minor)?;
+    kubelet_values::hidden_metrics(config, minor)?;
     feature_gates::check(config, minor, "kube-proxy")?;
     ["iptables", "ipvs", "nftables"].into_iter().try_for_each(|name| sync_periods(config, name))
+}
+
+/// Takes the fields that the kube-proxy of Kubernetes 1.`minor` would ignore out of `config`, and tells them.
+pub fn take_ignored(config: &mut JsonMap<String, Value>, minor: u32) -> Vec<Misfit> {
+    let mut taken = Vec::new();
+    take_unknown(FIELDS, config, minor, &mut Vec::new(), &mut taken);
+    taken
 }
 
 const SECOND: Duration = 1_000_000_000;

@@ -1,11 +1,11 @@
 //! What kubelet demands of fields that depend on each other (`ValidateKubeletConfiguration`).
 
 use super::schema::Misfit;
-use super::{Duration, Quantity, duration, feature_gates, quantity};
+use super::{Duration, Quantity, duration, feature_gates, kubelet_values, quantity};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-type Config = Map<String, Value>;
+pub(super) type Config = Map<String, Value>;
 type Rule = fn(&Config) -> Result<(), Misfit>;
 
 const RULES: [Rule; 13] = [
@@ -27,11 +27,12 @@ const RULES: [Rule; 13] = [
 /// Checks all of them, on values whose types are right, for Kubernetes 1.`minor`.
 pub(super) fn check(config: &Config, minor: u32) -> Result<(), Misfit> {
     RULES.iter().try_for_each(|rule| rule(config))?;
+    kubelet_values::check(config, minor)?;
     gated(config, minor)?;
     feature_gates::check(config, minor, "kubelet")
 }
 
-fn text<'a>(config: &'a Config, field: &str) -> &'a str {
+pub(super) fn text<'a>(config: &'a Config, field: &str) -> &'a str {
     config.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
@@ -39,7 +40,7 @@ fn int(config: &Config, field: &str, default: i64) -> i64 {
     config.get(field).and_then(Value::as_i64).unwrap_or(default)
 }
 
-fn bool(config: &Config, field: &str, default: bool) -> bool {
+pub(super) fn bool(config: &Config, field: &str, default: bool) -> bool {
     config.get(field).and_then(Value::as_bool).unwrap_or(default)
 }
 
@@ -220,7 +221,8 @@ fn swap(config: &Config) -> Result<(), Misfit> {
 }
 
 /// Fields that do nothing, or end kubelet, while their feature gate is off.
-const GATED: [(&str, &str); 15] = [
+const GATED: [(&str, &str); 18] = [
+    ("serverTLSBootstrap", "RotateKubeletServerCertificate"),
     ("shutdownGracePeriod", "GracefulNodeShutdown"),
     ("shutdownGracePeriodCriticalPods", "GracefulNodeShutdown"),
     ("shutdownGracePeriodByPodPriority", "GracefulNodeShutdownBasedOnPodPriority"),
@@ -236,6 +238,8 @@ const GATED: [(&str, &str); 15] = [
     ("crashLoopBackOff", "KubeletCrashLoopBackOffMax"),
     ("enableSystemLogQuery", "NodeLogQuery"),
     ("imagePullCredentialsVerificationPolicy", "KubeletEnsureSecretPulledImages"),
+    ("preloadedImagesVerificationAllowlist", "KubeletEnsureSecretPulledImages"),
+    ("memoryReservationPolicy", "MemoryQoS"),
 ];
 
 fn gated(config: &Config, minor: u32) -> Result<(), Misfit> {

@@ -9,6 +9,7 @@ pub mod kube_proxy_config;
 pub mod kubelet_config;
 pub mod kubelet_flags;
 mod kubelet_rules;
+mod kubelet_values;
 mod quantity;
 mod schema;
 

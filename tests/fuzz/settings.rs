@@ -1,7 +1,7 @@
 //! What users and hosts write: profiles, releases, locks, overlays, apt's sources.
 
 use crate::harness::Fuzz;
-use kiln::import::{Source, import};
+use kiln::import::{Source, Wanted, import};
 use kiln::layer::Overlay;
 use kiln::lock::Lock;
 use kiln::profile::{Arch, Overrides, load, roles};
@@ -147,6 +147,7 @@ fn apt_sources_files() {
 
 #[test]
 fn imported_files() {
+    const PROXY: &[u8] = b"KubeProxyConfiguration";
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import/samples");
     let read = |name: &str| fs::read(directory.join(name)).expect("a sample");
     let samples = [
@@ -155,6 +156,7 @@ fn imported_files() {
         "eks/kubelet-config.json",
         "every-flag/kubelet.txt",
         "gke/kubelet-config.yaml",
+        "kube-proxy/config.conf",
         "kubeadm/init-v1beta4.yaml",
         "kubeadm/join-v1beta2.yaml",
     ]
@@ -178,7 +180,8 @@ fn imported_files() {
     ]);
     Fuzz { name: "import", samples: samples.into(), words: &words, repair: repair_nothing }.run(|bytes| {
         let source = Source { name: "a/file".into(), bytes: bytes.to_vec() };
-        let made = import(&[source], &parent, "base", false);
+        let kube_proxy = bytes.windows(PROXY.len()).any(|word| word == PROXY);
+        let made = import(&[source], &parent, "base", Wanted { kube_proxy, ..Wanted::default() });
         if let Err(error) = &made {
             assert!(!error.to_string().contains('\n'), "more than one line: {error}");
         }

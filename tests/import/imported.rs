@@ -37,15 +37,22 @@ pub fn run(directory: &Path, arguments: &[&str], files: &[PathBuf]) -> Output {
 
 /// Imports files of `tests/import/samples/SAMPLE` for `release`.
 pub fn import(sample: &str, files: &[&str], release: &str) -> Imported {
+    import_with(sample, files, release, &[])
+}
+
+/// The same with further `options`.
+pub fn import_with(sample: &str, files: &[&str], release: &str, options: &[&str]) -> Imported {
     let files: Vec<PathBuf> = files.iter().map(|file| samples().join(sample).join(file)).collect();
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name).display().to_string();
     let (out, seed) = (path("profile.yaml"), path("seed.yaml"));
-    let output = run(directory.path(), &["--release", release, "--out", &out, "--seed-out", &seed], &files);
+    let with =
+        |arguments: &[&str]| run(directory.path(), &[&["--release", release], arguments, options].concat(), &files);
+    let output = with(&["--out", &out, "--seed-out", &seed]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{sample}: {said}");
     let cluster = path("cluster.yaml");
-    let again = run(directory.path(), &["--release", release, "--cluster-out", &cluster], &files);
+    let again = with(&["--cluster-out", &cluster]);
     assert!(again.status.success(), "{sample}: {}", String::from_utf8_lossy(&again.stderr));
     let profile = profile::load(
         &directory.path().join("profiles"),
@@ -107,9 +114,10 @@ pub fn flags(text: &str) -> Vec<String> {
 /// The paths that rendering looks for, where Debian's packages have them.
 fn tree() -> FileTree {
     let plugins = ["bandwidth", "bridge", "firewall", "host-local", "loopback", "portmap"];
-    let programs = ["usr/bin/containerd", "usr/bin/kubelet", "usr/sbin/runc", "usr/sbin/iptables"];
+    let programs = ["bin/containerd", "bin/kubelet", "bin/kube-proxy", "sbin/ipset", "sbin/iptables", "sbin/runc"];
+    let programs = programs.map(|name| format!("usr/{name}"));
     let unit = "usr/lib/systemd/system/containerd.service";
-    let paths = plugins.iter().map(|name| format!("usr/lib/cni/{name}")).chain(programs.map(str::to_owned));
+    let paths = plugins.iter().map(|name| format!("usr/lib/cni/{name}")).chain(programs);
     let mut tree = FileTree::new();
     for path in paths.chain([unit.to_owned()]) {
         let entry = Entry::file("", 0o755, Origin::Package("some=1".into()));

@@ -8,6 +8,7 @@ mod guest;
 mod imported;
 mod judge;
 mod nodes;
+mod proxies;
 mod responder;
 #[path = "../common/worker.rs"]
 #[expect(dead_code, reason = "other tests build the worker")]

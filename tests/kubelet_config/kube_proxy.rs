@@ -34,13 +34,13 @@ fn verdict(program: &Path, directory: &Path, config: &Value) -> Verdict {
 }
 
 /// A value of the field that is not its default.
-fn valid(field: &Field) -> Value {
+fn valid(field: &Field, minor: u32) -> Value {
     match field.name {
         "mode" => json!("ipvs"),
         "detectLocalMode" => json!("NodeCIDR"),
         "clusterCIDR" => json!("10.244.0.0/16"),
         "featureGates" => json!({ "AllAlpha": false }),
-        "showHiddenMetricsForVersion" => json!("1.19"),
+        "showHiddenMetricsForVersion" => json!(format!("1.{}", minor - 1)),
         "nodePortAddresses" => json!(["192.168.0.0/16"]),
         "portRange" => json!("30000-32767"),
         "logging" => json!({ "format": "text" }),
@@ -56,12 +56,13 @@ fn every_field_of_kube_proxy_is_accepted_and_the_newer_ones_are_unknown() {
     let configs: Vec<_> = FIELDS
         .iter()
         .filter(|field| !["apiVersion", "kind"].contains(&field.name))
-        .map(|field| (field, object(json!({ field.name: valid(field) }))))
+        .map(|field| (field, object(json!({ field.name: valid(field, MINOR) }))))
         .collect();
     let verdicts = verdicts(configs.iter().map(|(_, config)| config));
     let mut wrong = Vec::new();
     for ((field, config), verdict) in configs.iter().zip(verdicts) {
-        let (ours, newest) = (check(config, MINOR), check(config, NEWEST));
+        let (ours, newest) =
+            (check(config, MINOR), check(&object(json!({ field.name: valid(field, NEWEST) })), NEWEST));
         let alike = match field.since <= MINOR {
             true => verdict == Verdict::Accepted && ours.is_ok(),
             false => verdict == Verdict::Unknown(field.name.to_owned()) && ours.is_err(),
@@ -85,6 +86,7 @@ fn what_kube_proxy_refuses_is_refused() {
         json!({ "nodePortAddresses": ["eth0"] }),
         json!({ "oomScoreAdj": 1001 }),
         json!({ "portRange": "1-x" }),
+        json!({ "showHiddenMetricsForVersion": "1.18" }),
         json!({ "udpIdleTimeout": "-1s" }),
         json!({ "configSyncPeriod": "-1s" }),
         json!({ "configSyncPeriod": 900 }),

@@ -3,8 +3,8 @@
 use kiln::kubernetes::{Field, Type};
 use serde_json::{Map, Value, json};
 
-/// A value for `field` that is not its default.
-pub fn valid(field: &Field) -> Value {
+/// A value for `field` that is not its default, in Kubernetes 1.`minor`.
+pub fn valid(field: &Field, minor: u32) -> Value {
     match field.name {
         "port" => json!(10251),
         "runOnce" => json!(false),
@@ -17,7 +17,10 @@ pub fn valid(field: &Field) -> Value {
         "enforceNodeAllocatable" => json!(["pods", "system-reserved"]),
         "staticPodURLHeader" => json!({ "X-Node": ["a"] }),
         "podCIDR" => json!("10.244.1.0/24"),
-        "showHiddenMetricsForVersion" => json!("1.19"),
+        "showHiddenMetricsForVersion" => json!(format!("1.{}", minor - 1)),
+        "reservedMemory" => json!([{ "numaNode": 1, "limits": { "memory": "1Gi" } }]),
+        "memorySwap" => json!({ "swapBehavior": "LimitedSwap" }),
+        "userNamespaces" => json!({ "idsPerPod": 131_072 }),
         "cpuManagerPolicy" => json!("none"),
         "cgroupsPerQOS" => json!(false),
         "qosReserved" => json!({ "memory": "50%" }),
@@ -84,6 +87,8 @@ pub fn companions(field: &str) -> Map<String, Value> {
         }
         "enableSystemLogQuery" => json!({ "featureGates": { "NodeLogQuery": true } }),
         "memorySwap" => json!({ "failSwapOn": false }),
+        "memoryManagerPolicy" => json!({ "reservedMemory": [{ "limits": { "memory": "1Gi" } }] }),
+        "memoryReservationPolicy" => json!({ "featureGates": { "MemoryQoS": true } }),
         _ => json!({}),
     };
     companions.as_object().cloned().unwrap_or_default()
@@ -154,6 +159,8 @@ pub fn invalid() -> Vec<Row> {
             "featureGates": { "GracefulNodeShutdown": true },
         }),
         json!({ "shutdownGracePeriod": "60s" }),
+        json!({ "serverTLSBootstrap": true, "featureGates": { "RotateKubeletServerCertificate": false } }),
+        json!({ "showHiddenMetricsForVersion": "1.20" }),
         json!({ "shutdownGracePeriodCriticalPods": "10s", "shutdownGracePeriod": "60s" }),
         json!({ "cpuCFSQuotaPeriod": "50ms" }),
         json!({ "cpuManagerPolicy": "static" }),

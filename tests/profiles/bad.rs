@@ -338,6 +338,18 @@ const BAD: &[(&str, &str)] = &[
         "2:23: containerd.metrics: \":1338\" is not an address and a port, such as \"127.0.0.1:1338\"",
     ),
     (
+        "containerd: {metrics: 'localhost:1338'}\n",
+        "2:23: containerd.metrics: \"localhost:1338\" is not an address and a port, such as \"127.0.0.1:1338\"",
+    ),
+    (
+        "containerd: {metrics: '127.0.0.1:0'}\n",
+        "2:23: containerd.metrics: \"127.0.0.1:0\" is not an address and a port, such as \"127.0.0.1:1338\"",
+    ),
+    (
+        "kubelet: {config: {serverTLSBootstrap: true, featureGates: {RotateKubeletServerCertificate: false}}}\n",
+        "2:40: kubelet.config: serverTLSBootstrap needs \"featureGates: {RotateKubeletServerCertificate: true}\"",
+    ),
+    (
         "kubelet: {config: {cpuManagerPolicy: static}}\n",
         "2:38: kubelet.config: cpuManagerPolicy is static, which needs processors for the system: set cpu in kubeReserved or systemReserved, or reservedSystemCPUs",
     ),

@@ -36,6 +36,8 @@ fn every_role_loads_on_every_suite_architecture_and_release() {
                 assert_eq!(profile.release.name, release);
                 assert!(profile.release.components.contains_key("kubelet"));
                 assert_eq!(profile.debian.packages.contains("systemd-repart"), suite == "trixie");
+                // A program that kubelet called until 1.21.7.
+                assert_eq!(profile.debian.packages.contains("findutils"), release == "debian-1.20.2");
                 assert!(profile.debian.packages.is_disjoint(&profile.debian.exclude));
             }
         }

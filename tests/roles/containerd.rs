@@ -4,17 +4,24 @@
 //! there, but for a runtime's own options, which are free: booted nodes show what these do.
 
 use crate::debian_root::{Suite, stdout};
+use crate::own;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 /// Which suite's containerd is asked about which golden files: metrics and a mirror are in `edge`, a second runtime is in `gpu`.
-const ASKED: [(&str, &[&str]); 3] = [
-    ("bookworm", &["edge-debian-1.20.2", "gpu-debian-1.20.2"]),
-    ("trixie", &["edge-debian-1.20.2", "gpu-debian-1.20.2"]),
+const ASKED: [(&str, &[&str], &str); 3] = [
+    ("bookworm", &["edge-debian-1.20.2", "gpu-debian-1.20.2"], "debian-1.20.2"),
+    ("trixie", &["edge-debian-1.20.2", "gpu-debian-1.20.2"], "debian-1.20.2"),
     // Its containerd is of the 2.x series.
-    ("forky", &["gpu-v1.36.4"]),
+    ("forky", &["gpu-v1.36.4"], "v1.36.4"),
+];
+
+/// What both series must have, and of either family.
+const OWN: [(&str, &str); 2] = [
+    ("containerd: {metrics: '127.0.0.1:1338'}\n", "\n[metrics]\naddress = \"127.0.0.1:1338\"\n"),
+    ("containerd: {metrics: '[::1]:1338'}\n", "\n[metrics]\naddress = \"[::1]:1338\"\n"),
 ];
 
 /// `config.toml` of a golden file, which `rendered.rs` compares with what is rendered.
@@ -41,7 +48,7 @@ fn settings(toml: &str) -> BTreeMap<String, String> {
 
 #[test]
 fn containerd_understands_every_key() {
-    for (suite, goldens) in ASKED {
+    for (suite, goldens, release) in ASKED {
         let root = tempfile::tempdir().expect("a directory");
         Suite::new(suite).unpack(&["containerd", "libc6", "libseccomp2"], root.path());
         let dump = |config: &str| {
@@ -53,8 +60,13 @@ fn containerd_understands_every_key() {
             command.arg(root.path().join("usr/bin/containerd")).arg("--config").arg(file).args(["config", "dump"]);
             settings(&stdout(&mut command, "containerd"))
         };
-        for golden in goldens {
-            let config = rendered(golden);
+        let mut configs: Vec<_> = goldens.iter().map(|golden| (*golden, rendered(golden))).collect();
+        for (own, expected) in OWN {
+            let config = own::rendered(own, release, "etc/containerd/config.toml").expect("a configuration");
+            assert!(config.contains(expected), "{own}: {config}");
+            configs.push((own, config));
+        }
+        for (golden, config) in configs {
             let (ours, understood) = (settings(&config), dump(&config));
             assert!(ours.len() > 8 && understood.len() > 100, "{golden}: {} of {}", ours.len(), understood.len());
             for (key, value) in ours.iter().filter(|(key, _)| *key != "[] version") {

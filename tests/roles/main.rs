@@ -1,6 +1,8 @@
 //! The shipped roles, as rendered; `tests/boot` boots them.
 
+mod cni;
 mod containerd;
 #[path = "../debian_root/mod.rs"]
 mod debian_root;
+mod own;
 mod rendered;

@@ -36,7 +36,7 @@ const PLUGINS: [&str; 17] = [
 ];
 
 /// What rendering looks for, where Debian's packages or upstream's archives put it.
-fn tree(release: &str) -> FileTree {
+pub fn tree(release: &str) -> FileTree {
     let debian = release.starts_with("debian-");
     let plugins = if debian { "usr/lib/cni" } else { "opt/cni/bin" };
     let mut paths: Vec<String> = PLUGINS.iter().map(|name| format!("{plugins}/{name}")).collect();
@@ -106,7 +106,7 @@ fn load(dir: &Path, role: &str, overrides: &Overrides) -> Profile {
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn shipped() -> PathBuf {
+pub fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles")
 }
 

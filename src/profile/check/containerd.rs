@@ -80,7 +80,8 @@ fn shim(text: &str) -> Result<(), String> {
 }
 
 fn socket(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
+    // Port 0 would be another one at each start, which nobody could ask.
+    text.parse().ok().filter(|address: &SocketAddr| address.port() != 0).ok_or_else(|| {
         format!("containerd.metrics: {:?} is not an address and a port, such as \"127.0.0.1:1338\"", names::short(text))
     })
 }

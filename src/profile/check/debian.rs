@@ -44,6 +44,14 @@ pub(super) fn debian(raw: RawDebian, release: &Release, arch: Arch, context: &Co
     })
 }
 
+/// Adds a package that something of the profile's needs, unless the profile says which version of it, or that it does without.
+pub(super) fn provide(debian: &mut Debian, name: &str) {
+    let asked = |package: &String| package.split('=').next() == Some(name);
+    if !debian.exclude.contains(name) && !debian.packages.iter().any(asked) {
+        debian.packages.insert(name.to_owned());
+    }
+}
+
 fn suite(suite: Option<&At<String>>, known: &BTreeMap<At<String>, RawSuite>) -> Result<String, Fault> {
     let Some(suite) = suite else { return Ok("trixie".to_owned()) };
     let name = text(suite, "debian.suite", names::suite)?;

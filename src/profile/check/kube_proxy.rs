@@ -4,7 +4,7 @@ use super::super::json;
 use super::super::model::{KubeProxy, Profile, Release};
 use super::super::place::{At, Fault};
 use super::super::raw::RawKubeProxy;
-use super::managed;
+use super::{debian, managed};
 use crate::kubernetes::kube_proxy_config::{self, Mode};
 
 /// Fields kiln writes itself, and what to use instead.
@@ -35,14 +35,7 @@ pub(super) fn kube_proxy(raw: &At<RawKubeProxy>, release: &Release) -> Result<Ku
 /// The packages, modules and the unit that it needs.
 pub(super) fn provide(profile: &mut Profile) {
     let Some(KubeProxy { config, mode }) = &profile.kube_proxy else { return };
-    let debian = &mut profile.debian;
-    for name in mode.packages() {
-        // The profile may ask for a version of it.
-        let asked = |package: &String| package.split('=').next() == Some(name);
-        if !debian.exclude.contains(*name) && !debian.packages.iter().any(asked) {
-            debian.packages.insert((*name).to_owned());
-        }
-    }
+    mode.packages().iter().for_each(|name| debian::provide(&mut profile.debian, name));
     for module in mode.modules(config) {
         if !profile.kernel.modules_keep.is_empty() && !profile.kernel.modules_keep.contains(&module) {
             profile.kernel.modules_keep.push(module.clone());

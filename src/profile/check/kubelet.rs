@@ -1,11 +1,11 @@
 //! kubelet: configuration, flags, labels, taints.
 
 use super::super::json::{self, Json};
-use super::super::model::{Kubelet, Taint};
+use super::super::model::{Kubelet, KubernetesVersion, Profile, Taint};
 use super::super::place::{At, Fault};
 use super::super::raw::{Effect, Map, RawKubelet, RawTaint};
 use super::super::suggest;
-use super::{managed, names, required, text};
+use super::{debian, managed, names, required, text};
 use crate::kubernetes::kubelet_flags::{self, Flag};
 use crate::kubernetes::{NEWEST, kubelet_config};
 use kiln_agent::names::{label_value, qualified_name, self_settable};
@@ -60,6 +60,17 @@ fn config(raw: &Map<At<Json>>, minor: u32) -> Result<serde_json::Map<String, Val
         pos.unwrap_or_default().fault(format!("kubelet.config: {misfit}"))
     })?;
     Ok(config)
+}
+
+/// The packages whose programs it calls, and which a node might be without.
+///
+/// Until 1.21.7 kubelet counts the files of volumes and of containers' logs with `find` (`pkg/volume/util/fs`; kubernetes/kubernetes#96115
+/// did it in Go), and complains every ten seconds when there is none.
+pub(super) fn provide(profile: &mut Profile) {
+    let KubernetesVersion { minor, patch, .. } = profile.release.kubernetes;
+    if (minor, patch) < (21, 8) {
+        debian::provide(&mut profile.debian, "findutils");
+    }
 }
 
 fn args(raw: &Map<At<String>>, minor: u32) -> Result<BTreeMap<String, String>, Fault> {

@@ -126,6 +126,7 @@ pub(super) fn profile(
         kube_proxy: kube_proxy.as_ref(),
     };
     agree::check(&profile, &places)?;
+    kubelet::provide(&mut profile);
     kube_proxy::provide(&mut profile);
     Ok(profile)
 }

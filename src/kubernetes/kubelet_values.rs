@@ -1,0 +1,181 @@
+//! What kubelet demands of single values, beyond their types.
+//!
+//! Sources: `ValidateKubeletConfiguration` and `validation_reserved_memory.go` of `pkg/kubelet/apis/config/validation`,
+//! `pkg/kubelet/images/pullmanager/image_pull_policies.go`; of k8s.io/component-base `logs/api/v1`, `tracing/api/v1` and `metrics`.
+
+use super::kubelet_rules::{Config, bool, text};
+use super::schema::{Misfit, Step};
+use super::{Quantity, feature_gates, quantity};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+type Rule = fn(&Config) -> Result<(), Misfit>;
+
+const RULES: [Rule; 7] =
+    [reserved_memory, static_memory, allowlist, pod_logs, user_namespaces, log_query, tracing_endpoint];
+
+/// Checks all of them, on values whose types are right, for Kubernetes 1.`minor`.
+pub(super) fn check(config: &Config, minor: u32) -> Result<(), Misfit> {
+    RULES.iter().try_for_each(|rule| rule(config))?;
+    swap_behavior(config, minor)?;
+    logging(config, minor)?;
+    hidden_metrics(config, minor)
+}
+
+fn items<'a>(config: &'a Config, field: &str) -> impl Iterator<Item = (usize, &'a Value)> {
+    config.get(field).and_then(Value::as_array).into_iter().flatten().enumerate()
+}
+
+fn within(path: &[&str], why: impl Into<String>) -> Misfit {
+    let path = path.iter().map(|step| Step::Key((*step).to_owned())).collect();
+    Misfit { path, name: false, why: why.into() }
+}
+
+fn item(field: &str, index: usize, why: impl Into<String>) -> Misfit {
+    Misfit { path: vec![Step::Key(field.to_owned()), Step::Index(index)], name: false, why: why.into() }
+}
+
+/// Memory or huge pages, each once per NUMA node.
+fn reserved_memory(config: &Config) -> Result<(), Misfit> {
+    const FIELD: &str = "reservedMemory";
+    let mut seen = BTreeSet::new();
+    for (index, reserved) in items(config, FIELD) {
+        let node = reserved.get("numaNode").and_then(Value::as_i64).unwrap_or_default();
+        for (resource, amount) in reserved.get("limits").and_then(Value::as_object).into_iter().flatten() {
+            if resource != "memory" && !resource.starts_with("hugepages-") {
+                return Err(item(
+                    FIELD,
+                    index,
+                    format!("has {resource:?}, and only memory and hugepages-SIZE can be reserved"),
+                ));
+            }
+            if amount.as_str().and_then(quantity) != Some(Quantity::Greater) {
+                return Err(item(FIELD, index, format!("reserves no {resource}; leave it out")));
+            }
+            if !seen.insert((node, resource)) {
+                return Err(item(FIELD, index, format!("has {resource} of NUMA node {node} once more")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What kubelet and system keep must lie on some NUMA node, or kubelet ends (`getSystemReservedMemory` of its memory manager).
+fn static_memory(config: &Config) -> Result<(), Misfit> {
+    let some = items(config, "reservedMemory").any(|(_, reserved)| reserved.pointer("/limits/memory").is_some());
+    match text(config, "memoryManagerPolicy") {
+        "Static" if !some => Err(Misfit::at(
+            "memoryManagerPolicy",
+            "is Static, which needs the memory of kubeReserved, systemReserved and evictionHard, added up, in reservedMemory",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Images by name, or all below `registry/path/*`.
+fn allowlist(config: &Config) -> Result<(), Misfit> {
+    const FIELD: &str = "preloadedImagesVerificationAllowlist";
+    const POLICY: &str = "NeverVerifyAllowlistedImages";
+    for (index, pattern) in items(config, FIELD) {
+        let pattern = pattern.as_str().unwrap_or_default();
+        let prefix = pattern.strip_suffix("/*").unwrap_or(pattern);
+        if prefix.is_empty() || prefix.contains(|c: char| c == '*' || c.is_whitespace()) || prefix.ends_with('/') {
+            let why = format!("is {pattern:?}, and must be an image, or a registry and path that end in \"/*\"");
+            return Err(item(FIELD, index, why));
+        }
+        if text(config, "imagePullCredentialsVerificationPolicy") != POLICY {
+            return Err(Misfit::at(FIELD, format!("needs \"imagePullCredentialsVerificationPolicy: {POLICY}\"")));
+        }
+    }
+    Ok(())
+}
+
+/// It becomes a label of metrics.
+fn pod_logs(config: &Config) -> Result<(), Misfit> {
+    let path = text(config, "podLogsDir");
+    let unclean = |part: &str| ["", ".", ".."].contains(&part);
+    if !path.is_ascii() || path.len() > 1 && path.split('/').skip(1).any(unclean) {
+        return Err(Misfit::at(
+            "podLogsDir",
+            format!("is {path:?}, and must be an absolute path of ASCII without \"//\", \".\" and \"..\""),
+        ));
+    }
+    Ok(())
+}
+
+fn user_namespaces(config: &Config) -> Result<(), Misfit> {
+    let ids =
+        config.get("userNamespaces").and_then(|of| of.get("idsPerPod")).and_then(Value::as_i64).unwrap_or_default();
+    match ids % 65536 {
+        0 => Ok(()),
+        _ => Err(within(&["userNamespaces", "idsPerPod"], format!("is {ids}, and must be a multiple of 65536"))),
+    }
+}
+
+fn log_query(config: &Config) -> Result<(), Misfit> {
+    if bool(config, "enableSystemLogQuery", false) && !bool(config, "enableSystemLogHandler", true) {
+        return Err(Misfit::at("enableSystemLogQuery", "needs \"enableSystemLogHandler: true\""));
+    }
+    Ok(())
+}
+
+/// A name that gRPC resolves.
+fn tracing_endpoint(config: &Config) -> Result<(), Misfit> {
+    let endpoint = config.get("tracing").and_then(|tracing| tracing.get("endpoint")).and_then(Value::as_str);
+    match endpoint.and_then(|endpoint| endpoint.split_once("//")) {
+        Some((scheme, _)) if !["dns:", "unix:", "unix-abstract:"].contains(&scheme) => Err(within(
+            &["tracing", "endpoint"],
+            "must be HOST:PORT, or begin with dns, unix or unix-abstract: traces are sent by gRPC",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Pods without a limit of swap were a mistake that 1.30 took back; it has a word for none at all.
+fn swap_behavior(config: &Config, minor: u32) -> Result<(), Misfit> {
+    let behavior = config.get("memorySwap").and_then(|swap| swap.get("swapBehavior")).and_then(Value::as_str);
+    let why = match (behavior, minor) {
+        (Some("UnlimitedSwap"), 30..) => {
+            "is UnlimitedSwap, which kubelet does not know since Kubernetes 1.30; take LimitedSwap"
+        }
+        (Some("NoSwap"), ..30) => "is NoSwap, which kubelet knows since Kubernetes 1.30; leave it out",
+        _ => return Ok(()),
+    };
+    Err(within(&["memorySwap", "swapBehavior"], why))
+}
+
+/// Of kubelet, and of kube-proxy in the same words.
+pub(super) fn logging(config: &Config, minor: u32) -> Result<(), Misfit> {
+    let Some(logging) = config.get("logging").and_then(Value::as_object) else { return Ok(()) };
+    for (index, rule) in items(logging, "vmodule") {
+        let pattern = rule.get("filePattern").and_then(Value::as_str).unwrap_or_default();
+        if pattern.is_empty() || pattern.contains(['=', ',']) {
+            let path =
+                ["logging", "vmodule"].map(|step| Step::Key(step.to_owned())).into_iter().chain([Step::Index(index)]);
+            let why = "needs a filePattern without \"=\" and \",\"".to_owned();
+            return Err(Misfit { path: path.collect(), name: false, why });
+        }
+        if text(logging, "format") == "json" {
+            return Err(within(&["logging", "vmodule"], "goes with the format text only"));
+        }
+    }
+    const GATE: &str = "LoggingAlphaOptions";
+    for (format, options) in logging.get("options").and_then(Value::as_object).into_iter().flatten() {
+        let split = options.get("splitStream") == Some(&Value::Bool(true));
+        let size = options.get("infoBufferSize").and_then(Value::as_str).and_then(quantity);
+        if (split || size == Some(Quantity::Greater)) && !feature_gates::enabled(config, GATE, minor) {
+            return Err(within(&["logging", "options", format], format!("needs \"featureGates: {{{GATE}: true}}\"")));
+        }
+    }
+    Ok(())
+}
+
+/// Of kubelet, and of kube-proxy: metrics that the release before still showed.
+pub(super) fn hidden_metrics(config: &Config, minor: u32) -> Result<(), Misfit> {
+    const FIELD: &str = "showHiddenMetricsForVersion";
+    let (version, before) = (text(config, FIELD), format!("1.{}", minor.saturating_sub(1)));
+    match version.is_empty() || version == before {
+        true => Ok(()),
+        false => Err(Misfit::at(FIELD, format!("is {version:?}, and can be {before:?} only, the release before this"))),
+    }
+}

@@ -4,4 +4,4 @@ for ((n = 0; n < 120; n++)); do
   [ "$key" ] && break
   sleep 1
 done
-report ssh-host-key "${key#127.0.0.1 }"
+report ssh-host-key "${key##*127.0.0.1 }"

@@ -20,6 +20,8 @@ pub mod net;
 #[cfg(feature = "node")]
 pub mod pki;
 #[cfg(feature = "node")]
+pub mod pod_cidr;
+#[cfg(feature = "node")]
 pub mod root;
 pub mod seed;
 #[cfg(feature = "node")]

@@ -363,6 +363,8 @@ pub enum Cni {
         name: String,
         /// Pod network of this node, CIDR.
         subnet: String,
+        /// Whether that is only for a node without a cluster: nobody has said one, so a cluster assigns it.
+        assigned: bool,
         /// MTU; the kernel's choice when absent.
         mtu: Option<u32>,
     },

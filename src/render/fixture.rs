@@ -72,7 +72,7 @@ pub fn worker(minor: u32, series: ContainerdSeries) -> Profile {
             runtimes: BTreeMap::new(),
             metrics: None,
         },
-        cni: Cni::Bridge { name: "cbr0".into(), subnet: "10.88.0.0/16".into(), mtu: None },
+        cni: Cni::Bridge { name: "cbr0".into(), subnet: "10.88.0.0/16".into(), assigned: true, mtu: None },
         artifacts: vec![],
         images: BTreeMap::new(),
         units: Units { default_target: "multi-user.target".into(), ..Units::default() },

@@ -140,6 +140,20 @@ fn no_pod_network_is_no_file() {
     assert!(rendered.iter().all(|(path, _)| !path.as_str().starts_with("etc/cni/net.d/")));
 }
 
+/// A range that the profile says is nobody's to assign.
+#[test]
+fn the_cluster_is_asked_for_a_range_only_if_nobody_has_said_one() {
+    let unit = |(path, _): &(TreePath, Entry)| {
+        path.as_str().contains("kiln-pod-cidr") || path.as_str().contains("kiln/90-bridge")
+    };
+    let mut profile = worker(20, ContainerdSeries::V1);
+    assert_eq!(render(&profile, &debian_tree()).expect("rendered").iter().filter(|entry| unit(entry)).count(), 3);
+    profile.cni = Cni::Bridge { name: "cbr0".into(), subnet: "10.9.0.0/24".into(), assigned: false, mtu: None };
+    assert!(!render(&profile, &debian_tree()).expect("rendered").iter().any(unit));
+    profile.cni = Cni::None;
+    assert!(!render(&profile, &debian_tree()).expect("rendered").iter().any(unit));
+}
+
 #[test]
 fn an_own_file_replaces_only_when_told_so() {
     let mut profile = worker(20, ContainerdSeries::V1);

@@ -15,6 +15,7 @@ mod joins;
 mod metadata;
 mod network;
 mod outage;
+mod pod_cidr;
 mod refusals;
 mod requests;
 mod secrets;

@@ -8,8 +8,10 @@ mod hostname;
 mod node;
 
 pub use certificate::{
-    CertificateFault, PKI, check as check_certificate, drop_key, load_certificate, store_certificate, take_key,
+    CertificateFault, PKI, check as check_certificate, drop_key, identity, load_certificate, store_certificate,
+    take_key,
 };
+pub use cni::{CONFLIST, assign as assign_pod_network};
 pub use files::{InstallError, install, install_ntp};
 pub use hostname::current_hostname;
 pub use node::{NODE_FILE, Node, NodeError};

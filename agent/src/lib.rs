@@ -14,6 +14,8 @@ pub mod discovery;
 pub mod install;
 #[cfg(feature = "node")]
 pub mod join;
+#[cfg(feature = "node")]
+pub mod kubelet_config;
 pub mod names;
 #[cfg(feature = "node")]
 pub mod net;

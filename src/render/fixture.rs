@@ -65,6 +65,7 @@ pub fn worker(minor: u32, series: ContainerdSeries) -> Profile {
             labels: map(&[("node.kubernetes.io/nodetype", "app")]),
             taints: vec![Taint { key: "dedicated".into(), value: "app".into(), effect: "NoSchedule".into() }],
         },
+        kubelet_config: KubeletConfigSource::Cluster,
         kube_proxy: None,
         containerd: Containerd {
             snapshotter: "overlayfs".into(),

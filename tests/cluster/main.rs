@@ -12,6 +12,7 @@ mod guests;
 mod herd;
 mod interruptions;
 mod joins;
+mod kubelet_config;
 mod metadata;
 mod network;
 mod outage;

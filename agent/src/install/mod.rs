@@ -18,6 +18,8 @@ pub use node::{NODE_FILE, Node, NodeError};
 
 /// kubelet's kubeconfig. kubelet starts when it is there, so it is written last.
 pub const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
+/// kubelet's configuration.
+pub const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
 /// kubeadm's, while it joins a node itself.
 pub const BOOTSTRAP_CONF: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
 /// The cluster's authority.

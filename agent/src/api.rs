@@ -8,10 +8,8 @@ use zeroize::Zeroizing;
 
 /// A request and all of its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The largest answer, in bytes. A Node with hundreds of images is the largest thing asked for.
+/// The largest answer or event of a watch, in bytes. A Node with hundreds of images is the largest thing asked for.
 const MAX_ANSWER: usize = 2 << 20;
-/// One event of a watch.
-const MAX_EVENT: usize = 256 << 10;
 
 /// Why the API gave no answer to use.
 #[derive(Debug, thiserror::Error)]
@@ -145,7 +143,7 @@ impl<'a> Api<'a> {
                 return Ok(None);
             }
             let mut pending = Vec::new();
-            while let Some(line) = response.line(&mut pending, MAX_EVENT)? {
+            while let Some(line) = response.line(&mut pending, MAX_ANSWER)? {
                 let one = match json(what, &line) {
                     Ok(one) => one,
                     Err(error) => {

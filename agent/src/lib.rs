@@ -14,11 +14,15 @@ pub mod discovery;
 pub mod install;
 #[cfg(feature = "node")]
 pub mod join;
+#[cfg(feature = "node")]
+pub mod kubelet_config;
 pub mod names;
 #[cfg(feature = "node")]
 pub mod net;
 #[cfg(feature = "node")]
 pub mod pki;
+#[cfg(feature = "node")]
+pub mod pod_cidr;
 #[cfg(feature = "node")]
 pub mod root;
 pub mod seed;

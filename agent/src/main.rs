@@ -1,6 +1,7 @@
-//! `kiln-agent`: run by kiln-agent.service before kubelet.
+//! `kiln-agent`: run by kiln-agent.service before kubelet, and by kiln-pod-cidr.service after it.
 
 use kiln_agent::join::{self, End, Setup};
+use kiln_agent::pod_cidr;
 use kiln_agent::root::Root;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use std::env;
@@ -8,9 +9,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-Usage: kiln-agent [--root DIR]
+Usage: kiln-agent [pod-cidr] [--root DIR]
 
 Joins this machine to the cluster of its seed and hands kubelet a client certificate.
+pod-cidr    wait instead until the cluster has assigned a pod network to the Node, and install it
 --root DIR  read and write below DIR instead of /
 
 Exit status: 0 kubelet may start, or there is no seed; 1 the machine's files cannot be read or written;
@@ -20,7 +22,8 @@ Exit status: 0 kubelet may start, or there is no seed; 1 the machine's files can
 fn main() -> ExitCode {
     // Neither a core dump nor a debugger gets the token.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).ok();
-    let mut arguments = env::args_os().skip(1);
+    let mut arguments = env::args_os().skip(1).peekable();
+    let waits = arguments.next_if(|word| word == "pod-cidr").is_some();
     let root = match (arguments.next(), arguments.next(), arguments.next()) {
         (None, _, _) => PathBuf::from("/"),
         (Some(flag), Some(directory), None) if flag == "--root" => directory.into(),
@@ -32,7 +35,7 @@ fn main() -> ExitCode {
     let path = |name: &str| env::var_os(name).map(PathBuf::from);
     let setup =
         Setup { root: Root::new(root), credentials: path("CREDENTIALS_DIRECTORY"), notify: path("NOTIFY_SOCKET") };
-    ExitCode::from(match join::run(&setup) {
+    ExitCode::from(match if waits { pod_cidr::run(&setup.root) } else { join::run(&setup) } {
         End::Ready | End::NoSeed => 0,
         End::Broken => 1,
         End::Failed => 3,

@@ -61,6 +61,7 @@ pub struct Status {
     seed: Option<String>,
     request: Option<String>,
     error: Option<String>,
+    remarks: Vec<String>,
     attempts: u64,
 }
 
@@ -79,6 +80,7 @@ impl Status {
             seed: None,
             request: None,
             error: None,
+            remarks: Vec::new(),
             attempts: 0,
         }
     }
@@ -129,6 +131,15 @@ impl Status {
         }
     }
 
+    /// What a person should know of a node all the same, a line each.
+    pub fn remark(&mut self, remarks: Vec<String>) {
+        remarks.iter().for_each(|line| say(line));
+        if !remarks.is_empty() {
+            self.remarks = remarks;
+            self.publish();
+        }
+    }
+
     /// How far the node is.
     pub fn state(&self) -> State {
         self.state
@@ -152,6 +163,7 @@ impl Status {
             "seed": self.seed,
             "request": self.request,
             "error": self.error,
+            "kubeletConfig": self.remarks,
             "attempts": self.attempts,
             "time": rfc3339(SystemTime::now()),
         });
@@ -167,7 +179,8 @@ impl Status {
         // Not to be able to report is no reason not to join.
         self.root.write(STATUS, format!("{status:#}\n").as_bytes(), Access::mode(0o644)).ok();
         // agetty reads backslashes as escapes.
-        let issue = format!("kiln: {}: {}\n", self.state.as_str(), text.replace('\\', "\\\\"));
+        let issue = [std::slice::from_ref(&text), self.remarks.as_slice()].concat().join("\n  ").replace('\\', "\\\\");
+        let issue = format!("kiln: {}: {issue}\n", self.state.as_str());
         self.root.write(ISSUE, issue.as_bytes(), Access::mode(0o644)).ok();
         self.notify(&format!("STATUS={text}"));
     }

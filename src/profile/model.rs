@@ -35,6 +35,8 @@ pub struct Profile {
     pub cluster: Option<Cluster>,
     /// kubelet's settings.
     pub kubelet: Kubelet,
+    /// Whether nodes tell how their kubelet's configuration differs from the cluster's.
+    pub kubelet_config: KubeletConfigSource,
     /// kube-proxy's settings, where it is a service of the node.
     pub kube_proxy: Option<KubeProxy>,
     /// containerd's settings.
@@ -363,6 +365,8 @@ pub enum Cni {
         name: String,
         /// Pod network of this node, CIDR.
         subnet: String,
+        /// Whether that is only for a node without a cluster: nobody has said one, so a cluster assigns it.
+        assigned: bool,
         /// MTU; the kernel's choice when absent.
         mtu: Option<u32>,
     },
@@ -457,6 +461,17 @@ pub struct PruneRule {
     pub paths: Vec<String>,
     /// Globs that are kept although they match `paths`.
     pub keep: Vec<String>,
+}
+
+/// Whose kubelet configuration a node is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum KubeletConfigSource {
+    /// The image's own.
+    #[default]
+    Baked,
+    /// The image's own, compared with the cluster's when the node has credentials.
+    Cluster,
 }
 
 /// A file system that a root can be on.

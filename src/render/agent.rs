@@ -30,19 +30,23 @@ TimeoutStartSec=infinity
 Restart=on-failure
 RestartSec=10
 RestartPreventExitStatus=3
+CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER
+ReadWritePaths=-/etc -/opt -/run -/srv -/usr/local -/var
+DeviceAllow=block-* rw
+";
+
+/// What neither of the agent's units needs for its work.
+const CONFINED: &str = "\
 StandardOutput=journal+console
 StandardError=journal+console
 UMask=0077
 LimitCORE=0
 OOMScoreAdjust=-500
-CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER
 NoNewPrivileges=yes
 ProtectSystem=strict
-ReadWritePaths=-/etc -/opt -/run -/srv -/usr/local -/var
 ProtectHome=yes
 PrivateTmp=yes
 DevicePolicy=closed
-DeviceAllow=block-* rw
 PrivateIPC=yes
 ProtectClock=yes
 ProtectControlGroups=yes
@@ -64,6 +68,25 @@ SystemCallErrorNumber=EPERM
 KeyringMode=private
 ";
 
+/// Asks the cluster for the node's pod network, where neither the profile nor the seed has said one: the agent says so. kubelet has registered
+/// the node by then, or will.
+const POD_CIDR: &str = "kiln-pod-cidr.service";
+const POD_CIDR_TEXT: &str = "\
+[Unit]
+Description=kiln agent: gets the pod network that the cluster assigns to this node
+After=kubelet.service
+ConditionPathExists=/run/kiln/pod-cidr-wanted
+
+[Service]
+Type=exec
+RemainAfterExit=yes
+ExecStart=/usr/bin/kiln-agent pod-cidr
+Restart=on-failure
+RestartSec=10
+CapabilityBoundingSet=
+ReadWritePaths=-/etc/cni/net.d -/var/lib/kiln
+";
+
 /// A kubelet without credentials is skipped at boot. It is started when they come after all; whoever stops it later is not overruled.
 const PATH_UNIT: &str = "usr/lib/systemd/system/kubelet.path";
 const PATH_TEXT: &str = "\
@@ -76,6 +99,13 @@ PathChanged=/etc/kubernetes/kubelet.conf
 
 pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), RenderError> {
     rendered.put(PROGRAM, Entry::file(embedded::AGENT.for_arch(profile.arch)?, 0o755, origin(BY)))?;
-    rendered.file(BY, UNIT, TEXT)?;
+    rendered.file(BY, UNIT, format!("{TEXT}{CONFINED}"))?;
     rendered.file(BY, PATH_UNIT, PATH_TEXT)
+}
+
+/// The unit that gets the pod network from the cluster; it starts whenever kubelet does.
+pub(super) fn pod_cidr(rendered: &mut Rendered) -> Result<(), RenderError> {
+    let units = "usr/lib/systemd/system";
+    rendered.file(BY, &format!("{units}/{POD_CIDR}"), format!("{POD_CIDR_TEXT}{CONFINED}"))?;
+    rendered.link(BY, &format!("{units}/kubelet.service.wants/{POD_CIDR}"), format!("../{POD_CIDR}"))
 }

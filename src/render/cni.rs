@@ -3,7 +3,7 @@
 //! There is no loopback configuration: containerd brings lo up by itself, and such a file, left alone in the directory, would
 //! make a node Ready that has no pod network.
 
-use super::{RenderError, Rendered};
+use super::{RenderError, Rendered, agent};
 use crate::profile::{Cni, Profile};
 use crate::tree::FileTree;
 use serde_json::{Value, json};
@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 const BY: &str = "cni";
 /// The runtime takes the first file by name: any add-on's (05-cilium, 10-calico, 10-flannel) precedes this one.
 const CONFLIST: &str = "etc/cni/net.d/90-bridge.conflist";
+
+/// The same once more, for the agent: a cluster that is to assign the range has no pod network before it did.
+const TEMPLATE: &str = "usr/lib/kiln/90-bridge.conflist";
 
 pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
     // Debian's package has its plugins elsewhere. The directory itself stays writable for add-ons.
@@ -20,7 +23,7 @@ pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered
             rendered.link(BY, &link, format!("../../../{path}"))?;
         }
     }
-    let Cni::Bridge { name, subnet, mtu } = &profile.cni else { return Ok(()) };
+    let Cni::Bridge { name, subnet, assigned, mtu } = &profile.cni else { return Ok(()) };
     let has = |plugin: &str| {
         let path = format!("opt/cni/bin/{plugin}");
         tree.contains(&path) || rendered.entries.keys().any(|rendered| rendered.as_str() == path)
@@ -30,6 +33,10 @@ pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered
     }
     let chained = CHAINED.into_iter().filter(|(name, _)| has(name)).map(|(name, capability)| chained(name, capability));
     let text = format!("{:#}\n", conflist(name, subnet, *mtu, chained));
+    if *assigned {
+        rendered.file(BY, TEMPLATE, text.as_str())?;
+        agent::pod_cidr(rendered)?;
+    }
     rendered.file(BY, CONFLIST, text)
 }
 

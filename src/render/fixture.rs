@@ -65,6 +65,7 @@ pub fn worker(minor: u32, series: ContainerdSeries) -> Profile {
             labels: map(&[("node.kubernetes.io/nodetype", "app")]),
             taints: vec![Taint { key: "dedicated".into(), value: "app".into(), effect: "NoSchedule".into() }],
         },
+        kubelet_config: KubeletConfigSource::Cluster,
         kube_proxy: None,
         containerd: Containerd {
             snapshotter: "overlayfs".into(),
@@ -72,7 +73,7 @@ pub fn worker(minor: u32, series: ContainerdSeries) -> Profile {
             runtimes: BTreeMap::new(),
             metrics: None,
         },
-        cni: Cni::Bridge { name: "cbr0".into(), subnet: "10.88.0.0/16".into(), mtu: None },
+        cni: Cni::Bridge { name: "cbr0".into(), subnet: "10.88.0.0/16".into(), assigned: true, mtu: None },
         artifacts: vec![],
         images: BTreeMap::new(),
         units: Units { default_target: "multi-user.target".into(), ..Units::default() },

@@ -2,13 +2,51 @@
 
 use super::containerd::SOCKET;
 use super::{RenderError, Rendered, yaml};
-use crate::profile::Profile;
+use crate::kubernetes::kubelet_config;
+use crate::profile::{KubeletConfigSource, Profile};
 use serde_json::{Map, Value, json};
+
+/// For the agent: the fields that it compares, and their values when they are not set.
+const SHARED_FIELDS: &str = "usr/lib/kiln/kubelet-config-fields.json";
+
+/// Fields that must be equal in a cluster (kubernetes.io: Configuring each kubelet in your cluster using kubeadm, "Propagating cluster-level
+/// configuration to each kubelet"), each with what goes wrong where they are not. What that page calls the node's own (`resolvConf`,
+/// `cgroupDriver`, the runtime's socket, taints), paths, and a node's size (`maxPods`, reservations, evictions) are left alone.
+const SHARED: [&str; 7] = [
+    // Pods ask an address that nobody answers.
+    "clusterDNS",
+    // Names of Services are not found, or somebody else's are.
+    "clusterDomain",
+    // Whoever reaches port 10250 reads logs and runs programs in pods, or the API server's probes of it are refused.
+    "authentication.anonymous.enabled",
+    // Service accounts, such as a metrics server's, are let in by the other nodes only.
+    "authentication.webhook.enabled",
+    // The cluster's RBAC rules for nodes/proxy and nodes/metrics hold on the other nodes only.
+    "authorization.mode",
+    // Somebody has to approve requests for serving certificates, and an API server with --kubelet-certificate-authority believes no others.
+    "serverTLSBootstrap",
+    // Gates of what API server and kubelet do together: a pod that one node runs as it was meant, another runs otherwise.
+    "featureGates",
+];
+
+/// As JSON pointers (RFC 6901) with the defaults of the release's kubelet.
+fn shared_fields(profile: &Profile) -> String {
+    let minor = profile.release.kubernetes.minor;
+    let default = |path: &str| kubelet_config::field(path).map(|field| field.default(minor)).unwrap_or_default();
+    let fields = SHARED.iter().map(|path| {
+        (format!("/{}", path.replace('.', "/")), serde_json::from_str(default(path)).unwrap_or(Value::Null))
+    });
+    format!("{:#}\n", Value::Object(fields.collect()))
+}
 
 pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), RenderError> {
     let mut config = defaults(profile);
     yaml::merge(&mut config, &profile.kubelet.config);
-    rendered.file("kubelet", "var/lib/kubelet/config.yaml", yaml::document(&Value::Object(config)))
+    rendered.file("kubelet", "var/lib/kubelet/config.yaml", yaml::document(&Value::Object(config)))?;
+    match profile.kubelet_config {
+        KubeletConfigSource::Baked => Ok(()),
+        KubeletConfigSource::Cluster => rendered.file("kubelet", SHARED_FIELDS, shared_fields(profile)),
+    }
 }
 
 /// What kubeadm writes for a node, and what an immutable node needs.

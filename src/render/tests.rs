@@ -1,6 +1,6 @@
 use super::fixture::{debian_tree, worker};
 use super::*;
-use crate::profile::{Arch, Cni, ContainerdSeries, InlineFile};
+use crate::profile::{Arch, Cni, ContainerdSeries, InlineFile, KubeletConfigSource};
 
 fn render_text(profile: &Profile, tree: &FileTree, path: &str) -> String {
     let rendered = render(profile, tree).expect("rendered");
@@ -138,6 +138,35 @@ fn no_pod_network_is_no_file() {
     profile.cni = Cni::None;
     let rendered = render(&profile, &debian_tree()).expect("rendered");
     assert!(rendered.iter().all(|(path, _)| !path.as_str().starts_with("etc/cni/net.d/")));
+}
+
+#[test]
+fn fields_that_a_cluster_shares_are_kubelets() {
+    let mut profile = worker(20, ContainerdSeries::V1);
+    let fields = render_text(&profile, &debian_tree(), "usr/lib/kiln/kubelet-config-fields.json");
+    let fields: serde_json::Value = serde_json::from_str(&fields).expect("JSON");
+    for path in fields.as_object().expect("an object").keys() {
+        let name = path.trim_start_matches('/').replace('/', ".");
+        assert!(crate::kubernetes::kubelet_config::field(&name).is_some(), "{name}");
+    }
+    assert_eq!(fields["/authorization/mode"], "Webhook", "what is not set has its default");
+    profile.kubelet_config = KubeletConfigSource::Baked;
+    let rendered = render(&profile, &debian_tree()).expect("rendered");
+    assert!(!rendered.iter().any(|(path, _)| path.as_str().contains("kubelet-config-fields")));
+}
+
+/// A range that the profile says is nobody's to assign.
+#[test]
+fn the_cluster_is_asked_for_a_range_only_if_nobody_has_said_one() {
+    let unit = |(path, _): &(TreePath, Entry)| {
+        path.as_str().contains("kiln-pod-cidr") || path.as_str().contains("kiln/90-bridge")
+    };
+    let mut profile = worker(20, ContainerdSeries::V1);
+    assert_eq!(render(&profile, &debian_tree()).expect("rendered").iter().filter(|entry| unit(entry)).count(), 3);
+    profile.cni = Cni::Bridge { name: "cbr0".into(), subnet: "10.9.0.0/24".into(), assigned: false, mtu: None };
+    assert!(!render(&profile, &debian_tree()).expect("rendered").iter().any(unit));
+    profile.cni = Cni::None;
+    assert!(!render(&profile, &debian_tree()).expect("rendered").iter().any(unit));
 }
 
 #[test]

@@ -89,7 +89,22 @@ impl Machine {
 
     /// Starts the agent by another program: its name and arguments, after which the agent's own follow.
     pub fn boot_by(&self, wrapper: &[&str]) -> Agent {
-        let words: Vec<&str> = wrapper.iter().copied().chain([env!("KILN_AGENT_PATH"), "--root"]).collect();
+        self.start(wrapper, &[])
+    }
+
+    /// What kiln-pod-cidr.service runs.
+    pub fn pod_cidr(&self) -> Agent {
+        self.start(&[], &["pod-cidr"])
+    }
+
+    fn start(&self, wrapper: &[&str], verb: &[&str]) -> Agent {
+        let words: Vec<&str> = wrapper
+            .iter()
+            .copied()
+            .chain([env!("KILN_AGENT_PATH")])
+            .chain(verb.iter().copied())
+            .chain(["--root"])
+            .collect();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).arg(self.root()).env("CREDENTIALS_DIRECTORY", self.credentials());
         command.stdin(Stdio::null()).stderr(Stdio::piped());

@@ -37,6 +37,10 @@ fn joins(kind: Kind, channel: Channel) {
     let second = node.boot();
     second.wait_until_ready(plane);
     assert!(second.agent_said("the client certificate is valid"));
+    if kind == Kind::Disk {
+        // Nobody but the cluster has said it; without it, the first boot was not Ready either.
+        assert_eq!(second.all("conflist "), [format!("\"subnet\": {}", found["spec"]["podCIDR"])]);
+    }
     assert_eq!(second.all("certificate ").join("\n"), certificate);
     assert_eq!(second.all("hostname "), [node.name.as_str()]);
     assert_eq!(second.all("failed"), [""]);

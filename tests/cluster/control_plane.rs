@@ -34,12 +34,13 @@ impl ControlPlane {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Option<ControlPlane>> = OnceLock::new();
         // Every test would wait in vain for what has failed once.
-        let shared = SHARED.get_or_init(|| std::panic::catch_unwind(Self::start).ok());
+        let shared = SHARED.get_or_init(|| std::panic::catch_unwind(|| Self::start("control-plane", true)).ok());
         shared.as_ref().expect("the control plane starts; the first test says why it did not")
     }
 
-    fn start() -> Self {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("control-plane");
+    /// One whose controller manager signs certificates, or does not: it is not given the authority's key.
+    pub fn start(name: &str, signs: bool) -> Self {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::remove_dir_all(&directory).ok();
         fs::create_dir_all(&directory).expect("a directory");
         let [etcd, peer, port, controllers] = free_ports();
@@ -98,29 +99,32 @@ impl ControlPlane {
         plane.daemon("kube-apiserver", &program("kube-apiserver"), &api, "");
         plane.wait_for("the API server", || plane.try_kubectl(&["get", "--raw", "/readyz"]).is_ok());
         let controllers = controllers.to_string();
-        let manager = [
+        let (certificate, key) = (pki("ca.crt"), pki("ca.key"));
+        let signing = ["--cluster-signing-cert-file", &certificate, "--cluster-signing-key-file", &key];
+        let (admin, sa, qps) = (at("admin.conf"), pki("sa.key"), env::var("KILN_CONTROLLER_QPS").ok());
+        let mut manager = vec![
             "--kubeconfig",
-            &at("admin.conf"),
+            &admin,
             "--bind-address=127.0.0.1",
             "--port=0",
             "--secure-port",
             &controllers,
             "--leader-elect=false",
-            "--cluster-signing-cert-file",
-            &pki("ca.crt"),
-            "--cluster-signing-key-file",
-            &pki("ca.key"),
             "--root-ca-file",
-            &pki("ca.crt"),
+            &certificate,
             "--service-account-private-key-file",
-            &pki("sa.key"),
+            &sa,
             "--use-service-account-credentials",
             "--controllers=*,bootstrapsigner,tokencleaner",
+            "--allocate-node-cidrs",
+            "--cluster-cidr=10.128.0.0/10",
+            "--service-cluster-ip-range=10.96.0.0/12",
             "--kube-api-qps",
-            &env::var("KILN_CONTROLLER_QPS").unwrap_or_else(|_| "20".into()),
+            qps.as_deref().unwrap_or("20"),
             "--kube-api-burst",
-            &env::var("KILN_CONTROLLER_QPS").unwrap_or_else(|_| "30".into()),
+            qps.as_deref().unwrap_or("30"),
         ];
+        manager.extend(signing.into_iter().filter(|_| signs));
         plane.daemon("kube-controller-manager", &program("kube-controller-manager"), &manager, "");
         // upload-config notes the runtime's socket on the control plane's own Node.
         let node = r#"{"apiVersion":"v1","kind":"Node","metadata":{"name":"control-plane","labels":{"kubernetes.io/hostname":"control-plane"}}}"#;
@@ -216,6 +220,12 @@ impl ControlPlane {
 
     /// Puts `certificate` (PEM) into a certificate request that nobody has decided, and approves it: the signer leaves it alone then.
     pub fn issue(&self, request: &str, certificate: &str) {
+        self.sign(request, certificate);
+        self.kubectl(&["certificate", "approve", request]);
+    }
+
+    /// Puts `certificate` (PEM) into a certificate request.
+    pub fn sign(&self, request: &str, certificate: &str) {
         let object = self.kubectl(&["get", "csr", request, "-o", "json"]);
         let mut object: serde_json::Value = serde_json::from_str(&object).expect("JSON");
         object["status"]["certificate"] = STANDARD.encode(certificate).into();
@@ -223,7 +233,6 @@ impl ControlPlane {
         fs::write(file.path(), object.to_string()).expect("written");
         let path = format!("/apis/certificates.k8s.io/v1/certificatesigningrequests/{request}/status");
         self.kubectl(&["replace", "--raw", &path, "-f", &file.path().display().to_string()]);
-        self.kubectl(&["certificate", "approve", request]);
     }
 
     /// The authority's certificate, in PEM.

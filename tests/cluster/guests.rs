@@ -33,6 +33,8 @@ read -r seconds _ </proc/uptime; echo "kubelet $seconds"
 journalctl -b -u kiln-agent -o short-monotonic --no-pager
 echo "hostname $(cat /proc/sys/kernel/hostname)"
 echo "boot $(cat /proc/sys/kernel/random/boot_id)"
+conflist=/etc/cni/net.d/90-bridge.conflist
+[ ! -f $conflist ] || while read -r line; do [[ $line != *subnet* ]] || echo "conflist $line"; done <$conflist
 echo "failed $(systemctl list-units --failed --plain --no-legend)"
 while read -r line; do
   echo "certificate $line"
@@ -116,9 +118,11 @@ impl Node {
         let secret = digest[6..22].to_owned();
         let token = format!("{}.{secret}", &digest[..6]);
         plane.token(&token, GROUP, None);
+        // A node with a disk has it from the cluster, which remembers.
+        let pod_cidr = if kind == Kind::Disk { "" } else { ", podCIDR: 10.77.0.0/24" };
         let fields = format!(
             "kubelet: {{labels: {{example.org/pool: blue}}, taints: [{{key: example.org/new, value: \"yes\", effect: NoSchedule}}], \
-             providerID: \"test://{name}\", podCIDR: 10.77.0.0/24}}\n"
+             providerID: \"test://{name}\"{pod_cidr}}}\n"
         );
         // From the guest, the host's loopback is 10.0.2.2, which is in the API server's certificate.
         let text = seed(plane, &name, &token, &fields).replace("127.0.0.1", "10.0.2.2");

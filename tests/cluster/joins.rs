@@ -2,6 +2,7 @@
 
 use crate::agent::{Machine, mode};
 use crate::control_plane::{ControlPlane, MANUAL_TOKEN, TOKEN, kubectl, openssl};
+use crate::tls::{public_key, sign};
 use std::fs;
 
 /// A seed of `node` with more `fields`.
@@ -83,6 +84,30 @@ fn a_node_joins_and_the_next_boot_has_nothing_to_do() {
     assert_eq!(machine.read("/etc/hostname"), "joins-1\n");
     assert_eq!(machine.status("state"), "joined");
     assert_eq!(plane.requests("joins-1"), requests);
+}
+
+/// kubelet renews its certificate by itself, and writes the key as Go's x509.MarshalECPrivateKey does (RFC 5915, with the curve).
+#[test]
+fn a_certificate_that_kubelet_has_renewed() {
+    let plane = ControlPlane::shared();
+    let machine = Machine::new(&seed(plane, "renewed", TOKEN, ""));
+    machine.join();
+    let (key, subject) = (
+        openssl(&["ecparam", "-genkey", "-name", "prime256v1", "-noout"], b""),
+        "/O=system:nodes/CN=system:node:renewed",
+    );
+    assert!(key.starts_with("-----BEGIN EC PRIVATE KEY-----"), "{key}");
+    let chain = sign(&plane.authority(), &public_key(&key), subject, "extendedKeyUsage=clientAuth", "now");
+    let renewed = "/var/lib/kubelet/pki/kubelet-client-2099-01-01-00-00-00.pem";
+    let text = format!("{chain}{key}\n");
+    fs::write(machine.at(renewed), &text).expect("written");
+    let link = machine.at("/var/lib/kubelet/pki/kubelet-client-current.pem");
+    fs::remove_file(&link).expect("removed");
+    std::os::unix::fs::symlink(renewed, &link).expect("a link");
+    let said = machine.join();
+    assert!(said.iter().any(|line| line.contains("the client certificate is valid")), "{said:#?}");
+    assert_eq!(fs::read_link(&link).expect("a link").to_str(), Some(renewed), "an older one was taken");
+    assert_eq!(machine.read(renewed), text);
 }
 
 #[test]

@@ -1,10 +1,36 @@
 //! What can happen to a certificate request while the node waits for it.
 
 use crate::agent::{Agent, Machine};
-use crate::control_plane::{ControlPlane, MANUAL_TOKEN};
+use crate::control_plane::{ControlPlane, MANUAL_TOKEN, TOKEN};
 use crate::joins::seed;
 use crate::tls::{Authority, new_key, public_key, sign};
 use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Approved by machine, and signed by nobody: the controller manager is not given the authority's key. Those two minutes are real ones.
+#[test]
+fn nobody_signs() {
+    let plane = ControlPlane::start("control-plane-unsigned", false);
+    let machine = Machine::new(&seed(&plane, "unsigned", TOKEN, ""));
+    let mut agent = machine.boot();
+    let asked = Instant::now();
+    agent.wait_for("created");
+    let request = plane.requests("unsigned").remove(0);
+    plane.wait_for("the approval", || plane.kubectl(&["get", "csr", &request]).contains("Approved"));
+    thread::sleep(Duration::from_secs(60));
+    assert_eq!(machine.status("error"), "", "signing may take a while");
+    let line = agent.wait_for("is approved, but nobody signs it");
+    assert!(asked.elapsed() >= Duration::from_secs(120), "after {:?} only", asked.elapsed());
+    assert!(line.contains("--cluster-signing-cert-file and --cluster-signing-key-file"), "{line}");
+    assert_eq!(machine.status("state"), "waiting");
+    assert!(agent.runs() && !machine.is_joined());
+    // Whoever signs in the end, by machine or by hand.
+    let own = public_key(&machine.read("/var/lib/kubelet/pki/kubelet-client.key.tmp"));
+    plane.sign(&request, &sign(&plane.authority(), &own, &format!("{SUBJECT}unsigned"), CLIENT, NOW));
+    joins(agent, &machine);
+    assert_eq!(plane.requests("unsigned"), [request]);
+}
 
 const SUBJECT: &str = "/O=system:nodes/CN=system:node:";
 const CLIENT: &str = "extendedKeyUsage=clientAuth";

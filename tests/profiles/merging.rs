@@ -73,7 +73,10 @@ fn what_nobody_sets_has_its_default() {
     );
     assert_eq!(profile.kernel.package, "linux-image-cloud-amd64");
     assert_eq!(profile.containerd.snapshotter, "overlayfs");
-    assert_eq!(profile.cni, Cni::Bridge { name: "cbr0".into(), subnet: "10.88.0.0/16".into(), mtu: None });
+    assert_eq!(
+        profile.cni,
+        Cni::Bridge { name: "cbr0".into(), subnet: "10.88.0.0/16".into(), assigned: true, mtu: None }
+    );
     assert_eq!(profile.units.default_target, "multi-user.target");
     assert_eq!(profile.outputs, [Output::Pxe].into());
 }

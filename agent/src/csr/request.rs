@@ -81,6 +81,8 @@ pub enum Wait {
 pub struct Patience {
     looked: bool,
     told: Option<Instant>,
+    /// When the request was first seen approved.
+    approved: Option<Instant>,
 }
 
 /// The end of a wait.
@@ -125,8 +127,17 @@ pub fn request(
     if let Some(answer) = conclude(&name, &state)? {
         return Ok(answer);
     }
+    if state != State::Approved {
+        patience.approved = None;
+    }
     let limit = match state {
-        State::Approved => SIGNING,
+        State::Approved => {
+            let since = patience.approved.get_or_insert_with(Instant::now).elapsed();
+            if since >= SIGNING {
+                report(Wait::Unsigned { name: name.clone() });
+            }
+            SIGNING
+        }
         _ if !patience.looked => PROMPT,
         _ => {
             remind(&name, &object, patience, report);
@@ -134,7 +145,7 @@ pub fn request(
         }
     };
     patience.looked = true;
-    wait(api, &name, &object, (state, limit), report)
+    wait(api, &name, &object, limit, patience, report)
 }
 
 /// Watches the request until it is decided, or a watch has ended.
@@ -142,14 +153,19 @@ fn wait(
     api: &mut Api<'_>,
     name: &str,
     object: &Value,
-    (mut state, limit): (State, Duration),
+    limit: Duration,
+    patience: &mut Patience,
     report: &mut dyn FnMut(Wait),
 ) -> Result<Answer, CsrError> {
     let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+    let mut state = State::Pending;
     let path = format!("{PATH}?fieldSelector=metadata.name%3D{name}&resourceVersion={version}");
     let seen = api.watch(WHAT, &path, limit, |kind, object| match kind {
         "ADDED" | "MODIFIED" => {
             state = object::state(object);
+            if state == State::Approved {
+                patience.approved.get_or_insert_with(Instant::now);
+            }
             matches!(state, State::Issued(_) | State::Denied(_) | State::Failed(_)).then_some(Seen::Decided)
         }
         "DELETED" => Some(Seen::Deleted),
@@ -162,13 +178,8 @@ fn wait(
             report(Wait::Deleted { name: name.into() });
             Ok(Answer::NotYet)
         }
-        Some(Seen::Stale) => Ok(Answer::NotYet),
-        None => {
-            if state == State::Approved {
-                report(Wait::Unsigned { name: name.into() });
-            }
-            Ok(Answer::NotYet)
-        }
+        // The request is looked at again.
+        Some(Seen::Stale) | None => Ok(Answer::NotYet),
     }
 }
 

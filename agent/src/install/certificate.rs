@@ -1,11 +1,13 @@
 //! The client certificate as kubelet keeps it (client-go's certificate store): dated files, and a link to the current one.
 
 use crate::csr::{ORGANIZATION, common_name};
+use crate::net::Identity;
 use crate::pki::{Certificate, CertificateError, Key, KeyError, pem, verify_client};
 use crate::root::{Access, FileError, Root, UNFINISHED};
 use crate::time::civil;
 use rustls::pki_types::CertificateDer;
 use std::fs;
+use std::sync::Arc;
 use std::time::SystemTime;
 use zeroize::Zeroizing;
 
@@ -132,6 +134,19 @@ pub fn load_certificate(
         }
     }
     Ok(None)
+}
+
+/// The client certificate in force, without a look at whether it is sound: kubelet may renew it at any time, and the API server judges it.
+///
+/// # Errors
+/// [`CertificateFault`] when there is none, or no key with it.
+pub fn identity(root: &Root, authorities: &[CertificateDer<'static>]) -> Result<Arc<Identity>, CertificateFault> {
+    let target = fs::read_link(root.at(CURRENT)).unwrap_or_default();
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let text = root.read(&format!("{PKI}/{name}"))?.unwrap_or_default();
+    let chain = pem::certificates(&text).ok_or(CertificateError::Malformed)?;
+    let key = Key::from_pem(&text)?.to_pkcs8();
+    Ok(Arc::new(Identity { authorities: authorities.to_vec(), chain, key }))
 }
 
 /// The first moment at which the first certificate in a PEM text is valid.

@@ -1,26 +1,62 @@
 //! The image's pod network, given the range that is this node's.
 
+use super::Node;
 use crate::root::{Access, FileError, Root};
 use serde_json::{Value, json};
 
 /// What the builder renders (CNI 1.0.0, plugins bridge and host-local).
-const CONFLIST: &str = "/etc/cni/net.d/90-bridge.conflist";
+pub const CONFLIST: &str = "/etc/cni/net.d/90-bridge.conflist";
+/// The same once more, in images whose profile leaves the range to the cluster.
+const TEMPLATE: &str = "/usr/lib/kiln/90-bridge.conflist";
+/// Says that the cluster is to be asked; kiln-pod-cidr.service has it as a condition.
+const WANTED: &str = "/run/kiln/pod-cidr-wanted";
 
-/// Gives pods of this node addresses out of `cidr`. An image without that file has another network, which has its own ranges.
-pub(super) fn write(root: &Root, cidr: &str) -> Result<(), FileError> {
-    let Some(text) = root.read(CONFLIST)? else { return Ok(()) };
-    match with_range(&text, cidr) {
+/// Gives pods of this node addresses out of its range: the seed's, else the one that the cluster has assigned. While that one is not
+/// known, there is no pod network: with the baked range every node would have the same addresses.
+pub(super) fn install(root: &Root, node: &Node) -> Result<(), FileError> {
+    if let Some(cidr) = &node.seed.kubelet.pod_cidr {
+        return write(root, std::slice::from_ref(cidr));
+    }
+    if !root.at(TEMPLATE).exists() {
+        return Ok(());
+    }
+    // Before the network is taken away, so that somebody will bring it back.
+    root.write(WANTED, b"", Access::mode(0o644))?;
+    match node.pod_cidrs.as_slice() {
+        [] => root.remove(CONFLIST).map(|_| ()),
+        known => write(root, known),
+    }
+}
+
+/// Installs the networks that the cluster has assigned to `node`, and remembers them for later boots.
+///
+/// # Errors
+/// [`FileError`].
+pub fn assign(root: &Root, node: &mut Node, cidrs: Vec<String>) -> Result<(), FileError> {
+    write(root, &cidrs)?;
+    node.pod_cidrs = cidrs;
+    node.save(root)
+}
+
+/// An image without that file has another network, which has its own ranges.
+fn write(root: &Root, cidrs: &[String]) -> Result<(), FileError> {
+    let text = match root.read(CONFLIST)? {
+        None => root.read(TEMPLATE)?,
+        text => text,
+    };
+    match text.and_then(|text| with_ranges(&text, cidrs)) {
         Some(text) => root.write(CONFLIST, text.as_bytes(), Access::mode(0o644)),
         None => Ok(()),
     }
 }
 
-fn with_range(text: &str, cidr: &str) -> Option<String> {
+fn with_ranges(text: &str, cidrs: &[String]) -> Option<String> {
     let mut conflist: Value = serde_json::from_str(text).ok()?;
     let bridge = conflist["plugins"].as_array_mut()?.iter_mut().find(|plugin| plugin["type"] == "bridge")?;
-    let everywhere = if cidr.contains(':') { "::/0" } else { "0.0.0.0/0" };
-    bridge["ipam"]["ranges"] = json!([[{ "subnet": cidr }]]);
-    bridge["ipam"]["routes"] = json!([{ "dst": everywhere }]);
+    let everywhere = |cidr: &String| if cidr.contains(':') { "::/0" } else { "0.0.0.0/0" };
+    // A set of ranges for each family: a pod has an address of each.
+    bridge["ipam"]["ranges"] = cidrs.iter().map(|cidr| json!([{ "subnet": cidr }])).collect();
+    bridge["ipam"]["routes"] = cidrs.iter().map(|cidr| json!({ "dst": everywhere(cidr) })).collect();
     Some(format!("{conflist:#}\n"))
 }
 
@@ -31,13 +67,22 @@ mod tests {
     #[test]
     fn the_range_is_replaced() {
         let baked = r#"{"name":"bridge","plugins":[{"type":"bridge","ipam":{"type":"host-local","ranges":[[{"subnet":"10.88.0.0/16"}]]}},{"type":"portmap"}]}"#;
-        let text = with_range(baked, "fd00:1::/64").expect("a conflist");
-        let value: Value = serde_json::from_str(&text).expect("JSON");
+        let cidrs = |all: &[&str]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let text = with_ranges(baked, &cidrs(&["fd00:1::/64"])).expect("a conflist");
+        let ipam = |text: &str| serde_json::from_str::<Value>(text).expect("JSON")["plugins"][0]["ipam"].clone();
         assert_eq!(
-            value["plugins"][0]["ipam"],
+            ipam(&text),
             json!({"type": "host-local", "ranges": [[{"subnet": "fd00:1::/64"}]], "routes": [{"dst": "::/0"}]})
         );
-        assert_eq!(with_range(&text, "fd00:1::/64"), Some(text), "again");
-        assert_eq!(with_range("{}", "10.0.0.0/24"), None);
+        assert_eq!(with_ranges(&text, &cidrs(&["fd00:1::/64"])), Some(text.clone()), "again");
+        assert_eq!(
+            ipam(&with_ranges(&text, &cidrs(&["10.0.1.0/24", "fd00:1::/64"])).expect("a conflist")),
+            json!({
+                "type": "host-local",
+                "ranges": [[{"subnet": "10.0.1.0/24"}], [{"subnet": "fd00:1::/64"}]],
+                "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}],
+            })
+        );
+        assert_eq!(with_ranges("{}", &cidrs(&["10.0.0.0/24"])), None);
     }
 }

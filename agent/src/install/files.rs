@@ -23,9 +23,7 @@ pub fn install(root: &Root, node: &Node) -> Result<(), InstallError> {
     }
     install_ntp(root, &node.seed.ntp_servers)?;
     hostname::set(root, &node.hostname)?;
-    if let Some(cidr) = &node.seed.kubelet.pod_cidr {
-        cni::write(root, cidr)?;
-    }
+    cni::install(root, node)?;
     flags::write(root, node)?;
     let kubeconfig = node_kubeconfig(&node.server, CA_FILE, current());
     root.write(KUBELET_CONF, kubeconfig.as_bytes(), Access::mode(0o600))

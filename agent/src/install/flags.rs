@@ -1,6 +1,6 @@
 //! kubelet's flags: the image's own, and the node's over them.
 
-use super::{KUBELET_CONF, Node};
+use super::{KUBELET_CONF, KUBELET_CONFIG, Node};
 use crate::root::{Access, FileError, Root};
 use crate::yaml;
 use std::collections::BTreeMap;
@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 const FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
 /// The image's own, which are those of the image in force after an update, too.
 const BAKED: &str = "/usr/lib/kiln/kubeadm-flags.env";
-const CONFIG: &str = "/var/lib/kubelet/config.yaml";
 const VARIABLE: &str = "KUBELET_KUBEADM_ARGS";
 /// A kubelet's configuration is shorter, in bytes.
 const MAX_CONFIG: usize = 1 << 20;
@@ -20,7 +19,7 @@ pub(super) fn write(root: &Root, node: &Node) -> Result<(), FileError> {
         Some(text) => Some(text),
         None => root.read(FLAGS)?,
     };
-    let config = root.read(CONFIG)?;
+    let config = root.read(KUBELET_CONFIG)?;
     let baked = baked.as_ref().map(|text| text.as_str()).unwrap_or_default();
     let text = render(baked, config.as_ref().map(|text| text.as_str()).unwrap_or_default(), node);
     root.write(FLAGS, text.as_bytes(), Access::mode(0o644))

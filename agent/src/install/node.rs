@@ -23,6 +23,8 @@ pub struct Node {
     pub server: Url,
     /// The cluster.
     pub trusted: Trusted,
+    /// The pod networks that the cluster has assigned to it, where it does that: one, or one of each family.
+    pub pod_cidrs: Vec<String>,
     /// The seed, without token and discovery.
     pub seed: Seed,
     /// The same as a document.
@@ -60,7 +62,7 @@ impl Node {
     ) -> Result<Self, SeedError> {
         forget_secrets(&mut document);
         let seed = Seed::decode(document.clone())?;
-        Ok(Self { name, hostname, server, trusted, seed, document })
+        Ok(Self { name, hostname, server, trusted, pod_cidrs: Vec::new(), seed, document })
     }
 
     /// What was remembered.
@@ -76,8 +78,9 @@ impl Node {
         let server = Url::parse_endpoint(&server).map_err(|error| damaged(&error.to_string()))?;
         let trusted =
             Trusted::new(vec![server.clone()], field("caCertificates")?).ok_or_else(|| damaged("caCertificates"))?;
+        let pod_cidrs = crate::pod_cidr::networks(&all["podCIDRs"]);
         let document = all["seed"].take();
-        Ok(Some(Self::new(name, hostname, trusted, server, document)?))
+        Ok(Some(Self { pod_cidrs, ..Self::new(name, hostname, trusted, server, document)? }))
     }
 
     /// Remembers it.
@@ -90,6 +93,7 @@ impl Node {
             "hostname": self.hostname,
             "server": self.server.server(),
             "caCertificates": self.trusted.ca_pem,
+            "podCIDRs": self.pod_cidrs,
             "seed": self.document,
         });
         root.write(NODE_FILE, format!("{all:#}\n").as_bytes(), Access::mode(0o600))

@@ -5,6 +5,7 @@ mod fault;
 
 use crate::clock;
 use crate::install::{self, BOOTSTRAP_CONF, KUBELET_CONF, Node};
+use crate::kubelet_config;
 use crate::net::Backoff;
 use crate::root::{FileError, Root};
 use crate::source::{self, Forgotten};
@@ -46,7 +47,7 @@ pub enum End {
 pub fn run(setup: &Setup) -> End {
     let mut status = Status::new(setup.root.clone(), setup.notify.clone());
     match known(&setup.root, &mut status) {
-        Ok(true) => return ready(&mut status),
+        Ok(true) => return ready(&setup.root, &mut status),
         Ok(false) => {}
         Err(error) => return broken(&mut status, &error),
     }
@@ -60,7 +61,7 @@ pub fn run(setup: &Setup) -> End {
             Ok(node) => {
                 status.node(&node.name);
                 status.server(&node.server.server());
-                return ready(&mut status);
+                return ready(&setup.root, &mut status);
             }
             Err(fault) => fault,
         };
@@ -138,10 +139,12 @@ fn forget_token(root: &Root) {
     }
 }
 
-fn ready(status: &mut Status) -> End {
+fn ready(root: &Root, status: &mut Status) -> End {
     status.set(State::Joined, None);
     say(&format!("ready ({} ms since start)", status.elapsed().as_millis()));
     status.ready();
+    // kubelet starts meanwhile.
+    status.remark(kubelet_config::compare(root));
     End::Ready
 }
 

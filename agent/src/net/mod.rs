@@ -17,7 +17,7 @@ pub use error::NetError;
 pub use http::{Head, Request, Response};
 pub(crate) use provider::SIGNATURES;
 pub use proxy::Proxy;
-pub use tls::Verify;
+pub use tls::{Identity, Verify};
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 

@@ -57,7 +57,7 @@ impl SecureRandom for Ring {
 }
 
 impl KeyProvider for Ring {
-    /// The agent never authenticates with a certificate of its own.
+    /// Of the node: a P-256 key.
     fn load_private_key(&self, key: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
         sign::any_ecdsa_type(&key)
     }

@@ -5,7 +5,7 @@ use crate::discovery::pin_of;
 use crate::seed::Pin;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
@@ -18,8 +18,21 @@ pub enum Verify {
     Nothing,
     /// By a certificate of one of these authorities that names the host.
     Authorities(Vec<CertificateDer<'static>>),
-    /// As above, by an authority that it sends along and that has this pin.
+    /// As above, and it is shown a client certificate.
+    Mutual(Arc<Identity>),
+    /// As `Authorities`, by an authority that it sends along and that has this pin.
     Pinned(Pin),
+}
+
+/// Who is believed, and who asks.
+#[derive(Debug)]
+pub struct Identity {
+    /// The servers' authorities.
+    pub authorities: Vec<CertificateDer<'static>>,
+    /// The client's certificate and those between it and its authority.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The client's key.
+    pub key: PrivatePkcs8KeyDer<'static>,
 }
 
 impl Verify {
@@ -33,16 +46,21 @@ impl Verify {
             Self::Pinned(pin) => {
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(Pinned(*pin))).with_no_client_auth()
             }
-            Self::Authorities(authorities) => {
-                let mut roots = RootCertStore::empty();
-                for authority in authorities {
-                    roots.add(authority.clone())?;
-                }
-                builder.with_root_certificates(roots).with_no_client_auth()
-            }
+            Self::Authorities(authorities) => builder.with_root_certificates(roots(authorities)?).with_no_client_auth(),
+            Self::Mutual(own) => builder
+                .with_root_certificates(roots(&own.authorities)?)
+                .with_client_auth_cert(own.chain.clone(), own.key.clone_key().into())?,
         };
         Ok(Arc::new(config))
     }
+}
+
+fn roots(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots.add(authority.clone())?;
+    }
+    Ok(roots)
 }
 
 /// That the key is the certificate's is checked in the same way by all.

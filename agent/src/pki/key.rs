@@ -5,11 +5,17 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P2
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use zeroize::{Zeroize as _, Zeroizing};
 
+/// PKCS #8 (RFC 5208) before a P-256 key as RFC 5915 has it: version 0 and the algorithm, ecPublicKey on prime256v1.
+const ALGORITHM: [u8; 24] = [
+    0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
+    0xce, 0x3d, 0x03, 0x01, 0x07,
+];
+
 /// Why there is no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The file holds something else, or half a key.
-    #[error("there is no P-256 key in PEM (PKCS #8)")]
+    #[error("there is no P-256 key in PEM (PKCS #8 or RFC 5915)")]
     Malformed,
     /// No randomness.
     #[error("making a key: {0}")]
@@ -34,13 +40,15 @@ impl Key {
         KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map(Self::new).map_err(|error| KeyError::Make(error.to_string()))
     }
 
-    /// From a PEM text that may hold certificates, too.
+    /// From a PEM text that may hold certificates, too: as the agent writes it, or as kubelet does when it renews its certificate.
     ///
     /// # Errors
     /// [`KeyError::Malformed`].
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
-        let sections = pem::decode(pem::PRIVATE_KEY, text).ok_or(KeyError::Malformed)?;
-        let [section] = sections.as_slice() else { return Err(KeyError::Malformed) };
+        let sections = |label| pem::decode(label, text).ok_or(KeyError::Malformed);
+        let mut keys = sections(pem::PRIVATE_KEY)?;
+        keys.extend(sections(pem::EC_PRIVATE_KEY)?.iter().filter_map(|key| pkcs8(key)));
+        let [section] = keys.as_slice() else { return Err(KeyError::Malformed) };
         let pkcs8 = PrivatePkcs8KeyDer::from(section.as_slice());
         let pair = KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8, &PKCS_ECDSA_P256_SHA256);
         pair.map(Self::new).map_err(|_| KeyError::Malformed)
@@ -54,6 +62,11 @@ impl Key {
     /// In PEM (PKCS #8).
     pub fn to_pem(&self) -> Zeroizing<String> {
         pem::encode(pem::PRIVATE_KEY, self.pair.serialized_der())
+    }
+
+    /// In DER (PKCS #8), for TLS.
+    pub fn to_pkcs8(&self) -> PrivatePkcs8KeyDer<'static> {
+        self.pair.serialized_der().to_vec().into()
     }
 
     /// SubjectPublicKeyInfo, in DER.
@@ -81,6 +94,19 @@ impl Key {
     }
 }
 
+/// A P-256 key of RFC 5915 in the frame that PKCS #8 puts around it.
+fn pkcs8(key: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    // Curve, key and public key take 121 bytes; lengths up to 127 are one byte, those up to 255 are two.
+    let inner = u8::try_from(key.len()).ok().filter(|length| *length < 0x80)?;
+    let outer = u8::try_from(ALGORITHM.len() + 2 + key.len()).ok().filter(|length| *length >= 0x80)?;
+    let mut framed = Zeroizing::new(Vec::with_capacity(key.len() + ALGORITHM.len() + 5));
+    framed.extend([0x30, 0x81, outer]);
+    framed.extend(ALGORITHM);
+    framed.extend([0x04, inner]);
+    framed.extend(key);
+    Some(framed)
+}
+
 impl Drop for Key {
     fn drop(&mut self) {
         self.pair.zeroize();
@@ -102,5 +128,9 @@ mod tests {
         assert_eq!(Key::from_pem("").err(), Some(KeyError::Malformed));
         let wrong = pem::encode(pem::PRIVATE_KEY, &[1, 2, 3]);
         assert_eq!(Key::from_pem(&wrong).err(), Some(KeyError::Malformed));
+        for length in [0, 3, 100, 121, 127, 128, 300] {
+            let wrong = pem::encode(pem::EC_PRIVATE_KEY, &vec![0; length]);
+            assert_eq!(Key::from_pem(&wrong).err(), Some(KeyError::Malformed), "{length}");
+        }
     }
 }

@@ -12,6 +12,9 @@ pub const CERTIFICATE_REQUEST: &str = "CERTIFICATE REQUEST";
 /// Label of a private key (PKCS #8).
 pub const PRIVATE_KEY: &str = "PRIVATE KEY";
 
+/// Label of a private key on an elliptic curve (RFC 5915).
+pub const EC_PRIVATE_KEY: &str = "EC PRIVATE KEY";
+
 /// Columns of base64, as every tool writes them.
 const WIDTH: usize = 64;
 

@@ -60,6 +60,7 @@ pub(super) fn profile(
         release: _, // loaded by name
         components,
         kubelet,
+        kubelet_config,
         kube_proxy,
         containerd,
         cni,
@@ -92,6 +93,7 @@ pub(super) fn profile(
         debian: debian::debian(debian, &release, arch, context)?,
         kernel: kernel::kernel(&kernel, arch)?,
         kubelet: kubelet::kubelet(&kubelet, release.kubernetes.minor)?,
+        kubelet_config: kubelet_config.map(|source| source.value).unwrap_or_default(),
         kube_proxy: kube_proxy.as_ref().map(|raw| kube_proxy::kube_proxy(raw, &release)).transpose()?,
         containerd: containerd::containerd(&containerd)?,
         cni: network::cni(&cni)?,

@@ -19,6 +19,7 @@ pub(super) fn cni(raw: &RawCni) -> Result<Cni, Fault> {
     Ok(Cni::Bridge {
         name: name.as_ref().map_or(Ok("cbr0".to_owned()), |name| text(name, "cni.name", names::device))?,
         subnet: subnet.as_ref().map_or(Ok("10.88.0.0/16".to_owned()), |subnet| text(subnet, "cni.subnet", cidr))?,
+        assigned: subnet.is_none(),
         mtu: mtu.transpose()?,
     })
 }

@@ -13,7 +13,7 @@ pub(super) use images::*;
 pub(super) use node::*;
 pub(super) use release::*;
 
-use super::model::{Arch, Output, RootFileSystem};
+use super::model::{Arch, KubeletConfigSource, Output, RootFileSystem};
 use super::place::At;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -46,6 +46,9 @@ pub(super) struct RawProfile {
     pub components: Map<At<Demand>>,
     /// kubelet's settings.
     pub kubelet: RawKubelet,
+    /// `cluster`: a node compares its kubelet's configuration with the cluster's (ConfigMap `kubelet-config`), in the fields that must be equal in a cluster, and says how it differs; nothing is changed by that. `baked`: it does not ask. Default: `baked`.
+    #[schemars(extend("default" = "baked"))]
+    pub kubelet_config: Option<At<KubeletConfigSource>>,
     /// kube-proxy as a service of the node. Default: none, for kubeadm's clusters bring it as a DaemonSet. It needs the component `kube-proxy`, and starts when there is `/etc/kubernetes/kube-proxy.conf`.
     #[schemars(extend("examples" = [{"config": {"mode": "nftables"}}]))]
     pub kube_proxy: Option<At<RawKubeProxy>>,

@@ -96,8 +96,8 @@ pub(crate) struct RawCni {
     /// Name of the bridge device. Default: `cbr0`.
     #[schemars(extend("default" = "cbr0"))]
     pub name: Option<At<String>>,
-    /// Addresses of this node's pods, CIDR. Default: `10.88.0.0/16`.
-    #[schemars(extend("default" = "10.88.0.0/16"))]
+    /// Addresses of this node's pods, CIDR; a node's seed may say another (`podCIDR`). Default: what the cluster assigns to the node (kube-controller-manager `--allocate-node-cidrs`), and `10.88.0.0/16` on a node that joins none.
+    #[schemars(extend("examples" = ["10.88.0.0/16"]))]
     pub subnet: Option<At<String>>,
     /// MTU of the pods' devices. Default: the kernel's choice.
     #[schemars(extend("examples" = [1450]))]

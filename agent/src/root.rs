@@ -91,7 +91,7 @@ impl Root {
             return Ok(());
         }
         let directory = target.parent().unwrap_or(&self.0);
-        fs::create_dir_all(directory).map_err(failed("making the directory", directory))?;
+        make_directories(directory).map_err(failed("making the directory", directory))?;
         // One agent runs at a time, so one temporary name is enough; what a power cut left under it is replaced.
         let mut name = target.file_name().unwrap_or_default().to_owned();
         name.push(UNFINISHED);
@@ -167,6 +167,18 @@ fn is_already(path: &Path, content: &[u8], access: Access) -> bool {
         && fs::read(path).map(Zeroizing::new).is_ok_and(|found| found.as_slice() == content)
 }
 
+/// As [`fs::create_dir_all`], whatever the umask: others than root read what is in there, such as systemd-timesyncd.
+fn make_directories(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    path.parent().map_or(Ok(()), make_directories)?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => fs::set_permissions(path, Permissions::from_mode(0o755)),
+    }
+}
+
 fn write_new(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -232,6 +244,9 @@ mod tests {
     fn what_cannot_be_written_is_said() {
         let directory = tempfile::tempdir().expect("a directory");
         let root = Root::new(directory.path());
+        let mode = |path: &str| fs::metadata(root.at(path)).expect("a directory").permissions().mode() & 0o7777;
+        root.write("/x/y/z", b"x", Access::mode(0o600)).expect("written");
+        assert_eq!([mode("/x"), mode("/x/y"), mode("/x/y/z")], [0o755, 0o755, 0o600]);
         fs::create_dir_all(root.at("/a/b")).expect("a directory");
         let error = root.write("/a", b"x", Access::mode(0o600)).expect_err("a directory");
         assert!(error.to_string().starts_with("writing ") && error.to_string().contains("/a: "), "{error}");

@@ -20,6 +20,7 @@ mod kube_proxy;
 mod kubelet;
 mod kubelet_config;
 mod network;
+mod ntp;
 mod shutdown;
 mod state;
 mod system;
@@ -46,6 +47,7 @@ pub fn render(profile: &Profile, tree: &FileTree) -> Result<Vec<(TreePath, Entry
     directories::render(&mut rendered)?;
     kernel::render(profile, &mut rendered)?;
     network::render(tree, &mut rendered)?;
+    ntp::render(tree, &mut rendered)?;
     state::render(tree, &mut rendered)?;
     system::render(profile, tree, &mut rendered)?;
     shutdown::render(profile, &mut rendered)?;

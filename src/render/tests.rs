@@ -140,6 +140,19 @@ fn no_pod_network_is_no_file() {
     assert!(rendered.iter().all(|(path, _)| !path.as_str().starts_with("etc/cni/net.d/")));
 }
 
+/// Where another program sets the clock, nothing is to be restarted.
+#[test]
+fn a_seeds_time_servers_are_for_timesyncd() {
+    let mut tree = debian_tree();
+    let profile = worker(36, ContainerdSeries::V2);
+    let about_ntp = |(path, _): &&(TreePath, Entry)| path.as_str().contains("kiln-ntp");
+    assert_eq!(render(&profile, &tree).expect("rendered").iter().filter(about_ntp).count(), 0);
+    let unit = Entry::file("", 0o644, Origin::Package("systemd-timesyncd=1".into()));
+    tree.insert(TreePath::new("usr/lib/systemd/system/systemd-timesyncd.service").expect("a path"), unit)
+        .expect("inserted");
+    assert_eq!(render(&profile, &tree).expect("rendered").iter().filter(about_ntp).count(), 3);
+}
+
 #[test]
 fn fields_that_a_cluster_shares_are_kubelets() {
     let mut profile = worker(20, ContainerdSeries::V1);

@@ -18,6 +18,7 @@ fn joins(kind: Kind, channel: Channel) {
     assert_eq!(found["status"]["nodeInfo"]["kubeletVersion"], "v1.20.2");
     assert_eq!(first.all("hostname "), [node.name.as_str()]);
     assert_eq!(first.all("failed"), [""]);
+    assert_eq!(first.all("ntp "), ["10.0.2.77"], "systemd-timesyncd was there before the agent");
     assert!(first.agent_said(&format!("seed for {} from {}", node.name, channel.source())), "the source is not said");
     let certificate = first.all("certificate ").join("\n");
     let subject = openssl(&["x509", "-noout", "-subject", "-nameopt", "RFC2253"], certificate.as_bytes());

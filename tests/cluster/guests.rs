@@ -35,6 +35,7 @@ echo "hostname $(cat /proc/sys/kernel/hostname)"
 echo "boot $(cat /proc/sys/kernel/random/boot_id)"
 conflist=/etc/cni/net.d/90-bridge.conflist
 [ ! -f $conflist ] || while read -r line; do [[ $line != *subnet* ]] || echo "conflist $line"; done <$conflist
+echo "ntp $(timedatectl show-timesync -p SystemNTPServers --value)"
 echo "failed $(systemctl list-units --failed --plain --no-legend)"
 while read -r line; do
   echo "certificate $line"
@@ -122,7 +123,7 @@ impl Node {
         let pod_cidr = if kind == Kind::Disk { "" } else { ", podCIDR: 10.77.0.0/24" };
         let fields = format!(
             "kubelet: {{labels: {{example.org/pool: blue}}, taints: [{{key: example.org/new, value: \"yes\", effect: NoSchedule}}], \
-             providerID: \"test://{name}\"{pod_cidr}}}\n"
+             providerID: \"test://{name}\"{pod_cidr}}}\nntpServers: [10.0.2.77]\n"
         );
         // From the guest, the host's loopback is 10.0.2.2, which is in the API server's certificate.
         let text = seed(plane, &name, &token, &fields).replace("127.0.0.1", "10.0.2.2");

@@ -29,7 +29,7 @@ pub fn install(root: &Root, node: &Node) -> Result<(), InstallError> {
     root.write(KUBELET_CONF, kubeconfig.as_bytes(), Access::mode(0o600))
 }
 
-/// Tells systemd-timesyncd of the seed's NTP servers; it is early enough for the clock that joining needs.
+/// Tells systemd-timesyncd of the seed's NTP servers. It runs already: kiln-ntp.path waits for this file, and has it started anew.
 ///
 /// # Errors
 /// [`InstallError`].

@@ -241,12 +241,18 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_said() {
+    fn directories_are_anybodys_to_read() {
         let directory = tempfile::tempdir().expect("a directory");
         let root = Root::new(directory.path());
         let mode = |path: &str| fs::metadata(root.at(path)).expect("a directory").permissions().mode() & 0o7777;
         root.write("/x/y/z", b"x", Access::mode(0o600)).expect("written");
         assert_eq!([mode("/x"), mode("/x/y"), mode("/x/y/z")], [0o755, 0o755, 0o600]);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_said() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = Root::new(directory.path());
         fs::create_dir_all(root.at("/a/b")).expect("a directory");
         let error = root.write("/a", b"x", Access::mode(0o600)).expect_err("a directory");
         assert!(error.to_string().starts_with("writing ") && error.to_string().contains("/a: "), "{error}");

@@ -27,7 +27,7 @@ fn imports() {
         ("[Service]\nEnvironment=A=b\n".into(), "node: no unit says ExecStart: give kubelet.service, too"),
         ("a: [\n".into(), "node:*"),
         ("a: 1\n".into(), "node: it has neither apiVersion nor kind, and is no unit, environment file or command line of kubelet's"),
-        ("apiVersion: v1\nkind: Pod\n".into(), "node: \"Pod\" of \"v1\" is nothing that kubelet or kubeadm reads"),
+        ("apiVersion: v1\nkind: Pod\n".into(), "node: \"Pod\" of \"v1\" is nothing that kubelet, kube-proxy or kubeadm reads"),
         (
             "apiVersion: kubeadm.k8s.io/v1beta1\nkind: JoinConfiguration\n".into(),
             "node:1:13: kubeadm.k8s.io/v1beta1 is none of v1beta2, v1beta3, v1beta4: let \"kubeadm config migrate\" write it anew",

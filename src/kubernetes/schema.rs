@@ -1,7 +1,7 @@
 //! The shape of a Kubernetes configuration type, and what does not fit it.
 
 use super::{Duration, Quantity, duration, quantity};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -141,6 +141,17 @@ impl Field {
             Some((since, default)) if minor >= since => default,
             _ => self.default,
         }
+    }
+
+    /// What kubelet runs with when the field is not set in Kubernetes 1.`minor`: its default, else Go's zero value.
+    pub fn unset(&self, minor: u32) -> Value {
+        serde_json::from_str(self.default(minor)).unwrap_or_else(|_| match self.of {
+            Type::Bool => json!(false),
+            Type::Int(_) | Type::Fraction | Type::Rate => json!(0),
+            Type::List(_) => json!([]),
+            Type::Map(..) | Type::Object(_) => json!({}),
+            _ => json!(""),
+        })
     }
 }
 

@@ -32,9 +32,9 @@ const SHARED: [&str; 7] = [
 /// As JSON pointers (RFC 6901) with the defaults of the release's kubelet.
 fn shared_fields(profile: &Profile) -> String {
     let minor = profile.release.kubernetes.minor;
-    let default = |path: &str| kubelet_config::field(path).map(|field| field.default(minor)).unwrap_or_default();
-    let fields = SHARED.iter().map(|path| {
-        (format!("/{}", path.replace('.', "/")), serde_json::from_str(default(path)).unwrap_or(Value::Null))
+    let fields = SHARED.iter().filter_map(|path| {
+        let field = kubelet_config::field(path)?;
+        Some((format!("/{}", path.replace('.', "/")), field.unset(minor)))
     });
     format!("{:#}\n", Value::Object(fields.collect()))
 }

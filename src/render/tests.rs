@@ -162,7 +162,9 @@ fn fields_that_a_cluster_shares_are_kubelets() {
         let name = path.trim_start_matches('/').replace('/', ".");
         assert!(crate::kubernetes::kubelet_config::field(&name).is_some(), "{name}");
     }
+    assert_eq!(fields.as_object().map(serde_json::Map::len), Some(7));
     assert_eq!(fields["/authorization/mode"], "Webhook", "what is not set has its default");
+    assert_eq!(fields["/serverTLSBootstrap"], false, "or is nothing");
     profile.kubelet_config = KubeletConfigSource::Baked;
     let rendered = render(&profile, &debian_tree()).expect("rendered");
     assert!(!rendered.iter().any(|(path, _)| path.as_str().contains("kubelet-config-fields")));

@@ -9,8 +9,8 @@ use std::fs;
 /// As the builder writes it for release 1.20.
 fn bake(machine: &Machine, config: &str) {
     let fields = json!({
-        "/clusterDNS": null, "/clusterDomain": null, "/authentication/anonymous/enabled": false,
-        "/authentication/webhook/enabled": true, "/authorization/mode": "Webhook", "/serverTLSBootstrap": null, "/featureGates": null,
+        "/clusterDNS": [], "/clusterDomain": "", "/authentication/anonymous/enabled": false,
+        "/authentication/webhook/enabled": true, "/authorization/mode": "Webhook", "/serverTLSBootstrap": false, "/featureGates": {},
     });
     for (path, text) in [
         ("/usr/lib/kiln/kubelet-config-fields.json", fields.to_string().as_str()),
@@ -43,14 +43,17 @@ fn differences_are_said_and_change_nothing() {
     bake(&machine, other);
     let expected = [
         "kubelet's clusterDNS is [\"10.96.0.99\"] here, and [\"10.96.0.10\"] in the cluster (kubelet-config-1.20)",
-        "kubelet's serverTLSBootstrap is true here, and null in the cluster (kubelet-config-1.20)",
+        "kubelet's serverTLSBootstrap is true here, and false in the cluster (kubelet-config-1.20)",
     ];
     assert_eq!(remarks(&machine), expected);
     assert_eq!(machine.read("/var/lib/kubelet/config.yaml"), other);
     // At the next boot, too, by the node's own certificate: there is no token any more.
     machine.reseed("kind: NodeSeed\n");
     assert_eq!(remarks(&machine), expected);
-    bake(&machine, "clusterDNS: [10.96.0.10]\nclusterDomain: cluster.local\nauthorization: {mode: Webhook}\n");
+    bake(
+        &machine,
+        "clusterDNS: [10.96.0.10]\nclusterDomain: cluster.local\nserverTLSBootstrap: false\nauthorization: {mode: Webhook}\n",
+    );
     assert_eq!(remarks(&machine), ["kubelet's configuration agrees with the cluster's (kubelet-config-1.20)"]);
     // As in a cluster that kubeadm did not make: what a node was not given to read, it may not.
     plane.kubectl(&["delete", "rolebinding", "-n", "kube-system", "kubeadm:kubelet-config-1.20"]);

@@ -24,6 +24,7 @@ const AUTHORITIES: &[(&str, &str)] = &[
     ("containerdSeries", "containerd.io: RELEASES.md, Kubernetes Support"),
     ("containerd: ", "containerd.io: RELEASES.md, Kubernetes Support"),
     ("containerd", "containerd.io: docs/cri/config.md, docs/hosts.md"),
+    ("cri: ", "kubernetes.io: Container Runtimes, Docker Engine; mirantis.github.io: cri-dockerd"),
     ("cni", "cni.dev: Specification; plugins/main/bridge of containernetworking"),
     ("units", "systemd.unit(5), systemctl(1)"),
     ("users", "sysusers.d(5), passwd(5)"),

@@ -39,6 +39,8 @@ pub struct Profile {
     pub kubelet_config: KubeletConfigSource,
     /// kube-proxy's settings, where it is a service of the node.
     pub kube_proxy: Option<KubeProxy>,
+    /// Who serves the CRI.
+    pub cri: Cri,
     /// containerd's settings.
     pub containerd: Containerd,
     /// The pod network a node has before an add-on brings its own.
@@ -461,6 +463,17 @@ pub struct PruneRule {
     pub paths: Vec<String>,
     /// Globs that are kept although they match `paths`.
     pub keep: Vec<String>,
+}
+
+/// The program behind the socket that kubelet speaks CRI to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cri {
+    /// containerd's own plugin.
+    #[default]
+    Containerd,
+    /// cri-dockerd, in front of Docker Engine.
+    CriDockerd,
 }
 
 /// Whose kubelet configuration a node is judged by.

@@ -1,4 +1,4 @@
-//! containerd and crictl.
+//! containerd.
 //!
 //! Format: `version = 2` for 1.x, `version = 3` for 2.x (docs/cri/config.md of containerd), where the CRI plugin is split
 //! into a runtime and an images half.
@@ -10,8 +10,6 @@ use std::fmt::Write as _;
 
 const BY: &str = "containerd";
 const UNIT: &str = "usr/lib/systemd/system/containerd.service";
-/// Where the CRI is served: every Kubernetes page's default.
-pub(super) const SOCKET: &str = "unix:///run/containerd/containerd.sock";
 
 pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
     let containerd = program(tree, "containerd", "containerd")?;
@@ -20,11 +18,6 @@ pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered
     for (host, endpoints) in &profile.containerd.mirrors {
         hosts(host, endpoints, rendered)?;
     }
-    rendered.file(
-        BY,
-        "etc/crictl.yaml",
-        format!("runtime-endpoint: \"{SOCKET}\"\nimage-endpoint: \"{SOCKET}\"\ntimeout: 10\ndebug: false\n"),
-    )?;
     if !tree.contains(UNIT) {
         rendered.file(BY, UNIT, unit(&containerd))?;
     }

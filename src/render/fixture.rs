@@ -67,6 +67,7 @@ pub fn worker(minor: u32, series: ContainerdSeries) -> Profile {
         },
         kubelet_config: KubeletConfigSource::Cluster,
         kube_proxy: None,
+        cri: Cri::Containerd,
         containerd: Containerd {
             snapshotter: "overlayfs".into(),
             mirrors: BTreeMap::new(),

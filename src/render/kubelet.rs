@@ -1,7 +1,6 @@
 //! kubelet's unit, kubeadm's drop-in for it, and the flags that have no field in its configuration.
 
-use super::containerd::SOCKET;
-use super::{RenderError, Rendered, program};
+use super::{RenderError, Rendered, cri, program};
 use crate::profile::{Profile, Taint};
 use crate::tree::FileTree;
 use std::collections::BTreeMap;
@@ -17,14 +16,14 @@ const BAKED_FLAGS: &str = "usr/lib/kiln/kubeadm-flags.env";
 ///
 /// Without any of the three files the unit is skipped, not failed; starting it again is up to whoever brings one:
 /// kubeadm does so, and the agent is ordered before it. `/etc/kubernetes/standalone` says that there is no cluster.
-fn unit(kubelet: &str) -> String {
+fn unit(kubelet: &str, runtime: &str) -> String {
     format!(
         "\
 [Unit]
 Description=kubelet: The Kubernetes Node Agent
 Documentation=https://kubernetes.io/docs/
-Wants=network-online.target containerd.service kiln-agent.service
-After=network-online.target containerd.service kiln-agent.service
+Wants=network-online.target {runtime} kiln-agent.service
+After=network-online.target {runtime} kiln-agent.service
 ConditionPathExists=|/etc/kubernetes/kubelet.conf
 ConditionPathExists=|/etc/kubernetes/bootstrap-kubelet.conf
 ConditionPathExists=|/etc/kubernetes/standalone
@@ -61,7 +60,7 @@ ExecStart={kubelet} $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $KUBELET_KUBEA
 
 pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
     let kubelet = program(tree, "kubelet", "kubelet")?;
-    rendered.file(BY, UNIT, unit(&kubelet))?;
+    rendered.file(BY, UNIT, unit(&kubelet, cri::unit(profile.cri)))?;
     rendered.file(BY, DROP_IN, drop_in(&kubelet))?;
     let words = flags(profile)?.into_iter().map(|(name, value)| format!("--{name}={value}"));
     let flags = format!("KUBELET_KUBEADM_ARGS=\"{}\"\n", words.collect::<Vec<_>>().join(" "));
@@ -78,7 +77,7 @@ fn flags(profile: &Profile) -> Result<BTreeMap<String, String>, RenderError> {
         flag("container-runtime", "remote".into());
     }
     if minor < 27 {
-        flag("container-runtime-endpoint", SOCKET.into());
+        flag("container-runtime-endpoint", cri::endpoint(profile.cri).into());
         // Later, containerd itself keeps kubelet from collecting this image.
         flag("pod-infra-container-image", profile.release.pause_image.clone());
     }

@@ -1,7 +1,6 @@
 //! kubelet's configuration file, `KubeletConfiguration` of `kubelet.config.k8s.io/v1beta1`.
 
-use super::containerd::SOCKET;
-use super::{RenderError, Rendered, yaml};
+use super::{RenderError, Rendered, cri, yaml};
 use crate::kubernetes::kubelet_config;
 use crate::profile::{KubeletConfigSource, Profile};
 use serde_json::{Map, Value, json};
@@ -86,7 +85,7 @@ fn defaults(profile: &Profile) -> Map<String, Value> {
     // kubelet makes this directory; its default is below /usr, which is read-only.
     set("volumePluginDir", json!("/var/lib/kubelet/volumeplugins"));
     if minor >= 27 {
-        set("containerRuntimeEndpoint", json!(SOCKET));
+        set("containerRuntimeEndpoint", json!(cri::endpoint(profile.cri)));
     }
     if minor >= 23 && !profile.kubelet.taints.is_empty() {
         let taints = profile.kubelet.taints.iter();

@@ -8,6 +8,8 @@ mod boot_check;
 mod cluster;
 mod cni;
 mod containerd;
+mod cri;
+mod cri_dockerd;
 mod directories;
 mod embedded;
 mod error;
@@ -51,7 +53,7 @@ pub fn render(profile: &Profile, tree: &FileTree) -> Result<Vec<(TreePath, Entry
     state::render(tree, &mut rendered)?;
     system::render(profile, tree, &mut rendered)?;
     shutdown::render(profile, &mut rendered)?;
-    containerd::render(profile, tree, &mut rendered)?;
+    cri::render(profile, tree, &mut rendered)?;
     images::render(profile, &mut rendered)?;
     cni::render(profile, tree, &mut rendered)?;
     cluster::render(profile, &mut rendered)?;

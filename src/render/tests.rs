@@ -1,6 +1,6 @@
 use super::fixture::{debian_tree, worker};
 use super::*;
-use crate::profile::{Arch, Cni, ContainerdSeries, InlineFile, KubeletConfigSource};
+use crate::profile::{Arch, Cni, ContainerdSeries, Cri, InlineFile, KubeletConfigSource};
 
 fn render_text(profile: &Profile, tree: &FileTree, path: &str) -> String {
     let rendered = render(profile, tree).expect("rendered");
@@ -47,6 +47,24 @@ fn a_worker_has_these_files() {
     let render = |minor, series| render(&worker(minor, series), &debian_tree()).expect("rendered");
     compare("worker-1.20-containerd-1.txt", &render(20, ContainerdSeries::V1));
     compare("worker-1.36-containerd-2.txt", &render(36, ContainerdSeries::V2));
+}
+
+#[test]
+fn docker_engine_serves_kubelet_by_cri_dockerd() {
+    let mut profile = worker(36, ContainerdSeries::V2);
+    profile.cri = Cri::CriDockerd;
+    profile.kubelet.config.insert("containerLogMaxSize".into(), "50Mi".into());
+    let error = render(&profile, &debian_tree()).expect_err("there is no dockerd");
+    assert!(error.to_string().contains("docker.io"), "{error}");
+    let mut tree = debian_tree();
+    for program in ["usr/sbin/dockerd", "usr/bin/cri-dockerd"] {
+        let entry = Entry::file("", 0o755, Origin::Package("some=1".into()));
+        tree.insert(TreePath::new(program).expect("a path"), entry).expect("inserted");
+    }
+    compare("worker-1.36-cri-dockerd.txt", &render(&profile, &tree).expect("rendered"));
+    // As kubelet's, and nothing of containerd's that dockerd would not read.
+    assert!(render_text(&profile, &tree, CONFIG).contains("containerRuntimeEndpoint: unix:///run/cri-dockerd.sock"));
+    assert!(render_text(&profile, &tree, "etc/docker/daemon.json").contains("\"max-size\": \"50m\""));
 }
 
 #[test]

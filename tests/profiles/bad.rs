@@ -169,7 +169,7 @@ const BAD: &[(&str, &str)] = &[
     ("kubelet: {config: {kind: X}}\n", "2:20: kubelet.config: kind cannot be set here, kiln writes it"),
     (
         "kubelet: {config: {cgroupDriver: cgroupfs}}\n",
-        "2:34: kubelet.config: cgroupDriver must be systemd, as containerd's is",
+        "2:34: kubelet.config: cgroupDriver must be systemd, as the container runtime's is",
     ),
     ("kubelet: {args: {--v: 2}}\n", "2:18: kubelet.args: \"--v\" has dashes, write \"v\""),
     ("kubelet: {args: {node-labels: a=b}}\n", "2:18: kubelet.args: node-labels cannot be set here, use kubelet.labels"),
@@ -423,7 +423,7 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "kubelet: {args: {container-runtime: docker}}\n",
-        "2:18: kubelet.args: container-runtime cannot be set here, the node's containerd is the only runtime",
+        "2:18: kubelet.args: container-runtime cannot be set here, \"cri\" says who serves it",
     ),
     (
         "kubelet: {args: {cloud-provider: external, pod-manifest-path: /etc/kubernetes/manifests}}\n",

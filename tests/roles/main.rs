@@ -4,5 +4,6 @@ mod cni;
 mod containerd;
 #[path = "../debian_root/mod.rs"]
 mod debian_root;
+mod docker;
 mod own;
 mod rendered;

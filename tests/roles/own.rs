@@ -3,13 +3,24 @@
 use super::rendered::{shipped, tree};
 use kiln::profile::{self, Arch, Overrides, ProfileError};
 use kiln::render;
+use kiln::tree::{Entry, Origin, TreePath};
 use std::fs;
 use std::path::Path;
 
 /// The text that is rendered at `path` for a role that is a worker and says `more`; nothing when there is no such file.
 pub fn rendered(more: &str, release: &str, path: &str) -> Option<String> {
+    rendered_on(more, release, &[], path)
+}
+
+/// The same where there are more `programs`.
+pub fn rendered_on(more: &str, release: &str, programs: &[&str], path: &str) -> Option<String> {
     let profile = load(more, release).unwrap_or_else(|error| panic!("{error}"));
-    let rendered = render::render(&profile, &tree(release)).unwrap_or_else(|error| panic!("{more}: {error}"));
+    let mut tree = tree(release);
+    for program in programs {
+        let entry = Entry::file("", 0o755, Origin::Package("some=1".into()));
+        tree.insert(TreePath::new(program).expect("a path"), entry).expect("inserted");
+    }
+    let rendered = render::render(&profile, &tree).unwrap_or_else(|error| panic!("{more}: {error}"));
     let (_, entry) = rendered.iter().find(|(at, _)| at.as_str() == path)?;
     Some(String::from_utf8_lossy(entry.inline().expect("its text")).into_owned())
 }

@@ -17,7 +17,7 @@ const MANAGED_FIELDS: [(&str, &str); 5] = [
     ("apiVersion", "kiln writes it"),
     ("kind", "kiln writes it"),
     ("registerWithTaints", "use kubelet.taints"),
-    ("containerRuntimeEndpoint", "the node's containerd is the only runtime"),
+    ("containerRuntimeEndpoint", "\"cri\" says who serves it"),
     ("providerID", "it differs per node, the agent sets it"),
 ];
 
@@ -27,8 +27,8 @@ const MANAGED_FLAGS: [(&str, &str); 12] = [
     ("cert-dir", "the agent writes the node's certificates"),
     ("config", "use kubelet.config"),
     ("config-dir", "use kubelet.config"),
-    ("container-runtime", "the node's containerd is the only runtime"),
-    ("container-runtime-endpoint", "the node's containerd is the only runtime"),
+    ("container-runtime", "\"cri\" says who serves it"),
+    ("container-runtime-endpoint", "\"cri\" says who serves it"),
     ("hostname-override", "it differs per node, the agent sets it"),
     ("kubeconfig", "the agent writes the node's kubeconfig"),
     ("node-labels", "use kubelet.labels"),
@@ -51,7 +51,7 @@ fn config(raw: &Map<At<Json>>, minor: u32) -> Result<serde_json::Map<String, Val
     for (key, At { value, pos }) in raw {
         managed(key, "kubelet.config", &MANAGED_FIELDS)?;
         if key.value == "cgroupDriver" && value.value() != "systemd" {
-            return Err(pos.fault("kubelet.config: cgroupDriver must be systemd, as containerd's is"));
+            return Err(pos.fault("kubelet.config: cgroupDriver must be systemd, as the container runtime's is"));
         }
     }
     let config = json::object(raw);

@@ -5,6 +5,7 @@
 mod agree;
 mod cluster;
 mod containerd;
+mod cri;
 mod debian;
 mod disk;
 mod files;
@@ -62,6 +63,7 @@ pub(super) fn profile(
         kubelet,
         kubelet_config,
         kube_proxy,
+        cri,
         containerd,
         cni,
         artifacts,
@@ -83,6 +85,7 @@ pub(super) fn profile(
     names::role(&role).map_err(|text| context.root.fault(text))?;
     let arch = arch.map_or(context.host_arch, |arch| arch.value);
     let release_name = release.0.clone();
+    let preloaded = [&release.1.images, &images].into_iter().find_map(|images| images.keys().next()).cloned();
     let images = images::images(&release.1.images, &images, arch, context)?;
     let release = release::release(release, &components, arch, context)?;
     let image = self::image(&image, &role, &release.kubernetes.to_string())?;
@@ -95,6 +98,7 @@ pub(super) fn profile(
         kubelet: kubelet::kubelet(&kubelet, release.kubernetes.minor)?,
         kubelet_config: kubelet_config.map(|source| source.value).unwrap_or_default(),
         kube_proxy: kube_proxy.as_ref().map(|raw| kube_proxy::kube_proxy(raw, &release)).transpose()?,
+        cri: cri::cri(cri.as_ref(), &release, &containerd, preloaded.as_ref())?,
         containerd: containerd::containerd(&containerd)?,
         cni: network::cni(&cni)?,
         artifacts: artifacts
@@ -129,6 +133,7 @@ pub(super) fn profile(
     };
     agree::check(&profile, &places)?;
     kubelet::provide(&mut profile);
+    cri::provide(&mut profile);
     kube_proxy::provide(&mut profile);
     Ok(profile)
 }

@@ -13,7 +13,7 @@ pub(super) use images::*;
 pub(super) use node::*;
 pub(super) use release::*;
 
-use super::model::{Arch, KubeletConfigSource, Output, RootFileSystem};
+use super::model::{Arch, Cri, KubeletConfigSource, Output, RootFileSystem};
 use super::place::At;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -52,6 +52,9 @@ pub(super) struct RawProfile {
     /// kube-proxy as a service of the node. Default: none, for kubeadm's clusters bring it as a DaemonSet. It needs the component `kube-proxy`, and starts when there is `/etc/kubernetes/kube-proxy.conf`.
     #[schemars(extend("examples" = [{"config": {"mode": "nftables"}}]))]
     pub kube_proxy: Option<At<RawKubeProxy>>,
+    /// Who serves the CRI: `containerd`, or `cri-dockerd` in front of Debian's Docker Engine, for pods that need its socket. Default: `containerd`.
+    #[schemars(extend("default" = "containerd"))]
+    pub cri: Option<At<Cri>>,
     /// containerd's settings.
     pub containerd: RawContainerd,
     /// The pod network a node has before an add-on brings its own.

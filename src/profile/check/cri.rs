@@ -1,0 +1,66 @@
+//! Who serves the CRI, and what must be in the image for it.
+
+use super::super::model::{Cri, Profile, Release};
+use super::super::place::{At, Fault};
+use super::super::raw::RawContainerd;
+use super::debian;
+
+/// In the order they start.
+const UNITS: [&str; 3] = ["docker.service", "cri-docker.socket", "cri-docker.service"];
+
+pub(super) fn cri(
+    raw: Option<&At<Cri>>,
+    release: &Release,
+    containerd: &RawContainerd,
+    image: Option<&At<String>>,
+) -> Result<Cri, Fault> {
+    let Some(cri) = raw.filter(|cri| cri.value == Cri::CriDockerd) else { return Ok(Cri::Containerd) };
+    let minor = release.kubernetes.minor;
+    if minor < 24 {
+        return Err(cri.fault(format!(
+            "cri: cri-dockerd speaks v1 of the CRI and is for Kubernetes 1.24 and later, and this is 1.{minor}; leave it out"
+        )));
+    }
+    if !release.components.contains_key("cri-dockerd") {
+        return Err(cri.fault(
+            "cri: there is no cri-dockerd in the image; add to components \"cri-dockerd: required\", and to a release that has none the \
+             component cri-dockerd (v1.36.4 shows how)",
+        ));
+    }
+    if let Some(name) = ["containerd", "runc"].into_iter().find(|name| release.components.contains_key(*name)) {
+        return Err(cri.fault(format!(
+            "cri: Debian's docker.io comes with its own containerd and runc, and the release has {name}, too; add to components \
+             \"containerd: omitted\" and \"runc: omitted\""
+        )));
+    }
+    let RawContainerd { snapshotter: _, mirrors, runtimes, metrics } = containerd;
+    let set = [
+        ("mirrors", mirrors.keys().next().map(|key| key.pos)),
+        ("runtimes", runtimes.keys().next().map(|key| key.pos)),
+        ("metrics", metrics.as_ref().map(|metrics| metrics.pos)),
+    ];
+    if let Some((key, pos)) = set.into_iter().find_map(|(key, pos)| Some((key, pos?))) {
+        return Err(pos.fault(format!(
+            "containerd.{key}: cri-dockerd asks dockerd, which does not read it; say it in /etc/docker/daemon.json with an overlay, or leave cri out"
+        )));
+    }
+    if let Some(image) = image {
+        return Err(image.fault(
+            "images: they are imported into containerd, where dockerd does not look for them; leave them or cri out",
+        ));
+    }
+    Ok(cri.value)
+}
+
+/// Docker Engine, and what Debian's package of it does not enable: the units that are rendered beside it.
+pub(super) fn provide(profile: &mut Profile) {
+    if profile.cri != Cri::CriDockerd {
+        return;
+    }
+    debian::provide(&mut profile.debian, "docker.io");
+    for unit in UNITS {
+        if !profile.units.disable.contains(unit) && !profile.units.mask.contains(unit) {
+            profile.units.enable.insert(unit.to_owned());
+        }
+    }
+}

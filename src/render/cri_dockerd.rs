@@ -87,10 +87,11 @@ fn daemon(profile: &Profile) -> Value {
         // As cgroupDriver in /var/lib/kubelet/config.yaml.
         "exec-opts": ["native.cgroupdriver=systemd"],
         "storage-driver": "overlay2",
-        // No docker0, and no policy that drops what pods forward: containers are pods', and CNI's plugins write the rules.
+        // No docker0, no policy that drops what pods forward, no proxy to their ports: containers are pods', and CNI's plugins write the rules.
         "bridge": "none",
         "iptables": false,
         "ip6tables": false,
+        "userland-proxy": false,
         // Containers outlive a restart of dockerd, as they do one of containerd.
         "live-restore": true,
         // kubelet reads no other driver's logs, and cannot rotate these: dockerd does, by kubelet's own limits.

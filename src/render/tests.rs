@@ -63,7 +63,9 @@ fn docker_engine_serves_kubelet_by_cri_dockerd() {
     }
     compare("worker-1.36-cri-dockerd.txt", &render(&profile, &tree).expect("rendered"));
     // As kubelet's, and nothing of containerd's that dockerd would not read.
-    assert!(render_text(&profile, &tree, CONFIG).contains("containerRuntimeEndpoint: unix:///run/cri-dockerd.sock"));
+    assert!(
+        render_text(&profile, &tree, CONFIG).contains("containerRuntimeEndpoint: \"unix:///run/cri-dockerd.sock\"")
+    );
     assert!(render_text(&profile, &tree, "etc/docker/daemon.json").contains("\"max-size\": \"50m\""));
 }
 

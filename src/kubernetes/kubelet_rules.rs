@@ -1,14 +1,14 @@
 //! What kubelet demands of fields that depend on each other (`ValidateKubeletConfiguration`).
 
 use super::schema::Misfit;
-use super::{Duration, Quantity, duration, feature_gates, kubelet_values, quantity};
+use super::{Duration, duration, feature_gates, kubelet_policies, kubelet_values};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 pub(super) type Config = Map<String, Value>;
 type Rule = fn(&Config) -> Result<(), Misfit>;
 
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 12] = [
     lease,
     log_size,
     image_gc,
@@ -20,7 +20,6 @@ const RULES: [Rule; 13] = [
     reserved_cpus,
     system_cgroups,
     soft_eviction,
-    static_cpus,
     swap,
 ];
 
@@ -28,6 +27,7 @@ const RULES: [Rule; 13] = [
 pub(super) fn check(config: &Config, minor: u32) -> Result<(), Misfit> {
     RULES.iter().try_for_each(|rule| rule(config))?;
     kubelet_values::check(config, minor)?;
+    kubelet_policies::check(config, minor)?;
     gated(config, minor)?;
     feature_gates::check(config, minor, "kubelet")
 }
@@ -188,25 +188,6 @@ fn soft_eviction(config: &Config) -> Result<(), Misfit> {
         )),
         None => Ok(()),
     }
-}
-
-/// Zero reserved processors leave the static policy without any for the system, and kubelet does not start.
-fn static_cpus(config: &Config) -> Result<(), Misfit> {
-    let reserved = |field: &str| {
-        let cpu = config.get(field).and_then(|map| map.get("cpu")).and_then(Value::as_str);
-        cpu.and_then(quantity) == Some(Quantity::Greater)
-    };
-    if text(config, "cpuManagerPolicy") != "static"
-        || reserved("kubeReserved")
-        || reserved("systemReserved")
-        || !text(config, "reservedSystemCPUs").is_empty()
-    {
-        return Ok(());
-    }
-    Err(Misfit::at(
-        "cpuManagerPolicy",
-        "is static, which needs processors for the system: set cpu in kubeReserved or systemReserved, or reservedSystemCPUs",
-    ))
 }
 
 /// With swap forbidden there is nothing to manage; kubelet would just not start.

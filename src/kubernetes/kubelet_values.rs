@@ -1,18 +1,15 @@
 //! What kubelet demands of single values, beyond their types.
 //!
-//! Sources: `ValidateKubeletConfiguration` and `validation_reserved_memory.go` of `pkg/kubelet/apis/config/validation`,
-//! `pkg/kubelet/images/pullmanager/image_pull_policies.go`; of k8s.io/component-base `logs/api/v1`, `tracing/api/v1` and `metrics`.
+//! Sources: `ValidateKubeletConfiguration`, `pkg/kubelet/images/pullmanager/image_pull_policies.go`; of k8s.io/component-base `logs/api/v1`, `tracing/api/v1` and `metrics`.
 
 use super::kubelet_rules::{Config, bool, text};
 use super::schema::{Misfit, Step};
-use super::{Quantity, feature_gates, quantity};
+use super::{feature_gates, quantity};
 use serde_json::Value;
-use std::collections::BTreeSet;
 
 type Rule = fn(&Config) -> Result<(), Misfit>;
 
-const RULES: [Rule; 7] =
-    [reserved_memory, static_memory, allowlist, pod_logs, user_namespaces, log_query, tracing_endpoint];
+const RULES: [Rule; 5] = [allowlist, pod_logs, user_namespaces, log_query, tracing_endpoint];
 
 /// Checks all of them, on values whose types are right, for Kubernetes 1.`minor`.
 pub(super) fn check(config: &Config, minor: u32) -> Result<(), Misfit> {
@@ -22,54 +19,17 @@ pub(super) fn check(config: &Config, minor: u32) -> Result<(), Misfit> {
     hidden_metrics(config, minor)
 }
 
-fn items<'a>(config: &'a Config, field: &str) -> impl Iterator<Item = (usize, &'a Value)> {
+pub(super) fn items<'a>(config: &'a Config, field: &str) -> impl Iterator<Item = (usize, &'a Value)> {
     config.get(field).and_then(Value::as_array).into_iter().flatten().enumerate()
 }
 
-fn within(path: &[&str], why: impl Into<String>) -> Misfit {
+pub(super) fn within(path: &[&str], why: impl Into<String>) -> Misfit {
     let path = path.iter().map(|step| Step::Key((*step).to_owned())).collect();
     Misfit { path, name: false, why: why.into() }
 }
 
-fn item(field: &str, index: usize, why: impl Into<String>) -> Misfit {
+pub(super) fn item(field: &str, index: usize, why: impl Into<String>) -> Misfit {
     Misfit { path: vec![Step::Key(field.to_owned()), Step::Index(index)], name: false, why: why.into() }
-}
-
-/// Memory or huge pages, each once per NUMA node.
-fn reserved_memory(config: &Config) -> Result<(), Misfit> {
-    const FIELD: &str = "reservedMemory";
-    let mut seen = BTreeSet::new();
-    for (index, reserved) in items(config, FIELD) {
-        let node = reserved.get("numaNode").and_then(Value::as_i64).unwrap_or_default();
-        for (resource, amount) in reserved.get("limits").and_then(Value::as_object).into_iter().flatten() {
-            if resource != "memory" && !resource.starts_with("hugepages-") {
-                return Err(item(
-                    FIELD,
-                    index,
-                    format!("has {resource:?}, and only memory and hugepages-SIZE can be reserved"),
-                ));
-            }
-            if amount.as_str().and_then(quantity) != Some(Quantity::Greater) {
-                return Err(item(FIELD, index, format!("reserves no {resource}; leave it out")));
-            }
-            if !seen.insert((node, resource)) {
-                return Err(item(FIELD, index, format!("has {resource} of NUMA node {node} once more")));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// What kubelet and system keep must lie on some NUMA node, or kubelet ends (`getSystemReservedMemory` of its memory manager).
-fn static_memory(config: &Config) -> Result<(), Misfit> {
-    let some = items(config, "reservedMemory").any(|(_, reserved)| reserved.pointer("/limits/memory").is_some());
-    match text(config, "memoryManagerPolicy") {
-        "Static" if !some => Err(Misfit::at(
-            "memoryManagerPolicy",
-            "is Static, which needs the memory of kubeReserved, systemReserved and evictionHard, added up, in reservedMemory",
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// Images by name, or all below `registry/path/*`.
@@ -163,7 +123,7 @@ pub(super) fn logging(config: &Config, minor: u32) -> Result<(), Misfit> {
     for (format, options) in logging.get("options").and_then(Value::as_object).into_iter().flatten() {
         let split = options.get("splitStream") == Some(&Value::Bool(true));
         let size = options.get("infoBufferSize").and_then(Value::as_str).and_then(quantity);
-        if (split || size == Some(Quantity::Greater)) && !feature_gates::enabled(config, GATE, minor) {
+        if (split || size.is_some_and(|size| size > 0)) && !feature_gates::enabled(config, GATE, minor) {
             return Err(within(&["logging", "options", format], format!("needs \"featureGates: {{{GATE}: true}}\"")));
         }
     }

@@ -8,6 +8,7 @@ pub mod feature_gates;
 pub mod kube_proxy_config;
 pub mod kubelet_config;
 pub mod kubelet_flags;
+mod kubelet_policies;
 mod kubelet_rules;
 mod kubelet_values;
 mod quantity;

@@ -1,31 +1,60 @@
 //! Amounts of resources as Kubernetes spells them: `100Mi`, `0.5`, `250m`, `1e3`.
 
-/// How a quantity compares with zero; kiln needs no more of it.
-pub type Quantity = std::cmp::Ordering;
+/// In billionths, as Kubernetes keeps no smaller fraction and rounds up to one; an amount beyond all reason saturates.
+pub type Quantity = i128;
 
-/// Suffixes of `k8s.io/apimachinery/pkg/api/resource`.
-const SUFFIXES: [&str; 16] = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+/// Suffixes of `k8s.io/apimachinery/pkg/api/resource`, with the powers of ten and of two that they stand for.
+const SUFFIXES: [(&str, i32, u32); 16] = [
+    ("", 0, 0),
+    ("n", -9, 0),
+    ("u", -6, 0),
+    ("m", -3, 0),
+    ("k", 3, 0),
+    ("M", 6, 0),
+    ("G", 9, 0),
+    ("T", 12, 0),
+    ("P", 15, 0),
+    ("E", 18, 0),
+    ("Ki", 0, 10),
+    ("Mi", 0, 20),
+    ("Gi", 0, 30),
+    ("Ti", 0, 40),
+    ("Pi", 0, 50),
+    ("Ei", 0, 60),
+];
 
 /// Reads a quantity by the grammar of `resource.ParseQuantity`: a signed decimal number and a suffix or a decimal exponent.
 pub fn quantity(text: &str) -> Option<Quantity> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
     let (number, suffix) = unsigned.split_at(end);
-    if !number.contains(|c: char| c.is_ascii_digit()) || number.matches('.').count() > 1 {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.len() + fraction.len() == 0 || fraction.contains('.') {
         return None;
     }
-    if !SUFFIXES.contains(&suffix) {
-        let exponent = suffix.strip_prefix(['e', 'E'])?;
-        let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-        if digits.is_empty() || !digits.chars().all(|c| c.is_ascii_digit()) || digits.len() > 3 {
-            return None;
-        }
-    }
-    Some(match number.contains(|c: char| ('1'..='9').contains(&c)) {
-        false => Quantity::Equal,
-        true if text.starts_with('-') => Quantity::Less,
-        true => Quantity::Greater,
-    })
+    let (tens, twos) = match SUFFIXES.iter().find(|known| known.0 == suffix) {
+        Some((_, tens, twos)) => (*tens, *twos),
+        None => (exponent(suffix)?, 0),
+    };
+    let fraction = fraction.trim_end_matches('0');
+    let digits = whole.chars().chain(fraction.chars()).filter_map(|digit| digit.to_digit(10));
+    let digits = digits.fold(0_i128, |sum, digit| sum.saturating_mul(10).saturating_add(digit.into()));
+    let tens = 9 + tens - i32::try_from(fraction.len()).unwrap_or(i32::MAX / 2);
+    let power = 10_i128.checked_pow(tens.unsigned_abs()).unwrap_or(i128::MAX);
+    let binary = digits.saturating_mul(1 << twos);
+    let amount = match tens < 0 {
+        true => binary / power + i128::from(binary % power != 0),
+        false => binary.saturating_mul(power),
+    };
+    Some(if text.starts_with('-') { -amount } else { amount })
+}
+
+/// As in `1e3`.
+fn exponent(suffix: &str) -> Option<i32> {
+    let exponent = suffix.strip_prefix(['e', 'E'])?;
+    let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    let plain = (1..=3).contains(&digits.len()) && digits.chars().all(|c| c.is_ascii_digit());
+    exponent.parse().ok().filter(|_| plain)
 }
 
 #[cfg(test)]
@@ -36,13 +65,26 @@ mod tests {
     #[test]
     fn quantities_are_kubernetes_s() {
         for good in ["1", "0.5", "100Mi", "250m", "1e3", "1E-3", "2E", "+5k", ".5", "5."] {
-            assert_eq!(quantity(good), Some(Quantity::Greater), "{good}");
+            assert!(quantity(good).is_some_and(|amount| amount > 0), "{good}");
         }
-        assert_eq!(quantity("0Mi"), Some(Quantity::Equal));
-        assert_eq!(quantity("-1Gi"), Some(Quantity::Less));
+        assert_eq!(quantity("0Mi"), Some(0));
         for bad in ["", "Mi", "1 Gi", "1MB", "1gb", "1K", "1.2.3", ".", "1e", "0x1", "1mi", "10%"] {
             assert_eq!(quantity(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn one_amount_is_spelt_in_many_ways() {
+        const ONE: Quantity = 1_000_000_000;
+        for one in ["1", "1.0", "1000m", "1e0", "1E+0", "+1.", "0.001k", "1000000000n", "10e-1"] {
+            assert_eq!(quantity(one), Some(ONE), "{one}");
+        }
+        assert_eq!(quantity("1.5Gi"), Some(1536 * 1024 * 1024 * ONE));
+        assert_eq!(quantity("-1Ki"), Some(-1024 * ONE));
+        // Rounded up, as Kubernetes does.
+        assert_eq!(quantity("0.1n"), Some(1));
+        assert_eq!(quantity("1e-999"), Some(1));
+        assert_eq!(quantity("9e999"), Some(Quantity::MAX));
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! The shape of a Kubernetes configuration type, and what does not fit it.
 
-use super::{Duration, Quantity, duration, quantity};
+use super::{Duration, duration, quantity};
 use serde_json::{Map, Value, json};
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -290,14 +290,14 @@ impl Type {
             Self::Network => is_network(text),
             Self::Word(words) => words.contains(&text),
             Self::Duration(range) => duration(text).is_some_and(|value| range.contains(&value)),
-            Self::Quantity => quantity(text).is_some_and(|value| value != Quantity::Less),
+            Self::Quantity => quantity(text).is_some_and(|value| value >= 0),
             Self::Threshold => match percent(text) {
                 Some(percent) => (0.0..=100.0).contains(&percent),
-                None => quantity(text) == Some(Quantity::Greater),
+                None => quantity(text).is_some_and(|value| value > 0),
             },
             Self::Reclaim => match percent(text) {
                 Some(percent) => percent > 0.0 && percent <= 100.0,
-                None => quantity(text).is_some_and(|value| value != Quantity::Less),
+                None => quantity(text).is_some_and(|value| value >= 0),
             },
             Self::Percentage => percent(text).is_some_and(|percent| (0.0..=100.0).contains(&percent)),
             Self::CpuSet => text.is_empty() || text.split(',').all(is_cpu_range),

@@ -12,9 +12,9 @@ questions() {
     case $name in '#'*) ;; *) report "set $name" "$(sysctl -n "$name" | tr -s '\t' ' ')" ;; esac
   done </usr/lib/sysctl.d/90-kiln.conf
   # What is built into the kernel is not in lsmod.
-  for module in $(grep -v '^#' /usr/lib/modules-load.d/kiln.conf); do
-    case $(modinfo -F filename "$module" 2>&1) in *"(builtin)"*) report module "$module" ;; esac
-  done
+  while read -r module _; do
+    case $module:$(modinfo -F filename "$module" 2>&1) in '#'*) ;; *"(builtin)"*) report module "$module" ;; esac
+  done </usr/lib/modules-load.d/kiln.conf
   report huge-pages "$(cat /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages)"
   report swap "$(tail -n +2 /proc/swaps)"
   report inhibit "$(busctl get-property org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager InhibitDelayMaxUSec)"

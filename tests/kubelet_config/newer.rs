@@ -1,7 +1,7 @@
 //! What newer kubelets and kube-proxies refuse, in fields that the one that tests can ask does not have.
 
 use kiln::kubernetes::{NEWEST, kube_proxy_config, kubelet_config};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn what_came_after_1_20() {
@@ -13,6 +13,23 @@ fn what_came_after_1_20() {
             "reservedMemory[1] has hugepages-2Mi of NUMA node 0 once more",
         ),
         (json!({ "memoryManagerPolicy": "Static" }), "memoryManagerPolicy is Static"),
+        (
+            json!({ "memoryManagerPolicy": "Static", "kubeReserved": { "memory": "1Gi" }, "reservedMemory": [{ "limits": { "memory": "1Gi" } }] }),
+            "reservedMemory adds up to 1Gi of memory, and must be 1124Mi,",
+        ),
+        (json!({ "cpuManagerPolicyOptions": { "full-pcpus-only": "true" } }), "cpuManagerPolicyOptions needs"),
+        (
+            json!({ "topologyManagerPolicyOptions": { "max-allowable-numa-nodes": "4" } }),
+            "topologyManagerPolicyOptions.max-allowable-numa-nodes is \"4\"",
+        ),
+        (
+            json!({ "topologyManagerPolicyOptions": { "prefer-closest-numa": "true" } }),
+            "topologyManagerPolicyOptions.prefer-closest-numa is no option, did you mean",
+        ),
+        (
+            json!({ "featureGates": { "ClusterTrustBundleProjection": true } }),
+            "featureGates.ClusterTrustBundleProjection needs ClusterTrustBundle",
+        ),
         (json!({ "preloadedImagesVerificationAllowlist": ["a/*"] }), "preloadedImagesVerificationAllowlist needs"),
         (
             json!({ "preloadedImagesVerificationAllowlist": ["a/*/b"] }),
@@ -45,6 +62,10 @@ fn what_came_after_1_20() {
     let taken = json!({
         "reservedMemory": [{ "numaNode": 0, "limits": { "memory": "1Gi", "hugepages-1Gi": "1Gi" } }, { "numaNode": 1, "limits": { "memory": "1Gi" } }],
         "memoryManagerPolicy": "Static",
+        "kubeReserved": { "memory": "1Gi" },
+        "systemReserved": { "memory": "0.5Gi" },
+        "evictionHard": { "memory.available": "512Mi" },
+        "topologyManagerPolicyOptions": { "prefer-closest-numa-nodes": "true", "max-allowable-numa-nodes": "16" },
         "imagePullCredentialsVerificationPolicy": "NeverVerifyAllowlistedImages",
         "preloadedImagesVerificationAllowlist": ["registry.example.org/team/*", "registry.example.org/tool"],
         "podLogsDir": "/var/log/pods",
@@ -56,6 +77,50 @@ fn what_came_after_1_20() {
         "serverTLSBootstrap": true,
     });
     assert_eq!(kubelet_config::check(taken.as_object().expect("an object"), NEWEST), Ok(()));
+}
+
+/// Of processors that pods have for themselves.
+#[test]
+fn options_of_the_static_policy_come_by_release_and_exclude_each_other() {
+    let verdict = |options: Value, gates: Value, minor| {
+        let config = json!({
+            "cpuManagerPolicy": "static",
+            "reservedSystemCPUs": "0",
+            "cpuManagerPolicyOptions": options,
+            "featureGates": gates,
+            "topologyManagerPolicy": "single-numa-node",
+        });
+        kubelet_config::check(config.as_object().expect("an object"), minor).err().map(|misfit| misfit.to_string())
+    };
+    let alpha = || json!({ "CPUManagerPolicyAlphaOptions": true });
+    let refused = |options, gates, minor, said: &str| {
+        let why = verdict(options, gates, minor).unwrap_or_default();
+        assert!(why.starts_with(&format!("cpuManagerPolicyOptions.{said}")), "{said}: {why}");
+    };
+    assert_eq!(verdict(json!({ "full-pcpus-only": "true" }), json!({}), 23), None);
+    assert_eq!(
+        verdict(json!({ "full-pcpus-only": "true" }), json!({ "CPUManagerPolicyBetaOptions": false }), 33),
+        None
+    );
+    assert_eq!(verdict(json!({ "distribute-cpus-across-cores": "false", "full-pcpus-only": "1" }), alpha(), 36), None);
+    refused(json!({ "full-pcpus-only": "yes" }), json!({}), 23, "full-pcpus-only is \"yes\", and must be");
+    refused(json!({ "full-pcpu-only": "true" }), json!({}), 23, "full-pcpu-only is no option, did you mean");
+    refused(json!({ "anything": "true" }), json!({}), 36, "anything is no option of Kubernetes 1.36");
+    refused(json!({ "align-by-socket": "true" }), alpha(), 24, "align-by-socket is an option since Kubernetes 1.25");
+    refused(
+        json!({ "align-by-socket": "true" }),
+        json!({}),
+        36,
+        "align-by-socket needs \"featureGates: {CPUManagerPolicyAlphaOptions: true}\"",
+    );
+    refused(
+        json!({ "align-by-socket": "true" }),
+        alpha(),
+        36,
+        "align-by-socket cannot be on along with \"topologyManagerPolicy",
+    );
+    let both = json!({ "full-pcpus-only": "true", "distribute-cpus-across-cores": "true" });
+    refused(both, alpha(), 36, "full-pcpus-only cannot be on along with distribute-cpus-across-cores");
 }
 
 #[test]

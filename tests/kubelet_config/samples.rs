@@ -22,6 +22,8 @@ pub fn valid(field: &Field, minor: u32) -> Value {
         "memorySwap" => json!({ "swapBehavior": "LimitedSwap" }),
         "userNamespaces" => json!({ "idsPerPod": 131_072 }),
         "cpuManagerPolicy" => json!("none"),
+        "cpuManagerPolicyOptions" => json!({ "full-pcpus-only": "true" }),
+        "topologyManagerPolicyOptions" => json!({ "prefer-closest-numa-nodes": "true" }),
         "cgroupsPerQOS" => json!(false),
         "qosReserved" => json!({ "memory": "50%" }),
         "cgroupRoot" => json!("/"),
@@ -87,7 +89,8 @@ pub fn companions(field: &str) -> Map<String, Value> {
         }
         "enableSystemLogQuery" => json!({ "featureGates": { "NodeLogQuery": true } }),
         "memorySwap" => json!({ "failSwapOn": false }),
-        "memoryManagerPolicy" => json!({ "reservedMemory": [{ "limits": { "memory": "1Gi" } }] }),
+        "memoryManagerPolicy" => json!({ "reservedMemory": [{ "limits": { "memory": "100Mi" } }] }),
+        "cpuManagerPolicyOptions" => json!({ "cpuManagerPolicy": "static", "reservedSystemCPUs": "0" }),
         "memoryReservationPolicy" => json!({ "featureGates": { "MemoryQoS": true } }),
         _ => json!({}),
     };

@@ -3,6 +3,7 @@
 //! A kubelet does not start with a gate that it does not know, nor with another value of one that is locked
 //! (`Set` of k8s.io/component-base/featuregate). Gates come and go: one that graduated is dropped a few releases later.
 
+mod dependencies;
 mod table;
 
 use super::schema::{Misfit, Step, nearest};
@@ -67,9 +68,15 @@ pub fn all() -> impl Iterator<Item = &'static Gate> {
 /// Whether what the gate `name` guards is on in Kubernetes 1.`minor` with the `featureGates` of `config`. It stays as it was when
 /// the gate is dropped.
 pub(super) fn enabled(config: &Map<String, Value>, name: &str, minor: u32) -> bool {
-    let set = config.get("featureGates").and_then(|gates| gates.get(name)).and_then(Value::as_bool);
+    let set = |name: &str| config.get("featureGates")?.get(name)?.as_bool();
     let gate = GATES.iter().find(|gate| gate.name == name);
-    set.or_else(|| gate?.phase(minor.min(gate?.until - 1)).map(|phase| phase.on)).unwrap_or(false)
+    let phase = gate.and_then(|gate| gate.phase(minor.min(gate.until - 1)));
+    let all = match phase.filter(|phase| !phase.locked).map(|phase| phase.stage) {
+        Some(Stage::Alpha) => set("AllAlpha"),
+        Some(Stage::Beta) => set("AllBeta"),
+        _ => None,
+    };
+    set(name).or(all).unwrap_or(phase.is_some_and(|phase| phase.on))
 }
 
 /// Checks the `featureGates` of `config`, of `program`, whose types are right, for Kubernetes 1.`minor`.
@@ -83,7 +90,7 @@ pub(super) fn check(config: &Map<String, Value>, minor: u32, program: &str) -> R
             return Err(Misfit { path, name: true, why });
         }
     }
-    Ok(())
+    dependencies::check(config, minor, program)
 }
 
 /// Why `program` of Kubernetes 1.`minor` does not start with this gate at this value.
@@ -170,5 +177,12 @@ mod tests {
         assert!(enabled(&config(json!({})), "GracefulNodeShutdown", 21));
         assert!(enabled(&config(json!({ "GracefulNodeShutdown": true })), "GracefulNodeShutdown", 20));
         assert!(!enabled(&config(json!({ "GracefulNodeShutdown": false })), "GracefulNodeShutdown", 21));
+        assert!(enabled(&config(json!({ "AllAlpha": true })), "GracefulNodeShutdown", 20));
+        assert!(!enabled(&config(json!({ "AllBeta": false })), "GracefulNodeShutdown", 21));
+        assert!(enabled(
+            &config(json!({ "AllBeta": false, "GracefulNodeShutdown": true })),
+            "GracefulNodeShutdown",
+            21
+        ));
     }
 }

@@ -1,0 +1,238 @@
+//! What kubelet's managers of processors, memory and NUMA nodes demand, or kubelet ends when it starts.
+//!
+//! Sources: `policy_options.go`, `policy_none.go` and `policy_static.go` of `pkg/kubelet/cm/cpumanager`, `policy_options.go` of
+//! `pkg/kubelet/cm/topologymanager`, `memory_manager.go` of `pkg/kubelet/cm/memorymanager`, `validation_reserved_memory.go` of
+//! `pkg/kubelet/apis/config/validation`; for an option's stages, release by release, KEP-2625, 2902, 3327, 4176, 4540 and 4800
+//! (processors), 3545 and 4622 (NUMA nodes).
+
+use super::feature_gates::{Stage, enabled};
+use super::kubelet_rules::{Config, bool, text};
+use super::kubelet_values::{item, items, within};
+use super::schema::{Misfit, NEWEST, Step, nearest};
+use super::{Quantity, quantity};
+use Stage::{Alpha, Beta, Ga};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Checks all of them, on values whose types are right, for Kubernetes 1.`minor`.
+pub(super) fn check(config: &Config, minor: u32) -> Result<(), Misfit> {
+    static_cpus(config)?;
+    cpu_options(config, minor)?;
+    topology_options(config, minor)?;
+    reserved_memory(config)?;
+    static_memory(config)
+}
+
+/// An option of a policy.
+struct PolicyOption {
+    name: &'static str,
+    /// From which minor release on it is how far.
+    stages: &'static [(u32, Stage)],
+}
+
+/// All take true or false.
+const CPU_OPTIONS: &[PolicyOption] = &[
+    PolicyOption { name: "full-pcpus-only", stages: &[(22, Alpha), (23, Beta), (33, Ga)] },
+    PolicyOption { name: "distribute-cpus-across-numa", stages: &[(23, Alpha), (33, Beta)] },
+    PolicyOption { name: "align-by-socket", stages: &[(25, Alpha)] },
+    PolicyOption { name: "distribute-cpus-across-cores", stages: &[(31, Alpha)] },
+    PolicyOption { name: "strict-cpu-reservation", stages: &[(32, Alpha), (33, Beta), (35, Ga)] },
+    PolicyOption { name: "prefer-align-cpus-by-uncorecache", stages: &[(32, Alpha), (34, Beta), (36, Ga)] },
+];
+
+/// Of which no two can be on.
+const EXCLUSIVE: [(&str, &str); 4] = [
+    ("full-pcpus-only", "distribute-cpus-across-cores"),
+    ("distribute-cpus-across-numa", "distribute-cpus-across-cores"),
+    ("prefer-align-cpus-by-uncorecache", "distribute-cpus-across-cores"),
+    ("prefer-align-cpus-by-uncorecache", "distribute-cpus-across-numa"),
+];
+
+const NUMA_NODES: &str = "max-allowable-numa-nodes";
+
+const TOPOLOGY_OPTIONS: &[PolicyOption] = &[
+    PolicyOption { name: "prefer-closest-numa-nodes", stages: &[(26, Alpha), (28, Beta), (32, Ga)] },
+    PolicyOption { name: NUMA_NODES, stages: &[(31, Beta), (35, Ga)] },
+];
+
+/// Zero reserved processors leave the static policy without any for the system, and kubelet does not start.
+fn static_cpus(config: &Config) -> Result<(), Misfit> {
+    let reserved = |field: &str| {
+        let cpu = config.get(field).and_then(|map| map.get("cpu")).and_then(Value::as_str);
+        cpu.and_then(quantity).is_some_and(|amount| amount > 0)
+    };
+    if text(config, "cpuManagerPolicy") != "static"
+        || reserved("kubeReserved")
+        || reserved("systemReserved")
+        || !text(config, "reservedSystemCPUs").is_empty()
+    {
+        return Ok(());
+    }
+    Err(Misfit::at(
+        "cpuManagerPolicy",
+        "is static, which needs processors for the system: set cpu in kubeReserved or systemReserved, or reservedSystemCPUs",
+    ))
+}
+
+fn cpu_options(config: &Config, minor: u32) -> Result<(), Misfit> {
+    const FIELD: &str = "cpuManagerPolicyOptions";
+    options(config, FIELD, CPU_OPTIONS, "CPUManagerPolicy", minor)?;
+    let set = |name: &str| config.get(FIELD).and_then(|options| options.get(name)).and_then(Value::as_str);
+    if options_of(config, FIELD).next().is_some() && text(config, "cpuManagerPolicy") != "static" {
+        return Err(Misfit::at(FIELD, "needs \"cpuManagerPolicy: static\""));
+    }
+    let on = |name: &str| set(name).and_then(boolean) == Some(true);
+    if let Some((one, other)) = EXCLUSIVE.iter().find(|(one, other)| on(one) && on(other)) {
+        return Err(within(&[FIELD, one], format!("cannot be on along with {other}")));
+    }
+    if on("align-by-socket") && text(config, "topologyManagerPolicy") == "single-numa-node" {
+        return Err(within(
+            &[FIELD, "align-by-socket"],
+            "cannot be on along with \"topologyManagerPolicy: single-numa-node\"",
+        ));
+    }
+    Ok(())
+}
+
+fn topology_options(config: &Config, minor: u32) -> Result<(), Misfit> {
+    options(config, "topologyManagerPolicyOptions", TOPOLOGY_OPTIONS, "TopologyManagerPolicy", minor)
+}
+
+/// What the map `field` of `config` sets.
+fn options_of<'a>(config: &'a Config, field: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    config.get(field).and_then(Value::as_object).into_iter().flatten()
+}
+
+/// Each option that is set is one of Kubernetes 1.`minor`, shown by its gate, with a value that it takes.
+fn options(config: &Config, field: &str, known: &[PolicyOption], gates: &str, minor: u32) -> Result<(), Misfit> {
+    for (name, value) in options_of(config, field) {
+        let misfit = |name_is_wrong, why| {
+            let path = vec![Step::Key(field.to_owned()), Step::Key(name.clone())];
+            Err(Misfit { path, name: name_is_wrong, why })
+        };
+        let Some(option) = known.iter().find(|option| option.name == name) else {
+            match nearest(name, known.iter().map(|option| option.name)) {
+                Some(near) => return misfit(true, format!("is no option, did you mean {near:?}?")),
+                // A newer release may have more than are known.
+                None if minor > NEWEST => continue,
+                None => return misfit(true, format!("is no option of Kubernetes 1.{minor}; leave it out")),
+            }
+        };
+        let stage = match option.stages.iter().rev().find(|(since, _)| *since <= minor) {
+            Some((_, stage)) => stage,
+            None => {
+                let since = option.stages.first().map_or(0, |(since, _)| *since);
+                return misfit(
+                    true,
+                    format!("is an option since Kubernetes 1.{since}, and this is 1.{minor}; leave it out"),
+                );
+            }
+        };
+        let gate = match stage {
+            Alpha => Some(format!("{gates}AlphaOptions")),
+            Beta => Some(format!("{gates}BetaOptions")),
+            Ga | Stage::Deprecated => None,
+        };
+        if let Some(gate) = gate.filter(|gate| !enabled(config, gate, minor)) {
+            return misfit(true, format!("needs \"featureGates: {{{gate}: true}}\""));
+        }
+        let value = value.as_str().unwrap_or_default();
+        if name == NUMA_NODES {
+            if value.parse::<u16>().is_ok_and(|nodes| nodes >= 8) {
+                continue;
+            }
+            return misfit(false, format!("is {value:?}, and must be a number of at least \"8\", in quotes"));
+        }
+        if boolean(value).is_none() {
+            return misfit(false, format!("is {value:?}, and must be \"true\" or \"false\", in quotes"));
+        }
+    }
+    Ok(())
+}
+
+/// As Go's `strconv.ParseBool`.
+fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// Memory or huge pages, each once per NUMA node.
+fn reserved_memory(config: &Config) -> Result<(), Misfit> {
+    const FIELD: &str = "reservedMemory";
+    let mut seen = BTreeSet::new();
+    for (index, reserved) in items(config, FIELD) {
+        let node = reserved.get("numaNode").and_then(Value::as_i64).unwrap_or_default();
+        for (resource, amount) in reserved.get("limits").and_then(Value::as_object).into_iter().flatten() {
+            if resource != "memory" && !resource.starts_with("hugepages-") {
+                return Err(item(
+                    FIELD,
+                    index,
+                    format!("has {resource:?}, and only memory and hugepages-SIZE can be reserved"),
+                ));
+            }
+            if amount.as_str().and_then(quantity).is_none_or(|amount| amount <= 0) {
+                return Err(item(FIELD, index, format!("reserves no {resource}; leave it out")));
+            }
+            if !seen.insert((node, resource)) {
+                return Err(item(FIELD, index, format!("has {resource} of NUMA node {node} once more")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is kept for the system lies on some NUMA node, no more and no less of it (`validateReservedMemory`).
+fn static_memory(config: &Config) -> Result<(), Misfit> {
+    if text(config, "memoryManagerPolicy") != "Static" {
+        return Ok(());
+    }
+    let amounts =
+        items(config, "reservedMemory").filter_map(|(_, reserved)| reserved.pointer("/limits/memory")?.as_str());
+    let reserved: Vec<Quantity> = amounts.filter_map(quantity).collect();
+    if reserved.is_empty() {
+        return Err(Misfit::at(
+            "memoryManagerPolicy",
+            "is Static, which needs the memory of kubeReserved, systemReserved and evictionHard, added up, in reservedMemory",
+        ));
+    }
+    let sum = |amounts: &[Quantity]| amounts.iter().fold(0, |sum: Quantity, amount| sum.saturating_add(*amount));
+    match kept(config) {
+        Some(kept) if kept != sum(&reserved) => {
+            let why = format!(
+                "adds up to {} of memory, and must be {}, as much as kubeReserved, systemReserved and evictionHard keep: kubelet does not start otherwise",
+                spelt(sum(&reserved)),
+                spelt(kept),
+            );
+            Err(Misfit::at("reservedMemory", why))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The memory that no pod gets; none if it depends on the machine.
+fn kept(config: &Config) -> Option<Quantity> {
+    const DEFAULT: &str = "100Mi";
+    let signal = match config.get("evictionHard").and_then(Value::as_object) {
+        Some(signals) => signals.get("memory.available").and_then(Value::as_str),
+        None => Some(DEFAULT),
+    };
+    let default = if bool(config, "mergeDefaultEvictionSettings", false) { DEFAULT } else { "0" };
+    let hard = quantity(signal.unwrap_or(default))?;
+    ["kubeReserved", "systemReserved"].iter().try_fold(hard, |sum, field| {
+        let memory = config.get(*field).and_then(|map| map.get("memory")).and_then(Value::as_str);
+        Some(sum.saturating_add(quantity(memory.unwrap_or("0"))?))
+    })
+}
+
+/// In the largest binary unit that leaves no fraction.
+fn spelt(amount: Quantity) -> String {
+    let bytes = amount / 1_000_000_000;
+    let units = [(30, "Gi"), (20, "Mi"), (10, "Ki")];
+    match units.iter().find(|(power, _)| bytes % (1 << power) == 0) {
+        Some((power, unit)) => format!("{}{unit}", bytes >> power),
+        None => bytes.to_string(),
+    }
+}

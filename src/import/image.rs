@@ -71,8 +71,11 @@ pub(super) fn fit(node: &mut Node, minor: u32, cluster_file: bool) {
     }
     for field in ["containerRuntimeEndpoint", "imageServiceEndpoint"] {
         if let Some(path) = node.config.remove(field) {
-            let why = "the node's containerd is its only runtime";
-            node.report.add(Fate::Dropped, format!("{field}={path}"), "").why(why).differs(field);
+            let (fate, why) = super::route::served_by(path.as_str().unwrap_or_default());
+            let entry = node.report.add(fate, format!("{field}={path}"), "").why(why).differs(field);
+            if fate == Fate::Translated {
+                entry.to("containerd");
+            }
         }
     }
     for path in RENDERED.into_iter().filter(|path| !(cluster_file && CLUSTER.contains(path))) {

@@ -185,22 +185,31 @@ fn unknown(given: &Given, minor: u32, node: &mut Node) -> Result<(), ImportError
 /// The runtime is containerd, whatever it was.
 fn runtime(given: &Given, node: &mut Node) {
     let (since, _) = kubelet_flags::gone(&given.name).unwrap_or_default();
-    let value = given.value.as_str();
-    let why = match value {
-        _ if value.contains("docker") => {
-            "dockershim is gone since 1.24; images and pods are the same, \"docker ps\" is \"crictl ps\""
-        }
-        _ if value.contains("crio") => {
-            "containerd runs the same images; what CRI-O's own configuration says must be said in \"containerd\""
-        }
-        "rkt" => "rkt is gone since 1.11",
-        _ => {
-            let why = "the node's containerd is its only runtime";
-            node.report.add(Fate::Dropped, given.written(), &given.place).why(why).since(since);
-            return;
-        }
-    };
-    node.report.add(Fate::Translated, given.written(), &given.place).to("containerd").why(why).since(since);
+    let (fate, why) = served_by(&given.value);
+    let entry = node.report.add(fate, given.written(), &given.place).why(why).since(since);
+    if fate == Fate::Translated {
+        entry.to("containerd");
+    }
+}
+
+/// What becomes of another runtime, or of another socket of the same.
+pub(super) fn served_by(runtime: &str) -> (Fate, &'static str) {
+    match runtime {
+        _ if runtime.contains("cri-dockerd") => (
+            Fate::Translated,
+            "containerd runs the same images and pods; where Docker itself must stay on the node, say \"cri: cri-dockerd\"",
+        ),
+        _ if runtime.contains("docker") => (
+            Fate::Translated,
+            "dockershim is gone since 1.24; images and pods are the same, \"docker ps\" is \"crictl ps\"",
+        ),
+        _ if runtime.contains("crio") => (
+            Fate::Translated,
+            "containerd runs the same images; what CRI-O's own configuration says must be said in \"containerd\"",
+        ),
+        "rkt" => (Fate::Translated, "rkt is gone since 1.11"),
+        _ => (Fate::Dropped, "the node's containerd is its only runtime"),
+    }
 }
 
 /// Fields that a kubelet without `--config` sets otherwise than one with it (`applyLegacyDefaults` of `cmd/kubelet/app/options`).
@@ -210,4 +219,18 @@ pub(super) fn legacy_defaults() -> Value {
         "authorization": { "mode": "AlwaysAllow" },
         "readOnlyPort": 10255,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_runtime_is_translated_and_another_socket_dropped() {
+        assert!(served_by("unix:///run/cri-dockerd.sock").1.contains("cri: cri-dockerd"));
+        assert!(served_by("unix:///var/run/dockershim.sock").1.contains("since 1.24"));
+        assert_eq!(served_by("unix:///var/run/crio/crio.sock").0, Fate::Translated);
+        assert_eq!(served_by("remote").0, Fate::Dropped);
+        assert_eq!(served_by("unix:///run/containerd/containerd.sock").0, Fate::Dropped);
+    }
 }

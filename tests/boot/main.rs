@@ -2,6 +2,7 @@
 //!
 //! Nothing is in the images for it: kubelet is made standalone, and `probe.sh` brought in, by a credential.
 
+mod cri;
 mod roles;
 mod workers;
 

@@ -19,6 +19,9 @@ questions() {
   report swap "$(tail -n +2 /proc/swaps)"
   report inhibit "$(busctl get-property org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager InhibitDelayMaxUSec)"
   report kube-proxy "$(systemctl is-enabled kube-proxy.service 2>&1) $(systemctl is-active kube-proxy.service)"
+  # What "crictl info" asks: Status, verbose.
+  report cri-status "$(printf '\0\0\0\0\2\10\1' | curl -sS --http2-prior-knowledge --unix-socket /run/containerd/containerd.sock \
+    -H 'Content-Type: application/grpc' -H 'TE: trailers' --data-binary @- http://localhost/runtime.v1.RuntimeService/Status | base64 -w0)"
   # A pod's network as containerd makes it: the bridge and all that is chained to it.
   report pod "$(ctr run --rm --cni --rootfs $bundle pod /bin/sh -c 'echo $(cut -d: -f1 /proc/net/dev | tail -n +3)' 2>/run/kiln/pod.log)"
   each pod-log </run/kiln/pod.log

@@ -1,5 +1,6 @@
 //! Roles booted: what was asked for is what runs.
 
+use crate::cri;
 use crate::guest::{Report, boot_and_ask, check_node};
 use crate::worker;
 use kiln::boot::{Handout, PxeSet};
@@ -13,13 +14,13 @@ use std::time::Instant;
 
 const RELEASE: &str = "debian-1.20.2";
 
-/// Bakes `role` with a kubectl to ask kubelet with, boots it with kubelet standalone, and compares.
+/// Bakes `role` with a kubectl to ask kubelet with and a curl to ask containerd with, boots it with kubelet standalone, and compares.
 fn check_role(role: &str) {
     let directory = tempfile::tempdir().expect("a directory");
     let profiles = directory.path().join("profiles");
     let out = directory.path().join("out");
     let mut command = worker::kiln(directory.path());
-    let asking = "components: {kubectl: required}\nkernel: {hugePages: {2Mi: 8}}\n";
+    let asking = "components: {kubectl: required}\ndebian: {packages: [curl]}\nkernel: {hugePages: {2Mi: 8}}\n";
     fs::write(profiles.join(format!("asked-{role}.yaml")), format!("extends: {role}\n{asking}")).expect("written");
     let name = format!("asked-{role}");
     let output = command.args(["build", &name, "--release", RELEASE, "--out"]).arg(&out).output().expect("kiln starts");
@@ -69,6 +70,7 @@ fn compare(profile: &Profile, report: &Report) {
     let period = profile.kubelet.config["shutdownGracePeriod"].as_str().and_then(duration).expect("a duration");
     report.check("inhibit", &format!("t {}", period / 1000));
     report.check("pod", "lo eth0");
+    cri::compare(profile, report);
 }
 
 /// Whether what was asked for is in what there is: all of a map's keys, numbers and durations by their value.

@@ -19,9 +19,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub mod images;
+pub mod kubelet_files;
 pub mod packages;
 
 use images::ImageError;
+use kubelet_files::KubeletFileError;
 use packages::Deb;
 
 /// A finished tree and what it was made of.
@@ -77,6 +79,9 @@ pub enum BakeError {
     /// An overlay does not fit.
     #[error(transparent)]
     Overlay(#[from] OverlayError),
+    /// A file for kubelet is wrong.
+    #[error(transparent)]
+    KubeletFile(#[from] KubeletFileError),
     /// A prune rule is broken.
     #[error(transparent)]
     Prune(#[from] PruneError),
@@ -125,6 +130,7 @@ pub fn bake(
         records.push(record("overlay", &overlay.name, "", overlay.digest()));
         lay_overlay(&mut tree, overlay)?;
     }
+    kubelet_files::check(&tree, profile, &store)?;
     let mut pruned = finalize::finalize(&mut tree, profile, lock.epoch, &store, cache, progress)?;
     pruned.extend(prune(&mut tree, &profile.prune)?);
     phase.finish();

@@ -5,7 +5,7 @@ use super::flags::{Given, Layer, taints};
 use super::node::Node;
 use super::report::Fate;
 use crate::kubernetes::kubelet_flags::{self, Flag};
-use crate::kubernetes::{NEWEST, kubelet_config};
+use crate::kubernetes::{NEWEST, kubelet_config, runtimes};
 use serde_json::Value;
 use std::net::IpAddr;
 
@@ -194,21 +194,9 @@ fn runtime(given: &Given, node: &mut Node) {
 
 /// What becomes of another runtime, or of another socket of the same.
 pub(super) fn served_by(runtime: &str) -> (Fate, &'static str) {
-    match runtime {
-        _ if runtime.contains("cri-dockerd") => (
-            Fate::Translated,
-            "containerd runs the same images and pods; where Docker itself must stay on the node, say \"cri: cri-dockerd\"",
-        ),
-        _ if runtime.contains("docker") => (
-            Fate::Translated,
-            "dockershim is gone since 1.24; images and pods are the same, \"docker ps\" is \"crictl ps\"",
-        ),
-        _ if runtime.contains("crio") => (
-            Fate::Translated,
-            "containerd runs the same images; what CRI-O's own configuration says must be said in \"containerd\"",
-        ),
-        "rkt" => (Fate::Translated, "rkt is gone since 1.11"),
-        _ => (Fate::Dropped, "the node's containerd is its only runtime"),
+    match runtimes::replaced(runtime) {
+        Some(why) => (Fate::Translated, why),
+        None => (Fate::Dropped, "the node's containerd is its only runtime"),
     }
 }
 
@@ -219,18 +207,4 @@ pub(super) fn legacy_defaults() -> Value {
         "authorization": { "mode": "AlwaysAllow" },
         "readOnlyPort": 10255,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn another_runtime_is_translated_and_another_socket_dropped() {
-        assert!(served_by("unix:///run/cri-dockerd.sock").1.contains("cri: cri-dockerd"));
-        assert!(served_by("unix:///var/run/dockershim.sock").1.contains("since 1.24"));
-        assert_eq!(served_by("unix:///var/run/crio/crio.sock").0, Fate::Translated);
-        assert_eq!(served_by("remote").0, Fate::Dropped);
-        assert_eq!(served_by("unix:///run/containerd/containerd.sock").0, Fate::Dropped);
-    }
 }

@@ -12,6 +12,7 @@ mod kubelet_policies;
 mod kubelet_rules;
 mod kubelet_values;
 mod quantity;
+pub mod runtimes;
 mod schema;
 
 pub use duration::{Duration, duration};

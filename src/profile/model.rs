@@ -5,6 +5,7 @@
 
 use super::cluster::Cluster;
 use crate::kubernetes::kube_proxy_config::Mode as ProxyMode;
+use crate::kubernetes::runtimes;
 use crate::oci::Reference;
 use crate::tree::{Digest, TreePath};
 use serde::Serialize;
@@ -466,7 +467,7 @@ pub struct PruneRule {
 }
 
 /// The program behind the socket that kubelet speaks CRI to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cri {
     /// containerd's own plugin.
@@ -474,6 +475,22 @@ pub enum Cri {
     Containerd,
     /// cri-dockerd, in front of Docker Engine.
     CriDockerd,
+}
+
+/// With an answer to the runtimes of older guides.
+impl<'de> serde::Deserialize<'de> for Cri {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error as _;
+        const NAMES: &[&str] = &["containerd", "cri-dockerd"];
+        match String::deserialize(deserializer)?.as_str() {
+            "containerd" => Ok(Self::Containerd),
+            "cri-dockerd" => Ok(Self::CriDockerd),
+            other => Err(match runtimes::replaced(other) {
+                Some(why) => D::Error::custom(format!("is {other:?}, and {why}")),
+                None => D::Error::unknown_variant(other, NAMES),
+            }),
+        }
+    }
 }
 
 /// Whose kubelet configuration a node is judged by.

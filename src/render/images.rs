@@ -29,24 +29,30 @@ fn import(snapshotter: &str) -> String {
     format!(
         "\
 #!/bin/sh
-# Imports the images beside this script that containerd does not have, and pins them.
+# Imports the images beside this script unless containerd has them, and pins those that are not pinned: a node may
+# have lost its power in between.
 set -eu
 cd /usr/lib/kiln/images
 
 images() {{ ctr --namespace k8s.io images \"$@\"; }}
 
-have=$(images ls | while read -r name _ digest _; do printf ' %s@%s ' \"$name\" \"$digest\"; done)
-missing=
+have=$(images ls | while read -r name _ digest rest; do
+    case $rest in
+    *io.cri-containerd.pinned=pinned*) printf ' %s@%s pinned ' \"$name\" \"$digest\" ;;
+    *) printf ' %s@%s ' \"$name\" \"$digest\" ;;
+    esac
+done)
+missing= loose=
 while read -r name digest; do
     case $have in
+    *\" $name@$digest pinned \"*) continue ;;
     *\" $name@$digest \"*) ;;
-    *) missing=\"$missing $name\" ;;
+    *) missing=yes ;;
     esac
+    loose=\"$loose $name\"
 done <list
-if [ -z \"$missing\" ]; then exit; fi
-
-images import --snapshotter {snapshotter} images.tar
-for name in $missing; do images label \"$name\" io.cri-containerd.pinned=pinned; done
+if [ -n \"$missing\" ]; then images import --snapshotter {snapshotter} images.tar; fi
+for name in $loose; do images label \"$name\" io.cri-containerd.pinned=pinned; done
 "
     )
 }

@@ -12,6 +12,11 @@ const FLAGS: &str = "var/lib/kubelet/kubeadm-flags.env";
 /// The same once more, for the agent to add the node's own: it also has to find them when an updated image meets an old `/var`.
 const BAKED_FLAGS: &str = "usr/lib/kiln/kubeadm-flags.env";
 
+/// Where kubelet looks for drop-ins of its configuration, files whose names end in `.conf`: the example of Kubernetes' documentation.
+pub const DROP_INS: &str = "etc/kubernetes/kubelet.conf.d";
+/// The first minor release that reads them unless a variable of its environment says otherwise (KEP-3983).
+pub const DROP_INS_SINCE: u32 = 30;
+
 /// Upstream's unit, except that kubelet waits for what it cannot do without: the runtime, and credentials.
 ///
 /// Without any of the three files the unit is skipped, not failed; starting it again is up to whoever brings one:
@@ -40,18 +45,20 @@ WantedBy=multi-user.target
     )
 }
 
-/// kubeadm's own drop-in: the same variables and files, in the same order.
-fn drop_in(kubelet: &str) -> String {
+/// kubeadm's own drop-in: the same variables and files, in the same order; of its two packages' files the later wins.
+fn drop_in(kubelet: &str, minor: u32) -> String {
+    let drop_ins = if minor < DROP_INS_SINCE { String::new() } else { format!(" --config-dir=/{DROP_INS}") };
     format!(
         "\
 [Service]
 Environment=\"KUBELET_KUBECONFIG_ARGS=--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf \
          --kubeconfig=/etc/kubernetes/kubelet.conf\"
-Environment=\"KUBELET_CONFIG_ARGS=--config=/var/lib/kubelet/config.yaml\"
+Environment=\"KUBELET_CONFIG_ARGS=--config=/var/lib/kubelet/config.yaml{drop_ins}\"
 # Flags without a field in config.yaml: baked, and written anew by kubeadm init and join.
 EnvironmentFile=-/{FLAGS}
-# KUBELET_EXTRA_ARGS, an operator's last resort, and the last word.
+# KUBELET_EXTRA_ARGS, an operator's last resort, and the last word: where kubeadm's deb has it, and where its rpm does.
 EnvironmentFile=-/etc/default/kubelet
+EnvironmentFile=-/etc/sysconfig/kubelet
 ExecStart=
 ExecStart={kubelet} $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $KUBELET_KUBEADM_ARGS $KUBELET_EXTRA_ARGS
 "
@@ -60,8 +67,9 @@ ExecStart={kubelet} $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $KUBELET_KUBEA
 
 pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
     let kubelet = program(tree, "kubelet", "kubelet")?;
+    let minor = profile.release.kubernetes.minor;
     rendered.file(BY, UNIT, unit(&kubelet, cri::unit(profile.cri)))?;
-    rendered.file(BY, DROP_IN, drop_in(&kubelet))?;
+    rendered.file(BY, DROP_IN, drop_in(&kubelet, minor))?;
     let words = flags(profile)?.into_iter().map(|(name, value)| format!("--{name}={value}"));
     let flags = format!("KUBELET_KUBEADM_ARGS=\"{}\"\n", words.collect::<Vec<_>>().join(" "));
     rendered.file(BY, BAKED_FLAGS, flags.as_str())?;

@@ -31,6 +31,7 @@ pub use embedded::{AGENT, check_programs};
 pub use error::RenderError;
 pub use initramfs::initramfs_entries;
 pub use initrd::disk_initrd_entries;
+pub use kubelet::{DROP_INS, DROP_INS_SINCE};
 
 use crate::profile::Profile;
 use crate::tree::{Entry, FileTree, Origin, TreePath};
@@ -46,7 +47,7 @@ use std::collections::BTreeMap;
 /// [`RenderError`] when the profile asks for what cannot work, or a component's program is not in `tree`.
 pub fn render(profile: &Profile, tree: &FileTree) -> Result<Vec<(TreePath, Entry)>, RenderError> {
     let mut rendered = Rendered::default();
-    directories::render(&mut rendered)?;
+    directories::render(profile, &mut rendered)?;
     kernel::render(profile, &mut rendered)?;
     network::render(tree, &mut rendered)?;
     ntp::render(tree, &mut rendered)?;

@@ -423,7 +423,23 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "kubelet: {args: {container-runtime: docker}}\n",
-        "2:18: kubelet.args: container-runtime cannot be set here, \"cri\" says who serves it",
+        "2:18: kubelet.args: container-runtime=docker: dockershim is gone since Kubernetes 1.24; containerd runs the same images and pods, and \"docker ps\" is \"crictl ps\"; where Docker itself must stay on the node, say \"cri: cri-dockerd\"",
+    ),
+    (
+        "kubelet: {args: {container-runtime: rkt}}\n",
+        "2:18: kubelet.args: container-runtime=rkt: rkt is gone since Kubernetes 1.11; containerd runs its images",
+    ),
+    (
+        "cri: dockershim\n",
+        "2:6: cri: is \"dockershim\", and dockershim is gone since Kubernetes 1.24; containerd runs the same images and pods, and \"docker ps\" is \"crictl ps\"; where Docker itself must stay on the node, say \"cri: cri-dockerd\"",
+    ),
+    (
+        "cri: cri-o\n",
+        "2:6: cri: is \"cri-o\", and containerd runs the same images as CRI-O; what CRI-O's own configuration says must be said in \"containerd\"",
+    ),
+    (
+        "kubelet: {config: {featureGates: {DevicePluginFoo: true}}}\n",
+        "2:35: kubelet.config: featureGates.DevicePluginFoo is no gate of Kubernetes 1.30; leave it out",
     ),
     (
         "kubelet: {args: {cloud-provider: external, pod-manifest-path: /etc/kubernetes/manifests}}\n",

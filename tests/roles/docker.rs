@@ -46,7 +46,7 @@ fn what_would_be_lost_is_refused() {
             RELEASE,
             "2:6: cri: there is no cri-dockerd in the image; add to components \"cri-dockerd: required\"",
         ),
-        ("cri: docker\n", RELEASE, "2:6: cri: unknown value \"docker\""),
+        ("cri: docker\n", RELEASE, "2:6: cri: is \"docker\", and dockershim is gone since Kubernetes 1.24"),
         (
             "cri: cri-dockerd\ncomponents: {cri-dockerd: required}\n",
             RELEASE,

@@ -6,7 +6,7 @@
 mod dependencies;
 mod table;
 
-use super::schema::{Misfit, Step, nearest};
+use super::schema::{Misfit, NEWEST, Step, nearest};
 use serde_json::{Map, Value};
 use table::GATES;
 
@@ -46,9 +46,6 @@ pub enum Stage {
     /// On its way out.
     Deprecated,
 }
-
-/// The newest minor release of which every gate is known.
-const COMPLETE: u32 = 35;
 
 impl Gate {
     /// What the gate is in Kubernetes 1.`minor`, if that has it.
@@ -123,7 +120,7 @@ fn unknown(name: &str, minor: u32) -> Option<String> {
     match nearest(name, known) {
         Some(near) => Some(format!("is no gate, did you mean {near:?}?")),
         // A newer release may have more than are known.
-        None if minor > COMPLETE => None,
+        None if minor > NEWEST => None,
         None => Some(format!("is no gate of Kubernetes 1.{minor}; leave it out")),
     }
 }
@@ -166,8 +163,8 @@ mod tests {
     fn what_is_misspelt_is_named_and_what_is_newer_than_this_is_left_to_kubelet() {
         let near = "featureGates.GracefullNodeShutdown is no gate, did you mean \"GracefulNodeShutdown\"?";
         assert_eq!(verdict("GracefullNodeShutdown", true, 36).as_deref(), Some(near));
-        assert!(verdict("PineappleOnPizza", true, 35).is_some());
-        assert_eq!(verdict("PineappleOnPizza", true, 36), None);
+        assert!(verdict("PineappleOnPizza", true, NEWEST).is_some());
+        assert_eq!(verdict("PineappleOnPizza", true, NEWEST + 1), None);
     }
 
     #[test]

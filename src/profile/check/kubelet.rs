@@ -7,7 +7,7 @@ use super::super::raw::{Effect, Map, RawKubelet, RawTaint};
 use super::super::suggest;
 use super::{debian, managed, names, required, text};
 use crate::kubernetes::kubelet_flags::{self, Flag};
-use crate::kubernetes::{NEWEST, kubelet_config};
+use crate::kubernetes::{NEWEST, kubelet_config, runtimes};
 use kiln_agent::names::{label_value, qualified_name, self_settable};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ const MANAGED_FLAGS: [(&str, &str); 12] = [
     ("bootstrap-kubeconfig", "the agent obtains the node's credentials"),
     ("cert-dir", "the agent writes the node's certificates"),
     ("config", "use kubelet.config"),
-    ("config-dir", "use kubelet.config"),
+    ("config-dir", "use kubelet.config; since Kubernetes 1.30 kubelet reads /etc/kubernetes/kubelet.conf.d, too"),
     ("container-runtime", "\"cri\" says who serves it"),
     ("container-runtime-endpoint", "\"cri\" says who serves it"),
     ("hostname-override", "it differs per node, the agent sets it"),
@@ -77,6 +77,10 @@ fn args(raw: &Map<At<String>>, minor: u32) -> Result<BTreeMap<String, String>, F
     let mut args = BTreeMap::new();
     for (key, value) in raw {
         let flag = text(key, "kubelet.args", names::flag)?;
+        let runtime = flag.starts_with("container-runtime").then(|| runtimes::replaced(&value.value)).flatten();
+        if let Some(why) = runtime {
+            return Err(key.fault(format!("kubelet.args: {flag}={}: {why}", value.value)));
+        }
         managed(key, "kubelet.args", &MANAGED_FLAGS)?;
         key.check(|name| known_flag(name, minor))?;
         let value = text(value, &format!("kubelet.args.{flag}"), |value| match value.chars().any(char::is_control) {

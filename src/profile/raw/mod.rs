@@ -62,7 +62,7 @@ pub(super) struct RawProfile {
     /// Further files to download or copy into the image, by a name of your choice.
     #[schemars(extend("examples" = [{"node-problem-detector": {"version": "1.0.0", "url": "https://example.org/npd-{version}-{arch}.tar.gz", "sha256": {"amd64": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}, "extract": {"bin/npd": "/usr/bin/npd"}}}]))]
     pub artifacts: Map<At<RawArtifact>>,
-    /// Container images that nodes have before they pull any, by the full name pods say. Laid over those of the release, and never collected.
+    /// Container images that nodes have before they pull any, by the full name pods say. Laid over those of the release. A kubelet that knows of pinned images does not collect them.
     #[schemars(extend("examples" = [{"registry.example.org/team/app:1.2": {"archive": {"file": "images/app.tar"}}}]))]
     pub images: Map<At<RawContainerImage>>,
     /// systemd units.

@@ -25,8 +25,9 @@ test: setup-test kubernetes lint ## All checks and tests, boot tests included
 	$(CARGO) test --release --locked --workspace
 
 .PHONY: roles
-roles: setup-test kubelet ## Boot every role in QEMU and compare what runs with what its profile asks for
-	KILN_ROLES=all $(CARGO) test --release --locked --test boot roles:: -- --nocapture
+roles: setup-test kubelet ## Boot every role, and every node that was imported, in QEMU and compare what runs with what was asked for
+	KILN_ROLES=all $(CARGO) test --release --locked --workspace --test boot roles:: -- --nocapture
+	KILN_IMPORTS=all $(CARGO) test --release --locked --workspace --test import booted:: -- --nocapture
 
 .PHONY: build
 build: setup-build ## Build kiln: target/release/kiln

@@ -1,8 +1,9 @@
 # What is running, to be compared with what the profile asks for. Runs in the guest before the probe, which calls `questions`.
 
-# For this boot alone kubelet tells anybody its configuration; the guest has no network but its own.
+# For this boot alone kubelet tells anybody its configuration, signs its own certificate, and asks no cloud who it is; the guest has no
+# network but its own.
 printf 'KUBELET_KUBECONFIG_ARGS=\nKUBELET_EXTRA_ARGS=%s\n' \
-  "--anonymous-auth=true --authentication-token-webhook=false --authorization-mode=AlwaysAllow --client-ca-file=" >/etc/default/kubelet
+  "--anonymous-auth=true --authentication-token-webhook=false --authorization-mode=AlwaysAllow --client-ca-file= --rotate-server-certificates=false --cloud-provider=" >/etc/default/kubelet
 systemctl try-restart kubelet.service
 
 questions() {

@@ -1,7 +1,7 @@
 //! Samples of what services and tools write.
 
-use super::imported::{Imported, RELEASE, flags, import, samples};
-use super::judge::{configz, differing, made};
+use super::imported::{Imported, RELEASE, import, samples};
+use super::judge::{configz, differing, made, written_by_kubeadm};
 use kiln::import::Fate;
 use kiln_agent::seed::Seed;
 use serde_json::{Value, json};
@@ -115,18 +115,8 @@ fn every_flag_that_is_a_field() {
 /// kubeadm itself writes a node's files of the same documents.
 #[test]
 fn a_pair_of_kubeadms() {
-    let script = "mount -t tmpfs none /run && mount -t tmpfs none /var/lib && mkdir /var/lib/kubelet && \
-                  \"$1\" init phase kubelet-start --config \"$2\" >&2 && cat /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/config.yaml";
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--net", "--", "sh", "-c", script, "sh"]);
-    let output =
-        command.arg(made("kubeadm")).arg(samples().join("kubeadm/init-v1beta2.yaml")).output().expect("unshare");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let text = String::from_utf8_lossy(&output.stdout);
-    let (env, config) = text.split_once('\n').expect("flags and configuration");
-    let argv = flags(env);
-    let before = configz(&argv, Some(config), "systemd");
+    let (argv, config) = written_by_kubeadm();
+    let before = configz(&argv, Some(&config), "systemd");
     let init = compare("kubeadm", import("kubeadm", &["init-v1beta2.yaml"], RELEASE), &argv, &before);
     for line in [
         "kubernetes: \"1.20.2\"",

@@ -68,7 +68,9 @@ fn unset(fields: &'static [Field], object: &mut Map<String, Value>) {
             (_, Value::String(text)) if text.is_empty() => false,
             (_, Value::Object(inner)) => !inner.is_empty(),
             // Go writes some durations that are zero as a number.
-            (Some(Type::Duration(_)), value) if !ZERO_SAYS.contains(&name.as_str()) => *value != 0 && *value != "0s",
+            (Some(Type::Duration(_) | Type::TimeOrDuration), value) if !ZERO_SAYS.contains(&name.as_str()) => {
+                *value != 0 && *value != "0s"
+            }
             _ => true,
         }
     });

@@ -158,6 +158,10 @@ fn command_line(documents: &Documents<'_>, node: &mut Node) -> Result<Vec<Given>
             let why = "it was not given: if the node has it, its flags are missing here";
             node.report.add(Fate::Impossible, format!("EnvironmentFile={path}"), place).why(why);
         }
+        for name in service.unread {
+            let why = "no EnvironmentFile= of the unit names it: kubelet does not read it";
+            node.report.add(Fate::Dropped, "variables", name).why(why);
+        }
         given.extend(kubelet(&service.command, units[0].name)?);
     }
     for command in commands {
@@ -207,7 +211,8 @@ fn kubelet(command: &[Placed<'_>], name: &str) -> Result<Vec<Given>, ImportError
 fn read(words: &[Placed<'_>]) -> Result<Vec<Given>, ImportError> {
     let plain: Vec<_> = words.iter().map(|it| it.word.clone()).collect();
     let file = words.first().map_or("", |it| it.file);
-    flags::read(&plain, |word| format!("{file}:{}", word.line)).map_err(|(place, why)| ImportError::at(place, why))
+    let place = |word: &words::Word| Placed { word: word.clone(), file }.place();
+    flags::read(&plain, place).map_err(|(place, why)| ImportError::at(place, why))
 }
 
 /// kubelet's configuration before its flags: of files, of kubeadm, or of a kubelet that reads none.

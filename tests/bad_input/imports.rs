@@ -12,7 +12,6 @@ fn imports() {
         ("kubelet --v=2 \\\n --max-pods=many\n".into(), "node:2: --max-pods=many: is no whole number"),
         ("kubelet start\n".into(), "node:1: \"start\" is no flag of kubelet's, which takes nothing else"),
         ("kubelet --v='2\n".into(), "node:1: has a quote that is never closed"),
-        ("kubelet --node-labels=a\n".into(), "node:1: --node-labels: \"a\" is not of the form name=value"),
         (
             "kubelet --eviction-hard=memory.available=5%\n".into(),
             "node:1: --eviction-hard: \"memory.available=5%\" is not of the form name<value",

@@ -50,6 +50,7 @@ pub fn sample(of: &Type, default: bool) -> Value {
         Type::Address => json!("127.0.0.53"),
         Type::Word(words) => json!(words.iter().rfind(|word| !word.is_empty())),
         Type::Duration(_) => json!("45s"),
+        Type::TimeOrDuration => json!(45_000_000_000_i64),
         Type::Quantity => json!("7Mi"),
         Type::Threshold | Type::Reclaim | Type::Percentage => json!("12%"),
         Type::CpuSet => json!("0"),

@@ -97,6 +97,10 @@ fn known_flag(name: &str, minor: u32) -> Result<(), String> {
         Flag::Gone { since, instead } => {
             Err(format!("kubelet.args: kubelet has no flag --{name} since Kubernetes 1.{since}: {instead}"))
         }
+        Flag::Later { since } => {
+            let why = format!("kubelet has the flag --{name} since Kubernetes 1.{since}, and this is 1.{minor}");
+            Err(format!("kubelet.args: {why}; leave it out"))
+        }
         Flag::Unknown if minor > NEWEST => Ok(()),
         Flag::Unknown => {
             let near = suggest::nearest(name, kubelet_flags::names());

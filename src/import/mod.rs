@@ -81,6 +81,7 @@ pub fn import(sources: &[Source], parent: &Profile, extends: &str, wanted: Wante
     for it in &documents.kubeadm {
         given.extend(kubeadm::read(&it.document, &it.version, &it.kind, &mut node)?);
     }
+    kubeadm::local_endpoint(&mut node);
     let kubelet = !(given.is_empty() && documents.kubelet.is_empty() && documents.kubeadm.is_empty());
     let Wanted { cluster_file, kube_proxy } = wanted;
     match documents.kube_proxy.first() {
@@ -270,6 +271,9 @@ fn overlay(config: &mut Map<String, Value>, field: &str, value: &Value) {
 /// Takes out what kubelet would ignore, and refuses what it would.
 fn checked(documents: &Documents<'_>, node: &mut Node, minor: u32) -> Result<(), ImportError> {
     for misfit in kubelet_config::take_ignored(&mut node.config, minor) {
+        if let [Step::Key(field)] = &misfit.path[..] {
+            node.report.moved(field);
+        }
         let place = documents.kubelet.first().map(|document| document.place(&misfit.path).to_string());
         node.report.add(Fate::Dropped, misfit.to_string(), place.unwrap_or_default()).why("kubelet ignores it");
     }

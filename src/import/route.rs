@@ -42,7 +42,7 @@ pub(super) fn route(given: &Given, minor: u32, layer: &mut Layer, node: &mut Nod
     let Given { name, value, place } = given;
     let (name, value) = (name.as_str(), value.as_str());
     if value.contains("${") || value.starts_with('$') {
-        let why = "the variable has its value on each node: say it in the seed, or give the file that sets it";
+        let why = "the variable, or specifier of systemd, has its value on each node: say it in the seed, or give the file that sets it";
         node.report.add(Fate::Impossible, given.written(), place).why(why);
         return Ok(());
     }

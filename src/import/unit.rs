@@ -56,6 +56,7 @@ pub(super) fn service<'a>(units: &[Text<'a>], files: &[Text<'a>]) -> Result<Serv
     let mut start: Option<(Text<'a>, Vec<(char, u32)>)> = None;
     for unit in units {
         for (key, value) in settings(unit.text) {
+            let value = if key == "EnvironmentFile" { value } else { specifiers(value) };
             let line = value.first().map_or(0, |(_, line)| *line);
             let place = || format!("{}:{line}", unit.name);
             match key.as_str() {
@@ -129,6 +130,27 @@ pub(super) fn split(
 /// The last part of a path, without what systemd accepts before a program.
 pub(super) fn base(program: &str) -> &str {
     program.trim_start_matches(['-', '@', ':', '+', '!']).rsplit('/').next().unwrap_or_default()
+}
+
+/// systemd.unit(5): `%%` is a per cent sign. What any other specifier stands for is known on the node alone, as with a variable that
+/// no file sets, and `%H` is written as one is: `${%H}`.
+fn specifiers(value: Vec<(char, u32)>) -> Vec<(char, u32)> {
+    let mut chars = value.into_iter().peekable();
+    let mut resolved = Vec::new();
+    while let Some((c, line)) = chars.next() {
+        match chars.peek().copied() {
+            Some(('%', _)) if c == '%' => {
+                chars.next();
+                resolved.push(('%', line));
+            }
+            Some((letter, _)) if c == '%' && letter.is_ascii_alphabetic() => {
+                chars.next();
+                resolved.extend(['$', '{', '%', letter, '}'].map(|c| (c, line)));
+            }
+            _ => resolved.push((c, line)),
+        }
+    }
+    resolved
 }
 
 /// The path of an `EnvironmentFile=`.
@@ -234,6 +256,13 @@ mod tests {
         let paths: Vec<_> = service.missing.iter().map(|(_, path)| path.as_str()).collect();
         assert_eq!(paths, ["/var/lib/kubelet/flags.env", "/etc/default/kubelet"]);
         assert_eq!(service.missing[0].0, "d:3");
+    }
+
+    #[test]
+    fn specifiers_are_of_the_node() {
+        let unit = "[Service]\nEnvironment=\"A=--b=%H\"\nExecStart=/usr/bin/kubelet --eviction-hard=nodefs.available<10%% --n=%n $A\n";
+        let words = ["/usr/bin/kubelet", "--eviction-hard=nodefs.available<10%", "--n=${%n}", "--b=${%H}"];
+        assert_eq!(command(&[unit], &[]), words);
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub(super) fn read(documents: &Documents<'_>, bake: bool, minor: u32, node: &mut
         node.report.add(Fate::Dropped, misfit.to_string(), document.place(&misfit.path)).why("kube-proxy ignores it");
     }
     kube_proxy_config::check(&config, minor)
-        .map_err(|misfit| ImportError::at(document.place(&misfit.path), misfit.to_string()))?;
+        .map_err(|misfit| ImportError::misfit(document.place(&misfit.path), "kubeProxy.config", &misfit))?;
     elsewhere(&mut config, document, node);
     for field in config.keys() {
         node.report.add(Fate::Kept, field, at(document, &[field])).to("kubeProxy.config");

@@ -292,11 +292,11 @@ fn checked(documents: &Documents<'_>, node: &mut Node, minor: u32) -> Result<(),
             continue;
         }
         let Some(Step::Key(field)) = misfit.path.first() else {
-            return Err(ImportError::at("kubelet", misfit.to_string()));
+            return Err(ImportError::misfit("kubelet", "kubelet.config", &misfit));
         };
         let said = node.notes.get(field).and_then(|notes| notes.first()).cloned();
         let place = said.or_else(|| Some(documents.kubelet.first()?.place(&misfit.path).to_string()));
-        return Err(ImportError::at(place.unwrap_or_default(), misfit.to_string()));
+        return Err(ImportError::misfit(place.unwrap_or_default(), "kubelet.config", &misfit));
     }
     Ok(())
 }

@@ -47,7 +47,10 @@ fn imports() {
             "docker run --net=host example.org/hyperkube kubelet --v=2\n".into(),
             "node: it starts a container: give the line that is run in it, from kubelet on",
         ),
-        (kubelet("maxPods: many\n"), "node:3:10: maxPods is \"many\", and must be a whole number of at least 0"),
+        (
+            kubelet("maxPods: many\n"),
+            "node:3:10: maxPods is \"many\", and must be a whole number of at least 0 (see kubernetes.io: Kubelet Configuration (v1beta1); ValidateKubeletConfiguration of Kubernetes)",
+        ),
         (format!("{}---\n{}", kubelet(""), kubelet("")), "node: a second KubeletConfiguration: give one, and drop-ins of --config-dir whose names end in .conf"),
         ("\n# nothing\n".into(), "node: there is nothing in it"),
         ("x".repeat((1 << 20) + 1), "node: is larger than 1 MiB, which no kubelet's configuration is"),

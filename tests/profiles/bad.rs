@@ -1,5 +1,6 @@
 //! A table of bad profiles, each with the exact line it is answered with.
 
+use super::bad_node::NODE;
 use super::{Profiles, RELEASE};
 use kiln::profile::{Arch, Overrides};
 
@@ -170,43 +171,6 @@ const BAD: &[(&str, &str)] = &[
     (
         "kubelet: {config: {cgroupDriver: cgroupfs}}\n",
         "2:34: kubelet.config: cgroupDriver must be systemd, as the container runtime's is",
-    ),
-    ("kubelet: {args: {v: two}}\n", "2:21: kubelet.args.v: \"two\" is not a whole number"),
-    (
-        "kubelet: {args: {node-ip: eth0}}\n",
-        "2:27: kubelet.args.node-ip: \"eth0\" is not an IP address, or two of different families separated by a comma",
-    ),
-    (
-        "kubelet: {args: {cloud-provider: aws}}\n",
-        "2:34: kubelet.args.cloud-provider: \"aws\" is not \"external\": kubelet has no providers of clouds any more since Kubernetes 1.29",
-    ),
-    (
-        "kubelet: {args: {image-credential-provider-config: /etc/kubernetes/credentials.yaml}}\n",
-        "2:18: kubelet.args: image-credential-provider-config needs image-credential-provider-bin-dir",
-    ),
-    (
-        "kubelet: {args: {provider-id: x}}\n",
-        "2:18: kubelet.args: provider-id cannot be set here, it differs per node: kubelet.providerID of the seed",
-    ),
-    (
-        "kubelet: {args: {windows-service: 'true'}}\n",
-        "2:18: kubelet.args: --windows-service cannot be used: it is for Windows; leave it out",
-    ),
-    (
-        "kubelet: {taints: [{key: a, effect: NoSchedule}, {key: a, value: b, effect: NoSchedule}]}\n",
-        "2:50: kubelet.taints: a:NoSchedule is there twice, and lists append; leave one out",
-    ),
-    (
-        "kubelet: {labels: {kubernetes.io/hostname: a}}\n",
-        "2:44: kubelet.labels: kubernetes.io/hostname differs per node, kubelet sets it; leave it out",
-    ),
-    (
-        "kubelet: {labels: {kubernetes.io/arch: s390x}}\n",
-        "2:40: kubelet.labels: kubernetes.io/arch is \"s390x\", and the image is \"amd64\"; leave it out, kubelet sets it",
-    ),
-    (
-        "kubelet: {config: {allowedUnsafeSysctls: [vm.swappiness]}}\n",
-        "2:43: kubelet.config: allowedUnsafeSysctls[0] is \"vm.swappiness\", which pods do not have for themselves: there are kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* and net.*; set it for the node in kernel.sysctls",
     ),
     ("kubelet: {args: {--v: 2}}\n", "2:18: kubelet.args: \"--v\" has dashes, write \"v\""),
     ("kubelet: {args: {node-labels: a=b}}\n", "2:18: kubelet.args: node-labels cannot be set here, use kubelet.labels"),
@@ -536,6 +500,7 @@ fn bad_profiles_are_refused_with_the_place_and_the_way_out() {
     assert!(BAD.len() >= 120);
     let wrong: Vec<String> = BAD
         .iter()
+        .chain(NODE)
         .filter_map(|(text, expected)| {
             let error = Profiles::worker(text).error();
             let expected = format!("profiles/worker.yaml:{expected}");

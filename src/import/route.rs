@@ -226,6 +226,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn flags_of_old_guides_do_not_stop_an_import() {
+        let (mut node, mut layer) = (Node::default(), Layer::default());
+        for (name, value) in [
+            ("node-labels", "gpu,zone=a"),
+            ("experimental-fail-swap-on", "false"),
+            ("reconcile-cidr", "true"),
+            ("low-diskspace-threshold-mb", "256"),
+            ("azure-container-registry-config", "/etc/kubernetes/azure.json"),
+        ] {
+            let given = Given { name: name.to_owned(), value: value.to_owned(), place: "node:1".to_owned() };
+            route(&given, 36, &mut layer, &mut node).expect("a flag that was one");
+        }
+        assert_eq!(node.labels["gpu"], "");
+        assert_eq!(node.config["failSwapOn"], false);
+        assert_eq!(node.report.count(Fate::Dropped), 3, "{}", node.report);
+    }
+
+    #[test]
     fn another_runtime_is_translated_and_another_socket_dropped() {
         assert!(served_by("unix:///run/cri-dockerd.sock").1.contains("cri: cri-dockerd"));
         assert!(served_by("unix:///var/run/dockershim.sock").1.contains("since 1.24"));

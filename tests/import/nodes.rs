@@ -159,7 +159,9 @@ fn a_pair_of_kubeadms() {
 fn an_untouched_file_of_a_new_kubeadm() {
     let text = fs::read_to_string(samples().join("kubeadm/config.yaml")).expect("a sample");
     let before = configz(&[], Some(&text), "systemd");
-    compare("kubeadm", import("kubeadm", &["config.yaml"], RELEASE), &[], &before);
+    let old = compare("kubeadm", import("kubeadm", &["config.yaml"], RELEASE), &[], &before);
+    // Each field has one fate.
+    assert!(old.says(Fate::Dropped, "memorySwap is a field since") && !old.says(Fate::Kept, "memorySwap"));
     let new = import("kubeadm", &["config.yaml"], "v1.36.4");
     assert_eq!(new.profile.kubelet.config["logging"]["flushFrequency"], json!(0), "{}", new.text);
 }

@@ -21,6 +21,7 @@ mod signals;
 mod units;
 mod verify;
 
+use crate::import::ImportError;
 use crate::profile::ProfileError;
 use clap::{Parser, Subcommand};
 use host::Host;
@@ -129,7 +130,10 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    let rule = error.chain().find_map(|cause| cause.downcast_ref::<ProfileError>()?.rule());
+    let rule = error.chain().find_map(|cause| match cause.downcast_ref::<ImportError>() {
+        Some(import) => import.rule(),
+        None => cause.downcast_ref::<ProfileError>()?.rule(),
+    });
     let rule = rule.map(|rule| format!(" (see {rule})")).unwrap_or_default();
     eprintln!("kiln: {}{rule}", told_once(error));
     ExitCode::FAILURE

@@ -4,6 +4,7 @@ use super::node::Node;
 use super::report::Fate;
 use super::unit::{self, Text};
 use super::{ImportError, Source, kubeconfig};
+use crate::kubernetes::Step;
 use crate::profile::Located;
 use serde_json::Value;
 
@@ -62,6 +63,8 @@ pub(super) fn sort<'a>(sources: &'a [Source], node: &mut Node) -> Result<Documen
             documents.files.push(text);
         } else if is_command(said) {
             documents.commands.push(text);
+        } else if let Some(what) = another_s(said) {
+            return Err(ImportError::at(name, what));
         } else {
             yaml(text, &mut documents, node)?;
         }
@@ -85,6 +88,29 @@ fn is_command(line: &str) -> bool {
     first.len() > 3 && first.starts_with("--") || matches!(unit::base(first), "kubelet" | "hyperkube")
 }
 
+/// What to give instead of a line in which kubelet is only mentioned.
+fn another_s(line: &str) -> Option<&'static str> {
+    let mut words = line.split_whitespace().map(unit::base);
+    match words.next()? {
+        "k3s" | "rke2" => Some(
+            "it starts kubelet within itself: give a line that begins with kubelet and has what follows --kubelet-arg= as flags",
+        ),
+        "docker" | "podman" | "nerdctl" | "crictl" => {
+            Some("it starts a container: give the line that is run in it, from kubelet on")
+        }
+        // Of ps, with a user and numbers before it.
+        _ if !line.contains(": ")
+            && !line.starts_with('{')
+            && words.any(|word| matches!(word, "kubelet" | "hyperkube")) =>
+        {
+            Some(
+                "the line does not begin with kubelet: give it from there on (tr '\\0' ' ' </proc/$(pidof kubelet)/cmdline)",
+            )
+        }
+        _ => None,
+    }
+}
+
 fn is_assignment(line: &str) -> bool {
     let name = line.strip_prefix("export ").unwrap_or(line).split('=').next().unwrap_or_default();
     line.contains('=') && !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -99,6 +125,14 @@ fn yaml(file: Text<'_>, documents: &mut Documents<'_>, node: &mut Node) -> Resul
         let (api, kind) = (field("apiVersion"), field("kind"));
         let (group, version) = api.rsplit_once('/').unwrap_or(("", api));
         match (group, kind) {
+            ("kubelet.config.k8s.io", "KubeletConfiguration") if version != "v1beta1" => {
+                let place = document.place(&[Step::Key("apiVersion".to_owned())]);
+                let short = kiln_agent::names::short(version);
+                let what = format!(
+                    "no kubelet since Kubernetes 1.10 reads kubelet.config.k8s.io/{short}: write it anew as v1beta1"
+                );
+                return Err(ImportError::at(place, what));
+            }
             ("kubelet.config.k8s.io", "KubeletConfiguration") => documents.kubelet.push(document),
             ("kubelet.config.k8s.io", "CredentialProviderConfig") => {
                 let why = "bring it with an overlay, and the programs that it names";
@@ -107,6 +141,10 @@ fn yaml(file: Text<'_>, documents: &mut Documents<'_>, node: &mut Node) -> Resul
             ("kubeadm.k8s.io", "InitConfiguration" | "JoinConfiguration" | "ClusterConfiguration") => {
                 let (kind, version) = (kind.to_owned(), version.to_owned());
                 documents.kubeadm.push(Kubeadm { kind, version, document });
+            }
+            ("kubeadm.k8s.io", "UpgradeConfiguration" | "ResetConfiguration") => {
+                let why = "it is about a run of kubeadm, and nodes of images are replaced";
+                node.report.add(Fate::Dropped, kind, file.name).why(why);
             }
             ("kubeproxy.config.k8s.io", "KubeProxyConfiguration") => {
                 documents.kube_proxy.push(document);
@@ -168,6 +206,11 @@ mod tests {
     #[test]
     fn kinds_are_told_by_content() {
         assert!(is_command("/usr/bin/kubelet --a=b") && is_command("--max-pods=1 \\"));
+        let ps = "root  812 2.1 0.9 1943 9 ? Ssl 09:12 1:02 /usr/bin/kubelet --config=/var/lib/kubelet/config.yaml";
+        for line in [ps, "docker run --net=host quay.io/hyperkube kubelet --v=2", "/usr/local/bin/k3s agent"] {
+            assert!(another_s(line).is_some_and(|what| what.contains("from") || what.contains("begins")), "{line}");
+        }
+        assert_eq!((another_s("apiVersion: v1"), another_s("a: 1")), (None, None));
         assert!(is_command("hyperkube kubelet") && !is_command("---") && !is_command("kind: x"));
         assert!(is_assignment("KUBELET_EXTRA_ARGS=--a=b") && is_assignment("export A=") && !is_assignment("a: b=c"));
     }

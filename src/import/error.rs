@@ -1,6 +1,7 @@
 //! Why there is nothing to import.
 
-use crate::profile::NotLocated;
+use crate::kubernetes::Misfit;
+use crate::profile::{NotLocated, rule_of};
 
 /// Why documents cannot be imported; every text is one line and names the place and the way out.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,8 @@ pub enum ImportError {
         place: String,
         /// What is wrong with it.
         what: String,
+        /// The page or source that has the rule it breaks, where that is somebody else's.
+        rule: Option<&'static str>,
     },
     /// A file that another one names.
     #[error("{place}: kubelet reads {path}: give that file, too")]
@@ -54,6 +57,23 @@ pub enum ImportError {
 
 impl ImportError {
     pub(super) fn at(place: impl ToString, what: impl Into<String>) -> Self {
-        Self::At { place: place.to_string(), what: what.into().replace(char::is_control, " ") }
+        Self::At { place: place.to_string(), what: what.into().replace(char::is_control, " "), rule: None }
+    }
+
+    /// What does not fit into `within`, a key of profiles: whose rule that is, it is for both.
+    pub(super) fn misfit(place: impl ToString, within: &str, misfit: &Misfit) -> Self {
+        let mut error = Self::at(place, misfit.to_string());
+        if let Self::At { rule, .. } = &mut error {
+            *rule = rule_of(&format!("{within}: {misfit}"));
+        }
+        error
+    }
+
+    /// The page or source that has the broken rule, when it is not one of kiln's own.
+    pub fn rule(&self) -> Option<&'static str> {
+        match self {
+            Self::At { rule, .. } => *rule,
+            _ => None,
+        }
     }
 }

@@ -23,9 +23,16 @@ impl Given {
     pub fn written(&self) -> String {
         match self.name.contains("password") {
             true => format!("--{}", self.name),
-            false => format!("--{}={}", self.name, self.value),
+            false => format!("--{}={}", self.name, specifiers(&self.value)),
         }
     }
+}
+
+/// systemd's `%H`, which is read as the variable `${%H}`, as it was written.
+fn specifiers(value: &str) -> String {
+    let mut parts = value.split("${%");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| format!("{text}%{}", part.replacen('}', "", 1)))
 }
 
 /// Reads the words after kubelet's name; `place` tells where a word stands.

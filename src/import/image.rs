@@ -64,6 +64,7 @@ pub(super) fn fit(node: &mut Node, minor: u32, cluster_file: bool) {
     }
     for field in ["tlsCertFile", "tlsPrivateKeyFile"] {
         if let Some(path) = node.config.remove(field) {
+            node.report.moved(field);
             let why = "a serving certificate is one node's: set serverTLSBootstrap and approve its requests; until then kubelet signs its own";
             let entry = node.report.add(Fate::Impossible, format!("{field}={path}"), "");
             entry.why(why).differs(field);
@@ -71,6 +72,7 @@ pub(super) fn fit(node: &mut Node, minor: u32, cluster_file: bool) {
     }
     for field in ["containerRuntimeEndpoint", "imageServiceEndpoint"] {
         if let Some(path) = node.config.remove(field) {
+            node.report.moved(field);
             let (fate, why) = super::route::served_by(path.as_str().unwrap_or_default());
             let entry = node.report.add(fate, format!("{field}={path}"), "").why(why).differs(field);
             if fate == Fate::Translated {
@@ -102,6 +104,7 @@ fn unset(path: &str, minor: u32) -> Value {
 fn change(node: &mut Node, field: &str, to: Value, why: &str) {
     let old = node.config.insert(field.to_owned(), to.clone());
     if old.as_ref() != Some(&to) {
+        node.report.moved(field);
         let what = old.map_or_else(|| format!("{field} not said"), |old| format!("{field}={old}"));
         told(node, field, &what, &to, why);
     }
@@ -115,10 +118,12 @@ fn told(node: &mut Node, field: &str, what: &str, to: &Value, why: &str) {
 /// Fields that are not a role's.
 fn elsewhere(node: &mut Node, cluster_file: bool) {
     if let Some(taints) = node.config.remove("registerWithTaints") {
+        node.report.moved("registerWithTaints");
         node.taint(&taints, "registerWithTaints");
     }
     for (field, to) in [("providerID", "kubelet.providerID"), ("podCIDR", "kubelet.podCIDR")] {
         let Some(value) = node.config.remove(field) else { continue };
+        node.report.moved(field);
         let value = value.as_str().unwrap_or_default().to_owned();
         let entry = node.report.add(Fate::Translated, format!("{field}={value}"), "");
         entry.to(format!("{to} of the seed")).why("it differs per node").differs(field);
@@ -136,6 +141,7 @@ fn elsewhere(node: &mut Node, cluster_file: bool) {
     if cluster_file {
         for field in CLUSTER {
             if let Some(value) = node.config.remove(field) {
+                node.report.moved(field);
                 let to = "dns of the cluster's file";
                 node.report.add(Fate::Translated, format!("{field}={value}"), "").to(to).why("it is the cluster's");
             }

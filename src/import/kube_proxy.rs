@@ -42,7 +42,7 @@ pub(super) fn read(documents: &Documents<'_>, bake: bool, minor: u32, node: &mut
         node.report.add(Fate::Dropped, misfit.to_string(), document.place(&misfit.path)).why("kube-proxy ignores it");
     }
     kube_proxy_config::check(&config, minor)
-        .map_err(|misfit| ImportError::at(document.place(&misfit.path), misfit.to_string()))?;
+        .map_err(|misfit| ImportError::misfit(document.place(&misfit.path), "kubeProxy.config", &misfit))?;
     elsewhere(&mut config, document, node);
     for field in config.keys() {
         node.report.add(Fate::Kept, field, at(document, &[field])).to("kubeProxy.config");
@@ -68,7 +68,9 @@ fn unset(fields: &'static [Field], object: &mut Map<String, Value>) {
             (_, Value::String(text)) if text.is_empty() => false,
             (_, Value::Object(inner)) => !inner.is_empty(),
             // Go writes some durations that are zero as a number.
-            (Some(Type::Duration(_)), value) if !ZERO_SAYS.contains(&name.as_str()) => *value != 0 && *value != "0s",
+            (Some(Type::Duration(_) | Type::TimeOrDuration), value) if !ZERO_SAYS.contains(&name.as_str()) => {
+                *value != 0 && *value != "0s"
+            }
             _ => true,
         }
     });

@@ -11,7 +11,7 @@ use crate::kubernetes::Step;
 use crate::profile::Located;
 use ipnet::IpNet;
 use serde_json::{Map, Value, json};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Versions whose fields are known here.
 const VERSIONS: [&str; 3] = ["v1beta2", "v1beta3", "v1beta4"];
@@ -45,6 +45,12 @@ pub(super) fn read(document: &Located, version: &str, kind: &str, node: &mut Nod
             }
             ("InitConfiguration", "bootstrapTokens") => {
                 node.report.add(Fate::Impossible, key, place).why(TOKEN);
+            }
+            ("InitConfiguration", "localAPIEndpoint") => local(value, &place, node),
+            ("InitConfiguration" | "JoinConfiguration", "patches") => {
+                let why = "kubeadm lays the files of that directory over what it writes: say in the KubeletConfiguration \
+                           what those of kubeletconfiguration say";
+                node.report.add(Fate::Impossible, key, place).why(why);
             }
             ("JoinConfiguration", "discovery") => discovery(value, &place, node),
             ("JoinConfiguration", "controlPlane") => {
@@ -88,7 +94,11 @@ pub(super) fn read(document: &Located, version: &str, kind: &str, node: &mut Nod
         }
     }
     if kind == "InitConfiguration" {
-        let why = "it makes a control plane: import with --role control-plane, whose taint kubeadm sets, too";
+        let tainted = object.get("nodeRegistration").is_none_or(|it| it.get("taints").is_none());
+        let why = match tainted {
+            true => "it makes a control plane: import with --role control-plane, whose taint kubeadm sets, too",
+            false => "it makes a control plane: import with --role control-plane",
+        };
         node.report.add(Fate::Impossible, kind, document.file_name()).why(why);
     }
     Ok(given)
@@ -117,11 +127,22 @@ fn registration(
             // Before the flags, of which --register-with-taints would win.
             "taints" => node.taint(value, &place),
             "kubeletExtraArgs" => {
+                if let Some((step, name, value)) = bare(value) {
+                    let place = document.place(&[&steps[..], &[step]].concat());
+                    let what = format!(
+                        "kubeletExtraArgs: {name} is {value}, and must be a text: write \"{value}\", in quotes"
+                    );
+                    return Err(ImportError::at(place, what));
+                }
                 let Some(args) = extra_args(value, version) else {
                     let form = if version == "v1beta4" { "a list of name and value" } else { "a map" };
                     return Err(ImportError::at(place, format!("kubeletExtraArgs must be {form} in {version}")));
                 };
-                given.extend(args.into_iter().map(|(name, value)| Given { name, value, place: place.clone() }));
+                for (index, (name, text)) in args.into_iter().enumerate() {
+                    let step = if value.is_array() { Step::Index(index) } else { Step::Key(name.clone()) };
+                    let place = document.place(&[&steps[..], &[step]].concat()).to_string();
+                    given.push(Given { name, value: text, place });
+                }
             }
             _ => {
                 node.report.add(Fate::Dropped, format!("nodeRegistration.{key}"), place).why(RUN);
@@ -139,6 +160,47 @@ fn extra_args(value: &Value, version: &str) -> Option<Vec<(String, String)>> {
     }
     let args = value.as_object()?.iter();
     args.map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+/// The first value that is no text and can be written as one: where, its name, it.
+fn bare(args: &Value) -> Option<(Step, &str, &Value)> {
+    let is_bare = |value: &Value| value.is_number() || value.is_boolean();
+    match args {
+        Value::Object(args) => {
+            let (name, value) = args.iter().find(|(_, value)| is_bare(value))?;
+            Some((Step::Key(name.clone()), name, value))
+        }
+        Value::Array(args) => args.iter().enumerate().find_map(|(index, arg)| {
+            let value = arg.get("value").filter(|value| is_bare(value))?;
+            Some((Step::Index(index), arg.get("name")?.as_str()?, value))
+        }),
+        _ => None,
+    }
+}
+
+/// `localAPIEndpoint`: where the API is for all, unless `controlPlaneEndpoint` says otherwise.
+fn local(value: &Value, place: &str, node: &mut Node) {
+    let port = value.get("bindPort").and_then(Value::as_u64).unwrap_or(6443);
+    match value.get("advertiseAddress").and_then(Value::as_str).and_then(|it| it.parse::<IpAddr>().ok()) {
+        Some(address) if !address.is_unspecified() => {
+            node.cluster.local_api =
+                Some((SocketAddr::new(address, u16::try_from(port).unwrap_or(6443)), place.to_owned()));
+        }
+        _ => {
+            node.report.add(Fate::Dropped, "localAPIEndpoint", place).why(CONTROL_PLANE);
+        }
+    }
+}
+
+/// The API of a cluster whose documents are all read and name no other place for it.
+pub(super) fn local_endpoint(node: &mut Node) {
+    let Some((address, place)) = node.cluster.local_api.take() else { return };
+    match node.cluster.api_servers.is_empty() {
+        true => endpoint(&address.to_string(), "localAPIEndpoint", &place, node),
+        false => {
+            node.report.add(Fate::Dropped, "localAPIEndpoint", place).why(CONTROL_PLANE);
+        }
+    }
 }
 
 /// `discovery`.
@@ -284,6 +346,32 @@ mod tests {
             given.sort_unstable();
             assert_eq!(given, [("hostname-override", "n1"), ("max-pods", "50")]);
         }
+    }
+
+    #[test]
+    fn each_argument_has_its_own_place_and_quotes() {
+        let head =
+            "apiVersion: kubeadm.k8s.io/v1beta3\nkind: JoinConfiguration\nnodeRegistration:\n  kubeletExtraArgs:\n";
+        let (_, given) = import(&format!("{head}    max-pods: \"50\"\n    v: \"4\"\n"));
+        let lines: Vec<_> = given.iter().map(|it| it.place.rsplit(':').nth(1).unwrap_or_default()).collect();
+        assert_eq!(lines, ["5", "6"]);
+        let document = Located::parse(&format!("{head}    v: 4\n"), "kubeadm.yaml").expect("YAML");
+        let error = read(&document, "v1beta3", "JoinConfiguration", &mut Node::default()).expect_err("a number");
+        assert!(error.to_string().contains("v is 4, and must be a text: write \"4\", in quotes"), "{error}");
+    }
+
+    #[test]
+    fn the_api_is_where_the_first_of_a_control_plane_is() {
+        let text = "apiVersion: kubeadm.k8s.io/v1beta3\nkind: InitConfiguration\nlocalAPIEndpoint: {advertiseAddress: fd00::1, bindPort: 7443}\npatches: {directory: /p}\nnodeRegistration: {taints: []}\n";
+        let (mut node, _) = import(text);
+        local_endpoint(&mut node);
+        assert_eq!(node.cluster.api_servers, ["https://[fd00::1]:7443"]);
+        let report = node.report.to_string();
+        assert!(report.contains("to do      patches") && !report.contains("whose taint"), "{report}");
+        let (mut node, _) = import(text);
+        node.cluster.api_servers.push("https://api:6443".into());
+        local_endpoint(&mut node);
+        assert_eq!(node.cluster.api_servers.len(), 1);
     }
 
     #[test]

@@ -81,6 +81,7 @@ pub fn import(sources: &[Source], parent: &Profile, extends: &str, wanted: Wante
     for it in &documents.kubeadm {
         given.extend(kubeadm::read(&it.document, &it.version, &it.kind, &mut node)?);
     }
+    kubeadm::local_endpoint(&mut node);
     let kubelet = !(given.is_empty() && documents.kubelet.is_empty() && documents.kubeadm.is_empty());
     let Wanted { cluster_file, kube_proxy } = wanted;
     match documents.kube_proxy.first() {
@@ -158,6 +159,10 @@ fn command_line(documents: &Documents<'_>, node: &mut Node) -> Result<Vec<Given>
             let why = "it was not given: if the node has it, its flags are missing here";
             node.report.add(Fate::Impossible, format!("EnvironmentFile={path}"), place).why(why);
         }
+        for name in service.unread {
+            let why = "no EnvironmentFile= of the unit names it: kubelet does not read it";
+            node.report.add(Fate::Dropped, "variables", name).why(why);
+        }
         given.extend(kubelet(&service.command, units[0].name)?);
     }
     for command in commands {
@@ -207,7 +212,8 @@ fn kubelet(command: &[Placed<'_>], name: &str) -> Result<Vec<Given>, ImportError
 fn read(words: &[Placed<'_>]) -> Result<Vec<Given>, ImportError> {
     let plain: Vec<_> = words.iter().map(|it| it.word.clone()).collect();
     let file = words.first().map_or("", |it| it.file);
-    flags::read(&plain, |word| format!("{file}:{}", word.line)).map_err(|(place, why)| ImportError::at(place, why))
+    let place = |word: &words::Word| Placed { word: word.clone(), file }.place();
+    flags::read(&plain, place).map_err(|(place, why)| ImportError::at(place, why))
 }
 
 /// kubelet's configuration before its flags: of files, of kubeadm, or of a kubelet that reads none.
@@ -265,6 +271,9 @@ fn overlay(config: &mut Map<String, Value>, field: &str, value: &Value) {
 /// Takes out what kubelet would ignore, and refuses what it would.
 fn checked(documents: &Documents<'_>, node: &mut Node, minor: u32) -> Result<(), ImportError> {
     for misfit in kubelet_config::take_ignored(&mut node.config, minor) {
+        if let [Step::Key(field)] = &misfit.path[..] {
+            node.report.moved(field);
+        }
         let place = documents.kubelet.first().map(|document| document.place(&misfit.path).to_string());
         node.report.add(Fate::Dropped, misfit.to_string(), place.unwrap_or_default()).why("kubelet ignores it");
     }
@@ -283,11 +292,11 @@ fn checked(documents: &Documents<'_>, node: &mut Node, minor: u32) -> Result<(),
             continue;
         }
         let Some(Step::Key(field)) = misfit.path.first() else {
-            return Err(ImportError::at("kubelet", misfit.to_string()));
+            return Err(ImportError::misfit("kubelet", "kubelet.config", &misfit));
         };
         let said = node.notes.get(field).and_then(|notes| notes.first()).cloned();
         let place = said.or_else(|| Some(documents.kubelet.first()?.place(&misfit.path).to_string()));
-        return Err(ImportError::at(place.unwrap_or_default(), misfit.to_string()));
+        return Err(ImportError::misfit(place.unwrap_or_default(), "kubelet.config", &misfit));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::report::{Fate, Report};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 /// Everything that was read, before it becomes a profile.
 #[derive(Debug, Default)]
@@ -53,6 +54,8 @@ pub(super) struct Cluster {
     pub kubernetes: Option<String>,
     /// URLs.
     pub api_servers: Vec<String>,
+    /// Address of the first control plane, and where that is said: the API's where nothing else is named.
+    pub local_api: Option<(SocketAddr, String)>,
     /// PEM.
     pub ca_certificate: Option<String>,
     /// Networks of Services.

@@ -59,6 +59,11 @@ impl Report {
         &mut self.entries[last]
     }
 
+    /// The field, which was taken as it is, has another fate now: it is counted once.
+    pub(super) fn moved(&mut self, field: &str) {
+        self.entries.retain(|entry| !(entry.fate == Fate::Kept && entry.what == field && entry.to == "kubelet.config"));
+    }
+
     /// How many have this fate.
     pub fn count(&self, fate: Fate) -> usize {
         self.entries.iter().filter(|entry| entry.fate == fate).count()

@@ -42,7 +42,7 @@ pub(super) fn route(given: &Given, minor: u32, layer: &mut Layer, node: &mut Nod
     let Given { name, value, place } = given;
     let (name, value) = (name.as_str(), value.as_str());
     if value.contains("${") || value.starts_with('$') {
-        let why = "the variable has its value on each node: say it in the seed, or give the file that sets it";
+        let why = "the variable, or specifier of systemd, has its value on each node: say it in the seed, or give the file that sets it";
         node.report.add(Fate::Impossible, given.written(), place).why(why);
         return Ok(());
     }
@@ -68,12 +68,8 @@ pub(super) fn route(given: &Given, minor: u32, layer: &mut Layer, node: &mut Nod
         }
         "node-labels" => {
             for part in value.split(',').filter(|part| !part.is_empty()) {
-                let Some((key, value)) = part.split_once('=') else {
-                    return Err(ImportError::at(
-                        place,
-                        format!("--node-labels: {part:?} is not of the form name=value"),
-                    ));
-                };
+                // ConfigurationMap.Set: a name alone is a label without a value.
+                let (key, value) = part.split_once('=').unwrap_or((part, ""));
                 node.label(key.trim(), value.trim(), place);
             }
         }
@@ -153,7 +149,7 @@ fn known(given: &Given, minor: u32, layer: &mut Layer, node: &mut Node) -> Resul
         Flag::Gone { since, instead } => {
             node.report.add(Fate::Dropped, given.written(), place).since(since).why(instead);
         }
-        Flag::Unknown => unknown(given, minor, node)?,
+        Flag::Later { .. } | Flag::Unknown => unknown(given, minor, node)?,
     }
     Ok(())
 }
@@ -170,9 +166,13 @@ fn unknown(given: &Given, minor: u32, node: &mut Node) -> Result<(), ImportError
             Err(ImportError::at(place, format!("no kubelet has a flag --{}{hint}", kiln_agent::names::short(name))))
         }
         newer => {
+            let since = match kubelet_flags::flag(name, minor) {
+                Flag::Later { since } => since,
+                _ => 0,
+            };
             let since = match newer {
                 Flag::Field(path) => kubelet_config::field(path).map_or(0, |field| field.since),
-                _ => 0,
+                _ => since,
             };
             let since = if since > minor { format!(" before 1.{since}") } else { String::new() };
             let why = format!("no kubelet{since} has it, and this is 1.{minor}: build with a newer --release");
@@ -207,4 +207,27 @@ pub(super) fn legacy_defaults() -> Value {
         "authorization": { "mode": "AlwaysAllow" },
         "readOnlyPort": 10255,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_of_old_guides_do_not_stop_an_import() {
+        let (mut node, mut layer) = (Node::default(), Layer::default());
+        for (name, value) in [
+            ("node-labels", "gpu,zone=a"),
+            ("experimental-fail-swap-on", "false"),
+            ("reconcile-cidr", "true"),
+            ("low-diskspace-threshold-mb", "256"),
+            ("azure-container-registry-config", "/etc/kubernetes/azure.json"),
+        ] {
+            let given = Given { name: name.to_owned(), value: value.to_owned(), place: "node:1".to_owned() };
+            route(&given, 36, &mut layer, &mut node).expect("a flag that was one");
+        }
+        assert_eq!(node.labels["gpu"], "");
+        assert_eq!(node.config["failSwapOn"], false);
+        assert_eq!(node.report.count(Fate::Dropped), 3, "{}", node.report);
+    }
 }

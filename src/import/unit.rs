@@ -1,7 +1,8 @@
 //! The command line of a service, out of its unit, drop-ins and environment files (systemd.syntax(7), systemd.service(5)).
 
 use super::ImportError;
-use super::words::{Environment, Word, assignments, joined, words};
+use super::words::{Environment, Variable, Word, assignments, joined, words};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A text and its name.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +25,7 @@ pub(super) struct Placed<'a> {
 impl Placed<'_> {
     /// File and line.
     pub fn place(&self) -> String {
-        format!("{}:{}", self.file, self.word.line)
+        self.word.origin.clone().unwrap_or_else(|| format!("{}:{}", self.file, self.word.line))
     }
 }
 
@@ -35,6 +36,8 @@ pub(super) struct Service<'a> {
     pub command: Vec<Placed<'a>>,
     /// Files with variables that it reads and that were not given: where that is said, and their paths.
     pub missing: Vec<(String, String)>,
+    /// Names of the files with variables that were given and that it does not read.
+    pub unread: Vec<&'a str>,
 }
 
 /// Whether `text` is a unit or a drop-in of one.
@@ -46,10 +49,14 @@ pub(super) fn is_unit(text: &str) -> bool {
 pub(super) fn service<'a>(units: &[Text<'a>], files: &[Text<'a>]) -> Result<Service<'a>, ImportError> {
     let mut environment = Environment::new();
     let mut from_files = Environment::new();
-    let mut service = Service::default();
+    let named = named(units, files);
+    let is_read = |number: &usize| named.values().any(|named| named == number);
+    let unread = (0..files.len()).filter(|number| !is_read(number)).map(|number| files[number].name).collect();
+    let mut service = Service { unread, ..Service::default() };
     let mut start: Option<(Text<'a>, Vec<(char, u32)>)> = None;
     for unit in units {
         for (key, value) in settings(unit.text) {
+            let value = if key == "EnvironmentFile" { value } else { specifiers(value) };
             let line = value.first().map_or(0, |(_, line)| *line);
             let place = || format!("{}:{line}", unit.name);
             match key.as_str() {
@@ -60,25 +67,26 @@ pub(super) fn service<'a>(units: &[Text<'a>], files: &[Text<'a>]) -> Result<Serv
                     }
                     for word in assigned {
                         if let Some((name, value)) = word.text.split_once('=') {
-                            environment.insert(name.to_owned(), value.to_owned());
+                            let place = format!("{}:{}", unit.name, word.line);
+                            environment.insert(name.to_owned(), Variable { text: value.to_owned(), place });
                         }
                     }
                 }
                 "EnvironmentFile" => {
-                    let path: String = value.iter().map(|(c, _)| *c).collect();
-                    let path = path.trim().trim_start_matches('-');
+                    let path = file_path(&value);
                     if path.is_empty() {
                         from_files.clear();
                         service.missing.clear();
                         continue;
                     }
-                    match files.iter().find(|file| is_file(file.name, path)) {
+                    match named.get(&path).map(|number| files[*number]) {
                         Some(file) => {
-                            for (name, word) in variables(file)? {
-                                from_files.insert(name, word.text);
+                            for (name, word) in variables(&file)? {
+                                let place = format!("{}:{}", file.name, word.line);
+                                from_files.insert(name, Variable { text: word.text, place });
                             }
                         }
-                        None => service.missing.push((place(), path.to_owned())),
+                        None => service.missing.push((place(), path)),
                     }
                 }
                 // An empty one takes back those before it.
@@ -124,10 +132,59 @@ pub(super) fn base(program: &str) -> &str {
     program.trim_start_matches(['-', '@', ':', '+', '!']).rsplit('/').next().unwrap_or_default()
 }
 
-/// Whether the file given as `name` is the node's `path`: they end alike.
-pub(super) fn is_file(name: &str, path: &str) -> bool {
-    let (name, path) = (name.trim_start_matches("./"), path.trim_matches('"'));
-    name == path || base(name) == base(path) || path.ends_with(&format!("/{name}"))
+/// systemd.unit(5): `%%` is a per cent sign. What any other specifier stands for is known on the node alone, as with a variable that
+/// no file sets, and `%H` is written as one is: `${%H}`.
+fn specifiers(value: Vec<(char, u32)>) -> Vec<(char, u32)> {
+    let mut chars = value.into_iter().peekable();
+    let mut resolved = Vec::new();
+    while let Some((c, line)) = chars.next() {
+        match chars.peek().copied() {
+            Some(('%', _)) if c == '%' => {
+                chars.next();
+                resolved.push(('%', line));
+            }
+            Some((letter, _)) if c == '%' && letter.is_ascii_alphabetic() => {
+                chars.next();
+                resolved.extend(['$', '{', '%', letter, '}'].map(|c| (c, line)));
+            }
+            _ => resolved.push((c, line)),
+        }
+    }
+    resolved
+}
+
+/// The path of an `EnvironmentFile=`.
+fn file_path(value: &[(char, u32)]) -> String {
+    let path: String = value.iter().map(|(c, _)| *c).collect();
+    path.trim().trim_start_matches('-').trim_matches('"').to_owned()
+}
+
+/// Which of `files`, by number, is the node's file at each path that `units` name: the one whose name ends most like the path. One file
+/// is one path's, since `/etc/default/kubelet` and `/etc/sysconfig/kubelet` are two.
+fn named(units: &[Text<'_>], files: &[Text<'_>]) -> BTreeMap<String, usize> {
+    let settings = units.iter().flat_map(|unit| settings(unit.text));
+    let mut paths: Vec<String> =
+        settings.filter(|(key, _)| key == "EnvironmentFile").map(|(_, value)| file_path(&value)).collect();
+    let mut seen = BTreeSet::new();
+    paths.retain(|path| !path.is_empty() && seen.insert(path.clone()));
+    let pairs = paths.iter().flat_map(|path| (0..files.len()).map(move |number| (path, number)));
+    let mut pairs: Vec<_> =
+        pairs.map(|(path, number)| (alike(files[number].name, path), path, number)).filter(|pair| pair.0 > 0).collect();
+    // Of those that are equally alike, the first stays the first.
+    pairs.sort_by_key(|(alike, ..)| std::cmp::Reverse(*alike));
+    let mut named = BTreeMap::new();
+    for (_, path, number) in pairs {
+        if !named.contains_key(path) && !named.values().any(|taken| *taken == number) {
+            named.insert(path.clone(), number);
+        }
+    }
+    named
+}
+
+/// How many parts at their ends `name` and `path` have in common.
+fn alike(name: &str, path: &str) -> usize {
+    let parts = |path: &'_ str| path.split('/').rev().map(str::to_owned).collect::<Vec<_>>();
+    parts(name).iter().zip(parts(path)).take_while(|(one, other)| *one == other).count()
 }
 
 /// A setting of the section `[Service]`: key and value, with lines.
@@ -199,6 +256,27 @@ mod tests {
         let paths: Vec<_> = service.missing.iter().map(|(_, path)| path.as_str()).collect();
         assert_eq!(paths, ["/var/lib/kubelet/flags.env", "/etc/default/kubelet"]);
         assert_eq!(service.missing[0].0, "d:3");
+    }
+
+    #[test]
+    fn specifiers_are_of_the_node() {
+        let unit = "[Service]\nEnvironment=\"A=--b=%H\"\nExecStart=/usr/bin/kubelet --eviction-hard=nodefs.available<10%% --n=%n $A\n";
+        let words = ["/usr/bin/kubelet", "--eviction-hard=nodefs.available<10%", "--n=${%n}", "--b=${%H}"];
+        assert_eq!(command(&[unit], &[]), words);
+    }
+
+    #[test]
+    fn two_files_of_one_name() {
+        let unit = "[Service]\nEnvironmentFile=-/etc/default/kubelet\nEnvironmentFile=-/etc/sysconfig/kubelet\nExecStart=/usr/bin/kubelet $A $B\n";
+        let (default, sysconfig) = ("A=--a=1\nB=--b\n", "A=--a=2\n");
+        let names = [("etc/sysconfig/kubelet", sysconfig), ("etc/default/kubelet", default)];
+        assert_eq!(command(&[unit], &names), ["/usr/bin/kubelet", "--a=2", "--b"]);
+        let units = [Text { name: "u", text: unit }];
+        let files = [Text { name: "sysconfig/kubelet", text: sysconfig }, Text { name: "other.env", text: default }];
+        let service = service(&units, &files).expect("a service");
+        assert_eq!(service.missing, [("u:2".to_owned(), "/etc/default/kubelet".to_owned())]);
+        assert_eq!(service.unread, ["other.env"]);
+        assert_eq!(service.command[1].place(), "sysconfig/kubelet:1");
     }
 
     #[test]

@@ -2,8 +2,17 @@
 
 use std::collections::BTreeMap;
 
-/// Variables and their values.
-pub(super) type Environment = BTreeMap<String, String>;
+/// Variables by name.
+pub(super) type Environment = BTreeMap<String, Variable>;
+
+/// A variable's value and where it is set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Variable {
+    /// Without quotes.
+    pub text: String,
+    /// File and line.
+    pub place: String,
+}
 
 /// A word of a command line, or an assignment, and the line it begins in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +21,14 @@ pub(super) struct Word {
     pub text: String,
     /// From 1.
     pub line: u32,
+    /// File and line of the variable that it comes from, where it comes from one: what is wrong with it is wrong there.
+    pub origin: Option<String>,
+}
+
+impl Word {
+    fn at(text: String, line: u32) -> Self {
+        Self { text, line, origin: None }
+    }
 }
 
 /// Why text is no command line: the line, and a phrase.
@@ -52,16 +69,17 @@ pub(super) fn words(chars: &[Char], environment: Option<&Environment>) -> Result
         let line = chars[at].1;
         let (word, plain) = one(chars, &mut at)?;
         let Some(environment) = environment else {
-            words.push(Word { text: word, line });
+            words.push(Word::at(word, line));
             continue;
         };
         match word.strip_prefix('$').filter(|name| plain && is_name(name)).map(|name| environment.get(name)) {
-            Some(Some(value)) => {
-                let inner = joined(value, line);
-                words.extend(self::words(&inner, None)?.into_iter().map(|word| Word { line, ..word }));
+            Some(Some(variable)) => {
+                let inner = joined(&variable.text, line);
+                let origin = || Some(variable.place.clone());
+                words.extend(self::words(&inner, None)?.into_iter().map(|it| Word { line, origin: origin(), ..it }));
             }
-            Some(None) => words.push(Word { text: word, line }),
-            None => words.push(Word { text: replace(&word, environment), line }),
+            Some(None) => words.push(Word::at(word, line)),
+            None => words.push(Word::at(replace(&word, environment), line)),
         }
     }
     Ok(words)
@@ -111,7 +129,7 @@ fn replace(word: &str, environment: &Environment) -> String {
         let braced = after.strip_prefix('{').and_then(|after| after.split_once('}'));
         rest = match braced {
             Some((name, after)) if environment.contains_key(name) => {
-                replaced.push_str(&environment[name]);
+                replaced.push_str(&environment[name].text);
                 after
             }
             _ => {
@@ -151,7 +169,7 @@ pub(super) fn assignments(text: &str) -> Result<Vec<(String, Word)>, Unreadable>
             }
             _ => value.iter().map(|(c, _)| *c).collect::<String>().trim().to_owned(),
         };
-        found.push((name.to_owned(), Word { text: value, line: number }));
+        found.push((name.to_owned(), Word::at(value, number)));
     }
     Ok(found)
 }
@@ -161,8 +179,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn variable(text: &str) -> Variable {
+        Variable { text: text.to_owned(), place: "env:3".to_owned() }
+    }
+
     fn split(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
-        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), variable(value))).collect();
         let words = words(&joined(text, 1), Some(&environment)).expect("a command line");
         words.into_iter().map(|word| word.text).collect()
     }
@@ -177,6 +199,14 @@ mod tests {
         );
         assert_eq!(split("'$ARGS'", &environment), ["$ARGS"]);
         assert_eq!(words(&joined("a\n'b", 1), None), Err((2, "has a quote that is never closed")));
+    }
+
+    #[test]
+    fn words_of_a_variable_know_where_it_is_set() {
+        let environment = [("A".to_owned(), variable("--b --c"))].into();
+        let words = words(&joined("k $A --d", 1), Some(&environment)).expect("words");
+        let origins: Vec<_> = words.iter().map(|word| word.origin.as_deref()).collect();
+        assert_eq!(origins, [None, Some("env:3"), Some("env:3"), None]);
     }
 
     #[test]
@@ -209,7 +239,7 @@ mod tests {
         #[test]
         fn nothing_panics(text in "\\PC{0,80}", shell in "[$A{}=\"'\\\\ \n\r#;-]{0,60}") {
             for text in [text, shell] {
-                let environment = [("A".to_owned(), "b c".to_owned())].into();
+                let environment = [("A".to_owned(), variable("b c"))].into();
                 let _ = words(&joined(&text, 1), Some(&environment));
                 let _ = assignments(&text);
             }

@@ -9,7 +9,8 @@
 use super::schema::{Field, Misfit, Type, check_object, take_unknown};
 use super::{Duration, kubelet_rules};
 use Type::{
-    Address, Bool, CpuSet, Fraction, Int, List, Map, Object, Path, Percentage, Quantity, Reclaim, Text, Threshold, Word,
+    Address, Bool, CpuSet, Fraction, Int, List, Map, Object, Path, Percentage, Quantity, Reclaim, Text, Threshold,
+    TimeOrDuration, Word,
 };
 use serde_json::{Map as JsonMap, Value};
 
@@ -159,7 +160,7 @@ pub const FIELDS: &[Field] = &[
     f("cpuManagerReconcilePeriod", DURATION, r#""10s""#),
     f("memoryManagerPolicy", Word(&["None", "Static"]), r#""None""#).since(21),
     f("reservedMemory", List(&Object(MEMORY_RESERVATION)), "").since(21),
-    f("memoryThrottlingFactor", Fraction, "0.9").since(22),
+    f("memoryThrottlingFactor", Fraction, "0.8").since(22).changed(27, "0.9"),
     f("memoryReservationPolicy", Word(&["None", "TieredReservation"]), r#""None""#).since(36),
     f("topologyManagerPolicy", Word(&["none", "best-effort", "restricted", "single-numa-node"]), r#""none""#),
     f("topologyManagerPolicyOptions", TEXT_MAP, "").since(26),
@@ -174,7 +175,7 @@ pub const FIELDS: &[Field] = &[
     f("kubeReservedCgroup", Text, ""),
     f("enforceNodeAllocatable", List(&Word(ENFORCED)), r#"["pods"]"#),
     // Eviction.
-    f("evictionHard", Map(SIGNALS, &Threshold), EVICTION_HARD),
+    f("evictionHard", Map(SIGNALS, &Threshold), EVICTION_HARD).changed(30, EVICTION_HARD_30),
     f("evictionSoft", Map(SIGNALS, &Threshold), ""),
     f("evictionSoftGracePeriod", Map(SIGNALS, &DURATION), ""),
     f("evictionMinimumReclaim", Map(SIGNALS, &Reclaim), ""),
@@ -213,6 +214,9 @@ pub const FIELDS: &[Field] = &[
 
 const EVICTION_HARD: &str =
     r#"{"imagefs.available":"15%","memory.available":"100Mi","nodefs.available":"10%","nodefs.inodesFree":"5%"}"#;
+
+/// kubernetes/kubernetes#121834.
+const EVICTION_HARD_30: &str = r#"{"imagefs.available":"15%","imagefs.inodesFree":"5%","memory.available":"100Mi","nodefs.available":"10%","nodefs.inodesFree":"5%"}"#;
 
 const VERIFICATION: &[&str] =
     &["NeverVerify", "NeverVerifyPreloadedImages", "NeverVerifyAllowlistedImages", "AlwaysVerify"];
@@ -256,7 +260,7 @@ const SHUTDOWN_BY_PRIORITY: &[Field] = &[
 
 pub(super) const LOGGING: &[Field] = &[
     f("format", Word(&["", "text", "json"]), r#""text""#),
-    f("flushFrequency", DURATION, r#""5s""#).since(23),
+    f("flushFrequency", TimeOrDuration, "5000000000").since(23).changed(27, r#""5s""#),
     f("verbosity", AT_LEAST_0, "").since(23),
     f("vmodule", List(&Object(&[f("filePattern", Text, ""), f("verbosity", AT_LEAST_0, "")])), "").since(23),
     f("options", Object(&[f("json", Object(ROUTING), ""), f("text", Object(ROUTING), "").since(29)]), "").since(23),

@@ -18,6 +18,11 @@ pub enum Flag {
         /// What to do now.
         instead: &'static str,
     },
+    /// A flag of newer releases.
+    Later {
+        /// The first minor release with it.
+        since: u32,
+    },
     /// Never was one.
     Unknown,
 }
@@ -35,9 +40,15 @@ pub fn flag(name: &str, minor: u32) -> Flag {
     let field = FIELDS.iter().find(|field| field.since <= minor && field.name.eq_ignore_ascii_case(&squeezed));
     match field {
         Some(field) if name == name.to_ascii_lowercase() => Flag::Field(field.name),
+        _ if since(name) > minor => Flag::Later { since: since(name) },
         _ if FLAGS.contains(&name) || GONE.iter().any(|(flag, ..)| *flag == name) => Flag::Flag,
         _ => Flag::Unknown,
     }
+}
+
+/// The first minor release with the flag `--name`; 0 when that was before 1.20.
+fn since(name: &str) -> u32 {
+    LATER.iter().find(|(flag, _)| *flag == name).map_or(0, |(_, since)| *since)
 }
 
 /// The first minor release without the flag `--name`, and what to do instead; nothing when there is no such release.
@@ -75,29 +86,42 @@ fn kebab(field: &str) -> String {
 }
 
 /// Flags that are true when they stand alone, besides those whose field is.
-pub const SWITCHES: [&str; 22] = [
+pub const SWITCHES: [&str; 35] = [
     "add-dir-header",
     "allow-privileged",
     "alsologtostderr",
+    "babysit-daemons",
+    "configure-cbr0",
     "containerized",
+    "docker-disable-shared-pid",
     "docker-only",
     "docker-tls",
     "enable-cadvisor-json-endpoints",
+    "enable-cri",
+    "enable-custom-metrics",
     "enable-load-reader",
     "exit-on-lock-contention",
     "experimental-allocatable-ignore-eviction",
     "experimental-check-node-capabilities-before-mount",
+    "experimental-dockershim",
     "experimental-logging-sanitization",
+    "help",
     "keep-terminated-pod-volumes",
     "log-cadvisor-usage",
+    "log-json-split-stream",
+    "log-text-split-stream",
     "logtostderr",
     "one-output",
     "really-crash-for-testing",
+    "reconcile-cidr",
     "redirect-container-streaming",
     "register-node",
     "register-schedulable",
+    "require-kubeconfig",
     "skip-headers",
     "skip-log-headers",
+    "version",
+    "windows-service",
 ];
 
 /// All names that some release knows as a flag and nothing but a flag, to suggest the nearest.
@@ -106,7 +130,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Flags whose field has another name.
-const RENAMED: [(&str, &str); 22] = [
+const RENAMED: [(&str, &str); 28] = [
     ("anonymous-auth", "authentication.anonymous.enabled"),
     ("authentication-token-webhook", "authentication.webhook.enabled"),
     ("authentication-token-webhook-cache-ttl", "authentication.webhook.cacheTTL"),
@@ -129,6 +153,13 @@ const RENAMED: [(&str, &str); 22] = [
     ("registry-qps", "registryPullQPS"),
     ("reserved-cpus", "reservedSystemCPUs"),
     ("rotate-server-certificates", "serverTLSBootstrap"),
+    // Before 1.20, and still in the files that people have.
+    ("experimental-allowed-unsafe-sysctls", "allowedUnsafeSysctls"),
+    ("experimental-cgroups-per-qos", "cgroupsPerQOS"),
+    ("experimental-fail-swap-on", "failSwapOn"),
+    ("experimental-qos-reserved", "qosReserved"),
+    ("resource-container", "kubeletCgroups"),
+    ("system-container", "systemCgroups"),
 ];
 
 const DOCKER: &str = "containerd is the runtime, kubelet's dockershim is gone; leave it out";
@@ -136,8 +167,11 @@ const CNI: &str = "containerd calls the network plugins; see \"cni\" in the prof
 const BAKED: &str = "an image's configuration does not change while it runs; leave it out";
 const LOGS: &str = "kubelet logs to standard error, the journal keeps it; leave it out";
 
+/// Gone in 1.20 at the latest: that is all there is to know of it here.
+const OLD: u32 = 20;
+
 /// Flags that are gone, since when, and what to do instead.
-const GONE: [(&str, u32, &str); 67] = [
+const GONE: [(&str, u32, &str); 84] = [
     // Older than any release here, and still in the files that people have.
     ("api-servers", 8, "the agent writes the node's kubeconfig; leave it out"),
     ("allow-privileged", 15, "admission decides about privileged pods; leave it out"),
@@ -150,6 +184,25 @@ const GONE: [(&str, u32, &str); 67] = [
     ("require-kubeconfig", 10, "the agent writes the node's kubeconfig; leave it out"),
     ("rkt-api-endpoint", 11, "containerd is the runtime, rkt is gone; leave it out"),
     ("rkt-path", 11, "containerd is the runtime, rkt is gone; leave it out"),
+    ("auth-path", OLD, "the agent writes the node's kubeconfig; leave it out"),
+    ("babysit-daemons", OLD, "systemd starts what has ended anew; leave it out"),
+    (
+        "bootstrap-checkpoint-path",
+        OLD,
+        "pods that must run without an API server are static ones; see \"staticPodPath\"",
+    ),
+    ("configure-cbr0", OLD, CNI),
+    ("docker-disable-shared-pid", OLD, DOCKER),
+    ("docker-exec-handler", OLD, DOCKER),
+    ("enable-cri", OLD, "there is no other way to a runtime; leave it out"),
+    ("enable-custom-metrics", OLD, "the cluster's metrics adapter reads them; leave it out"),
+    ("experimental-dockershim", OLD, DOCKER),
+    ("experimental-nvidia-gpus", OLD, "a device plugin offers them; leave it out"),
+    ("low-diskspace-threshold-mb", OLD, "use evictionHard in kubelet.config, nodefs.available"),
+    ("network-plugin-dir", OLD, CNI),
+    ("outofdisk-transition-frequency", OLD, "use evictionPressureTransitionPeriod in kubelet.config"),
+    ("reconcile-cidr", OLD, CNI),
+    ("rkt-stage1-image", OLD, "containerd is the runtime, rkt is gone; leave it out"),
     ("cni-bin-dir", 24, CNI),
     ("cni-cache-dir", 24, CNI),
     ("cni-conf-dir", 24, CNI),
@@ -162,10 +215,9 @@ const GONE: [(&str, u32, &str); 67] = [
     ("redirect-container-streaming", 24, "leave it out"),
     ("dynamic-config-dir", 24, BAKED),
     ("experimental-bootstrap-kubeconfig", 24, "the agent obtains the node's credentials; leave it out"),
-    ("experimental-allocatable-ignore-eviction", 24, "leave it out"),
     ("seccomp-profile-root", 23, "profiles are below /var/lib/kubelet/seccomp; leave it out"),
     ("really-crash-for-testing", 23, "leave it out"),
-    ("chaos-chance", 23, "leave it out"),
+    ("chaos-chance", 22, "leave it out"),
     ("enable-cadvisor-json-endpoints", 21, "leave it out"),
     ("docker", 28, DOCKER),
     ("docker-env-metadata-whitelist", 28, DOCKER),
@@ -178,7 +230,7 @@ const GONE: [(&str, u32, &str); 67] = [
     ("container-runtime", 27, "there is only \"remote\"; leave it out"),
     ("master-service-namespace", 27, "leave it out"),
     ("experimental-logging-sanitization", 24, "leave it out"),
-    ("register-schedulable", 24, "use \"kubelet.taints\" in the profile"),
+    ("register-schedulable", 33, "use \"kubelet.taints\" in the profile"),
     ("add-dir-header", 26, LOGS),
     ("alsologtostderr", 26, LOGS),
     ("log-backtrace-at", 26, LOGS),
@@ -190,6 +242,12 @@ const GONE: [(&str, u32, &str); 67] = [
     ("skip-headers", 26, LOGS),
     ("skip-log-headers", 26, LOGS),
     ("stderrthreshold", 26, LOGS),
+    // kubernetes/kubernetes#122857.
+    (
+        "azure-container-registry-config",
+        30,
+        "use image-credential-provider-config and image-credential-provider-bin-dir",
+    ),
     ("iptables-drop-bit", 31, "it has no effect; leave it out"),
     ("iptables-masquerade-bit", 31, "it has no effect; leave it out"),
     ("keep-terminated-pod-volumes", 31, "leave it out"),
@@ -207,12 +265,13 @@ const GONE: [(&str, u32, &str); 67] = [
     ("exit-on-lock-contention", 0, "systemd sees to it that there is one kubelet; leave it out"),
     ("lock-file", 0, "systemd sees to it that there is one kubelet; leave it out"),
     ("runonce", 0, "it is no mode for a node; leave it out"),
+    ("windows-priorityclass", 0, "it is for Windows; leave it out"),
+    ("windows-service", 0, "it is for Windows; leave it out"),
 ];
 
 /// Flags without a field.
-const FLAGS: [&str; 44] = [
+const FLAGS: [&str; 42] = [
     "application-metrics-count-limit",
-    "azure-container-registry-config",
     "boot-id-file",
     "bootstrap-kubeconfig",
     "cert-dir",
@@ -224,6 +283,7 @@ const FLAGS: [&str; 44] = [
     "containerd-namespace",
     "event-storage-age-limit",
     "event-storage-event-limit",
+    "experimental-allocatable-ignore-eviction",
     "experimental-mounter-path",
     "global-housekeeping-interval",
     "help",
@@ -253,8 +313,15 @@ const FLAGS: [&str; 44] = [
     "v",
     "version",
     "vmodule",
-    "windows-priorityclass",
-    "windows-service",
+];
+
+/// Flags that came after 1.20: each with the first minor release that has it.
+const LATER: [(&str, u32); 5] = [
+    ("config-dir", 28),
+    ("log-json-info-buffer-size", 23),
+    ("log-json-split-stream", 23),
+    ("log-text-info-buffer-size", 29),
+    ("log-text-split-stream", 29),
 ];
 
 #[cfg(test)]
@@ -273,6 +340,12 @@ mod tests {
             flag("cadvisor-port", 20),
             Flag::Gone { since: 12, instead: gone("cadvisor-port").expect("it is").1 }
         );
+        assert_eq!(flag("log-json-split-stream", 22), Flag::Later { since: 23 });
+        assert_eq!(flag("log-json-split-stream", 23), Flag::Flag);
+        assert_eq!(flag("experimental-fail-swap-on", 20), Flag::Field("failSwapOn"));
+        assert!(matches!(flag("azure-container-registry-config", 30), Flag::Gone { since: 30, .. }));
+        assert!(matches!(flag("windows-service", 36), Flag::Gone { since: 0, .. }));
+        assert_eq!(flag("register-schedulable", 32), Flag::Flag);
         // A flag before it was a field.
         assert_eq!(flag("container-runtime-endpoint", 26), Flag::Flag);
         assert!(useless("network-plugin").is_some() && useless("cloud-config").is_none() && useless("v").is_none());

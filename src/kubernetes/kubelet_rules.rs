@@ -1,7 +1,7 @@
 //! What kubelet demands of fields that depend on each other (`ValidateKubeletConfiguration`).
 
 use super::schema::Misfit;
-use super::{Duration, duration, feature_gates, kubelet_policies, kubelet_values};
+use super::{Duration, duration, feature_gates, kubelet_policies, kubelet_values, quantity};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -63,9 +63,7 @@ fn lease(config: &Config) -> Result<(), Misfit> {
 }
 
 fn log_size(config: &Config) -> Result<(), Misfit> {
-    let size = text(config, "containerLogMaxSize");
-    let bytes = size.trim_end_matches(['K', 'M', 'G', 'k', 'i']);
-    if !size.is_empty() && bytes.parse::<f64>().is_ok_and(|amount| amount == 0.0) {
+    if quantity(text(config, "containerLogMaxSize")) == Some(0) {
         return Err(Misfit::at("containerLogMaxSize", "is zero; no log could be kept"));
     }
     Ok(())

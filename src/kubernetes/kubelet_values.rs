@@ -1,6 +1,6 @@
 //! What kubelet demands of single values, beyond their types.
 //!
-//! Sources: `ValidateKubeletConfiguration`, `pkg/kubelet/images/pullmanager/image_pull_policies.go`; of k8s.io/component-base `logs/api/v1`, `tracing/api/v1` and `metrics`.
+//! Sources: `NewAllowlist` of `pkg/kubelet/sysctl`, `pkg/kubelet/network/dns` and `pkg/kubelet/eviction`; `ValidateKubeletConfiguration`, `pkg/kubelet/images/pullmanager/image_pull_policies.go`; of k8s.io/component-base `logs/api/v1`, `tracing/api/v1` and `metrics`.
 
 use super::kubelet_rules::{Config, bool, text};
 use super::schema::{Misfit, Step};
@@ -9,12 +9,15 @@ use serde_json::Value;
 
 type Rule = fn(&Config) -> Result<(), Misfit>;
 
-const RULES: [Rule; 5] = [allowlist, pod_logs, user_namespaces, log_query, tracing_endpoint];
+const RULES: [Rule; 8] =
+    [allowlist, pod_logs, user_namespaces, log_query, tracing_endpoint, read_only_port, cluster_dns, cluster_domain];
 
 /// Checks all of them, on values whose types are right, for Kubernetes 1.`minor`.
 pub(super) fn check(config: &Config, minor: u32) -> Result<(), Misfit> {
     RULES.iter().try_for_each(|rule| rule(config))?;
     swap_behavior(config, minor)?;
+    unsafe_sysctls(config, minor)?;
+    container_file_system(config, minor)?;
     logging(config, minor)?;
     hidden_metrics(config, minor)
 }
@@ -89,6 +92,83 @@ fn tracing_endpoint(config: &Config) -> Result<(), Misfit> {
         )),
         _ => Ok(()),
     }
+}
+
+/// Both serve at the same address.
+fn read_only_port(config: &Config) -> Result<(), Misfit> {
+    let port = |field: &str, default| config.get(field).and_then(Value::as_i64).unwrap_or(default);
+    match port("readOnlyPort", 0) {
+        0 => Ok(()),
+        number if number != port("port", 10250) => Ok(()),
+        number => {
+            Err(Misfit::at("readOnlyPort", format!("is {number}, which is kubelet's own port; take another, or 0")))
+        }
+    }
+}
+
+/// What is beyond them kubelet leaves out of a pod's resolv.conf, with a warning at every pod.
+fn cluster_dns(config: &Config) -> Result<(), Misfit> {
+    const MOST: usize = 3;
+    match items(config, "clusterDNS").count() {
+        0..=MOST => Ok(()),
+        number => {
+            Err(Misfit::at("clusterDNS", format!("has {number} servers, and pods get {MOST} at most; name {MOST}")))
+        }
+    }
+}
+
+/// Pods search it: kubelet puts whatever it is into their resolv.conf.
+fn cluster_domain(config: &Config) -> Result<(), Misfit> {
+    let domain = text(config, "clusterDomain");
+    let is_label = |label: &str| {
+        let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        (1..=63).contains(&label.len()) && label.chars().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let name = domain.strip_suffix('.').unwrap_or(domain);
+    match domain.is_empty() || name.len() <= 253 && name.split('.').all(is_label) {
+        true => Ok(()),
+        false => {
+            Err(Misfit::at("clusterDomain", format!("is {domain:?}, and must be a DNS name such as \"cluster.local\"")))
+        }
+    }
+}
+
+/// Only what the kernel has once per pod; kubelet ends with others.
+fn unsafe_sysctls(config: &Config, minor: u32) -> Result<(), Misfit> {
+    const FIELD: &str = "allowedUnsafeSysctls";
+    const PREFIXES: [&str; 4] = ["kernel.shm", "kernel.msg", "fs.mqueue.", "net."];
+    for (index, sysctl) in items(config, FIELD) {
+        let sysctl = sysctl.as_str().unwrap_or_default();
+        // The other spelling, as of sysctl(8), came with 1.23.
+        let dots = match sysctl.find(['.', '/']) {
+            Some(at) if sysctl[at..].starts_with('/') && minor >= 23 => sysctl.replace('/', "."),
+            _ => sysctl.to_owned(),
+        };
+        let name = dots.strip_suffix('*').unwrap_or(&dots);
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/');
+        let known = name == "kernel.sem" || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        if !known || !name.chars().all(plain) {
+            let why = format!(
+                "is {sysctl:?}, which pods do not have for themselves: there are kernel.shm*, kernel.msg*, kernel.sem, \
+                 fs.mqueue.* and net.*; set it for the node in kernel.sysctls"
+            );
+            return Err(item(FIELD, index, why));
+        }
+    }
+    Ok(())
+}
+
+/// A disk of containers' own (KubeletSeparateDiskGC).
+fn container_file_system(config: &Config, minor: u32) -> Result<(), Misfit> {
+    for field in ["evictionHard", "evictionSoft", "evictionSoftGracePeriod", "evictionMinimumReclaim"] {
+        let signals = config.get(field).and_then(Value::as_object).into_iter().flatten();
+        let signal = signals.map(|(signal, _)| signal).find(|signal| signal.starts_with("containerfs."));
+        if let Some(signal) = signal.filter(|_| minor < 29) {
+            let why = format!("is a signal since Kubernetes 1.29, and this is 1.{minor}; leave it out");
+            return Err(Misfit { name: true, ..within(&[field, signal], why) });
+        }
+    }
+    Ok(())
 }
 
 /// Pods without a limit of swap were a mistake that 1.30 took back; it has a word for none at all.

@@ -30,6 +30,8 @@ pub enum Type {
     Word(&'static [&'static str]),
     /// Go's notation, `1m30s`, within nanoseconds.
     Duration(RangeInclusive<Duration>),
+    /// A duration that is not negative, or nanoseconds as a whole number, which Kubernetes before 1.27 took alone.
+    TimeOrDuration,
     /// `500m`, `2Gi`; not negative.
     Quantity,
     /// A quantity above 0, or a percentage from 0 to 100: what an eviction signal is compared with.
@@ -240,12 +242,23 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
         .map(|(_, near)| near)
 }
 
+/// The first minor release in which a [`Type::TimeOrDuration`] may be a text.
+const TEXT_OR_INT: u32 = 27;
+
 fn check_value(of: &Type, value: &Value, minor: u32, path: &mut Vec<Step>) -> Result<(), Misfit> {
     let fits = match (of, value) {
         // As if it were not there.
         (_, Value::Null) => true,
         (Type::Bool, Value::Bool(_)) | (Type::Text, Value::String(_)) => true,
         (Type::Int(range), Value::Number(number)) => number.as_i64().is_some_and(|number| range.contains(&number)),
+        (Type::TimeOrDuration, Value::Number(number)) => number.as_i64().is_some_and(|number| number >= 0),
+        (Type::TimeOrDuration, Value::String(text)) if minor < TEXT_OR_INT && of.accepts(text) => {
+            let why = format!(
+                "is {text:?}, and Kubernetes 1.{minor} takes nanoseconds as a whole number: {}",
+                duration(text).unwrap_or_default()
+            );
+            return Err(Misfit::value(path, why));
+        }
         (Type::Fraction, Value::Number(number)) => number.as_f64().is_some_and(|number| number > 0.0 && number <= 1.0),
         (Type::Rate, Value::Number(number)) => number.as_f64().is_some_and(|number| number >= 0.0),
         (Type::List(of), Value::Array(values)) => {
@@ -274,7 +287,19 @@ fn check_value(of: &Type, value: &Value, minor: u32, path: &mut Vec<Step>) -> Re
         (of, Value::String(text)) => of.accepts(text),
         _ => false,
     };
-    if fits { Ok(()) } else { Err(Misfit::value(path, format!("is {}, and must be {of}", short(value)))) }
+    let hint = || quoted(of, value).map(|text| format!(": write {text:?}, in quotes")).unwrap_or_default();
+    if fits { Ok(()) } else { Err(Misfit::value(path, format!("is {}, and must be {of}{}", short(value), hint()))) }
+}
+
+/// The text that was probably meant by a bare number: Go's decoder wants amounts and durations as texts.
+fn quoted(of: &Type, value: &Value) -> Option<String> {
+    let number = value.as_number()?;
+    let text = match of {
+        Type::Duration(_) => format!("{number}s"),
+        Type::Quantity | Type::Threshold | Type::Reclaim => number.to_string(),
+        _ => return None,
+    };
+    of.accepts(&text).then_some(text)
 }
 
 impl Type {
@@ -289,6 +314,7 @@ impl Type {
             }
             Self::Network => is_network(text),
             Self::Word(words) => words.contains(&text),
+            Self::TimeOrDuration => duration(text).is_some_and(|value| value >= 0),
             Self::Duration(range) => duration(text).is_some_and(|value| range.contains(&value)),
             Self::Quantity => quantity(text).is_some_and(|value| value >= 0),
             Self::Threshold => match percent(text) {
@@ -356,6 +382,7 @@ impl fmt::Display for Type {
                 (least, i64::MAX) => write!(f, "a duration of at least {}", seconds(least)),
                 (least, most) => write!(f, "a duration from {} to {}", seconds(least), seconds(most)),
             },
+            Self::TimeOrDuration => f.write_str("a duration such as \"5s\", or nanoseconds as a whole number"),
             Self::Quantity => f.write_str("an amount that is not negative, such as \"500m\" or \"2Gi\""),
             Self::Threshold => f.write_str("an amount above zero such as \"100Mi\", or a percentage such as \"10%\""),
             Self::Reclaim => f.write_str("an amount such as \"500Mi\", or a percentage such as \"5%\""),

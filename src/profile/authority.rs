@@ -45,7 +45,7 @@ const AUTHORITIES: &[(&str, &str)] = &[
 ];
 
 /// What says that `text`, the message about something in a profile, is so; nothing when it is a rule of kiln's own.
-pub(super) fn of(text: &str) -> Option<&'static str> {
+pub(crate) fn of(text: &str) -> Option<&'static str> {
     // These are about how profiles are written, whatever the key is for.
     if [": unknown key ", ": unknown value ", ": expected ", "is missing"].iter().any(|own| text.contains(own)) {
         return None;

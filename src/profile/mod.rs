@@ -21,6 +21,7 @@ mod raw;
 mod schema;
 mod suggest;
 
+pub(crate) use authority::of as rule_of;
 pub use cluster::{Cluster, PodCidr};
 pub use error::ProfileError;
 pub use load::{Overrides, load, roles};

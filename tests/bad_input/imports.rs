@@ -12,7 +12,6 @@ fn imports() {
         ("kubelet --v=2 \\\n --max-pods=many\n".into(), "node:2: --max-pods=many: is no whole number"),
         ("kubelet start\n".into(), "node:1: \"start\" is no flag of kubelet's, which takes nothing else"),
         ("kubelet --v='2\n".into(), "node:1: has a quote that is never closed"),
-        ("kubelet --node-labels=a\n".into(), "node:1: --node-labels: \"a\" is not of the form name=value"),
         (
             "kubelet --eviction-hard=memory.available=5%\n".into(),
             "node:1: --eviction-hard: \"memory.available=5%\" is not of the form name<value",
@@ -36,7 +35,22 @@ fn imports() {
             "apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\nnodeRegistration:\n  kubeletExtraArgs: {v: \"2\"}\n".into(),
             "node:4:21: kubeletExtraArgs must be a list of name and value in v1beta4",
         ),
-        (kubelet("maxPods: many\n"), "node:3:10: maxPods is \"many\", and must be a whole number of at least 0"),
+        (
+            "apiVersion: kubeadm.k8s.io/v1beta3\nkind: JoinConfiguration\nnodeRegistration:\n  kubeletExtraArgs: {v: 4}\n".into(),
+            "node:4:25: kubeletExtraArgs: v is 4, and must be a text: write \"4\", in quotes",
+        ),
+        (
+            "apiVersion: kubelet.config.k8s.io/v1alpha1\nkind: KubeletConfiguration\n".into(),
+            "node:1:13: no kubelet since Kubernetes 1.10 reads kubelet.config.k8s.io/v1alpha1: write it anew as v1beta1",
+        ),
+        (
+            "docker run --net=host example.org/hyperkube kubelet --v=2\n".into(),
+            "node: it starts a container: give the line that is run in it, from kubelet on",
+        ),
+        (
+            kubelet("maxPods: many\n"),
+            "node:3:10: maxPods is \"many\", and must be a whole number of at least 0 (see kubernetes.io: Kubelet Configuration (v1beta1); ValidateKubeletConfiguration of Kubernetes)",
+        ),
         (format!("{}---\n{}", kubelet(""), kubelet("")), "node: a second KubeletConfiguration: give one, and drop-ins of --config-dir whose names end in .conf"),
         ("\n# nothing\n".into(), "node: there is nothing in it"),
         ("x".repeat((1 << 20) + 1), "node: is larger than 1 MiB, which no kubelet's configuration is"),

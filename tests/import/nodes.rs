@@ -144,6 +144,18 @@ fn a_pair_of_kubeadms() {
     }
 }
 
+/// As kubeadm since 1.30 writes `/var/lib/kubelet/config.yaml`: with all of Go's zero values.
+#[test]
+fn an_untouched_file_of_a_new_kubeadm() {
+    let text = fs::read_to_string(samples().join("kubeadm/config.yaml")).expect("a sample");
+    let before = configz(&[], Some(&text), "systemd");
+    let old = compare("kubeadm", import("kubeadm", &["config.yaml"], RELEASE), &[], &before);
+    // Each field has one fate.
+    assert!(old.says(Fate::Dropped, "memorySwap is a field since") && !old.says(Fate::Kept, "memorySwap"));
+    let new = import("kubeadm", &["config.yaml"], "v1.36.4");
+    assert_eq!(new.profile.kubelet.config["logging"]["flushFrequency"], json!(0), "{}", new.text);
+}
+
 #[test]
 fn a_join_is_a_role_and_a_seed_without_its_token() {
     let joins: Vec<_> = ["v1beta2", "v1beta3", "v1beta4"]

@@ -11,7 +11,7 @@ mod newer;
 mod samples;
 
 use kiln::kubernetes::kubelet_config::{FIELDS, check};
-use kiln::kubernetes::kubelet_flags::{Flag, flag};
+use kiln::kubernetes::kubelet_flags::{Flag, all_names, flag};
 use kiln::kubernetes::{Field, NEWEST};
 use kubelet::{Verdict, verdicts};
 use samples::{companions, invalid, object, valid};
@@ -80,4 +80,8 @@ fn every_flag_is_known() {
     assert!(unknown.is_empty(), "{unknown:?}");
     let gone: Vec<_> = help.iter().filter(|name| matches!(flag(name, MINOR), Flag::Gone { since: 1.., .. })).collect();
     assert!(gone.is_empty(), "{gone:?}");
+    // And the other way round: what is taken for a flag of this release is one.
+    let invented: Vec<_> =
+        all_names().filter(|name| flag(name, MINOR) == Flag::Flag && !help.iter().any(|known| known == name)).collect();
+    assert!(invented.is_empty(), "{invented:?}");
 }

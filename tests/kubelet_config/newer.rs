@@ -79,6 +79,41 @@ fn what_came_after_1_20() {
     assert_eq!(kubelet_config::check(taken.as_object().expect("an object"), NEWEST), Ok(()));
 }
 
+/// `TimeOrMetaDuration` of k8s.io/component-base since 1.27, Go's own `time.Duration` before.
+#[test]
+fn logs_are_flushed_after_a_number_or_a_duration() {
+    let verdict = |value: Value, minor| {
+        let config = json!({ "logging": { "flushFrequency": value } });
+        kubelet_config::check(config.as_object().expect("an object"), minor).err().map(|misfit| misfit.to_string())
+    };
+    for (value, minor) in [(json!(0), 23), (json!(5_000_000_000_i64), 26), (json!(0), 36), (json!("5s"), 27)] {
+        assert_eq!(verdict(value, minor), None);
+    }
+    let whole = "logging.flushFrequency is \"5s\", and Kubernetes 1.26 takes nanoseconds as a whole number: 5000000000";
+    assert_eq!(verdict(json!("5s"), 26).as_deref(), Some(whole));
+    for value in [json!("-5s"), json!(-1), json!("five"), json!(1.5)] {
+        assert!(verdict(value, 36).is_some_and(|why| why.contains("must be a duration such as")));
+    }
+    // Defaults that a release changed.
+    let default = |field: &str, minor| kubelet_config::field(field).expect("a field").default(minor);
+    assert_eq!(["0.8", "0.9"], [26, 27].map(|minor| default("memoryThrottlingFactor", minor)));
+    let inodes = [29, 30].map(|minor| default("evictionHard", minor).contains("imagefs.inodesFree"));
+    assert_eq!(inodes, [false, true]);
+}
+
+/// Go's decoder takes no number for a text.
+#[test]
+fn numbers_without_quotes_are_answered_with_quotes() {
+    for (config, said) in [
+        (json!({ "kubeReserved": { "pid": 1000 } }), "write \"1000\", in quotes"),
+        (json!({ "shutdownGracePeriod": 90 }), "write \"90s\", in quotes"),
+        (json!({ "evictionHard": { "memory.available": 1_048_576 } }), "write \"1048576\", in quotes"),
+    ] {
+        let why = kubelet_config::check(config.as_object().expect("an object"), NEWEST).expect_err(said).to_string();
+        assert!(why.ends_with(said), "{why}");
+    }
+}
+
 /// Of processors that pods have for themselves.
 #[test]
 fn options_of_the_static_policy_come_by_release_and_exclude_each_other() {

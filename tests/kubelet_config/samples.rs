@@ -16,6 +16,7 @@ pub fn valid(field: &Field, minor: u32) -> Value {
         "featureGates" => json!({ "AllAlpha": false }),
         "enforceNodeAllocatable" => json!(["pods", "system-reserved"]),
         "staticPodURLHeader" => json!({ "X-Node": ["a"] }),
+        "allowedUnsafeSysctls" => json!(["net.core.somaxconn", "kernel.shm*", "kernel.sem", "fs.mqueue.*"]),
         "podCIDR" => json!("10.244.1.0/24"),
         "showHiddenMetricsForVersion" => json!(format!("1.{}", minor - 1)),
         "reservedMemory" => json!([{ "numaNode": 1, "limits": { "memory": "1Gi" } }]),
@@ -50,6 +51,7 @@ pub fn sample(of: &Type, default: bool) -> Value {
         Type::Address => json!("127.0.0.53"),
         Type::Word(words) => json!(words.iter().rfind(|word| !word.is_empty())),
         Type::Duration(_) => json!("45s"),
+        Type::TimeOrDuration => json!(45_000_000_000_i64),
         Type::Quantity => json!("7Mi"),
         Type::Threshold | Type::Reclaim | Type::Percentage => json!("12%"),
         Type::CpuSet => json!("0"),
@@ -138,6 +140,7 @@ pub fn invalid() -> Vec<Row> {
         json!({ "evictionHard": { "memory.available": "-1Mi" } }),
         json!({ "evictionHard": { "memory.avail": "100Mi" } }),
         json!({ "evictionHard": { "memory.available": 100 } }),
+        json!({ "evictionHard": { "containerfs.available": "10%" } }),
         json!({ "evictionHard": { "memory.available": "100MB" } }),
         json!({ "systemReserved": { "cpu": "1q" } }),
         json!({ "systemReserved": { "gpu": "1" } }),
@@ -191,6 +194,12 @@ pub fn invalid() -> Vec<Row> {
         json!({ "address": "localhost" }),
         json!({ "qosReserved": { "memory": "50%" } }),
         json!({ "cgroupDriver": "cgroup2" }),
+        json!({ "allowedUnsafeSysctls": ["vm.swappiness"] }),
+        json!({ "allowedUnsafeSysctls": ["net*"] }),
+        json!({ "containerLogMaxSize": "0T" }),
+        json!({ "readOnlyPort": 10250 }),
+        json!({ "clusterDNS": ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"] }),
+        json!({ "clusterDomain": "cluster local" }),
     ];
     let row = |refused_by_1_20| {
         move |config: Value| Row { config: config.as_object().cloned().unwrap_or_default(), refused_by_1_20 }

@@ -1,5 +1,6 @@
 //! A table of bad profiles, each with the exact line it is answered with.
 
+use super::bad_node::NODE;
 use super::{Profiles, RELEASE};
 use kiln::profile::{Arch, Overrides};
 
@@ -515,6 +516,7 @@ fn bad_profiles_are_refused_with_the_place_and_the_way_out() {
     assert!(BAD.len() >= 120);
     let wrong: Vec<String> = BAD
         .iter()
+        .chain(NODE)
         .filter_map(|(text, expected)| {
             let error = Profiles::worker(text).error();
             let expected = format!("profiles/worker.yaml:{expected}");

@@ -1,6 +1,7 @@
 //! Profiles as users write them: what is refused and with which words, how they merge, and what the shipped ones say.
 
 mod bad;
+mod bad_node;
 mod clusters;
 mod foreign;
 mod fuzz;

@@ -1,11 +1,11 @@
 //! kubelet: configuration, flags, labels, taints.
 
 use super::super::json::{self, Json};
-use super::super::model::{Kubelet, KubernetesVersion, Profile, Taint};
+use super::super::model::{Arch, Kubelet, KubernetesVersion, Profile, Taint};
 use super::super::place::{At, Fault};
 use super::super::raw::{Effect, Map, RawKubelet, RawTaint};
 use super::super::suggest;
-use super::{debian, managed, names, required, text};
+use super::{debian, kubelet_args, managed, names, required, text};
 use crate::kubernetes::kubelet_flags::{self, Flag};
 use crate::kubernetes::{NEWEST, kubelet_config, runtimes};
 use kiln_agent::names::{label_value, qualified_name, self_settable};
@@ -22,7 +22,7 @@ const MANAGED_FIELDS: [(&str, &str); 5] = [
 ];
 
 /// Flags kiln passes itself, and what to use instead.
-const MANAGED_FLAGS: [(&str, &str); 12] = [
+const MANAGED_FLAGS: [(&str, &str); 13] = [
     ("bootstrap-kubeconfig", "the agent obtains the node's credentials"),
     ("cert-dir", "the agent writes the node's certificates"),
     ("config", "use kubelet.config"),
@@ -33,17 +33,18 @@ const MANAGED_FLAGS: [(&str, &str); 12] = [
     ("kubeconfig", "the agent writes the node's kubeconfig"),
     ("node-labels", "use kubelet.labels"),
     ("pod-infra-container-image", "the release names the pause image"),
+    ("provider-id", "it differs per node: kubelet.providerID of the seed"),
     ("register-with-taints", "use kubelet.taints"),
     ("root-dir", "kubelet's state is in /var/lib/kubelet"),
 ];
 
-pub(super) fn kubelet(raw: &RawKubelet, minor: u32) -> Result<Kubelet, Fault> {
+pub(super) fn kubelet(raw: &RawKubelet, minor: u32, arch: Arch) -> Result<Kubelet, Fault> {
     let RawKubelet { config, args, labels, taints } = raw;
     Ok(Kubelet {
         config: self::config(config, minor)?,
         args: self::args(args, minor)?,
-        labels: self::labels(labels)?,
-        taints: taints.iter().map(taint).collect::<Result<_, _>>()?,
+        labels: self::labels(labels, arch)?,
+        taints: self::taints(taints)?,
     })
 }
 
@@ -85,10 +86,11 @@ fn args(raw: &Map<At<String>>, minor: u32) -> Result<BTreeMap<String, String>, F
         key.check(|name| known_flag(name, minor))?;
         let value = text(value, &format!("kubelet.args.{flag}"), |value| match value.chars().any(char::is_control) {
             true => Err(format!("{:?} has a control character", names::short(value))),
-            false => Ok(()),
+            false => kubelet_args::value(&flag, value, minor),
         })?;
         args.insert(flag, value);
     }
+    kubelet_args::together(raw)?;
     Ok(args)
 }
 
@@ -101,6 +103,10 @@ fn known_flag(name: &str, minor: u32) -> Result<(), String> {
         Flag::Gone { since, instead } => {
             Err(format!("kubelet.args: kubelet has no flag --{name} since Kubernetes 1.{since}: {instead}"))
         }
+        Flag::Later { since } => {
+            let why = format!("kubelet has the flag --{name} since Kubernetes 1.{since}, and this is 1.{minor}");
+            Err(format!("kubelet.args: {why}; leave it out"))
+        }
         Flag::Unknown if minor > NEWEST => Ok(()),
         Flag::Unknown => {
             let near = suggest::nearest(name, kubelet_flags::names());
@@ -110,14 +116,45 @@ fn known_flag(name: &str, minor: u32) -> Result<(), String> {
     }
 }
 
-fn labels(raw: &Map<At<String>>) -> Result<BTreeMap<String, String>, Fault> {
+fn labels(raw: &Map<At<String>>, arch: Arch) -> Result<BTreeMap<String, String>, Fault> {
     let mut labels = BTreeMap::new();
     for (key, value) in raw {
         let name = text(key, "kubelet.labels", qualified_name)?;
         key.check(|key| self_settable(key).map_err(|why| format!("kubelet.labels: {why}")))?;
-        labels.insert(name, text(value, "kubelet.labels", label_value)?);
+        let value = text(value, "kubelet.labels", |value| label_value(value).and_then(|()| own(&name, value, arch)))?;
+        labels.insert(name, value);
     }
     Ok(labels)
+}
+
+/// Labels that kubelet sets itself, from what the node is.
+fn own(name: &str, value: &str, arch: Arch) -> Result<(), String> {
+    let is = match name {
+        "kubernetes.io/hostname" => return Err(format!("{name} differs per node, kubelet sets it; leave it out")),
+        "kubernetes.io/arch" | "beta.kubernetes.io/arch" => arch.as_str(),
+        "kubernetes.io/os" | "beta.kubernetes.io/os" => "linux",
+        _ => return Ok(()),
+    };
+    match value == is {
+        true => Ok(()),
+        false => Err(format!("{name} is {value:?}, and the image is {is:?}; leave it out, kubelet sets it")),
+    }
+}
+
+/// kubelet ends with two of one key and effect.
+fn taints(raw: &[At<RawTaint>]) -> Result<Vec<Taint>, Fault> {
+    let mut taints: Vec<Taint> = Vec::new();
+    for raw in raw {
+        let taint = taint(raw)?;
+        if taints.iter().any(|other| other.key == taint.key && other.effect == taint.effect) {
+            let what = format!("{}:{}", taint.key, taint.effect);
+            return Err(raw
+                .pos
+                .fault(format!("kubelet.taints: {what} is there twice, and lists append; leave one out")));
+        }
+        taints.push(taint);
+    }
+    Ok(taints)
 }
 
 fn taint(raw: &At<RawTaint>) -> Result<Taint, Fault> {

@@ -13,6 +13,7 @@ mod images;
 mod kernel;
 mod kube_proxy;
 mod kubelet;
+mod kubelet_args;
 pub mod names;
 mod network;
 mod pem;
@@ -95,7 +96,7 @@ pub(super) fn profile(
         cluster: cluster.as_ref().map(|file| cluster::cluster(file, context)).transpose()?,
         debian: debian::debian(debian, &release, arch, context)?,
         kernel: kernel::kernel(&kernel, arch)?,
-        kubelet: kubelet::kubelet(&kubelet, release.kubernetes.minor)?,
+        kubelet: kubelet::kubelet(&kubelet, release.kubernetes.minor, arch)?,
         kubelet_config: kubelet_config.map(|source| source.value).unwrap_or_default(),
         kube_proxy: kube_proxy.as_ref().map(|raw| kube_proxy::kube_proxy(raw, &release)).transpose()?,
         cri: cri::cri(cri.as_ref(), &release, &containerd, preloaded.as_ref())?,

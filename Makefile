@@ -75,7 +75,7 @@ kubelet: setup-demo
 .PHONY: kubernetes
 kubernetes: setup-demo
 	hack/kubernetes-from-debian.sh --dest ~/.cache/kiln-test/kubernetes-1.20.2/$$(dpkg --print-architecture) \
-		kubelet kube-apiserver kube-controller-manager kubeadm kubectl
+		kubelet kube-proxy kube-apiserver kube-controller-manager kubeadm kubectl
 
 .PHONY: setup-build setup-demo setup-test
 setup-build setup-demo setup-test: setup-%: ## Only install the Debian packages

@@ -18,6 +18,9 @@ const KUBECONFIG: &str = "/etc/kubernetes/kube-proxy.conf";
 /// Fields in which zero is a value of its own, and not kube-proxy's default: they leave what the kernel has.
 const ZERO_SAYS: [&str; 2] = ["tcpCloseWaitTimeout", "tcpEstablishedTimeout"];
 
+/// Fields that nothing reads on Linux.
+const OF_WINDOWS: [&str; 2] = ["winkernel", "windowsRunAsService"];
+
 /// Reads the one document there may be; with `bake` it becomes the node's, for Kubernetes 1.`minor`.
 ///
 /// # Errors
@@ -37,6 +40,11 @@ pub(super) fn read(documents: &Documents<'_>, bake: bool, minor: u32, node: &mut
                    --kube-proxy bakes kube-proxy as a service of the node, for a cluster without that DaemonSet";
         node.report.add(Fate::Dropped, "KubeProxyConfiguration", document.file_name()).why(why);
         return Ok(());
+    }
+    for name in OF_WINDOWS {
+        if config.remove(name).is_some() {
+            node.report.add(Fate::Dropped, name, at(document, &[name])).why("it is of Windows");
+        }
     }
     for misfit in kube_proxy_config::take_ignored(&mut config, minor) {
         node.report.add(Fate::Dropped, misfit.to_string(), document.place(&misfit.path)).why("kube-proxy ignores it");

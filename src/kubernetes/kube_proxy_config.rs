@@ -1,4 +1,4 @@
-//! `KubeProxyConfiguration` of `kubeproxy.config.k8s.io/v1alpha1`, from Kubernetes 1.20 to 1.36, as far as Linux goes.
+//! `KubeProxyConfiguration` of `kubeproxy.config.k8s.io/v1alpha1`, from Kubernetes 1.20 to 1.36.
 //!
 //! Sources: `config/v1alpha1/types.go` of k8s.io/kube-proxy, release branch by release branch, for names, types and first release;
 //! `pkg/proxy/apis/config` of Kubernetes for defaults and ranges; the changelogs for modes.
@@ -9,6 +9,7 @@ use super::kubelet_config::LOGGING;
 use super::schema::{Field, Misfit, Step, Type, check_object, is_network, take_unknown};
 use super::{Duration, duration, feature_gates, kubelet_values};
 use Type::{Address, Bool, Int, List, Map, Network, Object, Path, Rate, Socket, Text, Word};
+use ipnet::IpNet;
 use serde_json::{Map as JsonMap, Value};
 
 /// How Services are made.
@@ -64,13 +65,18 @@ pub fn check(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfit> 
     check_object(FIELDS, config, minor, &mut Vec::new())?;
     mode(config, minor)?;
     local_traffic(config, minor)?;
-    cluster_cidr(config)?;
+    cluster_cidr(config, minor)?;
     port_range(config)?;
     node_ports(config, minor)?;
     kubelet_values::logging(config, minor)?;
     kubelet_values::hidden_metrics(config, minor)?;
     feature_gates::check(config, minor, "kube-proxy")?;
     ["iptables", "ipvs", "nftables"].into_iter().try_for_each(|name| sync_periods(config, name))
+}
+
+/// Whether kube-proxy of Kubernetes 1.`minor` with `config` makes Services of both families of addresses; otherwise of that of its node.
+pub fn dual_stack(config: &JsonMap<String, Value>, minor: u32) -> bool {
+    feature_gates::enabled(config, DUAL_STACK, minor)
 }
 
 /// Takes the fields that the kube-proxy of Kubernetes 1.`minor` would ignore out of `config`, and tells them.
@@ -80,6 +86,8 @@ pub fn take_ignored(config: &mut JsonMap<String, Value>, minor: u32) -> Vec<Misf
     taken
 }
 
+/// On by default since 1.21, and part of Kubernetes since 1.23.
+const DUAL_STACK: &str = "IPv6DualStack";
 const SECOND: Duration = 1_000_000_000;
 const DURATION: Type = Type::Duration(0..=Duration::MAX);
 const AT_LEAST_0: Type = Int(0..=i32::MAX as i64);
@@ -118,9 +126,12 @@ pub const FIELDS: &[Field] = &[
     f("oomScoreAdj", Int(-1000..=1000), "-999"),
     f("conntrack", Object(CONNTRACK), ""),
     f("configSyncPeriod", DURATION, r#""15m0s""#),
-    f("udpIdleTimeout", Type::Duration(1..=Duration::MAX), r#""250ms""#).until(26),
+    f("udpIdleTimeout", DURATION, r#""250ms""#).until(26),
     // It was the userspace mode's.
     f("portRange", Text, ""),
+    // Of Windows, and in every configuration that kubeadm or `--write-config-to` wrote.
+    f("winkernel", Object(WINKERNEL), ""),
+    f("windowsRunAsService", Bool, "").since(31),
 ];
 
 const CLIENT_CONNECTION: &[Field] = &[
@@ -158,6 +169,14 @@ const NFTABLES: &[Field] = &[
     f("masqueradeAll", Bool, ""),
     f("syncPeriod", DURATION, r#""30s""#),
     f("minSyncPeriod", DURATION, r#""1s""#),
+];
+
+const WINKERNEL: &[Field] = &[
+    f("networkName", Text, ""),
+    f("sourceVip", Text, ""),
+    f("enableDSR", Bool, ""),
+    f("rootHnsEndpointName", Text, "").since(24),
+    f("forwardHealthCheckVip", Bool, "").since(24),
 ];
 
 const CONNTRACK: &[Field] = &[
@@ -213,14 +232,24 @@ fn local_traffic(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misf
     }
 }
 
-/// One network, or one of each family, separated by a comma.
-fn cluster_cidr(config: &JsonMap<String, Value>) -> Result<(), Misfit> {
+/// One network; or one of each family, separated by a comma, if kube-proxy makes Services of both.
+fn cluster_cidr(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfit> {
     let cidrs = text(config, "clusterCIDR");
-    let parts: Vec<&str> = cidrs.split(',').collect();
-    if cidrs.is_empty() || (parts.len() <= 2 && parts.iter().all(|part| is_network(part))) {
-        return Ok(());
-    }
-    Err(Misfit::at("clusterCIDR", "must be a network such as \"10.244.0.0/16\", or two separated by a comma"))
+    let parts = if cidrs.is_empty() { vec![] } else { cidrs.split(',').collect() };
+    let networks: Vec<IpNet> = parts.iter().filter_map(|part| part.parse().ok()).collect();
+    let both = matches!(networks[..], [IpNet::V4(_), IpNet::V6(_)] | [IpNet::V6(_), IpNet::V4(_)]);
+    let why = match parts.len() {
+        count if count > 2 || networks.len() < count => {
+            "must be a network such as \"10.244.0.0/16\", or one of IPv4 and one of IPv6, separated by a comma"
+                .to_owned()
+        }
+        2 if !both => "has two networks of one family; leave one out, or give one of IPv4 and one of IPv6".to_owned(),
+        2 if !dual_stack(config, minor) => format!(
+            "has two networks, and kube-proxy 1.{minor} takes one unless \"featureGates: {{{DUAL_STACK}: true}}\"; set that, or leave one out"
+        ),
+        _ => return Ok(()),
+    };
+    Err(Misfit::at("clusterCIDR", why))
 }
 
 /// Networks; or `primary`, the node's own address.
@@ -295,6 +324,25 @@ mod tests {
         );
         let bridge = json!({ "detectLocalMode": "BridgeInterface", "detectLocal": { "bridgeInterface": "cbr0" } });
         assert_eq!(verdict(bridge, 36), None);
+    }
+
+    #[test]
+    fn two_networks_are_one_of_each_family_where_there_are_both() {
+        let cidr = |cidr: &str, gates: Value, minor| {
+            verdict(json!({ "clusterCIDR": cidr, "featureGates": gates }), minor).unwrap_or_default()
+        };
+        let both = "10.244.0.0/16,fd00::/48";
+        let on = || json!({ "IPv6DualStack": true });
+        assert!(cidr(both, json!({}), 20).contains("kube-proxy 1.20 takes one unless \"featureGates: {IPv6DualStack"));
+        assert!(cidr(both, json!({ "IPv6DualStack": false }), 22).contains("takes one unless"));
+        for (gates, minor) in [(on(), 20), (json!({ "AllAlpha": true }), 20), (json!({}), 21), (json!({}), 36)] {
+            assert_eq!(cidr(both, gates, minor), "", "1.{minor}");
+        }
+        assert!(cidr("10.0.0.0/16,10.1.0.0/16", on(), 20).contains("two networks of one family"));
+        for none in ["10.244.0.0", "10.244.0.0/16,", "fd00::/48,10.244.0.0/16,fd01::/48", "10.244.0.0/16, fd00::/48"] {
+            assert!(cidr(none, on(), 20).contains("must be a network"), "{none}");
+        }
+        assert_eq!(cidr("", json!({}), 20), "");
     }
 
     #[test]

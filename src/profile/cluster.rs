@@ -29,9 +29,11 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The networks of pods as kube-proxy and kube-controller-manager take them: separated by a comma.
-    pub fn pod_cidrs(&self) -> String {
-        self.pod_cidrs.iter().map(|cidr| cidr.network.to_string()).collect::<Vec<_>>().join(",")
+    /// The networks of pods as kube-proxy takes them, separated by a comma. Without `dual_stack` it takes one, and makes
+    /// Services of one family only: the first, as a cluster's first network is that of its first family.
+    pub fn cluster_cidr(&self, dual_stack: bool) -> String {
+        let families = if dual_stack { usize::MAX } else { 1 };
+        self.pod_cidrs.iter().take(families).map(|cidr| cidr.network.to_string()).collect::<Vec<_>>().join(",")
     }
 }
 

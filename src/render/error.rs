@@ -16,6 +16,21 @@ pub enum RenderError {
         /// The program.
         name: String,
     },
+    /// A component runs a program of a package that is not there.
+    #[error(
+        "there is no {name} in /usr/bin, /usr/sbin, /usr/local/bin or /usr/local/sbin, which {component} runs: add the package {package} \
+         to debian.packages and take it off debian.exclude{hint}"
+    )]
+    NoHelper {
+        /// The component.
+        component: &'static str,
+        /// The program.
+        name: &'static str,
+        /// The package that brings it.
+        package: &'static str,
+        /// What else may be missing, following in the sentence.
+        hint: &'static str,
+    },
     /// The profile's pod network needs plugins that are not there.
     #[error(
         "cni: the plugin {name} is neither in /opt/cni/bin nor in /usr/lib/cni; add containernetworking-plugins or the \

@@ -99,14 +99,18 @@ fn origin(by: &str) -> Origin {
     Origin::Rendered(by.into())
 }
 
-/// Where the tree has the program `name` of `component`, as an absolute path.
+/// Where services find programs.
+const PROGRAMS: [&str; 4] = ["usr/bin", "usr/local/bin", "usr/sbin", "usr/local/sbin"];
+
+/// Where the tree has the program `name`, as an absolute path.
+fn find(tree: &FileTree, name: &str) -> Option<String> {
+    let paths = PROGRAMS.iter().map(|dir| format!("{dir}/{name}"));
+    paths.filter(|path| tree.contains(path)).map(|path| format!("/{path}")).next()
+}
+
+/// The same of a `component`'s own program, without which there is none.
 fn program(tree: &FileTree, component: &str, name: &str) -> Result<String, RenderError> {
-    ["usr/bin", "usr/local/bin", "usr/sbin", "usr/local/sbin"]
-        .iter()
-        .map(|dir| format!("{dir}/{name}"))
-        .find(|path| tree.contains(path))
-        .map(|path| format!("/{path}"))
-        .ok_or_else(|| RenderError::NoProgram { component: component.into(), name: name.into() })
+    find(tree, name).ok_or_else(|| RenderError::NoProgram { component: component.into(), name: name.into() })
 }
 
 #[cfg(test)]

@@ -15,21 +15,18 @@ pub fn extracted() -> (&'static Built, &'static Path) {
     let built = built("trixie");
     let root = ROOT.get_or_init(|| {
         let root = kept("extracted");
-        let mut cpio = tool("cpio", "cpio");
-        cpio.args([
-            "-idm",
-            "--quiet",
-            "--no-absolute-filenames",
-            "--no-preserve-owner",
-            "-f",
-            "dev/console",
-            "dev/null",
-        ]);
-        let output = unzstd(&built.initramfs(), cpio.current_dir(&root));
-        assert!(output.stderr.is_empty(), "cpio: {}", String::from_utf8_lossy(&output.stderr));
+        extract(&built.initramfs(), &root);
         root
     });
     (built, root)
+}
+
+/// Unpacks `initramfs` into `root`, without devices.
+pub fn extract(initramfs: &Path, root: &Path) {
+    let mut cpio = tool("cpio", "cpio");
+    cpio.args(["-idm", "--quiet", "--no-absolute-filenames", "--no-preserve-owner", "-f", "dev/console", "dev/null"]);
+    let output = unzstd(initramfs, cpio.current_dir(root));
+    assert!(output.stderr.is_empty(), "cpio: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod checkout;
 mod contents;
 mod extracted;
+mod kube_proxy;
 mod links;
 mod manifest;
 mod memory;

@@ -1,30 +1,39 @@
 //! systemd's own opinion of the units kiln writes.
 
 use crate::extracted::extracted;
+use crate::manifest::Manifest;
 use crate::tools::{text, tool};
 use std::collections::BTreeSet;
+use std::path::Path;
 
 /// Suffixes of units systemd-analyze can verify.
-const UNITS: [&str; 5] = [".service", ".socket", ".mount", ".target", ".timer"];
+const UNITS: [&str; 6] = [".service", ".socket", ".mount", ".target", ".timer", ".path"];
 
 #[test]
 fn systemd_has_nothing_to_say_about_our_units() {
     let (built, root) = extracted();
-    let ours: Vec<&str> = built
-        .manifest
+    let units = check_units(&built.manifest, root);
+    for unit in ["kubelet.service", "kiln-agent.service"] {
+        assert!(units.contains(unit), "{units:?}");
+    }
+}
+
+/// Has systemd judge the units and drop-ins that no package brought to the image in `root`, and returns the units' names.
+pub fn check_units(manifest: &Manifest, root: &Path) -> BTreeSet<String> {
+    let ours: Vec<&str> = manifest
         .files
         .iter()
         .filter(|record| record.kind == "file" && record.path.contains("systemd/system/") && record.package().is_none())
         .map(|record| record.path.as_str())
         .collect();
     // A unit, or what a drop-in (kubelet.service.d/10-kubeadm.conf) adds to.
-    let units: BTreeSet<&str> = ours
+    let units: BTreeSet<String> = ours
         .iter()
         .flat_map(|path| path.split('/'))
         .map(|part| part.strip_suffix(".d").unwrap_or(part))
         .filter(|part| UNITS.iter().any(|suffix| part.ends_with(suffix)))
+        .map(str::to_owned)
         .collect();
-    assert!(units.contains("kubelet.service"), "{ours:?}");
     let mut analyze = tool("systemd-analyze", "systemd");
     analyze.arg("verify").arg(format!("--root={}", root.display())).args(["--man=no", "--generators=no"]).args(&units);
     // Its exit code also speaks of others' units, which this systemd may be too old for.
@@ -34,6 +43,7 @@ fn systemd_has_nothing_to_say_about_our_units() {
         .filter(|line| ours.iter().any(|path| line.contains(path)) || units.iter().any(|unit| line.contains(unit)))
         .collect();
     assert!(about_ours.is_empty(), "{}", about_ours.join("\n"));
+    units
 }
 
 /// The agent reads what strangers say, and holds a token: systemd's verdict on its units is 3.0 of 10 at most.

@@ -114,7 +114,7 @@ pub fn flags(text: &str) -> Vec<String> {
 /// The paths that rendering looks for, where Debian's packages have them.
 fn tree() -> FileTree {
     let plugins = ["bandwidth", "bridge", "firewall", "host-local", "loopback", "portmap"];
-    let programs = ["bin/containerd", "bin/kubelet", "bin/kube-proxy", "sbin/ipset", "sbin/iptables", "sbin/runc"];
+    let programs = ["bin/containerd", "bin/kubelet", "bin/kube-proxy", "sbin/ipset", "sbin/iptables-nft", "sbin/runc"];
     let programs = programs.map(|name| format!("usr/{name}"));
     let unit = "usr/lib/systemd/system/containerd.service";
     let paths = plugins.iter().map(|name| format!("usr/lib/cni/{name}")).chain(programs);

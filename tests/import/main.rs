@@ -6,9 +6,11 @@ mod booted;
 #[expect(dead_code, reason = "other tests boot without questions of their own")]
 mod guest;
 mod imported;
+#[path = "../common/judge.rs"]
 mod judge;
 mod nodes;
 mod proxies;
+#[path = "../common/responder.rs"]
 mod responder;
 #[path = "../common/worker.rs"]
 #[expect(dead_code, reason = "other tests build the worker")]

@@ -33,6 +33,46 @@ fn verdict(program: &Path, directory: &Path, config: &Value) -> Verdict {
     }
 }
 
+/// What kubeadm 1.20 writes to the ConfigMap: Go has all fields, empty ones and those of Windows, too.
+const KUBEADM: &str = r#"{
+    "bindAddress": "0.0.0.0", "bindAddressHardFail": false, "clusterCIDR": "", "configSyncPeriod": "0s", "detectLocalMode": "",
+    "clientConnection": { "acceptContentTypes": "", "burst": 0, "contentType": "", "kubeconfig": "", "qps": 0 },
+    "conntrack": { "maxPerCore": null, "min": null, "tcpCloseWaitTimeout": null, "tcpEstablishedTimeout": null },
+    "enableProfiling": false, "healthzBindAddress": "", "hostnameOverride": "",
+    "iptables": { "masqueradeAll": false, "masqueradeBit": null, "minSyncPeriod": "0s", "syncPeriod": "0s" },
+    "ipvs": {
+        "excludeCIDRs": null, "minSyncPeriod": "0s", "scheduler": "", "strictARP": false, "syncPeriod": "0s",
+        "tcpFinTimeout": "0s", "tcpTimeout": "0s", "udpTimeout": "0s"
+    },
+    "metricsBindAddress": "", "mode": "", "nodePortAddresses": null, "oomScoreAdj": null, "portRange": "",
+    "showHiddenMetricsForVersion": "", "udpIdleTimeout": "0s",
+    "winkernel": { "enableDSR": false, "networkName": "", "sourceVip": "" }
+}"#;
+
+#[test]
+fn what_is_written_and_means_nothing_is_accepted() {
+    let both = "10.244.0.0/16,fd00:2::/48";
+    let configs = [
+        serde_json::from_str(KUBEADM).expect("JSON"),
+        json!({ "bindAddress": "" }),
+        json!({ "healthzBindAddress": "" }),
+        json!({ "metricsBindAddress": "" }),
+        json!({ "healthzBindAddress": "0.0.0.0" }),
+        json!({ "udpIdleTimeout": "0s" }),
+        json!({ "winkernel": {} }),
+        json!({ "winkernel": { "enableDSR": true, "networkName": "cbr0", "sourceVip": "10.244.0.2" } }),
+        // And a network of each family where that is on.
+        json!({ "clusterCIDR": both, "featureGates": { "IPv6DualStack": true } }),
+        json!({ "clusterCIDR": "fd00:2::/48,10.244.0.0/16", "featureGates": { "AllAlpha": true } }),
+        json!({ "clusterCIDR": "fd00:2::/48" }),
+    ]
+    .map(object);
+    let verdicts = verdicts(configs.iter());
+    for (config, verdict) in configs.iter().zip(verdicts) {
+        assert_eq!((verdict, check(config, MINOR)), (Verdict::Accepted, Ok(())), "{config:?}");
+    }
+}
+
 /// A value of the field that is not its default.
 fn valid(field: &Field, minor: u32) -> Value {
     match field.name {
@@ -83,7 +123,13 @@ fn what_kube_proxy_refuses_is_refused() {
         json!({ "metricsBindAddress": "127.0.0.1:0" }),
         json!({ "healthzBindAddress": "0.0.0.0:65536" }),
         json!({ "clusterCIDR": "10.244.0.0" }),
+        json!({ "clusterCIDR": "10.244.0.0/16,fd00:2::/48" }),
+        json!({ "clusterCIDR": "10.244.0.0/16,fd00:2::/48", "featureGates": { "AllBeta": true } }),
+        json!({ "clusterCIDR": "10.244.0.0/16,10.245.0.0/16", "featureGates": { "IPv6DualStack": true } }),
+        json!({ "clusterCIDR": "10.244.0.0/16,fd00:2::/48,fd00:3::/48", "featureGates": { "IPv6DualStack": true } }),
+        json!({ "clusterCIDR": "10.244.0.0/16," }),
         json!({ "nodePortAddresses": ["eth0"] }),
+        json!({ "nodePortAddresses": [""] }),
         json!({ "oomScoreAdj": 1001 }),
         json!({ "portRange": "1-x" }),
         json!({ "showHiddenMetricsForVersion": "1.18" }),
@@ -112,6 +158,7 @@ fn what_kube_proxy_refuses_is_refused() {
         json!({ "proxyMode": "ipvs" }),
         json!({ "detectLocalMode": "BridgeInterface" }),
         json!({ "iptables": { "localhostNodePorts": false } }),
+        json!({ "winkernel": { "forwardHealthCheckVip": true } }),
         json!({ "clientConnection": { "qps": -1 } }),
     ]
     .map(object);

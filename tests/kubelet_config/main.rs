@@ -2,13 +2,19 @@
 //! violated in turn, every flag of its help looked up.
 //!
 //! kubelet decodes, validates and parses its configuration before it looks for a container runtime. It is run as an
-//! unprivileged user, so that it gives up when all of that is behind it.
+//! unprivileged user, so that it gives up when all of that is behind it. What it then runs with is asked in `shown.rs`.
 
 mod gates;
+#[path = "../common/judge.rs"]
+#[expect(dead_code, reason = "other tests compare two kubelets")]
+mod judge;
 mod kube_proxy;
 mod kubelet;
 mod newer;
+#[path = "../common/responder.rs"]
+mod responder;
 mod samples;
+mod shown;
 
 use kiln::kubernetes::kubelet_config::{FIELDS, check};
 use kiln::kubernetes::kubelet_flags::{Flag, all_names, flag};

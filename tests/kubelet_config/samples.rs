@@ -185,6 +185,7 @@ pub fn invalid() -> Vec<Row> {
         json!({ "configMapAndSecretChangeDetectionStrategy": "Poll" }),
         json!({ "volumePluginDir": "plugins" }),
         json!({ "clusterDNS": ["dns.example"] }),
+        json!({ "clusterDNS": [""] }),
         // It ends with these only after it has looked for a container runtime.
         json!({ "evictionHard": { "memory.available": "101%" } }),
         json!({ "evictionSoft": { "memory.available": "100Mi" } }),

@@ -497,7 +497,7 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "components: {kube-proxy: required}\nkubeProxy: {config: {clusterCIDR: 10.244.0.0}}\n",
-        "3:35: kubeProxy.config: clusterCIDR must be a network such as \"10.244.0.0/16\", or two separated by a comma",
+        "3:35: kubeProxy.config: clusterCIDR must be a network such as \"10.244.0.0/16\", or one of IPv4 and one of IPv6, separated by a comma",
     ),
     (
         "components: {kube-proxy: required}\nkubeProxy: {config: {metricsBindAddress: '0.0.0.0:102490'}}\n",

@@ -47,7 +47,8 @@ pub fn tree(release: &str) -> FileTree {
             "usr/bin/kube-proxy",
             "usr/sbin/runc",
             "usr/sbin/ipset",
-            "usr/sbin/iptables",
+            // What the package has; usr/sbin/iptables is a link that is made later.
+            "usr/sbin/iptables-nft",
         ]
         .map(str::to_owned),
     );
@@ -143,7 +144,7 @@ fn a_role_of_ones_own_for_a_cluster_has_these_files() {
     let profile = load(&site.path().join("profiles"), "edge", &overrides);
     assert!(profile.debian.packages.contains("ipset") && profile.units.enable.contains("kube-proxy.service"));
     assert!(profile.kernel.modules_keep.iter().any(|name| name == "ip_vs_wlc"));
-    let tree = tree("debian-1.20.2");
+    let mut tree = tree("debian-1.20.2");
     compare("edge-debian-1.20.2", &dump(&profile, &tree)).unwrap_or_else(|wrong| panic!("{wrong}"));
 
     let rendered = render::render(&profile, &tree).expect("rendered");
@@ -151,5 +152,73 @@ fn a_role_of_ones_own_for_a_cluster_has_these_files() {
         rendered.iter().find(|(path, _)| path.as_str() == "usr/lib/kiln/cluster.yaml").and_then(|(_, it)| it.inline());
     let seed = Seed::parse(seed.expect("a file")).expect("the agent reads it");
     assert_eq!(seed.api_servers.len(), 2);
-    assert_eq!(seed.discovery.ca_certificates, profile.cluster.map(|cluster| cluster.ca_certificates));
+    assert_eq!(seed.discovery.ca_certificates, profile.cluster.as_ref().map(|cluster| cluster.ca_certificates.clone()));
+
+    tree.remove("usr/sbin/iptables-nft");
+    let missing = render::render(&profile, &tree).expect_err("refused").to_string();
+    assert!(
+        missing.starts_with("there is no iptables in") && missing.contains("add the package iptables"),
+        "{missing}"
+    );
+}
+
+/// A site's own kubeconfig of kube-proxy is what its unit waits for, and without dual stack it has one of the cluster's networks.
+#[test]
+fn kube_proxy_by_its_configuration() {
+    let site = tempfile::tempdir().expect("a directory");
+    let (profiles, clusters) = (site.path().join("profiles"), site.path().join("clusters"));
+    fs::create_dir_all(profiles.join("releases")).expect("a directory");
+    fs::create_dir(&clusters).expect("a directory");
+    for file in ["base.yaml", "worker.yaml", "releases/debian-1.20.2.yaml"] {
+        fs::copy(shipped().join(file), profiles.join(file)).expect("copied");
+    }
+    fs::write(clusters.join("prod.yaml"), include_str!("prod.yaml")).expect("written");
+    let overrides =
+        Overrides { release: Some("debian-1.20.2".into()), cluster: Some("prod".into()), ..Overrides::default() };
+    let load = |config: &str| {
+        let role = format!("extends: worker\ncomponents: {{kube-proxy: required}}\nkubeProxy: {{config: {config}}}\n");
+        fs::write(profiles.join("proxy.yaml"), role).expect("written");
+        profile::load(&profiles, "proxy", &overrides, Some(Path::new("/home/user")), Arch::Amd64)
+    };
+    let rendered = |config: &str| {
+        let profile = load(config).unwrap_or_else(|error| panic!("{config}: {error}"));
+        let rendered =
+            render::render(&profile, &tree("debian-1.20.2")).unwrap_or_else(|error| panic!("{config}: {error}"));
+        ["etc/kube-proxy/config.yaml", "usr/lib/systemd/system/kube-proxy.service"].map(|path| {
+            let (_, entry) = rendered.iter().find(|(at, _)| at.as_str() == path).expect("a file");
+            String::from_utf8_lossy(entry.inline().expect("its text")).into_owned()
+        })
+    };
+    let waits = |unit: &str, path: &str| unit.contains(&format!("\nConditionPathExists={path}\n"));
+
+    for config in ["{}", "{clientConnection: {kubeconfig: ''}}", "{clientConnection: null}"] {
+        let [file, unit] = rendered(config);
+        assert!(waits(&unit, "/etc/kubernetes/kube-proxy.conf"), "{unit}");
+        assert!(file.contains("\n  kubeconfig: /etc/kubernetes/kube-proxy.conf\n"), "{file}");
+        assert!(file.contains("\nclusterCIDR: \"10.244.0.0/16\"\n"), "{file}");
+    }
+    let [file, unit] =
+        rendered("{clientConnection: {qps: 7, kubeconfig: /srv/50%/proxy.conf}, clusterCIDR: 'fd00:2::/48'}");
+    assert!(waits(&unit, "/srv/50%%/proxy.conf"), "{unit}");
+    assert!(
+        file.contains("kubeconfig: \"/srv/50%/proxy.conf\"\n") && file.contains("clusterCIDR: \"fd00:2::/48\"\n"),
+        "{file}"
+    );
+    let [file, _] = rendered("{featureGates: {IPv6DualStack: true}}");
+    assert!(file.contains("\nclusterCIDR: \"10.244.0.0/16,fd00:2::/48\"\n"), "{file}");
+    for (config, said) in [
+        ("{clusterCIDR: '10.244.0.0/16,fd00:2::/48'}", "clusterCIDR has two networks, and kube-proxy 1.20 takes one"),
+        ("{clusterCIDR: 10.245.0.0/16}", "clusterCIDR is \"10.245.0.0/16\", and pods of cluster prod are in"),
+        (
+            "{featureGates: {IPv6DualStack: true}, clusterCIDR: 10.244.0.0/16}",
+            "clusterCIDR is \"10.244.0.0/16\", and pods",
+        ),
+    ] {
+        let refused = load(config).expect_err(config).to_string();
+        assert!(refused.contains(said), "{config}: {refused}");
+    }
+    let broken =
+        load(r#"{clientConnection: {kubeconfig: "/a\nExecStart=/b"}}"#).expect("only its unit could not be written");
+    let refused = render::render(&broken, &tree("debian-1.20.2")).expect_err("refused").to_string();
+    assert!(refused.contains("cannot be in a unit"), "{refused}");
 }

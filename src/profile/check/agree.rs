@@ -9,6 +9,7 @@ use super::super::place::{At, Fault, Pos};
 use super::super::raw::{RawCni, RawKernel, RawKubeProxy, RawKubelet};
 use super::super::{Cluster, KubernetesVersion};
 use super::cluster::{cluster_dns, overlap};
+use crate::kubernetes::kube_proxy_config;
 use ipnet::IpNet;
 use serde_json::Value;
 
@@ -47,7 +48,7 @@ pub(super) fn check(profile: &Profile, places: &Places<'_>) -> Result<(), Fault>
     skew(profile.release.kubernetes, cluster, places.release)?;
     pods(profile, cluster, places)?;
     dns(cluster, places)?;
-    proxied(cluster, places)?;
+    proxied(profile, cluster, places)?;
     bridge(&profile.cni, cluster, places.cni)
 }
 
@@ -132,11 +133,19 @@ fn connection_table(profile: &Profile, places: &Places<'_>) -> Result<(), Fault>
     }
 }
 
-/// kube-proxy tells pods from others by the network that the cluster gives them.
-fn proxied(cluster: &Cluster, places: &Places<'_>) -> Result<(), Fault> {
-    let Some(At { value, pos }) = places.proxy_field("clusterCIDR") else { return Ok(()) };
-    let cidrs = cluster.pod_cidrs();
-    match value.value() == *cidrs {
+/// kube-proxy tells pods from others by the network that the cluster gives them: where it knows one family only, by that of its family,
+/// which need not be the cluster's first.
+fn proxied(profile: &Profile, cluster: &Cluster, places: &Places<'_>) -> Result<(), Fault> {
+    let (Some(At { value, pos }), Some(proxy)) = (places.proxy_field("clusterCIDR"), &profile.kube_proxy) else {
+        return Ok(());
+    };
+    let dual_stack = kube_proxy_config::dual_stack(&proxy.config, profile.release.kubernetes.minor);
+    let cidrs = cluster.cluster_cidr(true);
+    let fits = match dual_stack {
+        true => value.value() == *cidrs,
+        false => cluster.pod_cidrs.iter().any(|cidr| value.value() == *cidr.network.to_string()),
+    };
+    match fits {
         true => Ok(()),
         false => Err(pos.fault(format!(
             "kubeProxy.config: clusterCIDR is {}, and pods of cluster {} are in {cidrs:?}; leave it out",

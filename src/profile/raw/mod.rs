@@ -49,8 +49,8 @@ pub(super) struct RawProfile {
     /// `cluster`: a node compares its kubelet's configuration with the cluster's (ConfigMap `kubelet-config`), in the fields that must be equal in a cluster, and says how it differs; nothing is changed by that. `baked`: it does not ask. Default: `baked`.
     #[schemars(extend("default" = "baked"))]
     pub kubelet_config: Option<At<KubeletConfigSource>>,
-    /// kube-proxy as a service of the node. Default: none, for kubeadm's clusters bring it as a DaemonSet. It needs the component `kube-proxy`, and starts when there is `/etc/kubernetes/kube-proxy.conf`.
-    #[schemars(extend("examples" = [{"config": {"mode": "nftables"}}]))]
+    /// kube-proxy as a service of the node. Default: none, for kubeadm's clusters bring it as a DaemonSet. The release must have the component `kube-proxy`. It starts when there is `/etc/kubernetes/kube-proxy.conf`, or what `clientConnection.kubeconfig` names.
+    #[schemars(extend("examples" = [{"config": {"mode": "ipvs"}}]))]
     pub kube_proxy: Option<At<RawKubeProxy>>,
     /// Who serves the CRI: `containerd`, or `cri-dockerd` in front of Debian's Docker Engine, for pods that need its socket. Default: `containerd`.
     #[schemars(extend("default" = "containerd"))]

@@ -52,7 +52,7 @@ pub(crate) enum Effect {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct RawKubeProxy {
     /// `KubeProxyConfiguration` (kubeproxy.config.k8s.io/v1alpha1) fields in upstream's spelling.
-    #[schemars(extend("examples" = [{"mode": "nftables"}]))]
+    #[schemars(extend("examples" = [{"mode": "ipvs"}]))]
     pub config: Map<At<Json>>,
 }
 

@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tempfile::TempDir;
 
 /// A program of Kubernetes 1.20.2 that `make kubernetes` built.
 pub fn made(name: &str) -> PathBuf {
@@ -52,13 +53,44 @@ fn here(flags: &[String]) -> Vec<String> {
     kept
 }
 
+/// Flags after which anybody may ask, and kubelet signs its own certificate, whatever the configuration says.
+const ANYBODY: [&str; 5] = [
+    "--anonymous-auth=true",
+    "--authentication-token-webhook=false",
+    "--authorization-mode=AlwaysAllow",
+    "--client-ca-file=",
+    "--rotate-server-certificates=false",
+];
+
 /// The `/configz` of a kubelet that is started with `flags` and, unless it is empty, the text of `config`.
 ///
 /// Its callers are not asked who they are, and it signs its own certificate, whatever the configuration says: neither is compared by this.
 pub fn configz(flags: &[String], config: Option<&str>, cgroup_driver: &str) -> Value {
+    let directory = directory();
+    let flags: Vec<String> = here(flags).into_iter().chain(ANYBODY.map(str::to_owned)).collect();
+    ask(directory.path(), "127.0.0.1:10250", &flags, config, cgroup_driver)
+}
+
+/// A directory that any user can enter, with a certificate and its key: `caller.pem`, and `server.crt` and `server.key` of the same.
+pub fn directory() -> TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name);
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("readable");
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
+    openssl.args(["-subj", "/CN=caller", "-keyout"]).arg(path("server.key")).arg("-out").arg(path("server.crt"));
+    let output = openssl.output().expect("openssl starts; it is in Debian's openssl");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read = |name: &str| fs::read_to_string(path(name)).expect("written");
+    fs::write(path("caller.pem"), read("server.crt") + &read("server.key")).expect("written");
+    fs::set_permissions(path("server.key"), fs::Permissions::from_mode(0o644)).expect("nobody reads it");
+    directory
+}
+
+/// The `/configz` at `address` of a kubelet that is started in `directory`, which [`directory`] made, with these flags and no others but
+/// those that keep it from the machine. It is asked with the certificate of that directory.
+pub fn ask(directory: &Path, address: &str, flags: &[String], config: Option<&str>, cgroup_driver: &str) -> Value {
+    let path = |name: &str| directory.join(name);
     // By another process: one that is forked while this one has it open for writing would keep it from being executed.
     let copied = Command::new("cp").arg(made("kubelet")).arg(path("kubelet")).status().expect("cp starts");
     assert!(copied.success());
@@ -66,12 +98,12 @@ pub fn configz(flags: &[String], config: Option<&str>, cgroup_driver: &str) -> V
     docker(&path("docker.sock"), cgroup_driver);
     fs::set_permissions(path("docker.sock"), fs::Permissions::from_mode(0o777)).expect("anybody's");
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--net", "--", "bash"]).arg(path("configz.sh")).arg(directory.path());
+    command.args(["--mount", "--net", "--", "bash"]).arg(path("configz.sh")).arg(directory).arg(address);
     if let Some(config) = config {
         fs::write(path("config.yaml"), config).expect("written");
         command.arg(format!("--config={}", path("config.yaml").display()));
     }
-    let output = command.args(here(flags)).output().expect("unshare starts; it is in Debian's util-linux");
+    let output = command.args(flags).output().expect("unshare starts; it is in Debian's util-linux");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "kubelet {flags:?} with {config:?}:\n{said}");
     let configz: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}\n{said}"));

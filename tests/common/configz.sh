@@ -1,9 +1,10 @@
-# Runs a kubelet in namespaces of its own, as nobody, and prints its /configz: configz.sh DIRECTORY FLAG...
+# Runs a kubelet in namespaces of its own, as nobody, and prints its /configz: configz.sh DIRECTORY ADDRESS FLAG...
 #
 # Nothing of the machine is changed: kubelet may write only to file systems that are made for it and gone afterwards.
 set -eu
 directory=$1
-shift
+address=$2
+shift 2
 ip link set lo up
 # With room for what nodes reserve, none of which is taken.
 for empty in /var/log /run /mnt; do mount -t tmpfs -o mode=0777,size=500G none "$empty"; done
@@ -26,11 +27,10 @@ set_sysctl kernel/keys/root_maxkeys 1000000
 set_sysctl kernel/keys/root_maxbytes 25000000
 setpriv --reuid 65534 --regid 65534 --clear-groups -- "$directory/kubelet" "$@" \
   --container-runtime=docker --docker-endpoint="unix://$directory/docker.sock" --root-dir=/mnt/kubelet --cert-dir=/mnt/pki \
-  --anonymous-auth=true --authentication-token-webhook=false --authorization-mode=AlwaysAllow --client-ca-file= --rotate-server-certificates=false \
   >/mnt/log 2>&1 &
 kubelet=$!
 for _ in $(seq 1200); do
-  if curl --silent --insecure --max-time 10 https://127.0.0.1:10250/configz; then
+  if curl --silent --insecure --fail --max-time 10 --cert "$directory/caller.pem" "https://$address/configz"; then
     kill -KILL "$kubelet"
     exit 0
   fi

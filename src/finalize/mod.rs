@@ -45,7 +45,7 @@ pub enum FinalizeError {
         /// Where it was asked for, as far as it is known, and under which key.
         asked: String,
         /// Why.
-        source: kernel_modules::SelectError,
+        source: Box<kernel_modules::SelectError>,
         /// What to do.
         instead: String,
     },
@@ -149,7 +149,7 @@ fn not_selected(kernel: &Kernel, source: kernel_modules::SelectError) -> Finaliz
         _ => "correct it, or take a kernel.package that has it".to_owned(),
     };
     let asked = asked.map_or_else(|| key.to_owned(), |(place, key)| format!("{place}: {key}"));
-    FinalizeError::Select { asked, source, instead }
+    FinalizeError::Select { asked, source: Box::new(source), instead }
 }
 
 /// Writes the linker's cache and missing SONAME links.

@@ -4,6 +4,7 @@
 //! [`Locked`] profile can be built, and only this module makes one, so an unpinned input cannot reach an image.
 
 mod pin;
+mod series;
 
 pub use pin::{Mirrors, PinError, Sources, pin, wants};
 
@@ -146,6 +147,14 @@ pub enum LockError {
         /// Why.
         source: io::Error,
     },
+    /// What it pins does not go together.
+    #[error("lock {path}: {why}")]
+    Series {
+        /// The lock.
+        path: PathBuf,
+        /// What does not.
+        why: String,
+    },
     /// It pins something else than the profile asks for.
     #[error("lock {path} is stale: {why}; run \"kiln lock {role}\"")]
     Stale {
@@ -253,11 +262,14 @@ impl Lock {
     /// Joins the lock, read from `path`, with the `profile` it pins.
     ///
     /// # Errors
-    /// [`LockError::Stale`] when the profile asks for something else.
+    /// [`LockError::Stale`] when the profile asks for something else, [`LockError::Series`] when its release wants another containerd.
     pub fn apply(self, profile: Profile, path: &Path) -> Result<Locked, LockError> {
         match self.stale(&profile) {
             Some(why) => Err(LockError::Stale { path: path.to_owned(), why, role: profile.role }),
-            None => Ok(Locked { profile, lock: self }),
+            None => match series::check_series(&profile, &self.packages) {
+                Ok(()) => Ok(Locked { profile, lock: self }),
+                Err(why) => Err(LockError::Series { path: path.to_owned(), why }),
+            },
         }
     }
 

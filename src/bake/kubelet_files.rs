@@ -123,6 +123,12 @@ fn environment(text: &str, source: &str, minor: u32) -> Result<(), KubeletFileEr
                     );
                     return Err(wrong(source, number + 1, why));
                 }
+                Flag::Later { since } => {
+                    let why = format!(
+                        "kubelet has --{name} since Kubernetes 1.{since}, and does not start with it in 1.{minor}"
+                    );
+                    return Err(wrong(source, number + 1, why));
+                }
                 Flag::Unknown => {
                     let why =
                         format!("the kubelet of Kubernetes 1.{minor} has no flag --{name}, and does not start with it");

@@ -19,7 +19,7 @@ mod words;
 
 use crate::layer::{Pruned, remove_paths};
 use crate::pack::Store;
-use crate::profile::{Arch, Profile};
+use crate::profile::{Arch, Kernel, Profile};
 use crate::progress::Progress;
 use crate::source::cache::{Cache, CacheError};
 use crate::tree::{Digest, Entry, FileTree, Origin, TreeError, TreePath};
@@ -40,8 +40,15 @@ pub enum FinalizeError {
     #[error("kernel modules: {0}")]
     Depmod(#[from] depmod::DepmodError),
     /// Kernel modules cannot be selected.
-    #[error("kernel.modules.keep: {0}")]
-    Select(#[from] kernel_modules::SelectError),
+    #[error("{asked}: {source}; {instead}")]
+    Select {
+        /// Where it was asked for, as far as it is known, and under which key.
+        asked: String,
+        /// Why.
+        source: Box<kernel_modules::SelectError>,
+        /// What to do.
+        instead: String,
+    },
     /// The linker's cache.
     #[error("ld.so.cache: {0}")]
     LdCache(#[from] ld_cache::LdCacheError),
@@ -103,13 +110,14 @@ pub fn finalize(
     ca_certificates::finalize(tree, store)?;
     alternatives::finalize(tree, &profile.alternatives)?;
     units::finalize(tree, store, &profile.units)?;
-    pruned.insert("kernel-modules".to_owned(), modules(tree, &profile.kernel.modules_keep, store, cache)?);
+    pruned.insert("kernel-modules".to_owned(), modules(tree, &profile.kernel, store, cache)?);
     libraries(tree, profile.arch, store, cache)?;
     Ok(pruned)
 }
 
 /// Drops the modules that are not kept, and writes the indexes of the others.
-fn modules(tree: &mut FileTree, keep: &[String], reader: &Store, cache: &Cache) -> Result<Pruned, FinalizeError> {
+fn modules(tree: &mut FileTree, kernel: &Kernel, reader: &Store, cache: &Cache) -> Result<Pruned, FinalizeError> {
+    let keep = &kernel.modules_keep;
     let kmod = depmod::Kmod::of(tree);
     let scanned = depmod::key(tree);
     let key = Digest::of(format!("modules 1 {scanned} {keep:?} {kmod:?}").as_bytes());
@@ -119,7 +127,7 @@ fn modules(tree: &mut FileTree, keep: &[String], reader: &Store, cache: &Cache) 
         let selection = if keep.is_empty() {
             kernel_modules::Selection { kept: all, dropped: Vec::new() }
         } else {
-            kernel_modules::select(&all, keep)?
+            kernel_modules::select(&all, keep).map_err(|source| not_selected(kernel, source))?
         };
         let indexes = depmod::indexes(&selection.kept, kmod)?;
         Ok((selection.dropped.into_iter().map(|(path, _)| path).collect(), indexes))
@@ -129,6 +137,19 @@ fn modules(tree: &mut FileTree, keep: &[String], reader: &Store, cache: &Cache) 
         tree.insert(path, Entry::file(bytes, 0o644, Origin::Generated("depmod".into())))?;
     }
     Ok(pruned)
+}
+
+/// The error at the place where the profile asks for the module.
+fn not_selected(kernel: &Kernel, source: kernel_modules::SelectError) -> FinalizeError {
+    let pattern = source.pattern().to_owned();
+    let asked = kernel.modules_at.get(&pattern);
+    let key = asked.map_or("kernel.modules", |(_, key)| *key);
+    let instead = match key {
+        "kernel.modules.keep" => format!("correct it, or write {pattern}? if the kernel need not have it"),
+        _ => "correct it, or take a kernel.package that has it".to_owned(),
+    };
+    let asked = asked.map_or_else(|| key.to_owned(), |(place, key)| format!("{place}: {key}"));
+    FinalizeError::Select { asked, source: Box::new(source), instead }
 }
 
 /// Writes the linker's cache and missing SONAME links.

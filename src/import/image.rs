@@ -46,7 +46,7 @@ pub(super) fn fit(node: &mut Node, minor: u32, cluster_file: bool) {
             "containerd's driver and systemd's: one owner of the control groups",
         );
     }
-    if ["", "/etc/resolv.conf"].contains(&text(node, "resolvConf").as_str()) {
+    if ["", "/etc/resolv.conf", "/run/systemd/resolve/stub-resolv.conf"].contains(&text(node, "resolvConf").as_str()) {
         let why = "/etc/resolv.conf is resolved's stub, which no pod reaches";
         change(node, "resolvConf", json!(RESOLV_CONF), why);
     }

@@ -1,5 +1,6 @@
 //! Making a lock: asks the archive which packages meet the profile's wishes, and pins them.
 
+use super::series::check_series;
 use super::{ArchiveName, Lock, LockedArtifact, LockedBlob, LockedImage, LockedPackage, artifacts, wanted_packages};
 use crate::profile::{ArtifactSource, ImageSource, Profile};
 use crate::progress::{Progress, Unit};
@@ -62,6 +63,9 @@ pub enum PinError {
         /// Why.
         source: ResolveError,
     },
+    /// The suite's containerd is not the one that the release configures.
+    #[error("{0}")]
+    Series(String),
     /// A local artifact cannot be read.
     #[error("artifact {source}")]
     Artifact {
@@ -123,7 +127,7 @@ pub fn pin(profile: &Profile, sources: &Sources<'_>, progress: &Progress) -> Res
     let index = Index::read(profile.arch.as_str(), texts)?;
     let packages = resolver::resolve(&index, &wanted_packages(profile), &debian.exclude)
         .map_err(|source| PinError::Resolve { role: profile.role.clone(), suite: debian.suite.clone(), source })?;
-    let packages = packages
+    let packages: Vec<LockedPackage> = packages
         .into_iter()
         .map(|package| LockedPackage {
             name: package.name,
@@ -137,6 +141,7 @@ pub fn pin(profile: &Profile, sources: &Sources<'_>, progress: &Progress) -> Res
             sha256: package.sha256,
         })
         .collect();
+    check_series(profile, &packages).map_err(PinError::Series)?;
     let artifacts = pin_artifacts(profile, sources.fetcher)?;
     phase.finish();
     let images = pin_images(profile, sources.fetcher)?;

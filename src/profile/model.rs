@@ -4,6 +4,7 @@
 //! so whoever holds a [`Profile`] need not check it again.
 
 use super::cluster::Cluster;
+use super::place::Place;
 use crate::kubernetes::kube_proxy_config::Mode as ProxyMode;
 use crate::kubernetes::runtimes;
 use crate::oci::Reference;
@@ -143,6 +144,9 @@ pub struct Kernel {
     pub modules_keep: Vec<String>,
     /// Modules loaded at boot (`modules-load.d`).
     pub modules_load: BTreeSet<String>,
+    /// Where each of them was written, and under which key: what there is only the kernel's package can tell, long after.
+    #[serde(skip)]
+    pub modules_at: BTreeMap<String, (Place, &'static str)>,
     /// `sysctl.d` settings.
     pub sysctls: BTreeMap<String, String>,
     /// Kernel command line, word by word.

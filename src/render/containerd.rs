@@ -134,8 +134,18 @@ fn hosts(host: &str, endpoints: &[String], rendered: &mut Rendered) -> Result<()
     for endpoint in endpoints {
         let key = string(&field, endpoint)?;
         write!(text, "\n[host.{key}]\ncapabilities = [\"pull\", \"resolve\"]\n").ok();
+        if has_api_path(endpoint) {
+            text.push_str("override_path = true\n");
+        }
     }
     rendered.file(BY, &format!("etc/containerd/certs.d/{host}/hosts.toml"), text)
+}
+
+/// Whether the API's `/v2` is in the middle of the URL's path, as of a project of Harbor's: containerd would append another one.
+fn has_api_path(endpoint: &str) -> bool {
+    let path = endpoint.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    segments.split_last().is_some_and(|(_, before)| before.contains(&"v2"))
 }
 
 /// A TOML basic string.

@@ -32,6 +32,7 @@ pub fn worker(minor: u32, series: ContainerdSeries) -> Profile {
         kernel: Kernel {
             package: "linux-image-cloud-amd64".into(),
             modules_keep: vec![],
+            modules_at: BTreeMap::new(),
             modules_load: set(&["br_netfilter", "nf_conntrack", "overlay"]),
             sysctls: map(&[
                 ("fs.inotify.max_user_instances", "8192"),

@@ -1,5 +1,6 @@
 //! Kernel modules and settings at boot: modules-load.d(5), sysctl.d(5).
 
+use super::sysctl_reasons::reason;
 use super::{RenderError, Rendered};
 use crate::profile::Profile;
 use std::fmt::Write as _;
@@ -21,6 +22,9 @@ pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), R
         word(&field, name)?;
         if value.is_empty() || value.chars().any(char::is_control) {
             return Err(RenderError::BadValue { field, value: value.clone(), why: "is not one line of text" });
+        }
+        if let Some(reason) = reason(name) {
+            writeln!(sysctls, "# {reason}").ok();
         }
         writeln!(sysctls, "{name} = {value}").ok();
     }

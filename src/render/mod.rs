@@ -25,6 +25,7 @@ mod network;
 mod ntp;
 mod shutdown;
 mod state;
+mod sysctl_reasons;
 mod system;
 
 pub use embedded::{AGENT, check_programs};

@@ -133,6 +133,16 @@ fn mirrors_come_before_the_registry() {
         "server = \"https://registry-1.docker.io\"\n\n[host.\"https://a\"]\ncapabilities = [\"pull\", \"resolve\"]\n\n\
          [host.\"http://b:5000\"]\ncapabilities = [\"pull\", \"resolve\"]\n"
     );
+    // A project of Harbor's: the API's path is in the URL.
+    let harbor = ["https://harbor.example/v2/proxy-cache", "https://c.example/proxy", "https://d.example/v2/"];
+    profile.containerd.mirrors.insert("quay.io".into(), harbor.map(Into::into).to_vec());
+    assert_eq!(
+        render_text(&profile, &debian_tree(), "etc/containerd/certs.d/quay.io/hosts.toml"),
+        "server = \"https://quay.io\"\n\n[host.\"https://harbor.example/v2/proxy-cache\"]\n\
+         capabilities = [\"pull\", \"resolve\"]\noverride_path = true\n\n\
+         [host.\"https://c.example/proxy\"]\ncapabilities = [\"pull\", \"resolve\"]\n\n\
+         [host.\"https://d.example/v2/\"]\ncapabilities = [\"pull\", \"resolve\"]\n"
+    );
     profile.containerd.mirrors.insert("../../etc".into(), vec![]);
     assert!(refusal(&profile).contains("is not a registry's host name"));
 }

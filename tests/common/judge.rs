@@ -1,6 +1,5 @@
 //! A real kubelet that is asked what configuration it runs with.
 
-use super::imported::{flags, samples};
 use super::responder::docker;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -108,21 +107,6 @@ pub fn ask(directory: &Path, address: &str, flags: &[String], config: Option<&st
     assert!(output.status.success(), "kubelet {flags:?} with {config:?}:\n{said}");
     let configz: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}\n{said}"));
     configz["kubeletconfig"].clone()
-}
-
-/// The flags and the configuration that kubeadm 1.20.2 writes for its sample's InitConfiguration and ClusterConfiguration.
-pub fn written_by_kubeadm() -> (Vec<String>, String) {
-    let script = "mount -t tmpfs none /run && mount -t tmpfs none /var/lib && mkdir /var/lib/kubelet && \
-                  \"$1\" init phase kubelet-start --config \"$2\" >&2 && cat /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/config.yaml";
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--net", "--", "sh", "-c", script, "sh"]);
-    let output =
-        command.arg(made("kubeadm")).arg(samples().join("kubeadm/init-v1beta2.yaml")).output().expect("unshare");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let text = String::from_utf8_lossy(&output.stdout);
-    let (env, config) = text.split_once('\n').expect("flags and configuration");
-    (flags(env), config.to_owned())
 }
 
 /// Fields whose values differ, but for those that say who may call.

@@ -1,8 +1,8 @@
 //! What was imported as a machine: built, booted, asked.
 
 use super::guest::{boot_and_ask, check_node};
-use super::imported::{RELEASE, import, samples};
-use super::judge::{configz, is_compared, written_by_kubeadm};
+use super::imported::{RELEASE, import, samples, written_by_kubeadm};
+use super::judge::{configz, is_compared};
 use super::worker;
 use kiln::boot::{Handout, PxeSet};
 use serde_json::Value;

@@ -1,5 +1,6 @@
 //! A sample through `kiln import`, and the files that are rendered from what comes out.
 
+use super::judge::made;
 use super::worker;
 use kiln::import::Fate;
 use kiln::profile::{self, Arch, Overrides, Profile};
@@ -124,4 +125,19 @@ fn tree() -> FileTree {
         tree.insert(TreePath::new(&path).expect("a path"), entry).expect("inserted");
     }
     tree
+}
+
+/// The flags and the configuration that kubeadm 1.20.2 writes for its sample's InitConfiguration and ClusterConfiguration.
+pub fn written_by_kubeadm() -> (Vec<String>, String) {
+    let script = "mount -t tmpfs none /run && mount -t tmpfs none /var/lib && mkdir /var/lib/kubelet && \
+                  \"$1\" init phase kubelet-start --config \"$2\" >&2 && cat /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/config.yaml";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--net", "--", "sh", "-c", script, "sh"]);
+    let output =
+        command.arg(made("kubeadm")).arg(samples().join("kubeadm/init-v1beta2.yaml")).output().expect("unshare");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (env, config) = text.split_once('\n').expect("flags and configuration");
+    (flags(env), config.to_owned())
 }

@@ -1,7 +1,7 @@
 //! Samples of what services and tools write.
 
-use super::imported::{Imported, RELEASE, import, samples};
-use super::judge::{configz, differing, made, written_by_kubeadm};
+use super::imported::{Imported, RELEASE, import, samples, written_by_kubeadm};
+use super::judge::{configz, differing, made};
 use kiln::import::Fate;
 use kiln_agent::seed::Seed;
 use serde_json::{Value, json};

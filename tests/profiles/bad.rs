@@ -156,12 +156,36 @@ const BAD: &[(&str, &str)] = &[
         "kernel: {sysctls: {ip_forward: 1}}\n",
         "2:20: kernel.sysctls: \"ip_forward\" is not a sysctl key, such as \"net.ipv4.ip_forward\"",
     ),
+    (
+        "kernel: {sysctls: {-vm.panic_on_oom: 2}}\n",
+        "2:20: kernel.sysctls: \"-vm.panic_on_oom\" begins with \"-\", which hides at boot that a setting failed; write \"vm.panic_on_oom\"",
+    ),
+    (
+        "kernel: {sysctls: {vm/overcommit_memory: 0}}\n",
+        "2:20: kernel.sysctls: \"vm/overcommit_memory\" has slashes; write \"vm.overcommit_memory\"",
+    ),
+    (
+        "kernel: {sysctls: {net.ipv4.ip_forward: 0}}\n",
+        "2:41: kernel.sysctls: net.ipv4.ip_forward is \"0\", then the kernel routes no packet of a pod; set \"1\", or \"plugin: none\" in cni where an add-on does without",
+    ),
+    (
+        "kernel: {sysctls: {net.bridge.bridge-nf-call-iptables: '0'}}\n",
+        "2:56: kernel.sysctls: net.bridge.bridge-nf-call-iptables is \"0\", then packets between pods on the bridge pass iptables by, where Services are; set \"1\", or \"plugin: none\" in cni where an add-on does without",
+    ),
     ("kernel: {sysctls: {a.b: ''}}\n", "2:25: kernel.sysctls.a.b: \"\" is not a value on one line"),
     (
         "kernel: {cmdline: [quiet splash]}\n",
         "2:20: kernel.cmdline: \"quiet splash\" is more than one word, write each as an item of the list",
     ),
     ("kernel: {cmdline: [\"a\\nb\"]}\n", "2:20: kernel.cmdline: \"a\\nb\" has a control character"),
+    (
+        "kernel: {modules: {load: [nf_conntrack_ipv4]}}\n",
+        "2:27: kernel.modules.load: no kernel has a module \"nf_conntrack_ipv4\"; take \"nf_conntrack\": it tracks both families since Linux 4.19",
+    ),
+    (
+        "kernel: {modules: {keep: [aufs]}}\n",
+        "2:27: kernel.modules.keep: no kernel has a module \"aufs\"; take \"overlay\": Debian's kernels have none since Linux 4.18",
+    ),
     ("kernel: {modules: {load: [virtio*]}}\n", "2:27: kernel.modules.load: \"virtio*\" is not a kernel module's name"),
     (
         "kernel: {modules: {keep: ['[a']}}\n",
@@ -187,6 +211,22 @@ const BAD: &[(&str, &str)] = &[
         "2:37: kubelet.taints[0].effect: unknown value \"NoShedule\", did you mean \"NoSchedule\"?",
     ),
     ("kubelet: {taints: [{key: a}]}\n", "2:20: kubelet.taints: \"effect\" is missing"),
+    (
+        "containerd: {snapshotter: overlay2}\n",
+        "2:27: containerd.snapshotter: \"overlay2\" is no snapshotter of containerd's; did you mean \"overlayfs\"?",
+    ),
+    (
+        "containerd: {snapshotter: btrffs}\n",
+        "2:27: containerd.snapshotter: \"btrffs\" is none of overlayfs, native, btrfs, zfs; did you mean \"btrfs\"?",
+    ),
+    (
+        "containerd: {snapshotter: stargz}\n",
+        "2:27: containerd.snapshotter: \"stargz\" is none of overlayfs, native, btrfs, zfs; another one needs a proxy plugin or settings of its own: bring them with an overlay's /etc/containerd/config.toml, and leave this out",
+    ),
+    (
+        "containerd: {mirrors: {'*': ['https://mirror.example.org']}}\n",
+        "2:24: containerd.mirrors: \"*\" has a \"*\"; \"_default\" stands for every registry that has no mirrors of its own",
+    ),
     ("containerd: {mirrors: {docker.io: []}}\n", "2:24: containerd.mirrors: docker.io has no endpoint"),
     (
         "cni: {subnet: 10.0.0.1/8}\n",
@@ -195,6 +235,34 @@ const BAD: &[(&str, &str)] = &[
     (
         "cni: {name: a-very-long-bridge}\n",
         "2:13: cni.name: \"a-very-long-bridge\" is not a network device's name (at most 15 letters, digits, \".\", \"-\" and \"_\")",
+    ),
+    (
+        "cni: {plugin: none, subnet: 10.88.0.0/16}\n",
+        "2:29: cni.subnet: it is the bridge's, and with \"plugin: none\" there is none; leave one of them out",
+    ),
+    (
+        "cni: {name: eth0}\n",
+        "2:13: cni.name: \"eth0\" is the name of a device that a node has already; take another, such as \"cbr0\"",
+    ),
+    (
+        "cni: {subnet: 127.0.0.0/16}\n",
+        "2:15: cni.subnet: 127.0.0.0/16 has addresses of 127.0.0.0/8, which are loopback and are not routed; take a private network such as 10.244.0.0/16",
+    ),
+    (
+        "cni: {subnet: 'ff02::/64'}\n",
+        "2:15: cni.subnet: ff02::/64 has addresses of ff00::/8, which are multicast and are not routed; take a private network such as fd00:10:244::/56",
+    ),
+    (
+        "cni: {subnet: 'fd00::/64', mtu: 1200}\n",
+        "2:33: cni.mtu: 1200 is too small for IPv6, which needs 1280 (RFC 8200, 5)",
+    ),
+    (
+        "cni: {subnet: 10.88.0.0/28}\n",
+        "2:15: cni.subnet: 10.88.0.0/28 has addresses for 13 pods, without its own, the gateway's and the last one, and kubelet takes 110; take a larger network, or lower maxPods in kubelet.config",
+    ),
+    (
+        "cni: {subnet: 10.96.0.0/16}\nkubelet: {config: {clusterDNS: [10.96.0.10]}}\n",
+        "2:15: cni.subnet: 10.96.0.0/16 has the address of clusterDNS in kubelet.config, 10.96.0.10, which a pod would get; take another network",
     ),
     ("cni: {mtu: 20}\n", "2:12: cni.mtu: 20 is not between 68 and 65535"),
     (
@@ -214,6 +282,42 @@ const BAD: &[(&str, &str)] = &[
         "2:26: units.add.a.service: the text has no section, such as [Service]",
     ),
     (
+        "units: {add: {a.service: \"[Servce]\\nExecStart=/usr/bin/a\"}}\n",
+        "2:26: units.add.a.service: a .service has no section [Servce], and systemd would ignore it; did you mean [Service]?",
+    ),
+    (
+        "units: {add: {a.service: \"[Service]\\nType=notfy\\nExecStart=/usr/bin/a\"}}\n",
+        "2:26: units.add.a.service: Type=notfy is none that systemd knows, did you mean \"notify\"?",
+    ),
+    (
+        "units: {add: {a.service: \"[Service]\\nRestart=alway\\nExecStart=/usr/bin/a\"}}\n",
+        "2:26: units.add.a.service: Restart=alway is none that systemd knows, did you mean \"always\"?",
+    ),
+    (
+        "units: {add: {a.service: \"[Service]\\nExecStart=bin/a\"}}\n",
+        "2:26: units.add.a.service: ExecStart=bin/a: its program must be an absolute path such as /usr/bin/true, or a name without a slash",
+    ),
+    (
+        "units: {add: {a.service: '[Unit]'}}\n",
+        "2:26: units.add.a.service: a .service needs ExecStart=, or Type=oneshot with RemainAfterExit=yes and ExecStop=",
+    ),
+    (
+        "units: {states: {'systemd-resolved.service?': masked}}\nkubelet: {config: {resolvConf: /run/systemd/resolve/resolv.conf}}\n",
+        "2:18: units.states: systemd-resolved.service is masked, and it writes /run/systemd/resolve/resolv.conf, resolvConf in kubelet.config; leave it enabled, or bring a file with the servers and name that",
+    ),
+    (
+        "kubelet: {config: {resolvConf: /etc/resolv.conf}}\n",
+        "2:32: kubelet.config: resolvConf is /etc/resolv.conf, which names systemd-resolved's stub, 127.0.0.53: no pod reaches it, and CoreDNS asks itself; take /run/systemd/resolve/resolv.conf",
+    ),
+    (
+        "kubelet: {config: {resolvConf: /run/systemd/resolve/stub-resolv.conf}}\n",
+        "2:32: kubelet.config: resolvConf is /run/systemd/resolve/stub-resolv.conf, which names systemd-resolved's stub, 127.0.0.53: no pod reaches it, and CoreDNS asks itself; take /run/systemd/resolve/resolv.conf",
+    ),
+    (
+        "kubelet: {config: {resolvConf: resolv.conf}}\n",
+        "2:32: kubelet.config: resolvConf is \"resolv.conf\", and must be an absolute path such as /run/systemd/resolve/resolv.conf, or \"\" for none",
+    ),
+    (
         "units: {defaultTarget: a.service}\n",
         "2:24: units.defaultTarget: \"a.service\" is not a target, such as \"multi-user.target\"",
     ),
@@ -225,6 +329,10 @@ const BAD: &[(&str, &str)] = &[
     ("users: {etcd: {uid: 1, shell: sh}}\n", "2:31: users.etcd: \"sh\" is not an absolute path"),
     ("groups: {etcd: 4294967295}\n", "2:16: groups: 4294967295 is not an id, the largest is 4294967294"),
     ("files: {etc/motd: {content: x}}\n", "2:9: files: \"etc/motd\" is not an absolute path"),
+    (
+        "files: {/etc/systemd/system/a.service: {content: \"[Service]\\nExecStart=./a\"}}\n",
+        "2:50: files./etc/systemd/system/a.service: ExecStart=./a: its program must be an absolute path such as /usr/bin/true, or a name without a slash",
+    ),
     ("files: {/../motd: {content: x}}\n", "2:9: files: \"/../motd\" climbs out with \"..\""),
     ("files: {/a: {content: x}, //a: {content: x}}\n", "2:9: files./a: is there twice, spelt differently"),
     ("files: {/a: {mode: '0644'}}\n", "2:13: files./a: \"content\" is missing"),
@@ -419,8 +527,12 @@ const BAD: &[(&str, &str)] = &[
         "2:134: kernel.sysctls: kernel.keys.root_maxkeys is \"200\", and kubelet starts with \"1000000\" only; set that, or protectKernelDefaults: false in kubelet.config",
     ),
     (
-        "kubelet: {config: {memorySwap: {swapBehavior: LimitedSwap}, failSwapOn: false}}\nkernel: {cmdline: [systemd.unified_cgroup_hierarchy=0]}\n",
-        "3:20: kernel.cmdline: \"systemd.unified_cgroup_hierarchy=0\" boots cgroup v1, and LimitedSwap of kubelet.config.memorySwap needs v2",
+        "kernel: {cmdline: [systemd.unified_cgroup_hierarchy=off]}\n",
+        "2:20: kernel.cmdline: \"systemd.unified_cgroup_hierarchy=off\" asks for cgroup v1, which systemd of trixie refuses: it waits 30 seconds at every boot and takes v2; leave it out",
+    ),
+    (
+        "debian: {suite: bookworm}\nkubelet: {config: {memorySwap: {swapBehavior: LimitedSwap}, failSwapOn: false}}\nkernel: {cmdline: [systemd.unified_cgroup_hierarchy=0]}\n",
+        "4:20: kernel.cmdline: \"systemd.unified_cgroup_hierarchy=0\" boots cgroup v1, and LimitedSwap of kubelet.config.memorySwap needs v2",
     ),
     (
         "kubelet: {args: {container-runtime: docker}}\n",

@@ -125,6 +125,31 @@ const BAD: &[(&str, &str, &str)] = &[
         "3:9: caFile: there is a caCertificate, too; keep one of them",
     ),
     ("serviceCIDRs: [10.96.0.0/12]\n", "", "1:1: cluster prod: \"serviceCIDRs\" is missing"),
+    (
+        "https://api.example.org:6443",
+        "https://localhost:6443",
+        "2:14: apiServers: localhost is whichever node asks, and not the API server; name the load balancer or each API server as all nodes reach it",
+    ),
+    (
+        "https://api.example.org:6443",
+        "'https://[::1]:6443'",
+        "2:14: apiServers: ::1 is whichever node asks, and not the API server; name the load balancer or each API server as all nodes reach it",
+    ),
+    (
+        "10.96.0.0/12",
+        "169.254.0.0/20",
+        "4:16: serviceCIDRs: 169.254.0.0/20 has addresses of 169.254.0.0/16, which are link-local and are not routed; take a private network such as 10.244.0.0/16",
+    ),
+    (
+        "10.244.0.0/16",
+        "fe80::/64",
+        "5:12: podCIDRs: fe80::/64 has addresses of fe80::/10, which are link-local and are not routed; take a private network such as fd00:10:244::/56",
+    ),
+    (
+        "nodeNetworks",
+        "nodes: 0\nnodeNetworks",
+        "6:8: nodes: 0 is no cluster; give the most nodes that it may have, or leave it out",
+    ),
     ("10.96.0.0/12", "10.96.0.0", "4:16: serviceCIDRs: \"10.96.0.0\" is not a network such as \"10.88.0.0/16\""),
     (
         "10.96.0.0/12",
@@ -274,12 +299,22 @@ const DISAGREE: &[(&str, &str, &str, &str)] = &[
         "profiles/worker.yaml:2:15: cni.subnet: 192.168.4.0/24 and 192.168.0.0/20 of nodeNetworks in cluster prod have addresses in common; take a part of the pods' network",
     ),
     (
+        "cni: {subnet: 10.245.0.0/24}\n",
         "",
-        "192.168.0.0/20",
-        "10.88.0.0/20",
-        "profiles/worker.yaml: cni.subnet: 10.88.0.0/16 and 10.88.0.0/20 of nodeNetworks in cluster prod have addresses in common; take a part of the pods' network",
+        "",
+        "profiles/worker.yaml:2:15: cni.subnet: 10.245.0.0/24 is outside the pods' network of cluster prod, 10.244.0.0/16, where nobody knows its addresses for pods'; leave it out, and the cluster gives each node its part",
     ),
 ];
+
+/// Nobody wrote the default, and it is only for nodes that join nothing.
+#[test]
+fn the_default_subnet_is_not_compared_with_a_cluster() {
+    assert!(load("", &CLUSTER.replace("192.168.0.0/20", "10.88.0.0/20")).is_ok());
+    let wide = CLUSTER.replace("192.168.0.0/20", "10.0.0.0/8").replace("10.96.0.0/12", "172.20.0.0/16");
+    let wide = wide.replace("10.244.0.0/16", "172.16.0.0/16");
+    load("", &wide).expect("a cluster that uses all of 10.0.0.0/8 for its nodes");
+    load("cni: {subnet: 10.244.3.0/24}\n", CLUSTER).expect("a part of the pods' network");
+}
 
 #[test]
 fn a_profile_and_a_cluster_that_disagree_are_refused() {

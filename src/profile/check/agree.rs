@@ -1,16 +1,15 @@
 //! What must agree between parts of a profile, the release and the cluster.
 //!
-//! Sources: the version skew policy of Kubernetes; `pkg/kubelet/cm` (the sysctls of protectKernelDefaults, control groups);
-//! kube-controller-manager's node IPAM.
+//! Sources: the version skew policy of Kubernetes; kube-controller-manager's node IPAM.
 
 use super::super::json::Json;
-use super::super::model::{Cni, Profile};
-use super::super::place::{At, Fault, Pos};
-use super::super::raw::{RawCni, RawKernel, RawKubeProxy, RawKubelet};
+use super::super::model::Profile;
+use super::super::place::{At, Fault};
+use super::super::raw::{RawCni, RawKernel, RawKubeProxy, RawKubelet, RawUnits};
 use super::super::{Cluster, KubernetesVersion};
-use super::cluster::{cluster_dns, overlap};
+use super::cluster::cluster_dns;
+use super::{cgroups, pod_network, resolver, sysctls};
 use crate::kubernetes::kube_proxy_config;
-use ipnet::IpNet;
 use serde_json::Value;
 
 /// Where the parts were written.
@@ -21,6 +20,8 @@ pub(super) struct Places<'a> {
     pub kubelet: &'a RawKubelet,
     /// The kernel's.
     pub kernel: &'a RawKernel,
+    /// The units.
+    pub units: &'a RawUnits,
     /// The baked pod network.
     pub cni: &'a RawCni,
     /// kube-proxy's settings.
@@ -29,7 +30,7 @@ pub(super) struct Places<'a> {
 
 impl Places<'_> {
     /// A field of kubelet's configuration as it was written.
-    fn field(&self, name: &str) -> Option<&At<Json>> {
+    pub fn field(&self, name: &str) -> Option<&At<Json>> {
         self.kubelet.config.iter().find(|(key, _)| key.value == name).map(|(_, item)| item)
     }
 
@@ -41,96 +42,15 @@ impl Places<'_> {
 
 /// Checks all of it.
 pub(super) fn check(profile: &Profile, places: &Places<'_>) -> Result<(), Fault> {
-    kernel_defaults(profile, places)?;
-    control_groups(profile, places)?;
-    connection_table(profile, places)?;
+    sysctls::agree(profile, places)?;
+    cgroups::agree(profile, places)?;
+    pod_network::agree(profile, places)?;
+    resolver::agree(profile, places)?;
     let Some(cluster) = &profile.cluster else { return Ok(()) };
     skew(profile.release.kubernetes, cluster, places.release)?;
     pods(profile, cluster, places)?;
     dns(cluster, places)?;
-    proxied(profile, cluster, places)?;
-    bridge(&profile.cni, cluster, places.cni)
-}
-
-/// What kubelet compares with when `protectKernelDefaults` is set (`pkg/util/sysctl`).
-const KERNEL_DEFAULTS: [(&str, &str); 6] = [
-    ("kernel.keys.root_maxbytes", "25000000"),
-    ("kernel.keys.root_maxkeys", "1000000"),
-    ("kernel.panic", "10"),
-    ("kernel.panic_on_oops", "1"),
-    ("vm.overcommit_memory", "1"),
-    ("vm.panic_on_oom", "0"),
-];
-
-/// Otherwise kubelet would stop at every boot.
-fn kernel_defaults(profile: &Profile, places: &Places<'_>) -> Result<(), Fault> {
-    let Some(protect) = places.field("protectKernelDefaults").filter(|item| item.value.value() == Value::Bool(true))
-    else {
-        return Ok(());
-    };
-    for (name, wanted) in KERNEL_DEFAULTS {
-        match profile.kernel.sysctls.get(name).map(|value| value.trim()) {
-            Some(value) if value == wanted => {}
-            Some(found) => {
-                let key = places.kernel.sysctls.iter().find(|(key, _)| key.value == name);
-                let pos = key.map_or(protect.pos, |(_, value)| value.pos);
-                return Err(pos.fault(format!(
-                    "kernel.sysctls: {name} is {found:?}, and kubelet starts with {wanted:?} only; set that, or protectKernelDefaults: false in kubelet.config"
-                )));
-            }
-            None => {
-                return Err(protect.fault(format!(
-                    "kubelet.config: protectKernelDefaults needs {name}: {wanted:?} in kernel.sysctls; set it, or protectKernelDefaults: false"
-                )));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Words of the kernel's command line that bring systemd's old hierarchy back.
-const CGROUP_V1: [&str; 4] = [
-    "systemd.unified_cgroup_hierarchy=0",
-    "systemd.unified_cgroup_hierarchy=no",
-    "systemd.unified_cgroup_hierarchy=false",
-    "systemd.legacy_systemd_cgroup_controller",
-];
-
-fn control_groups(profile: &Profile, places: &Places<'_>) -> Result<(), Fault> {
-    let Some(word) = places.kernel.cmdline.iter().find(|word| CGROUP_V1.contains(&word.value.as_str())) else {
-        return Ok(());
-    };
-    let config = &profile.kubelet.config;
-    let minor = profile.release.kubernetes.minor;
-    if minor >= 35 && config.get("failCgroupV1") != Some(&Value::Bool(false)) {
-        return Err(word.fault(format!(
-            "kernel.cmdline: {:?} boots cgroup v1, with which kubelet 1.{minor} does not start; leave it out",
-            word.value
-        )));
-    }
-    let swap = config.get("memorySwap").and_then(|swap| swap.get("swapBehavior")).and_then(Value::as_str);
-    if swap == Some("LimitedSwap") {
-        return Err(word.fault(format!(
-            "kernel.cmdline: {:?} boots cgroup v1, and LimitedSwap of kubelet.config.memorySwap needs v2",
-            word.value
-        )));
-    }
-    Ok(())
-}
-
-/// kube-proxy sets the size of the connection table by the number of processors, unless it is told to leave it.
-fn connection_table(profile: &Profile, places: &Places<'_>) -> Result<(), Fault> {
-    const TABLE: &str = "net.netfilter.nf_conntrack_max";
-    let Some(proxy) = &profile.kube_proxy else { return Ok(()) };
-    let key = places.kernel.sysctls.iter().find(|(key, _)| key.value == TABLE);
-    let left = proxy.config.get("conntrack").and_then(|conntrack| conntrack.get("maxPerCore")) == Some(&Value::from(0));
-    match key {
-        Some((_, size)) if !left => Err(size.fault(format!(
-            "kernel.sysctls: kube-proxy would replace {TABLE}; leave it to \"conntrack: {{min: {}}}\" in kubeProxy.config, or set its maxPerCore to 0",
-            size.value
-        ))),
-        _ => Ok(()),
-    }
+    proxied(profile, cluster, places)
 }
 
 /// kube-proxy tells pods from others by the network that the cluster gives them: where it knows one family only, by that of its family,
@@ -208,23 +128,6 @@ fn dns(cluster: &Cluster, places: &Places<'_>) -> Result<(), Fault> {
         let Some(address) = value.value().as_str().and_then(|text| text.parse().ok()) else { continue };
         cluster_dns(&address, &cluster.service_cidrs)
             .map_err(|why| pos.fault(format!("kubelet.config: clusterDNS: {why}")))?;
-    }
-    Ok(())
-}
-
-/// Pods of the baked network reach Services and nodes. It may lie in the pods' own network, of which each node's seed names a part.
-fn bridge(cni: &Cni, cluster: &Cluster, raw: &RawCni) -> Result<(), Fault> {
-    let Cni::Bridge { subnet, .. } = cni else { return Ok(()) };
-    let Ok(subnet) = subnet.parse::<IpNet>() else { return Ok(()) };
-    let pos = raw.subnet.as_ref().map_or(Pos::default(), |subnet| subnet.pos);
-    let networks = [("serviceCIDRs", &cluster.service_cidrs), ("nodeNetworks", &cluster.node_networks)];
-    for (key, other) in networks.iter().flat_map(|(key, networks)| networks.iter().map(move |network| (key, network))) {
-        if overlap(&subnet, other) {
-            return Err(pos.fault(format!(
-                "cni.subnet: {subnet} and {other} of {key} in cluster {} have addresses in common; take a part of the pods' network",
-                cluster.name
-            )));
-        }
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::super::cluster::{Cluster, PodCidr};
 use super::super::place::{At, Fault, Pos};
 use super::super::raw::{RawCluster, RawDns};
-use super::{Context, host_path, names, pem, required, text};
+use super::{Context, host_path, names, pem, required, special, text};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
@@ -96,6 +96,7 @@ fn is_ipv4(network: &At<IpNet>) -> bool {
 fn networks(raw: &[At<String>], key: &str) -> Result<Vec<At<IpNet>>, Fault> {
     let network = |raw: &At<String>| {
         let value = raw.check(|text| names::network(text).map_err(|why| format!("{key}: {why}")))?;
+        raw.check(|_| special::network(&value).map_err(|why| format!("{key}: {why}")))?;
         Ok(At { value, pos: raw.pos })
     };
     raw.iter().map(network).collect()
@@ -169,6 +170,9 @@ fn node_mask(pod: &At<IpNet>, mask: Option<&At<u32>>, key: &str, default: u8) ->
 }
 
 fn enough(nodes: &At<u32>, pods: &[PodCidr]) -> Result<(), Fault> {
+    if nodes.value == 0 {
+        return Err(nodes.fault("nodes: 0 is no cluster; give the most nodes that it may have, or leave it out"));
+    }
     match pods.iter().find(|pod| pod.nodes() < nodes.value.into()) {
         None => Ok(()),
         Some(pod) => Err(nodes.fault(format!(
@@ -198,6 +202,11 @@ fn api_server(url: &At<String>, virtual_networks: &[At<IpNet>]) -> Result<String
     let address = host.parse::<IpAddr>().ok();
     if !(address.is_some() || names::is_subdomain(&host.to_ascii_lowercase())) || port.is_none_or(|port| port == 0) {
         return Err(bad());
+    }
+    if special::is_this_machine(host) {
+        return Err(url.fault(format!(
+            "apiServers: {host} is whichever node asks, and not the API server; name the load balancer or each API server as all nodes reach it"
+        )));
     }
     match address.and_then(|address| virtual_networks.iter().find(|network| network.value.contains(&address))) {
         None => Ok(format!("https://{authority}")),

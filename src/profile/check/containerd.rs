@@ -1,8 +1,9 @@
 //! containerd.
 
-use super::super::model::{Containerd, Runtime};
+use super::super::model::{Containerd, ContainerdSeries, Runtime};
 use super::super::place::{At, Fault};
 use super::super::raw::{RawContainerd, RawRuntime};
+use super::super::suggest;
 use super::{absolute, names, text, texts};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,7 +11,7 @@ use std::net::SocketAddr;
 /// runc's shim: the one that can be told of another program than runc.
 const RUNC: &str = "io.containerd.runc.v2";
 
-pub(super) fn containerd(raw: &RawContainerd) -> Result<Containerd, Fault> {
+pub(super) fn containerd(raw: &RawContainerd, series: ContainerdSeries) -> Result<Containerd, Fault> {
     let RawContainerd { snapshotter, mirrors, runtimes, metrics } = raw;
     let mut endpoints = BTreeMap::new();
     for (host, urls) in mirrors {
@@ -22,13 +23,37 @@ pub(super) fn containerd(raw: &RawContainerd) -> Result<Containerd, Fault> {
     }
     Ok(Containerd {
         snapshotter: match snapshotter {
-            Some(name) => text(name, "containerd.snapshotter", names::snapshotter)?,
+            Some(name) => text(name, "containerd.snapshotter", |name| built_in(name, series))?,
             None => "overlayfs".to_owned(),
         },
         mirrors: endpoints,
         runtimes: runtimes.iter().map(runtime).collect::<Result<_, _>>()?,
         metrics: metrics.as_ref().map(|address| address.check(|text| socket(text))).transpose()?,
     })
+}
+
+/// Snapshotters that containerd has built in and that need no configuration (docs/snapshotters of containerd).
+const SNAPSHOTTERS: [&str; 4] = ["overlayfs", "native", "btrfs", "zfs"];
+
+/// With any other the CRI plugin does not start, and with it no pod.
+fn built_in(text: &str, series: ContainerdSeries) -> Result<(), String> {
+    match text {
+        _ if SNAPSHOTTERS.contains(&text) => Ok(()),
+        "erofs" if series == ContainerdSeries::V2 => Ok(()),
+        "erofs" => Err("\"erofs\" is a snapshotter since containerd 2.1; take \"overlayfs\"".to_owned()),
+        "overlay" | "overlay2" => {
+            Err(format!("{text:?} is no snapshotter of containerd's; did you mean \"overlayfs\"?"))
+        }
+        _ => {
+            let hint = match suggest::nearest(text, SNAPSHOTTERS) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => "another one needs a proxy plugin or settings of its own: bring them with an overlay's \
+                         /etc/containerd/config.toml, and leave this out"
+                    .to_owned(),
+            };
+            Err(format!("{:?} is none of {}; {hint}", names::short(text), SNAPSHOTTERS.join(", ")))
+        }
+    }
 }
 
 fn runtime((name, raw): (&At<String>, &At<RawRuntime>)) -> Result<(String, Runtime), Fault> {

@@ -3,7 +3,7 @@
 use super::super::model::{Accounts, Alternative, Diversion, InlineFile, PruneRule, User};
 use super::super::place::{At, Fault};
 use super::super::raw::{Map, RawDiversion, RawFile, RawPrune, RawUser};
-use super::{Context, absolute, glob, host_path, names, required, text, texts};
+use super::{Context, absolute, glob, host_path, names, required, text, texts, unit_text};
 use crate::tree::TreePath;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -75,8 +75,16 @@ pub(super) fn inline(files: Map<At<RawFile>>) -> Result<BTreeMap<TreePath, Inlin
         let RawFile { content, mode, uid, gid, replace } = raw.value;
         let what = format!("files./{path}");
         let owner = |owner: Option<At<u32>>| owner.map_or(Ok(0), |owner| id(&owner, &what));
+        let content = required(&content, raw.pos, &what, "content")?;
+        if let Some(unit) = unit_name(path.as_str()) {
+            // A drop-in beside it may bring what it lacks, and an empty unit masks.
+            content.check(|text| match text.trim().is_empty() {
+                true => Ok(()),
+                false => unit_text::check(unit, text, false).map_err(|why| format!("{what}: {why}")),
+            })?;
+        }
         let file = InlineFile {
-            content: required(&content, raw.pos, &what, "content")?.value.clone(),
+            content: content.value.clone(),
             mode: self::mode(mode.as_ref(), &what, 0o644)?,
             uid: owner(uid)?,
             gid: owner(gid)?,
@@ -87,6 +95,13 @@ pub(super) fn inline(files: Map<At<RawFile>>) -> Result<BTreeMap<TreePath, Inlin
         }
     }
     Ok(inline)
+}
+
+/// The unit or drop-in that the file at `path` is, if it is one.
+fn unit_name(path: &str) -> Option<&str> {
+    const DIRECTORIES: [&str; 3] = ["etc/systemd/system/", "usr/lib/systemd/system/", "usr/local/lib/systemd/system/"];
+    let name = DIRECTORIES.iter().find_map(|directory| path.strip_prefix(directory))?;
+    names::unit_or_drop_in(name).is_ok().then_some(name)
 }
 
 /// Permission bits, or `default`.

@@ -2,13 +2,13 @@
 
 use super::super::model::{Arch, Kernel};
 use super::super::place::{At, Fault};
-use super::super::raw::{Map, RawKernel, RawModules};
+use super::super::raw::{Map, RawKernel};
 use super::super::suggest;
-use super::{distinct, glob, names, text, texts};
+use super::{Context, modules, names, sysctls, text, texts};
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) fn kernel(raw: &RawKernel, arch: Arch) -> Result<Kernel, Fault> {
-    let RawKernel { package, modules: RawModules { keep, load }, sysctls, huge_pages, cmdline } = raw;
+pub(super) fn kernel(raw: &RawKernel, arch: Arch, context: &Context<'_>) -> Result<Kernel, Fault> {
+    let RawKernel { package, modules: modules_raw, sysctls, huge_pages, cmdline } = raw;
     let package = match package {
         Some(package) => {
             let package = At { value: package.value.replace("{arch}", arch.as_str()), pos: package.pos };
@@ -18,18 +18,21 @@ pub(super) fn kernel(raw: &RawKernel, arch: Arch) -> Result<Kernel, Fault> {
     };
     let mut settings = BTreeMap::new();
     for (key, value) in sysctls {
-        let name = text(key, "kernel.sysctls", names::sysctl)?;
+        let name = text(key, "kernel.sysctls", sysctls::name)?;
         settings.insert(name, text(value, &format!("kernel.sysctls.{}", key.value), sysctl_value)?);
-    }
-    let mut modules_keep: Vec<String> = texts(keep, "kernel.modules.keep", module_pattern)?;
-    let modules_load: BTreeSet<String> = texts(load, "kernel.modules.load", names::module)?;
-    if !modules_keep.is_empty() {
-        // An empty list keeps all modules; any other must have those that are loaded.
-        modules_keep.extend(modules_load.iter().cloned());
     }
     let mut words: Vec<String> = texts(cmdline, "kernel.cmdline", names::cmdline_word)?;
     words.extend(self::huge_pages(huge_pages, raw, arch)?);
-    Ok(Kernel { package, modules_keep: distinct(modules_keep), modules_load, sysctls: settings, cmdline: words })
+    let mut kernel = Kernel {
+        package,
+        modules_keep: Vec::new(),
+        modules_load: BTreeSet::new(),
+        modules_at: BTreeMap::new(),
+        sysctls: settings,
+        cmdline: words,
+    };
+    modules::modules(modules_raw, &mut kernel, context)?;
+    Ok(kernel)
 }
 
 /// Sizes by Kubernetes' name for them, and by the kernel's (admin-guide/kernel-parameters, `hugepagesz=`; with pages of 4 KiB).
@@ -64,11 +67,6 @@ fn huge_pages(pages: &Map<At<u32>>, raw: &RawKernel, arch: Arch) -> Result<Vec<S
         ))),
         _ => Ok(words.iter().flat_map(|pair| pair.split(' ')).map(str::to_owned).collect()),
     }
-}
-
-/// A name or glob; a `?` at the end makes it optional and is no part of the glob.
-fn module_pattern(text: &str) -> Result<(), String> {
-    glob(text.strip_suffix('?').unwrap_or(text))
 }
 
 fn sysctl_value(text: &str) -> Result<(), String> {

@@ -3,6 +3,7 @@
 //! The raw structs are taken apart field by field without `..`, so a key that nobody checks does not compile.
 
 mod agree;
+mod cgroups;
 mod cluster;
 mod containerd;
 mod cri;
@@ -14,10 +15,16 @@ mod kernel;
 mod kube_proxy;
 mod kubelet;
 mod kubelet_args;
+mod modules;
 pub mod names;
 mod network;
 mod pem;
+mod pod_network;
 mod release;
+mod resolver;
+mod special;
+mod sysctls;
+mod unit_text;
 mod units;
 
 pub(super) use cluster::ClusterFile;
@@ -95,12 +102,12 @@ pub(super) fn profile(
         arch,
         cluster: cluster.as_ref().map(|file| cluster::cluster(file, context)).transpose()?,
         debian: debian::debian(debian, &release, arch, context)?,
-        kernel: kernel::kernel(&kernel, arch)?,
+        kernel: kernel::kernel(&kernel, arch, context)?,
         kubelet: kubelet::kubelet(&kubelet, release.kubernetes.minor, arch)?,
         kubelet_config: kubelet_config.map(|source| source.value).unwrap_or_default(),
         kube_proxy: kube_proxy.as_ref().map(|raw| kube_proxy::kube_proxy(raw, &release)).transpose()?,
         cri: cri::cri(cri.as_ref(), &release, &containerd, preloaded.as_ref())?,
-        containerd: containerd::containerd(&containerd)?,
+        containerd: containerd::containerd(&containerd, release.containerd)?,
         cni: network::cni(&cni)?,
         artifacts: artifacts
             .iter()
@@ -129,6 +136,7 @@ pub(super) fn profile(
         release: &release_name,
         kubelet: &kubelet,
         kernel: &kernel,
+        units: &units,
         cni: &cni,
         kube_proxy: kube_proxy.as_ref(),
     };

@@ -94,10 +94,9 @@ pub fn module(text: &str) -> Result<(), String> {
 
 /// A sysctl key, sysctl.d(5).
 pub fn sysctl(text: &str) -> Result<(), String> {
-    let key = text.strip_prefix('-').unwrap_or(text);
-    let valid = made_of(key, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | '_' | '-' | '*'))
-        && !key.split(['.', '/']).any(str::is_empty)
-        && key.contains(['.', '/']);
+    let valid = made_of(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | '_' | '-' | '*'))
+        && !text.split(['.', '/']).any(str::is_empty)
+        && text.contains(['.', '/']);
     expect(text, valid, "a sysctl key, such as \"net.ipv4.ip_forward\"")
 }
 
@@ -167,14 +166,15 @@ pub fn url(text: &str) -> Result<(), String> {
 
 /// A registry's host and port as containerd names its directory, or `_default`.
 pub fn registry(text: &str) -> Result<(), String> {
+    if text.contains('*') {
+        return Err(format!(
+            "{:?} has a \"*\"; \"_default\" stands for every registry that has no mirrors of its own",
+            short(text)
+        ));
+    }
     let valid =
         made_of(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_')) && !text.starts_with('.');
     expect(text, valid, "a registry's host, such as \"docker.io\" or \"registry.example.org:5000\"")
-}
-
-/// A containerd snapshotter.
-pub fn snapshotter(text: &str) -> Result<(), String> {
-    expect(text, made_of(text, |c| lower_or_digit(c) || c == '-'), "a snapshotter, such as \"overlayfs\"")
 }
 
 /// An RFC 1123 label.
@@ -276,7 +276,7 @@ mod tests {
             assert!(unit_or_drop_in(bad).is_err(), "{bad}");
         }
         assert_eq!(sysctl("net.bridge.bridge-nf-call-iptables"), Ok(()));
-        assert_eq!(sysctl("-net.ipv4.conf.*.rp_filter"), Ok(()));
+        assert_eq!(sysctl("net.ipv4.conf.*.rp_filter"), Ok(()));
         assert!(sysctl("net..ipv4").is_err());
         assert_eq!(mode("0755"), Ok(0o755));
         for bad in ["755", "420", "0888", "00644", "rwxr"] {

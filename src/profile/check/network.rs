@@ -3,12 +3,12 @@
 use super::super::model::Cni;
 use super::super::place::Fault;
 use super::super::raw::{Plugin, RawCni};
-use super::{names, text};
+use super::{names, special, text};
 
 pub(super) fn cni(raw: &RawCni) -> Result<Cni, Fault> {
     let RawCni { plugin, name, subnet, mtu } = raw;
     if let Some(Plugin::None) = plugin.as_ref().map(|plugin| plugin.value) {
-        return Ok(Cni::None);
+        return without_bridge(raw);
     }
     let mtu = mtu.as_ref().map(|mtu| {
         mtu.check(|mtu| match *mtu {
@@ -16,17 +16,54 @@ pub(super) fn cni(raw: &RawCni) -> Result<Cni, Fault> {
             other => Err(format!("cni.mtu: {other} is not between 68 and 65535")),
         })
     });
+    let mtu = mtu.transpose()?;
+    if let (Some(mtu @ ..1280), Some(at)) = (mtu, raw.mtu.as_ref())
+        && subnet.as_ref().is_some_and(|subnet| subnet.value.contains(':'))
+    {
+        return Err(at.fault(format!("cni.mtu: {mtu} is too small for IPv6, which needs 1280 (RFC 8200, 5)")));
+    }
     Ok(Cni::Bridge {
-        name: name.as_ref().map_or(Ok("cbr0".to_owned()), |name| text(name, "cni.name", names::device))?,
+        name: name.as_ref().map_or(Ok("cbr0".to_owned()), |name| text(name, "cni.name", bridge))?,
         subnet: subnet.as_ref().map_or(Ok("10.88.0.0/16".to_owned()), |subnet| text(subnet, "cni.subnet", cidr))?,
         assigned: subnet.is_none(),
-        mtu: mtu.transpose()?,
+        mtu,
     })
+}
+
+/// What is said of the bridge beside `plugin: none`. What a parent says of it is only inherited: a child has a lower number.
+fn without_bridge(raw: &RawCni) -> Result<Cni, Fault> {
+    let RawCni { plugin, name, subnet, mtu } = raw;
+    let none = plugin.as_ref().map_or(u32::MAX, |plugin| plugin.pos.source);
+    let set = [
+        ("name", name.as_ref().map(|name| name.pos)),
+        ("subnet", subnet.as_ref().map(|subnet| subnet.pos)),
+        ("mtu", mtu.as_ref().map(|mtu| mtu.pos)),
+    ];
+    match set.into_iter().find_map(|(key, pos)| pos.filter(|pos| pos.source <= none).map(|pos| (key, pos))) {
+        None => Ok(Cni::None),
+        Some((key, pos)) => Err(pos.fault(format!(
+            "cni.{key}: it is the bridge's, and with \"plugin: none\" there is none; leave one of them out"
+        ))),
+    }
+}
+
+/// A device that the CNI plugin makes: a name that systemd or the kernel gives is that of another one.
+fn bridge(text: &str) -> Result<(), String> {
+    names::device(text)?;
+    let numbered =
+        |prefix: &str| text.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    match text == "lo" || ["eth", "eno", "ens", "enp", "enx"].into_iter().any(numbered) {
+        true => {
+            Err(format!("{text:?} is the name of a device that a node has already; take another, such as \"cbr0\""))
+        }
+        false => Ok(()),
+    }
 }
 
 /// A network with room for pods.
 fn cidr(text: &str) -> Result<(), String> {
     let network = names::network(text)?;
+    special::network(&network)?;
     match network.max_prefix_len() - network.prefix_len() {
         0 | 1 => Err(format!("{text:?} has no room for pods")),
         _ => Ok(()),

@@ -3,7 +3,7 @@
 use super::super::model::Units;
 use super::super::place::{At, Fault, Pos};
 use super::super::raw::{RawUnits, UnitState};
-use super::{names, text};
+use super::{names, text, unit_text};
 use std::collections::BTreeMap;
 
 pub(super) fn units(raw: &RawUnits) -> Result<Units, Fault> {
@@ -17,7 +17,10 @@ pub(super) fn units(raw: &RawUnits) -> Result<Units, Fault> {
     };
     for (name, content) in add {
         let name = text(name, "units.add", names::unit_or_drop_in)?;
-        let content = text(content, &format!("units.add.{name}"), unit_text)?;
+        let drop_ins = format!("{name}.d/");
+        // What a unit lacks, a drop-in beside it may bring.
+        let whole = !name.contains('/') && !add.keys().any(|other| other.value.starts_with(&drop_ins));
+        let content = text(content, &format!("units.add.{name}"), |text| unit_text::check(&name, text, whole))?;
         units.add.insert(name, content);
     }
     let mut decided: BTreeMap<String, Pos> = BTreeMap::new();
@@ -59,15 +62,5 @@ fn target(text: &str) -> Result<(), String> {
     match text.ends_with(".target") {
         true => Ok(()),
         false => Err(format!("{text:?} is not a target, such as \"multi-user.target\"")),
-    }
-}
-
-fn unit_text(text: &str) -> Result<(), String> {
-    if text.contains('\0') {
-        return Err("the text has a NUL".to_owned());
-    }
-    match text.lines().any(|line| line.starts_with('[')) {
-        true => Ok(()),
-        false => Err("the text has no section, such as [Service]".to_owned()),
     }
 }

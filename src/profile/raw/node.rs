@@ -60,7 +60,7 @@ pub(crate) struct RawKubeProxy {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct RawContainerd {
-    /// Snapshotter of the CRI plugin. Default: `overlayfs`.
+    /// Snapshotter of the CRI plugin: `overlayfs`, `native`, `btrfs`, `zfs`, or with containerd 2 `erofs`. Default: `overlayfs`.
     #[schemars(extend("default" = "overlayfs"))]
     pub snapshotter: Option<At<String>>,
     /// Registry mirrors: registry host (`_default` for all others) and the endpoints tried before it.

@@ -1,0 +1,62 @@
+//! Kernel modules: their names, and those that Linux has under another one.
+
+use super::super::model::Kernel;
+use super::super::place::{At, Fault};
+use super::super::raw::RawModules;
+use super::{Context, distinct, glob, names, text};
+use std::collections::BTreeSet;
+
+/// Keys of the profile, as messages have them.
+const KEEP: &str = "kernel.modules.keep";
+const LOAD: &str = "kernel.modules.load";
+
+/// Modules that no suite's kernel has, what to write instead, and why.
+const GONE: [(&str, &str, &str); 9] = [
+    ("aufs", "overlay", "Debian's kernels have none since Linux 4.18"),
+    ("bridge_netfilter", "br_netfilter", "that is its name"),
+    ("ip_conntrack", "nf_conntrack", "that is its name since Linux 2.6.20"),
+    ("nf_conntrack_ipv4", "nf_conntrack", "it tracks both families since Linux 4.19"),
+    ("nf_conntrack_ipv6", "nf_conntrack", "it tracks both families since Linux 4.19"),
+    ("nf_nat_ipv4", "nf_nat", "it translates both families since Linux 5.1"),
+    ("nf_nat_ipv6", "nf_nat", "it translates both families since Linux 5.1"),
+    ("overlay2", "overlay", "that is the module behind Docker's storage driver"),
+    ("overlayfs", "overlay", "that is its name since Linux 3.18"),
+];
+
+/// Fills in `kernel` what the profile says of modules.
+pub(super) fn modules(raw: &RawModules, kernel: &mut Kernel, context: &Context<'_>) -> Result<(), Fault> {
+    let RawModules { keep, load } = raw;
+    let mut check = |item: &At<String>, key: &'static str, check: fn(&str) -> Result<(), String>| {
+        let name = text(item, key, check)?;
+        there(item, key)?;
+        // Written in both, it is kept because `keep` says so.
+        let place = context.sources.place(item.pos);
+        kernel.modules_at.entry(name.clone()).or_insert((place, key));
+        Ok(name)
+    };
+    let mut kept = keep.iter().map(|item| check(item, KEEP, pattern)).collect::<Result<Vec<_>, Fault>>()?;
+    let loaded = load.iter().map(|item| check(item, LOAD, names::module)).collect::<Result<BTreeSet<_>, Fault>>()?;
+    if !kept.is_empty() {
+        // An empty list keeps all modules; any other must have those that are loaded.
+        kept.extend(loaded.iter().cloned());
+    }
+    kernel.modules_keep = distinct(kept);
+    kernel.modules_load = loaded;
+    Ok(())
+}
+
+/// A name or glob; a `?` at the end makes it optional and is no part of the glob.
+fn pattern(text: &str) -> Result<(), String> {
+    glob(text.strip_suffix('?').unwrap_or(text))
+}
+
+/// What is optional may be gone.
+fn there(item: &At<String>, key: &str) -> Result<(), Fault> {
+    let name = item.value.replace('-', "_");
+    match GONE.iter().find(|(gone, ..)| *gone == name) {
+        None => Ok(()),
+        Some((_, instead, why)) => {
+            Err(item.fault(format!("{key}: no kernel has a module {:?}; take {instead:?}: {why}", item.value)))
+        }
+    }
+}

@@ -10,7 +10,7 @@ use crate::manifest::InputRecord;
 use crate::pack::{Input, InputFormat, PackError, Packer, Store};
 use crate::profile::{Artifact, ArtifactFormat, ImageSource};
 use crate::progress::{Progress, Unit};
-use crate::render::{self, RenderError};
+use crate::render::{self, KubeletFileError, RenderError};
 use crate::source::cache::Cache;
 use crate::source::deb::control::ControlError;
 use crate::source::deb::dependency::RelationError;
@@ -19,11 +19,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub mod images;
-pub mod kubelet_files;
 pub mod packages;
 
 use images::ImageError;
-use kubelet_files::KubeletFileError;
 use packages::Deb;
 
 /// A finished tree and what it was made of.
@@ -130,7 +128,7 @@ pub fn bake(
         records.push(record("overlay", &overlay.name, "", overlay.digest()));
         lay_overlay(&mut tree, overlay)?;
     }
-    kubelet_files::check(&tree, profile, &store)?;
+    render::check_kubelet_files(&tree, profile, &store)?;
     let mut pruned = finalize::finalize(&mut tree, profile, lock.epoch, &store, cache, progress)?;
     pruned.extend(prune(&mut tree, &profile.prune)?);
     phase.finish();

@@ -13,9 +13,9 @@ const FLAGS: &str = "var/lib/kubelet/kubeadm-flags.env";
 const BAKED_FLAGS: &str = "usr/lib/kiln/kubeadm-flags.env";
 
 /// Where kubelet looks for drop-ins of its configuration, files whose names end in `.conf`: the example of Kubernetes' documentation.
-pub const DROP_INS: &str = "etc/kubernetes/kubelet.conf.d";
+pub(super) const DROP_INS: &str = "etc/kubernetes/kubelet.conf.d";
 /// The first minor release that reads them unless a variable of its environment says otherwise (KEP-3983).
-pub const DROP_INS_SINCE: u32 = 30;
+pub(super) const DROP_INS_SINCE: u32 = 30;
 
 /// Upstream's unit, except that kubelet waits for what it cannot do without: the runtime, and credentials.
 ///

@@ -21,6 +21,7 @@ mod kernel;
 mod kube_proxy;
 mod kubelet;
 mod kubelet_config;
+mod kubelet_files;
 mod network;
 mod ntp;
 mod shutdown;
@@ -32,7 +33,7 @@ pub use embedded::{AGENT, check_programs};
 pub use error::RenderError;
 pub use initramfs::initramfs_entries;
 pub use initrd::disk_initrd_entries;
-pub use kubelet::{DROP_INS, DROP_INS_SINCE};
+pub use kubelet_files::{KubeletFileError, check_kubelet_files};
 
 use crate::profile::Profile;
 use crate::tree::{Entry, FileTree, Origin, TreePath};

@@ -4,10 +4,10 @@
 //! Sources: "Set Kubelet Parameters Via A Configuration File" of Kubernetes' documentation for how drop-ins are laid over the
 //! configuration (KEP-3983); kubeadm's packages for the environment files.
 
+use super::kubelet::{DROP_INS, DROP_INS_SINCE};
 use crate::kubernetes::kubelet_flags::{self, Flag};
 use crate::kubernetes::{Misfit, Step, kubelet_config};
 use crate::profile::{Located, NotLocated, Place, Profile};
-use crate::render::{DROP_INS, DROP_INS_SINCE};
 use crate::tree::{ContentReader, Entry, FileTree, Origin, ReadError, TreePath};
 use crate::yaml;
 use serde_json::Map;
@@ -32,7 +32,11 @@ pub enum KubeletFileError {
 ///
 /// # Errors
 /// [`KubeletFileError`].
-pub(super) fn check(tree: &FileTree, profile: &Profile, reader: &dyn ContentReader) -> Result<(), KubeletFileError> {
+pub fn check_kubelet_files(
+    tree: &FileTree,
+    profile: &Profile,
+    reader: &dyn ContentReader,
+) -> Result<(), KubeletFileError> {
     let minor = profile.release.kubernetes.minor;
     configuration(tree, minor, reader)?;
     for path in ENVIRONMENT {

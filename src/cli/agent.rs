@@ -1,9 +1,7 @@
 //! `kiln agent`.
 
 use crate::render::AGENT;
-use anyhow::Context as _;
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Write out the agent that is in every image, for images that kiln does not make
@@ -18,10 +16,5 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let path = &args.extract;
-    let write = || {
-        fs::write(path, AGENT.bytes())?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755))
-    };
-    write().with_context(|| format!("writing {}", path.display()))
+    super::file::write(&args.extract, 0o755, |file| file.write_all(AGENT.bytes()))
 }

@@ -103,13 +103,5 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     if path == Path::new("-") {
         return Ok(std::io::stdout().lock().write_all(text.as_bytes())?);
     }
-    let writing = || format!("writing {}", path.display());
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in(parent)
-        .with_context(writing)?;
-    file.write_all(text.as_bytes()).with_context(writing)?;
-    file.persist(path).with_context(writing)?;
-    Ok(())
+    super::file::write(path, 0o644, |file| file.write_all(text.as_bytes()))
 }

@@ -9,6 +9,7 @@ mod build;
 mod cache;
 mod completions;
 mod diff;
+mod file;
 mod host;
 mod import;
 mod inspect;

@@ -1,5 +1,6 @@
 //! `kiln seed`.
 
+use super::file;
 use crate::format::{fat, iso9660};
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
@@ -8,15 +9,16 @@ use jiff::{SignedDuration, Timestamp};
 use kiln_agent::seed::{MAX_SIZE, Seed, Token};
 use kiln_agent::yaml;
 use serde_json::{Value, json};
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// cloud-init's name for volumes that hold user data.
 const LABEL: &str = "cidata";
 /// The smallest size that is FAT32 in every reader's eyes; the file is sparse.
 const FAT_SIZE: u64 = 36 << 20;
+/// Mode of what holds a secret.
+const PRIVATE: u32 = 0o600;
 /// Letters and digits of tokens.
 const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -71,7 +73,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         bytes = with_token(&bytes, &token)?;
         let expires = now.checked_add(SignedDuration::from_hours(args.ttl)).context("the token's end")?;
         let manifest = format!("{:#}\n", manifest(&token, expires, seed.node_name.as_deref()));
-        write_private(secret, |file| file.write_all(manifest.as_bytes()))?;
+        file::write(secret, PRIVATE, |file| file.write_all(manifest.as_bytes()))?;
     } else if seed.token.is_none() {
         bail!("{}: it has no token; --fresh-token FILE makes one", path.display());
     }
@@ -79,7 +81,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let files: [(&str, &[u8]); 2] = [("meta-data", b"{}\n"), ("user-data", &bytes)];
     if let Some(target) = &args.iso {
         let image = iso9660::volume(LABEL, &files, time)?;
-        write_private(target, |file| file.write_all(&image))?;
+        file::write(target, PRIVATE, |file| file.write_all(&image))?;
     }
     if let Some(target) = &args.vfat {
         write_fat(target, &files, time)?;
@@ -154,7 +156,7 @@ fn write_fat(target: &Path, files: &[(&str, &[u8])], time: u32) -> anyhow::Resul
         volume.add(name, content.len() as u64)?;
     }
     let plan = volume.plan()?;
-    write_private(target, |file| {
+    file::write(target, PRIVATE, |file| {
         file.set_len(FAT_SIZE)?;
         let contents = files.iter().filter_map(|(name, content)| Some((plan.files.get(*name)?.start, *content)));
         let metadata = plan.metadata.iter().map(|(offset, bytes)| (*offset, bytes.as_slice()));
@@ -164,22 +166,4 @@ fn write_fat(target: &Path, files: &[(&str, &[u8])], time: u32) -> anyhow::Resul
         }
         Ok(())
     })
-}
-
-/// Writes a file that only its owner may read, by a temporary name.
-fn write_private(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> anyhow::Result<()> {
-    let mut name = path.file_name().with_context(|| format!("{} names no file", path.display()))?.to_owned();
-    name.push(".new");
-    let temporary = path.with_file_name(name);
-    let attempt = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        write(&mut file)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    let result = attempt();
-    if result.is_err() {
-        fs::remove_file(&temporary).ok();
-    }
-    result.with_context(|| format!("writing {}", path.display()))
 }

@@ -3,6 +3,7 @@
 use super::bad_node::NODE;
 use super::{Profiles, RELEASE};
 use kiln::profile::{Arch, Overrides};
+use std::process::Command;
 
 /// What follows `extends: base` in worker.yaml, and the error without `profiles/worker.yaml:`.
 const BAD: &[(&str, &str)] = &[
@@ -398,7 +399,25 @@ fn bad_profiles_are_refused_with_the_place_and_the_way_out() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // What is upstream's rule says whose it is.
     let rule = |text| Profiles::worker(text).load().err().and_then(|error| error.rule());
-    assert!(BAD.iter().filter(|(text, _)| rule(text).is_some()).count() >= 60);
+    let sourced = BAD.iter().chain(NODE).filter(|(text, _)| rule(text).is_some()).count();
+    assert!(sourced >= 100, "{sourced}");
+}
+
+#[test]
+fn none_of_them_reaches_an_image() {
+    for (text, expected) in BAD.iter().chain(NODE) {
+        let profiles = Profiles::worker(text);
+        let (out, cache) = (profiles.0.path().join("out"), profiles.0.path().join("cache"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
+        command.env("HOME", "/home/user").arg("--profiles").arg(profiles.dir()).arg("--cache").arg(cache);
+        let output = command.args(["build", "worker", "--arch", "amd64", "--out"]).arg(&out).output();
+        let output = output.expect("kiln starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.replace(&format!("{}/", profiles.0.path().display()), "");
+        assert!(!output.status.success() && !out.exists(), "{text:?} is built: {said}");
+        assert!(said.contains(&format!("profiles/worker.yaml:{expected}")), "{text:?}: {said}");
+        assert!(output.stdout.is_empty() && !profiles.dir().join("worker.lock").exists(), "{text:?}");
+    }
 }
 
 #[test]

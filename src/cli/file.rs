@@ -1,0 +1,80 @@
+//! Files that users name for what a verb writes.
+
+use anyhow::{Context as _, bail};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+/// Writes a file of `mode` (less what umask(2) takes) whole or not at all, under a temporary name beside it; a link to a file is followed.
+///
+/// A device or a pipe, as `/dev/stdout` may be, is written to as it is, and never replaced; but nothing that is for its owner only.
+///
+/// # Errors
+/// When it cannot be written, or is a directory.
+pub fn write(path: &Path, mode: u32, write: impl FnOnce(&mut File) -> io::Result<()>) -> anyhow::Result<()> {
+    let writing = || format!("writing {}", path.display());
+    match fs::metadata(path).map(|metadata| metadata.file_type()) {
+        Ok(kind) if kind.is_dir() => bail!("writing {}: it is a directory; name a file in it", path.display()),
+        Ok(kind) if !kind.is_file() && mode & 0o077 == 0 => {
+            bail!("writing {}: it is no regular file, and others could read a secret there", path.display())
+        }
+        Ok(kind) if !kind.is_file() => {
+            let mut file = OpenOptions::new().write(true).open(path).with_context(writing)?;
+            return write(&mut file).with_context(writing);
+        }
+        _ => {}
+    }
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let parent = real.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let attempt = || {
+        let mut file =
+            tempfile::Builder::new().prefix(".kiln.").permissions(Permissions::from_mode(mode)).tempfile_in(parent)?;
+        write(file.as_file_mut())?;
+        file.as_file().sync_all()?;
+        file.persist(&real).map_err(|error| error.error)
+    };
+    attempt().with_context(writing)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use std::os::unix::fs::FileTypeExt as _;
+    use std::process::Command;
+
+    #[test]
+    fn a_pipe_is_written_to_and_stays_one() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let pipe = directory.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo starts").success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read_to_string(pipe).expect("read")
+        });
+        write(&pipe, 0o644, |file| file.write_all(b"text")).expect("written");
+        assert_eq!(reader.join().expect("joined"), "text");
+        assert!(fs::metadata(&pipe).expect("there").file_type().is_fifo());
+        let secret = write(&pipe, 0o600, |file| file.write_all(b"secret")).expect_err("refused").to_string();
+        assert!(secret.contains("no regular file"), "{secret}");
+    }
+
+    #[test]
+    fn a_file_is_there_whole_or_not_at_all_and_a_link_stays_one() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+        std::os::unix::fs::symlink("file", &link).expect("a link");
+        write(&file, 0o600, |file| file.write_all(b"old")).expect("written");
+        assert_eq!(fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
+        let failed = |file: &mut File| file.write_all(b"ne").and_then(|()| Err(io::Error::other("full")));
+        assert!(write(&file, 0o644, failed).is_err());
+        assert_eq!(fs::read(&file).expect("read"), b"old");
+        write(&link, 0o644, |file| file.write_all(b"new")).expect("written");
+        assert_eq!(fs::read(&file).expect("read"), b"new");
+        assert!(link.is_symlink());
+        assert!(write(directory.path(), 0o644, |_| Ok(())).is_err());
+        assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 2);
+    }
+}

@@ -10,7 +10,7 @@ use crate::kubernetes::{Misfit, Step, kubelet_config};
 use crate::profile::{Located, NotLocated, Place, Profile};
 use crate::tree::{ContentReader, Entry, FileTree, Origin, ReadError, TreePath};
 use crate::yaml;
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 const CONFIG: &str = "var/lib/kubelet/config.yaml";
 const ENVIRONMENT: [&str; 2] = ["etc/default/kubelet", "etc/sysconfig/kubelet"];
@@ -99,7 +99,9 @@ fn configuration(tree: &FileTree, minor: u32, reader: &dyn ContentReader) -> Res
         yaml::merge(&mut merged, &object);
         documents.push((document, object));
     }
-    let Err(misfit) = kubelet_config::check(&merged, minor) else { return Ok(()) };
+    let Err(misfit) = kubelet_config::check(&merged, minor).and_then(|()| cgroup_driver(&merged)) else {
+        return Ok(());
+    };
     let field = |misfit: &Misfit| match misfit.path.first() {
         Some(Step::Key(name)) => name.clone(),
         _ => String::new(),
@@ -108,6 +110,18 @@ fn configuration(tree: &FileTree, minor: u32, reader: &dyn ContentReader) -> Res
     let blamed = documents.iter().rev().find(|(_, object)| object.contains_key(&field(&misfit)));
     let Some((document, _)) = blamed.or(documents.last()) else { return Ok(()) };
     Err(NotLocated { place: document.place(&misfit.path), text: misfit.to_string() }.into())
+}
+
+/// As a profile's own: kubelet would start, and no pod of it.
+fn cgroup_driver(config: &Map<String, Value>) -> Result<(), Misfit> {
+    const FIELD: &str = "cgroupDriver";
+    match config.get(FIELD).and_then(Value::as_str) {
+        None | Some("systemd") => Ok(()),
+        Some(other) => {
+            let why = format!("is {other:?}, and must be systemd, as the container runtime's is");
+            Err(Misfit { path: vec![Step::Key(FIELD.to_owned())], name: false, why })
+        }
+    }
 }
 
 /// Flags in `KUBELET_EXTRA_ARGS`.
@@ -185,6 +199,13 @@ mod tests {
         assert!(early.contains("since Kubernetes 1.30"), "{early}");
         let kind = verdict(&[(first, "maxPods: 10\n")], 36).expect("refused");
         assert!(kind.contains("must have \"apiVersion: kubelet.config.k8s.io/v1beta1\""), "{kind}");
+        let driver = verdict(&[(first, &format!("{HEAD}cgroupDriver: cgroupfs\n"))], 36).expect("refused");
+        assert!(
+            driver.ends_with(
+                "10-soft.conf:3:15: cgroupDriver is \"cgroupfs\", and must be systemd, as the container runtime's is"
+            ),
+            "{driver}"
+        );
         // kubelet reads no other names.
         assert_eq!(verdict(&[("etc/kubernetes/kubelet.conf.d/README", "hello")], 36), None);
     }

@@ -4,7 +4,7 @@
 //! nothing here but a clock and the programs' names.
 
 #[expect(dead_code, reason = "tests use more of it")]
-#[path = "../tests/common/worker.rs"]
+#[path = "../tests/it/common/worker.rs"]
 mod worker;
 
 use std::env;

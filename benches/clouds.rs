@@ -2,11 +2,11 @@
 //!
 //! `cargo bench --bench clouds` prints medians and ratios; it fails when the bar is missed.
 
-#[path = "../tests/common/worker.rs"]
+#[path = "../tests/it/common/worker.rs"]
 mod worker;
 
-use kiln::artifact::cloud::{self, Kind, Naming};
-use kiln::format::block::RawFile;
+use kiln_artifact::cloud::{self, Kind, Naming};
+use kiln_format::block::RawFile;
 use rustix::fs::SeekFrom;
 use std::fs::File;
 use std::path::Path;
@@ -81,7 +81,7 @@ fn disk(directory: &Path) -> RawFile {
 }
 
 fn data(disk: &RawFile) -> u64 {
-    kiln::format::block::BlockSource::data(disk).iter().map(|range| range.end - range.start).sum()
+    kiln_format::block::BlockSource::data(disk).iter().map(|range| range.end - range.start).sum()
 }
 
 fn run(directory: &Path, program: &str, arguments: &[&str]) {

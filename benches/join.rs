@@ -2,10 +2,10 @@
 //!
 //! `cargo bench --bench join` prints medians; it fails when a bar is missed.
 
-#[path = "../tests/cluster/agent.rs"]
+#[path = "../tests/it/cluster/agent.rs"]
 #[expect(dead_code, reason = "tests ask more of it")]
 mod agent;
-#[path = "../tests/cluster/control_plane.rs"]
+#[path = "../tests/it/cluster/control_plane.rs"]
 #[expect(dead_code, reason = "tests ask more of it")]
 mod control_plane;
 

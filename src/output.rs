@@ -1,11 +1,11 @@
 //! The output directory: replaced whole or left alone.
 
-use crate::artifact::remedy;
-use crate::layer::Overlay;
-use crate::lock::Locked;
-use crate::manifest::{self, Manifest};
-use crate::source::cache::Cache;
-use crate::tree::Digest;
+use kiln_artifact::remedy;
+use kiln_bake::lock::Locked;
+use kiln_cache::Cache;
+use kiln_manifest::Manifest;
+use kiln_pack::layer::Overlay;
+use kiln_tree::Digest;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
 use std::io;
@@ -161,7 +161,7 @@ impl Drop for Lock {
 
 fn is_ours(target: &Path) -> bool {
     let empty = || fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
-    target.join(manifest::FILE).is_file() || empty()
+    target.join(kiln_manifest::FILE).is_file() || empty()
 }
 
 fn sweep(parent: &Path, prefix: &str) {
@@ -203,7 +203,8 @@ impl Unchanged {
     /// The manifest of the output, if nothing changed since [`Unchanged::remember`].
     pub fn find(&self, cache: &Cache) -> Option<Manifest> {
         let remembered = cache.derived("output", &self.key)?;
-        let manifest: Manifest = serde_json::from_slice(&fs::read(self.directory.join(manifest::FILE)).ok()?).ok()?;
+        let manifest: Manifest =
+            serde_json::from_slice(&fs::read(self.directory.join(kiln_manifest::FILE)).ok()?).ok()?;
         (remembered == self.stamps(&manifest)?.as_bytes()).then_some(manifest)
     }
 
@@ -216,7 +217,11 @@ impl Unchanged {
     }
 
     fn stamps(&self, manifest: &Manifest) -> Option<String> {
-        let names = manifest.outputs.iter().map(|output| output.path.as_str()).chain([manifest::FILE, manifest::SUMS]);
+        let names = manifest
+            .outputs
+            .iter()
+            .map(|output| output.path.as_str())
+            .chain([kiln_manifest::FILE, kiln_manifest::SUMS]);
         names.map(|name| stamp(&self.directory.join(name)).ok()).collect()
     }
 }

@@ -1,15 +1,10 @@
 //! Parsers of what servers and seeds say are fed mutated samples, for a part of `KILN_FUZZ_SECONDS`, by the builder's harness.
 
-#[path = "../../tests/fuzz/harness.rs"]
-mod harness;
-#[path = "../../tests/fuzz/mutator.rs"]
-mod mutator;
-
-use harness::Fuzz;
 use kiln_agent::discovery::{Cluster, signature, verify_jws};
 use kiln_agent::net::{Network, Proxy, Request, Resolver, Url, Verify};
 use kiln_agent::pki::{Certificate, request_spki};
 use kiln_agent::seed::{Seed, Token};
+use kiln_testing::fuzz::Fuzz;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::mpsc::{Sender, channel};

@@ -1,8 +1,8 @@
 //! A disk image, and what a guest writes to it.
 
 use super::{BootError, Firmware};
-use crate::profile::Arch;
 use kiln_init::gpt::{Guid, Table};
+use kiln_profile::Arch;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

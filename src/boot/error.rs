@@ -1,6 +1,6 @@
 //! Why something did not boot.
 
-use crate::profile::Arch;
+use kiln_profile::Arch;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;

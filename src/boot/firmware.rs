@@ -1,7 +1,7 @@
 //! UEFI for guests: disks boot by nothing else.
 
 use super::BootError;
-use crate::profile::Arch;
+use kiln_profile::Arch;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 

@@ -3,7 +3,7 @@
 use super::handout;
 use super::machine::spawn;
 use super::{BootError, Handout, Image, Machine};
-use crate::profile::Arch;
+use kiln_profile::Arch;
 use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};

@@ -3,7 +3,7 @@
 //! QEMU's fw_cfg carries a systemd credential named `tmpfiles.extra` (systemd.system-credentials(7)): lines of
 //! tmpfiles.d(5) that systemd-tmpfiles obeys before any service starts. They make files; that is enough.
 
-use crate::profile::Arch;
+use kiln_profile::Arch;
 use std::fmt::Write as _;
 
 /// Runs kubelet without a cluster: the image's own configuration, less what needs an API server or its CA.

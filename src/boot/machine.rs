@@ -1,7 +1,7 @@
 //! QEMU's command line.
 
 use super::{BootError, Handout, Image, PxeSet};
-use crate::profile::Arch;
+use kiln_profile::Arch;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};

@@ -22,8 +22,8 @@ pub use kvm::kvm_works;
 pub use machine::{Accelerator, Bus, Machine};
 pub use pxe::PxeSet;
 
-use crate::profile::Arch;
 use firmware::Firmware;
+use kiln_profile::Arch;
 
 /// What a machine boots.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,7 @@
 //! The files of a PXE set.
 
 use super::BootError;
-use crate::profile::Arch;
+use kiln_profile::Arch;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! `kiln agent`.
 
-use crate::render::AGENT;
+use kiln_render::AGENT;
 use std::io::Write as _;
 use std::path::PathBuf;
 

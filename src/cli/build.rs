@@ -1,23 +1,21 @@
 //! `kiln build`.
 
-use super::args::{MirrorArgs, ProfileArgs};
+use super::args::{MirrorArgs, OutputArg, ProfileArgs};
 use super::host::Host;
 use super::lock::{LockPolicy, locked};
 use super::outputs::{Made, Outputs};
 use super::signals::CleanUp;
 use super::told_once;
 use super::units;
-use crate::artifact::kernel::kernel;
-use crate::bake::{Baked, bake};
-use crate::layer::Overlay;
-use crate::lock::{Locked, wants};
-use crate::manifest::{self, InputRecord, Manifest};
 use crate::output::{Output, OutputError, Unchanged};
-use crate::profile::Output as OutputKind;
-use crate::render;
-use crate::source::cache::Cache;
-use crate::source::fetch::{FetchError, Fetcher};
 use anyhow::{Context as _, bail};
+use kiln_artifact::kernel::kernel;
+use kiln_bake::lock::{Locked, wants};
+use kiln_bake::{Baked, bake};
+use kiln_cache::Cache;
+use kiln_manifest::{InputRecord, Manifest};
+use kiln_pack::layer::Overlay;
+use kiln_source::fetch::{FetchError, Fetcher};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -44,7 +42,7 @@ pub struct Args {
     out: Option<PathBuf>,
     /// What to make (repeatable, or a comma list) [default: the profile's outputs]
     #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
-    output: Vec<OutputKind>,
+    output: Vec<OutputArg>,
     /// Refuse to write the lock: fail when it is missing or stale
     #[arg(long)]
     locked: bool,
@@ -62,8 +60,9 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     let cache = host.cache()?;
     let http = host.http(args.offline, &args.mirrors)?;
     let policy = LockPolicy { locked: args.locked, offline: args.offline };
-    let locked = locked(host, &args.profile, &args.mirrors, &args.output, policy, &cache, &http)?;
-    render::check_programs(locked.profile().arch)?;
+    let outputs: Vec<_> = args.output.iter().map(|output| output.0).collect();
+    let locked = locked(host, &args.profile, &args.mirrors, &outputs, policy, &cache, &http)?;
+    kiln_render::check_programs(locked.profile().arch)?;
     let directory = args.out.clone().unwrap_or_else(|| Path::new("out").join(&locked.profile().role));
     let overlays = locked.profile().overlays.iter().map(|path| Overlay::read(path)).collect::<Result<Vec<_>, _>>()?;
 
@@ -132,7 +131,7 @@ pub(super) fn fetch(fetcher: &Fetcher, host: &Host, locked: &Locked) -> anyhow::
 fn write(host: &Host, locked: &Locked, baked: &Baked, cache: &Cache, directory: &Path) -> anyhow::Result<Manifest> {
     let manifest = manifest_of(locked, baked, Outputs { host, locked, baked, cache, directory }.make()?)?;
     let text = manifest.to_text();
-    for (name, text) in [(manifest::SUMS, manifest.sums(&text)), (manifest::FILE, text)] {
+    for (name, text) in [(kiln_manifest::SUMS, manifest.sums(&text)), (kiln_manifest::FILE, text)] {
         let path = directory.join(name);
         std::fs::write(&path, text).map_err(|source| OutputError::Write { path, source })?;
     }
@@ -144,7 +143,7 @@ pub(super) fn manifest_of(locked: &Locked, baked: &Baked, made: Made) -> anyhow:
     let (profile, lock) = (locked.profile(), locked.lock());
     let Made { files, root_hash, disk } = made;
     Ok(Manifest {
-        version: manifest::VERSION,
+        version: kiln_manifest::VERSION,
         kiln: env!("CARGO_PKG_VERSION").to_owned(),
         role: profile.role.clone(),
         image: profile.image.clone(),
@@ -157,7 +156,7 @@ pub(super) fn manifest_of(locked: &Locked, baked: &Baked, made: Made) -> anyhow:
         inputs: baked.inputs.clone(),
         pruned: baked.pruned.clone(),
         privileged: profile.privileged.clone(),
-        files: manifest::records(&baked.tree, lock.epoch),
+        files: kiln_manifest::records(&baked.tree, lock.epoch),
         outputs: files,
         root_hash,
         disk,

@@ -2,8 +2,8 @@
 
 use super::host::Host;
 use super::units;
-use crate::source::cache::{Cache, TrimPolicy};
 use anyhow::bail;
+use kiln_cache::{Cache, TrimPolicy};
 use std::io::Write;
 use std::time::Duration;
 

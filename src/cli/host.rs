@@ -2,16 +2,16 @@
 
 use super::Global;
 use super::args::MirrorArgs;
-use crate::lock::Mirrors;
-use crate::profile::{self, Arch, Overrides, Profile};
-use crate::progress::{Mode, Progress};
-use crate::source::cache::Cache;
-use crate::source::deb::apt_sources::{self, AptSources};
-use crate::source::deb::keyring::{DEBIAN_KEYRINGS, Keyring};
-use crate::source::fetch::Fetcher;
-use crate::source::http::{Client, HttpConfig, ProxyConfig};
-use crate::source::registry::Credentials;
 use anyhow::{Context, bail};
+use kiln_bake::lock::Mirrors;
+use kiln_cache::Cache;
+use kiln_profile::{Arch, Overrides, Profile};
+use kiln_progress::{Mode, Progress};
+use kiln_source::deb::apt_sources::{self, AptSources};
+use kiln_source::deb::keyring::{DEBIAN_KEYRINGS, Keyring};
+use kiln_source::fetch::Fetcher;
+use kiln_source::http::{Client, HttpConfig, ProxyConfig};
+use kiln_source::registry::Credentials;
 use std::env;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ impl Host {
             "aarch64" => Arch::Arm64,
             _ => Arch::Amd64,
         };
-        Ok(profile::load(&self.profiles, role, overrides, self.home.as_deref(), arch)?)
+        Ok(kiln_profile::load(&self.profiles, role, overrides, self.home.as_deref(), arch)?)
     }
 
     /// Opens the cache.

@@ -1,10 +1,10 @@
 //! `kiln import`.
 
 use super::host::Host;
-use crate::import::{Source, Wanted, import};
-use crate::profile::Overrides;
 use anyhow::Context as _;
 use kiln_agent::seed::Seed;
+use kiln_profile::Overrides;
+use kiln_profile::import::{Source, Wanted, import};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};

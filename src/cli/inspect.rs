@@ -1,11 +1,10 @@
 //! `kiln inspect`.
 
 use super::units;
-use crate::artifact::disk::{DiskRecord, PartitionRecord};
-use crate::image;
-use crate::image::listing::{Listed, Listing};
-use crate::manifest::{FileRecord, Manifest};
 use anyhow::{Context, bail};
+use kiln_image::listing::{Listed, Listing};
+use kiln_manifest::{DiskRecord, PartitionRecord};
+use kiln_manifest::{FileRecord, Manifest};
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -31,11 +30,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let wanted = args.path.as_deref().unwrap_or("").trim_matches('/');
     if args.output.is_file() {
         let reading = || format!("reading {}", args.output.display());
-        let root = image::open(&args.output).with_context(reading)?;
+        let root = kiln_image::open(&args.output).with_context(reading)?;
         let listing = Listing::read(&*root, &mut |_, _| {}).with_context(reading)?;
         let lines: Vec<Line> = listing.paths.values().map(Line::from).collect();
         if print(&mut out, args, wanted, &lines)? {
-            image::extract(&*root, wanted, &mut out).with_context(reading)?;
+            kiln_image::extract(&*root, wanted, &mut out).with_context(reading)?;
         }
     } else {
         let manifest = Manifest::read(&args.output)?;
@@ -86,10 +85,10 @@ fn print_file(output: &Path, wanted: &str, out: &mut impl Write) -> anyhow::Resu
         io::copy(&mut kernel, out)?;
         return Ok(());
     }
-    let root = image::open_output(output).with_context(reading)?;
+    let root = kiln_image::open_output(output).with_context(reading)?;
     match root.kernel().filter(|_| wanted.starts_with("boot/vmlinuz-")) {
         Some(kernel) => Ok(out.write_all(&kernel)?),
-        None => image::extract(&*root, wanted, out).with_context(reading),
+        None => kiln_image::extract(&*root, wanted, out).with_context(reading),
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::args::{MirrorArgs, ProfileArgs};
 use super::host::Host;
-use crate::lock::{self, Lock, Locked, Mirrors, Sources};
-use crate::profile::{Output, Profile};
-use crate::source::cache::Cache;
-use crate::source::http::Client;
 use anyhow::bail;
 use jiff::Timestamp;
+use kiln_bake::lock::{self, Lock, Locked, Mirrors, Sources};
+use kiln_cache::Cache;
+use kiln_profile::{Output, Profile};
+use kiln_source::http::Client;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;

@@ -22,10 +22,10 @@ mod signals;
 mod units;
 mod verify;
 
-use crate::import::ImportError;
-use crate::profile::ProfileError;
 use clap::{Parser, Subcommand};
 use host::Host;
+use kiln_profile::ProfileError;
+use kiln_profile::import::ImportError;
 use std::path::PathBuf;
 use std::process::ExitCode;
 

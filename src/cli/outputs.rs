@@ -1,21 +1,21 @@
 //! Which artifacts a build makes, and in what order: each from what is there already.
 
 use super::host::Host;
-use crate::artifact::cloud::{self, Naming};
-use crate::artifact::disk::{Begun, Disk, DiskError, DiskRecord, DiskSizes, digest_during, extract};
-use crate::artifact::platform::{self, Platform};
-use crate::artifact::pxe::Pxe;
-use crate::artifact::root::{Place, Root, RootFileSystem, RootOptions};
-use crate::artifact::{OutputFile, kernel, tar};
-use crate::bake::Baked;
-use crate::format::block::{BlockSource, RawFile};
-use crate::format::guid::Guid;
-use crate::lock::Locked;
-use crate::profile::{self, Arch, Output, Profile};
-use crate::progress::{Phase, Unit};
-use crate::render;
-use crate::source::cache::Cache;
-use crate::tree::{Digest, FileTree};
+use kiln_artifact::cloud::{self, Naming};
+use kiln_artifact::disk::{Begun, Disk, DiskError, DiskSizes, digest_during, extract};
+use kiln_artifact::platform::{self, Platform};
+use kiln_artifact::pxe::Pxe;
+use kiln_artifact::root::{Place, Root, RootFileSystem, RootOptions};
+use kiln_artifact::{kernel, tar};
+use kiln_bake::Baked;
+use kiln_bake::lock::Locked;
+use kiln_cache::Cache;
+use kiln_format::block::{BlockSource, RawFile};
+use kiln_format::guid::Guid;
+use kiln_manifest::{DiskRecord, OutputFile};
+use kiln_profile::{Arch, Output, Profile};
+use kiln_progress::{Phase, Unit};
+use kiln_tree::{Digest, FileTree};
 use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
@@ -88,7 +88,7 @@ impl Outputs<'_> {
 
     fn pxe(&self) -> anyhow::Result<Vec<OutputFile>> {
         let phase = self.host.progress.phase("compress", Unit::Bytes, 0);
-        let boot_entries = render::initramfs_entries(self.profile().arch, &self.baked.tree)?;
+        let boot_entries = kiln_render::initramfs_entries(self.profile().arch, &self.baked.tree)?;
         let pxe = Pxe {
             tree: &self.baked.tree,
             store: &self.baked.store,
@@ -227,7 +227,7 @@ impl Outputs<'_> {
         let profile = self.profile();
         RootOptions {
             file_system: match profile.root {
-                profile::RootFileSystem::Ext4 => RootFileSystem::Ext4,
+                kiln_profile::RootFileSystem::Ext4 => RootFileSystem::Ext4,
             },
             image: (&profile.image.id, &profile.image.version),
             epoch: self.locked.lock().epoch,
@@ -245,7 +245,7 @@ impl Outputs<'_> {
     fn begin_disk(&self, file: &File, path: &Path, root: &Root<'_>) -> anyhow::Result<Begun> {
         let (profile, tree) = (self.profile(), &self.baked.tree);
         let mut initrd = FileTree::new();
-        for (path, entry) in render::disk_initrd_entries(profile.arch, tree, &root.superblock())? {
+        for (path, entry) in kiln_render::disk_initrd_entries(profile.arch, tree, &root.superblock())? {
             initrd.insert(path, entry)?;
         }
         let disk = Disk {

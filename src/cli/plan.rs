@@ -4,7 +4,7 @@ use super::args::{MirrorArgs, ProfileArgs};
 use super::host::Host;
 use super::lock::lock_path;
 use super::units;
-use crate::lock::{Lock, wanted_packages};
+use kiln_bake::lock::{Lock, wanted_packages};
 use std::io::Write;
 
 /// Show what would be baked: the resolved profile and its inputs
@@ -39,7 +39,7 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     writeln!(out, "image       {} {}", profile.image.id, profile.image.version)?;
     writeln!(out, "debian      {} {}, kernel {}", profile.debian.suite, profile.arch.as_str(), profile.kernel.package)?;
     writeln!(out, "kubernetes  {}", profile.release.name)?;
-    for artifact in crate::lock::artifacts(&profile) {
+    for artifact in kiln_bake::lock::artifacts(&profile) {
         writeln!(out, "  {:<14} {}", artifact.name, artifact.version)?;
     }
     if let Some(cluster) = &profile.cluster {

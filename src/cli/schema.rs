@@ -1,6 +1,5 @@
 //! `kiln schema`.
 
-use crate::profile;
 use std::io::Write;
 
 /// Print the JSON Schema of a profile, for editors
@@ -27,9 +26,9 @@ enum Kind {
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let schema = match args.kind {
-        Kind::Profile => profile::schema(),
-        Kind::Release => profile::release_schema(),
-        Kind::Cluster => profile::cluster_schema(),
+        Kind::Profile => kiln_profile::schema(),
+        Kind::Release => kiln_profile::release_schema(),
+        Kind::Cluster => kiln_profile::cluster_schema(),
     };
     writeln!(std::io::stdout(), "{schema:#}")?;
     Ok(())

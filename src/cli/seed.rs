@@ -1,13 +1,13 @@
 //! `kiln seed`.
 
 use super::file;
-use crate::format::{fat, iso9660};
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use kiln_agent::seed::{MAX_SIZE, Seed, Token};
 use kiln_agent::yaml;
+use kiln_format::{fat, iso9660};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -92,7 +92,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     if let Some(url) = &args.url {
         kiln_agent::url::Url::parse(url)?;
-        let digest = crate::tree::Digest::of(&bytes);
+        let digest = kiln_tree::Digest::of(&bytes);
         writeln!(out, "kiln.seed={url} kiln.seed_sha256={digest}")?;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! `kiln verify`.
 
-use crate::verify::{Allowed, verify};
+use kiln_verify::{Allowed, verify};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;

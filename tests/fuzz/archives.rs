@@ -1,9 +1,9 @@
 //! What comes in packages and release tarballs.
 
-use crate::harness::Fuzz;
 use crate::synthetic::{Member, ar, control, deb_of, directory, file, gzip, hardlink, program, symlink, tar, xz};
-use kiln::finalize::elf::Elf;
-use kiln::pack::{DebFile, decompress, read_archive};
+use kiln_finalize::elf::Elf;
+use kiln_pack::{DebFile, decompress, read_archive};
+use kiln_testing::fuzz::Fuzz;
 use std::io::{self, Cursor, Read};
 
 const DEB_WORDS: [&[u8]; 7] =

@@ -1,9 +1,9 @@
 //! What registries and archives of container images say.
 
-use crate::harness::Fuzz;
-use kiln::oci::{Config, Descriptor, Document, ImageConfig, Reference, index, manifest, media_type};
-use kiln::source::registry::Credentials;
-use kiln::tree::Digest;
+use kiln_oci::{Config, Descriptor, Document, ImageConfig, Reference, index, manifest, media_type};
+use kiln_source::registry::Credentials;
+use kiln_testing::fuzz::Fuzz;
+use kiln_tree::Digest;
 use std::collections::BTreeMap;
 
 fn describe(media_type: &str, bytes: &[u8]) -> Descriptor {
@@ -38,7 +38,7 @@ fn documents() {
             let _ = manifest.check_config(bytes, "amd64");
         }
         if let Ok(Document::Index(manifests)) = &document {
-            let _ = kiln::oci::for_arch(manifests, "arm64");
+            let _ = kiln_oci::for_arch(manifests, "arm64");
         }
         config.is_ok() || document.is_ok()
     });

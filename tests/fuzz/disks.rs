@@ -1,15 +1,15 @@
 //! What `kiln verify`, `diff` and `inspect` read of disks: tables, volumes, file systems and encodings that may have been damaged since.
 
-use crate::harness::Fuzz;
-use kiln::image::blocks::{Blocks, bytes};
-use kiln::image::disk::Disk;
-use kiln::image::ext4::Ext4Root;
-use kiln::image::fat::Fat;
-use kiln::image::gpt::Table;
-use kiln::image::listing::Listing;
-use kiln::image::tarball::Tarball;
-use kiln::image::verity::Superblock;
-use kiln::image::{open_disk, uki};
+use kiln_image::blocks::{Blocks, bytes};
+use kiln_image::disk::Disk;
+use kiln_image::ext4::Ext4Root;
+use kiln_image::fat::Fat;
+use kiln_image::gpt::Table;
+use kiln_image::listing::Listing;
+use kiln_image::tarball::Tarball;
+use kiln_image::verity::Superblock;
+use kiln_image::{open_disk, uki};
+use kiln_testing::fuzz::Fuzz;
 use std::fs;
 use std::io;
 use std::path::Path;

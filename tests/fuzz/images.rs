@@ -1,10 +1,10 @@
 //! What `kiln inspect` reads back: a manifest and an initramfs that may have been damaged since.
 
-use crate::harness::Fuzz;
-use kiln::format::cpio::{self, FileType, Header};
-use kiln::image::extract;
-use kiln::image::initramfs::Initramfs;
-use kiln::manifest::Manifest;
+use kiln_format::cpio::{self, FileType, Header};
+use kiln_image::extract;
+use kiln_image::initramfs::Initramfs;
+use kiln_manifest::Manifest;
+use kiln_testing::fuzz::Fuzz;
 use std::fs;
 use std::io;
 

@@ -1,17 +1,17 @@
 //! What a mirror says.
 
-use crate::harness::Fuzz;
 use crate::synthetic::{Package, node, packages_text, release_text};
-use kiln::source::deb::cleartext;
-use kiln::source::deb::index::Index;
-use kiln::source::deb::keyring::Keyring;
-use kiln::source::deb::package::Archive;
-use kiln::source::deb::release::Release;
-use kiln::source::deb::{resolver, signature};
+use kiln_source::deb::cleartext;
+use kiln_source::deb::index::Index;
+use kiln_source::deb::keyring::Keyring;
+use kiln_source::deb::package::Archive;
+use kiln_source::deb::release::Release;
+use kiln_source::deb::{resolver, signature};
+use kiln_testing::fuzz::Fuzz;
 use std::collections::BTreeSet;
 
-const KEYS: &[u8] = include_bytes!("../../src/source/deb/testdata/archive.asc");
-const MESSAGE: &[u8] = include_bytes!("../../src/source/deb/testdata/message.asc");
+const KEYS: &[u8] = include_bytes!("../../crates/source/src/deb/testdata/archive.asc");
+const MESSAGE: &[u8] = include_bytes!("../../crates/source/src/deb/testdata/message.asc");
 
 fn repair_nothing(_: &mut Vec<u8>) {}
 

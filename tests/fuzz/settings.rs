@@ -1,11 +1,11 @@
 //! What users and hosts write: profiles, releases, locks, overlays, apt's sources.
 
-use crate::harness::Fuzz;
-use kiln::import::{Source, Wanted, import};
-use kiln::layer::Overlay;
-use kiln::lock::Lock;
-use kiln::profile::{Arch, Overrides, load, roles};
-use kiln::source::deb::apt_sources;
+use kiln_bake::lock::Lock;
+use kiln_pack::layer::Overlay;
+use kiln_profile::import::{Source, Wanted, import};
+use kiln_profile::{Arch, Overrides, load, roles};
+use kiln_source::deb::apt_sources;
+use kiln_testing::fuzz::Fuzz;
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
@@ -148,7 +148,7 @@ fn apt_sources_files() {
 #[test]
 fn imported_files() {
     const PROXY: &[u8] = b"KubeProxyConfiguration";
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import/samples");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/import/samples");
     let read = |name: &str| fs::read(directory.join(name)).expect("a sample");
     let samples = [
         "aks/kubelet",

@@ -5,7 +5,7 @@ mod sides;
 
 use super::args::{ChangeArgs, MirrorArgs};
 use super::{Global, fail, is_closed_pipe};
-use crate::diff;
+use kiln_verify::diff;
 use std::process::ExitCode;
 
 /// What diff(1) says to other programs.

@@ -1,8 +1,8 @@
 //! Changes as people and programs read them.
 
 use super::super::units;
-use crate::diff::{Change, Changes, FileChange, Side};
-use crate::tree::Origin;
+use kiln_tree::Origin;
+use kiln_verify::diff::{Change, Changes, FileChange, Side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 

@@ -7,13 +7,12 @@ use super::super::host::Host;
 use super::super::lock::{LockPolicy, locked};
 use super::super::outputs::Made;
 use super::Args;
-use crate::bake::{Baked, bake};
-use crate::diff::{Contents, Side};
-use crate::image;
-use crate::image::listing::Listing;
-use crate::layer::Overlay;
-use crate::manifest::Manifest;
 use anyhow::Context;
+use kiln_bake::{Baked, bake};
+use kiln_image::listing::Listing;
+use kiln_manifest::Manifest;
+use kiln_pack::layer::Overlay;
+use kiln_verify::diff::{Contents, Side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
@@ -37,7 +36,7 @@ pub fn open(global: &Global, args: &Args, name: &str) -> anyhow::Result<Side> {
 }
 
 fn image(name: &str, path: &Path) -> anyhow::Result<Side> {
-    let root = image::open(path)?;
+    let root = kiln_image::open(path)?;
     let listing = Listing::read(&*root, &mut |_, _| {})?;
     let cmdline = root.cmdline().or_else(|| beside(path));
     Ok(Side::of_image(name, &listing, cmdline, Box::new(root)))
@@ -74,7 +73,7 @@ struct OutputContents(PathBuf);
 
 impl Contents for OutputContents {
     fn read(&self, wanted: &BTreeSet<String>, limit: u64) -> Result<BTreeMap<String, Vec<u8>>, String> {
-        let root = image::open_output(&self.0).map_err(|error| error.to_string())?;
+        let root = kiln_image::open_output(&self.0).map_err(|error| error.to_string())?;
         root.read(wanted, limit)
     }
 }

@@ -1,0 +1,219 @@
+//! A disk in the formats that clouds and hypervisors take.
+
+use super::{OutputFile, remedy};
+use kiln_format::block::{BlockSource, EncodeError};
+use kiln_format::qcow2::Compression;
+use kiln_format::{gce, ovf, qcow2, vhd, vmdk};
+use kiln_tree::Digest;
+use sha2::{Digest as _, Sha256};
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+/// What is written and read at once.
+const BUFFER: usize = 1 << 20;
+
+/// A format of disks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// `disk.qcow2` for QEMU 5.1 and later, OpenStack: clusters compressed with zstd.
+    Qcow2,
+    /// `disk.zlib.qcow2`, for what reads qcow2 but not zstd.
+    Qcow2Zlib,
+    /// `disk.vhd` for Azure: fixed, the disk filled up with zeros to whole mebibytes.
+    Vhd,
+    /// `disk.vmdk` for VMware, stream-optimized; `disk.ovf`, which describes the machine around it; `disk.mf` with the digests
+    /// of both. An OVA is these three in this order in a tar archive: `tar --format=ustar -cf disk.ova disk.ovf disk.mf disk.vmdk`.
+    Vmdk,
+    /// `disk.gce.tar.gz` for Google Compute Engine: `disk.raw`, filled up with zeros to whole gibibytes.
+    Gce,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Qcow2, Self::Qcow2Zlib, Self::Vhd, Self::Vmdk, Self::Gce];
+
+    /// What it is called in a profile and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Qcow2 => "qcow2",
+            Self::Qcow2Zlib => "qcow2-zlib",
+            Self::Vhd => "vhd",
+            Self::Vmdk => "vmdk",
+            Self::Gce => "gce",
+        }
+    }
+
+    /// The file that holds the disk.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Qcow2 => "disk.qcow2",
+            Self::Qcow2Zlib => "disk.zlib.qcow2",
+            Self::Vhd => "disk.vhd",
+            Self::Vmdk => "disk.vmdk",
+            Self::Gce => "disk.gce.tar.gz",
+        }
+    }
+
+    /// Whether that file's bytes depend on a compressor.
+    pub fn is_compressed(self) -> bool {
+        self != Self::Vhd
+    }
+}
+
+/// What the formats say of a disk besides its bytes; all of it derived from what went in, for the same bytes every time.
+#[derive(Debug, Clone, Copy)]
+pub struct Naming<'a> {
+    /// What a machine made of it is called at first: the role.
+    pub name: &'a str,
+    /// The disk's id, its GPT's for example. VHD has it, and VMDK its first four bytes.
+    pub uuid: [u8; 16],
+    /// The image's time, in seconds since 1970.
+    pub epoch: u32,
+}
+
+/// Why a disk cannot be written in a format.
+#[derive(Debug, thiserror::Error)]
+pub enum CloudError {
+    /// The disk, or the format.
+    #[error("making {path}: {source}")]
+    Encode {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: EncodeError,
+    },
+    /// The output.
+    #[error("writing {path}: {source}{}", remedy(source))]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Writes `disk` as `kind` into the directory `directory`, in up to `threads` threads, on whose number the bytes do not depend.
+/// `made` is called with the bytes of each part of the disk that is done: those of its data in all, and up to a mebibyte more
+/// around each range of them.
+///
+/// # Errors
+/// [`CloudError`].
+pub fn encode(
+    kind: Kind,
+    disk: &dyn BlockSource,
+    naming: &Naming<'_>,
+    directory: &Path,
+    threads: usize,
+    made: &(dyn Fn(u64) + Sync),
+) -> Result<Vec<OutputFile>, CloudError> {
+    let name = kind.file();
+    let mut output = Output::create(directory, name)?;
+    let Naming { uuid, epoch, .. } = *naming;
+    match kind {
+        Kind::Qcow2 => output.fill(|file| qcow2::write(disk, Compression::Zstd, file, threads, made))?,
+        Kind::Qcow2Zlib => output.fill(|file| qcow2::write(disk, Compression::Zlib, file, threads, made))?,
+        Kind::Vhd => output.fill(|file| vhd::write(disk, vhd::Identity { uuid, epoch }, file, made))?,
+        Kind::Vmdk => {
+            output.stream(|out| vmdk::write(disk, (name, content_id(&uuid)), out, threads, made))?;
+        }
+        Kind::Gce => output.stream(|out| gce::write(disk, epoch, out, threads, made))?,
+    }
+    let written = output.finish()?;
+    match kind {
+        Kind::Vmdk => package(written, vmdk::padded(disk.size()), naming, directory),
+        _ => Ok(vec![written]),
+    }
+}
+
+/// The first four bytes of a UUID as a VMDK's content id, of which two values mean something else.
+fn content_id(uuid: &[u8; 16]) -> u32 {
+    let id = u32::from_be_bytes([uuid[0], uuid[1], uuid[2], uuid[3]]);
+    // 0xffffffff is no parent, 0xfffffffe is VMware's for a new disk.
+    if id >= 0xffff_fffe { id - 2 } else { id }
+}
+
+/// Writes the OVF descriptor and the manifest that go with `disk`, a VMDK.
+fn package(
+    disk: OutputFile,
+    capacity: u64,
+    naming: &Naming<'_>,
+    directory: &Path,
+) -> Result<Vec<OutputFile>, CloudError> {
+    let machine = ovf::Machine { name: naming.name, disk: &disk.path, file_size: disk.size, capacity };
+    let descriptor = text(directory, "disk.ovf", &ovf::descriptor(machine))?;
+    let digests = [&descriptor, &disk].map(|file| (file.path.as_str(), file.sha256.to_string()));
+    let manifest = text(directory, "disk.mf", &ovf::manifest(&digests))?;
+    Ok(vec![manifest, descriptor, disk])
+}
+
+/// Writes `text` to the file `name`.
+fn text(directory: &Path, name: &str, text: &str) -> Result<OutputFile, CloudError> {
+    let path = directory.join(name);
+    std::fs::write(&path, text).map_err(|source| CloudError::Write { path, source })?;
+    Ok(OutputFile {
+        path: name.to_owned(),
+        size: text.len() as u64,
+        sha256: Digest::of(text.as_bytes()),
+        content: None,
+    })
+}
+
+/// A file being written.
+struct Output {
+    name: &'static str,
+    path: PathBuf,
+    file: File,
+}
+
+impl Output {
+    fn create(directory: &Path, name: &'static str) -> Result<Self, CloudError> {
+        let path = directory.join(name);
+        // To be read again for its digest.
+        let created = File::options().read(true).write(true).create(true).truncate(true).open(&path);
+        match created {
+            Ok(file) => Ok(Self { name, path, file }),
+            Err(source) => Err(CloudError::Write { path, source }),
+        }
+    }
+
+    fn failed(&self, error: EncodeError) -> CloudError {
+        let path = self.path.clone();
+        match error {
+            EncodeError::Write(source) => CloudError::Write { path, source },
+            source => CloudError::Encode { path, source },
+        }
+    }
+
+    fn fill(&mut self, write: impl FnOnce(&File) -> Result<(), EncodeError>) -> Result<(), CloudError> {
+        write(&self.file).map_err(|error| self.failed(error))
+    }
+
+    fn stream(&mut self, write: impl FnOnce(&mut dyn Write) -> Result<(), EncodeError>) -> Result<(), CloudError> {
+        let mut out = BufWriter::with_capacity(BUFFER, &self.file);
+        let result = write(&mut out).and_then(|()| Ok(out.flush()?));
+        result.map_err(|error| self.failed(error))
+    }
+
+    /// The file's size and digest: read back while it is still in memory, which costs less than a tenth of compressing.
+    fn finish(self) -> Result<OutputFile, CloudError> {
+        let digest = || {
+            let mut file = &self.file;
+            file.rewind()?;
+            let (mut hasher, mut size) = (Sha256::new(), 0);
+            let mut buffer = vec![0; BUFFER];
+            loop {
+                let len = file.read(&mut buffer)?;
+                if len == 0 {
+                    return Ok((size, Digest::finish(hasher)));
+                }
+                hasher.update(&buffer[..len]);
+                size += len as u64;
+            }
+        };
+        match digest() {
+            Ok((size, sha256)) => Ok(OutputFile { path: self.name.to_owned(), size, sha256, content: None }),
+            Err(source) => Err(CloudError::Write { path: self.path, source }),
+        }
+    }
+}

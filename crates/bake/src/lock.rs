@@ -1,0 +1,393 @@
+//! The lock: a profile's inputs, every one with its digest, as `Cargo.lock` is to `Cargo.toml`.
+//!
+//! It names no mirror: a package is a path in the archive's pool, a size and a digest, wherever it is fetched from. Only a
+//! [`Locked`] profile can be built, and only this module makes one, so an unpinned input cannot reach an image.
+
+mod pin;
+mod series;
+
+pub use pin::{Mirrors, PinError, Sources, pin, wants};
+
+use kiln_profile::{Arch, Artifact, ArtifactSource, ImageSource, Profile};
+use kiln_tree::Digest;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Version of the file's format.
+const VERSION: u32 = 1;
+/// Largest lock read; a package takes 300 bytes.
+const MAX_LOCK: u64 = 16 << 20;
+
+/// What a lock file holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Lock {
+    version: u32,
+    /// The role locked.
+    pub role: String,
+    /// Debian suite.
+    pub suite: String,
+    /// Architecture.
+    pub arch: Arch,
+    /// Kubernetes release.
+    pub release: String,
+    /// Digest of what the profile asked for; another one means the lock is stale.
+    request: Digest,
+    /// The image's time: that of the newest `Release` file used, seconds since 1970.
+    pub epoch: u32,
+    /// Debian packages by name.
+    pub packages: Vec<LockedPackage>,
+    /// Artifacts by name.
+    pub artifacts: Vec<LockedArtifact>,
+    /// Container images by name; not those made of a program that the node has.
+    #[serde(default)]
+    pub images: Vec<LockedImage>,
+}
+
+/// One pinned package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct LockedPackage {
+    /// Package name.
+    pub name: String,
+    /// Exact version.
+    pub version: String,
+    /// `main` or `security`: which mirrors have it.
+    pub archive: ArchiveName,
+    /// Path below the mirror, `pool/…`.
+    pub filename: String,
+    /// Bytes of the .deb.
+    pub size: u64,
+    /// Its digest.
+    pub sha256: Digest,
+}
+
+/// Which of Debian's archives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArchiveName {
+    /// The archive proper, updates included.
+    Main,
+    /// The security archive.
+    Security,
+}
+
+/// One pinned artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct LockedArtifact {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its digest.
+    pub sha256: Digest,
+    /// Bytes, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+}
+
+/// One pinned container image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct LockedImage {
+    /// Its name.
+    pub name: String,
+    /// Digest of the archive or program it is made of; of its manifest when a registry has it.
+    pub sha256: Digest,
+    /// Bytes, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Its configuration and layers when a registry has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blobs: Vec<LockedBlob>,
+}
+
+/// A part of a container image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct LockedBlob {
+    /// Its digest.
+    pub sha256: Digest,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// Why a lock cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// It cannot be read.
+    #[error("reading lock {path}: {source}")]
+    Read {
+        /// The lock.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is not a lock.
+    #[error("{path}:{line}:{column}: {why}; \"kiln lock\" writes it anew")]
+    Parse {
+        /// The lock.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What is wrong.
+        why: String,
+    },
+    /// It cannot be written.
+    #[error("writing lock {path}: {source}")]
+    Write {
+        /// The lock.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What it pins does not go together.
+    #[error("lock {path}: {why}")]
+    Series {
+        /// The lock.
+        path: PathBuf,
+        /// What does not.
+        why: String,
+    },
+    /// It pins something else than the profile asks for.
+    #[error("lock {path} is stale: {why}; run \"kiln lock {role}\"")]
+    Stale {
+        /// The lock.
+        path: PathBuf,
+        /// What differs.
+        why: String,
+        /// The role.
+        role: String,
+    },
+}
+
+impl Lock {
+    /// A lock of what `profile` asks for.
+    pub fn new(
+        profile: &Profile,
+        epoch: u32,
+        mut packages: Vec<LockedPackage>,
+        mut artifacts: Vec<LockedArtifact>,
+        mut images: Vec<LockedImage>,
+    ) -> Self {
+        packages.sort_by(|a, b| a.name.cmp(&b.name));
+        artifacts.sort_by(|a, b| a.name.cmp(&b.name));
+        images.sort_by(|a, b| a.name.cmp(&b.name));
+        Self {
+            version: VERSION,
+            role: profile.role.clone(),
+            suite: profile.debian.suite.clone(),
+            arch: profile.arch,
+            release: profile.release.name.clone(),
+            request: request(profile),
+            epoch,
+            packages,
+            artifacts,
+            images,
+        }
+    }
+
+    /// Reads the lock at `path`; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`LockError::Read`] and [`LockError::Parse`].
+    pub fn read(path: &Path) -> Result<Option<Self>, LockError> {
+        let read = |source| LockError::Read { path: path.to_owned(), source };
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.len() > MAX_LOCK => {
+                return Err(read(io::Error::other("it is larger than 16 MiB; that is no lock")));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(read(error)),
+        }
+        let text = fs::read_to_string(path).map_err(read)?;
+        let lock: Self = serde_json::from_str(&text).map_err(|error| LockError::Parse {
+            path: path.to_owned(),
+            line: error.line(),
+            column: error.column(),
+            why: without_position(&error),
+        })?;
+        if lock.version != VERSION {
+            let why = format!("its format is version {}, this kiln reads {VERSION}", lock.version);
+            return Err(LockError::Parse { path: path.to_owned(), line: 1, column: 1, why });
+        }
+        Ok(Some(lock))
+    }
+
+    /// Writes the lock to `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// [`LockError::Write`].
+    pub fn write(&self, path: &Path) -> Result<(), LockError> {
+        let write = |source| LockError::Write { path: path.to_owned(), source };
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new()
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .tempfile_in(directory)
+            .map_err(write)?;
+        file.as_file_mut().write_all(self.to_text().as_bytes()).map_err(write)?;
+        file.as_file().sync_all().map_err(write)?;
+        file.persist(path).map_err(|error| write(error.error))?;
+        Ok(())
+    }
+
+    /// The file's text: JSON with one input a line, so that a diff shows which changed.
+    pub fn to_text(&self) -> String {
+        let lines = |items: Vec<String>| {
+            if items.is_empty() { String::new() } else { format!("\n    {}\n  ", items.join(",\n    ")) }
+        };
+        format!(
+            "{{\n  \"version\": {},\n  \"role\": {},\n  \"suite\": {},\n  \"arch\": {},\n  \"release\": {},\n  \"request\": {},\n  \
+             \"epoch\": {},\n  \"packages\": [{}],\n  \"artifacts\": [{}],\n  \"images\": [{}]\n}}\n",
+            self.version,
+            json(&self.role),
+            json(&self.suite),
+            json(&self.arch),
+            json(&self.release),
+            json(&self.request),
+            self.epoch,
+            lines(self.packages.iter().map(json).collect()),
+            lines(self.artifacts.iter().map(json).collect()),
+            lines(self.images.iter().map(json).collect()),
+        )
+    }
+
+    /// Joins the lock, read from `path`, with the `profile` it pins.
+    ///
+    /// # Errors
+    /// [`LockError::Stale`] when the profile asks for something else, [`LockError::Series`] when its release wants another containerd.
+    pub fn apply(self, profile: Profile, path: &Path) -> Result<Locked, LockError> {
+        match self.stale(&profile) {
+            Some(why) => Err(LockError::Stale { path: path.to_owned(), why, role: profile.role }),
+            None => match series::check_series(&profile, &self.packages) {
+                Ok(()) => Ok(Locked { profile, lock: self }),
+                Err(why) => Err(LockError::Series { path: path.to_owned(), why }),
+            },
+        }
+    }
+
+    /// In what the lock differs from what `profile` asks for, if it does.
+    pub fn stale(&self, profile: &Profile) -> Option<String> {
+        let differs = |what: &str, locked: &str, asked: &str| {
+            (locked != asked).then(|| format!("it pins {what} {locked}, the profile asks for {asked}"))
+        };
+        differs("suite", &self.suite, &profile.debian.suite)
+            .or_else(|| differs("release", &self.release, &profile.release.name))
+            .or_else(|| (self.arch != profile.arch).then(|| "it is for another architecture".to_owned()))
+            .or_else(|| {
+                let have: BTreeSet<&str> = self.artifacts.iter().map(|artifact| artifact.name.as_str()).collect();
+                let missing = artifacts(profile).find(|artifact| !have.contains(artifact.name.as_str()))?;
+                Some(format!("it does not pin artifact {}", missing.name))
+            })
+            .or_else(|| {
+                (self.request != request(profile))
+                    .then(|| "the profile's packages, artifacts or images changed since".to_owned())
+            })
+    }
+}
+
+/// A profile and the lock that pins all its inputs.
+#[derive(Debug, Clone)]
+pub struct Locked {
+    profile: Profile,
+    lock: Lock,
+}
+
+impl Locked {
+    /// The profile.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// The lock.
+    pub fn lock(&self) -> &Lock {
+        &self.lock
+    }
+}
+
+/// Everything a profile fetches besides Debian's packages, by name.
+pub fn artifacts(profile: &Profile) -> impl Iterator<Item = &Artifact> {
+    profile.release.components.values().chain(&profile.artifacts)
+}
+
+/// The artifacts of a locked profile, each with its pin, in the lock's order.
+pub fn pinned(locked: &Locked) -> impl Iterator<Item = (&Artifact, &LockedArtifact)> {
+    locked.lock.artifacts.iter().filter_map(|pinned| {
+        let artifact = artifacts(&locked.profile).find(|artifact| artifact.name == pinned.name)?;
+        Some((artifact, pinned))
+    })
+}
+
+/// The container images of a locked profile that are fetched, each with its pin, in the lock's order.
+pub fn pinned_images(locked: &Locked) -> impl Iterator<Item = (&ImageSource, &LockedImage)> {
+    locked.lock.images.iter().filter_map(|pinned| Some((locked.profile.images.get(&pinned.name)?, pinned)))
+}
+
+/// All packages a profile wants by name: its own, the kernel, and those of the release.
+pub fn wanted_packages(profile: &Profile) -> BTreeSet<String> {
+    let mut wanted = profile.debian.packages.clone();
+    wanted.insert(profile.kernel.package.clone());
+    wanted.extend(profile.release.packages.iter().cloned());
+    wanted
+}
+
+/// A digest of everything that decides which inputs are taken.
+fn request(profile: &Profile) -> Digest {
+    #[derive(Serialize)]
+    struct Request<'a> {
+        suite: &'a str,
+        components: &'a [String],
+        arch: Arch,
+        packages: BTreeSet<String>,
+        exclude: &'a BTreeSet<String>,
+        artifacts: BTreeMap<&'a str, (&'a str, String, &'a Option<Digest>)>,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        images: BTreeMap<&'a str, (String, Option<Digest>)>,
+    }
+    // A local file counts by its name: the same profile is locked alike in every checkout and home directory.
+    let source = |source: &ArtifactSource| match source {
+        ArtifactSource::Url(url) => url.clone(),
+        ArtifactSource::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+    };
+    let image = |image: &ImageSource| match (image, image.file()) {
+        (ImageSource::Registry(reference), _) => Some((reference.to_string(), None)),
+        (_, file) => file.map(|file| (source(&file.source), file.sha256)),
+    };
+    let request = Request {
+        suite: &profile.debian.suite,
+        components: &profile.debian.components,
+        arch: profile.arch,
+        packages: wanted_packages(profile),
+        exclude: &profile.debian.exclude,
+        artifacts: artifacts(profile)
+            .map(|artifact| {
+                (artifact.name.as_str(), (artifact.version.as_str(), source(&artifact.source), &artifact.sha256))
+            })
+            .collect(),
+        images: profile.images.iter().filter_map(|(name, source)| Some((name.as_str(), image(source)?))).collect(),
+    };
+    // Plain strings and maps always serialize.
+    Digest::of(&serde_json::to_vec(&request).unwrap_or_default())
+}
+
+/// serde_json's words without "at line … column …", which the place says already.
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+/// One line of JSON.
+fn json(value: &impl Serialize) -> String {
+    // Plain strings and numbers always serialize.
+    serde_json::to_string(value).unwrap_or_default()
+}

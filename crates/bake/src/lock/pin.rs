@@ -1,0 +1,316 @@
+//! Making a lock: asks the archive which packages meet the profile's wishes, and pins them.
+
+use super::series::check_series;
+use super::{ArchiveName, Lock, LockedArtifact, LockedBlob, LockedImage, LockedPackage, artifacts, wanted_packages};
+use jiff::Timestamp;
+use kiln_profile::{ArtifactSource, ImageSource, Profile};
+use kiln_progress::{Progress, Unit};
+use kiln_source::deb::index::Index;
+use kiln_source::deb::keyring::Keyring;
+use kiln_source::deb::package::Archive;
+use kiln_source::deb::packages::PackagesError;
+use kiln_source::deb::repository::{self, ArchiveKind, RepositoryError, Request};
+use kiln_source::deb::resolver::{self, ResolveError};
+use kiln_source::deb::transport::{self, Transport, TransportError};
+use kiln_source::fetch::{FetchError, Fetcher, Location, Want, tried_text};
+use kiln_source::http::Client;
+use kiln_source::registry::{Part, PartKind, RegistryError};
+use kiln_tree::Digest;
+use std::path::PathBuf;
+
+/// Mirrors of Debian's archives, tried in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mirrors {
+    /// Of the archive proper.
+    pub main: Vec<String>,
+    /// Of the security archive.
+    pub security: Vec<String>,
+}
+
+/// What pinning asks.
+#[derive(Debug)]
+pub struct Sources<'a> {
+    /// Fetches through the cache.
+    pub fetcher: &'a Fetcher,
+    /// Fetches anew.
+    pub http: &'a Client,
+    /// Where Debian is.
+    pub mirrors: &'a Mirrors,
+    /// Who may sign for it.
+    pub keyring: &'a Keyring,
+    /// The time.
+    pub now: Timestamp,
+    /// Whether an index past its `Valid-Until` is refused.
+    pub check_valid_until: bool,
+}
+
+/// Why a profile cannot be pinned.
+#[derive(Debug, thiserror::Error)]
+pub enum PinError {
+    /// The archive's index is not to be had or not to be believed.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// It is malformed.
+    #[error("reading the archive's package index: {0}")]
+    Packages(#[from] PackagesError),
+    /// There is no set of packages.
+    #[error("resolving the packages of role {role} on {suite}: {source}")]
+    Resolve {
+        /// The role.
+        role: String,
+        /// The suite.
+        suite: String,
+        /// Why.
+        source: ResolveError,
+    },
+    /// The suite's containerd is not the one that the release configures.
+    #[error("{0}")]
+    Series(String),
+    /// A local artifact cannot be read.
+    #[error("artifact {source}")]
+    Artifact {
+        /// The artifact.
+        name: String,
+        /// Why.
+        source: Box<FetchError>,
+    },
+    /// A registry's image is not to be had or not to be used.
+    #[error("images.{name}: resolving {reference}: {source}")]
+    Image {
+        /// The image.
+        name: String,
+        /// Where it should be.
+        reference: String,
+        /// Why.
+        source: Box<RegistryError>,
+    },
+    /// An artifact from the network without a digest.
+    #[error("artifact {name} has a url but no sha256; give the digest its publisher announces")]
+    Unpinned {
+        /// The artifact.
+        name: String,
+    },
+}
+
+/// Pins every input of `profile`.
+///
+/// # Errors
+/// [`PinError`].
+pub fn pin(profile: &Profile, sources: &Sources<'_>, progress: &Progress) -> Result<Lock, PinError> {
+    let phase = progress.phase("resolve", Unit::Items, 0);
+    let debian = &profile.debian;
+    let suites = repository::standard_suites(&debian.suite, &sources.mirrors.main, &sources.mirrors.security);
+    let transport = CachedTransport { fetcher: sources.fetcher, http: sources.http };
+    let verified = repository::load(
+        &transport,
+        &Request {
+            suites: &suites,
+            components: &debian.components,
+            architecture: profile.arch.as_str(),
+            snapshot: debian.snapshot.as_deref(),
+            keyring: sources.keyring,
+            now: sources.now,
+            check_valid_until: sources.check_valid_until,
+        },
+    )?;
+    let epoch = u32::try_from(verified.date().as_second()).unwrap_or(0);
+    let mut texts = Vec::new();
+    for suite in verified.suites {
+        progress.detail(format_args!("{}: signed by {}", suite.name, signers(&suite.signers)));
+        let archive = match suite.kind {
+            ArchiveKind::Main => Archive::Main,
+            ArchiveKind::Updates => Archive::Updates,
+            ArchiveKind::Security => Archive::Security,
+        };
+        texts.extend(suite.packages.into_iter().map(|packages| (archive, packages.text)));
+    }
+    let index = Index::read(profile.arch.as_str(), texts)?;
+    let packages = resolver::resolve(&index, &wanted_packages(profile), &debian.exclude)
+        .map_err(|source| PinError::Resolve { role: profile.role.clone(), suite: debian.suite.clone(), source })?;
+    let packages: Vec<LockedPackage> = packages
+        .into_iter()
+        .map(|package| LockedPackage {
+            name: package.name,
+            version: package.version.as_str().to_owned(),
+            archive: match package.archive {
+                Archive::Security => ArchiveName::Security,
+                Archive::Main | Archive::Updates => ArchiveName::Main,
+            },
+            filename: package.filename,
+            size: package.size,
+            sha256: package.sha256,
+        })
+        .collect();
+    check_series(profile, &packages).map_err(PinError::Series)?;
+    let artifacts = pin_artifacts(profile, sources.fetcher)?;
+    phase.finish();
+    let images = pin_images(profile, sources.fetcher)?;
+    Ok(Lock::new(profile, epoch, packages, artifacts, images))
+}
+
+fn pin_artifacts(profile: &Profile, fetcher: &Fetcher) -> Result<Vec<LockedArtifact>, PinError> {
+    let mut pinned = Vec::new();
+    for artifact in artifacts(profile) {
+        let (sha256, size) = pin_file(&artifact.name, &artifact.source, artifact.sha256, fetcher)?;
+        pinned.push(LockedArtifact { name: artifact.name.clone(), version: artifact.version.clone(), sha256, size });
+    }
+    Ok(pinned)
+}
+
+/// Digest and, where it had to be read, size of a file.
+fn pin_file(
+    name: &str,
+    source: &ArtifactSource,
+    sha256: Option<Digest>,
+    fetcher: &Fetcher,
+) -> Result<(Digest, Option<u64>), PinError> {
+    match (source, sha256) {
+        (_, Some(sha256)) => Ok((sha256, None)),
+        (ArtifactSource::Url(_), None) => Err(PinError::Unpinned { name: name.to_owned() }),
+        (ArtifactSource::File(path), None) => {
+            let stored = fetcher
+                .fetch_unpinned(name, &Location::File(path.clone()))
+                .map_err(|source| PinError::Artifact { name: name.to_owned(), source: Box::new(source) })?;
+            Ok((stored.digest, Some(stored.size)))
+        }
+    }
+}
+
+fn pin_images(profile: &Profile, fetcher: &Fetcher) -> Result<Vec<LockedImage>, PinError> {
+    let mut pinned = Vec::new();
+    for (name, image) in &profile.images {
+        if let Some(file) = image.file() {
+            let (sha256, size) = pin_file(name, &file.source, file.sha256, fetcher)?;
+            pinned.push(LockedImage { name: name.clone(), sha256, size, blobs: Vec::new() });
+        }
+        if let ImageSource::Registry(reference) = image {
+            let resolved = fetcher.registries().resolve(reference, profile.arch.as_str()).map_err(|source| {
+                PinError::Image { name: name.clone(), reference: reference.to_string(), source: Box::new(source) }
+            })?;
+            let blobs = resolved.blobs.into_iter().map(|(sha256, size)| LockedBlob { sha256, size }).collect();
+            let (sha256, size) = (resolved.manifest, Some(resolved.size));
+            pinned.push(LockedImage { name: name.clone(), sha256, size, blobs });
+        }
+    }
+    Ok(pinned)
+}
+
+/// Where an artifact is.
+fn location(source: &ArtifactSource) -> Location {
+    match source {
+        ArtifactSource::Url(url) => Location::Url(url.clone()),
+        ArtifactSource::File(path) => Location::File(path.clone()),
+    }
+}
+
+fn signers(signers: &[kiln_source::deb::signature::Signer]) -> String {
+    let names: Vec<String> =
+        signers.iter().map(|signer| format!("{} ({})", signer.owner, signer.fingerprint)).collect();
+    names.join(", ")
+}
+
+/// Indexes by digest come from the cache, everything else is fetched anew.
+struct CachedTransport<'a> {
+    fetcher: &'a Fetcher,
+    http: &'a Client,
+}
+
+impl Transport for CachedTransport<'_> {
+    fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, TransportError> {
+        self.http.get_bytes(url, limit).map_err(|error| {
+            if error.is_gone() {
+                TransportError::NotFound { url: url.to_owned() }
+            } else {
+                TransportError::Failed { url: url.to_owned(), reason: Box::new(error) }
+            }
+        })
+    }
+
+    fn get_by_digest(&self, urls: &[String], digest: &Digest, size: u64) -> Result<Vec<u8>, TransportError> {
+        let url = || urls.first().cloned().unwrap_or_default();
+        let want = Want {
+            name: url(),
+            digest: *digest,
+            size: Some(size),
+            from: urls.iter().map(|url| Location::Url(url.clone())).collect(),
+        };
+        let failed = |reason: Box<dyn std::error::Error + Send + Sync>| TransportError::Failed { url: url(), reason };
+        let fetch = || {
+            let paths = match self.fetcher.fetch_all(std::slice::from_ref(&want)) {
+                Ok(paths) => paths,
+                Err(FetchError::Gone { .. }) => return Err(TransportError::NotFound { url: url() }),
+                // No lock names an index: what helps with packages does not help here.
+                Err(FetchError::WrongContent { tried, .. }) => {
+                    let advice =
+                        "the mirror is being updated or was changed; try again later, or name another (--mirror)";
+                    return Err(failed(format!("{}: {advice}", tried_text(&tried)).into()));
+                }
+                Err(FetchError::Failed { tried, .. }) => return Err(failed(tried_text(&tried).into())),
+                Err(error) => return Err(failed(Box::new(error))),
+            };
+            let read = |path: &PathBuf| {
+                std::fs::read(path).map_err(|error| failed(format!("reading {}: {error}", path.display()).into()))
+            };
+            paths.first().map_or_else(|| Ok(Vec::new()), read)
+        };
+        let bytes = fetch()?;
+        if transport::check(&bytes, digest, size).is_ok() {
+            return Ok(bytes);
+        }
+        // Damaged in the cache since it was fetched: removed there, and fetched again.
+        self.fetcher.cache().recheck(digest).map_err(|error| failed(Box::new(error)))?;
+        fetch()
+    }
+}
+
+/// What must be fetched before `lock` can be built, with where from; packages first, then artifacts, then images.
+pub fn wants(lock: &super::Locked, mirrors: &Mirrors) -> Vec<Want> {
+    let profile = lock.profile();
+    let mut wants = Vec::new();
+    for package in &lock.lock().packages {
+        let mirrors = match package.archive {
+            ArchiveName::Main => &mirrors.main,
+            ArchiveName::Security => &mirrors.security,
+        };
+        wants.push(Want {
+            name: format!("{} {}", package.name, package.version),
+            digest: package.sha256,
+            size: Some(package.size),
+            from: mirrors
+                .iter()
+                .map(|mirror| {
+                    let mirror = match &profile.debian.snapshot {
+                        Some(snapshot) => mirror.replace("{snapshot}", snapshot),
+                        None => mirror.clone(),
+                    };
+                    Location::Url(format!("{}/{}", mirror.trim_end_matches('/'), package.filename))
+                })
+                .collect(),
+        });
+    }
+    for (artifact, pinned) in super::pinned(lock) {
+        wants.push(Want {
+            name: format!("{} {}", pinned.name, pinned.version),
+            digest: pinned.sha256,
+            size: pinned.size,
+            from: vec![location(&artifact.source)],
+        });
+    }
+    for (image, pinned) in super::pinned_images(lock) {
+        if let Some(file) = image.file() {
+            let (digest, size) = (pinned.sha256, pinned.size);
+            wants.push(Want { name: pinned.name.clone(), digest, size, from: vec![location(&file.source)] });
+        }
+        if let ImageSource::Registry(reference) = image {
+            let mut part = |kind, digest, size| {
+                let from = vec![Location::Registry(Part { reference: reference.clone(), kind, digest })];
+                wants.push(Want { name: pinned.name.clone(), digest, size, from });
+            };
+            part(PartKind::Manifest, pinned.sha256, pinned.size);
+            for blob in &pinned.blobs {
+                part(PartKind::Blob, blob.sha256, Some(blob.size));
+            }
+        }
+    }
+    wants
+}

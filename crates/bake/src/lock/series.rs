@@ -1,0 +1,77 @@
+//! Whether containerd, where it is a Debian package, reads the configuration that it will be given.
+
+use super::LockedPackage;
+use kiln_profile::{ContainerdSeries, Profile};
+
+/// The package, in Debian and in its derivatives.
+const PACKAGE: &str = "containerd";
+
+/// Says what does not go together: the release says which configuration is written, the suite which containerd there is.
+///
+/// # Errors
+/// A sentence with the way out.
+pub fn check_series(profile: &Profile, packages: &[LockedPackage]) -> Result<(), String> {
+    if !profile.release.packages.contains(PACKAGE) {
+        return Ok(());
+    }
+    let Some(package) = packages.iter().find(|package| package.name == PACKAGE) else { return Ok(()) };
+    let Some(major) = major(&package.version) else { return Ok(()) };
+    let (series, fits) = match profile.release.containerd {
+        ContainerdSeries::V1 => ("1", major < 2),
+        ContainerdSeries::V2 => ("2", major >= 2),
+    };
+    if fits {
+        return Ok(());
+    }
+    let other = if major < 2 { "1" } else { "2" };
+    Err(format!(
+        "release {}: containerdSeries is {series}, and containerd of {} is {}, which does not read that configuration; write \
+         \"containerdSeries: {other}\" in the release, or name a containerd of series {series} under its components",
+        profile.release.name, profile.debian.suite, package.version
+    ))
+}
+
+/// The first number of a Debian version, behind its epoch.
+fn major(version: &str) -> Option<u32> {
+    let upstream = version.split_once(':').map_or(version, |(_, rest)| rest);
+    upstream.split(['.', '~', '+', '-']).next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::ArchiveName;
+    use kiln_profile::{Arch, Overrides};
+    use kiln_tree::Digest;
+    use std::path::Path;
+
+    #[test]
+    fn the_suites_containerd_is_of_the_series_that_is_configured() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../profiles");
+        let overrides = Overrides { release: Some("debian-1.20.2".into()), ..Overrides::default() };
+        let mut profile = kiln_profile::load(&dir, "worker", &overrides, Some(Path::new("/home/user")), Arch::Amd64)
+            .expect("a profile");
+        let package = |version: &str| LockedPackage {
+            name: PACKAGE.into(),
+            version: version.into(),
+            archive: ArchiveName::Main,
+            filename: "pool/main/c/containerd/containerd.deb".into(),
+            size: 1,
+            sha256: Digest::of(b""),
+        };
+        assert_eq!(check_series(&profile, &[package("1.7.24~ds1-6+deb13u1")]), Ok(()));
+        assert!(
+            check_series(&profile, &[package("2.1.4~ds2-1")]).is_err_and(|why| why.contains("containerdSeries: 2"))
+        );
+        profile.release.containerd = ContainerdSeries::V2;
+        assert_eq!(check_series(&profile, &[package("1:2.1.4~ds2-1")]), Ok(()));
+        assert_eq!(
+            check_series(&profile, &[package("1.7.24~ds1-6+deb13u1")]).expect_err("1.7 does not read version 3"),
+            "release debian-1.20.2: containerdSeries is 2, and containerd of trixie is 1.7.24~ds1-6+deb13u1, which does not read \
+             that configuration; write \"containerdSeries: 1\" in the release, or name a containerd of series 2 under its components"
+        );
+        // Upstream's archive comes in the package's place.
+        profile.release.packages.remove(PACKAGE);
+        assert_eq!(check_series(&profile, &[package("1.7.24")]), Ok(()));
+    }
+}

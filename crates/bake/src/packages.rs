@@ -1,0 +1,67 @@
+//! Packages in the order in which they are unpacked, and what their control files say about each other.
+
+use super::BakeError;
+use kiln_pack::Pack;
+use kiln_pack::layer::{Packed, lay_packages};
+use kiln_profile::Diversion;
+use kiln_source::deb::control;
+use kiln_source::deb::dependency::Relations;
+use kiln_tree::{Digest, FileTree};
+use std::collections::BTreeMap;
+
+/// One opened .deb.
+#[derive(Debug, Clone, Copy)]
+pub struct Deb<'a> {
+    /// The package's name.
+    pub name: &'a str,
+    /// Its version.
+    pub version: &'a str,
+    /// Digest of the .deb.
+    pub digest: Digest,
+    /// What is in it.
+    pub pack: &'a Pack,
+}
+
+/// What unpacking needs of a control file.
+struct Control {
+    essential: bool,
+    /// Packages of the image whose files it may take over.
+    replaces: Vec<String>,
+}
+
+/// Unpacks `debs`, given in any order: essential packages first, as every bootstrap of Debian does (base-files thus decides the modes
+/// of the directories it shares with others), then the rest, each by name.
+///
+/// # Errors
+/// [`BakeError`] when a control file is malformed or packages do not fit together.
+pub fn unpack(debs: Vec<Deb<'_>>, diversions: &[Diversion]) -> Result<FileTree, BakeError> {
+    let versions: BTreeMap<&str, &str> = debs.iter().map(|deb| (deb.name, deb.version)).collect();
+    let mut debs =
+        debs.into_iter().map(|deb| Ok((control(&deb, &versions)?, deb))).collect::<Result<Vec<_>, BakeError>>()?;
+    debs.sort_by_key(|(control, deb)| (!control.essential, deb.name));
+    let packed: Vec<Packed<'_>> = debs
+        .iter()
+        .map(|(control, deb)| {
+            let Deb { name, version, digest, pack } = *deb;
+            Packed { name, version, digest, pack, replaces: &control.replaces }
+        })
+        .collect();
+    Ok(lay_packages(&packed, diversions)?)
+}
+
+fn control(deb: &Deb<'_>, versions: &BTreeMap<&str, &str>) -> Result<Control, BakeError> {
+    let malformed = |source| BakeError::Control { package: deb.name.to_owned(), source };
+    let mut control = Control { essential: false, replaces: Vec::new() };
+    let Some(paragraph) = control::Paragraphs::new(&deb.pack.index.control).next() else { return Ok(control) };
+    let paragraph = paragraph.map_err(malformed)?;
+    control.essential = paragraph.get("Essential") == Some("yes");
+    for relation in Relations::new(paragraph.get("Replaces").unwrap_or("")) {
+        let relation = relation.map_err(|source| BakeError::Replaces { package: deb.name.to_owned(), source })?;
+        let holds =
+            |version: &&str| relation.constraint.is_none_or(|(operator, wanted)| operator.holds(version, wanted));
+        if versions.get(relation.name).is_some_and(holds) {
+            control.replaces.push(relation.name.to_owned());
+        }
+    }
+    Ok(control)
+}

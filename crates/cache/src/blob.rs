@@ -1,0 +1,159 @@
+//! Verified inputs.
+
+use super::{Cache, CacheError, land};
+use kiln_tree::Digest;
+use sha2::{Digest as _, Sha256};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+/// A blob that is in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+    /// Length in bytes.
+    pub size: u64,
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl Cache {
+    /// The file of a verified input, if the cache has it with this size.
+    ///
+    /// Its digest was checked when it was added; [`Cache::recheck`] reads it again. A file of another size was
+    /// damaged since: it counts as absent and is removed.
+    pub fn blob(&self, digest: &Digest, size: Option<u64>) -> Option<PathBuf> {
+        let path = self.blob_path(digest);
+        let file = File::open(&path).ok()?;
+        let metadata = file.metadata().ok()?;
+        if !metadata.is_file() {
+            return None;
+        }
+        if size.is_some_and(|size| size != metadata.len()) {
+            let _ = fs::remove_file(&path);
+            return None;
+        }
+        self.touch(&file, metadata.modified().unwrap_or(self.now));
+        Some(path)
+    }
+
+    /// Reads a blob again and tells whether it still has its digest; a damaged one is removed.
+    ///
+    /// # Errors
+    /// [`CacheError::Io`] when it is missing or cannot be read.
+    pub fn recheck(&self, digest: &Digest) -> Result<bool, CacheError> {
+        let path = self.blob_path(digest);
+        let read = |path| {
+            let mut hasher = Sha256::new();
+            hash_into(&mut File::open(path)?, &mut hasher)?;
+            Ok(Digest::finish(hasher))
+        };
+        let found = read(&path).map_err(|error| CacheError::reading(&path, error))?;
+        if found != *digest {
+            self.discard(&path);
+        }
+        Ok(found == *digest)
+    }
+
+    /// Starts a blob whose bytes are at hand; for downloads that may be resumed see [`Cache::claim`].
+    ///
+    /// # Errors
+    /// [`CacheError`] when the cache cannot be written.
+    pub fn blob_writer(&self) -> Result<BlobWriter, CacheError> {
+        Ok(BlobWriter { cache: self.clone(), file: self.temporary()?, hasher: Sha256::new(), size: 0 })
+    }
+}
+
+/// Hashes a blob while it is written to a temporary file, which vanishes unless it is finished.
+///
+/// Several writers of the same blob do not disturb each other.
+#[derive(Debug)]
+pub struct BlobWriter {
+    cache: Cache,
+    file: tempfile::NamedTempFile,
+    hasher: Sha256,
+    size: u64,
+}
+
+impl BlobWriter {
+    /// Lands the blob under the digest that its bytes have.
+    ///
+    /// # Errors
+    /// [`CacheError`] when the file cannot be completed.
+    pub fn finish(self) -> Result<Stored, CacheError> {
+        let digest = Digest::finish(self.hasher.clone());
+        let path = self.cache.blob_path(&digest);
+        // Blobs are believed without reading them again, so they must survive a power cut whole.
+        self.file.as_file().sync_data().map_err(|error| CacheError::writing(self.file.path(), error))?;
+        land(self.file.into_temp_path(), &path)?;
+        Ok(Stored { digest, size: self.size, path })
+    }
+
+    /// Lands the blob if its digest and size are those expected.
+    ///
+    /// # Errors
+    /// [`CacheError::Mismatch`] when they are not, others when the file cannot be completed.
+    pub fn finish_as(self, digest: &Digest, size: Option<u64>) -> Result<PathBuf, CacheError> {
+        let found = Digest::finish(self.hasher.clone());
+        check(digest, size, found, self.size)?;
+        Ok(self.finish()?.path)
+    }
+
+    /// Adds bytes.
+    ///
+    /// # Errors
+    /// [`CacheError`] when the cache cannot be written.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), CacheError> {
+        self.file.as_file_mut().write_all(bytes).map_err(|error| CacheError::writing(self.file.path(), error))?;
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Copies all of `source`, telling a failure to read from one to write.
+    ///
+    /// # Errors
+    /// Outer: the cache could not be written. Inner: `source` could not be read.
+    pub fn copy_from(&mut self, source: &mut impl Read) -> Result<io::Result<()>, CacheError> {
+        let mut buffer = vec![0; 128 * 1024];
+        loop {
+            match source.read(&mut buffer) {
+                Ok(0) => return Ok(Ok(())),
+                Ok(count) => self.append(&buffer[..count])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+}
+
+/// Feeds all that is left of `file` to `hasher`; returns its length.
+pub(super) fn hash_into(file: &mut File, hasher: &mut Sha256) -> io::Result<u64> {
+    let mut buffer = vec![0; 128 * 1024];
+    let mut total = 0;
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(total),
+            Ok(count) => {
+                hasher.update(&buffer[..count]);
+                total += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Compares what was found with what was asked for.
+pub(super) fn check(
+    expected: &Digest,
+    expected_size: Option<u64>,
+    found: Digest,
+    found_size: u64,
+) -> Result<(), CacheError> {
+    if found == *expected && expected_size.is_none_or(|size| size == found_size) {
+        return Ok(());
+    }
+    Err(CacheError::Mismatch { expected: *expected, expected_size, found, found_size })
+}

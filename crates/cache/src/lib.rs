@@ -1,0 +1,195 @@
+//! The content-addressed cache: verified inputs, downloads under way, and data derived from inputs.
+//!
+//! ```text
+//! CACHEDIR.TAG             tells backup programs to skip this directory
+//! lock                     shared flock while a Cache is open, exclusive while one is trimmed
+//! blobs/ab/abcd…           inputs, named by the SHA-256 they were checked against
+//! partial/abcd…            downloads under way or cut; flocked by the process that writes
+//! derived/KIND/ab/abcd…    results worth keeping, each with its own checksum
+//! tmp/                     unfinished files; swept when no other process has the cache open
+//! ```
+//!
+//! A file gets its final name by rename, so a process killed at any moment leaves at most a partial or a
+//! temporary file. A cache on read-only storage can be read.
+
+mod blob;
+mod derived;
+mod error;
+mod partial;
+mod trim;
+
+pub use blob::{BlobWriter, Stored};
+pub use derived::{DerivedFile, DerivedReader, DerivedWriter};
+pub use error::CacheError;
+pub use partial::{Claim, Partial};
+pub use trim::{TrimPolicy, Trimmed, Usage};
+
+use kiln_tree::Digest;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+
+/// Contents of `CACHEDIR.TAG`; the first line is fixed by <https://bford.info/cachedir/>.
+const CACHEDIR_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55\n# Created by kiln.\n";
+
+/// How long a use of a file goes unrecorded at most.
+const TOUCH_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// An open cache; clones share it. While one is open, nothing is trimmed.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    root: Arc<Path>,
+    now: SystemTime,
+    read_only: bool,
+    damage: Damage,
+    /// Holds the shared lock; `None` when a read-only cache has no lock file.
+    _lock: Option<Arc<File>>,
+}
+
+impl Cache {
+    /// Opens the cache at `root`, creating it (mode 0700) when missing. `now` is recorded as the time of use.
+    ///
+    /// Waits while another process trims the cache.
+    ///
+    /// # Errors
+    /// [`CacheError`] when `root` can be neither written nor, if it exists, read.
+    pub fn open(root: &Path, now: SystemTime) -> Result<Self, CacheError> {
+        match Self::open_writable(root) {
+            Ok(lock) => {
+                let damage = Damage::default();
+                Ok(Self { root: root.into(), now, read_only: false, damage, _lock: Some(Arc::new(lock)) })
+            }
+            Err(error) if is_read_only(&error) && root.join("blobs").is_dir() => Self::open_read_only(root, now),
+            Err(source) => Err(CacheError::Unusable { path: root.to_owned(), source }),
+        }
+    }
+
+    fn open_writable(root: &Path) -> io::Result<File> {
+        for dir in ["blobs", "partial", "derived", "tmp"] {
+            create_private_dir(&root.join(dir))?;
+        }
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(root.join("lock"))?;
+        if lock.try_lock().is_ok() {
+            // Nobody else has the cache open, so whoever wrote these is dead.
+            sweep(&root.join("tmp"));
+            write_tag(root)?;
+            lock.unlock()?;
+        }
+        lock.lock_shared()?;
+        Ok(lock)
+    }
+
+    fn open_read_only(root: &Path, now: SystemTime) -> Result<Self, CacheError> {
+        let unusable = |source| CacheError::Unusable { path: root.to_owned(), source };
+        let lock = match File::open(root.join("lock")) {
+            Ok(lock) => {
+                lock.lock_shared().map_err(unusable)?;
+                Some(Arc::new(lock))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(unusable(error)),
+        };
+        Ok(Self { root: root.into(), now, read_only: true, damage: Damage::default(), _lock: lock })
+    }
+
+    /// The directory this cache lives in.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether the cache cannot be written: what it holds can be used, nothing can be added.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// How many damaged files were found, and removed, since the cache was opened.
+    ///
+    /// What fails while this grows may succeed at the next try: inputs are fetched and derived data is made again.
+    pub fn damage_found(&self) -> usize {
+        self.damage.0.load(Relaxed)
+    }
+
+    /// Removes a file of the cache that its user found damaged.
+    pub fn discard(&self, path: &Path) {
+        self.damage.remove(path);
+    }
+
+    /// Where the blob with this digest is or would be.
+    fn blob_path(&self, digest: &Digest) -> PathBuf {
+        fan_out(&self.root.join("blobs"), digest)
+    }
+
+    fn writable(&self) -> Result<(), CacheError> {
+        if self.read_only { Err(CacheError::ReadOnly { path: self.root.to_path_buf() }) } else { Ok(()) }
+    }
+
+    /// A new temporary file that vanishes unless it is renamed.
+    fn temporary(&self) -> Result<tempfile::NamedTempFile, CacheError> {
+        self.writable()?;
+        let tmp = self.root.join("tmp");
+        tempfile::Builder::new().prefix("").tempfile_in(&tmp).map_err(|error| CacheError::writing(&tmp, error))
+    }
+
+    /// Records that `file` was used, at most once a day; what cannot be recorded is not an error.
+    fn touch(&self, file: &File, modified: SystemTime) {
+        let due = self.now.duration_since(modified).is_ok_and(|age| age >= TOUCH_EVERY);
+        if due && !self.read_only {
+            // A cache owned by someone else is still good for reading.
+            let _ = file.set_modified(self.now);
+        }
+    }
+}
+
+/// Counts the damaged files that users of the cache came upon; clones count together.
+#[derive(Debug, Clone, Default)]
+struct Damage(Arc<AtomicUsize>);
+
+impl Damage {
+    fn remove(&self, path: &Path) {
+        // In a read-only cache the damaged file stays and keeps counting as absent.
+        let _ = fs::remove_file(path);
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+/// `base/ab/abcdef…`: a directory holds some hundred entries, not tens of thousands.
+fn fan_out(base: &Path, digest: &Digest) -> PathBuf {
+    let hex = digest.to_string();
+    base.join(&hex[..2]).join(hex)
+}
+
+fn create_private_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Renames a finished temporary file to its final place, replacing what is there.
+fn land(temporary: tempfile::TempPath, target: &Path) -> Result<(), CacheError> {
+    if let Some(parent) = target.parent() {
+        create_private_dir(parent).map_err(|error| CacheError::writing(parent, error))?;
+    }
+    temporary.persist(target).map_err(|error| CacheError::writing(target, error.error))
+}
+
+fn write_tag(root: &Path) -> io::Result<()> {
+    let tag = root.join("CACHEDIR.TAG");
+    if tag.exists() { Ok(()) } else { fs::write(tag, CACHEDIR_TAG) }
+}
+
+/// Removes all files in `dir`; one that cannot be removed now is removed another time.
+fn sweep(dir: &Path) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        let _ = fs::remove_file(entry.path());
+    }
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! What the postinst scripts of base-files, debianutils, libpam-modules and openssh-server put in place: directories,
+//! links, skeleton files and `/etc/shells`.
+
+use super::input::{self, InputError, OutputError};
+use kiln_tree::{ContentReader, Entry, FileTree, Origin};
+
+/// Why the files could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BaseFilesError {
+    /// A file cannot be read.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The result cannot be put into the tree.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+/// Directories base-files makes: path, mode, gid. `usr/local` has no staff group: no
+/// `/etc/staff-group-for-usr-local` is shipped by default.
+const DIRECTORIES: &[(&str, u16, u32)] = &[
+    ("mnt", 0o755, 0),
+    ("srv", 0o755, 0),
+    ("opt", 0o755, 0),
+    ("etc/opt", 0o755, 0),
+    ("var/opt", 0o755, 0),
+    ("media", 0o755, 0),
+    // The group mail is 8 in base-passwd's master file.
+    ("var/mail", 0o2775, 8),
+    ("usr/local/bin", 0o755, 0),
+    ("usr/local/etc", 0o755, 0),
+    ("usr/local/games", 0o755, 0),
+    ("usr/local/include", 0o755, 0),
+    ("usr/local/lib", 0o755, 0),
+    // From Debian 13 on.
+    ("usr/local/libexec", 0o755, 0),
+    ("usr/local/sbin", 0o755, 0),
+    ("usr/local/share", 0o755, 0),
+    ("usr/local/share/man", 0o755, 0),
+    ("usr/local/src", 0o755, 0),
+];
+
+/// Links base-files makes; `var/run` and `var/lock` replace empty directories.
+const LINKS: &[(&str, &str)] =
+    &[("var/spool/mail", "../mail"), ("var/run", "/run"), ("var/lock", "/run/lock"), ("usr/local/man", "share/man")];
+
+/// Files that base-files copies if they are missing, and openssh-server with the answers it has by itself: sshd does not start without.
+const COPIES: &[(&str, &str)] = &[
+    ("usr/share/base-files/dot.profile", "root/.profile"),
+    ("usr/share/base-files/dot.bashrc", "root/.bashrc"),
+    ("usr/share/base-files/profile", "etc/profile"),
+    ("usr/share/base-files/motd", "etc/motd"),
+    ("usr/share/openssh/sshd_config", "etc/ssh/sshd_config"),
+];
+
+/// Empty files of libpam-modules: without `/etc/environment` pam_env complains at every session.
+const EMPTY: &[(&str, u16)] = &[("etc/security/opasswd", 0o600), ("etc/environment", 0o644)];
+
+/// Puts everything in place that is not there yet.
+///
+/// # Errors
+/// [`BaseFilesError`].
+pub fn finalize(tree: &mut FileTree, reader: &dyn ContentReader) -> Result<(), BaseFilesError> {
+    let origin = || Origin::Generated("base-files".into());
+    for (path, mode, gid) in DIRECTORIES {
+        if !tree.contains(path) {
+            input::put(tree, path, Entry::directory(*mode, origin()).owned(0, *gid))?;
+        }
+    }
+    for (path, target) in LINKS {
+        let movable = tree.get(path).is_none_or(Entry::is_dir) && tree.below(path).next().is_none();
+        if movable {
+            input::put(tree, path, Entry::symlink(*target, origin()))?;
+        }
+    }
+    for (source, to) in COPIES {
+        if !tree.contains(to) && tree.resolve(source).is_some() {
+            let bytes = input::bytes(tree, reader, source)?;
+            input::put(tree, to, Entry::file(bytes, 0o644, origin()))?;
+        }
+    }
+    if tree.contains("etc/security") {
+        for (path, mode) in EMPTY {
+            if !tree.contains(path) {
+                input::put(tree, path, Entry::file("", *mode, origin()))?;
+            }
+        }
+    }
+    if !tree.contains("etc/shells") {
+        let text = shells(tree, reader)?;
+        if !text.is_empty() {
+            input::put(tree, "etc/shells", Entry::file(text, 0o644, origin()))?;
+        }
+    }
+    Ok(())
+}
+
+/// `/etc/shells` as update-shells(8) writes it: debianutils' template, then the shells that packages declare
+/// in `shells.d`, each also by its path without symlinked directories.
+fn shells(tree: &FileTree, reader: &dyn ContentReader) -> Result<String, InputError> {
+    const TEMPLATE: &str = "usr/share/debianutils/shells";
+    const DECLARED: &str = "usr/share/debianutils/shells.d";
+    if tree.resolve(TEMPLATE).is_none() {
+        return Ok(String::new());
+    }
+    let mut text = input::text(tree, reader, TEMPLATE)?;
+    let mut files = vec![text.clone()];
+    for (path, entry) in tree.children(DECLARED) {
+        if entry.content().is_some() {
+            files.push(input::text(tree, reader, path.as_str())?);
+        }
+    }
+    let mut known: Vec<String> = text.lines().map(str::to_owned).collect();
+    for line in files.iter().flat_map(|file| file.lines()) {
+        let shell = line.split('#').next().unwrap_or_default();
+        if shell.is_empty() {
+            continue;
+        }
+        let (dir, name) = shell.rsplit_once('/').unwrap_or(("", shell));
+        let real = tree.resolve(dir).map(|(dir, _)| format!("/{dir}/{name}"));
+        for shell in [Some(shell.to_owned()), real].into_iter().flatten() {
+            if !known.contains(&shell) {
+                text.push_str(&shell);
+                text.push('\n');
+                known.push(shell);
+            }
+        }
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kiln_tree::LocalReader;
+
+    #[test]
+    fn what_is_there_stays() {
+        let mut tree = FileTree::new();
+        let file = |text: &str| Entry::file(text, 0o600, Origin::Overlay("site".into()));
+        input::put(&mut tree, "etc/profile", file("mine")).expect("a free path");
+        input::put(&mut tree, "usr/share/base-files/profile", file("theirs")).expect("a free path");
+        input::put(&mut tree, "var/run/kept", file("")).expect("a free path");
+        finalize(&mut tree, &LocalReader).expect("made");
+        assert_eq!(tree.get("etc/profile").and_then(Entry::inline), Some(&b"mine"[..]));
+        assert!(tree.contains("var/run/kept"));
+        assert_eq!(tree.get("var/lock").and_then(Entry::link_target), Some("/run/lock"));
+        let before = tree.clone();
+        finalize(&mut tree, &LocalReader).expect("made");
+        assert_eq!(tree, before);
+    }
+}

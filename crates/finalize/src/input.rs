@@ -1,0 +1,159 @@
+//! Configuration files as finalizers read them: text of bounded size, and the drop-in directories of
+//! systemd's tools.
+
+use kiln_tree::{ContentReader, Entry, FileTree, PathError, ReadError, TreeError, TreePath};
+use std::collections::BTreeMap;
+
+/// Largest configuration file read, in bytes; systemd's own limit is 1 MiB a line.
+const MAX_TEXT: u64 = 4 << 20;
+
+/// Why a file of the tree could not be read as configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// Nothing is there, or a symlink that leads nowhere.
+    #[error("/{path} is not in the tree")]
+    Missing {
+        /// The path that was asked for.
+        path: String,
+    },
+    /// A directory, device or pipe.
+    #[error("/{path} is a {kind}, not a file")]
+    NotFile {
+        /// Where.
+        path: String,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// Nothing that a person or a package writes is so large.
+    #[error("/{path} is {size} bytes; more than {MAX_TEXT} are refused for a configuration file")]
+    TooLarge {
+        /// Where.
+        path: String,
+        /// Its size.
+        size: u64,
+    },
+    /// Configuration is UTF-8.
+    #[error("/{path} is not UTF-8 text (byte {offset})")]
+    NotUtf8 {
+        /// Where.
+        path: String,
+        /// First offending byte.
+        offset: usize,
+    },
+    /// Its bytes cannot be had.
+    #[error("/{path}: {source}")]
+    Read {
+        /// Where.
+        path: String,
+        /// Why.
+        source: ReadError,
+    },
+}
+
+/// Why a finalizer could not put its result into the tree.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// Something is in the way.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// A computed name is no path.
+    #[error(transparent)]
+    Path(#[from] PathError),
+}
+
+/// Puts `entry` at `path`, keeping what is at the path now out of the way as [`FileTree::insert`] does.
+///
+/// # Errors
+/// [`OutputError`] when the path is none or its parent is not a directory.
+pub fn put(tree: &mut FileTree, path: &str, entry: Entry) -> Result<(), OutputError> {
+    tree.insert(TreePath::new(path)?, entry)?;
+    Ok(())
+}
+
+/// The bytes of the file that `path` names, symlinks followed inside the tree.
+///
+/// # Errors
+/// [`InputError`] when it is missing, not a file or too large.
+pub fn bytes(tree: &FileTree, reader: &dyn ContentReader, path: &str) -> Result<Vec<u8>, InputError> {
+    let (_, entry) = tree.resolve(path).ok_or_else(|| InputError::Missing { path: path.to_owned() })?;
+    let content =
+        entry.content().ok_or_else(|| InputError::NotFile { path: path.to_owned(), kind: entry.kind.name() })?;
+    if content.size > MAX_TEXT {
+        return Err(InputError::TooLarge { path: path.to_owned(), size: content.size });
+    }
+    match content.as_inline() {
+        Some(bytes) => Ok(bytes.to_vec()),
+        None => reader.read(content).map_err(|source| InputError::Read { path: path.to_owned(), source }),
+    }
+}
+
+/// As [`bytes`], for text.
+///
+/// # Errors
+/// As [`bytes`], also when it is not UTF-8.
+pub fn text(tree: &FileTree, reader: &dyn ContentReader, path: &str) -> Result<String, InputError> {
+    String::from_utf8(bytes(tree, reader, path)?)
+        .map_err(|error| InputError::NotUtf8 { path: path.to_owned(), offset: error.utf8_error().valid_up_to() })
+}
+
+/// The drop-in files of `dirs` (highest priority first) whose names end in `suffix`, in the order in which
+/// systemd reads them: by name, a file of an earlier directory in place of one of the same name in a later
+/// one; a symlink to `/dev/null` removes it (`conf_files_list` of systemd).
+pub fn drop_ins(tree: &FileTree, dirs: &[impl AsRef<str>], suffix: &str) -> Vec<String> {
+    let mut found: BTreeMap<&str, &TreePath> = BTreeMap::new();
+    for dir in dirs {
+        for (path, entry) in tree.children(dir.as_ref()) {
+            if !entry.is_dir() && path.name().ends_with(suffix) {
+                found.entry(path.name()).or_insert(path);
+            }
+        }
+    }
+    let is_null = |path: &TreePath| tree.get(path.as_str()).and_then(Entry::link_target) == Some("/dev/null");
+    found.into_values().filter(|path| !is_null(path)).map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kiln_tree::{LocalReader, Origin};
+
+    fn tree(files: &[(&str, &str)]) -> FileTree {
+        let mut tree = FileTree::new();
+        for (path, text) in files {
+            let entry = match text.strip_prefix("-> ") {
+                Some(target) => Entry::symlink(target, Origin::Generated("test".into())),
+                None => Entry::file(text.as_bytes().to_vec(), 0o644, Origin::Generated("test".into())),
+            };
+            put(&mut tree, path, entry).expect("a free path");
+        }
+        tree
+    }
+
+    #[test]
+    fn an_earlier_directory_replaces_and_dev_null_removes() {
+        let tree = tree(&[
+            ("usr/lib/x.d/20-b.conf", "vendor"),
+            ("usr/lib/x.d/10-a.conf", "vendor"),
+            ("usr/lib/x.d/30-c.conf", "vendor"),
+            ("usr/lib/x.d/README", "no"),
+            ("etc/x.d/20-b.conf", "admin"),
+            ("etc/x.d/30-c.conf", "-> /dev/null"),
+        ]);
+        assert_eq!(
+            drop_ins(&tree, &["etc/x.d", "usr/lib/x.d"], ".conf"),
+            ["usr/lib/x.d/10-a.conf", "etc/x.d/20-b.conf"]
+        );
+    }
+
+    #[test]
+    fn text_follows_links_and_names_what_is_wrong() {
+        let tree =
+            tree(&[("usr/lib/f", "hello"), ("etc/f", "-> ../usr/lib/f"), ("etc/d/f", ""), ("etc/n", "-> /nowhere")]);
+        assert_eq!(text(&tree, &LocalReader, "etc/f").expect("readable"), "hello");
+        assert_eq!(text(&tree, &LocalReader, "etc/n").expect_err("dangles").to_string(), "/etc/n is not in the tree");
+        assert_eq!(
+            text(&tree, &LocalReader, "etc/d").expect_err("directory").to_string(),
+            "/etc/d is a directory, not a file"
+        );
+    }
+}

@@ -1,0 +1,194 @@
+//! What maintainer scripts would have done, done as data: each module turns a tree of unpacked packages
+//! into the tree that a configured system would have. See `docs/maintainer-scripts.md`.
+
+pub mod accounts;
+pub mod alternatives;
+pub mod base_files;
+pub mod ca_certificates;
+pub mod depmod;
+pub mod elf;
+pub mod identity;
+pub mod input;
+pub mod kernel_modules;
+pub mod ld_cache;
+pub mod nsswitch;
+pub mod os_release;
+pub mod pam;
+pub mod units;
+mod words;
+
+use kiln_cache::{Cache, CacheError};
+use kiln_manifest::Pruned;
+use kiln_pack::Store;
+use kiln_pack::layer::remove_paths;
+use kiln_profile::{Arch, Kernel, Profile};
+use kiln_progress::Progress;
+use kiln_tree::{Digest, Entry, FileTree, Origin, TreeError, TreePath};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+
+/// Seconds in a day, shadow(5)'s unit.
+const DAY: u32 = 86_400;
+
+/// Why a tree cannot be finalized.
+#[derive(Debug, thiserror::Error)]
+pub enum FinalizeError {
+    /// Users and groups.
+    #[error("users and groups: {0}")]
+    Accounts(#[from] accounts::AccountsError),
+    /// Kernel modules cannot be read.
+    #[error("kernel modules: {0}")]
+    Depmod(#[from] depmod::DepmodError),
+    /// Kernel modules cannot be selected.
+    #[error("{asked}: {source}; {instead}")]
+    Select {
+        /// Where it was asked for, as far as it is known, and under which key.
+        asked: String,
+        /// Why.
+        source: Box<kernel_modules::SelectError>,
+        /// What to do.
+        instead: String,
+    },
+    /// The linker's cache.
+    #[error("ld.so.cache: {0}")]
+    LdCache(#[from] ld_cache::LdCacheError),
+    /// Alternatives.
+    #[error("alternatives: {0}")]
+    Alternatives(#[from] alternatives::AlternativesError),
+    /// Skeletons of /etc and /var.
+    #[error("base-files: {0}")]
+    BaseFiles(#[from] base_files::BaseFilesError),
+    /// Certificate authorities.
+    #[error("CA certificates: {0}")]
+    CaCertificates(#[from] ca_certificates::CaError),
+    /// Identity of the machine.
+    #[error("identity: {0}")]
+    Identity(#[from] input::OutputError),
+    /// The name service switch.
+    #[error("nsswitch.conf: {0}")]
+    Nsswitch(#[from] nsswitch::NsswitchError),
+    /// os-release.
+    #[error("os-release: {0}")]
+    OsRelease(#[from] os_release::OsReleaseError),
+    /// Authentication modules.
+    #[error("PAM: {0}")]
+    Pam(#[from] pam::PamError),
+    /// systemd units.
+    #[error("systemd units: {0}")]
+    Units(#[from] units::UnitsError),
+    /// Something is in the way of a generated file.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// What was computed cannot be kept.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+/// Finishes `tree` for `profile`: `epoch` is the image's time in seconds since 1970. Returns what was removed on the way.
+///
+/// The order matters: modules are selected before they are indexed, accounts exist before files are given to them, and
+/// units are enabled when all of them are there.
+///
+/// # Errors
+/// [`FinalizeError`].
+pub fn finalize(
+    tree: &mut FileTree,
+    profile: &Profile,
+    epoch: u32,
+    store: &Store,
+    cache: &Cache,
+    progress: &Progress,
+) -> Result<BTreeMap<String, Pruned>, FinalizeError> {
+    let mut pruned = BTreeMap::new();
+    base_files::finalize(tree, store)?;
+    let warnings = accounts::finalize(tree, store, &profile.accounts, epoch / DAY)?;
+    warnings.iter().for_each(|warning| progress.detail(warning));
+    os_release::finalize(tree, store, &profile.image)?;
+    identity::finalize(tree)?;
+    nsswitch::finalize(tree, store)?;
+    pam::finalize(tree, store)?;
+    ca_certificates::finalize(tree, store)?;
+    alternatives::finalize(tree, &profile.alternatives)?;
+    units::finalize(tree, store, &profile.units)?;
+    pruned.insert("kernel-modules".to_owned(), modules(tree, &profile.kernel, store, cache)?);
+    libraries(tree, profile.arch, store, cache)?;
+    Ok(pruned)
+}
+
+/// Drops the modules that are not kept, and writes the indexes of the others.
+fn modules(tree: &mut FileTree, kernel: &Kernel, reader: &Store, cache: &Cache) -> Result<Pruned, FinalizeError> {
+    let keep = &kernel.modules_keep;
+    let kmod = depmod::Kmod::of(tree);
+    let scanned = depmod::key(tree);
+    let key = Digest::of(format!("modules 1 {scanned} {keep:?} {kmod:?}").as_bytes());
+    type Outcome = (Vec<TreePath>, Vec<(TreePath, Vec<u8>)>);
+    let (dropped, indexes): Outcome = remembered(cache, "modules", &key, || {
+        let all = remembered(cache, "module-scan", &scanned, || Ok(depmod::scan(tree, reader)?))?;
+        let selection = if keep.is_empty() {
+            kernel_modules::Selection { kept: all, dropped: Vec::new() }
+        } else {
+            kernel_modules::select(&all, keep).map_err(|source| not_selected(kernel, source))?
+        };
+        let indexes = depmod::indexes(&selection.kept, kmod)?;
+        Ok((selection.dropped.into_iter().map(|(path, _)| path).collect(), indexes))
+    })?;
+    let pruned = remove_paths(tree, &dropped);
+    for (path, bytes) in indexes {
+        tree.insert(path, Entry::file(bytes, 0o644, Origin::Generated("depmod".into())))?;
+    }
+    Ok(pruned)
+}
+
+/// The error at the place where the profile asks for the module.
+fn not_selected(kernel: &Kernel, source: kernel_modules::SelectError) -> FinalizeError {
+    let pattern = source.pattern().to_owned();
+    let asked = kernel.modules_at.get(&pattern);
+    let key = asked.map_or("kernel.modules", |(_, key)| *key);
+    let instead = match key {
+        "kernel.modules.keep" => format!("correct it, or write {pattern}? if the kernel need not have it"),
+        _ => "correct it, or take a kernel.package that has it".to_owned(),
+    };
+    let asked = asked.map_or_else(|| key.to_owned(), |(place, key)| format!("{place}: {key}"));
+    FinalizeError::Select { asked, source: Box::new(source), instead }
+}
+
+/// Writes the linker's cache and missing SONAME links.
+fn libraries(tree: &mut FileTree, arch: Arch, reader: &Store, cache: &Cache) -> Result<(), FinalizeError> {
+    let mut listing = format!("libraries 1 {arch:?}\n");
+    for (path, entry) in tree.iter().filter(|(path, _)| path.as_str().contains(".so")) {
+        if let Some(content) = entry.content() {
+            listing += &format!("{path} {}\n", content.digest);
+        }
+    }
+    let key = Digest::of(listing.as_bytes());
+    let known = ld_cache::Libraries::default();
+    let libraries = remembered(cache, "libraries", &key, || Ok(ld_cache::scan(tree, reader, arch, &known)?))?;
+    let written = ld_cache::write(tree, reader, arch, &libraries, &ld_cache::generator(tree))?;
+    for path in written.stale {
+        tree.remove(path.as_str());
+    }
+    for (path, entry) in written.entries {
+        tree.insert(path, entry)?;
+    }
+    Ok(())
+}
+
+/// The value kept under `key`, or `compute`d and kept. A kept value that cannot be read any longer is computed again.
+fn remembered<T: Serialize + DeserializeOwned>(
+    cache: &Cache,
+    kind: &str,
+    key: &Digest,
+    compute: impl FnOnce() -> Result<T, FinalizeError>,
+) -> Result<T, FinalizeError> {
+    if let Some(value) = cache.derived(kind, key).and_then(|bytes| postcard::from_bytes(&bytes).ok()) {
+        return Ok(value);
+    }
+    let value = compute()?;
+    if let Ok(bytes) = postcard::to_stdvec(&value)
+        && !cache.is_read_only()
+    {
+        cache.put_derived(kind, key, &bytes)?;
+    }
+    Ok(value)
+}

@@ -1,0 +1,267 @@
+//! Which systemd units an image starts: presets, enablement, masks and the default target, as symlinks
+//! below `/etc/systemd`.
+//!
+//! Follows `systemctl --root=DIR preset-all`, then `enable`, `disable`, `mask` and `set-default` for what the
+//! profile names. Links point to `/usr/lib/systemd/…`, where an image has its units; systemd 252 of Debian 12
+//! writes `/lib/systemd/…` for the same file. Where two enabled units claim one alias, `preset-all` lets the
+//! order of a directory decide; here it is the order of names.
+
+mod install;
+mod links;
+mod lookup;
+mod name;
+mod preset;
+
+pub use lookup::Scope;
+pub use preset::PresetError;
+
+use super::input::{self, InputError, OutputError};
+use kiln_profile::Units;
+use kiln_tree::{ContentReader, FileTree};
+use links::{Links, Mode};
+use lookup::Found;
+use preset::{Presets, Verdict};
+use std::collections::BTreeSet;
+
+/// Why units could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum UnitsError {
+    /// A file cannot be read.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// A link cannot be put into the tree.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// A preset file is malformed.
+    #[error(transparent)]
+    Preset(#[from] PresetError),
+    /// The profile names a unit nobody has.
+    #[error("units.{list}: no unit is called {unit:?}{}", hint(nearest.as_deref()))]
+    NoSuchUnit {
+        /// `enable`, `disable`, `mask` or `default_target`.
+        list: &'static str,
+        /// The name.
+        unit: String,
+        /// The unit it is probably meant to be.
+        nearest: Option<String>,
+    },
+    /// The profile enables a unit that has no `[Install]`.
+    #[error(
+        "units.enable: {unit} is static: /{path} has no [Install] section, other units start it; leave it out or add a drop-in {unit}.d/10-install.conf with [Install] WantedBy="
+    )]
+    Static {
+        /// The unit.
+        unit: String,
+        /// Its file.
+        path: String,
+    },
+    /// The profile enables a unit that is masked.
+    #[error("units.enable: {unit} is masked by /{path}: remove the mask or the enablement")]
+    Masked {
+        /// The unit.
+        unit: String,
+        /// The link to `/dev/null` or the empty file.
+        path: String,
+    },
+    /// `[Install]` of an enabled unit names something that is no unit, or an instance is missing.
+    #[error(
+        "{unit}: [Install] refers to {reference:?}, which cannot start it: it is no unit name, or {unit} is a template and needs an instance"
+    )]
+    BadReference {
+        /// The unit.
+        unit: String,
+        /// What it refers to.
+        reference: String,
+    },
+    /// `[Install]` needs a fact of a running machine.
+    #[error("{unit}: [Install] has {text:?} with a specifier that is only known on a running machine")]
+    Specifier {
+        /// The unit.
+        unit: String,
+        /// The setting's word.
+        text: String,
+    },
+    /// A link is wanted where something else is.
+    #[error("/{path} is {found} and cannot become a symlink to {target}: remove one of the two")]
+    LinkExists {
+        /// Where.
+        path: String,
+        /// What is there.
+        found: String,
+        /// Where the link was to point.
+        target: String,
+    },
+}
+
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!(" (did you mean {name:?}?)"))
+}
+
+/// Applies the presets of both managers, then the profile's lists and default target.
+///
+/// # Errors
+/// [`UnitsError`].
+pub fn finalize(tree: &mut FileTree, reader: &dyn ContentReader, units: &Units) -> Result<(), UnitsError> {
+    preset_all(tree, reader, Scope::System)?;
+    preset_all(tree, reader, Scope::User)?;
+    let mut links = Links { tree, reader, scope: Scope::System };
+    let enable = named(&links, "enable", &units.enable, &units.optional)?;
+    let disable = named(&links, "disable", &units.disable, &units.optional)?;
+    let mask = named(&links, "mask", &units.mask, &units.optional)?;
+    links.enable(&enable, Mode::Explicit)?;
+    links.disable(&disable)?;
+    for unit in &mask {
+        links.link(&format!("{}/{unit}", Scope::System.config()), "/dev/null", false)?;
+    }
+    set_default(&mut links, &units.default_target)
+}
+
+/// Enables and disables every unit of `scope` as its presets say (`systemctl preset-all`, for
+/// [`Scope::User`] with `--global`).
+///
+/// # Errors
+/// [`UnitsError`] for a malformed preset file or an unreadable unit.
+pub fn preset_all(tree: &mut FileTree, reader: &dyn ContentReader, scope: Scope) -> Result<(), UnitsError> {
+    let mut presets = Presets::default();
+    for path in input::drop_ins(tree, scope.preset_dirs(), ".preset") {
+        presets.read(&path, &input::text(tree, reader, &path)?)?;
+    }
+    let mut links = Links { tree, reader, scope };
+    let (mut plus, mut minus) = (Vec::new(), Vec::new());
+    for unit in links.lookup().all() {
+        let is_own_name = matches!(links.lookup().find(&unit), Found::Unit { name, .. } if name == unit);
+        if !is_own_name {
+            continue;
+        }
+        match presets.query(&unit) {
+            Verdict::Enable => plus.push(unit),
+            Verdict::EnableInstances(instances) => plus.extend(instances),
+            Verdict::Disable => minus.push(unit),
+            Verdict::Ignore => {}
+        }
+    }
+    links.disable(&minus)?;
+    links.enable(&plus, Mode::Preset)
+}
+
+/// Those of `units` that are there; one that is not must be `optional`.
+fn named(
+    links: &Links<'_>,
+    list: &'static str,
+    units: &BTreeSet<String>,
+    optional: &BTreeSet<String>,
+) -> Result<Vec<String>, UnitsError> {
+    let mut there = Vec::new();
+    for unit in units {
+        // Generators make these at boot; only masking needs no file.
+        let generated = list == "mask" && matches!(name::unit_type(unit), "mount" | "automount" | "swap" | "device");
+        let missing = !generated && links.lookup().find(unit) == Found::Missing;
+        match name::form(unit).is_some() && !missing {
+            true => there.push(unit.clone()),
+            false if optional.contains(unit) => {}
+            false => return Err(no_such_unit(links, list, unit)),
+        }
+    }
+    Ok(there)
+}
+
+fn no_such_unit(links: &Links<'_>, list: &'static str, unit: &str) -> UnitsError {
+    let names = links.lookup().all();
+    let close = 1 + unit.rfind('.').unwrap_or(unit.len()) / 4;
+    let scored = names.into_iter().map(|name| (strsim::damerau_levenshtein(&name, unit), name));
+    let best = scored.filter(|(distance, _)| *distance <= close).min();
+    UnitsError::NoSuchUnit { list, unit: unit.to_owned(), nearest: best.map(|(_, name)| name) }
+}
+
+/// `systemctl set-default`.
+fn set_default(links: &mut Links<'_>, target: &str) -> Result<(), UnitsError> {
+    if target.is_empty() {
+        return Ok(());
+    }
+    match links.lookup().find(target) {
+        Found::Unit { path, .. } if name::unit_type(target) == "target" => {
+            links.link(&format!("{}/default.target", links.scope.config()), &format!("/{path}"), true)
+        }
+        _ => Err(no_such_unit(links, "default_target", target)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kiln_tree::{Entry, LocalReader, Origin};
+
+    fn tree(files: &[(&str, &str)]) -> FileTree {
+        let mut tree = FileTree::new();
+        for (path, text) in files {
+            let origin = Origin::Generated("test".into());
+            let entry = match text.strip_prefix("-> ") {
+                Some(target) => Entry::symlink(target, origin),
+                None => Entry::file(text.as_bytes().to_vec(), 0o644, origin),
+            };
+            input::put(&mut tree, path, entry).expect("a free path");
+        }
+        tree
+    }
+
+    fn sample() -> FileTree {
+        tree(&[
+            ("usr/lib/systemd/system/a.service", "[Install]\nWantedBy=multi-user.target\n"),
+            ("usr/lib/systemd/system/static.service", "[Service]\n"),
+            ("usr/lib/systemd/system/multi-user.target", "[Unit]\n"),
+            ("usr/lib/systemd/system-preset/90.preset", "disable *\n"),
+        ])
+    }
+
+    fn units(change: impl FnOnce(&mut Units)) -> Units {
+        let mut units = Units { default_target: "multi-user.target".into(), ..Units::default() };
+        change(&mut units);
+        units
+    }
+
+    #[test]
+    fn the_profile_has_the_last_word() {
+        let mut tree = sample();
+        let lists = units(|units| {
+            units.enable.insert("a.service".into());
+            units.mask.insert("static.service".into());
+            units.mask.insert("tmp.mount".into());
+        });
+        finalize(&mut tree, &LocalReader, &lists).expect("set up");
+        let link = |path| tree.get(path).and_then(Entry::link_target);
+        assert_eq!(
+            link("etc/systemd/system/multi-user.target.wants/a.service"),
+            Some("/usr/lib/systemd/system/a.service")
+        );
+        assert_eq!(link("etc/systemd/system/static.service"), Some("/dev/null"));
+        assert_eq!(link("etc/systemd/system/tmp.mount"), Some("/dev/null"));
+        assert_eq!(link("etc/systemd/system/default.target"), Some("/usr/lib/systemd/system/multi-user.target"));
+    }
+
+    #[test]
+    fn mistakes_are_told_with_the_way_out() {
+        let message = |change: fn(&mut Units)| {
+            finalize(&mut sample(), &LocalReader, &units(change)).expect_err("a mistake").to_string()
+        };
+        assert_eq!(
+            message(|units| _ = units.enable.insert("a.servce".into())),
+            "units.enable: no unit is called \"a.servce\" (did you mean \"a.service\"?)"
+        );
+        assert_eq!(
+            message(|units| _ = units.mask.insert("zzz.service".into())),
+            "units.mask: no unit is called \"zzz.service\""
+        );
+        assert!(message(|units| _ = units.enable.insert("static.service".into())).contains("static.service is static"));
+        assert_eq!(
+            message(|units| units.default_target = "multi-usr.target".into()),
+            "units.default_target: no unit is called \"multi-usr.target\" (did you mean \"multi-user.target\"?)"
+        );
+        let mut tree = tree(&[("etc/systemd/system/a.service", "-> /dev/null")]);
+        let lists = Units { enable: ["a.service".to_owned()].into(), ..Units::default() };
+        let error = finalize(&mut tree, &LocalReader, &lists).expect_err("masked");
+        assert_eq!(
+            error.to_string(),
+            "units.enable: a.service is masked by /etc/systemd/system/a.service: remove the mask or the enablement"
+        );
+    }
+}

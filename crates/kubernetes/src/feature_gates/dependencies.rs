@@ -1,0 +1,126 @@
+//! Gates that need others: since Kubernetes 1.35 no program starts with one that is on while another that it needs is off.
+//!
+//! Sources: `defaultKubernetesFeatureGateDependencies` in `pkg/features/kube_features.go` at v1.35, without the gates of the API
+//! server alone; `unsafeSetFromMap` of k8s.io/component-base/featuregate.
+
+use super::{GATES, Gate, Misfit, Step, enabled};
+use serde_json::{Map, Value};
+
+/// The first minor release that checks them.
+const SINCE: u32 = 35;
+
+/// Each with what it needs.
+const DEPENDENCIES: [(&str, &[&str]); 31] = [
+    ("AuthorizeNodeWithSelectors", &["AuthorizeWithSelectors"]),
+    ("ClusterTrustBundleProjection", &["ClusterTrustBundle"]),
+    ("DRAAdminAccess", &["DynamicResourceAllocation"]),
+    ("DRAConsumableCapacity", &["DynamicResourceAllocation"]),
+    ("DRADeviceBindingConditions", &["DynamicResourceAllocation", "DRAResourceClaimDeviceStatus"]),
+    ("DRADeviceTaintRules", &["DRADeviceTaints"]),
+    ("DRADeviceTaints", &["DynamicResourceAllocation"]),
+    ("DRAExtendedResource", &["DynamicResourceAllocation"]),
+    ("DRAPartitionableDevices", &["DynamicResourceAllocation"]),
+    ("DRAPrioritizedList", &["DynamicResourceAllocation"]),
+    ("DRASchedulerFilterTimeout", &["DynamicResourceAllocation"]),
+    ("DisableAllocatorDualWrite", &["MultiCIDRServiceAllocator"]),
+    ("GangScheduling", &["GenericWorkload"]),
+    ("GracefulNodeShutdownBasedOnPodPriority", &["GracefulNodeShutdown"]),
+    ("ImageVolumeWithDigest", &["ImageVolume"]),
+    (
+        "InPlacePodLevelResourcesVerticalScaling",
+        &["InPlacePodVerticalScaling", "PodLevelResources", "NodeDeclaredFeatures"],
+    ),
+    ("InPlacePodVerticalScalingAllocatedStatus", &["InPlacePodVerticalScaling"]),
+    ("InPlacePodVerticalScalingExclusiveCPUs", &["InPlacePodVerticalScaling"]),
+    ("InPlacePodVerticalScalingExclusiveMemory", &["InPlacePodVerticalScaling", "MemoryManager"]),
+    ("MatchLabelKeysInPodTopologySpreadSelectorMerge", &["MatchLabelKeysInPodTopologySpread"]),
+    ("PodCertificateRequest", &["AuthorizeNodeWithSelectors"]),
+    ("PodLifecycleSleepActionAllowZero", &["PodLifecycleSleepAction"]),
+    ("ProcMountType", &["UserNamespacesSupport"]),
+    ("ResourceHealthStatus", &["DynamicResourceAllocation"]),
+    ("RestartAllContainersOnContainerExits", &["ContainerRestartRules", "NodeDeclaredFeatures"]),
+    ("ServiceAccountTokenNodeBinding", &["ServiceAccountTokenNodeBindingValidation"]),
+    ("StorageVersionAPI", &["APIServerIdentity"]),
+    ("UnknownVersionInteroperabilityProxy", &["APIServerIdentity"]),
+    ("UserNamespacesHostNetworkSupport", &["UserNamespacesSupport"]),
+    ("WindowsCPUAndMemoryAffinity", &["MemoryManager"]),
+    ("WindowsGracefulNodeShutdown", &["GracefulNodeShutdown"]),
+];
+
+/// Checks the `featureGates` of `config`, each of which can be set, for `program` of Kubernetes 1.`minor`.
+///
+/// # Errors
+/// The first [`Misfit`].
+pub(super) fn check(config: &Map<String, Value>, minor: u32, program: &str) -> Result<(), Misfit> {
+    let Some(set) = config.get("featureGates").and_then(Value::as_object).filter(|_| minor >= SINCE) else {
+        return Ok(());
+    };
+    let has = |name: &str| gate(name).is_some_and(|gate| gate.phase(minor).is_some());
+    for (name, needs) in DEPENDENCIES.into_iter().filter(|(name, _)| has(name) && enabled(config, name, minor)) {
+        let Some(needed) = needs.iter().find(|needed| has(needed) && !enabled(config, needed, minor)) else { continue };
+        // What the user has written is what can be changed; by AllAlpha or AllBeta it is neither of the two.
+        let (at, why) = match (set.contains_key(name), set.contains_key(*needed)) {
+            (true, _) => (
+                Some(name),
+                format!("needs {needed}, which is off: {program} does not start; set \"{needed}: true\" too"),
+            ),
+            (false, true) => (
+                Some(*needed),
+                format!("is off, and {name} needs it: {program} does not start; set \"{name}: false\" too"),
+            ),
+            (false, false) => {
+                (None, format!("turn {name} on and leave {needed} off, which it needs: {program} does not start"))
+            }
+        };
+        let path = ["featureGates"].into_iter().chain(at).map(|step| Step::Key(step.to_owned())).collect();
+        return Err(Misfit { path, name: at.is_some(), why });
+    }
+    Ok(())
+}
+
+fn gate(name: &str) -> Option<&'static Gate> {
+    GATES.iter().find(|gate| gate.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NEWEST;
+    use serde_json::json;
+
+    fn verdict(gates: Value, minor: u32) -> Option<String> {
+        let config = json!({ "featureGates": gates });
+        check(config.as_object().expect("an object"), minor, "kubelet").err().map(|misfit| misfit.to_string())
+    }
+
+    #[test]
+    fn every_gate_named_is_one_and_defaults_agree() {
+        for (name, needs) in DEPENDENCIES {
+            for name in [name].iter().chain(needs) {
+                let known = |minor| gate(name).is_some_and(|gate| gate.phase(minor).is_some());
+                assert!((SINCE..=NEWEST).any(known), "{name}");
+            }
+        }
+        for minor in SINCE..=NEWEST {
+            assert_eq!(verdict(json!({}), minor), None);
+            for all in ["AllAlpha", "AllBeta"] {
+                assert_eq!(verdict(json!({ all: true }), minor), None, "{all} {minor}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_needs_another_is_named_at_what_was_written() {
+        let needs = "featureGates.ClusterTrustBundleProjection needs ClusterTrustBundle, which is off: kubelet does not start; \
+                     set \"ClusterTrustBundle: true\" too";
+        let config = json!({ "ClusterTrustBundleProjection": true });
+        assert_eq!(verdict(config.clone(), 35).as_deref(), Some(needs));
+        assert_eq!(verdict(config, 34), None);
+        assert_eq!(verdict(json!({ "ClusterTrustBundleProjection": true, "ClusterTrustBundle": true }), 35), None);
+        let off = "featureGates.GracefulNodeShutdown is off, and GracefulNodeShutdownBasedOnPodPriority needs it: kubelet does not \
+                   start; set \"GracefulNodeShutdownBasedOnPodPriority: false\" too";
+        assert_eq!(verdict(json!({ "GracefulNodeShutdown": false }), 36).as_deref(), Some(off));
+        let both = json!({ "AllAlpha": true, "AllBeta": false });
+        assert!(verdict(both, 35).is_some_and(|why| why.starts_with("featureGates turn ")));
+    }
+}

@@ -1,0 +1,76 @@
+//! What kiln knows of feature gates against a real kubelet, 1.20.2.
+
+use crate::kubelet_config::kubelet::{self, Verdict, verdicts};
+use crate::kubelet_config::{MINOR, object};
+use kiln_kubernetes::feature_gates::{Gate, Phase, Stage, all};
+use kiln_kubernetes::kubelet_config::check;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// Gates of 1.20 with what they are in it.
+fn known() -> impl Iterator<Item = (&'static Gate, &'static Phase)> {
+    all().filter_map(|gate| Some((gate, gate.phase(MINOR)?)))
+}
+
+fn setting(gates: impl Iterator<Item = (&'static str, bool)>) -> Map<String, Value> {
+    let gates: BTreeMap<&str, bool> = gates.collect();
+    object(json!({ "featureGates": gates }))
+}
+
+/// Help lists what is neither part of Kubernetes yet nor on its way out.
+#[test]
+fn help_lists_the_same_gates_with_the_same_defaults() {
+    let ours: BTreeMap<String, String> = known()
+        .filter_map(|(gate, phase)| {
+            let stage = match phase.stage {
+                Stage::Alpha => "ALPHA",
+                Stage::Beta => "BETA",
+                Stage::Ga | Stage::Deprecated => return None,
+            };
+            Some((gate.name.to_owned(), format!("{stage} - default={}", phase.on)))
+        })
+        .collect();
+    assert_eq!(kubelet::gates(), ours);
+}
+
+#[test]
+fn every_gate_is_accepted_and_the_newer_ones_are_unknown() {
+    let accepted = setting(known().map(|(gate, phase)| (gate.name, phase.on)));
+    // All that came right after: kubelet names the first that it does not know.
+    let newer: Vec<&str> = all()
+        .filter(|gate| gate.phase(MINOR).is_none() && gate.phase(MINOR + 1).is_some())
+        .map(|gate| gate.name)
+        .collect();
+    assert!(newer.len() > 15, "{newer:?}");
+    let mut configs = vec![accepted];
+    configs.extend(newer.iter().map(|name| setting([(*name, true)].into_iter())));
+    let verdicts = verdicts(configs.iter());
+    assert_eq!(verdicts[0], Verdict::Accepted);
+    assert!(check(&configs[0], MINOR).is_ok(), "{:?}", check(&configs[0], MINOR));
+    for ((name, config), verdict) in newer.iter().zip(&configs[1..]).zip(&verdicts[1..]) {
+        let Verdict::Refused(why) = verdict else { panic!("{name}: {verdict:?}") };
+        assert!(why.contains(&format!("unrecognized feature gate: {name}")), "{name}: {why}");
+        assert!(check(config, MINOR).is_err(), "{name}");
+    }
+}
+
+/// Each gate turned to what it is not by default.
+#[test]
+fn locked_gates_are_refused_and_others_are_not() {
+    let (locked, open): (Vec<_>, Vec<_>) = known().partition(|(_, phase)| phase.locked);
+    assert!(locked.len() > 10 && open.len() > 80, "{} locked, {} not", locked.len(), open.len());
+    let mut configs: Vec<_> =
+        locked.iter().map(|(gate, phase)| setting([(gate.name, !phase.on)].into_iter())).collect();
+    // These two would turn the others.
+    let open = open.iter().filter(|(gate, _)| !["AllAlpha", "AllBeta"].contains(&gate.name));
+    configs.push(setting(open.map(|(gate, phase)| (gate.name, !phase.on))));
+    let verdicts = verdicts(configs.iter());
+    for ((gate, _), (config, verdict)) in locked.iter().zip(configs.iter().zip(&verdicts)) {
+        let Verdict::Refused(why) = verdict else { panic!("{}: {verdict:?}", gate.name) };
+        assert!(why.contains(&format!("cannot set feature gate {}", gate.name)), "{}: {why}", gate.name);
+        assert!(check(config, MINOR).is_err(), "{}", gate.name);
+    }
+    let (open, verdict) = (&configs[locked.len()], &verdicts[locked.len()]);
+    assert!(!matches!(verdict, Verdict::Refused(why) if why.contains("feature gate")), "{verdict:?}");
+    assert!(check(open, MINOR).is_ok(), "{:?}", check(open, MINOR));
+}

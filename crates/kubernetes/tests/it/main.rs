@@ -1,0 +1,3 @@
+//! What this crate makes and reads, judged by other programs. A module is a subject.
+
+mod kubelet_config;

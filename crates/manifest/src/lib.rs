@@ -1,0 +1,237 @@
+//! What went in and what came out: `manifest.json` and `SHA256SUMS`.
+
+mod records;
+
+pub use records::{DiskRecord, OutputFile, PartitionRecord, Pruned};
+
+use kiln_profile::{Arch, Image};
+use kiln_tree::{DeviceKind, Digest, Entry, FileTree, Kind, Origin, TreePath};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Version of the manifest's format.
+pub const VERSION: u32 = 1;
+/// Its name in the output directory.
+pub const FILE: &str = "manifest.json";
+/// The list of digests beside it, as sha256sum(1) reads it.
+pub const SUMS: &str = "SHA256SUMS";
+
+/// Largest manifest read, in bytes: a million files.
+const MAX_SIZE: u64 = 512 << 20;
+
+/// Why there is no manifest to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// It cannot be read.
+    #[error("reading {}; is {} the output of \"kiln build\"?: {source}", path.display(), path.parent().unwrap_or(path).display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It has too many bytes.
+    #[error("reading {}: it has more than {MAX_SIZE} bytes; that is no manifest of kiln's", .0.display())]
+    TooLarge(PathBuf),
+    /// It is no manifest.
+    #[error("reading {}: it is damaged or of another version of kiln; build again: {source}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        source: serde_json::Error,
+    },
+}
+
+/// `manifest.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Version of kiln.
+    pub kiln: String,
+    /// The role baked.
+    pub role: String,
+    /// Identity of the image.
+    pub image: Image,
+    /// Architecture.
+    pub arch: Arch,
+    /// Debian suite.
+    pub suite: String,
+    /// Kubernetes release.
+    pub release: String,
+    /// Kernel version.
+    pub kernel: String,
+    /// Kernel command line.
+    pub cmdline: String,
+    /// The image's time, seconds since 1970.
+    pub epoch: u32,
+    /// Everything that went in.
+    pub inputs: Vec<InputRecord>,
+    /// What was left out, by prune rule.
+    pub pruned: BTreeMap<String, Pruned>,
+    /// Programs that the profile lets have more rights than their caller, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub privileged: BTreeMap<TreePath, String>,
+    /// Everything in the tree, by path.
+    pub files: Vec<FileRecord>,
+    /// Everything that came out.
+    pub outputs: Vec<OutputFile>,
+    /// dm-verity's root hash of the root file system, where one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_hash: Option<Digest>,
+    /// What is on the disk, where one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskRecord>,
+}
+
+/// One input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InputRecord {
+    /// `package`, `artifact`, `image` or `overlay`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its version; empty for overlays.
+    pub version: String,
+    /// SHA-256 of its bytes; of an overlay, of everything it says.
+    pub sha256: Digest,
+}
+
+/// One path of the tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileRecord {
+    /// Path without a leading slash.
+    pub path: TreePath,
+    /// `directory`, `file`, `symlink`, `char`, `block` or `fifo`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Permission bits in octal.
+    pub mode: String,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Modification time, seconds since 1970.
+    pub mtime: u32,
+    /// Bytes of a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// SHA-256 of a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
+    /// Target of a symbolic link, or `major:minor` of a device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Extended attributes, values in hexadecimal.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub xattrs: BTreeMap<String, String>,
+    /// Who put it there.
+    pub origin: Origin,
+}
+
+impl FileRecord {
+    fn new(path: &TreePath, entry: &Entry, epoch: u32) -> Self {
+        let content = entry.content();
+        let (kind, target) = match &entry.kind {
+            Kind::Directory => ("directory", None),
+            Kind::File { .. } => ("file", None),
+            Kind::Symlink(target) => ("symlink", Some(target.clone())),
+            Kind::Device { kind: DeviceKind::Char, major, minor } => ("char", Some(format!("{major}:{minor}"))),
+            Kind::Device { kind: DeviceKind::Block, major, minor } => ("block", Some(format!("{major}:{minor}"))),
+            Kind::Fifo => ("fifo", None),
+        };
+        let meta = &entry.meta;
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self {
+            path: path.clone(),
+            kind: kind.to_owned(),
+            mode: format!("{:04o}", meta.mode),
+            uid: meta.uid,
+            gid: meta.gid,
+            mtime: meta.time(epoch),
+            size: content.map(|content| content.size),
+            sha256: content.map(|content| content.digest),
+            target,
+            xattrs: meta.xattrs.iter().map(|(name, value)| (name.clone(), hex(value))).collect(),
+            origin: meta.origin.clone(),
+        }
+    }
+}
+
+/// The records of all paths of `tree`.
+pub fn records(tree: &FileTree, epoch: u32) -> Vec<FileRecord> {
+    tree.iter().map(|(path, entry)| FileRecord::new(path, entry, epoch)).collect()
+}
+
+impl Manifest {
+    /// The manifest of the build in the directory `output`.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn read(output: &Path) -> Result<Self, ManifestError> {
+        let path = output.join(FILE);
+        let failed = |source| ManifestError::Read { path: path.clone(), source };
+        let mut text = Vec::new();
+        File::open(&path).map_err(failed)?.take(MAX_SIZE + 1).read_to_end(&mut text).map_err(failed)?;
+        if text.len() as u64 > MAX_SIZE {
+            return Err(ManifestError::TooLarge(path));
+        }
+        serde_json::from_slice(&text).map_err(|source| ManifestError::Damaged { path, source })
+    }
+
+    /// The file's text: JSON with one input, file and output a line.
+    pub fn to_text(&self) -> String {
+        let lines = |lines: Vec<String>| {
+            if lines.is_empty() { "[]".to_owned() } else { format!("[\n    {}\n  ]", lines.join(",\n    ")) }
+        };
+        let fields = [
+            ("version", json(&self.version)),
+            ("kiln", json(&self.kiln)),
+            ("role", json(&self.role)),
+            ("image", json(&self.image)),
+            ("arch", json(&self.arch)),
+            ("suite", json(&self.suite)),
+            ("release", json(&self.release)),
+            ("kernel", json(&self.kernel)),
+            ("cmdline", json(&self.cmdline)),
+            ("epoch", json(&self.epoch)),
+            ("inputs", lines(self.inputs.iter().map(json).collect())),
+            ("pruned", json(&self.pruned)),
+            ("files", lines(self.files.iter().map(json).collect())),
+            ("outputs", lines(self.outputs.iter().map(json).collect())),
+        ];
+        let privileged = Some(&self.privileged).filter(|privileged| !privileged.is_empty());
+        let privileged = privileged.map(|privileged| ("privileged", json(privileged)));
+        let root_hash = self.root_hash.iter().map(|hash| ("rootHash", json(hash)));
+        let disk = self.disk.iter().map(|disk| ("disk", json(disk)));
+        let fields: Vec<String> = fields
+            .into_iter()
+            .chain(privileged)
+            .chain(root_hash)
+            .chain(disk)
+            .map(|(name, value)| format!("  \"{name}\": {value}"))
+            .collect();
+        format!("{{\n{}\n}}\n", fields.join(",\n"))
+    }
+
+    /// `SHA256SUMS`: every output and the manifest itself, whose text is `text`.
+    pub fn sums(&self, text: &str) -> String {
+        let mut lines: Vec<String> =
+            self.outputs.iter().map(|output| format!("{}  {}\n", output.sha256, output.path)).collect();
+        lines.push(format!("{}  {FILE}\n", Digest::of(text.as_bytes())));
+        lines.sort_by(|a, b| a[64..].cmp(&b[64..]));
+        lines.concat()
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    // Plain strings, numbers and maps always serialize.
+    serde_json::to_string(value).unwrap_or_default()
+}

@@ -1,0 +1,222 @@
+//! Reading the inputs of a build, each once, side by side.
+
+use super::archive::{ArchiveError, read_archive};
+use super::compression::decompress;
+use super::deb::{DebError, DebFile};
+use super::index::Index;
+use super::store::{Pack, Store};
+use kiln_cache::{Cache, CacheError};
+use kiln_tree::Digest;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, Write};
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+/// Bump when an [`Index`] of the same input would come out different.
+const INDEX_VERSION: u32 = 1;
+/// Inputs at least this large are decoded by several threads each, and only [`LARGE_READERS`] at a time, because every
+/// xz block on its way takes 24 MiB; smaller ones by one thread each. So memory depends on neither inputs nor cores.
+const LARGE: u64 = 6 << 20;
+/// Large inputs read at the same time.
+const LARGE_READERS: usize = 2;
+/// Small inputs read at the same time: an xz decoder holds 10 MiB.
+const SMALL_READERS: usize = 6;
+
+/// A fetched and verified input.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// What messages call it: `bash 5.2.37-2`, `kubelet 1.36.4`.
+    pub name: String,
+    /// Digest of the file.
+    pub digest: Digest,
+    /// The file, in the cache.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What it is.
+    pub format: InputFormat,
+}
+
+/// What an input's bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputFormat {
+    /// A Debian package.
+    Deb,
+    /// A tar archive, compressed or not.
+    Tar,
+    /// The file itself.
+    Raw,
+}
+
+/// Why an input could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// It is not a package.
+    #[error("reading {name} ({path}): {source}{advice}")]
+    Deb {
+        /// The input's name.
+        name: String,
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: DebError,
+        /// What to do, where that is known.
+        advice: &'static str,
+    },
+    /// Its archive is broken or hostile.
+    #[error("reading {name} ({path}): {source}{advice}")]
+    Archive {
+        /// The input's name.
+        name: String,
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ArchiveError,
+        /// What to do, where that is known.
+        advice: &'static str,
+    },
+    /// The cache cannot be written or read.
+    #[error("storing the contents of {name} in the cache: {source}")]
+    Cache {
+        /// The input's name.
+        name: String,
+        /// Why.
+        source: CacheError,
+    },
+    /// What was stored cannot be opened again.
+    #[error("opening the contents of {name}: {source}")]
+    Open {
+        /// The input's name.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Opens inputs, through the cache.
+#[derive(Debug)]
+pub struct Packer<'a> {
+    cache: &'a Cache,
+    threads: usize,
+}
+
+impl<'a> Packer<'a> {
+    /// A packer that uses up to `threads` threads.
+    pub fn new(cache: &'a Cache, threads: usize) -> Self {
+        Self { cache, threads: threads.max(1) }
+    }
+
+    /// Opens all `inputs`; `done` is called with each input's size as it is ready.
+    ///
+    /// # Errors
+    /// The first [`PackError`] in the order of `inputs`.
+    pub fn open(&self, inputs: &[Input], done: &(dyn Fn(u64) + Sync)) -> Result<Store, PackError> {
+        let mut order: Vec<usize> = (0..inputs.len()).collect();
+        order.sort_by_key(|&index| std::cmp::Reverse(inputs[index].size));
+        let split = order.partition_point(|&index| inputs[index].size >= LARGE);
+        let large = Mutex::new(order[..split].iter());
+        let small = Mutex::new(order[split..].iter());
+        let results = Mutex::new(BTreeMap::new());
+        let work = |queue: &Mutex<std::slice::Iter<'_, usize>>, threads: usize| {
+            while let Some(&index) = queue.lock().ok().and_then(|mut queue| queue.next()) {
+                let result = self.pack(&inputs[index], threads);
+                let failed = result.is_err();
+                if let Ok(mut results) = results.lock() {
+                    results.insert(index, result);
+                }
+                if failed {
+                    return;
+                }
+                done(inputs[index].size);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..self.threads.min(LARGE_READERS) {
+                scope.spawn(|| work(&large, self.threads));
+            }
+            for _ in 0..self.threads.min(SMALL_READERS) {
+                scope.spawn(|| work(&small, 1));
+            }
+        });
+        let mut store = Store::new(self.cache.clone());
+        let results = results.into_inner().unwrap_or_default();
+        for (index, result) in results {
+            store.insert(inputs[index].digest, result?);
+        }
+        Ok(store)
+    }
+
+    fn pack(&self, input: &Input, threads: usize) -> Result<Pack, PackError> {
+        let cache_error = |source| PackError::Cache { name: input.name.clone(), source };
+        let open_error = |source| PackError::Open { name: input.name.clone(), source };
+        if input.format == InputFormat::Raw {
+            return Pack::open(Index::of_file(input.size, input.digest), &input.path).map_err(open_error);
+        }
+        let key = Digest::of(format!("{INDEX_VERSION} {:?} {}", input.format, input.digest).as_bytes());
+        if let Some(pack) = self.cached(&key) {
+            return Ok(pack);
+        }
+        let mut content = self.cache.unsummed_writer("content", &key).map_err(cache_error)?;
+        let index = read_input(input, threads, &mut content).map_err(|error| self.judge(input, error))?;
+        content.finish().map_err(cache_error)?;
+        let bytes = postcard::to_stdvec(&index).map_err(|error| open_error(io::Error::other(error)))?;
+        self.cache.put_derived("index", &key, &bytes).map_err(cache_error)?;
+        let path = self.cache.derived_path("content", &key).map_err(cache_error)?;
+        Pack::open(index, &path).map_err(open_error)
+    }
+
+    /// What it means that `input` cannot be read: a full disk is the cache's failure; a file that no longer has its digest
+    /// is removed, so that the next try fetches it again.
+    fn judge(&self, input: &Input, error: PackError) -> PackError {
+        match error {
+            PackError::Archive { name, source: ArchiveError::Store(source), .. } => {
+                PackError::Cache { name, source: CacheError::writing(self.cache.root(), source) }
+            }
+            mut error => {
+                // Whether it can be read at all is what `error` tells.
+                let intact = self.cache.recheck(&input.digest).unwrap_or(false);
+                if let (true, PackError::Deb { advice, .. } | PackError::Archive { advice, .. }) = (intact, &mut error)
+                {
+                    *advice = "; its sha256 is right, so it is broken at its source: take another version of it";
+                }
+                error
+            }
+        }
+    }
+
+    fn cached(&self, key: &Digest) -> Option<Pack> {
+        // Whether its bytes are right is checked file by file, when they are read.
+        let content = self.cache.open_derived("content", key)?;
+        let index: Index = postcard::from_bytes(&self.cache.derived("index", key)?).ok()?;
+        Pack::open(index, &content.path).ok()
+    }
+}
+
+fn read_input(input: &Input, threads: usize, content: &mut impl Write) -> Result<Index, PackError> {
+    let (name, path) = (input.name.clone(), input.path.clone());
+    let deb_error = |source| PackError::Deb { name: name.clone(), path: path.clone(), source, advice: "" };
+    let archive_error = |source| PackError::Archive { name: name.clone(), path: path.clone(), source, advice: "" };
+    let mut index = match input.format {
+        InputFormat::Deb => {
+            let mut deb = DebFile::open(&input.path).map_err(deb_error)?;
+            let control = deb.control().map_err(deb_error)?;
+            let (data, _) = deb.data().map_err(|error| deb_error(error.into()))?;
+            let mut index = read_tar(data, threads, content).map_err(archive_error)?;
+            index.control = control;
+            index
+        }
+        InputFormat::Tar | InputFormat::Raw => {
+            let file = File::open(&input.path).map_err(|error| archive_error(ArchiveError::Read(error)))?;
+            read_tar(file, threads, content).map_err(archive_error)?
+        }
+    };
+    index.members.shrink_to_fit();
+    Ok(index)
+}
+
+fn read_tar(file: impl io::Read + Send, threads: usize, content: &mut impl Write) -> Result<Index, ArchiveError> {
+    let threads = u32::try_from(threads).unwrap_or(1);
+    let tar = decompress(BufReader::with_capacity(256 << 10, file), threads).map_err(ArchiveError::Read)?;
+    read_archive(tar, content)
+}

@@ -1,0 +1,409 @@
+//! Overlays: a folder of files laid over the tree.
+//!
+//! `NAME/rootfs/` holds the files, `NAME/overlay.yaml` (optional) what a checkout cannot: owners, exact modes,
+//! extended attributes, and which of the tree's paths it means to replace. Without it files are root's, `0755` where
+//! the owner may execute them and `0644` elsewhere, so neither a umask nor git decides what is in an image.
+
+use super::{LayerError, lay, merge_path};
+use kiln_tree::{Content, ContentSource, Digest, Entry, FileTree, Kind, Metadata, Origin, PathError, TreePath};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Largest `overlay.yaml`.
+const MAX_DECLARATIONS: u64 = 1 << 20;
+/// Files up to this size are read into memory once instead of twice from disk.
+const SMALL: u64 = 64 << 10;
+
+/// An overlay read from the host.
+#[derive(Debug, Clone)]
+pub struct Overlay {
+    /// The folder's name.
+    pub name: String,
+    entries: Vec<(TreePath, Entry)>,
+    /// Paths whose metadata is declared.
+    declared: BTreeSet<TreePath>,
+    replace: BTreeSet<TreePath>,
+    remove: BTreeSet<TreePath>,
+}
+
+/// Why an overlay cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OverlayError {
+    /// Reading the folder failed.
+    #[error("reading overlay {path}: {source}")]
+    Read {
+        /// What was read.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// It has no `rootfs`.
+    #[error("overlay {0} has no folder rootfs; the files of an overlay go to {0}/rootfs/")]
+    NoRootfs(PathBuf),
+    /// `overlay.yaml` is wrong.
+    #[error("{path}:{line}:{column}: {why}")]
+    Declarations {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: u64,
+        /// Column, from 1.
+        column: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// `overlay.yaml` speaks of a path it does not have.
+    #[error("{path}: {field} names /{target}, which {why}")]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        field: &'static str,
+        /// The path named.
+        target: TreePath,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// `remove` names what nothing below the overlay brought.
+    #[error("overlay {name}: remove names /{target}, which is not there; correct the path or leave it out")]
+    NothingToRemove {
+        /// The overlay.
+        name: String,
+        /// The path.
+        target: TreePath,
+    },
+    /// A name that cannot be in an image.
+    #[error("overlay {path}: {source}")]
+    Path {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: PathError,
+    },
+    /// A socket, or something stranger.
+    #[error("overlay {0}: only files, directories, symlinks and named pipes can be overlaid")]
+    Type(PathBuf),
+    /// It does not fit over the tree.
+    #[error("overlay {name}: {source}")]
+    Layer {
+        /// The overlay.
+        name: String,
+        /// Why.
+        source: LayerError,
+    },
+}
+
+/// `overlay.yaml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+struct Declarations {
+    /// Metadata by path.
+    entries: BTreeMap<TreePath, Declared>,
+    /// Paths of lower layers that this overlay may replace.
+    replace: BTreeSet<TreePath>,
+    /// Paths of lower layers that go away, with all below them.
+    remove: BTreeSet<TreePath>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+struct Declared {
+    mode: Option<Mode>,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    /// Values as hexadecimal digits.
+    xattrs: BTreeMap<String, Hex>,
+}
+
+/// Permission bits as a string of octal digits, `"0640"`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+struct Mode(u16);
+
+impl TryFrom<String> for Mode {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        u16::from_str_radix(&text, 8)
+            .ok()
+            .filter(|mode| *mode <= 0o7777 && text.len() <= 5)
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is not a mode; write it in octal and in quotes, \"0644\""))
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+struct Hex(Vec<u8>);
+
+impl TryFrom<String> for Hex {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let digits: Option<Vec<u8>> =
+            text.chars().map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
+        digits
+            .filter(|digits| digits.len() % 2 == 0)
+            .map(|digits| Self(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()))
+            .ok_or_else(|| format!("{text:?} is not an even number of hexadecimal digits"))
+    }
+}
+
+impl Overlay {
+    /// Reads the overlay in folder `path`; its files are hashed, not kept.
+    ///
+    /// # Errors
+    /// [`OverlayError`].
+    pub fn read(path: &Path) -> Result<Self, OverlayError> {
+        let name = path.file_name().map_or_else(|| "overlay".into(), |name| name.to_string_lossy().into_owned());
+        let rootfs = path.join("rootfs");
+        if !rootfs.is_dir() {
+            return Err(OverlayError::NoRootfs(path.to_owned()));
+        }
+        let declarations_path = path.join("overlay.yaml");
+        let Declarations { entries, replace, remove } = read_declarations(&declarations_path)?;
+        let declared = entries.keys().cloned().collect();
+        let mut overlay = Self { name, entries: Vec::new(), declared, replace, remove };
+        overlay.walk(&rootfs, "", &Origin::Overlay(overlay.name.as_str().into()))?;
+        for (target, declared) in entries {
+            let Some((_, entry)) = overlay.entries.iter_mut().find(|(path, _)| *path == target) else {
+                let why = "is not in its rootfs";
+                return Err(OverlayError::Unknown { path: declarations_path, field: "entries", target, why });
+            };
+            entry.meta.mode = declared.mode.map_or(entry.meta.mode, |mode| mode.0);
+            entry.meta.uid = declared.uid.unwrap_or(0);
+            entry.meta.gid = declared.gid.unwrap_or(0);
+            entry.meta.xattrs = declared.xattrs.into_iter().map(|(name, value)| (name, value.0)).collect();
+        }
+        if let Some(target) =
+            overlay.replace.iter().find(|target| !overlay.entries.iter().any(|(path, _)| path == *target))
+        {
+            let why = "is not in its rootfs, so nothing would replace it";
+            return Err(OverlayError::Unknown {
+                path: declarations_path,
+                field: "replace",
+                target: target.clone(),
+                why,
+            });
+        }
+        Ok(overlay)
+    }
+
+    /// A digest of everything the overlay says.
+    pub fn digest(&self) -> Digest {
+        let mut hasher = Sha256::new();
+        for (path, entry) in &self.entries {
+            let what = match &entry.kind {
+                Kind::File { content, .. } => format!("file {} {}", content.size, content.digest),
+                Kind::Symlink(target) => format!("link {target:?}"),
+                kind => kind.name().to_owned(),
+            };
+            let meta = &entry.meta;
+            hasher.update(format!("{path:?} {what} {:o} {} {} {:?}\n", meta.mode, meta.uid, meta.gid, meta.xattrs));
+        }
+        hasher.update(format!("{:?} {:?} {:?}", self.declared, self.replace, self.remove));
+        Digest::finish(hasher)
+    }
+
+    fn walk(&mut self, directory: &Path, prefix: &str, origin: &Origin) -> Result<(), OverlayError> {
+        let read = |path: &Path| {
+            let path = path.to_owned();
+            move |source| OverlayError::Read { path, source }
+        };
+        let mut names: Vec<_> = fs::read_dir(directory)
+            .map_err(read(directory))?
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect::<Result<_, _>>()
+            .map_err(read(directory))?;
+        names.sort();
+        for name in names {
+            let host = directory.join(&name);
+            let named = TreePath::from_bytes(format!("{prefix}{}", name.to_string_lossy()).as_bytes());
+            let path = named.map_err(|source| OverlayError::Path { path: host.clone(), source })?;
+            if name.to_str().is_none() {
+                return Err(OverlayError::Path { source: PathError::NotUtf8(path.to_string()), path: host });
+            }
+            let metadata = fs::symlink_metadata(&host).map_err(read(&host))?;
+            let kind = metadata.file_type();
+            let entry = if kind.is_dir() {
+                Entry::directory(0o755, origin.clone())
+            } else if kind.is_symlink() {
+                let target = fs::read_link(&host).map_err(read(&host))?;
+                Entry::symlink(target.to_string_lossy().into_owned(), origin.clone())
+            } else if kind.is_file() {
+                let content = read_content(&host, metadata.len()).map_err(read(&host))?;
+                let mode = if metadata.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
+                Entry { kind: Kind::File { content, link: None }, meta: Metadata::new(mode, origin.clone()) }
+            } else if kind.is_fifo() {
+                Entry { kind: Kind::Fifo, meta: Metadata::new(0o644, origin.clone()) }
+            } else {
+                return Err(OverlayError::Type(host));
+            };
+            let is_dir = entry.is_dir();
+            let below = format!("{path}/");
+            self.entries.push((path, entry));
+            if is_dir {
+                self.walk(&host, &below, origin)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lays `overlay` over `tree`. Paths are usr-merged; declared metadata replaces the tree's.
+///
+/// # Errors
+/// [`OverlayError`] when it would replace something it did not declare.
+pub fn lay_overlay(tree: &mut FileTree, overlay: Overlay) -> Result<(), OverlayError> {
+    let Overlay { name, entries, declared, replace, remove } = overlay;
+    let merged = |paths: BTreeSet<TreePath>| paths.into_iter().map(merge_path).collect::<BTreeSet<_>>();
+    let (declared, replace) = (merged(declared), merged(replace));
+    for target in merged(remove) {
+        if tree.remove(target.as_str()).is_empty() {
+            return Err(OverlayError::NothingToRemove { name, target });
+        }
+    }
+    // A link to a directory would take the overlay's directory into itself.
+    for path in &replace {
+        if tree.get(path.as_str()).is_some_and(|old| old.link_target().is_some()) {
+            tree.remove(path.as_str());
+        }
+    }
+    let entries: Vec<_> = entries.into_iter().map(|(path, entry)| (merge_path(path), entry)).collect();
+    for (path, entry) in &entries {
+        if declared.contains(path)
+            && let Some(old) = tree.get_mut(path.as_str())
+            && old.kind == entry.kind
+        {
+            old.meta = entry.meta.clone();
+        }
+    }
+    let remedy = "if the overlay is meant to win, name the path under \"replace:\" in its overlay.yaml";
+    lay(tree, entries, remedy, |path, _| replace.contains(path)).map_err(|source| OverlayError::Layer { name, source })
+}
+
+fn read_content(path: &Path, size: u64) -> io::Result<Content> {
+    if size <= SMALL {
+        return fs::read(path).map(Content::inline);
+    }
+    let mut file = fs::File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 256 << 10];
+    let mut size = 0;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            got => {
+                hasher.update(&buffer[..got]);
+                size += got as u64;
+            }
+        }
+    }
+    Ok(Content { size, digest: Digest::finish(hasher), source: ContentSource::Host(Arc::new(path.to_owned())) })
+}
+
+fn read_declarations(path: &Path) -> Result<Declarations, OverlayError> {
+    let read = |source| OverlayError::Read { path: path.to_owned(), source };
+    let mut text = String::new();
+    match fs::File::open(path) {
+        Ok(file) => file.take(MAX_DECLARATIONS + 1).read_to_string(&mut text).map_err(read)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Declarations::default()),
+        Err(error) => return Err(read(error)),
+    };
+    if text.len() as u64 > MAX_DECLARATIONS {
+        return Err(read(io::Error::other("it is larger than 1 MiB")));
+    }
+    serde_saphyr::from_str::<Option<Declarations>>(&text).map(Option::unwrap_or_default).map_err(|error| {
+        let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
+        let why = error.without_snippet().to_string();
+        // The place is said in front.
+        let position = format!(" at line {line}, column {column}");
+        let why = why.strip_suffix(position.as_str()).unwrap_or(&why).to_owned();
+        OverlayError::Declarations { path: path.to_owned(), line, column, why }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An overlay of these files and `overlay.yaml`; a path that ends in `/` is an empty directory.
+    fn overlay(files: &[&str], declarations: &str) -> (tempfile::TempDir, Overlay) {
+        let place = tempfile::tempdir().expect("a temporary directory");
+        fs::write(place.path().join("overlay.yaml"), declarations).expect("written");
+        for file in files {
+            let path = place.path().join("rootfs").join(file);
+            fs::create_dir_all(if file.ends_with('/') { &path } else { path.parent().expect("a parent") })
+                .expect("a directory");
+            if !file.ends_with('/') {
+                fs::write(path, "overlay").expect("written");
+            }
+        }
+        let overlay = Overlay::read(place.path()).expect("an overlay");
+        (place, overlay)
+    }
+
+    fn tree() -> FileTree {
+        let origin = Origin::Package("base=1".into());
+        let mut tree = FileTree::new();
+        for (path, entry) in [
+            ("etc/motd", Entry::file("package", 0o644, origin.clone())),
+            ("etc/same", Entry::file("overlay", 0o644, origin.clone())),
+            ("usr/lib/x", Entry::file("package", 0o644, origin.clone())),
+            ("var/run", Entry::symlink("/run", origin.clone())),
+            ("run", Entry::directory(0o755, origin)),
+        ] {
+            tree.insert(TreePath::new(path).expect("a path"), entry).expect("inserted");
+        }
+        super::super::usr_merge_links(&mut tree).expect("links");
+        tree
+    }
+
+    fn laid(files: &[&str], declarations: &str) -> FileTree {
+        let mut tree = tree();
+        lay_overlay(&mut tree, overlay(files, declarations).1).expect("laid");
+        tree
+    }
+
+    fn mode(tree: &FileTree, path: &str) -> u16 {
+        tree.get(path).unwrap_or_else(|| panic!("/{path} is not there")).meta.mode
+    }
+
+    #[test]
+    fn paths_are_usr_merged_and_directories_merge_with_links_to_them() {
+        let tree = laid(&["lib/y/z", "bin/p", "var/run/"], "entries: {lib/y/z: {mode: \"0600\"}}");
+        assert_eq!(mode(&tree, "usr/lib/y/z"), 0o600);
+        assert_eq!(tree.get("usr/bin/p").and_then(Entry::inline), Some(&b"overlay"[..]));
+        assert_eq!(tree.get("lib").and_then(Entry::link_target), Some("usr/lib"));
+        assert_eq!(tree.get("var/run").and_then(Entry::link_target), Some("/run"));
+    }
+
+    #[test]
+    fn metadata_is_the_trees_unless_it_is_declared() {
+        let files = ["etc/same", "usr/lib/"];
+        let tree = laid(&files, "");
+        assert_eq!((mode(&tree, "etc"), mode(&tree, "etc/same")), (0o755, 0o644));
+        let tree = laid(&files, "entries: {etc: {mode: \"0711\"}, etc/same: {mode: \"0400\", gid: 42}}");
+        assert_eq!((mode(&tree, "etc"), mode(&tree, "etc/same")), (0o711, 0o400));
+        assert_eq!(tree.get("etc/same").map(|entry| entry.meta.gid), Some(42));
+        assert_eq!(tree.get("etc/motd").and_then(Entry::inline), Some(&b"package"[..]));
+    }
+
+    #[test]
+    fn only_what_is_declared_is_replaced_or_removed() {
+        let refused = lay_overlay(&mut tree(), overlay(&["etc/motd"], "").1);
+        assert!(matches!(refused, Err(OverlayError::Layer { source: LayerError::Conflict { .. }, .. })), "{refused:?}");
+        let refused = lay_overlay(&mut tree(), overlay(&["etc/x"], "{remove: [etc/none]}").1);
+        assert!(matches!(refused, Err(OverlayError::NothingToRemove { .. })), "{refused:?}");
+        let tree = laid(&["etc/motd", "var/run/f"], "{replace: [etc/motd, var/run], remove: [lib/x]}");
+        assert_eq!(tree.get("etc/motd").and_then(Entry::inline), Some(&b"overlay"[..]));
+        assert!(tree.get("var/run").is_some_and(Entry::is_dir) && tree.contains("var/run/f"));
+        assert!(!tree.contains("usr/lib/x"));
+    }
+}

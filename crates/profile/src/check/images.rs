@@ -1,0 +1,102 @@
+//! Container images that nodes have from the start.
+
+use super::super::model::{Arch, Binary, ImageFile, ImageSource, Program};
+use super::super::place::{At, Fault};
+use super::super::raw::{Map, RawBinary, RawContainerImage, RawImageFile};
+use super::release::Origin;
+use super::{Context, absolute, required, text};
+use kiln_oci::Reference;
+use std::collections::BTreeMap;
+
+/// The images of the release, and over them those of the profile.
+pub(super) fn images(
+    release: &Map<At<RawContainerImage>>,
+    profile: &Map<At<RawContainerImage>>,
+    arch: Arch,
+    context: &Context<'_>,
+) -> Result<BTreeMap<String, ImageSource>, Fault> {
+    let image = |(name, raw): (&At<String>, &At<RawContainerImage>)| {
+        let name = text(name, "images", tagged)?;
+        let what = format!("images.{name}");
+        Ok((name, image(raw, &what, arch, context)?))
+    };
+    release.iter().chain(profile).map(image).collect()
+}
+
+/// What pods may say: containerd knows an image that it did not pull by its tag only.
+fn tagged(name: &str) -> Result<(), String> {
+    match name.parse::<Reference>() {
+        Ok(Reference { digest: Some(_), .. }) => Err(format!(
+            "{name:?} has a digest: pods find preloaded images by their tag; give the digest in \"registry\""
+        )),
+        Ok(Reference { tag: None, .. }) => Err(format!("{name:?} has no tag; give the one that pods say")),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn image(raw: &At<RawContainerImage>, what: &str, arch: Arch, context: &Context<'_>) -> Result<ImageSource, Fault> {
+    let RawContainerImage { archive, registry, binary } = &raw.value;
+    match (archive, registry, binary) {
+        (Some(archive), None, None) => {
+            let RawImageFile { url, file, sha256 } = &archive.value;
+            let origin = Origin { url: url.as_ref(), file: file.as_ref(), sha256, version: None };
+            let (source, sha256) = origin.resolve(&format!("{what}.archive"), archive.pos, arch, context)?;
+            Ok(ImageSource::Archive(ImageFile { source, sha256 }))
+        }
+        (None, Some(registry), None) => {
+            let reference = registry.check(|text| pullable(text).map_err(|why| format!("{what}: {why}")))?;
+            Ok(ImageSource::Registry(reference))
+        }
+        (None, None, Some(raw)) => self::binary(raw, &format!("{what}.binary"), arch, context).map(ImageSource::Binary),
+        _ => Err(raw.fault(format!("{what}: give one of \"archive\", \"registry\" and \"binary\""))),
+    }
+}
+
+fn pullable(name: &str) -> Result<Reference, String> {
+    match name.parse::<Reference>() {
+        Ok(Reference { tag: None, digest: None, .. }) => Err(format!("{name:?} has neither tag nor digest")),
+        Ok(reference) => Ok(reference),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn binary(raw: &At<RawBinary>, what: &str, arch: Arch, context: &Context<'_>) -> Result<Binary, Fault> {
+    let RawBinary { program, url, file, sha256, entrypoint, args, user } = &raw.value;
+    let program = match (program, url, file) {
+        (Some(program), None, None) => {
+            if let Some(key) = sha256.keys().next() {
+                return Err(key.fault(format!("{what}: \"sha256\" goes with \"url\" and \"file\" only")));
+            }
+            Program::Node(absolute(program, what)?)
+        }
+        (None, Some(_), None) | (None, None, Some(_)) => {
+            let origin = Origin { url: url.as_ref(), file: file.as_ref(), sha256, version: None };
+            let (source, sha256) = origin.resolve(what, raw.pos, arch, context)?;
+            Program::File(ImageFile { source, sha256 })
+        }
+        _ => return Err(raw.fault(format!("{what}: give one of \"program\", \"url\" and \"file\""))),
+    };
+    Ok(Binary {
+        program,
+        entrypoint: absolute(required(entrypoint, raw.pos, what, "entrypoint")?, what)?,
+        args: args.iter().map(|arg| text(arg, what, argument)).collect::<Result<_, _>>()?,
+        user: user.as_ref().map(|user| text(user, what, numbers)).transpose()?,
+    })
+}
+
+fn argument(text: &str) -> Result<(), String> {
+    match text.contains('\0') {
+        true => Err("an argument cannot hold a NUL".to_owned()),
+        false => Ok(()),
+    }
+}
+
+/// A name would have to be looked up in the image's `/etc/passwd`, and there is none.
+fn numbers(user: &str) -> Result<(), String> {
+    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u32>().is_ok();
+    match user.split(':').all(number) && user.split(':').count() <= 2 {
+        true => Ok(()),
+        false => Err(format!("{user:?} is not a user, or user and group, by number, such as \"65535:65535\"")),
+    }
+}

@@ -1,0 +1,230 @@
+//! Every value of a merged profile checked: [`RawProfile`] → [`Profile`].
+//!
+//! The raw structs are taken apart field by field without `..`, so a key that nobody checks does not compile.
+
+mod agree;
+mod cgroups;
+mod cluster;
+mod containerd;
+mod cri;
+mod debian;
+mod disk;
+mod files;
+mod images;
+mod kernel;
+mod kube_proxy;
+mod kubelet;
+mod kubelet_args;
+mod modules;
+pub mod names;
+mod network;
+mod pem;
+mod pod_network;
+mod release;
+mod resolver;
+mod special;
+mod sysctls;
+mod unit_text;
+mod units;
+
+pub(super) use cluster::ClusterFile;
+
+use super::model::{Arch, Image, Output, Profile};
+use super::place::{At, Fault, Pos, Sources};
+use super::raw::{RawImage, RawProfile, RawRelease};
+use globset::GlobBuilder;
+use kiln_tree::{PathError, TreePath};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// What checks need to know besides the profile.
+pub(super) struct Context<'a> {
+    /// Where relative paths start from.
+    pub sources: &'a Sources,
+    /// The role's file.
+    pub path: &'a Path,
+    /// The start of the role's file, for what is missing in it.
+    pub root: Pos,
+    /// Where overlays named by a bare word are.
+    pub overlays_dir: &'a Path,
+    /// What `~/` stands for.
+    pub home: Option<&'a Path>,
+    /// The architecture of a profile that names none.
+    pub host_arch: Arch,
+}
+
+/// Checks a merged profile; `release` is the stem and position of the release it names, and the release; `cluster` the same.
+pub(super) fn profile(
+    raw: RawProfile,
+    release: (At<String>, RawRelease, Pos),
+    cluster: Option<ClusterFile>,
+    context: &Context<'_>,
+) -> Result<Profile, Fault> {
+    let RawProfile {
+        extends: _, // merged already
+        image,
+        arch,
+        debian,
+        kernel,
+        release: _, // loaded by name
+        components,
+        kubelet,
+        kubelet_config,
+        kube_proxy,
+        cri,
+        containerd,
+        cni,
+        artifacts,
+        images,
+        units,
+        users,
+        groups,
+        files,
+        overlays,
+        alternatives,
+        diversions,
+        prune,
+        privileged,
+        root,
+        disk,
+        outputs,
+    } = raw;
+    let role = context.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    names::role(&role).map_err(|text| context.root.fault(text))?;
+    let arch = arch.map_or(context.host_arch, |arch| arch.value);
+    let release_name = release.0.clone();
+    let preloaded = [&release.1.images, &images].into_iter().find_map(|images| images.keys().next()).cloned();
+    let images = images::images(&release.1.images, &images, arch, context)?;
+    let release = release::release(release, &components, arch, context)?;
+    let image = self::image(&image, &role, &release.kubernetes.to_string())?;
+    let mut profile = Profile {
+        image,
+        arch,
+        cluster: cluster.as_ref().map(|file| cluster::cluster(file, context)).transpose()?,
+        debian: debian::debian(debian, &release, arch, context)?,
+        kernel: kernel::kernel(&kernel, arch, context)?,
+        kubelet: kubelet::kubelet(&kubelet, release.kubernetes.minor, arch)?,
+        kubelet_config: kubelet_config.map(|source| source.value).unwrap_or_default(),
+        kube_proxy: kube_proxy.as_ref().map(|raw| kube_proxy::kube_proxy(raw, &release)).transpose()?,
+        cri: cri::cri(cri.as_ref(), &release, &containerd, preloaded.as_ref())?,
+        containerd: containerd::containerd(&containerd, release.containerd)?,
+        cni: network::cni(&cni)?,
+        artifacts: artifacts
+            .iter()
+            .map(|(name, raw)| release::artifact(name, raw, arch, context))
+            .collect::<Result<_, _>>()?,
+        images,
+        units: units::units(&units)?,
+        accounts: files::accounts(&users, &groups)?,
+        files: files::inline(files)?,
+        overlays: overlays.iter().map(|overlay| files::overlay(overlay, context)).collect::<Result<_, _>>()?,
+        alternatives: files::alternatives(&alternatives)?,
+        diversions: files::diversions(&diversions)?,
+        prune: files::prune(&prune)?,
+        privileged: files::privileged(&privileged)?,
+        root: root.map(|root| root.value).unwrap_or_default(),
+        disk: disk::disk(&disk)?,
+        outputs: match outputs.is_empty() {
+            true => [Output::Pxe].into(),
+            false => outputs.iter().map(|output| output.value).collect(),
+        },
+        release,
+        role,
+        path: context.path.to_owned(),
+    };
+    let places = agree::Places {
+        release: &release_name,
+        kubelet: &kubelet,
+        kernel: &kernel,
+        units: &units,
+        cni: &cni,
+        kube_proxy: kube_proxy.as_ref(),
+    };
+    agree::check(&profile, &places)?;
+    kubelet::provide(&mut profile);
+    cri::provide(&mut profile);
+    kube_proxy::provide(&mut profile);
+    Ok(profile)
+}
+
+fn image(raw: &RawImage, role: &str, kubernetes: &str) -> Result<Image, Fault> {
+    let RawImage { id, version } = raw;
+    let word = |word: &Option<At<String>>, key, default: String| match word {
+        Some(word) => text(word, key, names::image_word),
+        None => Ok(default),
+    };
+    Ok(Image {
+        id: word(id, "image.id", format!("kiln-{role}"))?,
+        version: word(version, "image.version", kubernetes.to_owned())?,
+    })
+}
+
+/// What kiln writes itself cannot be set.
+fn managed(key: &At<String>, within: &str, table: &[(&str, &str)]) -> Result<(), Fault> {
+    match table.iter().find(|(name, _)| *name == key.value) {
+        Some((name, instead)) => Err(key.fault(format!("{within}: {name} cannot be set here, {instead}"))),
+        None => Ok(()),
+    }
+}
+
+/// A string that `check` accepts; `key` says what it is in the message.
+fn text(value: &At<String>, key: &str, check: impl FnOnce(&str) -> Result<(), String>) -> Result<String, Fault> {
+    value.check(|text| check(text).map_err(|why| format!("{key}: {why}")))?;
+    Ok(value.value.clone())
+}
+
+/// Strings that `check` accepts, each once.
+fn texts<C: FromIterator<String>>(
+    values: &[At<String>],
+    key: &str,
+    check: impl Fn(&str) -> Result<(), String>,
+) -> Result<C, Fault> {
+    values.iter().map(|value| text(value, key, &check)).collect()
+}
+
+/// Without repetitions, in the given order.
+fn distinct(mut values: Vec<String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    values.retain(|value| seen.insert(value.clone()));
+    values
+}
+
+/// What must be there, or a fault at `pos`.
+fn required<'a, T>(value: &'a Option<At<T>>, pos: Pos, what: &str, key: &str) -> Result<&'a At<T>, Fault> {
+    value.as_ref().ok_or_else(|| pos.fault(format!("{what}: \"{key}\" is missing")))
+}
+
+/// An absolute path in the image, as a path of the tree.
+fn absolute(value: &At<String>, key: &str) -> Result<TreePath, Fault> {
+    value.check(|text| {
+        if !text.starts_with('/') {
+            return Err(format!("{key}: {:?} is not an absolute path", names::short(text)));
+        }
+        TreePath::new(text).map_err(|error| match error {
+            PathError::Empty => format!("{key}: \"/\" is the root itself, name something below it"),
+            error => format!("{key}: {error}"),
+        })
+    })
+}
+
+/// A glob that compiles.
+fn glob(text: &str) -> Result<(), String> {
+    if text.is_empty() || text.starts_with('/') {
+        return Err(format!("{:?} is not a glob of paths without a leading slash", names::short(text)));
+    }
+    match GlobBuilder::new(text).literal_separator(true).build() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("{:?} is not a glob: {}", names::short(text), error.kind())),
+    }
+}
+
+/// A path on the build host: `~/` is the home directory, a relative path starts at the file that names it.
+fn host_path(value: &At<String>, key: &str, context: &Context<'_>) -> Result<PathBuf, Fault> {
+    match value.value.strip_prefix("~/") {
+        Some(below) => match context.home {
+            Some(home) => Ok(home.join(below)),
+            None => Err(value.fault(format!("{key}: {:?} needs a home directory, set HOME", value.value))),
+        },
+        None => Ok(context.sources.dir(value.pos).join(&value.value)),
+    }
+}

@@ -1,0 +1,221 @@
+//! The Kubernetes release, its components, and other artifacts.
+
+use super::super::model::{Arch, Artifact, ArtifactFormat, ArtifactSource, ContainerdSeries, Release, TarMember};
+use super::super::place::{At, Fault, Pos};
+use super::super::raw::{Demand, Map, RawArtifact, RawRelease};
+use super::super::suggest;
+use super::{Context, absolute, files, host_path, names, required, text};
+use kiln_tree::Digest;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) fn release(
+    (name, raw, pos): (At<String>, RawRelease, Pos),
+    chosen: &Map<At<Demand>>,
+    arch: Arch,
+    context: &Context<'_>,
+) -> Result<Release, Fault> {
+    let RawRelease { kubernetes, pause_image, containerd_series, components, packages, images: _ } = raw; // with the profile's
+    let what = format!("release {}", name.value);
+    let kubernetes = required(&kubernetes, pos, &what, "kubernetes")?;
+    let pause_image = required(&pause_image, pos, &what, "pauseImage")?;
+    for (component, package) in &packages {
+        text(component, "packages", names::label)?;
+        text(package, "packages", names::package)?;
+        if components.contains_key(component) {
+            return Err(component.fault(format!("packages: {} is in components, too", component.value)));
+        }
+    }
+    let chosen = choose(chosen, &components, &packages, &name.value)?;
+    let selected = components.iter().filter(|(component, _)| chosen.contains(component.value.as_str()));
+    let series = required(&containerd_series, pos, &what, "containerdSeries")?;
+    let kubernetes =
+        kubernetes.check(|text| names::kubernetes_version(text).map_err(|why| format!("kubernetes: {why}")))?;
+    runtime_interface(kubernetes.minor, series, &components)?;
+    Ok(Release {
+        kubernetes,
+        pause_image: text(pause_image, "pauseImage", names::image_reference)?,
+        components: selected
+            .map(|(name, raw)| Ok((name.value.clone(), artifact(name, raw, arch, context)?)))
+            .collect::<Result<_, Fault>>()?,
+        packages: packages
+            .iter()
+            .filter(|(component, _)| chosen.contains(component.value.as_str()))
+            .map(|(_, package)| package.value.clone())
+            .collect(),
+        containerd: series.value,
+        name: name.value,
+    })
+}
+
+/// kubelet and containerd speak a version of the CRI that both know.
+///
+/// kubelet asks for v1 since 1.23 and for nothing else since 1.26; containerd answers it since 1.6 and nothing else since 2.0.
+/// Kubernetes 1.35 is the last release that supports containerd 1.
+fn runtime_interface(
+    minor: u32,
+    series: &At<ContainerdSeries>,
+    components: &Map<At<RawArtifact>>,
+) -> Result<(), Fault> {
+    match series.value {
+        ContainerdSeries::V2 if minor < 23 => {
+            return Err(series.fault(format!(
+                "containerdSeries: kubelet 1.{minor} speaks v1alpha2 of the CRI, which containerd 2 dropped; take containerd 1.7"
+            )));
+        }
+        ContainerdSeries::V1 if minor >= 36 => {
+            return Err(series.fault(format!(
+                "containerdSeries: Kubernetes 1.{minor} no longer supports containerd 1; take containerd 2.2 or later"
+            )));
+        }
+        _ => {}
+    }
+    let containerd = components.iter().find(|(name, _)| name.value == "containerd");
+    let Some(version) = containerd.and_then(|(_, raw)| raw.value.version.as_ref()) else { return Ok(()) };
+    let mut numbers = version.value.split('.').map_while(|number| number.parse::<u32>().ok());
+    let (major, second) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    let wanted = if series.value == ContainerdSeries::V1 { 1 } else { 2 };
+    if major != wanted {
+        return Err(version.fault(format!(
+            "containerd: version {} is not of containerdSeries {wanted}, whose configuration it would be given",
+            version.value
+        )));
+    }
+    if minor >= 26 && (major, second) < (1, 6) {
+        return Err(version.fault(format!(
+            "containerd: kubelet 1.{minor} speaks v1 of the CRI only, which containerd {} does not; take 1.6 or later",
+            version.value
+        )));
+    }
+    Ok(())
+}
+
+/// The components to take: those demanded and there.
+fn choose<'a>(
+    chosen: &'a Map<At<Demand>>,
+    components: &Map<At<RawArtifact>>,
+    packages: &Map<At<String>>,
+    release: &str,
+) -> Result<BTreeSet<&'a str>, Fault> {
+    let there: BTreeSet<&str> = components.keys().chain(packages.keys()).map(|name| name.value.as_str()).collect();
+    let mut taken = BTreeSet::new();
+    for (name, demand) in chosen {
+        text(name, "components", names::label)?;
+        match (demand.value, there.contains(name.value.as_str())) {
+            (Demand::Required, false) => {
+                let there: Vec<&str> = there.into_iter().collect();
+                let hint = suggest::hint(&name.value, &there);
+                return Err(name.fault(format!("components: release {release} has no {:?}{hint}", name.value)));
+            }
+            (Demand::Required | Demand::Optional, true) => {
+                taken.insert(name.value.as_str());
+            }
+            (Demand::Optional, false) | (Demand::Omitted, _) => {}
+        }
+    }
+    Ok(taken)
+}
+
+/// Something fetched, for `arch`.
+pub(super) fn artifact(
+    name: &At<String>,
+    raw: &At<RawArtifact>,
+    arch: Arch,
+    context: &Context<'_>,
+) -> Result<Artifact, Fault> {
+    let what = text(name, "artifacts", names::label)?;
+    let RawArtifact { version, url, file, sha256, install, mode, extract, deb } = &raw.value;
+    let version = text(required(version, raw.pos, &what, "version")?, &what, names::version)?;
+    let origin = Origin { url: url.as_ref(), file: file.as_ref(), sha256, version: Some(&version) };
+    let (source, sha256) = origin.resolve(&what, raw.pos, arch, context)?;
+    let deb = deb.as_ref().is_some_and(|deb| deb.value);
+    let format = match (install, extract.is_empty(), deb) {
+        (Some(path), true, false) => {
+            ArtifactFormat::Raw { destination: absolute(path, &what)?, mode: files::mode(mode.as_ref(), &what, 0o755)? }
+        }
+        (None, false, false) => ArtifactFormat::Tar { members: members(extract, &what)? },
+        (None, true, true) => ArtifactFormat::Deb,
+        _ => return Err(raw.fault(format!("{what}: give one of \"install\", \"extract\" and \"deb: true\""))),
+    };
+    if let (Some(mode), false) = (mode, matches!(format, ArtifactFormat::Raw { .. })) {
+        return Err(mode.fault(format!("{what}: \"mode\" goes with \"install\" only")));
+    }
+    Ok(Artifact { name: what, version, source, sha256, format })
+}
+
+/// Where something fetched is, as it is written.
+pub(super) struct Origin<'a> {
+    pub url: Option<&'a At<String>>,
+    pub file: Option<&'a At<String>>,
+    pub sha256: &'a Map<At<String>>,
+    /// What `{version}` stands for, where there is one.
+    pub version: Option<&'a str>,
+}
+
+impl Origin<'_> {
+    /// Where it is for `arch`, and its digest; `what` stands at `pos`.
+    pub fn resolve(
+        self,
+        what: &str,
+        pos: Pos,
+        arch: Arch,
+        context: &Context<'_>,
+    ) -> Result<(ArtifactSource, Option<Digest>), Fault> {
+        let others: Vec<&str> = self.sha256.keys().map(|key| key.value.as_str()).collect();
+        let sha256 = digest(self.sha256, what, arch)?;
+        let source = match (self.url, self.file) {
+            (Some(url), None) if sha256.is_none() => {
+                let arch = arch.as_str();
+                let there = if others.is_empty() {
+                    String::new()
+                } else {
+                    format!(" (there is one for {})", others.join(", "))
+                };
+                return Err(url.fault(format!("{what}: a url needs a sha256 for {arch}{there}")));
+            }
+            (Some(url), None) => ArtifactSource::Url(text(&self.substituted(url, what, arch)?, what, names::url)?),
+            (None, Some(file)) => ArtifactSource::File(host_path(&self.substituted(file, what, arch)?, what, context)?),
+            _ => return Err(pos.fault(format!("{what}: give either \"url\" or \"file\""))),
+        };
+        Ok((source, sha256))
+    }
+
+    fn substituted(&self, template: &At<String>, what: &str, arch: Arch) -> Result<At<String>, Fault> {
+        let value = template.value.replace("{arch}", arch.as_str());
+        let (value, replaced) = match self.version {
+            Some(version) => (value.replace("{version}", version), "{version} and {arch} are"),
+            None => (value, "{arch} is"),
+        };
+        match value.contains(['{', '}']) {
+            true => Err(template.fault(format!("{what}: only {replaced} replaced in {:?}", template.value))),
+            false => Ok(At { value, pos: template.pos }),
+        }
+    }
+}
+
+/// The digest for `arch`; those for other architectures are checked as well.
+fn digest(sha256: &Map<At<String>>, what: &str, arch: Arch) -> Result<Option<Digest>, Fault> {
+    let mut digests = BTreeMap::new();
+    for (key, value) in sha256 {
+        const KEYS: [&str; 3] = ["all", "amd64", "arm64"];
+        if !KEYS.contains(&key.value.as_str()) {
+            let hint = suggest::hint(&key.value, &KEYS);
+            return Err(key.fault(format!("{what}.sha256: unknown architecture {:?}{hint}", names::short(&key.value))));
+        }
+        let digest: Digest = value.check(|text| text.parse().map_err(|error| format!("{what}.sha256: {error}")))?;
+        digests.insert(key.value.as_str(), digest);
+    }
+    Ok(digests.get(arch.as_str()).or_else(|| digests.get("all")).copied())
+}
+
+fn members(extract: &Map<At<String>>, what: &str) -> Result<Vec<TarMember>, Fault> {
+    let member = |(member, destination): (&At<String>, &At<String>)| {
+        let climbs = member.value.split('/').any(|part| part == "..") || member.value.chars().any(char::is_control);
+        if climbs || member.value.starts_with('/') {
+            return Err(
+                member.fault(format!("{what}.extract: {:?} is not a member's path", names::short(&member.value)))
+            );
+        }
+        Ok(TarMember { member: member.value.clone(), destination: absolute(destination, what)? })
+    };
+    extract.iter().map(member).collect()
+}

@@ -1,0 +1,214 @@
+//! What is the image's own and cannot be as it was, and what the profile has to say so that all else is.
+
+use super::node::Node;
+use super::report::Fate;
+use kiln_kubernetes::{Type, kubelet_config};
+use serde_json::{Map, Value, json};
+
+/// Where the agent writes the cluster's authority.
+const CA: &str = "/etc/kubernetes/pki/ca.crt";
+/// Servers of names that a pod reaches, too.
+const RESOLV_CONF: &str = "/run/systemd/resolve/resolv.conf";
+/// Outside /usr, which is read-only.
+const VOLUME_PLUGINS: &str = "/var/lib/kubelet/volumeplugins";
+/// Directories that can be written to.
+const WRITABLE: [&str; 4] = ["/etc/", "/run/", "/tmp/", "/var/"];
+
+/// Fields that kiln renders for every node: the profile has to say them, or a source that leaves them out would get kiln's.
+const RENDERED: [&str; 13] = [
+    "authentication.anonymous.enabled",
+    "authentication.webhook.enabled",
+    "authentication.x509.clientCAFile",
+    "authorization.mode",
+    "cgroupDriver",
+    "clusterDNS",
+    "clusterDomain",
+    "healthzBindAddress",
+    "healthzPort",
+    "resolvConf",
+    "rotateCertificates",
+    "staticPodPath",
+    "volumePluginDir",
+];
+
+/// Of these, what a cluster's file says.
+const CLUSTER: [&str; 2] = ["clusterDNS", "clusterDomain"];
+
+/// Takes what belongs elsewhere out of the configuration, and changes what cannot be the same on an immutable node.
+pub(super) fn fit(node: &mut Node, minor: u32, cluster_file: bool) {
+    elsewhere(node, cluster_file);
+    let text = |node: &Node, field: &str| node.config.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    if text(node, "cgroupDriver") != "systemd" {
+        change(
+            node,
+            "cgroupDriver",
+            json!("systemd"),
+            "containerd's driver and systemd's: one owner of the control groups",
+        );
+    }
+    if ["", "/etc/resolv.conf", "/run/systemd/resolve/stub-resolv.conf"].contains(&text(node, "resolvConf").as_str()) {
+        let why = "/etc/resolv.conf is resolved's stub, which no pod reaches";
+        change(node, "resolvConf", json!(RESOLV_CONF), why);
+    }
+    let plugins = text(node, "volumePluginDir");
+    if !WRITABLE.iter().any(|writable| plugins.starts_with(writable)) {
+        change(node, "volumePluginDir", json!(VOLUME_PLUGINS), "kubelet makes the directory, and /usr is read-only");
+    }
+    let authority = node.config.get("authentication").and_then(|it| it.pointer("/x509/clientCAFile"));
+    if let Some(path) =
+        authority.and_then(Value::as_str).map(str::to_owned).filter(|path| ![CA, ""].contains(&path.as_str()))
+    {
+        *super::flags::slot(&mut node.config, "authentication.x509.clientCAFile") = json!(CA);
+        let why = "where the agent writes the cluster's authority";
+        told(node, "authentication", &format!("authentication.x509.clientCAFile={path}"), &json!(CA), why);
+    }
+    for field in ["tlsCertFile", "tlsPrivateKeyFile"] {
+        if let Some(path) = node.config.remove(field) {
+            node.report.moved(field);
+            let why = "a serving certificate is one node's: set serverTLSBootstrap and approve its requests; until then kubelet signs its own";
+            let entry = node.report.add(Fate::Impossible, format!("{field}={path}"), "");
+            entry.why(why).differs(field);
+        }
+    }
+    for field in ["containerRuntimeEndpoint", "imageServiceEndpoint"] {
+        if let Some(path) = node.config.remove(field) {
+            node.report.moved(field);
+            let (fate, why) = super::route::served_by(path.as_str().unwrap_or_default());
+            let entry = node.report.add(fate, format!("{field}={path}"), "").why(why).differs(field);
+            if fate == Fate::Translated {
+                entry.to("containerd");
+            }
+        }
+    }
+    for path in RENDERED.into_iter().filter(|path| !(cluster_file && CLUSTER.contains(path))) {
+        let default = unset(path, minor);
+        let slot = super::flags::slot(&mut node.config, path);
+        if slot.is_null() {
+            *slot = default;
+            node.note(path.split('.').next().unwrap_or(path), "not said there: kubelet's default");
+        }
+    }
+}
+
+/// What kubelet takes for a field that nobody sets.
+fn unset(path: &str, minor: u32) -> Value {
+    let Some(field) = kubelet_config::field(path) else { return Value::Null };
+    match (field.default(minor), &field.of) {
+        ("", Type::Bool) => json!(false),
+        ("", Type::List(_)) => json!([]),
+        ("", _) => json!(""),
+        (default, _) => serde_json::from_str(default).unwrap_or_default(),
+    }
+}
+
+fn change(node: &mut Node, field: &str, to: Value, why: &str) {
+    let old = node.config.insert(field.to_owned(), to.clone());
+    if old.as_ref() != Some(&to) {
+        node.report.moved(field);
+        let what = old.map_or_else(|| format!("{field} not said"), |old| format!("{field}={old}"));
+        told(node, field, &what, &to, why);
+    }
+}
+
+fn told(node: &mut Node, field: &str, what: &str, to: &Value, why: &str) {
+    node.note(field, format!("was {what}: {why}"));
+    node.report.add(Fate::Translated, what, "").to(format!("kubelet.config: {to}")).why(why).differs(field);
+}
+
+/// Fields that are not a role's.
+fn elsewhere(node: &mut Node, cluster_file: bool) {
+    if let Some(taints) = node.config.remove("registerWithTaints") {
+        node.report.moved("registerWithTaints");
+        node.taint(&taints, "registerWithTaints");
+    }
+    for (field, to) in [("providerID", "kubelet.providerID"), ("podCIDR", "kubelet.podCIDR")] {
+        let Some(value) = node.config.remove(field) else { continue };
+        node.report.moved(field);
+        let value = value.as_str().unwrap_or_default().to_owned();
+        let entry = node.report.add(Fate::Translated, format!("{field}={value}"), "");
+        entry.to(format!("{to} of the seed")).why("it differs per node").differs(field);
+        match field {
+            "providerID" => node.seed.provider_id = Some(value),
+            _ => node.seed.pod_cidr = Some(value),
+        }
+    }
+    if let Some(dns) = node.config.get("clusterDNS").and_then(Value::as_array) {
+        node.cluster.dns_addresses = dns.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    }
+    if let Some(domain) = node.config.get("clusterDomain").and_then(Value::as_str) {
+        node.cluster.dns_domain = Some(domain.to_owned());
+    }
+    if cluster_file {
+        for field in CLUSTER {
+            if let Some(value) = node.config.remove(field) {
+                node.report.moved(field);
+                let to = "dns of the cluster's file";
+                node.report.add(Fate::Translated, format!("{field}={value}"), "").to(to).why("it is the cluster's");
+            }
+        }
+    }
+}
+
+/// What a child says so that `wanted` comes out when it is laid over `parent`: what is wanted, and `null` for what is not.
+///
+/// Lists append, so that one which does not begin with the parent's cannot be said: its path is told.
+pub(super) fn over(wanted: &Map<String, Value>, parent: &Map<String, Value>) -> (Map<String, Value>, Vec<String>) {
+    let mut unsayable = Vec::new();
+    let mut child = lay(wanted, parent, "", &mut unsayable);
+    child.extend(parent.keys().filter(|key| !wanted.contains_key(*key)).map(|key| (key.clone(), Value::Null)));
+    (child, unsayable)
+}
+
+fn lay(
+    wanted: &Map<String, Value>,
+    parent: &Map<String, Value>,
+    path: &str,
+    unsayable: &mut Vec<String>,
+) -> Map<String, Value> {
+    let mut child = Map::new();
+    for (key, value) in wanted {
+        let path = format!("{path}{key}");
+        let said = match (value, parent.get(key)) {
+            (Value::Object(wanted), Some(Value::Object(parent))) => {
+                let mut inner = lay(wanted, parent, &format!("{path}."), unsayable);
+                inner.extend(
+                    parent.keys().filter(|key| !wanted.contains_key(*key)).map(|key| (key.clone(), Value::Null)),
+                );
+                inner.into()
+            }
+            (Value::Array(wanted), Some(Value::Array(parent))) => {
+                if !wanted.starts_with(parent) {
+                    unsayable.push(path);
+                }
+                wanted.get(parent.len()..).unwrap_or_default().to_vec().into()
+            }
+            _ => value.clone(),
+        };
+        child.insert(key.clone(), said);
+    }
+    child
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_says_what_is_wanted_and_unsays_the_rest() {
+        let object = |value: Value| value.as_object().cloned().expect("an object");
+        let wanted = object(json!({ "a": { "x": 1 }, "l": [1, 2], "m": [3], "n": 1 }));
+        let parent = object(json!({ "a": { "x": 2, "y": 3 }, "l": [1], "m": [4], "gone": true }));
+        let (child, unsayable) = over(&wanted, &parent);
+        assert_eq!(json!(child), json!({ "a": { "x": 1, "y": null }, "l": [2], "m": [], "n": 1, "gone": null }));
+        assert_eq!(unsayable, ["m"]);
+    }
+
+    #[test]
+    fn what_is_rendered_has_a_default() {
+        for path in RENDERED {
+            assert!(!unset(path, 20).is_null() && !unset(path, 36).is_null(), "{path}");
+        }
+        assert_eq!(unset("healthzPort", 20), json!(10248));
+        assert_eq!(unset("clusterDNS", 20), json!([]));
+    }
+}

@@ -1,0 +1,233 @@
+//! Where each flag of kubelet's goes: a field, a flag, the seed, or nowhere.
+
+use super::ImportError;
+use super::flags::{Given, Layer, taints};
+use super::node::Node;
+use super::report::Fate;
+use kiln_kubernetes::kubelet_flags::{self, Flag};
+use kiln_kubernetes::{NEWEST, kubelet_config, runtimes};
+use serde_json::Value;
+use std::net::IpAddr;
+
+/// `kubelet --help` of every release since 1.10.
+const DEPRECATED: &str = "kubelet --help: \"DEPRECATED: This parameter should be set via the config file\"";
+
+/// Flags that kiln or its agent set, and why nothing is missing without them.
+const OWN: [(&str, &str); 8] = [
+    ("bootstrap-kubeconfig", "the agent obtains the node's credentials"),
+    ("cert-dir", "certificates are in /var/lib/kubelet/pki, where the agent writes them"),
+    ("config", "the rendered one is /var/lib/kubelet/config.yaml"),
+    ("config-dir", "what is in it is in kubelet.config"),
+    ("experimental-bootstrap-kubeconfig", "the agent obtains the node's credentials"),
+    ("help", "it starts no kubelet"),
+    ("kubeconfig", "the agent writes /etc/kubernetes/kubelet.conf"),
+    ("root-dir", "kubelet's state is in /var/lib/kubelet"),
+];
+
+/// Flags that name a file which must be there when kubelet starts.
+const FILES: [&str; 6] = [
+    "azure-container-registry-config",
+    "cloud-config",
+    "experimental-mounter-path",
+    "image-credential-provider-bin-dir",
+    "image-credential-provider-config",
+    "seccomp-profile-root",
+];
+
+/// Sends one flag where it belongs on a node with Kubernetes 1.`minor`.
+///
+/// # Errors
+/// [`ImportError::At`] for what no kubelet takes.
+pub(super) fn route(given: &Given, minor: u32, layer: &mut Layer, node: &mut Node) -> Result<(), ImportError> {
+    let Given { name, value, place } = given;
+    let (name, value) = (name.as_str(), value.as_str());
+    if value.contains("${") || value.starts_with('$') {
+        let why = "the variable, or specifier of systemd, has its value on each node: say it in the seed, or give the file that sets it";
+        node.report.add(Fate::Impossible, given.written(), place).why(why);
+        return Ok(());
+    }
+    if let Some((_, why)) = OWN.iter().find(|(own, _)| *own == name) {
+        node.report.add(Fate::Dropped, given.written(), place).why(*why);
+        return Ok(());
+    }
+    match name {
+        "hostname-override" => {
+            node.report
+                .add(Fate::Translated, given.written(), place)
+                .to("nodeName of the seed")
+                .why("it differs per node");
+            node.seed.node_name = Some(value.to_owned());
+        }
+        // Which family of addresses to take is the role's business.
+        "node-ip" if !value.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified()) => {
+            node.report
+                .add(Fate::Translated, given.written(), place)
+                .to("kubelet.nodeIP of the seed")
+                .why("it differs per node");
+            node.seed.node_ip = Some(value.to_owned());
+        }
+        "node-labels" => {
+            for part in value.split(',').filter(|part| !part.is_empty()) {
+                // ConfigurationMap.Set: a name alone is a label without a value.
+                let (key, value) = part.split_once('=').unwrap_or((part, ""));
+                node.label(key.trim(), value.trim(), place);
+            }
+        }
+        "register-with-taints" => {
+            let taints = taints(value).map_err(|why| ImportError::at(place, why))?;
+            node.taint(&taints, place);
+        }
+        "container-runtime" | "container-runtime-endpoint" | "image-service-endpoint" => runtime(given, node),
+        "pod-infra-container-image" => {
+            let why = "the pause image is the release's, for kubelet and containerd alike";
+            let (since, _) = kubelet_flags::gone(name).unwrap_or_default();
+            node.report
+                .add(Fate::Translated, given.written(), place)
+                .to("pauseImage of the release")
+                .why(why)
+                .since(since);
+        }
+        "network-plugin-mtu" => {
+            let (since, why) = kubelet_flags::gone(name).unwrap_or_default();
+            let entry = node.report.add(Fate::Translated, given.written(), place).since(since).why(why);
+            match value.parse() {
+                Ok(mtu @ 68..=65535) => {
+                    entry.to(format!("cni.mtu: {mtu}"));
+                    node.mtu = Some(mtu);
+                }
+                Ok(0) => entry.fate = Fate::Dropped,
+                _ => return Err(ImportError::at(place, format!("{}: is no MTU", given.written()))),
+            }
+        }
+        // The cloud's own went out of kubelet bit by bit up to 1.31; from 1.29 on it does not start with them unless a gate says so.
+        "cloud-provider" if minor >= 29 && !matches!(value, "" | "external") => {
+            let why =
+                "kubelet has no providers of clouds any more, and the cluster must run the cloud's controller manager";
+            node.report
+                .add(Fate::Translated, given.written(), place)
+                .to("kubelet.args.cloud-provider: external")
+                .why(why)
+                .since(29);
+            node.args.insert(name.to_owned(), ("external".to_owned(), place.clone()));
+        }
+        _ => known(given, minor, layer, node)?,
+    }
+    Ok(())
+}
+
+/// What the tables of `kubernetes` say of it.
+fn known(given: &Given, minor: u32, layer: &mut Layer, node: &mut Node) -> Result<(), ImportError> {
+    let Given { name, value, place } = given;
+    if let Some(why) = kubelet_flags::useless(name) {
+        let (since, _) = kubelet_flags::gone(name).unwrap_or_default();
+        node.report.add(Fate::Dropped, given.written(), place).why(why).since(since);
+        return Ok(());
+    }
+    match kubelet_flags::flag(name, minor) {
+        Flag::Flag if value.contains(|c: char| c.is_whitespace() || c.is_control() || "\"'\\$`".contains(c)) => {
+            let why = "the flags' file takes no blanks, quotes, backslashes and dollars: say it otherwise";
+            node.report.add(Fate::Impossible, given.written(), place).why(why);
+        }
+        Flag::Flag => {
+            if FILES.contains(&name.as_str()) {
+                let why = format!("{value} must be there: bring it with an overlay, or \"files\" of the seed");
+                node.report.add(Fate::Impossible, given.written(), place).to(format!("kubelet.args.{name}")).why(why);
+            } else {
+                node.report.add(Fate::Kept, given.written(), place).to(format!("kubelet.args.{name}"));
+            }
+            node.args.insert(name.clone(), (value.clone(), place.clone()));
+        }
+        Flag::Field(path) => {
+            layer.set(&mut node.config, path, given).map_err(|why| ImportError::at(place, why))?;
+            let top = path.split('.').next().unwrap_or(path);
+            node.note(top, format!("--{name} ({place})"));
+            node.report
+                .add(Fate::Translated, given.written(), place)
+                .to(format!("kubelet.config.{path}"))
+                .why(DEPRECATED);
+        }
+        Flag::Gone { since, instead } => {
+            node.report.add(Fate::Dropped, given.written(), place).since(since).why(instead);
+        }
+        Flag::Later { .. } | Flag::Unknown => unknown(given, minor, node)?,
+    }
+    Ok(())
+}
+
+/// A flag of a newer release, or of none.
+fn unknown(given: &Given, minor: u32, node: &mut Node) -> Result<(), ImportError> {
+    let Given { name, place, .. } = given;
+    match kubelet_flags::flag(name, NEWEST) {
+        Flag::Unknown => {
+            let distance = |known: &String| strsim::damerau_levenshtein(known, name);
+            let near =
+                kubelet_flags::all_names().min_by_key(distance).filter(|near| distance(near) <= name.len().div_ceil(3));
+            let hint = near.map(|near| format!(", did you mean --{near}?")).unwrap_or_default();
+            Err(ImportError::at(place, format!("no kubelet has a flag --{}{hint}", kiln_agent::names::short(name))))
+        }
+        newer => {
+            let since = match kubelet_flags::flag(name, minor) {
+                Flag::Later { since } => since,
+                _ => 0,
+            };
+            let since = match newer {
+                Flag::Field(path) => kubelet_config::field(path).map_or(0, |field| field.since),
+                _ => since,
+            };
+            let since = if since > minor { format!(" before 1.{since}") } else { String::new() };
+            let why = format!("no kubelet{since} has it, and this is 1.{minor}: build with a newer --release");
+            node.report.add(Fate::Impossible, given.written(), place).why(why);
+            Ok(())
+        }
+    }
+}
+
+/// The runtime is containerd, whatever it was.
+fn runtime(given: &Given, node: &mut Node) {
+    let (since, _) = kubelet_flags::gone(&given.name).unwrap_or_default();
+    let (fate, why) = served_by(&given.value);
+    let entry = node.report.add(fate, given.written(), &given.place).why(why).since(since);
+    if fate == Fate::Translated {
+        entry.to("containerd");
+    }
+}
+
+/// What becomes of another runtime, or of another socket of the same.
+pub(super) fn served_by(runtime: &str) -> (Fate, &'static str) {
+    match runtimes::replaced(runtime) {
+        Some(why) => (Fate::Translated, why),
+        None => (Fate::Dropped, "the node's containerd is its only runtime"),
+    }
+}
+
+/// Fields that a kubelet without `--config` sets otherwise than one with it (`applyLegacyDefaults` of `cmd/kubelet/app/options`).
+pub(super) fn legacy_defaults() -> Value {
+    serde_json::json!({
+        "authentication": { "anonymous": { "enabled": true }, "webhook": { "enabled": false } },
+        "authorization": { "mode": "AlwaysAllow" },
+        "readOnlyPort": 10255,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_of_old_guides_do_not_stop_an_import() {
+        let (mut node, mut layer) = (Node::default(), Layer::default());
+        for (name, value) in [
+            ("node-labels", "gpu,zone=a"),
+            ("experimental-fail-swap-on", "false"),
+            ("reconcile-cidr", "true"),
+            ("low-diskspace-threshold-mb", "256"),
+            ("azure-container-registry-config", "/etc/kubernetes/azure.json"),
+        ] {
+            let given = Given { name: name.to_owned(), value: value.to_owned(), place: "node:1".to_owned() };
+            route(&given, 36, &mut layer, &mut node).expect("a flag that was one");
+        }
+        assert_eq!(node.labels["gpu"], "");
+        assert_eq!(node.config["failSwapOn"], false);
+        assert_eq!(node.report.count(Fate::Dropped), 3, "{}", node.report);
+    }
+}

@@ -1,0 +1,574 @@
+//! A validated profile: what one role's image holds, after `extends` was merged and every value checked.
+//!
+//! Everything downstream takes these plain values. They can only be made by this module's loader,
+//! so whoever holds a [`Profile`] need not check it again.
+
+use super::cluster::Cluster;
+use super::place::Place;
+use kiln_kubernetes::kube_proxy_config::Mode as ProxyMode;
+use kiln_kubernetes::runtimes;
+use kiln_oci::Reference;
+use kiln_tree::{Digest, TreePath};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// One role's image.
+#[derive(Debug, Clone, Serialize)]
+pub struct Profile {
+    /// The role's name: the stem of the profile's file (`worker`).
+    pub role: String,
+    /// The file it was loaded from.
+    #[serde(skip)]
+    pub path: PathBuf,
+    /// `IMAGE_ID` and `IMAGE_VERSION` of `/usr/lib/os-release`.
+    pub image: Image,
+    /// Target architecture.
+    pub arch: Arch,
+    /// Where Debian packages come from and which are wanted.
+    pub debian: Debian,
+    /// The kernel, its modules and their settings.
+    pub kernel: Kernel,
+    /// The Kubernetes release: every component pinned.
+    pub release: Release,
+    /// The cluster its nodes join, if the image is for one.
+    pub cluster: Option<Cluster>,
+    /// kubelet's settings.
+    pub kubelet: Kubelet,
+    /// Whether nodes tell how their kubelet's configuration differs from the cluster's.
+    pub kubelet_config: KubeletConfigSource,
+    /// kube-proxy's settings, where it is a service of the node.
+    pub kube_proxy: Option<KubeProxy>,
+    /// Who serves the CRI.
+    pub cri: Cri,
+    /// containerd's settings.
+    pub containerd: Containerd,
+    /// The pod network a node has before an add-on brings its own.
+    pub cni: Cni,
+    /// Further files to fetch into the image.
+    pub artifacts: Vec<Artifact>,
+    /// Container images that nodes have from the start, those of the release among them, by full name.
+    pub images: BTreeMap<String, ImageSource>,
+    /// systemd units.
+    pub units: Units,
+    /// Users and groups beyond those of the packages.
+    pub accounts: Accounts,
+    /// Files spelt out in the profile, by path.
+    pub files: BTreeMap<TreePath, InlineFile>,
+    /// Overlay directories, in the order they are laid.
+    pub overlays: Vec<PathBuf>,
+    /// `update-alternatives` links by link path (`usr/sbin/iptables`) → target path.
+    pub alternatives: BTreeMap<TreePath, Alternative>,
+    /// dpkg diversions: a path that a package ships → where it is put instead.
+    pub diversions: Vec<Diversion>,
+    /// What is left out of packages, by rule name.
+    pub prune: BTreeMap<String, PruneRule>,
+    /// Programs that may have more rights than their caller, and why.
+    pub privileged: BTreeMap<TreePath, String>,
+    /// The root's file system on disks.
+    pub root: RootFileSystem,
+    /// Sizes of disks.
+    pub disk: Disk,
+    /// What `kiln build` makes.
+    pub outputs: BTreeSet<Output>,
+}
+
+/// Identity of the image.
+#[derive(Debug, Clone, Serialize, serde::Deserialize)]
+pub struct Image {
+    /// `IMAGE_ID`: lower-case letters, digits, `-`, `_`, `.`. Default: `kiln-<role>`.
+    pub id: String,
+    /// `IMAGE_VERSION`, same alphabet.
+    pub version: String,
+}
+
+/// Target architecture, by Debian's and Kubernetes' common names.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Arch {
+    /// x86-64.
+    Amd64,
+    /// AArch64.
+    Arm64,
+}
+
+impl Arch {
+    /// Debian's and Kubernetes' name, `amd64` or `arm64`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Debian packages.
+#[derive(Debug, Clone, Serialize)]
+pub struct Debian {
+    /// Release code name, `trixie` or `bookworm`.
+    pub suite: String,
+    /// Components, `main` first.
+    pub components: Vec<String>,
+    /// URLs of mirrors of the archive proper, tried in order; empty: the host's own apt sources.
+    /// `{snapshot}` is replaced by [`Debian::snapshot`].
+    pub mirrors: Vec<String>,
+    /// The same for the security archive (`<suite>-security`).
+    pub security_mirrors: Vec<String>,
+    /// A snapshot timestamp, `20261101T000000Z`: makes `Valid-Until` not apply.
+    pub snapshot: Option<String>,
+    /// OpenPGP keyring that signs the archive; default: the host's `debian-archive-keyring`.
+    pub keyring: Option<PathBuf>,
+    /// Wanted packages: `name` or `name=version`.
+    pub packages: BTreeSet<String>,
+    /// Packages that are never installed; a dependency on one counts as met.
+    pub exclude: BTreeSet<String>,
+}
+
+/// Kernel package and settings.
+#[derive(Debug, Clone, Serialize)]
+pub struct Kernel {
+    /// Debian package, e.g. `linux-image-cloud-amd64` (a meta package or an exact one).
+    pub package: String,
+    /// Modules kept in the image, by name or glob (`virtio_*`, `kernel/drivers/net/**`); dependencies are
+    /// kept with them. With a trailing `?` the kernel need not have it. Empty: all.
+    pub modules_keep: Vec<String>,
+    /// Modules loaded at boot (`modules-load.d`).
+    pub modules_load: BTreeSet<String>,
+    /// Where each of them was written, and under which key: what there is only the kernel's package can tell, long after.
+    #[serde(skip)]
+    pub modules_at: BTreeMap<String, (Place, &'static str)>,
+    /// `sysctl.d` settings.
+    pub sysctls: BTreeMap<String, String>,
+    /// Kernel command line, word by word.
+    pub cmdline: Vec<String>,
+}
+
+/// One file of `profiles/releases/`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Release {
+    /// The file's stem (`v1.36.4`, `debian-1.20.2`).
+    pub name: String,
+    /// Kubernetes version, e.g. 1.36.4.
+    pub kubernetes: KubernetesVersion,
+    /// The pause image, `registry/name:tag`.
+    pub pause_image: String,
+    /// Components that are fetched, by name: `kubelet`, `kubeadm`, `kubectl`, `containerd`, `runc`, `cni-plugins`, `crictl`.
+    /// Resolved for the profile's architecture.
+    pub components: BTreeMap<String, Artifact>,
+    /// Debian packages that provide the other components (`containerd`, `runc`, `containernetworking-plugins`).
+    pub packages: BTreeSet<String>,
+    /// containerd's version as far as its configuration format goes.
+    pub containerd: ContainerdSeries,
+}
+
+/// `major.minor.patch`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct KubernetesVersion {
+    /// Always 1 so far.
+    pub major: u32,
+    /// What features depend on.
+    pub minor: u32,
+    /// Bug fixes.
+    pub patch: u32,
+}
+
+impl fmt::Display for KubernetesVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+/// Which configuration format containerd reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub enum ContainerdSeries {
+    /// 1.6 and 1.7: `version = 2`.
+    #[serde(rename = "1")]
+    V1,
+    /// 2.0 and later: `version = 3`.
+    #[serde(rename = "2")]
+    V2,
+}
+
+/// Something fetched by digest and put into the tree.
+#[derive(Debug, Clone, Serialize)]
+pub struct Artifact {
+    /// Name in messages, the lock and the manifest.
+    pub name: String,
+    /// Version in the lock and the manifest.
+    pub version: String,
+    /// Where the bytes are.
+    pub source: ArtifactSource,
+    /// Expected SHA-256; required for `url`, pinned by the lock for `file` when absent.
+    pub sha256: Option<Digest>,
+    /// What is inside, and where it goes.
+    pub format: ArtifactFormat,
+}
+
+/// Where an artifact's bytes are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArtifactSource {
+    /// `https://` or `http://` URL.
+    Url(String),
+    /// A file on the build host; relative to the file that names it, `~/` is the home directory.
+    File(PathBuf),
+}
+
+/// How an artifact's bytes become files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArtifactFormat {
+    /// The bytes are the file.
+    Raw {
+        /// Its path in the image.
+        destination: TreePath,
+        /// Its permission bits.
+        mode: u16,
+    },
+    /// A tar archive, compressed with gzip, xz, zstd or not at all (told by its first bytes).
+    Tar {
+        /// Members to take, each with its destination (a path, or a directory for a directory member, recursively).
+        members: Vec<TarMember>,
+    },
+    /// A Debian package, unpacked as those of the archive are.
+    Deb,
+}
+
+/// One member (file or directory) taken from a tar archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TarMember {
+    /// Path in the archive; `.` or empty for everything.
+    pub member: String,
+    /// Path in the image.
+    pub destination: TreePath,
+}
+
+/// Where a container image comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImageSource {
+    /// An OCI archive.
+    Archive(ImageFile),
+    /// A registry.
+    Registry(Reference),
+    /// A static program.
+    Binary(Binary),
+}
+
+/// A file that an image is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImageFile {
+    /// Where it is.
+    pub source: ArtifactSource,
+    /// Expected SHA-256; required for `url`, pinned by the lock for `file` when absent.
+    pub sha256: Option<Digest>,
+}
+
+/// An image of one static program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Binary {
+    /// The program.
+    pub program: Program,
+    /// Its path in the image.
+    pub entrypoint: TreePath,
+    /// Arguments that a pod may replace.
+    pub args: Vec<String>,
+    /// `USER` or `USER:GROUP`, numbers; root when absent.
+    pub user: Option<String>,
+}
+
+/// Where the program of an image comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Program {
+    /// The node has it, at this path.
+    Node(TreePath),
+    /// It is fetched.
+    File(ImageFile),
+}
+
+impl ImageSource {
+    /// The file that is fetched for it, if it is one.
+    pub fn file(&self) -> Option<&ImageFile> {
+        match self {
+            Self::Archive(file) | Self::Binary(Binary { program: Program::File(file), .. }) => Some(file),
+            Self::Registry(_) | Self::Binary(_) => None,
+        }
+    }
+}
+
+/// kubelet's settings.
+#[derive(Debug, Clone, Serialize)]
+pub struct Kubelet {
+    /// `KubeletConfiguration` fields in upstream's spelling, laid over kiln's defaults.
+    pub config: serde_json::Map<String, serde_json::Value>,
+    /// Further flags, without `--`: `v: "2"`.
+    pub args: BTreeMap<String, String>,
+    /// `--node-labels`.
+    pub labels: BTreeMap<String, String>,
+    /// `registerWithTaints`.
+    pub taints: Vec<Taint>,
+}
+
+/// kube-proxy as a service of the node.
+#[derive(Debug, Clone, Serialize)]
+pub struct KubeProxy {
+    /// `KubeProxyConfiguration` fields in upstream's spelling.
+    pub config: serde_json::Map<String, serde_json::Value>,
+    /// How it makes Services.
+    pub mode: ProxyMode,
+}
+
+/// A node taint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Taint {
+    /// Qualified name.
+    pub key: String,
+    /// May be empty.
+    pub value: String,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+    pub effect: String,
+}
+
+/// containerd's settings.
+#[derive(Debug, Clone, Serialize)]
+pub struct Containerd {
+    /// Snapshotter of the CRI plugin, `overlayfs` by default.
+    pub snapshotter: String,
+    /// Registry mirrors: host → endpoints, written to `/etc/containerd/certs.d`.
+    pub mirrors: BTreeMap<String, Vec<String>>,
+    /// Runtimes besides `runc`, by handler.
+    pub runtimes: BTreeMap<String, Runtime>,
+    /// Where metrics are served.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// An OCI runtime as containerd is told of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Runtime {
+    /// Name of the shim, `io.containerd.runc.v2`.
+    pub shim: String,
+    /// The program the shim calls instead of runc: only for runc's own shim.
+    pub binary: Option<String>,
+}
+
+/// The baked pod network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "plugin")]
+pub enum Cni {
+    /// A bridge with host-local addresses.
+    Bridge {
+        /// Bridge device, `cbr0`.
+        name: String,
+        /// Pod network of this node, CIDR.
+        subnet: String,
+        /// Whether that is only for a node without a cluster: nobody has said one, so a cluster assigns it.
+        assigned: bool,
+        /// MTU; the kernel's choice when absent.
+        mtu: Option<u32>,
+    },
+    /// Only loopback: a network add-on installs itself.
+    None,
+}
+
+/// systemd units.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Units {
+    /// Units (`foo.service`) and drop-ins (`foo.service.d/10-x.conf`) to add, with their text.
+    pub add: BTreeMap<String, String>,
+    /// Units to enable whatever the presets say.
+    pub enable: BTreeSet<String>,
+    /// Units to disable whatever the presets say.
+    pub disable: BTreeSet<String>,
+    /// Units to mask.
+    pub mask: BTreeSet<String>,
+    /// Those of the three sets that the tree need not have; any other that it lacks is a mistake.
+    pub optional: BTreeSet<String>,
+    /// The target booted into, `multi-user.target`.
+    pub default_target: String,
+}
+
+/// Users and groups beyond those of the packages.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Accounts {
+    /// By name.
+    pub users: BTreeMap<String, User>,
+    /// Name → gid.
+    pub groups: BTreeMap<String, u32>,
+}
+
+/// A user. Passwords are never set.
+#[derive(Debug, Clone, Serialize)]
+pub struct User {
+    /// Numeric id.
+    pub uid: u32,
+    /// Primary group: a number or a name, default: the user's own group of the same number.
+    pub group: Option<String>,
+    /// Home directory, `/nonexistent` by default.
+    pub home: String,
+    /// Login shell, `/usr/sbin/nologin` by default.
+    pub shell: String,
+    /// Supplementary groups.
+    pub groups: BTreeSet<String>,
+    /// GECOS.
+    pub comment: String,
+}
+
+/// A file spelt out in the profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InlineFile {
+    /// Its text.
+    pub content: String,
+    /// Permission bits.
+    pub mode: u16,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Whether it may replace a file of a package or a rendered file.
+    pub replace: bool,
+}
+
+/// One alternative: `link` → `/etc/alternatives/<name>` → `target`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Alternative {
+    /// Name below `/etc/alternatives`.
+    pub name: String,
+    /// Absolute path the alternative points to.
+    pub target: String,
+}
+
+/// A dpkg diversion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diversion {
+    /// The path as packages ship it.
+    pub from: TreePath,
+    /// Where it is put instead.
+    pub to: TreePath,
+    /// The package whose copy keeps the path, if any.
+    pub by: Option<String>,
+}
+
+/// What is left out, and why that is safe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PruneRule {
+    /// Why nothing on a node misses it.
+    pub reason: String,
+    /// Globs over paths without a leading slash; `**` crosses directories.
+    pub paths: Vec<String>,
+    /// Globs that are kept although they match `paths`.
+    pub keep: Vec<String>,
+}
+
+/// The program behind the socket that kubelet speaks CRI to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cri {
+    /// containerd's own plugin.
+    #[default]
+    Containerd,
+    /// cri-dockerd, in front of Docker Engine.
+    CriDockerd,
+}
+
+/// With an answer to the runtimes of older guides.
+impl<'de> serde::Deserialize<'de> for Cri {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error as _;
+        const NAMES: &[&str] = &["containerd", "cri-dockerd"];
+        match String::deserialize(deserializer)?.as_str() {
+            "containerd" => Ok(Self::Containerd),
+            "cri-dockerd" => Ok(Self::CriDockerd),
+            other => Err(match runtimes::replaced(other) {
+                Some(why) => D::Error::custom(format!("is {other:?}, and {why}")),
+                None => D::Error::unknown_variant(other, NAMES),
+            }),
+        }
+    }
+}
+
+/// Whose kubelet configuration a node is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum KubeletConfigSource {
+    /// The image's own.
+    #[default]
+    Baked,
+    /// The image's own, compared with the cluster's when the node has credentials.
+    Cluster,
+}
+
+/// A file system that a root can be on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RootFileSystem {
+    /// ext4, never mounted but read-only.
+    #[default]
+    Ext4,
+}
+
+/// Sizes of a disk in bytes, whole mebibytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Disk {
+    /// Of the EFI system partition.
+    pub esp_size: u64,
+    /// Of each of the two root partitions; fitted to the first root when absent.
+    pub root_size: Option<u64>,
+    /// Of the whole disk; no larger than its partitions need when absent.
+    pub size: Option<u64>,
+}
+
+/// A kind of artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Output {
+    /// Kernel, initramfs, command line and iPXE script.
+    Pxe,
+    /// A disk that boots by UEFI: the raw image, sparse.
+    Disk,
+    /// The disk as qcow2, compressed with zstd.
+    Qcow2,
+    /// The disk as qcow2, compressed with zlib: for what reads qcow2 but not zstd.
+    Qcow2Zlib,
+    /// The disk as a fixed VHD, for Azure.
+    Vhd,
+    /// The disk as a stream-optimized VMDK with its OVF, for VMware.
+    Vmdk,
+    /// The disk as a tar archive, for Google Compute Engine.
+    Gce,
+    /// The root file system alone: ext4.
+    Ext4,
+    /// The root file system alone: a tar archive.
+    Tar,
+}
+
+impl Output {
+    /// Every kind.
+    pub const ALL: [Self; 9] =
+        [Self::Pxe, Self::Disk, Self::Qcow2, Self::Qcow2Zlib, Self::Vhd, Self::Vmdk, Self::Gce, Self::Ext4, Self::Tar];
+
+    /// Its name in profiles and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pxe => "pxe",
+            Self::Disk => "disk",
+            Self::Qcow2 => "qcow2",
+            Self::Qcow2Zlib => "qcow2-zlib",
+            Self::Vhd => "vhd",
+            Self::Vmdk => "vmdk",
+            Self::Gce => "gce",
+            Self::Ext4 => "ext4",
+            Self::Tar => "tar",
+        }
+    }
+}

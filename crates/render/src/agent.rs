@@ -1,0 +1,111 @@
+//! The agent that makes a machine a node at its first boot, and its unit.
+
+use super::{RenderError, Rendered, embedded, origin};
+use kiln_profile::Profile;
+use kiln_tree::Entry;
+
+const BY: &str = "agent";
+const PROGRAM: &str = "usr/bin/kiln-agent";
+const UNIT: &str = "usr/lib/systemd/system/kiln-agent.service";
+
+/// It runs before kubelet at every boot, and has nothing to do at most of them.
+///
+/// Exit status 3 is for what a person must change. A seed may bring files for anywhere below the directories that are writable;
+/// otherwise it can do nothing that its work does not need. Block devices are for volumes with seeds, which it reads itself and takes
+/// the token off. (The host's name is set by a process of its own, which may.)
+const TEXT: &str = "\
+[Unit]
+Description=kiln agent: joins this machine to its cluster
+Wants=kubelet.path
+Before=kubelet.service
+After=kubelet.path systemd-networkd.service systemd-resolved.service
+
+[Service]
+Type=notify
+RemainAfterExit=yes
+ExecStart=/usr/bin/kiln-agent
+ExecStartPost=+/bin/sh -c 'test ! -s /etc/hostname || cat /etc/hostname >/proc/sys/kernel/hostname'
+LoadCredential=kiln.seed
+TimeoutStartSec=infinity
+Restart=on-failure
+RestartSec=10
+RestartPreventExitStatus=3
+CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER
+ReadWritePaths=-/etc -/opt -/run -/srv -/usr/local -/var
+DeviceAllow=block-* rw
+";
+
+/// What neither of the agent's units needs for its work.
+const CONFINED: &str = "\
+StandardOutput=journal+console
+StandardError=journal+console
+UMask=0077
+LimitCORE=0
+OOMScoreAdjust=-500
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+DevicePolicy=closed
+PrivateIPC=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@resources
+SystemCallErrorNumber=EPERM
+KeyringMode=private
+";
+
+/// Asks the cluster for the node's pod network, where neither the profile nor the seed has said one: the agent says so. kubelet has registered
+/// the node by then, or will.
+const POD_CIDR: &str = "kiln-pod-cidr.service";
+const POD_CIDR_TEXT: &str = "\
+[Unit]
+Description=kiln agent: gets the pod network that the cluster assigns to this node
+After=kubelet.service
+ConditionPathExists=/run/kiln/pod-cidr-wanted
+
+[Service]
+Type=exec
+RemainAfterExit=yes
+ExecStart=/usr/bin/kiln-agent pod-cidr
+Restart=on-failure
+RestartSec=10
+CapabilityBoundingSet=
+ReadWritePaths=-/etc/cni/net.d -/var/lib/kiln
+";
+
+/// A kubelet without credentials is skipped at boot. It is started when they come after all; whoever stops it later is not overruled.
+const PATH_UNIT: &str = "usr/lib/systemd/system/kubelet.path";
+const PATH_TEXT: &str = "\
+[Unit]
+Description=kubelet's credentials
+
+[Path]
+PathChanged=/etc/kubernetes/kubelet.conf
+";
+
+pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), RenderError> {
+    rendered.put(PROGRAM, Entry::file(embedded::AGENT.for_arch(profile.arch)?, 0o755, origin(BY)))?;
+    rendered.file(BY, UNIT, format!("{TEXT}{CONFINED}"))?;
+    rendered.file(BY, PATH_UNIT, PATH_TEXT)
+}
+
+/// The unit that gets the pod network from the cluster; it starts whenever kubelet does.
+pub(super) fn pod_cidr(rendered: &mut Rendered) -> Result<(), RenderError> {
+    let units = "usr/lib/systemd/system";
+    rendered.file(BY, &format!("{units}/{POD_CIDR}"), format!("{POD_CIDR_TEXT}{CONFINED}"))?;
+    rendered.link(BY, &format!("{units}/kubelet.service.wants/{POD_CIDR}"), format!("../{POD_CIDR}"))
+}

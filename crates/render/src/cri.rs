@@ -1,0 +1,34 @@
+//! Who serves the CRI, and where: one of two programs, and the file by which crictl finds it.
+
+use super::{RenderError, Rendered, containerd, cri_dockerd};
+use kiln_profile::{Cri, Profile};
+use kiln_tree::FileTree;
+
+/// Where kubelet and crictl find it: each project's default.
+pub(super) fn endpoint(cri: Cri) -> &'static str {
+    match cri {
+        Cri::Containerd => "unix:///run/containerd/containerd.sock",
+        Cri::CriDockerd => "unix:///run/cri-dockerd.sock",
+    }
+}
+
+/// The unit that serves it.
+pub(super) fn unit(cri: Cri) -> &'static str {
+    match cri {
+        Cri::Containerd => "containerd.service",
+        Cri::CriDockerd => "cri-docker.service",
+    }
+}
+
+pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
+    let endpoint = endpoint(profile.cri);
+    rendered.file(
+        "cri",
+        "etc/crictl.yaml",
+        format!("runtime-endpoint: \"{endpoint}\"\nimage-endpoint: \"{endpoint}\"\ntimeout: 10\ndebug: false\n"),
+    )?;
+    match profile.cri {
+        Cri::Containerd => containerd::render(profile, tree, rendered),
+        Cri::CriDockerd => cri_dockerd::render(profile, tree, rendered),
+    }
+}

@@ -1,0 +1,111 @@
+//! cri-dockerd: Docker Engine behind the CRI, in the place of containerd's own plugin.
+//!
+//! Sources: `packaging/systemd` and `config/options.go` of cri-dockerd 0.3; "Docker Engine" of Kubernetes' page on container runtimes;
+//! dockerd(8). The packages are Debian's docker.io and what it depends on, containerd and runc among them.
+
+use super::{RenderError, Rendered, program};
+use kiln_profile::Profile;
+use kiln_tree::FileTree;
+use serde_json::{Value, json};
+
+const BY: &str = "cri-dockerd";
+const SERVICE: &str = "usr/lib/systemd/system/cri-docker.service";
+const SOCKET: &str = "usr/lib/systemd/system/cri-docker.socket";
+
+pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
+    program(tree, "docker.io", "dockerd")?;
+    rendered.file(BY, SERVICE, service(&program(tree, "cri-dockerd", "cri-dockerd")?, &profile.release.pause_image))?;
+    rendered.file(BY, SOCKET, socket())?;
+    rendered.file(BY, "etc/docker/daemon.json", format!("{:#}\n", daemon(profile)))?;
+    // Both sockets are the group's; docker.io's maintainer script makes it.
+    rendered.file(BY, "usr/lib/sysusers.d/kiln-docker.conf", "g docker -\n")?;
+    for (path, mode) in [("var/lib/docker", 0o710), ("var/lib/cri-dockerd", 0o700)] {
+        rendered.directory(BY, path, mode)?;
+    }
+    rendered.file(
+        BY,
+        "usr/lib/tmpfiles.d/kiln-docker.conf",
+        "d /var/lib/docker 0710 root root -\nd /var/lib/cri-dockerd 0700 root root -\n",
+    )
+}
+
+/// Upstream's cri-docker.service, with the network and the pause image that its flags are for.
+fn service(cri_dockerd: &str, pause: &str) -> String {
+    format!(
+        "\
+[Unit]
+Description=CRI Interface for Docker Application Container Engine
+Documentation=https://docs.mirantis.com
+After=network-online.target firewalld.service docker.service
+Wants=network-online.target docker.service
+Requires=cri-docker.socket
+StartLimitBurst=3
+StartLimitIntervalSec=60s
+
+[Service]
+Type=notify
+ExecStart={cri_dockerd} --container-runtime-endpoint fd:// --network-plugin=cni --cni-conf-dir=/etc/cni/net.d \
+         --cni-bin-dir=/opt/cni/bin --cni-cache-dir=/var/lib/cni/cache --pod-infra-container-image={pause}
+ExecReload=/bin/kill -s HUP $MAINPID
+TimeoutSec=0
+RestartSec=2
+Restart=always
+LimitNOFILE=infinity
+LimitNPROC=infinity
+LimitCORE=infinity
+TasksMax=infinity
+Delegate=yes
+KillMode=process
+
+[Install]
+WantedBy=multi-user.target
+"
+    )
+}
+
+/// Upstream's cri-docker.socket.
+fn socket() -> &'static str {
+    "\
+[Unit]
+Description=CRI Docker Socket for the API
+PartOf=cri-docker.service
+
+[Socket]
+ListenStream=%t/cri-dockerd.sock
+SocketMode=0660
+SocketUser=root
+SocketGroup=docker
+
+[Install]
+WantedBy=sockets.target
+"
+}
+
+/// dockerd as kubelet wants it: one owner of the control groups, and pods' networks left to CNI.
+fn daemon(profile: &Profile) -> Value {
+    json!({
+        // As cgroupDriver in /var/lib/kubelet/config.yaml.
+        "exec-opts": ["native.cgroupdriver=systemd"],
+        "storage-driver": "overlay2",
+        // No docker0, no policy that drops what pods forward, no proxy to their ports: containers are pods', and CNI's plugins write the rules.
+        "bridge": "none",
+        "iptables": false,
+        "ip6tables": false,
+        "userland-proxy": false,
+        // Containers outlive a restart of dockerd, as they do one of containerd.
+        "live-restore": true,
+        // kubelet reads no other driver's logs, and cannot rotate these: dockerd does, by kubelet's own limits.
+        "log-driver": "json-file",
+        "log-opts": { "max-size": log_size(profile), "max-file": log_files(profile) },
+    })
+}
+
+/// `10Mi` is `10m` to Docker.
+fn log_size(profile: &Profile) -> String {
+    let size = profile.kubelet.config.get("containerLogMaxSize").and_then(Value::as_str).unwrap_or("10Mi");
+    size.trim_end_matches('i').to_lowercase()
+}
+
+fn log_files(profile: &Profile) -> String {
+    profile.kubelet.config.get("containerLogMaxFiles").and_then(Value::as_i64).unwrap_or(5).to_string()
+}

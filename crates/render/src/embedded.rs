@@ -1,0 +1,56 @@
+//! The static programs of nodes, for the architecture that is baked.
+
+use super::RenderError;
+use kiln_profile::Arch;
+
+/// One of them.
+pub struct Program {
+    name: &'static str,
+    /// What embeds another one when kiln is built.
+    variable: &'static str,
+    bytes: &'static [u8],
+}
+
+/// `/init` of an initramfs.
+pub static INIT: Program = Program { name: "kiln-init", variable: "KILN_INIT", bytes: kiln_programs::INIT };
+
+/// The agent.
+pub static AGENT: Program = Program { name: "kiln-agent", variable: "KILN_AGENT", bytes: kiln_programs::AGENT };
+
+/// Whether this kiln can make images for `arch`; asked before anything is fetched for one.
+///
+/// # Errors
+/// [`RenderError::ForeignProgram`] when an embedded program is for another architecture.
+pub fn check_programs(arch: Arch) -> Result<(), RenderError> {
+    [&INIT, &AGENT].into_iter().try_for_each(|program| program.for_arch(arch).map(|_| ()))
+}
+
+impl Program {
+    /// Its bytes, for nodes of `arch`.
+    ///
+    /// # Errors
+    /// [`RenderError::ForeignProgram`].
+    pub fn for_arch(&self, arch: Arch) -> Result<&'static [u8], RenderError> {
+        if machine(self.bytes) == Some(arch) {
+            return Ok(self.bytes);
+        }
+        let embedded = machine(self.bytes).map_or("an unknown architecture", Arch::as_str).to_owned();
+        let Self { name, variable, .. } = self;
+        Err(RenderError::ForeignProgram { name, variable, embedded, wanted: arch.as_str() })
+    }
+
+    /// Its bytes, for whatever it was built for.
+    pub fn bytes(&self) -> &'static [u8] {
+        self.bytes
+    }
+}
+
+/// Architecture of an ELF file, by `e_machine`.
+fn machine(elf: &[u8]) -> Option<Arch> {
+    let machine = elf.get(18..20)?;
+    match (elf.get(..6)?, u16::from_le_bytes([machine[0], machine[1]])) {
+        (b"\x7fELF\x02\x01", 62) => Some(Arch::Amd64),
+        (b"\x7fELF\x02\x01", 183) => Some(Arch::Arm64),
+        _ => None,
+    }
+}

@@ -1,0 +1,79 @@
+//! The node's own network: systemd-networkd, systemd-resolved, name look-up.
+
+use super::{RenderError, Rendered};
+use kiln_tree::FileTree;
+
+const BY: &str = "network";
+
+/// Every wired interface that is hardware: interfaces made by software (veth, bridge, vxlan, cali*, cni*, flannel*) have
+/// a kind and belong to whoever made them.
+///
+/// The DHCP client is known by its MAC address, because the machine id of a network-booted node is new at every boot.
+const WIRED: &str = "\
+[Match]
+Type=ether
+Kind=!*
+
+[Network]
+DHCP=yes
+
+[DHCPv4]
+ClientIdentifier=mac
+UseDomains=yes
+
+[DHCPv6]
+DUIDType=link-layer
+UseDomains=yes
+";
+
+/// Routes and rules of pod networks are not networkd's.
+const NETWORKD: &str = "\
+[Network]
+ManageForeignRoutes=no
+ManageForeignRoutingPolicyRules=no
+";
+
+/// One working interface is a network; others may well have no cable.
+const WAIT_ONLINE: &str = "\
+[Service]
+ExecStart=
+ExecStart=/usr/lib/systemd/systemd-networkd-wait-online --any
+";
+
+const RESOLVED: &str = "\
+[Resolve]
+LLMNR=no
+MulticastDNS=no
+";
+
+const HOSTS: &str = "\
+127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+";
+
+const NSSWITCH: &str = "\
+passwd:         files
+group:          files
+shadow:         files
+gshadow:        files
+hosts:          files dns
+networks:       files
+protocols:      files
+services:       files
+ethers:         files
+rpc:            files
+";
+
+pub(super) fn render(tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
+    rendered.file(BY, "usr/lib/systemd/network/80-kiln-wired.network", WIRED)?;
+    rendered.file(BY, "usr/lib/systemd/networkd.conf.d/10-kiln.conf", NETWORKD)?;
+    rendered.file(BY, "usr/lib/systemd/system/systemd-networkd-wait-online.service.d/10-kiln.conf", WAIT_ONLINE)?;
+    rendered.file(BY, "usr/lib/systemd/resolved.conf.d/10-kiln.conf", RESOLVED)?;
+    rendered.link(BY, "etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf")?;
+    for (path, text) in [("etc/hosts", HOSTS), ("etc/nsswitch.conf", NSSWITCH)] {
+        if !tree.contains(path) {
+            rendered.file(BY, path, text)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,437 @@
+//! Package indexes of an archive's suites: fetched, verified, unpacked.
+//!
+//! The chain of trust is keyring → signature of `InRelease` → its SHA-256 list → `Packages` → each package. Nothing a mirror sends is looked
+//! at before the link above it was checked. Where the bytes come from is the caller's [`Transport`].
+
+use super::control::{ControlError, Paragraphs};
+use super::keyring::Keyring;
+use super::redact;
+use super::release::{Release, ReleaseError, ReleaseFile, ReleaseMismatch};
+use super::signature::{self, SignatureError, Signer};
+use super::transport::{DigestMismatch, Transport, TransportError, check};
+use super::unpack::{self, Compression, UnpackError};
+use jiff::Timestamp;
+use kiln_tree::Digest;
+use std::fmt;
+
+/// Most bytes of an `InRelease`.
+pub const MAX_RELEASE_BYTES: u64 = super::cleartext::MAX_MESSAGE_BYTES as u64;
+/// Most bytes of a compressed `Packages` (Debian's: 10 MB).
+pub const MAX_COMPRESSED_BYTES: u64 = 256 << 20;
+/// Most bytes of an unpacked `Packages` (Debian's: 57 MB).
+pub const MAX_PACKAGES_BYTES: u64 = 1 << 30;
+
+/// What a suite is to the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ArchiveKind {
+    /// The release itself, `trixie`.
+    Main,
+    /// Its updates between point releases, `trixie-updates`.
+    Updates,
+    /// Its security updates, `trixie-security`, of another archive.
+    Security,
+}
+
+/// A suite to load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuiteRequest {
+    /// What it is.
+    pub kind: ArchiveKind,
+    /// Its name below `dists/`.
+    pub name: String,
+    /// Mirrors, tried in order; `{snapshot}` stands for the snapshot's timestamp.
+    pub mirrors: Vec<String>,
+}
+
+/// The suites that make up a Debian release: `suite` and `suite-updates` of the archive proper, and `suite-security` of the
+/// security archive; unstable and experimental have the first only.
+pub fn standard_suites(suite: &str, mirrors: &[String], security_mirrors: &[String]) -> Vec<SuiteRequest> {
+    let request = |kind, suffix: &str, mirrors: &[String]| SuiteRequest {
+        kind,
+        name: format!("{suite}{suffix}"),
+        mirrors: mirrors.to_vec(),
+    };
+    let main = request(ArchiveKind::Main, "", mirrors);
+    if matches!(suite, "sid" | "unstable" | "experimental" | "rc-buggy") {
+        return vec![main];
+    }
+    vec![
+        main,
+        request(ArchiveKind::Updates, "-updates", mirrors),
+        request(ArchiveKind::Security, "-security", security_mirrors),
+    ]
+}
+
+/// What to load, and what to believe.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The suites, see [`standard_suites`].
+    pub suites: &'a [SuiteRequest],
+    /// Components, `main` first.
+    pub components: &'a [String],
+    /// Debian's name of the architecture; packages for all architectures are in the same index.
+    pub architecture: &'a str,
+    /// A snapshot's timestamp, put in place of `{snapshot}`; `Valid-Until` is not checked then.
+    pub snapshot: Option<&'a str>,
+    /// Whose signatures count.
+    pub keyring: &'a Keyring,
+    /// The time.
+    pub now: Timestamp,
+    /// Whether an expired index is refused; not with a snapshot.
+    pub check_valid_until: bool,
+}
+
+/// The verified indexes, in the order of the request.
+#[derive(Debug, Clone)]
+pub struct Index {
+    /// At least one.
+    pub suites: Vec<Suite>,
+}
+
+impl Index {
+    /// The newest `Date` of all suites: a time that depends on the inputs alone.
+    pub fn date(&self) -> Timestamp {
+        self.suites.iter().map(|suite| suite.release.date).max().unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+/// The verified index of a suite.
+#[derive(Debug, Clone)]
+pub struct Suite {
+    /// What it is.
+    pub kind: ArchiveKind,
+    /// Its name below `dists/`.
+    pub name: String,
+    /// What the archive says of it.
+    pub release: Release,
+    /// Who says so.
+    pub signers: Vec<Signer>,
+    /// Digest of the `InRelease` as it was fetched.
+    pub in_release: Digest,
+    /// One per component.
+    pub packages: Vec<PackagesIndex>,
+}
+
+/// A component's packages.
+#[derive(Clone)]
+pub struct PackagesIndex {
+    /// `main`, …
+    pub component: String,
+    /// The text of `Packages`.
+    pub text: String,
+}
+
+impl fmt::Debug for PackagesIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} bytes", self.component, self.text.len())
+    }
+}
+
+/// No usable index.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// A suite's list of mirrors is empty.
+    #[error("there is no mirror for the suite {suite}; name one with --mirror, or in the profile ({field})")]
+    NoMirror {
+        /// The suite.
+        suite: String,
+        /// Where the profile names it.
+        field: &'static str,
+    },
+    /// `{snapshot}` in a mirror's URL and no snapshot, or the other way round.
+    #[error("the mirror {mirror} {problem} (profile: debian.snapshot, debian.mirrors)")]
+    Snapshot {
+        /// The URL.
+        mirror: String,
+        /// Which.
+        problem: &'static str,
+    },
+    /// No mirror gave a usable index.
+    #[error("loading the package index of {suite}: {}", Attempts(.attempts))]
+    NoIndex {
+        /// The suite.
+        suite: String,
+        /// Each mirror tried, and why it was not used.
+        attempts: Vec<(String, MirrorError)>,
+    },
+}
+
+/// Why a mirror's index of a suite was not used.
+#[derive(Debug, thiserror::Error)]
+pub enum MirrorError {
+    /// `InRelease` could not be fetched.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// `InRelease` is not signed as it should be.
+    #[error("InRelease is not used: {0}")]
+    Signature(#[from] SignatureError),
+    /// `InRelease` is signed but malformed.
+    #[error("InRelease, although signed, cannot be read: {0}; use another mirror (--mirror)")]
+    Release(#[from] ReleaseError),
+    /// `InRelease` is signed but not the one wanted.
+    #[error("InRelease is not used: {0}")]
+    Mismatch(#[from] ReleaseMismatch),
+    /// There is no such index.
+    #[error(
+        "the suite has no packages of component {component:?} for {architecture:?}; it has {offered}: correct debian.components in the profile"
+    )]
+    NoPackages {
+        /// The component wanted.
+        component: String,
+        /// The architecture wanted.
+        architecture: String,
+        /// Components and architectures of the suite.
+        offered: String,
+    },
+    /// An index that could only exhaust memory.
+    #[error(
+        "{path} is announced with {size} bytes, more than the {limit} that are accepted; use another mirror (--mirror)"
+    )]
+    TooLarge {
+        /// The file, below `dists/<suite>/`.
+        path: String,
+        /// As announced.
+        size: u64,
+        /// What is accepted.
+        limit: u64,
+    },
+    /// `Packages` is not what `InRelease` announces.
+    #[error("{path} is not used: {why}; use another mirror (--mirror)")]
+    Digest {
+        /// The file, below `dists/<suite>/`.
+        path: String,
+        /// What differs.
+        why: DigestMismatch,
+    },
+    /// `Packages` cannot be decompressed.
+    #[error("{path} is not used: {why}; use another mirror (--mirror)")]
+    Unpack {
+        /// The file, below `dists/<suite>/`.
+        path: String,
+        /// Why.
+        why: UnpackError,
+    },
+    /// `Packages` is not UTF-8 or not deb822.
+    #[error("{path} is not used: {reason}; use another mirror (--mirror)")]
+    Text {
+        /// The file, below `dists/<suite>/`.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+struct Attempts<'a>(&'a [(String, MirrorError)]);
+
+impl fmt::Display for Attempts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (mirror, error)) in self.0.iter().enumerate() {
+            write!(f, "{}{mirror}: {error}", if index > 0 { "; " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+/// Loads the suites of a request, at the same time.
+///
+/// For each, mirrors are tried in order until one gives an `InRelease` that holds and whose indexes can be had, from it or, being
+/// known by their digests, from the others.
+///
+/// # Errors
+/// A suite has no mirror, or none of its mirrors gave a usable index; the error says of each why.
+pub fn load(transport: &dyn Transport, request: &Request<'_>) -> Result<Index, RepositoryError> {
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            request.suites.iter().map(|suite| scope.spawn(move || load_suite(transport, request, suite))).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    Ok(Index { suites: results.into_iter().collect::<Result<_, _>>()? })
+}
+
+fn load_suite(
+    transport: &dyn Transport,
+    request: &Request<'_>,
+    suite: &SuiteRequest,
+) -> Result<Suite, RepositoryError> {
+    let mirrors: Vec<String> =
+        suite.mirrors.iter().map(|mirror| expand(mirror, request.snapshot)).collect::<Result<_, _>>()?;
+    if mirrors.is_empty() {
+        let field = if suite.kind == ArchiveKind::Security { "debian.security-mirrors" } else { "debian.mirrors" };
+        return Err(RepositoryError::NoMirror { suite: suite.name.clone(), field });
+    }
+    let mut attempts = Vec::new();
+    for (position, mirror) in mirrors.iter().enumerate() {
+        // The mirror an InRelease is from comes first for what it announces.
+        let others =
+            mirrors.iter().enumerate().filter(|(other, _)| *other != position).map(|(_, mirror)| mirror.as_str());
+        let sources: Vec<&str> = std::iter::once(mirror.as_str()).chain(others).collect();
+        match load_from(transport, request, suite, &sources) {
+            Ok(suite) => return Ok(suite),
+            Err(error) => attempts.push((redact(mirror), error)),
+        }
+    }
+    Err(RepositoryError::NoIndex { suite: suite.name.clone(), attempts })
+}
+
+/// Loads a suite as the first of `mirrors` announces it.
+fn load_from(
+    transport: &dyn Transport,
+    request: &Request<'_>,
+    suite: &SuiteRequest,
+    mirrors: &[&str],
+) -> Result<Suite, MirrorError> {
+    let bases: Vec<String> = mirrors.iter().map(|mirror| format!("{mirror}/dists/{}", suite.name)).collect();
+    let Some(base) = bases.first() else { return Err(TransportError::NotFound { url: suite.name.clone() }.into()) };
+    let message = transport.get(&format!("{base}/InRelease"), MAX_RELEASE_BYTES)?;
+    let verified = signature::verify(&message, request.keyring, request.now)?;
+    let release = Release::parse(&verified.text)?;
+    release.check(&suite.name, request.now, request.check_valid_until && request.snapshot.is_none())?;
+    let packages = request
+        .components
+        .iter()
+        .map(|component| load_packages(transport, &release, &bases, component, request.architecture))
+        .collect::<Result<_, _>>()?;
+    Ok(Suite {
+        kind: suite.kind,
+        name: suite.name.clone(),
+        signers: verified.signers,
+        in_release: Digest::of(&message),
+        release,
+        packages,
+    })
+}
+
+fn load_packages(
+    transport: &dyn Transport,
+    release: &Release,
+    bases: &[String],
+    component: &str,
+    architecture: &str,
+) -> Result<PackagesIndex, MirrorError> {
+    let plain = format!("{component}/binary-{architecture}/Packages");
+    let Some((path, compression, file)) = Compression::ALL.iter().find_map(|compression| {
+        let path = format!("{plain}{}", compression.suffix());
+        release.files.get(&path).map(|file| (path, *compression, *file))
+    }) else {
+        let offered = format!("components {} for {}", release.components.join(", "), release.architectures.join(", "));
+        return Err(MirrorError::NoPackages {
+            component: component.to_owned(),
+            architecture: architecture.to_owned(),
+            offered,
+        });
+    };
+    let announced = release.files.get(&plain);
+    let limit = announced.map_or(MAX_PACKAGES_BYTES, |plain| plain.size);
+    for (path, size, limit) in [(&path, file.size, MAX_COMPRESSED_BYTES), (&plain, limit, MAX_PACKAGES_BYTES)] {
+        if size > limit {
+            return Err(MirrorError::TooLarge { path: path.clone(), size, limit });
+        }
+    }
+    let bytes = transport.get_by_digest(&locations(release, bases, &path, &file), &file.digest, file.size)?;
+    check(&bytes, &file.digest, file.size).map_err(|why| MirrorError::Digest { path: path.clone(), why })?;
+    let text =
+        unpack::unpack(bytes, compression, limit).map_err(|why| MirrorError::Unpack { path: path.clone(), why })?;
+    if let Some(announced) = announced {
+        check(&text, &announced.digest, announced.size).map_err(|why| MirrorError::Digest { path: plain, why })?;
+    }
+    let text = String::from_utf8(text)
+        .map_err(|error| MirrorError::Text { path: path.clone(), reason: error.utf8_error().to_string() })?;
+    first_paragraph(&text).map_err(|error| MirrorError::Text { path, reason: error.to_string() })?;
+    Ok(PackagesIndex { component: component.to_owned(), text })
+}
+
+/// Tells an index from a file of another kind early; each paragraph is read later, by whoever wants it.
+fn first_paragraph(text: &str) -> Result<(), ControlError> {
+    Paragraphs::new(text).next().transpose()?.map_or(Ok(()), |paragraph| paragraph.require("Package").map(drop))
+}
+
+/// Where a file may be found: on each mirror by its digest, where it stays while the mirror is updated, then by its name.
+fn locations(release: &Release, bases: &[String], path: &str, file: &ReleaseFile) -> Vec<String> {
+    let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+    let mut urls = Vec::new();
+    for base in bases {
+        if release.acquire_by_hash {
+            urls.push(format!("{base}/{directory}/by-hash/SHA256/{}", file.digest));
+        }
+        urls.push(format!("{base}/{path}"));
+    }
+    urls
+}
+
+/// A mirror's URL without `{snapshot}` and trailing slashes.
+fn expand(mirror: &str, snapshot: Option<&str>) -> Result<String, RepositoryError> {
+    const PLACEHOLDER: &str = "{snapshot}";
+    let error = |problem| RepositoryError::Snapshot { mirror: redact(mirror), problem };
+    let url = match (mirror.contains(PLACEHOLDER), snapshot) {
+        (false, None) => mirror.to_owned(),
+        (true, Some(snapshot)) => mirror.replace(PLACEHOLDER, snapshot),
+        (true, None) => return Err(error("has {snapshot} in its URL, but no snapshot is named")),
+        (false, Some(_)) => return Err(error("has no {snapshot} in its URL, although a snapshot is named")),
+    };
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_has_three_suites_and_unstable_one() {
+        let (main, security) = (["http://m/debian".to_owned()], ["http://s/debian-security".to_owned()]);
+        let suites = standard_suites("trixie", &main, &security);
+        let names: Vec<_> = suites.iter().map(|suite| (suite.name.as_str(), suite.mirrors[0].as_str())).collect();
+        assert_eq!(
+            names,
+            [
+                ("trixie", "http://m/debian"),
+                ("trixie-updates", "http://m/debian"),
+                ("trixie-security", "http://s/debian-security")
+            ]
+        );
+        assert_eq!(standard_suites("sid", &main, &security).len(), 1);
+    }
+
+    #[test]
+    fn snapshots_need_a_place_in_the_url() {
+        let expanded = expand("http://m/archive/{snapshot}/debian/", Some("20261101T000000Z")).expect("expands");
+        assert_eq!(expanded, "http://m/archive/20261101T000000Z/debian");
+        assert_eq!(expand("http://m/debian//", None).expect("expands"), "http://m/debian");
+        let error = expand("http://user:secret@m/debian", Some("20261101T000000Z")).expect_err("refused").to_string();
+        assert!(error.starts_with("the mirror http://m/debian has no {snapshot}"), "{error}");
+        assert!(expand("http://m/{snapshot}", None).is_err());
+    }
+
+    #[test]
+    fn digests_come_before_names() {
+        let digest = Digest::of(b"");
+        let mut release = Release {
+            origin: None,
+            suite: None,
+            codename: None,
+            date: Timestamp::UNIX_EPOCH,
+            valid_until: None,
+            components: vec![],
+            architectures: vec![],
+            acquire_by_hash: true,
+            files: [].into(),
+        };
+        let bases = ["http://a/dists/x".to_owned(), "http://b/dists/x".to_owned()];
+        let file = ReleaseFile { digest, size: 0 };
+        let path = "main/binary-amd64/Packages.xz";
+        let by_hash = format!("main/binary-amd64/by-hash/SHA256/{digest}");
+        assert_eq!(
+            locations(&release, &bases, path, &file),
+            [
+                format!("http://a/dists/x/{by_hash}"),
+                format!("http://a/dists/x/{path}"),
+                format!("http://b/dists/x/{by_hash}"),
+                format!("http://b/dists/x/{path}"),
+            ]
+        );
+        release.acquire_by_hash = false;
+        assert_eq!(locations(&release, &bases, path, &file).len(), 2);
+    }
+}

@@ -1,0 +1,48 @@
+//! What the downloads of one call know in common.
+
+use super::error::Why;
+use super::{Location, Want};
+use crate::http::redacted;
+use kiln_progress::{Phase, Progress};
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+
+/// What the downloads of one call share.
+pub(super) struct Run<'a> {
+    pub progress: &'a Progress,
+    pub phase: &'a Phase,
+    /// Set by the first failure.
+    pub stop: AtomicBool,
+    /// Servers that could not be reached: tried last from then on.
+    unreachable: Mutex<BTreeSet<String>>,
+}
+
+impl<'a> Run<'a> {
+    pub fn new(progress: &'a Progress, phase: &'a Phase) -> Self {
+        Self { progress, phase, stop: AtomicBool::new(false), unreachable: Mutex::default() }
+    }
+
+    /// The locations in the order to try them.
+    pub fn order<'w>(&self, want: &'w Want) -> Vec<&'w Location> {
+        let unreachable = lock(&self.unreachable);
+        let mut order: Vec<&Location> = want.from.iter().collect();
+        order.sort_by_key(|location| location.server().is_some_and(|server| unreachable.contains(server)));
+        order
+    }
+
+    /// Remembers a server that could not be reached.
+    pub fn note(&self, location: &Location, why: &Why) {
+        if let (Some(server), Why::Http(error)) = (location.server(), why)
+            && error.is_unreachable()
+            && lock(&self.unreachable).insert(server.to_owned())
+        {
+            self.progress.detail(format_args!("{}: tried last from now on", redacted(server)));
+        }
+    }
+}
+
+/// Results of other threads stay good when one panicked; its panic is passed on by the scope.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poison| poison.into_inner())
+}

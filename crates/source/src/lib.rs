@@ -1,0 +1,6 @@
+//! Where bytes come from; the only code that uses the network.
+
+pub mod deb;
+pub mod fetch;
+pub mod http;
+pub mod registry;

@@ -1,0 +1,105 @@
+//! apt as the judge of how its sources are read, and of the names under which it keeps what it got.
+
+use kiln_source::deb::apt_sources;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+const LIST: &str = "# comment
+deb [ arch=amd64 lang=en ] http://a.example/one_two/ trixie main contrib # more
+deb-src http://sources.example/debian trixie main
+   deb\thttps://b.example:8443/x~y=z\tbookworm-updates   main
+
+deb http://c.example/sec bookworm/updates main
+deb http://user:password@d.example trixie-security main
+";
+
+const SOURCES: &str = "# comment
+Types: deb deb-src
+# between
+URIs: http://e.example/debian
+ http://f.example/debian//
+Suites: trixie
+# within
+ trixie-updates
+Components: main contrib
+Architectures: amd64
+
+types: deb
+uris: http://g.example/debian
+suites: sid
+components: main
+enabled: yes
+
+Types: deb
+Enabled: no
+URIs: http://disabled.example/debian
+Suites: trixie
+Components: main
+
+Types: deb-src
+URIs: http://sources.example/debian
+Suites: trixie
+Components: main
+";
+
+/// `InRelease` files that apt would fetch: URL and the name it would keep it under.
+fn asked_by_apt(root: &Path) -> Vec<(String, String)> {
+    let output = Command::new("apt-get")
+        .args(["update", "--print-uris", "-o", &format!("Dir={}", root.display())])
+        .args(["-o", &format!("Dir::State::status={}", root.join("status").display())])
+        .output()
+        .expect("apt-get, of the Debian package apt");
+    assert!(output.status.success(), "apt-get: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let files: Vec<_> = text
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split(' ');
+            let url = words.next()?.trim_matches('\'').strip_suffix("/InRelease")?;
+            Some((url.to_owned(), words.next()?.to_owned()))
+        })
+        .collect();
+    assert!(!files.is_empty(), "apt-get: {text}");
+    files
+}
+
+#[test]
+fn sources_and_names_are_those_of_apt() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    for path in ["etc/apt/sources.list.d", "etc/apt/preferences.d", "etc/apt/apt.conf.d", "var/lib/apt/lists/partial"] {
+        std::fs::create_dir_all(root.join(path)).unwrap();
+    }
+    std::fs::write(root.join("status"), "").unwrap();
+    std::fs::write(root.join("etc/apt/sources.list"), LIST).unwrap();
+    std::fs::write(root.join("etc/apt/sources.list.d/z.sources"), SOURCES).unwrap();
+    std::fs::write(root.join("etc/apt/sources.list.d/off.sources.disabled"), "junk").unwrap();
+    std::fs::write(root.join("etc/apt/sources.list.d/not plain.list"), "junk").unwrap();
+
+    // Most URLs do not look like Debian's: they are found because of what lies under apt's names, and only then.
+    let few = apt_sources::read(root).unwrap();
+    assert!(!few.mirrors.iter().any(|mirror| mirror.contains("a.example")), "{few:?}");
+    let asked = asked_by_apt(root);
+    for (_, name) in &asked {
+        std::fs::write(root.join("var/lib/apt/lists").join(name), "Origin: Debian\n").unwrap();
+    }
+    let found = apt_sources::read(root).unwrap();
+    let ours: BTreeSet<String> = found.mirrors.iter().chain(&found.security_mirrors).cloned().collect();
+    // apt keeps no password in what it prints, and every slash; it asks for releases for the sake of sources, too.
+    let plain = |url: &str| url.replace("user:password@", "").trim_end_matches('/').to_owned();
+    let ours: BTreeSet<String> = ours.iter().map(|url| plain(url)).collect();
+    let theirs: BTreeSet<String> = asked
+        .iter()
+        .filter(|(url, _)| !url.contains("//sources.example/"))
+        .map(|(url, _)| plain(url.split("/dists/").next().unwrap()))
+        .collect();
+    assert_eq!(ours, theirs);
+    assert_eq!(found.notes, [""; 0]);
+
+    for (_, name) in &asked {
+        std::fs::write(root.join("var/lib/apt/lists").join(name), "Origin: Somebody\n").unwrap();
+    }
+    let error = apt_sources::read(root).expect_err("nothing is Debian's").to_string();
+    assert!(error.contains("files of another origin") && !error.contains("password"), "{error}");
+}

@@ -1,0 +1,80 @@
+//! The mirror and the keyring of this machine, for tests on real archives.
+
+use kiln_source::deb::apt_sources::{self, AptSources};
+use kiln_source::deb::control::Paragraphs;
+use kiln_source::deb::keyring::{DEBIAN_KEYRINGS, Keyring};
+use kiln_source::deb::repository::{self, ArchiveKind, Request};
+use kiln_source::deb::transport::{Transport, TransportError};
+use kiln_tree::Digest;
+use std::path::{Path, PathBuf};
+
+pub struct Http;
+
+impl Transport for Http {
+    fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, TransportError> {
+        let failed = |error: ureq::Error| match error {
+            ureq::Error::StatusCode(404) => TransportError::NotFound { url: url.to_owned() },
+            error => TransportError::Failed { url: url.to_owned(), reason: Box::new(error) },
+        };
+        // ureq wants to read the end of the body, too, before its limit.
+        let mut response = ureq::get(url).call().map_err(failed)?;
+        response.body_mut().with_config().limit(limit + 1).read_to_vec().map_err(failed)
+    }
+}
+
+pub fn keyring_path() -> PathBuf {
+    let existing = DEBIAN_KEYRINGS.iter().map(Path::new).find(|path| path.exists());
+    existing.expect("install the Debian package debian-archive-keyring").to_owned()
+}
+
+pub fn host_sources() -> AptSources {
+    apt_sources::read(Path::new("/")).expect("the host's apt sources name a mirror of Debian")
+}
+
+/// The `InRelease` of a suite, from the host's mirror.
+pub fn in_release(suite: &str) -> Vec<u8> {
+    let sources = host_sources();
+    let mirrors = if suite.ends_with("-security") { sources.security_mirrors } else { sources.mirrors };
+    let mirror = mirrors.first().expect("a mirror in the host's apt sources");
+    Http.get(&format!("{mirror}/dists/{suite}/InRelease"), 1 << 24).unwrap()
+}
+
+#[test]
+fn trixie_is_loaded_from_the_hosts_mirror() {
+    let sources = host_sources();
+    let keyring = Keyring::from_first(&DEBIAN_KEYRINGS).unwrap();
+    let suites = repository::standard_suites("trixie", &sources.mirrors, &sources.security_mirrors);
+    let request = Request {
+        suites: &suites,
+        components: &["main".to_owned()],
+        architecture: "amd64",
+        snapshot: None,
+        keyring: &keyring,
+        now: jiff::Timestamp::now(),
+        check_valid_until: true,
+    };
+    let start = std::time::Instant::now();
+    let index = repository::load(&Http, &request).unwrap();
+    println!("loaded in {:?}", start.elapsed());
+    let kinds: Vec<_> = index.suites.iter().map(|suite| suite.kind).collect();
+    assert_eq!(kinds, [ArchiveKind::Main, ArchiveKind::Updates, ArchiveKind::Security]);
+    assert!(index.suites.iter().all(|suite| index.date() >= suite.release.date));
+    let main = &index.suites[0];
+    assert_eq!(main.release.codename.as_deref(), Some("trixie"));
+    assert_eq!(main.in_release, Digest::of(&in_release("trixie")));
+
+    // Every paragraph of every index is one package with what an installation needs of it.
+    let start = std::time::Instant::now();
+    let mut packages = 0;
+    for text in index.suites.iter().flat_map(|suite| &suite.packages) {
+        for paragraph in Paragraphs::new(&text.text) {
+            let paragraph = paragraph.unwrap();
+            for field in ["Package", "Version", "Architecture", "Filename", "Size", "SHA256"] {
+                paragraph.require(field).unwrap();
+            }
+            packages += 1;
+        }
+    }
+    println!("{packages} packages read in {:?}", start.elapsed());
+    assert!(packages > 60_000, "{packages} packages");
+}

@@ -1,0 +1,118 @@
+//! GnuPG, as the maker of keys and signatures and as the judge of them.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+/// A home directory with an agent of its own, both gone when dropped.
+pub struct Gnupg {
+    home: TempDir,
+}
+
+impl Gnupg {
+    /// An empty home.
+    pub fn new() -> Self {
+        Self { home: tempfile::Builder::new().prefix("kiln-gpg").tempdir().unwrap() }
+    }
+
+    /// A home with one Ed25519 key that certifies and signs, made on 2026-01-01.
+    pub fn with_key(owner: &str) -> Self {
+        let gnupg = Self::new();
+        gnupg.generate(owner, "ed25519", "sign", "never");
+        gnupg
+    }
+
+    fn run(&self, program: &str, arguments: &[&str], input: &[u8]) -> Output {
+        let mut child = Command::new(program)
+            .env("GNUPGHOME", self.home.path())
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("running {program}: {error}; install the Debian packages gnupg and gpgv"));
+        let mut stdin = child.stdin.take().unwrap();
+        std::thread::scope(|scope| {
+            // A program that refuses its input early closes the pipe.
+            scope.spawn(move || drop(stdin.write_all(input)));
+            child.wait_with_output().unwrap()
+        })
+    }
+
+    /// Runs gpg at a time of our choice, `20260101T000000`.
+    pub fn gpg(&self, time: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+        let time = format!("{time}!");
+        let mut all =
+            vec!["--batch", "--quiet", "--no-tty", "--yes", "--pinentry-mode", "loopback", "--passphrase", ""];
+        all.extend(["--faked-system-time", &time]);
+        all.extend(arguments);
+        let output = self.run("gpg", &all, input);
+        assert!(output.status.success(), "gpg {all:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
+    /// Makes a key on 2026-01-01, with the words of gpg(1) `--quick-generate-key`.
+    pub fn generate(&self, owner: &str, algorithm: &str, usage: &str, expire: &str) {
+        self.gpg("20260101T000000", &["--quick-generate-key", owner, algorithm, usage, expire], b"");
+    }
+
+    /// The first key's.
+    pub fn fingerprint(&self) -> String {
+        let listing = String::from_utf8(self.gpg("20260101T000000", &["--with-colons", "--list-keys"], b"")).unwrap();
+        let line = listing.lines().find(|line| line.starts_with("fpr:")).expect("a key");
+        line.split(':').nth(9).unwrap().to_owned()
+    }
+
+    /// All public keys, not armored.
+    pub fn export(&self) -> Vec<u8> {
+        self.gpg("20260101T000000", &["--export"], b"")
+    }
+
+    /// Signs on 2026-11-01 as `InRelease` is.
+    pub fn sign(&self, text: &str) -> Vec<u8> {
+        self.sign_with(text, &["--digest-algo", "SHA256"])
+    }
+
+    /// The same with more options of gpg(1).
+    pub fn sign_with(&self, text: &str, options: &[&str]) -> Vec<u8> {
+        let mut arguments = options.to_vec();
+        arguments.push("--clearsign");
+        self.gpg("20261101T000000", &arguments, text.as_bytes())
+    }
+}
+
+impl Drop for Gnupg {
+    fn drop(&mut self) {
+        self.run("gpgconf", &["--kill", "all"], b"");
+    }
+}
+
+/// What gpgv says of a message, by the rule of apt's method gpgv: at least one good signature, and none that is bad.
+/// The text is that which gpgv took to be signed.
+pub fn gpgv(message: &[u8], keyring: &Path) -> Result<String, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let (input, text) = (directory.path().join("message"), directory.path().join("text"));
+    std::fs::write(&input, message).unwrap();
+    let output = Command::new("gpgv")
+        .args(["--status-fd", "1", "--weak-digest", "SHA1", "--keyring"])
+        .arg(keyring)
+        .arg("--output")
+        .args([&text, &input])
+        .output()
+        .unwrap_or_else(|error| panic!("running gpgv: {error}; install the Debian package gpgv"));
+    let status = String::from_utf8_lossy(&output.stdout).into_owned();
+    let says = |word: &str| status.lines().any(|line| line.split(' ').nth(1) == Some(word));
+    let text = std::fs::read_to_string(&text).ok();
+    match text {
+        Some(text) if says("GOODSIG") && says("VALIDSIG") && !says("BADSIG") && !says("ERRSIG") => Ok(text),
+        _ => Err(status + &String::from_utf8_lossy(&output.stderr)),
+    }
+}
+
+/// Writes a keyring for gpgv.
+pub fn keyring_file(directory: &TempDir, bytes: &[u8]) -> PathBuf {
+    let path = directory.path().join("keyring.gpg");
+    std::fs::write(&path, bytes).unwrap();
+    path
+}

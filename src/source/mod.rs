@@ -1,7 +1,0 @@
-//! Where bytes come from; the only code that uses the network.
-
-pub mod cache;
-pub mod deb;
-pub mod fetch;
-pub mod http;
-pub mod registry;

@@ -1,0 +1,361 @@
+//! Outputs that were damaged or tampered with: `kiln verify` names the check that fails, and no other.
+
+use crate::bad_input::site::{Keys, Site, failed};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+const INITRAMFS: &str = "out/worker/pxe/initramfs.cpio.zst";
+const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgVcB/UNPxalR9zDYAjQIf\n-----END PRIVATE KEY-----\n";
+
+/// The checks that fail, each with its findings.
+pub fn failures(site: &Site, more: &[&str]) -> BTreeMap<String, String> {
+    let mut arguments = vec!["verify", "out/worker", "--json"];
+    arguments.extend_from_slice(more);
+    let output = site.kiln(&arguments).output().expect("kiln runs");
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    let checks = report["checks"].as_array().expect("checks");
+    let bad = checks.iter().filter(|check| check["passed"] == false);
+    let failures: BTreeMap<String, String> =
+        bad.map(|check| (check["name"].as_str().expect("a name").to_owned(), check["findings"].to_string())).collect();
+    let good = failures.is_empty();
+    assert_eq!((report["passed"].as_bool(), output.status.code()), (Some(good), Some(i32::from(!good))), "{report}");
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    failures
+}
+
+/// Verifies, and puts the output back as it was in `kept`.
+fn expect(site: &Site, kept: &Path, expected: &[(&str, &str)]) {
+    let found = failures(site, &[]);
+    let names: BTreeSet<&str> = found.keys().map(String::as_str).collect();
+    assert_eq!(names, expected.iter().map(|(name, _)| *name).collect(), "{found:?}");
+    for (name, finding) in expected {
+        assert!(found[*name].contains(finding), "{name}: {} lacks {finding}", found[*name]);
+    }
+    fs::remove_dir_all(site.path("out/worker")).expect("removed");
+    copy(kept, &site.path("out/worker"));
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("listed").map(|entry| entry.expect("an entry")) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}
+
+/// Digests and sizes as whoever changed the files would write them.
+pub fn sign(site: &Site) {
+    let digest = |bytes: &[u8]| kiln_tree::Digest::of(bytes).to_string();
+    let mut manifest: Value = serde_json::from_str(&site.read("out/worker/manifest.json")).expect("JSON");
+    let mut sums = String::new();
+    for output in manifest["outputs"].as_array_mut().expect("outputs") {
+        let path = output["path"].as_str().expect("a path").to_owned();
+        let Ok(bytes) = fs::read(site.path("out/worker").join(&path)) else { continue };
+        output["size"] = bytes.len().into();
+        output["sha256"] = digest(&bytes).into();
+        sums += &format!("{}  {path}\n", digest(&bytes));
+    }
+    let text = manifest.to_string();
+    sums += &format!("{}  manifest.json\n", digest(text.as_bytes()));
+    site.write("out/worker/manifest.json", text);
+    site.write("out/worker/SHA256SUMS", sums);
+}
+
+fn built() -> (Site, std::path::PathBuf) {
+    let site = Site::new(&Keys::new(), &[]);
+    site.append("profiles/worker.yaml", "files:\n  /etc/motd: {content: \"hello\\n\", mode: \"0640\"}\n");
+    site.builds(&[]);
+    let kept = site.path("kept");
+    copy(&site.path("out/worker"), &kept);
+    (site, kept)
+}
+
+fn flip(site: &Site, name: &str, at: impl Fn(usize) -> usize) {
+    let mut bytes = fs::read(site.path(name)).expect("read");
+    let at = at(bytes.len());
+    bytes[at] ^= 1;
+    site.write(name, bytes);
+}
+
+#[test]
+fn damage_is_found() {
+    let (site, kept) = built();
+    expect(&site, &kept, &[]);
+    let in_set = |name: &str| format!("out/worker/pxe/{name}");
+
+    flip(&site, &in_set("vmlinuz"), |length| length / 2);
+    expect(&site, &kept, &[("outputs", "pxe/vmlinuz has the sha256")]);
+    for quarter in 0..4 {
+        flip(&site, INITRAMFS, |length| length * quarter / 4 + 20);
+        expect(
+            &site,
+            &kept,
+            &[
+                ("outputs", "pxe/initramfs.cpio.zst has the sha256"),
+                ("initramfs", "damaged or truncated"),
+                ("secrets", ""),
+            ],
+        );
+    }
+    let bytes = fs::read(site.path(INITRAMFS)).expect("read");
+    site.write(INITRAMFS, &bytes[..bytes.len() - 30]);
+    expect(
+        &site,
+        &kept,
+        &[("outputs", "bytes and should have"), ("initramfs", "damaged or truncated"), ("secrets", "")],
+    );
+    fs::remove_file(site.path(INITRAMFS)).expect("removed");
+    expect(&site, &kept, &[("outputs", "No such file"), ("initramfs", "No such file"), ("secrets", "")]);
+    fs::remove_file(site.path(&in_set("cmdline"))).expect("removed");
+    expect(&site, &kept, &[("outputs", "pxe/cmdline: No such file"), ("cmdline", "No such file")]);
+    fs::remove_file(site.path(&in_set("vmlinuz"))).expect("removed");
+    std::os::unix::fs::symlink("/dev/zero", site.path(&in_set("vmlinuz"))).expect("a link");
+    expect(&site, &kept, &[("outputs", "pxe/vmlinuz: not a regular file")]);
+    site.write("out/worker/pxe/extra/file", "x");
+    expect(&site, &kept, &[("outputs", "pxe/extra/file is not in manifest.json")]);
+    site.append("out/worker/manifest.json", "\n");
+    expect(&site, &kept, &[("sums", "manifest.json has not the digest that SHA256SUMS lists")]);
+    site.write("out/worker/SHA256SUMS", site.sums().split_inclusive('\n').skip(1).collect::<String>());
+    expect(&site, &kept, &[("sums", "SHA256SUMS does not list")]);
+    site.append("out/worker/SHA256SUMS", "what\n");
+    expect(&site, &kept, &[("sums", "not a digest and a path")]);
+    site.write("out/worker/manifest.json", "{}");
+    expect(&site, &kept, &[("manifest", "it is damaged or of another version of kiln")]);
+    fs::remove_file(site.path("out/worker/manifest.json")).expect("removed");
+    expect(&site, &kept, &[("manifest", "is out/worker the output of")]);
+}
+
+#[test]
+fn what_a_manifest_may_not_say_is_found() {
+    let (site, kept) = built();
+    for (old, new, finding) in [
+        ("\"version\": 1", "\"version\": 2", "it is of version 2"),
+        ("\"path\":\"pxe/cmdline\"", "\"path\":\"../cmdline\"", "is not in the output directory"),
+        ("\"path\":\"etc/motd\",\"type\":\"file\"", "\"path\":\"etc/motd\",\"type\":\"door\"", "is of unknown type"),
+        ("\"mode\":\"0640\"", "\"mode\":\"640x\"", "which is not octal"),
+        ("\"path\":\"etc/motd\"", "\"path\":\"etc/motd/x/y\"", "is below /etc/motd/x, which is no directory"),
+        ("\"path\":\"etc/motd\"", "\"path\":\"zzz\"", "/zzz does not come before"),
+    ] {
+        site.replace("out/worker/manifest.json", old, new);
+        let found = failures(&site, &[]);
+        assert!(found["manifest"].contains(finding), "{finding}: {found:?}");
+        assert!(found.contains_key("sums"), "{found:?}");
+        fs::remove_dir_all(site.path("out/worker")).expect("removed");
+        copy(&kept, &site.path("out/worker"));
+    }
+}
+
+/// Unpacks the initramfs, changes it and packs it again, digests and all.
+fn repack(site: &Site, change: impl Fn(&mut Vec<u8>)) {
+    let mut members = zstd::decode_all(fs::read(site.path(INITRAMFS)).expect("read").as_slice()).expect("unpacked");
+    change(&mut members);
+    site.write(INITRAMFS, zstd::encode_all(members.as_slice(), 1).expect("packed"));
+    sign(site);
+}
+
+/// Where the member `name` begins.
+fn member(cpio: &[u8], name: &str) -> usize {
+    let name = format!("{name}\0");
+    let is_member = |at: &usize| *at >= 110 && cpio[at - 110..].starts_with(b"070701");
+    let mut found = cpio.windows(name.len()).enumerate().filter(|(_, window)| *window == name.as_bytes());
+    let at = found.find(|(at, _)| is_member(at)).unwrap_or_else(|| panic!("no member {name}")).0;
+    at - 110
+}
+
+/// Writes field number `field` of a member's header.
+fn set(cpio: &mut [u8], name: &str, field: usize, value: u32) {
+    let at = member(cpio, name) + 6 + 8 * field;
+    cpio[at..at + 8].copy_from_slice(format!("{value:08X}").as_bytes());
+}
+
+/// A member without data.
+fn empty(name: &str, mode: u32) -> Vec<u8> {
+    let mut bytes = format!("070701{:08X}{mode:08X}", 0).into_bytes();
+    for value in [0, 0, 1, 0, 0, 0, 0, 0, 0, u32::try_from(name.len() + 1).expect("short"), 0] {
+        bytes.extend_from_slice(format!("{value:08X}").as_bytes());
+    }
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.push(0);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
+
+#[test]
+fn a_changed_initramfs_is_found_though_its_digests_are_right() {
+    let (site, kept) = built();
+    repack(&site, |_| {});
+    expect(&site, &kept, &[]);
+    let data = |cpio: &[u8], text: &[u8]| cpio.windows(text.len()).position(|window| window == text).expect("the text");
+    type Edit = fn(&mut Vec<u8>);
+    let fields: [(usize, u32, &str); 4] = [
+        (1, 0o100_666, "/etc/motd: mode 0666, should be 0640"),
+        (2, 7, "/etc/motd: owner 7, should be 0"),
+        (3, 7, "/etc/motd: group 7, should be 0"),
+        (5, 7, "/etc/motd: time 7, should be "),
+    ];
+    for (field, value, finding) in fields {
+        repack(&site, |cpio| set(cpio, "etc/motd", field, value));
+        let mut expected = vec![("initramfs", finding)];
+        if value == 0o100_666 {
+            expected.push(("world-writable", "/etc/motd has the mode 0666"));
+        }
+        expect(&site, &kept, &expected);
+    }
+    repack(&site, |cpio| {
+        let at = data(cpio, b"hello\n");
+        cpio[at] = b'j';
+    });
+    expect(&site, &kept, &[("initramfs", "/etc/motd: sha256 ")]);
+    let edits: [(Edit, &str); 5] = [
+        (
+            |cpio| {
+                let at = member(cpio, "etc/motd");
+                cpio[at + 110 + 4] = b'M';
+            },
+            "/etc/motd is missing",
+        ),
+        (
+            |cpio| {
+                let at = member(cpio, "etc/motd");
+                cpio[at + 110 + 4] = b'M';
+            },
+            "/etc/Motd is not in the manifest",
+        ),
+        (
+            |cpio| {
+                let at = member(cpio, "TRAILER!!!");
+                cpio.splice(at..at, empty("etc/ld.so.preload", 0o100_644));
+            },
+            "/etc/ld.so.preload is not in the manifest",
+        ),
+        (
+            |cpio| {
+                let at = member(cpio, "TRAILER!!!");
+                cpio.splice(at..at, empty("etc/motd", 0o100_640));
+            },
+            "/etc/motd is there twice",
+        ),
+        (
+            |cpio| {
+                let at = member(cpio, "bin");
+                cpio[at + 116..at + 120].copy_from_slice(b"tmp/");
+            },
+            "/bin: target tmp/bin, should be usr/bin",
+        ),
+    ];
+    for (edit, finding) in edits {
+        repack(&site, edit);
+        expect(&site, &kept, &[("initramfs", finding)]);
+    }
+    let refused: [(Edit, &str); 4] = [
+        (|cpio| cpio.extend(empty("etc/ld.so.preload", 0o100_644)), "there is something after the archive's end"),
+        (
+            |cpio| {
+                let at = member(cpio, "etc/motd");
+                cpio[at + 110..at + 114].copy_from_slice(b"../x");
+            },
+            "a member has the name",
+        ),
+        (
+            |cpio| {
+                let end = member(cpio, "TRAILER!!!");
+                cpio.truncate(end);
+            },
+            "damaged or truncated",
+        ),
+        // A name of four gigabytes.
+        (
+            |cpio| {
+                set(cpio, "etc/motd", 11, u32::MAX);
+                cpio.resize(64 << 20, b'x');
+            },
+            "name is too long",
+        ),
+    ];
+    for (edit, finding) in refused {
+        repack(&site, edit);
+        expect(&site, &kept, &[("initramfs", finding), ("secrets", "")]);
+    }
+}
+
+#[test]
+fn another_kernel_or_command_line_is_found() {
+    let (site, kept) = built();
+    site.write("out/worker/pxe/vmlinuz", "another kernel");
+    sign(&site);
+    expect(&site, &kept, &[("kernel", "pxe/vmlinuz is not /boot/vmlinuz-1")]);
+    site.write("out/worker/pxe/cmdline", "quiet init=/bin/sh\n");
+    sign(&site);
+    expect(&site, &kept, &[("cmdline", "init=/bin/sh")]);
+    site.replace("out/worker/pxe/boot.ipxe", "quiet", "quiet rd.break");
+    sign(&site);
+    expect(&site, &kept, &[("cmdline", "pxe/boot.ipxe starts the kernel with")]);
+    site.replace("out/worker/pxe/boot.ipxe", "initrd initramfs.cpio.zst", "initrd http://192.0.2.1/initramfs.cpio.zst");
+    sign(&site);
+    expect(&site, &kept, &[("cmdline", "does not load the initramfs")]);
+}
+
+#[test]
+fn what_no_image_should_hold_is_found() {
+    let site = Site::new(&Keys::new(), &[]);
+    let key = KEY.replace('\n', "\\n");
+    site.append(
+        "profiles/worker.yaml",
+        &format!(
+            "files:\n  /etc/kubernetes/pki/ca.key: {{content: \"{key}\", mode: \"0600\"}}\n  /etc/join: {{content: \"abcdef.0123456789abcdef\"}}\n  \
+             /etc/open: {{content: x, mode: \"0666\"}}\n  /usr/bin/rooter: {{content: x, mode: \"4755\"}}\n"
+        ),
+    );
+    site.builds(&[]);
+    let found = failures(&site, &[]);
+    let names: Vec<&str> = found.keys().map(String::as_str).collect();
+    assert_eq!(names, ["privileges", "secrets", "world-writable"], "{found:?}");
+    assert!(found["secrets"].contains("/etc/kubernetes/pki/ca.key has a private key (PEM) at byte 0"), "{found:?}");
+    assert!(found["secrets"].contains("/etc/join has a bootstrap token at byte 0"), "{found:?}");
+    assert!(found["world-writable"].contains("/etc/open has the mode 0666"), "{found:?}");
+    assert!(found["privileges"].contains("/usr/bin/rooter is set-user-ID"), "{found:?}");
+    let found = failures(&site, &["--allow", "/usr/bin/rooter"]);
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["secrets", "world-writable"]);
+    site.append("profiles/worker.yaml", "privileged: {/usr/bin/rooter: a test needs it}\n");
+    site.builds(&[]);
+    assert_eq!(failures(&site, &[]), found);
+    let text = site.kiln(&["verify", "out/worker"]).output().expect("kiln runs");
+    let text = String::from_utf8(text.stdout).expect("UTF-8");
+    assert!(text.contains("\nFAIL  secrets: 2 wrong\n        /etc/join has a bootstrap token at byte 0\n"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_compared_is_trouble() {
+    let (site, _) = built();
+    let diff = |old: &str, new: &str| site.kiln(&["diff", old, new, "--offline"]).output().expect("kiln runs");
+    let code = |output: Output| (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"));
+    assert_eq!(code(diff("out/worker", "kept")), (Some(0), String::new()));
+    assert_eq!(code(diff("out/worker", INITRAMFS)), (Some(0), String::new()));
+    failed(
+        &diff("out/worker", "out/worker/pxe/vmlinuz"),
+        2,
+        "reading out/worker/pxe/vmlinuz: it is no image that kiln makes*",
+    );
+    failed(&diff("out/nothing", "out/worker"), 2, "out/nothing is neither an output nor an image, so a role: *");
+    failed(&diff("out", "out/worker"), 2, "reading out/manifest.json; is out the output of \"kiln build\"?*");
+    flip(&site, INITRAMFS, |length| length / 2);
+    failed(
+        &diff(INITRAMFS, "out/worker"),
+        2,
+        "reading out/worker/pxe/initramfs.cpio.zst: *; the file is damaged or truncated",
+    );
+    site.write("out/worker/manifest.json", "[]");
+    failed(
+        &diff("kept", "out/worker"),
+        2,
+        "reading out/worker/manifest.json: it is damaged or of another version of kiln*",
+    );
+}

@@ -1,0 +1,178 @@
+//! What is wrong with what the user wrote: profiles, locks, overlays, the command line. (`tests/profiles.rs` has the long
+//! table of wrong keys and values.)
+
+use crate::bad_input::site::{Keys, Site};
+
+#[test]
+fn profiles() {
+    let keys = Keys::new();
+    let site = Site::new(&keys, &[]);
+    let good = site.read("profiles/worker.yaml");
+    let profile = "profiles/worker.yaml";
+    let rows: Vec<(String, &str)> = vec![
+        (
+            good.replace("cmdline", "cmdlin"),
+            "profiles/worker.yaml:9:3: kernel: unknown key \"cmdlin\", did you mean \"cmdline\"?",
+        ),
+        (
+            good.replace("[quiet]", "7"),
+            "profiles/worker.yaml:9:12: kernel.cmdline: expected a list, found the number 7",
+        ),
+        (
+            good.replace("release: test", "release: tset"),
+            "profiles/worker.yaml:1:10: there is no release \"tset\", did you mean \"test\"?",
+        ),
+        (
+            good.replace("release: test\n", ""),
+            "profiles/worker.yaml:1:1: no release is named, add \"release: NAME\" (there are test)",
+        ),
+        (
+            good.clone() + "extends: bsae\n",
+            "profiles/worker.yaml:12:10: there is no profile \"bsae\" (valid is worker)",
+        ),
+        (
+            good.clone() + "extends: worker\n",
+            "profiles/worker.yaml:12:10: extends goes in a circle: profiles/worker.yaml → profiles/worker.yaml",
+        ),
+        (good.clone() + "\tx: [\n", "profiles/worker.yaml:*"),
+        (good.clone() + "overlays: [nowhere]\n", "profiles/worker.yaml:12:12: there is no directory overlays/nowhere"),
+        ("\u{0}".into(), "profiles/worker.yaml:*"),
+    ];
+    for (text, expected) in rows {
+        site.write(profile, text);
+        site.refuses(&[], expected);
+    }
+    site.write(profile, b"\xff\xfe");
+    site.refuses(&[], "profiles/worker.yaml: is not UTF-8 (byte 0)");
+    site.write(profile, good);
+    site.write("profiles/releases/test.yaml", "kubernetes: 1.36\n");
+    site.refuses(&[], "profiles/releases/test.yaml:1:1: release test: \"pauseImage\" is missing");
+}
+
+#[test]
+fn command_lines() {
+    let keys = Keys::new();
+    let site = Site::new(&keys, &[]);
+    let rows: [(&[&str], i32, &str); 7] = [
+        (&["build", "wroker"], 1, "there is no role \"wroker\" in profiles, did you mean \"worker\"?"),
+        (
+            &["build", "worker", "--profiles", "nowhere"],
+            1,
+            "reading nowhere: No such file or directory (os error 2); run kiln where the profiles are, or name their directory with --profiles",
+        ),
+        (&["build", "nowhere/worker.yaml"], 1, "reading nowhere/worker.yaml: No such file or directory (os error 2)*"),
+        (&["build", "worker", "--release", "v9"], 1, "--release: there is no release \"v9\" (valid is test)"),
+        (
+            &["build", "worker", "--suite", "jessie"],
+            1,
+            "--suite: debian.suite: unknown suite \"jessie\" (known are bookworm, sid, trixie; another one needs an entry under debian.suites) (see sources.list(5), deb-version(7), Debian Policy 7.1)",
+        ),
+        (
+            &["inspect", "out/nowhere"],
+            1,
+            "reading out/nowhere/manifest.json; is out/nowhere the output of \"kiln build\"?: No such file or directory (os error 2)",
+        ),
+        (&["cache", "trim"], 1, "say what to remove: --max-size 5G, --unused-days 30 or --all"),
+    ];
+    for (args, code, expected) in rows {
+        site.refuses_with(&mut site.kiln(args), code, expected);
+    }
+    // The parser's own errors say more than one line: what is wrong, and the usage.
+    for args in [
+        &["biuld"][..],
+        &["build"],
+        &["build", "worker", "--jobs", "0"],
+        &["build", "worker", "--arch", "mips"],
+        &["build", "worker", "--stall-timeout", "soon"],
+    ] {
+        let output = site.kiln(args).output().expect("kiln runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
+        assert!(
+            output.stdout.is_empty() && stderr.starts_with("error: ") && stderr.contains("--help"),
+            "{args:?}: {stderr}"
+        );
+    }
+}
+
+#[test]
+fn locks() {
+    let keys = Keys::new();
+    let site = Site::new(&keys, &[]);
+    let lock = "profiles/worker.lock";
+    site.refuses(
+        &["--locked"],
+        "profiles/worker.lock does not exist, and --locked forbids making it; run \"kiln lock worker\" first",
+    );
+    site.refuses(
+        &["--offline"],
+        "profiles/worker.lock does not exist, and --offline forbids making it; run \"kiln lock worker\" first",
+    );
+    crate::bad_input::site::succeeds(&mut site.kiln(&["lock", "worker", "--mirror", &site.mirror()]));
+    let good = site.read(lock);
+    let first = good.lines().position(|line| line.contains("\"name\":\"base\"")).expect("a package") + 1;
+    let sha = good.find(",\"sha256\":").expect("a digest");
+    let without = format!("{}{}", &good[..sha], &good[sha + 76..]);
+    let rows: Vec<(String, String)> = vec![
+        (good[..good.len() / 2].into(), "profiles/worker.lock:*: *; \"kiln lock\" writes it anew".into()),
+        (String::new(), "profiles/worker.lock:*: *; \"kiln lock\" writes it anew".into()),
+        ("not JSON".into(), "profiles/worker.lock:1:*: *; \"kiln lock\" writes it anew".into()),
+        (without, format!("profiles/worker.lock:{first}:*: missing field `sha256`; \"kiln lock\" writes it anew")),
+        (
+            good.replacen("\"sha256\":\"", "\"sha256\":\"x", 1),
+            format!("profiles/worker.lock:{first}:*: *; \"kiln lock\" writes it anew"),
+        ),
+        (
+            good.replace("\"version\": 1", "\"version\": 9"),
+            "profiles/worker.lock:1:1: its format is version 9, this kiln reads 1; \"kiln lock\" writes it anew".into(),
+        ),
+    ];
+    for (text, expected) in rows {
+        site.write(lock, text);
+        site.refuses(&["--locked"], &expected);
+    }
+    site.write(lock, &good);
+    site.replace("profiles/worker.yaml", "[base]", "[base, aa]");
+    site.refuses(&["--locked"], "profiles/worker.lock is stale: the profile's packages, artifacts or images changed since, and --locked forbids making it; run \"kiln lock worker\" first");
+}
+
+#[test]
+fn overlays() {
+    let keys = Keys::new();
+    let site = Site::new(&keys, &[]);
+    let build = ["--overlay", "site"];
+    site.refuses(&build, "--overlay: there is no directory ./site");
+    site.write("site/etc/motd", "forgot rootfs");
+    site.refuses(&build, "overlay *site has no folder rootfs; the files of an overlay go to *site/rootfs/");
+    site.write("site/rootfs/etc/motd", "hello");
+    let rows = [
+        (
+            "replaces: [etc/motd]\n",
+            "./site/overlay.yaml:1:1: unknown field `replaces`, expected one of entries, replace, remove",
+        ),
+        (
+            "entries: {etc/motd: {mode: \"9\"}}\n",
+            "*overlay.yaml:1:*: *\"9\" is not a mode; write it in octal and in quotes, \"0644\"*",
+        ),
+        (
+            "entries: {etc/mtod: {mode: \"0600\"}}\n",
+            "*overlay.yaml: entries names /etc/mtod, which is not in its rootfs",
+        ),
+        ("entries: {../etc/motd: {}}\n", "./site/overlay.yaml:1:11: \"../etc/motd\" climbs out with \"..\""),
+        ("[\n", "./site/overlay.yaml:1:1: unclosed bracket '['"),
+    ];
+    for (text, expected) in rows {
+        site.write("site/overlay.yaml", text);
+        site.refuses(&build, expected);
+    }
+    site.write("site/overlay.yaml", "");
+    site.write("site/rootfs/usr/bin/containerd", "mine");
+    site.refuses(&build, "overlay site: /usr/bin/containerd is in overlay site and in package base=1; if the overlay is meant to win, name the path under \"replace:\" in its overlay.yaml");
+    std::fs::remove_file(site.path("site/rootfs/usr/bin/containerd")).expect("removed");
+    let socket = std::os::unix::net::UnixListener::bind(site.path("site/rootfs/etc/socket")).expect("a socket");
+    site.refuses(
+        &build,
+        "overlay *site/rootfs/etc/socket: only files, directories, symlinks and named pipes can be overlaid",
+    );
+    drop(socket);
+}

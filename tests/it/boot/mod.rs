@@ -1,0 +1,10 @@
+//! Boots nodes for PXE as they are built and reads from inside the guest what they are.
+//!
+//! Nothing is in the images for it: kubelet is made standalone, and `probe.sh` brought in, by a credential.
+
+mod cri;
+mod roles;
+mod workers;
+
+use crate::common::guest;
+use crate::common::worker;

@@ -1,0 +1,214 @@
+//! The agent as a process, with a directory that stands for a machine.
+
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// For a step of the agent; a second on a quiet machine.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// A machine: its files.
+pub struct Machine {
+    directory: tempfile::TempDir,
+}
+
+impl Machine {
+    /// One with a seed.
+    pub fn new(seed: &str) -> Self {
+        // Not in /tmp, which may be in memory: a machine without disks behaves otherwise.
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"));
+        let machine = Self { directory: directory.expect("a directory") };
+        fs::create_dir_all(machine.root()).expect("a directory");
+        machine.reseed(seed);
+        machine
+    }
+
+    /// Another seed.
+    pub fn reseed(&self, seed: &str) {
+        fs::create_dir_all(self.credentials()).expect("a directory");
+        fs::write(self.credentials().join("kiln.seed"), seed).expect("written");
+    }
+
+    /// What systemd calls `$CREDENTIALS_DIRECTORY`.
+    pub fn credentials(&self) -> PathBuf {
+        self.directory.path().join("credentials")
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.directory.path().join("root")
+    }
+
+    /// Where a file of the machine is.
+    pub fn at(&self, path: &str) -> PathBuf {
+        self.root().join(path.trim_start_matches('/'))
+    }
+
+    pub fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.at(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// What `/run/kiln/status.json` says in `field`.
+    pub fn status(&self, field: &str) -> String {
+        let text = fs::read_to_string(self.at("/run/kiln/status.json")).unwrap_or_default();
+        let status: Value = serde_json::from_str(&text).unwrap_or_default();
+        status[field].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Whether kubelet would start.
+    pub fn is_joined(&self) -> bool {
+        self.at("/etc/kubernetes/kubelet.conf").exists()
+    }
+
+    /// The current client certificate's file, whose link is one of the machine.
+    pub fn certificate(&self) -> PathBuf {
+        let link = self.at("/var/lib/kubelet/pki/kubelet-client-current.pem");
+        self.at(&fs::read_link(link).expect("a link").display().to_string())
+    }
+
+    /// kubelet's kubeconfig with this machine's paths.
+    pub fn kubeconfig(&self) -> PathBuf {
+        let text = self.read("/etc/kubernetes/kubelet.conf");
+        let current = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+        let text = text.replace(current, &self.certificate().display().to_string());
+        let text =
+            text.replace("/etc/kubernetes/pki/ca.crt", &self.at("/etc/kubernetes/pki/ca.crt").display().to_string());
+        let path = self.directory.path().join("kubeconfig");
+        fs::write(&path, text).expect("written");
+        path
+    }
+
+    /// Starts the agent.
+    pub fn boot(&self) -> Agent {
+        self.boot_by(&[])
+    }
+
+    /// Starts the agent by another program: its name and arguments, after which the agent's own follow.
+    pub fn boot_by(&self, wrapper: &[&str]) -> Agent {
+        self.start(wrapper, &[])
+    }
+
+    /// What kiln-pod-cidr.service runs.
+    pub fn pod_cidr(&self) -> Agent {
+        self.start(&[], &["pod-cidr"])
+    }
+
+    fn start(&self, wrapper: &[&str], verb: &[&str]) -> Agent {
+        let words: Vec<&str> =
+            wrapper.iter().copied().chain([program()]).chain(verb.iter().copied()).chain(["--root"]).collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg(self.root()).env("CREDENTIALS_DIRECTORY", self.credentials());
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| {
+            panic!("{}: {error}: install the Debian packages strace, time and util-linux", words[0])
+        });
+        let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                sender.send(line).ok();
+            }
+        });
+        Agent { child, lines, said: Vec::new() }
+    }
+
+    /// Runs the agent to its end under time(1); what both said, at the end peak memory in KiB and seconds.
+    pub fn under_time(&self) -> String {
+        self.boot_by(&["/usr/bin/time", "-f", "%M %e"]).end().1.join("\n")
+    }
+
+    /// Runs the agent to its end, which must be good.
+    pub fn join(&self) -> Vec<String> {
+        let (code, said) = self.boot().end();
+        assert_eq!(code, Some(0), "{said:#?}");
+        said
+    }
+}
+
+/// A running agent; killed when dropped.
+pub struct Agent {
+    child: Child,
+    lines: Receiver<String>,
+    said: Vec<String>,
+}
+
+impl Agent {
+    /// Waits for a line that contains `text`.
+    pub fn wait_for(&mut self, text: &str) -> String {
+        self.line(|line| line.contains(text)).unwrap_or_else(|| panic!("{text:?} was not said: {:#?}", self.said))
+    }
+
+    /// Waits for the line number `count` (from 0); none if the agent says less.
+    pub fn wait_for_line(&mut self, count: usize) -> Option<String> {
+        let mut left = count + 1;
+        self.line(|_| {
+            left -= 1;
+            left == 0
+        })
+    }
+
+    fn line(&mut self, mut is_it: impl FnMut(&str) -> bool) -> Option<String> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.said.push(line.clone());
+                    if is_it(&line) {
+                        return Some(line);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => panic!("nothing more is said: {:#?}", self.said),
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    /// Waits for its end: exit status (none if killed) and all that was said.
+    pub fn end(mut self) -> (Option<i32>, Vec<String>) {
+        while self.line(|_| true).is_some() {}
+        let status = self.child.wait().expect("a child");
+        (status.code(), std::mem::take(&mut self.said))
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_none()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Permissions of a file.
+pub fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).mode() & 0o7777
+}
+
+/// The agent of every image, as a program of this machine.
+///
+/// `kiln` writes it out: a file that this process had open for writing could not be started while another thread forks.
+fn program() -> &'static str {
+    static PROGRAM: OnceLock<String> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let path = format!("{}/kiln-agent-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+        let status = Command::new(env!("CARGO_BIN_EXE_kiln")).args(["agent", "--extract", &path]).status();
+        assert!(status.expect("kiln starts").success(), "kiln agent --extract {path}");
+        path
+    })
+}

@@ -1,0 +1,92 @@
+//! The shipped worker, booted in QEMU with a seed, becomes a Ready Node, and after a reboot it is one again.
+
+use crate::cluster::channels::Channel;
+use crate::cluster::control_plane::{ControlPlane, openssl};
+use crate::cluster::guests::{Kind, Node};
+use serde_json::json;
+
+/// Joins, and checks all that is to be seen of it.
+fn joins(kind: Kind, channel: Channel) {
+    let plane = ControlPlane::shared();
+    let node = Node::new(plane, kind, channel);
+    let first = node.boot();
+    let found = first.wait_until_ready(plane);
+    assert_eq!(found["metadata"]["labels"]["example.org/pool"], "blue");
+    let taint = json!({"key": "example.org/new", "value": "yes", "effect": "NoSchedule"});
+    assert!(found["spec"]["taints"].as_array().is_some_and(|taints| taints.contains(&taint)), "{}", found["spec"]);
+    assert_eq!(found["spec"]["providerID"], format!("test://{}", node.name));
+    assert_eq!(found["status"]["nodeInfo"]["kubeletVersion"], "v1.20.2");
+    assert_eq!(first.all("hostname "), [node.name.as_str()]);
+    assert_eq!(first.all("failed"), [""]);
+    assert_eq!(first.all("ntp "), ["10.0.2.77"], "systemd-timesyncd was there before the agent");
+    assert!(first.agent_said(&format!("seed for {} from {}", node.name, channel.source())), "the source is not said");
+    let certificate = first.all("certificate ").join("\n");
+    let subject = openssl(&["x509", "-noout", "-subject", "-nameopt", "RFC2253"], certificate.as_bytes());
+    assert_eq!(subject, format!("subject=CN=system:node:{},O=system:nodes", node.name));
+    let requests = plane.requests(&node.name);
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    let is_kept = kind != Kind::Diskless;
+    assert_eq!(first.agent_said("the token on /dev/vd"), is_kept && channel == Channel::Vfat);
+    assert_eq!(first.agent_said("the token is still on /dev/sr0"), is_kept && channel == Channel::Iso);
+    if !is_kept {
+        // What the script wrote there itself shows that it looks.
+        assert_eq!(first.all("secret "), ["/run/kiln/planted"]);
+        return;
+    }
+
+    first.power_off();
+    let second = node.boot();
+    second.wait_until_ready(plane);
+    assert!(second.agent_said("the client certificate is valid"));
+    if kind == Kind::Disk {
+        // Nobody but the cluster has said it; without it, the first boot was not Ready either.
+        assert_eq!(second.all("conflist "), [format!("\"subnet\": {}", found["spec"]["podCIDR"])]);
+    }
+    assert_eq!(second.all("certificate ").join("\n"), certificate);
+    assert_eq!(second.all("hostname "), [node.name.as_str()]);
+    assert_eq!(second.all("failed"), [""]);
+    assert_eq!(plane.requests(&node.name), requests, "it asked again");
+    second.power_off();
+    let with_token = node.disks_with_the_token();
+    match channel {
+        // Nobody can write to a CD.
+        Channel::Iso => assert_eq!(with_token, [node.volume.as_deref().expect("a volume")]),
+        _ => assert!(with_token.is_empty(), "{with_token:?}"),
+    }
+}
+
+/// A test for each way to get to a Node; `make joins` runs them all.
+macro_rules! nodes {
+    ($($(#[$attribute:meta])* $name:ident: $kind:ident, $channel:ident;)*) => {
+        $(
+            #[test]
+            $(#[$attribute])*
+            fn $name() {
+                joins(Kind::$kind, Channel::$channel);
+            }
+        )*
+    };
+}
+
+nodes! {
+    diskless_by_smbios: Diskless, Smbios;
+    disk_by_vfat: Disk, Vfat;
+    #[ignore = "not booted here: make joins boots it"]
+    disk_by_smbios: Disk, Smbios;
+    #[ignore = "not booted here: make joins boots it"]
+    disk_by_fw_cfg: Disk, FwCfg;
+    #[ignore = "not booted here: make joins boots it"]
+    disk_by_iso: Disk, Iso;
+    #[ignore = "not booted here: make joins boots it"]
+    disk_by_url: Disk, Url;
+    #[ignore = "not booted here: make joins boots it"]
+    state_disk_by_smbios: StateDisk, Smbios;
+    #[ignore = "not booted here: make joins boots it"]
+    state_disk_by_fw_cfg: StateDisk, FwCfg;
+    #[ignore = "not booted here: make joins boots it"]
+    state_disk_by_iso: StateDisk, Iso;
+    #[ignore = "not booted here: make joins boots it"]
+    state_disk_by_vfat: StateDisk, Vfat;
+    #[ignore = "not booted here: make joins boots it"]
+    state_disk_by_url: StateDisk, Url;
+}

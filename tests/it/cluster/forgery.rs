@@ -1,0 +1,64 @@
+//! Somebody else answers in the API server's place: openssl, with what it could have heard or made up.
+
+use crate::cluster::agent::Machine;
+use crate::cluster::control_plane::{ControlPlane, TOKEN};
+use crate::cluster::joins::seed;
+use crate::cluster::tls::{Authority, Server};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+const INFO: &str = "api/v1/namespaces/kube-public/configmaps/cluster-info";
+
+/// A server with `info` for a cluster-info; what the agent says of it, and its state.
+fn refused(node: &str, info: &serde_json::Value, complaint: &str, state: &str) {
+    let plane = ControlPlane::shared();
+    let body = info.to_string();
+    let response = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    let server = Server::new(&Authority::new(), "127.0.0.1", "now", &[(INFO, &response)]);
+    let own = format!("127.0.0.1:{}", plane.port);
+    let machine = Machine::new(&seed(plane, node, TOKEN, "").replace(&own, &format!("127.0.0.1:{}", server.port)));
+    let mut agent = machine.boot();
+    let line = agent.wait_for(complaint);
+    assert_eq!(machine.status("state"), state, "{line}");
+    assert!(agent.runs(), "it gave up: {line}");
+    assert!(!machine.is_joined());
+    for path in ["/var/lib/kubelet/pki", "/etc/kubernetes/pki/ca.crt", "/var/lib/kiln/node.json"] {
+        assert!(!machine.at(path).exists(), "{path}");
+    }
+}
+
+fn genuine() -> serde_json::Value {
+    let plane = ControlPlane::shared();
+    let info = plane.kubectl(&["get", "--raw", &format!("/{INFO}")]);
+    serde_json::from_str(&info).expect("JSON")
+}
+
+#[test]
+fn another_authority_in_a_signed_cluster_info() {
+    let mut info = genuine();
+    let plane = ControlPlane::shared();
+    let (ours, theirs) = (STANDARD.encode(plane.ca()), STANDARD.encode(Authority::new().pem));
+    let kubeconfig = info["data"]["kubeconfig"].as_str().expect("a kubeconfig");
+    let forged = kubeconfig.replace(&ours, &theirs);
+    assert_ne!(forged, kubeconfig);
+    info["data"]["kubeconfig"] = forged.into();
+    refused("forged", &info, "signature is not by the token abcdef of the seed", "needs-token");
+}
+
+#[test]
+fn no_signature() {
+    let mut info = genuine();
+    info["data"].as_object_mut().expect("an object").retain(|name, _| name == "kubeconfig");
+    refused("unsigned", &info, "cluster-info is not signed by the token abcdef", "needs-token");
+}
+
+/// All that the cluster says to anybody, by somebody who is not of the cluster: the token is not sent to him.
+#[test]
+fn a_genuine_cluster_info_from_another() {
+    refused("replayed", &genuine(), "making a TLS connection to 127.0.0.1", "waiting");
+}
+
+#[test]
+fn no_kubeconfig_in_it() {
+    refused("empty", &serde_json::json!({"data": {}}), "it holds no kubeconfig", "failed");
+}

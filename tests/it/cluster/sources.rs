@@ -1,0 +1,183 @@
+//! Seeds by other ways than a credential: volumes that foreign tools made, and the kernel command line.
+
+use crate::cluster::agent::Machine;
+use crate::cluster::control_plane::{ControlPlane, TOKEN, openssl};
+use crate::cluster::joins::seed;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+
+pub fn run(program: &str, package: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}: install the Debian package {package}"));
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A machine with a block device, which `make` fills from a directory that holds `path` with the seed of `node`.
+pub fn with_volume(node: &str, path: &str, make: impl FnOnce(&Path, &str)) -> Machine {
+    let machine = Machine::new("");
+    fs::remove_dir_all(machine.credentials()).expect("removed");
+    let content = machine.root().join("content");
+    let file = content.join(path);
+    fs::create_dir_all(file.parent().expect("a directory")).expect("a directory");
+    fs::write(file, seed(ControlPlane::shared(), node, TOKEN, "")).expect("written");
+    for name in ["vda", "vdb"] {
+        fs::create_dir_all(machine.at(&format!("/sys/class/block/{name}"))).expect("a directory");
+    }
+    fs::create_dir_all(machine.at("/dev")).expect("a directory");
+    fs::write(machine.at("/dev/vda"), [0; 4096]).expect("an empty disk");
+    make(&content, &machine.at("/dev/vdb").display().to_string());
+    fs::remove_dir_all(content).expect("removed");
+    machine
+}
+
+fn joins_from(machine: &Machine, source: &str) {
+    let said = machine.join();
+    assert!(said[0].contains(source), "{said:#?}");
+    assert!(machine.is_joined());
+    assert!(!has_token(machine), "the volume still has the token");
+}
+
+fn has_token(machine: &Machine) -> bool {
+    let volume = fs::read(machine.at("/dev/vdb")).expect("a volume");
+    volume.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes())
+}
+
+pub fn mkfs(bits: &str, kib: &str, label: &str, content: &Path, device: &str) {
+    run("mkfs.vfat", "dosfstools", &["-F", bits, "-n", label, "-C", device, kib]);
+    let inside =
+        fs::read_dir(content).expect("a directory").map(|entry| entry.expect("an entry").path().display().to_string());
+    for path in inside {
+        run("mcopy", "mtools", &["-s", "-i", device, &path, "::"]);
+    }
+}
+
+#[test]
+fn nocloud_on_every_fat() {
+    for (bits, kib) in [("12", "1024"), ("16", "20480"), ("32", "102400")] {
+        let node = format!("fat{bits}");
+        let machine = with_volume(&node, "user-data", |content, device| mkfs(bits, kib, "CIDATA", content, device));
+        joins_from(&machine, "NoCloud volume /dev/vdb");
+    }
+}
+
+#[test]
+fn nocloud_on_iso9660() {
+    for (node, extensions) in [("joliet", "!rockridge,joliet"), ("rockridge", "rockridge,!joliet")] {
+        let machine = with_volume(node, "user-data", |content, device| {
+            let options = format!("iso9660:volume-id=cidata,{extensions}")
+                .replace(",!", ",iso9660:!")
+                .replace(",joliet", ",iso9660:joliet")
+                .replace(",rockridge", ",iso9660:rockridge");
+            run(
+                "bsdtar",
+                "libarchive-tools",
+                &[
+                    "--format",
+                    "iso9660",
+                    "--options",
+                    &options,
+                    "-C",
+                    &content.display().to_string(),
+                    "-cf",
+                    device,
+                    ".",
+                ],
+            );
+        });
+        joins_from(&machine, "NoCloud volume /dev/vdb");
+    }
+}
+
+/// The token goes, also when the power did just before; the rest of the volume stays as it was, and asks for another.
+#[test]
+fn what_is_left_on_a_volume() {
+    let machine = with_volume("left", "user-data", |content, device| mkfs("16", "20480", "CIDATA", content, device));
+    let device = machine.at("/dev/vdb");
+    let before = fs::read(&device).expect("a volume");
+    let said = machine.join();
+    assert!(said.iter().any(|line| line.contains("the token on /dev/vdb is overwritten")), "{said:#?}");
+    let after = fs::read(&device).expect("a volume");
+    let changed = before.iter().zip(&after).filter(|(before, after)| before != after).count();
+    assert!(before.len() == after.len() && changed <= TOKEN.len(), "{changed} bytes changed");
+    run("fsck.vfat", "dosfstools", &["-n", &device.display().to_string()]);
+
+    fs::write(&device, &before).expect("written");
+    machine.join();
+    assert!(has_token(&machine), "nothing is to be done on a node");
+    fs::remove_file(machine.at("/etc/kubernetes/kubelet.conf")).expect("removed");
+    let said = machine.join();
+    assert!(said.iter().any(|line| line.contains("the client certificate is valid")), "{said:#?}");
+    assert_eq!(fs::read(&device).expect("a volume"), after);
+
+    for path in ["/etc", "/var"] {
+        fs::remove_dir_all(machine.at(path)).expect("removed");
+    }
+    let mut agent = machine.boot();
+    agent.wait_for("the seed has no token");
+    assert_eq!(machine.status("state"), "needs-token");
+}
+
+#[test]
+fn an_openstack_config_drive() {
+    let path = "openstack/latest/user_data";
+    let machine = with_volume("openstack", path, |content, device| mkfs("16", "20480", "config-2", content, device));
+    joins_from(&machine, "OpenStack config drive /dev/vdb");
+}
+
+/// Serves `body` to every request.
+pub fn serve(body: String) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 4096]);
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            stream.write_all(format!("{head}{body}").as_bytes()).ok();
+        }
+    });
+    port
+}
+
+#[test]
+fn an_address_on_the_command_line() {
+    let plane = ControlPlane::shared();
+    let text = seed(plane, "by-url", TOKEN, "");
+    let sha256 = openssl(&["dgst", "-sha256", "-r"], text.as_bytes())[..64].to_owned();
+    let port = serve(text);
+    let machine = Machine::new("");
+    fs::remove_dir_all(machine.credentials()).expect("removed");
+    let boot = |cmdline: String| {
+        fs::create_dir_all(machine.at("/proc")).expect("a directory");
+        fs::write(machine.at("/proc/cmdline"), cmdline).expect("written");
+        machine.boot()
+    };
+    boot(format!("quiet kiln.seed=http://127.0.0.1:{port}/seed\n")).wait_for("the document must be pinned");
+    let wrong = "0".repeat(64);
+    boot(format!("kiln.seed=http://127.0.0.1:{port}/seed kiln.seed_sha256={wrong}\n"))
+        .wait_for("not the one of kiln.seed_sha256");
+    assert!(!machine.is_joined());
+    let (code, said) = boot(format!("kiln.seed=http://127.0.0.1:{port}/seed kiln.seed_sha256={sha256}\n")).end();
+    assert_eq!(code, Some(0), "{said:#?}");
+}
+
+#[test]
+fn no_seed_at_all() {
+    let machine = Machine::new("");
+    fs::remove_dir_all(machine.credentials()).expect("removed");
+    let said = machine.join();
+    assert!(said.iter().any(|line| line.contains("there is no seed")), "{said:#?}");
+    assert_eq!(machine.status("state"), "no-seed");
+    assert!(!machine.is_joined());
+}
+
+#[test]
+fn a_seed_that_is_none() {
+    let machine = Machine::new("kind: NodeSeed\nnodename: x\n");
+    let (code, said) = machine.boot().end();
+    assert_eq!(code, Some(3), "{said:#?}");
+    assert_eq!(machine.status("error"), "the seed from systemd credential kiln.seed: nodename: is no field of a seed");
+}

@@ -1,0 +1,45 @@
+//! Disks that cannot be made: an error that names both sizes or the file, and no output.
+
+use crate::disk::shared::{OUTPUTS, built};
+use std::fs;
+
+/// What is added to the worker's profile, and what the error has to say.
+const BAD: &[(&str, &[&str])] = &[
+    ("disk: {espSize: 16MiB}", &["disk.espSize", "16 MiB", "is too small; the least is 34"]),
+    ("disk: {rootSize: 64MiB}", &["root file system takes", "its partition has 64 MiB", "disk.rootSize"]),
+    ("disk: {size: 512MiB}", &["the partitions take", "the disk has 512 MiB", "disk.size"]),
+    (
+        "image: {version: 1.2.3-a-version-longer-than-a-label}",
+        &["partition label", "is longer than 36", "shorter version"],
+    ),
+    (
+        "prune: {stub: {reason: a test, paths: ['usr/lib/systemd/boot/efi/*.stub']}}",
+        &["the tree has no file /usr/lib/systemd/boot/efi/linuxx64.efi.stub", "add systemd-boot-efi"],
+    ),
+    (
+        "files: {/usr/lib/systemd/boot/efi/linuxx64.efi.stub: {content: MZ, replace: true}}",
+        &["making the unified kernel image from /usr/lib/systemd/boot/efi/linuxx64.efi.stub", "it is damaged"],
+    ),
+];
+
+#[test]
+fn what_does_not_fit_is_an_error_and_nothing_is_left() {
+    let built = built();
+    let directory = built.out().with_file_name("bad");
+    for (number, (lines, expected)) in BAD.iter().enumerate() {
+        let directory = directory.join(number.to_string());
+        let mut build = built.again(&directory);
+        let profile = directory.join("profiles/worker.yaml");
+        let text = fs::read_to_string(&profile).expect("the profile") + "\n" + lines + "\n";
+        fs::write(&profile, text).expect("written");
+        let output = build.args(["--output", OUTPUTS]).output().expect("kiln starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{lines}: {said}");
+        let last = said.lines().last().unwrap_or_default();
+        for part in *expected {
+            assert!(last.starts_with("kiln: ") && last.contains(part), "{lines}: {part:?} is not in: {said}");
+        }
+        assert!(!directory.join("out").exists(), "{lines}: half an output is left");
+        fs::remove_dir_all(&directory).expect("removed");
+    }
+}

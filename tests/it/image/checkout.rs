@@ -1,0 +1,130 @@
+//! A second checkout, with a cache that holds downloads only: where an image is baked again.
+
+use crate::image::shared::{Built, DISK, OUTPUTS, arguments, blob, kubelet, overlay, scratch};
+use crate::image::tools::{run, tool};
+use crate::image::worker::test_cache;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// The ordinary user that images are baked as when the tests run as root: nobody.
+const NOBODY: &str = "65534";
+
+/// Profiles, lock, overlay and a cold cache in a directory of their own.
+pub struct Checkout {
+    directory: TempDir,
+    /// In memory, where directories are listed in another order than on disks.
+    overlay: TempDir,
+}
+
+impl Checkout {
+    /// Copies what `built` was baked from.
+    pub fn of(built: &Built) -> Self {
+        let directory = scratch(Path::new(DISK));
+        run(tool("cp", "coreutils").arg("-r").arg(built.profiles()).arg(directory.path().join("profiles")));
+        let memory = Path::new("/dev/shm");
+        let in_memory = scratch(if memory.is_dir() { memory } else { Path::new("/tmp") });
+        overlay(&in_memory.path().join("overlay"), true);
+        let checkout = Self { directory, overlay: in_memory };
+        checkout.forget();
+        // Neither overlays nor the shipped images are downloads: these are made of a package's program.
+        for input in built.manifest.inputs.iter().filter(|input| !["overlay", "image"].contains(&input.kind.as_str())) {
+            let from = blob(&input.sha256);
+            let to = checkout.cache().join(from.strip_prefix(test_cache().join("kiln")).expect("in the cache"));
+            fs::create_dir_all(to.parent().expect("a parent")).expect("a directory");
+            fs::copy(from, to).expect("copied");
+        }
+        checkout
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Its overlay.
+    pub fn overlay(&self) -> PathBuf {
+        self.overlay.path().join("overlay")
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.path().join("home/cache/kiln")
+    }
+
+    /// Makes the cache cold again: what was derived from the downloads is forgotten.
+    pub fn forget(&self) {
+        let derived = self.cache().join("derived");
+        if derived.exists() {
+            fs::remove_dir_all(derived).expect("removed");
+        }
+        fs::create_dir_all(self.cache()).expect("a directory");
+        // The release names a file below the home directory; it is as much an input as the profile.
+        let place = self.path().join("home/.cache/kiln-test/kubernetes-1.20.2/amd64");
+        if !place.exists() {
+            fs::create_dir_all(&place).expect("a directory");
+            fs::copy(kubelet(), place.join("kubelet")).expect("copied");
+        }
+    }
+
+    /// The command that bakes it: `wrapper`, which ends where kiln begins, kiln and its arguments.
+    pub fn build(&self, suite: &str, wrapper: Command) -> Command {
+        self.make(suite, OUTPUTS, wrapper)
+    }
+
+    /// The same with other `outputs`.
+    pub fn make(&self, suite: &str, outputs: &str, mut wrapper: Command) -> Command {
+        let home = self.path().join("home");
+        wrapper.arg(self.kiln()).args(["--profiles", "profiles"]).args(arguments(suite));
+        wrapper
+            .args(["--output", outputs])
+            .arg("--overlay")
+            .arg(self.overlay())
+            .args(["--locked", "--offline"])
+            .current_dir(self.path());
+        wrapper.env("HOME", &home).env("XDG_CACHE_HOME", home.join("cache"));
+        wrapper
+    }
+
+    /// A copy of the program: the clone may be where only its owner can go.
+    fn kiln(&self) -> PathBuf {
+        let copy = self.path().join("kiln");
+        if !copy.exists() {
+            fs::copy(env!("CARGO_BIN_EXE_kiln"), &copy).expect("copied");
+        }
+        copy
+    }
+
+    /// A wrapper that becomes an ordinary user without any capability, and gives that user the checkout.
+    pub fn stranger(&self) -> Command {
+        self.kiln();
+        if rustix::process::geteuid().is_root() {
+            run(tool("chown", "coreutils")
+                .args(["-R", &format!("{NOBODY}:{NOBODY}")])
+                .args([self.path(), self.overlay.path()]));
+            let mut setpriv = tool("setpriv", "util-linux");
+            setpriv.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]);
+            setpriv.args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]);
+            setpriv
+        } else {
+            let mut setpriv = tool("setpriv", "util-linux");
+            setpriv.args(["--inh-caps=-all", "--no-new-privs"]);
+            setpriv
+        }
+    }
+
+    /// Where its output is.
+    pub fn out(&self) -> PathBuf {
+        self.path().join("out")
+    }
+
+    /// Checks that its output is `built`'s, byte for byte.
+    pub fn check_same(&self, built: &Built, how: &str) {
+        let read = |directory: PathBuf, name: &str| fs::read_to_string(directory.join(name)).expect("an output");
+        let (ours, theirs) = (read(built.out(), "manifest.json"), read(self.out(), "manifest.json"));
+        let differing = ours.lines().zip(theirs.lines()).find(|(ours, theirs)| ours != theirs);
+        assert!(ours == theirs, "{how} gives another manifest: {differing:?}");
+        assert_eq!(read(built.out(), "SHA256SUMS"), read(self.out(), "SHA256SUMS"), "{how}");
+        run(tool("sha256sum", "coreutils").args(["--check", "--quiet", "SHA256SUMS"]).current_dir(self.out()));
+    }
+}

@@ -1,0 +1,22 @@
+//! The shipped worker, as the built `kiln` bakes it: judged by programs that are not kiln, measured, and baked again under other
+//! circumstances.
+//!
+//! The tests share one image per suite and one cache (`common/worker.rs`).
+
+mod checkout;
+mod contents;
+mod extracted;
+mod kube_proxy;
+mod links;
+pub(crate) mod manifest;
+mod memory;
+pub(crate) mod mtree;
+mod packages;
+mod privilege;
+mod reproducible;
+mod shared;
+mod size;
+use kiln_testing::tools;
+mod unit_files;
+mod verified;
+use crate::common::worker;

@@ -1,0 +1,142 @@
+//! A sample through `kiln import`, and the files that are rendered from what comes out.
+
+use super::judge::made;
+use super::worker;
+use kiln_profile::import::Fate;
+use kiln_profile::{Arch, Overrides, Profile};
+use kiln_tree::{Entry, FileTree, Origin, TreePath};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+pub const RELEASE: &str = "debian-1.20.2";
+
+/// A directory of samples.
+pub fn samples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/import/samples")
+}
+
+/// `kiln import` and what it wrote.
+pub struct Imported {
+    pub directory: TempDir,
+    pub profile: Profile,
+    pub text: String,
+    pub seed: String,
+    pub cluster: String,
+    pub report: Value,
+}
+
+/// Runs `kiln import` with `arguments`, profiles in `directory`.
+pub fn run(directory: &Path, arguments: &[&str], files: &[PathBuf]) -> Output {
+    let mut command: Command = worker::kiln(directory);
+    command.args(["import", "--json"]).args(arguments).args(files).output().expect("kiln starts")
+}
+
+/// Imports files of `tests/it/import/samples/SAMPLE` for `release`.
+pub fn import(sample: &str, files: &[&str], release: &str) -> Imported {
+    import_with(sample, files, release, &[])
+}
+
+/// The same with further `options`.
+pub fn import_with(sample: &str, files: &[&str], release: &str, options: &[&str]) -> Imported {
+    let files: Vec<PathBuf> = files.iter().map(|file| samples().join(sample).join(file)).collect();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let (out, seed) = (path("profile.yaml"), path("seed.yaml"));
+    let with =
+        |arguments: &[&str]| run(directory.path(), &[&["--release", release], arguments, options].concat(), &files);
+    let output = with(&["--out", &out, "--seed-out", &seed]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{sample}: {said}");
+    let cluster = path("cluster.yaml");
+    let again = with(&["--cluster-out", &cluster]);
+    assert!(again.status.success(), "{sample}: {}", String::from_utf8_lossy(&again.stderr));
+    let profile = kiln_profile::load(
+        &directory.path().join("profiles"),
+        &out,
+        &Overrides::default(),
+        Some(Path::new("/home/user")),
+        Arch::Amd64,
+    );
+    let read = |path: &str| fs::read_to_string(path).expect("written");
+    Imported {
+        profile: profile.unwrap_or_else(|error| panic!("{sample}: {error}")),
+        text: read(&out),
+        seed: read(&seed),
+        cluster: read(&cluster),
+        report: serde_json::from_str(&said).unwrap_or_else(|error| panic!("{sample}: {error}\n{said}")),
+        directory,
+    }
+}
+
+impl Imported {
+    /// Fields that the report says differ.
+    pub fn differing(&self) -> BTreeSet<String> {
+        let entries = self.report["entries"].as_array().expect("a list").iter();
+        entries.filter_map(|entry| Some(entry["differs"].as_str()?.to_owned())).collect()
+    }
+
+    /// How many settings have `fate`.
+    pub fn count(&self, fate: Fate) -> usize {
+        let fate = serde_json::to_value(fate).expect("a word");
+        self.report["entries"].as_array().expect("a list").iter().filter(|entry| entry["fate"] == fate).count()
+    }
+
+    /// Whether the report has a setting of this fate that begins so.
+    pub fn says(&self, fate: Fate, what: &str) -> bool {
+        let fate = serde_json::to_value(fate).expect("a word");
+        let mut entries = self.report["entries"].as_array().expect("a list").iter();
+        entries.any(|entry| entry["fate"] == fate && entry["what"].as_str().is_some_and(|it| it.starts_with(what)))
+    }
+
+    /// The text that is rendered at `path`.
+    pub fn rendered(&self, path: &str) -> String {
+        let rendered = kiln_render::render(&self.profile, &tree()).unwrap_or_else(|error| panic!("{error}"));
+        let (_, entry) = rendered.iter().find(|(at, _)| at.as_str() == path).expect("a file");
+        String::from_utf8_lossy(entry.inline().expect("its text")).into_owned()
+    }
+
+    /// kubelet's flags of the rendered node.
+    pub fn flags(&self) -> Vec<String> {
+        flags(&self.rendered("var/lib/kubelet/kubeadm-flags.env"))
+    }
+}
+
+/// The flags in kubeadm's environment file.
+pub fn flags(text: &str) -> Vec<String> {
+    let flags = text.trim().strip_prefix("KUBELET_KUBEADM_ARGS=\"").and_then(|text| text.strip_suffix('"'));
+    flags.expect("flags").split_whitespace().map(str::to_owned).collect()
+}
+
+/// The paths that rendering looks for, where Debian's packages have them.
+fn tree() -> FileTree {
+    let plugins = ["bandwidth", "bridge", "firewall", "host-local", "loopback", "portmap"];
+    let programs = ["bin/containerd", "bin/kubelet", "bin/kube-proxy", "sbin/ipset", "sbin/iptables-nft", "sbin/runc"];
+    let programs = programs.map(|name| format!("usr/{name}"));
+    let unit = "usr/lib/systemd/system/containerd.service";
+    let paths = plugins.iter().map(|name| format!("usr/lib/cni/{name}")).chain(programs);
+    let mut tree = FileTree::new();
+    for path in paths.chain([unit.to_owned()]) {
+        let entry = Entry::file("", 0o755, Origin::Package("some=1".into()));
+        tree.insert(TreePath::new(&path).expect("a path"), entry).expect("inserted");
+    }
+    tree
+}
+
+/// The flags and the configuration that kubeadm 1.20.2 writes for its sample's InitConfiguration and ClusterConfiguration.
+pub fn written_by_kubeadm() -> (Vec<String>, String) {
+    let script = "mount -t tmpfs none /run && mount -t tmpfs none /var/lib && mkdir /var/lib/kubelet && \
+                  \"$1\" init phase kubelet-start --config \"$2\" >&2 && cat /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/config.yaml";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--net", "--", "sh", "-c", script, "sh"]);
+    let output =
+        command.arg(made("kubeadm")).arg(samples().join("kubeadm/init-v1beta2.yaml")).output().expect("unshare");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (env, config) = text.split_once('\n').expect("flags and configuration");
+    (flags(env), config.to_owned())
+}

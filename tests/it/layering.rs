@@ -1,0 +1,423 @@
+//! Who must not know whom (docs/architecture.md), and what the sources never contain.
+//!
+//! The sources are read as Rust tokens, so that comments and strings do not count, nor does what is compiled for tests only.
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// Crates that must not reach others, however indirectly. Who may use whom directly is in the crates' manifests.
+const NEVER: [(&str, &[&str], &str); 6] = [
+    ("kiln-agent", &["kiln"], "programs of nodes do not depend on the builder"),
+    ("kiln-init", &["kiln"], "programs of nodes do not depend on the builder"),
+    ("kiln-format", &["kiln"], "a format takes plain values"),
+    ("kiln-image", &["kiln-format", "kiln-artifact", "kiln-pack"], "readers share no line with the writers"),
+    ("kiln-verify", &["kiln-format", "kiln-artifact", "kiln-pack"], "what judges an output calls no writer"),
+    (
+        "kiln-render",
+        &["kiln-format", "kiln-artifact", "kiln-source"],
+        "a node's files depend on no format and no network",
+    ),
+];
+
+/// Names that only some rooms may say: the environment, the clock, the network, other programs.
+const NAMES: [(&[&str], &[&str], &str); 9] = [
+    (&["anyhow"], &["kiln/cli"], "errors below cli are typed"),
+    (&["std", "env"], &["kiln/cli"], "only cli reads the environment"),
+    (&["SystemTime", "now"], &["kiln/cli"], "only cli reads the clock"),
+    (&["Timestamp", "now"], &["kiln/cli"], "only cli reads the clock"),
+    (
+        &["Instant"],
+        &["kiln/cli", "progress", "source/http", "kiln/boot"],
+        "time is measured for progress and time limits only",
+    ),
+    (&["TcpStream"], &["source/http"], "the network is source/http's"),
+    (&["ToSocketAddrs"], &["source/http"], "the network is source/http's"),
+    (&["ureq"], &["source/http"], "the network is source/http's"),
+    (&["std", "process", "Command"], &["kiln/boot"], "no other program runs at build time"),
+];
+
+/// No source is longer.
+const MAX_LINES: usize = 700;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All files below `dir` that are the project's own, relative to its root, sorted.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry")) {
+        let path = entry.path();
+        let relative = path.strip_prefix(root()).expect("below the root").to_owned();
+        let foreign = [".git", "target", "out"].iter().any(|name| relative == Path::new(name));
+        match entry.file_type().expect("a type") {
+            kind if kind.is_dir() && !foreign => found.extend(files(&path)),
+            kind if kind.is_file() && !foreign => found.push(relative),
+            _ => {}
+        }
+    }
+    found.sort();
+    found
+}
+
+fn sources(dirs: &[&str]) -> Vec<PathBuf> {
+    let is_rust = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
+    dirs.iter().flat_map(|dir| files(&root().join(dir))).filter(is_rust).collect()
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A path as the source spells it, `use` groups resolved, with the line it begins in: `std::{env, io}` is `std::env` and `std::io`.
+type Spelt = (Vec<String>, usize);
+
+/// What a source says outside tests.
+#[derive(Debug, Default)]
+struct Said {
+    paths: Vec<Spelt>,
+    /// Modules compiled for tests only, which live in files of their own.
+    test_modules: BTreeSet<String>,
+}
+
+impl Said {
+    fn of(text: &str) -> Self {
+        let mut said = Self::default();
+        said.scan(TokenStream::from_str(text).expect("Rust"), &[]);
+        said
+    }
+
+    fn scan(&mut self, tokens: TokenStream, prefix: &[String]) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        let is = |at: usize, char: char| matches!(tokens.get(at), Some(TokenTree::Punct(it)) if it.as_char() == char);
+        let mut at = 0;
+        while at < tokens.len() {
+            match &tokens[at] {
+                TokenTree::Punct(_) if is(at, '#') && is_cfg_test(tokens.get(at + 1)) => {
+                    at = self.skip_item(&tokens, at + 2)
+                }
+                TokenTree::Ident(_) => {
+                    let line = tokens[at].span().start().line;
+                    let mut path = prefix.to_vec();
+                    // A method or field is no path, but `.unwrap()` is of interest.
+                    if at > 0 && is(at - 1, '.') {
+                        path.push(".".to_owned());
+                    }
+                    path.push(tokens[at].to_string());
+                    at += 1;
+                    while is(at, ':') && is(at + 1, ':') {
+                        match tokens.get(at + 2) {
+                            Some(TokenTree::Ident(ident)) => path.push(ident.to_string()),
+                            Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => {
+                                self.scan(group.stream(), &path);
+                            }
+                            _ => {}
+                        }
+                        at += 3;
+                    }
+                    self.paths.push((path, line));
+                }
+                TokenTree::Group(group) => {
+                    self.scan(group.stream(), &[]);
+                    at += 1;
+                }
+                _ => at += 1,
+            }
+        }
+    }
+
+    /// The number of the token after the item at `at`.
+    fn skip_item(&mut self, tokens: &[TokenTree], mut at: usize) -> usize {
+        let mut name = None;
+        while let Some(token) = tokens.get(at) {
+            at += 1;
+            match token {
+                TokenTree::Ident(ident) if ident == "mod" => name = tokens.get(at).map(ToString::to_string),
+                TokenTree::Punct(punct) if punct.as_char() == ';' => {
+                    self.test_modules.extend(name);
+                    break;
+                }
+                TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => break,
+                _ => {}
+            }
+        }
+        at
+    }
+}
+
+/// `[cfg(test)]`, after its `#`.
+fn is_cfg_test(token: Option<&TokenTree>) -> bool {
+    let text = token.map(|token| token.to_string().replace(char::is_whitespace, ""));
+    text.is_some_and(|text| text == "[cfg(test)]")
+}
+
+/// `crates/a/src/b/c.rs` and `crates/a/src/b/c/mod.rs` are the module `a/b/c`; below `src` it is `kiln/b/c`.
+fn module(path: &Path) -> Vec<String> {
+    let path = path.with_extension("");
+    let mut names: Vec<String> = path.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+    match names[0].as_str() {
+        "crates" => drop(names.drain(..1)),
+        "src" => names[0] = "kiln".to_owned(),
+        other => panic!("{other} has no modules of the builder"),
+    }
+    names.retain(|name| name != "src");
+    if names.last().is_some_and(|name| name == "mod" || name == "lib") {
+        names.pop();
+    }
+    names
+}
+
+/// Every breach of [`NAMES`] by the source `path`.
+fn breaches(path: &Path, text: &str) -> Vec<String> {
+    let inside = module(path).join("/");
+    let mut breaches = Vec::new();
+    for (spelt, line) in Said::of(text).paths {
+        let mut breach = |why: &str| breaches.push(format!("{}:{line}: {}: {why}", path.display(), spelt.join("::")));
+        for (name, rooms, why) in NAMES {
+            let says = spelt.windows(name.len()).any(|window| window == name);
+            if says && !rooms.iter().any(|room| inside == *room || inside.starts_with(&format!("{room}/"))) {
+                breach(why);
+            }
+        }
+        if spelt.len() == 2 && spelt[0] == "." && spelt[1] == "unwrap" {
+            breach("an error is handled or explained");
+        }
+    }
+    breaches
+}
+
+/// `src/a/tests.rs` for `#[cfg(test)] mod tests;` in `src/a.rs` or `src/a/mod.rs`.
+fn test_files(paths: &[PathBuf]) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for path in paths {
+        let stem = path.file_stem().expect("a file");
+        let mut dir = path.parent().expect("a directory").to_owned();
+        if !["mod", "lib", "main"].iter().any(|name| stem == *name) {
+            dir.push(stem);
+        }
+        for name in Said::of(&read(path)).test_modules {
+            found.extend([dir.join(format!("{name}.rs")), dir.join(&name).join("mod.rs")]);
+        }
+    }
+    found
+}
+
+/// The builder's crates, by directory. `testing` is not one: no program depends on it.
+fn crates() -> Vec<String> {
+    let entries =
+        fs::read_dir(root().join("crates")).expect("crates").map(|entry| entry.expect("an entry").file_name());
+    let mut names: Vec<_> =
+        entries.map(|name| name.into_string().expect("UTF-8")).filter(|it| it != "testing").collect();
+    names.sort();
+    names
+}
+
+/// The sources of the builder.
+fn builder() -> Vec<PathBuf> {
+    let dirs: Vec<String> = crates().iter().map(|name| format!("crates/{name}/src")).collect();
+    sources(&dirs.iter().map(String::as_str).chain(["src"]).collect::<Vec<_>>())
+}
+
+#[test]
+fn rooms_say_only_what_they_may() {
+    let paths = builder();
+    assert!(paths.len() > 300, "only {} sources", paths.len());
+    let tests = test_files(&paths);
+    let breaches: Vec<String> =
+        paths.iter().filter(|path| !tests.contains(*path)).flat_map(|path| breaches(path, &read(path))).collect();
+    assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+}
+
+/// The names in `[dependencies]` and `[build-dependencies]` of a manifest; dependencies of tests do not count.
+fn dependencies(manifest: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut counts = false;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            counts = ["[dependencies]", "[build-dependencies]"].contains(&line);
+        } else if counts && let Some(name) = line.split(['.', ' ', '=']).next().filter(|name| !name.is_empty()) {
+            found.insert(name.to_owned());
+        }
+    }
+    found
+}
+
+/// Every package of the workspace that `name` reaches.
+fn reached(name: &str, all: &BTreeMap<String, BTreeSet<String>>, found: &mut BTreeSet<String>) {
+    for other in all.get(name).into_iter().flatten().filter(|other| all.contains_key(*other)) {
+        if found.insert(other.clone()) {
+            reached(other, all, found);
+        }
+    }
+}
+
+#[test]
+fn crates_reach_only_whom_they_may() {
+    let mut all = BTreeMap::new();
+    let directories = crates().into_iter().map(|name| format!("crates/{name}"));
+    for directory in directories.chain(["agent".into(), "init".into(), "crates/testing".into(), String::new()]) {
+        let manifest = read(&Path::new(&directory).join("Cargo.toml"));
+        let (_, name) = manifest.split_once("name = \"").expect("a name");
+        all.insert(name.split('"').next().expect("a name").to_owned(), dependencies(&manifest));
+    }
+    let reach = |name: &str| {
+        let mut found = BTreeSet::new();
+        reached(name, &all, &mut found);
+        found
+    };
+    assert!(reach("kiln").contains("kiln-format") && reach("kiln-bake").contains("kiln-tree"), "{all:?}");
+    for (name, others, why) in NEVER {
+        assert!(all.contains_key(name), "{name} is gone");
+        for other in others {
+            // "kiln" stands for every package of the builder.
+            let broken: Vec<_> = reach(name).into_iter().filter(|it| it == other || *other == "kiln").collect();
+            assert!(broken.is_empty(), "{name} reaches {broken:?}: {why}");
+        }
+    }
+    for name in all.keys().filter(|name| *name != "kiln-testing") {
+        assert!(!reach(name).contains("kiln-testing"), "{name} ships what only tests may use");
+    }
+}
+
+/// A call of the C library with two numbers, and calls of the kernel that have no safe form; the reasons are written beside them.
+const UNSAFE: [&str; 2] = ["src/allocator.rs", "init/src/ioctl.rs"];
+
+#[test]
+fn there_is_no_unsafe_code() {
+    let all = sources(&["src", "crates", "agent", "init", "tests"]);
+    for path in all.into_iter().filter(|path| !UNSAFE.iter().any(|allowed| path == Path::new(allowed))) {
+        for (spelt, line) in Said::of(&read(&path)).paths {
+            assert!(spelt[0] != "unsafe", "{}:{line}: unsafe", path.display());
+        }
+    }
+}
+
+#[test]
+fn no_source_is_long() {
+    for path in sources(&["src", "crates", "agent", "init", "tests"]) {
+        let lines = read(&path).lines().count();
+        assert!(lines <= MAX_LINES, "{}: {lines} lines: what are its two reasons to exist?", path.display());
+    }
+}
+
+#[test]
+fn the_architecture_page_has_every_crate() {
+    let page = read(Path::new("docs/architecture.md"));
+    for name in crates() {
+        assert!(page.contains(&format!("\n| `{name}` | ")), "docs/architecture.md does not describe crates/{name}");
+    }
+}
+
+/// The packages that messages in `text` ask for: "install the Debian packages gnupg and gpgv".
+fn asked_for(text: &str) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    for ask in ["install the Debian package", "install the package"] {
+        for (at, _) in text.match_indices(ask) {
+            let rest = text[at + ask.len()..].trim_start_matches('s');
+            let names = rest.split(['"', ')', ',', ';', '{', '\n']).next().unwrap_or_default();
+            found.extend(names.split_whitespace().filter(|name| *name != "and"));
+        }
+    }
+    found
+}
+
+#[test]
+fn what_tests_ask_for_is_installed_by_setup() {
+    let setup = std::process::Command::new("bash").arg(root().join("hack/setup.sh")).args(["test", "--list"]).output();
+    let list = String::from_utf8(setup.expect("bash").stdout).expect("names");
+    let installed: BTreeSet<&str> = list.lines().collect();
+    assert!(installed.contains("gpgv"), "{list}");
+    for path in sources(&["tests", "crates"]).iter().filter(|path| *path != Path::new("tests/it/layering.rs")) {
+        let text = read(path);
+        let missing: Vec<_> = asked_for(&text).into_iter().filter(|name| !installed.contains(name)).collect();
+        assert!(missing.is_empty(), "{}: hack/setup.sh does not install {missing:?}", path.display());
+    }
+    let text = "(\"x: install the Debian packages gnupg and gpgv\"); \"install the package a-b, or c\"";
+    assert_eq!(asked_for(text).into_iter().collect::<Vec<_>>(), ["a-b", "gnupg", "gpgv"]);
+}
+
+/// Hosts `*.debian.org` that are not mirrors, and invented ones.
+const NO_MIRRORS: [&str; 7] = ["bugs", "manpages", "packages", "tracker", "wiki", "www", "xy"];
+
+/// What `text` says of one machine or its network, by line.
+fn leaks(text: &str, hosts: &[String], paths: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let mut leak = |what: &str| found.push(format!("{}: {what}", number + 1));
+        for (at, _) in line.match_indices(".debian.org") {
+            let host = line[..at].rsplit(|char: char| !char.is_ascii_alphanumeric()).next().unwrap_or_default();
+            if !host.is_empty() && !NO_MIRRORS.contains(&host) {
+                leak(&format!("{host}.debian.org is a mirror"));
+            }
+        }
+        hosts.iter().filter(|host| line.contains(host.as_str())).for_each(|host| leak(host));
+        paths.iter().filter(|path| line.contains(path.as_str())).for_each(|path| leak(path));
+    }
+    found
+}
+
+#[test]
+fn nothing_mentions_a_mirror_or_this_machine() {
+    let apt = kiln_source::deb::apt_sources::read(Path::new("/")).expect("apt's sources");
+    let host = |url: &String| Some(url.split("://").nth(1)?.split('/').next()?.rsplit('@').next()?.to_owned());
+    let mut hosts: Vec<String> = apt.mirrors.iter().chain(&apt.security_mirrors).filter_map(host).collect();
+    assert!(!hosts.is_empty(), "this machine's apt sources name no mirror");
+    // A proxy on this machine is no mirror, and tests have servers there.
+    hosts.retain(|host| !host.starts_with("127.") && !host.starts_with("localhost"));
+    let paths = [format!("{}/", root().display())];
+    let mut found = Vec::new();
+    for path in files(root()) {
+        // Binary files are for their own tests.
+        let Ok(text) = fs::read_to_string(root().join(&path)) else { continue };
+        found.extend(leaks(&text, &hosts, &paths).into_iter().map(|leak| format!("{}:{leak}", path.display())));
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// The checks themselves: each notices what it is for, however it is spelt.
+#[test]
+fn breaches_are_noticed() {
+    let bad = |path: &str, text: &str| breaches(Path::new(path), text).len();
+    for (path, text) in [
+        ("crates/format/src/cpio.rs", "fn f() -> anyhow::Result<()> { Ok(()) }"),
+        ("crates/cache/src/lib.rs", "use std::{env, io};"),
+        ("crates/cache/src/blob.rs", "fn f() { std::env::var(\"HOME\"); }"),
+        ("crates/cache/src/blob.rs", "fn f() { std::time::SystemTime::now(); }"),
+        ("crates/source/src/fetch.rs", "use std::net::TcpStream;"),
+        ("crates/bake/src/lock.rs", "use std::time::{Duration, Instant};"),
+        ("crates/bake/src/lib.rs", "use std::process::{Child, Command};"),
+        ("crates/bake/src/lib.rs", "fn f() { g().unwrap() }"),
+        ("src/build/mod.rs", "use std::{env};"),
+    ] {
+        assert_eq!(bad(path, text), 1, "{path}: {text}");
+    }
+    for (path, text) in [
+        ("crates/format/src/cpio.rs", "use super::frames; use self::x; use std::io::{self, Write};"),
+        ("crates/format/src/cpio.rs", "// anyhow::x\n/// std::env\nconst X: &str = \"std::env\";"),
+        ("crates/format/src/cpio.rs", "#[cfg(test)]\nmod tests { use std::env; fn f() { g().unwrap() } }"),
+        ("crates/render/src/lib.rs", "const X: &[u8] = include_bytes!(env!(\"X\"));"),
+        ("crates/source/src/http/retry.rs", "use std::time::Instant;"),
+        ("crates/bake/src/lib.rs", "fn f() { g().unwrap_or(1) }"),
+        ("src/cli/host.rs", "use std::env;"),
+    ] {
+        assert_eq!(bad(path, text), 0, "{path}: {text}");
+    }
+    let manifest = "[dependencies]\na.workspace = true\nb-c = { x = 1 }\n\n[dev-dependencies]\nd = 1\n";
+    assert_eq!(dependencies(manifest), ["a".to_owned(), "b-c".to_owned()].into());
+    assert_eq!(
+        Said::of("#[cfg(test)]\nmod fixture;\nfn f() {}").test_modules.into_iter().collect::<Vec<_>>(),
+        ["fixture"]
+    );
+    assert_eq!(Said::of("fn f() { unsafe { g() } }").paths.iter().filter(|(path, _)| path[0] == "unsafe").count(), 1);
+
+    let host = ["deb", "debian", "org"].join(".");
+    let found = leaks(
+        &format!("fine\nhttp://{host}/debian\nhttps://wiki.debian.org/x\nm.example\n/a/b/c"),
+        &["m.example".into()],
+        &["/a/b/".into()],
+    );
+    assert_eq!(found, [&format!("2: {host} is a mirror"), "4: m.example", "5: /a/b/"]);
+}

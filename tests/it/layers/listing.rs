@@ -1,0 +1,78 @@
+//! What a root file system holds, in a form in which kiln's and dpkg's can be compared.
+
+use kiln_tree::{DeviceKind, FileTree, Kind};
+use std::collections::BTreeMap;
+
+/// Nodes by path.
+pub type Listing = BTreeMap<String, Node>;
+
+/// All there is to one path but its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// As find(1)'s `%y` says it: `f`, `d`, `l`, `c`, `b`, `p`.
+    pub kind: char,
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    /// Bytes of a file.
+    pub size: Option<u64>,
+    /// Seconds since 1970; not of directories, where it is the time at which dpkg ran.
+    pub mtime: Option<u32>,
+    /// A link's target.
+    pub target: String,
+    /// All names of the file, if it has several.
+    pub names: Vec<String>,
+}
+
+/// Fills in [`Node::names`]: paths with one key are one file.
+pub fn name_links<K: Ord>(listing: &mut Listing, keys: BTreeMap<String, K>) {
+    let mut groups: BTreeMap<K, Vec<String>> = BTreeMap::new();
+    for (path, key) in keys {
+        groups.entry(key).or_default().push(path);
+    }
+    for names in groups.into_values().filter(|names| names.len() > 1) {
+        for name in &names {
+            listing.get_mut(name).expect("a listed path").names.clone_from(&names);
+        }
+    }
+}
+
+/// What `tree` holds.
+pub fn of(tree: &FileTree) -> Listing {
+    let mut links = BTreeMap::new();
+    let mut listing = Listing::new();
+    for (path, entry) in tree {
+        let kind = match &entry.kind {
+            Kind::Directory => 'd',
+            Kind::File { .. } => 'f',
+            Kind::Symlink(_) => 'l',
+            Kind::Device { kind: DeviceKind::Char, .. } => 'c',
+            Kind::Device { kind: DeviceKind::Block, .. } => 'b',
+            Kind::Fifo => 'p',
+        };
+        if let Kind::File { link: Some(group), .. } = &entry.kind {
+            links.insert(path.to_string(), group.clone());
+        }
+        let node = Node {
+            kind,
+            mode: entry.meta.mode.into(),
+            uid: entry.meta.uid,
+            gid: entry.meta.gid,
+            size: entry.content().map(|content| content.size),
+            mtime: (kind != 'd').then_some(entry.meta.mtime),
+            target: entry.link_target().unwrap_or_default().to_owned(),
+            names: Vec::new(),
+        };
+        listing.insert(path.to_string(), node);
+    }
+    name_links(&mut listing, links);
+    listing
+}
+
+/// Where two listings differ, a line each.
+pub fn differences(ours: &Listing, theirs: &Listing) -> Vec<String> {
+    let paths: std::collections::BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+    let differs = |path: &&String| ours.get(*path) != theirs.get(*path);
+    let line = |path: &String| format!("/{path}: kiln {:?}\n    dpkg {:?}", ours.get(path), theirs.get(path));
+    paths.into_iter().filter(differs).map(line).collect()
+}

@@ -1,0 +1,168 @@
+//! Registries that lie, cut, lead astray or want too much.
+
+use super::pulling::config_for;
+use super::server::{self, Server};
+use super::{fetch, fetcher, resolve};
+use kiln_oci::{Descriptor, ImageConfig, manifest, media_type};
+use kiln_tree::Digest;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const LAYER: &[u8] = &[7; 100_000];
+
+/// The manifest and configuration of an image with one layer.
+fn documents() -> (Vec<u8>, Vec<u8>) {
+    let config = ImageConfig { entrypoint: vec!["/a".into()], ..ImageConfig::default() };
+    let config = config.document("amd64", &Digest::of(LAYER));
+    let describe = |media_type: &str, bytes: &[u8]| Descriptor {
+        media_type: media_type.into(),
+        digest: Digest::of(bytes),
+        size: bytes.len() as u64,
+        platform: None,
+        annotations: BTreeMap::new(),
+    };
+    (manifest(describe(media_type::CONFIG, &config), vec![describe(media_type::LAYER, LAYER)]), config)
+}
+
+/// What is served below `/v2/app/`.
+fn served(manifest: Vec<u8>, config: Vec<u8>, layer: Vec<u8>) -> BTreeMap<String, Vec<u8>> {
+    let (_, honest) = documents();
+    let name = |bytes: &[u8]| format!("blobs/sha256:{}", Digest::of(bytes));
+    [
+        ("manifests/1".to_owned(), manifest.clone()),
+        (format!("manifests/sha256:{}", Digest::of(&documents().0)), manifest),
+        (name(&honest), config),
+        (name(LAYER), layer),
+    ]
+    .into()
+}
+
+fn registry(files: BTreeMap<String, Vec<u8>>) -> Server {
+    Server::start(move |request, stream| match files.get(request.target.trim_start_matches("/v2/app/")) {
+        Some(bytes) => server::ranged(request, stream, bytes),
+        None => server::answer(stream, "404 Not Found", &[], b""),
+    })
+}
+
+/// Resolves and fetches `app:1` from `server`.
+fn pull(server: &Server, config: &str) -> Result<usize, String> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let fetcher = fetcher(directory.path(), config);
+    let reference = format!("{}/app:1", server.address());
+    let resolved = resolve(&fetcher, &reference).map_err(|error| error.to_string())?;
+    fetch(&fetcher, &reference, &resolved).map(|files| files.len()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn what_is_not_what_its_digest_says_is_refused() {
+    let (manifest, config) = documents();
+    assert_eq!(pull(&registry(served(manifest.clone(), config.clone(), LAYER.to_vec())), "{}"), Ok(3));
+    let mut other = LAYER.to_vec();
+    other[0] = 8;
+    let mut padded = config.clone();
+    padded.push(b' ');
+    for (files, why) in [
+        (served(manifest.clone(), config.clone(), other), "no location has the bytes with sha256"),
+        (served(manifest.clone(), config.clone(), LAYER[..5000].to_vec()), "has 5000 bytes, expected 100000"),
+        (served(manifest.clone(), padded, LAYER.to_vec()), "is damaged or was tampered with"),
+        (served(vec![b' '; (4 << 20) + 1], config.clone(), LAYER.to_vec()), "more than 4194304 bytes"),
+        (served(b"<html>".to_vec(), config.clone(), LAYER.to_vec()), "no index or manifest"),
+        (served(b"{\"schemaVersion\":1}".to_vec(), config.clone(), LAYER.to_vec()), "schema version 1"),
+        (BTreeMap::new(), "does not have it"),
+    ] {
+        let error = pull(&registry(files), "{}").expect_err(why);
+        assert!(error.contains(why), "{why}: {error}");
+    }
+}
+
+#[test]
+fn an_index_that_leads_to_itself_ends() {
+    // No index can have its own digest in it: the chain is as long as it was made.
+    let (leaf, config) = documents();
+    let mut files = served(leaf.clone(), config, LAYER.to_vec());
+    let mut inner = leaf;
+    for _ in 0..6 {
+        let entry = format!(
+            "{{\"mediaType\":\"{}\",\"digest\":\"sha256:{}\",\"size\":{}}}",
+            media_type::INDEX,
+            Digest::of(&inner),
+            inner.len()
+        );
+        files.insert(format!("manifests/sha256:{}", Digest::of(&inner)), inner);
+        inner = format!("{{\"schemaVersion\":2,\"manifests\":[{entry}]}}").into_bytes();
+    }
+    files.insert("manifests/1".into(), inner);
+    let error = pull(&registry(files), "{}").expect_err("refused");
+    assert!(error.contains("more than 3 indexes within each other"), "{error}");
+}
+
+#[test]
+fn a_cut_layer_is_resumed() {
+    let (manifest, config) = documents();
+    let files = served(manifest, config, LAYER.to_vec());
+    let layer = format!("/v2/app/blobs/sha256:{}", Digest::of(LAYER));
+    let server = Server::start(move |request, stream| match files.get(request.target.trim_start_matches("/v2/app/")) {
+        Some(bytes) if request.target == layer && request.nth == 0 => server::cut(request, stream, bytes, 60_000),
+        Some(bytes) => server::ranged(request, stream, bytes),
+        None => server::answer(stream, "404 Not Found", &[], b""),
+    });
+    assert_eq!(pull(&server, "{}"), Ok(3));
+    let offsets: Vec<_> = server.requests().iter().filter_map(server::Request::offset).collect();
+    assert_eq!(offsets, [60_000]);
+}
+
+#[test]
+fn the_password_goes_to_the_registry_and_nowhere_else() {
+    let (manifest, config) = documents();
+    let files = Arc::new(served(manifest, config, LAYER.to_vec()));
+    let storage = {
+        let files = files.clone();
+        Server::start(move |request, stream| {
+            let name = request.target.trim_start_matches("/v2/app/").split('?').next().unwrap_or_default();
+            server::ranged(request, stream, &files[name])
+        })
+    };
+    let elsewhere = storage.url("");
+    let registry = Server::start(move |request, stream| {
+        if !request.headers.contains_key("authorization") {
+            let challenge = ["WWW-Authenticate: Basic realm=\"r\""];
+            return server::answer(stream, "401 Unauthorized", &challenge, b"");
+        }
+        let to = format!("Location: {elsewhere}{}?signature=1", request.target);
+        server::answer(stream, "307 Temporary Redirect", &[&to], b"")
+    });
+    assert_eq!(pull(&registry, &config_for(&registry.address(), "me:secret")), Ok(3));
+    let requests = storage.requests();
+    assert!(requests.len() >= 4, "{requests:?}");
+    assert!(requests.iter().all(|request| !request.headers.contains_key("authorization")), "{requests:?}");
+}
+
+#[test]
+fn redirects_in_circles_and_strange_challenges_end() {
+    let answers: [(&str, &str, &str); 6] = [
+        ("307 Temporary Redirect", "Location: /v2/app/manifests/1", "redirected more than 10 times"),
+        ("401 Unauthorized", "X: y", "an authorization that kiln does not know"),
+        ("401 Unauthorized", "WWW-Authenticate: Negotiate", "an authorization that kiln does not know"),
+        ("401 Unauthorized", "WWW-Authenticate: Bearer service=\"x\"", "names no realm"),
+        ("401 Unauthorized", "WWW-Authenticate: Bearer realm=\"ftp://x/\"", "which is not https"),
+        ("401 Unauthorized", "WWW-Authenticate: Bearer realm=\"/\"", "which is not https"),
+    ];
+    for (status, header, why) in answers {
+        let server = Server::start(move |_, stream| server::answer(stream, status, &[header], b""));
+        let error = pull(&server, "{}").expect_err(why);
+        assert!(error.contains(why), "{why}: {error}");
+    }
+    // A token server that gives none, and a registry that never has enough.
+    for (answer, why) in [
+        ("{}", "answers without a token"),
+        ("{\"token\":\"a b\\r\\nX: y\"}", "answers without a token"),
+        ("[", "answers without a token"),
+        ("{\"token\":\"good\"}", "answers 401"),
+    ] {
+        let tokens = Server::start(move |_, stream| server::answer(stream, "200 OK", &[], answer.as_bytes()));
+        let challenge = format!("WWW-Authenticate: Bearer realm=\"{}\"", tokens.url("/"));
+        let server = Server::start(move |_, stream| server::answer(stream, "401 Unauthorized", &[&challenge], b""));
+        let error = pull(&server, "{}").expect_err(why);
+        assert!(error.contains(why), "{why}: {error}");
+    }
+}

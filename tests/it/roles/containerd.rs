@@ -1,0 +1,84 @@
+//! The rendered configuration of containerd, as the containerd of each suite understands it.
+//!
+//! `containerd config dump` prints what became of a file, defaults and migrations applied. A key that it does not know is not
+//! there, but for a runtime's own options, which are free: booted nodes show what these do.
+
+use crate::roles::debian_root::{Suite, stdout};
+use crate::roles::own;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Which suite's containerd is asked about which golden files: metrics and a mirror are in `edge`, a second runtime is in `gpu`.
+const ASKED: [(&str, &[&str], &str); 3] = [
+    ("bookworm", &["edge-debian-1.20.2", "gpu-debian-1.20.2"], "debian-1.20.2"),
+    ("trixie", &["edge-debian-1.20.2", "gpu-debian-1.20.2"], "debian-1.20.2"),
+    // Its containerd is of the 2.x series.
+    ("forky", &["gpu-v1.36.4"], "v1.36.4"),
+];
+
+/// What both series must have, and of either family.
+const OWN: [(&str, &str); 2] = [
+    ("containerd: {metrics: '127.0.0.1:1338'}\n", "\n[metrics]\naddress = \"127.0.0.1:1338\"\n"),
+    ("containerd: {metrics: '[::1]:1338'}\n", "\n[metrics]\naddress = \"[::1]:1338\"\n"),
+];
+
+/// `config.toml` of a golden file, which `rendered.rs` compares with what is rendered.
+fn rendered(golden: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/roles/{golden}.txt"));
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let (_, rest) = text.split_once("=== etc/containerd/config.toml 0644\n").expect("a configuration");
+    rest.split("\n=== ").next().expect("its text").to_owned()
+}
+
+/// `[table] key` → value, of the part of TOML that containerd and kiln write: a key to a line.
+fn settings(toml: &str) -> BTreeMap<String, String> {
+    let mut table = String::new();
+    let mut settings = BTreeMap::new();
+    for line in toml.lines().map(|line| line.trim().replace('\'', "\"")).filter(|line| !line.starts_with('#')) {
+        if let Some((key, value)) = line.split_once(" = ") {
+            settings.insert(format!("[{table}] {key}"), value.to_owned());
+        } else if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            table = name.to_owned();
+        }
+    }
+    settings
+}
+
+#[test]
+fn containerd_understands_every_key() {
+    for (suite, goldens, release) in ASKED {
+        let root = tempfile::tempdir().expect("a directory");
+        Suite::new(suite).unpack(&["containerd", "libc6", "libseccomp2"], root.path());
+        let dump = |config: &str| {
+            let file = root.path().join("config.toml");
+            fs::write(&file, config).expect("written");
+            // The suite's own C library: this host's may be older.
+            let mut command = Command::new(root.path().join("usr/lib64/ld-linux-x86-64.so.2"));
+            command.arg("--library-path").arg(root.path().join("usr/lib/x86_64-linux-gnu"));
+            command.arg(root.path().join("usr/bin/containerd")).arg("--config").arg(file).args(["config", "dump"]);
+            settings(&stdout(&mut command, "containerd"))
+        };
+        let mut configs: Vec<_> = goldens.iter().map(|golden| (*golden, rendered(golden))).collect();
+        for (own, expected) in OWN {
+            let config = own::rendered(own, release, "etc/containerd/config.toml").expect("a configuration");
+            assert!(config.contains(expected), "{own}: {config}");
+            configs.push((own, config));
+        }
+        for (golden, config) in configs {
+            let (ours, understood) = (settings(&config), dump(&config));
+            assert!(ours.len() > 8 && understood.len() > 100, "{golden}: {} of {}", ours.len(), understood.len());
+            for (key, value) in ours.iter().filter(|(key, _)| *key != "[] version") {
+                assert_eq!(understood.get(key), Some(value), "{suite}: {golden}: {key}");
+            }
+            // And so it would notice: a key with another name is lost.
+            let broken = config.replace("conf_dir =", "config_dir =");
+            let understood = dump(&broken);
+            assert!(
+                settings(&broken).iter().any(|(key, value)| understood.get(key) != Some(value)),
+                "{suite}: {golden}"
+            );
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The shipped roles, as rendered; `tests/boot` boots them.
+
+mod cni;
+mod containerd;
+use kiln_testing::suites as debian_root;
+mod docker;
+mod own;
+mod rendered;

@@ -26,8 +26,8 @@ test: setup-test kubernetes lint ## All checks and tests, boot tests included
 
 .PHONY: roles
 roles: setup-test kubelet ## Boot every role, and every node that was imported, in QEMU and compare what runs with what was asked for
-	KILN_ROLES=all $(CARGO) test --release --locked --workspace --test boot roles:: -- --nocapture
-	KILN_IMPORTS=all $(CARGO) test --release --locked --workspace --test import booted:: -- --nocapture
+	KILN_ROLES=all $(CARGO) test --release --locked --test it boot::roles:: -- --nocapture
+	KILN_IMPORTS=all $(CARGO) test --release --locked --test it import::booted:: -- --nocapture
 
 .PHONY: build
 build: setup-build ## Build kiln: target/release/kiln
@@ -44,11 +44,11 @@ fuzz: setup-build ## Feed arbitrary input to each parser for KILN_FUZZ_SECONDS (
 
 .PHONY: powercut
 powercut: setup-test kubelet ## Cut a node's power 30 times while it makes its state, and 10 times later: some 20 minutes
-	KILN_POWER_CUTS=30,10 $(CARGO) test --release --locked --test disk_boot power_cut -- --nocapture
+	KILN_POWER_CUTS=30,10 $(CARGO) test --release --locked --test it disk_boot::power_cut -- --nocapture
 
 .PHONY: joins
 joins: setup-test kubernetes ## Join a cluster from the network and from disks, with the seed by each of its channels, and reboot
-	$(CARGO) test --release --locked --test cluster -- --include-ignored boots:: --test-threads 2 --nocapture
+	$(CARGO) test --release --locked --test it -- --include-ignored cluster::boots:: --test-threads 2 --nocapture
 
 .PHONY: faults
 faults: export KILN_OUTAGE_SECONDS ?= 300
@@ -56,7 +56,7 @@ faults: export KILN_CUT_STRIDE ?= 1
 faults: export KILN_FAULT_STRIDE ?= 1
 faults: export KILN_CONTROLLER_QPS ?= 500
 faults: setup-test kubernetes ## Cut joins off at every byte, at every write, and for five minutes: some 30 minutes
-	$(CARGO) test --release --locked --test cluster -- --nocapture outage cuts interruptions clock
+	$(CARGO) test --release --locked --test it -- --nocapture cluster::outage cluster::cuts cluster::interruptions cluster::clock
 
 .PHONY: lint
 lint: setup-build ## Formatting, lints, documentation, shell scripts, dependencies

@@ -219,7 +219,7 @@ mod tests {
     use proptest::prelude::*;
     use std::io::Cursor;
 
-    /// A FAT12 volume of one file, in the smallest form; tests/cluster reads what mkfs.vfat makes.
+    /// A FAT12 volume of one file, in the smallest form; tests/it/cluster reads what mkfs.vfat makes.
     fn volume() -> Vec<u8> {
         let mut image = vec![0; 16 * 512];
         let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);

@@ -1,4 +1,4 @@
-//! The plan as a whole; that it is FAT32 is fsck.vfat's and mtools' word in tests/disk.
+//! The plan as a whole; that it is FAT32 is fsck.vfat's and mtools' word in tests/it/disk.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Against a stub made here; Debian's are judged by objdump in tests/disk, and by booting.
+//! Against a stub made here; Debian's are judged by objdump in tests/it/disk, and by booting.
 
 use super::*;
 use proptest::prelude::*;

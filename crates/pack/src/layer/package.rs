@@ -88,7 +88,7 @@ pub enum PackageError {
 
 /// Unpacks `packages` one after another into an empty tree with the usr-merge links.
 ///
-/// Conflicts follow dpkg (its `tarobject()`; `tests/layers` compares the trees):
+/// Conflicts follow dpkg (its `tarobject()`; `tests/it/layers` compares the trees):
 /// - directories are shared, and the first package to ship one decides its metadata;
 /// - a package that `Replaces` another takes over its files whichever comes first; if both replace each other, the later wins;
 /// - a diverted path moves unless its package is the diverter;

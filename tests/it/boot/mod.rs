@@ -2,9 +2,10 @@
 //!
 //! Nothing is in the images for it: kubelet is made standalone, and `probe.sh` brought in, by a credential.
 
+pub mod capability;
 mod cri;
+mod pods;
 mod roles;
-mod workers;
 
 use crate::common::guest;
 use crate::common::worker;

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Static pods of preloaded images, asked what they see. Runs in the guest before the probe, which calls `questions`.
+# Static pods of preloaded images, asked what they see. Runs in the guest before `questions.sh`, which calls `ask_pods`.
 
 # kubelet's pods as JSON.
 pods() {
@@ -51,7 +51,7 @@ rotated() { compgen -G '/var/log/pods/default_client-*/main/0.log.*' | head -1; 
 
 restarted() { of_pod web restartCount '[1-9][0-9]*'; }
 
-questions() {
+ask_pods() {
   local before after pid node
   report unit-images "$(systemctl is-active kiln-images.service)" "$(systemctl show -P Result kiln-images.service)"
   while read -r name _ digest _ _ labels; do report image "$name" "$digest" "$labels"; done < <(ctr -n k8s.io images ls | tail -n +2)

@@ -26,4 +26,5 @@ questions() {
   # A pod's network as containerd makes it: the bridge and all that is chained to it.
   report pod "$(ctr run --rm --cni --rootfs $bundle pod /bin/sh -c 'echo $(cut -d: -f1 /proc/net/dev | tail -n +3)' 2>/run/kiln/pod.log)"
   each pod-log </run/kiln/pod.log
+  if declare -F ask_pods >/dev/null; then ask_pods; fi
 }

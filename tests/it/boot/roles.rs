@@ -1,6 +1,6 @@
 //! Roles booted: what was asked for is what runs.
 
-use crate::boot::cri;
+use crate::boot::{cri, pods};
 use crate::boot::guest::{Report, boot_and_ask, check_node};
 use crate::boot::worker;
 use kiln::boot::{Handout, PxeSet};
@@ -14,6 +14,11 @@ use std::time::Instant;
 
 const RELEASE: &str = "debian-1.20.2";
 
+/// The role that `make test` boots: it differs most from the worker. It runs pods besides.
+///
+/// On trixie only: bookworm's static busybox crashes in wget where the C library's modules are missing.
+const WITH_PODS: &str = "ingress";
+
 /// Bakes `role` with a kubectl to ask kubelet with and a curl to ask containerd with, boots it with kubelet standalone, and compares.
 fn check_role(role: &str) {
     let directory = tempfile::tempdir().expect("a directory");
@@ -21,8 +26,15 @@ fn check_role(role: &str) {
     let out = directory.path().join("out");
     let mut command = worker::kiln(directory.path());
     let asking = "components: {kubectl: required}\ndebian: {packages: [curl]}\nkernel: {hugePages: {2Mi: 8}}\n";
-    fs::write(profiles.join(format!("asked-{role}.yaml")), format!("extends: {role}\n{asking}")).expect("written");
-    let name = format!("asked-{role}");
+    let write = |name: &str, text: String| fs::write(profiles.join(format!("{name}.yaml")), text).expect("written");
+    let mut name = format!("asked-{role}");
+    write(&name, format!("extends: {role}\n{asking}"));
+    let mut questions = include_str!("questions.sh").to_owned();
+    if role == WITH_PODS {
+        write("with-pods", format!("extends: {name}\n{}", include_str!("pods.yaml")));
+        name = "with-pods".to_owned();
+        questions.insert_str(0, include_str!("pods.sh"));
+    }
     let output = command.args(["build", &name, "--release", RELEASE, "--out"]).arg(&out).output().expect("kiln starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let overrides = Overrides { release: Some(RELEASE.into()), ..Overrides::default() };
@@ -31,12 +43,17 @@ fn check_role(role: &str) {
         kiln_profile::load(&profiles, &name, &overrides, Some(Path::new(&home)), Arch::Amd64).expect("a profile");
 
     let set = PxeSet::open(&out).expect("a PXE set");
-    let report = boot_and_ask(&set, Handout::none().standalone(), include_str!("questions.sh"));
+    let report = boot_and_ask(&set, Handout::none().standalone(), &questions);
     if std::env::var_os("KILN_BOOT_SHOW").is_some() {
         println!("{}", report.lines.join("\n"));
     }
     check_node(&report);
     compare(&profile, &report);
+    if role == WITH_PODS {
+        pods::check(&report);
+    }
+    let (containerd, healthz) = (report.number("containerd-active"), report.number("healthz"));
+    println!("{role}: containerd active after {containerd} s, kubelet healthy after {healthz} s");
 }
 
 fn compare(profile: &Profile, report: &Report) {
@@ -87,13 +104,13 @@ fn agrees(asked: &Value, found: &Value) -> bool {
     }
 }
 
-/// Boots the role that differs most from the worker, which other tests boot; with `KILN_ROLES=all` every role, or those that it names.
+/// Boots [`WITH_PODS`]; with `KILN_ROLES=all` every role, or those that it names.
 #[test]
 fn what_was_asked_for_is_what_runs() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
     let roles: Vec<String> =
         kiln_profile::roles(&shipped).expect("roles").into_iter().filter(|role| role != "base").collect();
-    let asked = std::env::var("KILN_ROLES").unwrap_or_else(|_| "ingress".into());
+    let asked = std::env::var("KILN_ROLES").unwrap_or_else(|_| WITH_PODS.into());
     let wanted: Vec<&str> = match asked.as_str() {
         "all" => roles.iter().map(String::as_str).collect(),
         some => some.split(',').collect(),

@@ -55,7 +55,7 @@ fn joins(kind: Kind, channel: Channel) {
     }
 }
 
-/// A test for each way to get to a Node; `make joins` runs them all.
+/// A test for each way to become a Node; `make test` boots one of them, `make joins` all.
 macro_rules! nodes {
     ($($(#[$attribute:meta])* $name:ident: $kind:ident, $channel:ident;)*) => {
         $(
@@ -69,24 +69,25 @@ macro_rules! nodes {
 }
 
 nodes! {
+    #[ignore = "make joins boots it"]
     diskless_by_smbios: Diskless, Smbios;
     disk_by_vfat: Disk, Vfat;
-    #[ignore = "not booted here: make joins boots it"]
+    #[ignore = "make joins boots it"]
     disk_by_smbios: Disk, Smbios;
-    #[ignore = "not booted here: make joins boots it"]
+    #[ignore = "make joins boots it"]
     disk_by_fw_cfg: Disk, FwCfg;
-    #[ignore = "not booted here: make joins boots it"]
+    #[ignore = "make joins boots it"]
     disk_by_iso: Disk, Iso;
-    #[ignore = "not booted here: make joins boots it"]
+    #[ignore = "make joins boots it"]
     disk_by_url: Disk, Url;
-    #[ignore = "not booted here: make joins boots it"]
+    #[ignore = "make joins boots it"]
     state_disk_by_smbios: StateDisk, Smbios;
-    #[ignore = "not booted here: make joins boots it"]
+    #[ignore = "make joins boots it"]
     state_disk_by_fw_cfg: StateDisk, FwCfg;
-    #[ignore = "not booted here: make joins boots it"]
+    #[ignore = "make joins boots it"]
     state_disk_by_iso: StateDisk, Iso;
-    #[ignore = "not booted here: make joins boots it"]
+    #[ignore = "make joins boots it"]
     state_disk_by_vfat: StateDisk, Vfat;
-    #[ignore = "not booted here: make joins boots it"]
+    #[ignore = "make joins boots it"]
     state_disk_by_url: StateDisk, Url;
 }

@@ -1,6 +1,7 @@
 //! The power is cut at random moments, and the next boot comes up.
 //!
-//! How often: `KILN_POWER_CUTS=FIRST,LATER`, by default a few, because each takes a boot or two; `make powercut` cuts 30 and 10 times.
+//! How often: `KILN_POWER_CUTS=FIRST,LATER`, by default one first boot is cut and one that writes, because
+//! each takes a boot or two; `make boots` cuts more and `make powercut` 30 and 10 times.
 //! The moments follow from `KILN_POWER_CUT_SEED`, which a failure prints.
 
 use crate::disk_boot::disks::{GIB, fresh, image};
@@ -17,7 +18,7 @@ const SYSTEMD: &str = "systemd[1]: Detected architecture";
 
 /// Cuts of first boots and of later ones.
 fn cuts() -> [u32; 2] {
-    let Ok(text) = env::var("KILN_POWER_CUTS") else { return [2, 1] };
+    let Ok(text) = env::var("KILN_POWER_CUTS") else { return [1, 0] };
     let numbers: Vec<u32> =
         text.split(',').map(|number| number.parse().expect("KILN_POWER_CUTS=FIRST,LATER")).collect();
     numbers.try_into().expect("KILN_POWER_CUTS=FIRST,LATER")

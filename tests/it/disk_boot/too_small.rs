@@ -21,6 +21,7 @@ fn says(room: i64, message: &str, before: Option<&str>, after: &str) {
 }
 
 #[test]
+#[ignore = "make boots boots it"]
 fn a_disk_without_room_for_state_says_so() {
     says(100 << 20, "the state of the node needs 1024 MiB at least: enlarge the disk", None, "+2-1");
 }

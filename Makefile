@@ -4,8 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-# Where a toolchain installed by rustup is, should the shell not know it yet.
-export PATH := $(PATH):$(HOME)/.cargo/bin
+# Where a toolchain installed by rustup is, should the shell not know it yet; and programs of Debian's that an ordinary user has no path to.
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/sbin:/usr/sbin:/sbin
 CARGO ?= cargo
 
 # Seconds that a parser is fed arbitrary input.

@@ -88,3 +88,7 @@ kubernetes: setup-demo
 .PHONY: setup-build setup-demo setup-test
 setup-build setup-demo setup-test: setup-%: ## Only install the Debian packages
 	$(STAGE) 'packages: $*' hack/setup.sh $*
+
+.PHONY: fresh
+fresh: ## Run demo and test in minimal Debian roots, on both suites, as root and as an ordinary user: hours, and needs root
+	hack/fresh.sh $(FRESH)

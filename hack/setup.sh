@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that kiln's make targets need: the one place where they are listed.
 #
-#   hack/setup.sh build|demo|test [--list]
+#   hack/setup.sh build|demo|test|fresh [--list]
 #
 # Says what it is about to install, and installs only what is missing (Debian 12 or 13; root, or sudo).
 set -euo pipefail
@@ -46,6 +46,9 @@ test=(
     docker-registry skopeo umoci apache2-utils # a registry, images in it, its passwords
     shellcheck
 )
+
+# What makes a minimal Debian to try all of it in.
+fresh=(apt debian-archive-keyring debootstrap util-linux)
 
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -92,6 +95,7 @@ case $1 in
     build) wanted=("${build[@]}") ;;
     demo) wanted=("${demo[@]}") ;;
     test) wanted=("${test[@]}") ;;
+    fresh) wanted=("${fresh[@]}") ;;
     *) usage ;;
 esac
 if [[ ${2-} == --list ]]; then

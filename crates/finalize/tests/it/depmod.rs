@@ -39,7 +39,7 @@ impl Tool {
 
     fn command(&self, name: &str) -> Command {
         let path = |path: &str| self.root.path().join(path);
-        let mut command = Command::new(path("usr/lib64/ld-linux-x86-64.so.2"));
+        let mut command = Command::new(path("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"));
         command.arg("--argv0").arg(name).arg("--library-path").arg(path("usr/lib/x86_64-linux-gnu"));
         command.arg(path("usr/bin/kmod")).env("LC_ALL", "C");
         command

@@ -4,9 +4,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-# Where a toolchain installed by rustup is, should the shell not know it yet.
-export PATH := $(PATH):$(HOME)/.cargo/bin
+# Where a toolchain installed by rustup is, should the shell not know it yet; and programs of Debian's that an ordinary user has no path to.
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/sbin:/usr/sbin:/sbin
 CARGO ?= cargo
+# `$(STAGE) NAME COMMAND`: a line of its own in the table at the end of `make test`.
+STAGE := hack/stage.sh
 
 # Seconds that a parser is fed arbitrary input.
 test: export KILN_FUZZ_SECONDS ?= $(if $(CI),60,5)
@@ -21,8 +23,14 @@ demo: setup-demo build ## Bake a worker, boot it in QEMU, and see its kubelet he
 	hack/demo.sh
 
 .PHONY: test
-test: setup-test kubernetes lint ## All checks and tests, boot tests included
-	$(CARGO) test --release --locked --workspace
+test: ## All checks and tests, boot tests included; ends with a table of what each stage has cost
+	$(STAGE) --run $(MAKE) --no-print-directory checked
+
+.PHONY: checked
+checked: export LC_ALL := C.UTF-8
+checked: setup-test kubernetes lint
+	$(STAGE) 'build of tests' $(CARGO) test --release --locked --workspace --no-run
+	$(STAGE) --each $(CARGO) test --release --locked --workspace --no-fail-fast
 
 # Boots of `make test` are the smallest set that notices each kind of fault (docs/testing.md); these are all of them.
 BOOTS := boot:: disk_boot:: cluster::boots:: import::booted:: upstream::real::
@@ -69,11 +77,11 @@ faults: setup-test kubernetes ## Cut joins off at every byte, at every write, an
 
 .PHONY: lint
 lint: setup-build ## Formatting, lints, documentation, shell scripts, dependencies
-	$(CARGO) fmt --all --check
-	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --workspace --no-deps --quiet
-	if command -v shellcheck >/dev/null; then shellcheck -x hack/*.sh benches/*.sh .ci/run; else echo 'lint: shellcheck is not installed; shell scripts were not checked'; fi
-	if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked --log-level error check --hide-inclusion-graph licenses bans sources; else echo 'lint: cargo-deny is not installed; dependencies were not checked'; fi
+	$(STAGE) 'lint: fmt' $(CARGO) fmt --all --check
+	$(STAGE) 'lint: clippy' $(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(STAGE) 'lint: doc' $(CARGO) doc --release --locked --workspace --no-deps --quiet
+	if command -v shellcheck >/dev/null; then $(STAGE) 'lint: shell' shellcheck -x hack/*.sh benches/*.sh .ci/run; else echo 'lint: shellcheck is not installed; shell scripts were not checked'; fi
+	if command -v cargo-deny >/dev/null; then $(STAGE) 'lint: deny' $(CARGO) deny --locked --log-level error check --hide-inclusion-graph licenses bans sources; else echo 'lint: cargo-deny is not installed; dependencies were not checked'; fi
 
 # The programs of Kubernetes that tests run; built once, then kept outside the clone.
 .PHONY: kubelet
@@ -83,9 +91,13 @@ kubelet: setup-demo
 # And the control plane that tests of the agent join.
 .PHONY: kubernetes
 kubernetes: setup-demo
-	hack/kubernetes-from-debian.sh --dest ~/.cache/kiln-test/kubernetes-1.20.2/$$(dpkg --print-architecture) \
+	$(STAGE) 'kubernetes' hack/kubernetes-from-debian.sh --dest ~/.cache/kiln-test/kubernetes-1.20.2/$$(dpkg --print-architecture) \
 		kubelet kube-proxy kube-apiserver kube-controller-manager kubeadm kubectl
 
 .PHONY: setup-build setup-demo setup-test
 setup-build setup-demo setup-test: setup-%: ## Only install the Debian packages
-	hack/setup.sh $*
+	$(STAGE) 'packages: $*' hack/setup.sh $*
+
+.PHONY: fresh
+fresh: ## Run demo and test in minimal Debian roots, on both suites, as root and as an ordinary user: hours, and needs root
+	hack/fresh.sh $(FRESH)

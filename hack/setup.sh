@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that kiln's make targets need: the one place where they are listed.
 #
-#   hack/setup.sh build|demo|test [--list]
+#   hack/setup.sh build|demo|test|fresh [--list]
 #
 # Says what it is about to install, and installs only what is missing (Debian 12 or 13; root, or sudo).
 set -euo pipefail
 export LC_ALL=C
+# dpkg wants it of root, whose shell may come from an ordinary user's.
+export PATH=$PATH:/usr/sbin:/sbin
 
 # Compilers: kiln links liblzma, zstd and ring, and a static /init.
 build=(ca-certificates gcc libc6-dev make)
@@ -35,7 +37,7 @@ test=(
     python3 python3-jsonschema python3-yaml # JSON Schema, YAML
     fdisk gdisk dosfstools mtools e2fsprogs cryptsetup-bin # disks and file systems on them
     binutils llvm qemu-utils                # programs for UEFI, disks of other formats
-    strace faketime procps time             # what a build does, when it thinks it does it, and how much memory it takes
+    strace faketime tzdata procps time      # what a build does, when it thinks it does it, and how much memory it takes
     etcd-server                             # the control plane that agents join
     dnsmasq-base                            # names that agents look up
     iproute2 socat                          # namespaces with a metadata service
@@ -45,10 +47,32 @@ test=(
     shellcheck
 )
 
+# What makes a minimal Debian to try all of it in.
+fresh=(apt debian-archive-keyring debootstrap util-linux)
+
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
 say() { printf 'setup: %s\n' "$*" >&2; }
 
 is_installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
+
+# Tests ask apt for the machine's mirror, and it names none that it has no lists of.
+has_lists() { [[ $(apt-get indextargets 'Created-By: Packages' 2>/dev/null) ]]; }
+
+update_lists() {
+    # A broken third-party repository makes this fail; whether it matters, the install shows.
+    "${sudo[@]}" apt-get -qq update >&2 || true
+}
+
+# Debian starts what it installs; tests start their own, on other ports and with other data.
+stop_daemons() {
+    local unit
+    [[ -d /run/systemd/system ]] || return 0
+    for unit in etcd docker-registry; do
+        [[ " ${missing[*]} " == *" $unit"* ]] || continue
+        say "disabling the service that came with a package: $unit (only its program is needed)"
+        "${sudo[@]}" systemctl --quiet disable --now "$unit.service" >&2 || true
+    done
+}
 
 has_cargo() {
     if command -v cargo >/dev/null; then return; fi
@@ -71,6 +95,7 @@ case $1 in
     build) wanted=("${build[@]}") ;;
     demo) wanted=("${demo[@]}") ;;
     test) wanted=("${test[@]}") ;;
+    fresh) wanted=("${fresh[@]}") ;;
     *) usage ;;
 esac
 if [[ ${2-} == --list ]]; then
@@ -84,17 +109,19 @@ for package in "${wanted[@]}"; do
     is_installed "$package" || missing+=("$package")
 done
 
-if ((${#missing[@]})); then
-    sudo=()
+sudo=()
+if ((${#missing[@]})) || { [[ $1 == test ]] && ! has_lists; }; then
     if ((EUID != 0)); then
-        command -v sudo >/dev/null || { say "run as root, or install sudo: ${missing[*]} must be installed"; exit 1; }
+        command -v sudo >/dev/null || { say "run as root, or install sudo; to be installed: ${missing[*]:-(nothing, but apt-get update)}"; exit 1; }
         sudo=(sudo)
     fi
-    say "installing with apt-get: ${missing[*]}"
-    # A broken third-party repository makes this fail; whether it matters, the install shows.
-    "${sudo[@]}" apt-get -qq update >&2 || true
+    if ((${#missing[@]})); then say "installing with apt-get: ${missing[*]}"; else say 'apt has no lists: running apt-get update'; fi
+    update_lists
+fi
+if ((${#missing[@]})); then
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get -qq install -y --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" >&2 </dev/null
+    stop_daemons
 fi
 has_cargo
 if [[ $1 == test ]]; then has_linters; fi

@@ -174,7 +174,7 @@ pub fn copy_of(root: &Path, parts: &[&str]) -> tempfile::TempDir {
 /// A program of `root` itself, run by `root`'s own dynamic loader and libraries.
 pub fn tool(root: &Path, program: &str) -> Command {
     let lib = root.join("usr/lib/x86_64-linux-gnu");
-    let mut command = Command::new(root.join("usr/lib64/ld-linux-x86-64.so.2"));
+    let mut command = Command::new(root.join("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"));
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin").env("LC_ALL", "C");
     command.arg("--library-path").arg(format!("{}:{}", lib.display(), lib.join("systemd").display()));
     command.arg(root.join(program));

@@ -1,6 +1,7 @@
 //! A real kubelet that is asked what configuration it runs with.
 
-use super::responder::docker;
+use super::namespace::room;
+use super::responder::{docker, docker_of_the_machine};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -93,11 +94,10 @@ pub fn ask(directory: &Path, address: &str, flags: &[String], config: Option<&st
     // By another process: one that is forked while this one has it open for writing would keep it from being executed.
     let copied = Command::new("cp").arg(made("kubelet")).arg(path("kubelet")).status().expect("cp starts");
     assert!(copied.success());
-    fs::write(path("configz.sh"), include_str!("configz.sh")).expect("written");
     docker(&path("docker.sock"), cgroup_driver);
-    fs::set_permissions(path("docker.sock"), fs::Permissions::from_mode(0o777)).expect("anybody's");
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--net", "--", "bash"]).arg(path("configz.sh")).arg(directory).arg(address);
+    docker_of_the_machine(&path("machine.sock"));
+    let mut command = room(&["--mount", "--net"], include_str!("configz.sh"));
+    command.arg(directory).arg(address);
     if let Some(config) = config {
         fs::write(path("config.yaml"), config).expect("written");
         command.arg(format!("--config={}", path("config.yaml").display()));

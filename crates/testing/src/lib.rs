@@ -4,6 +4,7 @@ pub mod debian_root;
 pub mod fuzz;
 pub mod gnupg;
 pub mod judge;
+pub mod namespace;
 pub mod responder;
 pub mod server;
 pub mod suites;

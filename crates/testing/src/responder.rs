@@ -1,6 +1,8 @@
 //! As much of Docker as kubelet 1.20 asks for before it serves its API. No container is ever started.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,19 +17,30 @@ use std::thread;
 /// Its start is three questions for the version: for compatibility, for where its process belongs, and for what runtime it is. The next is
 /// whether Docker is well.
 pub fn docker(path: &Path, driver: &str) {
+    serve(path, driver, 3);
+}
+
+/// The machine's Docker, as cAdvisor in kubelet finds it: it looks five times, a second apart, for one that does not answer.
+pub fn docker_of_the_machine(path: &Path) {
+    serve(path, "cgroupfs", usize::MAX);
+}
+
+/// Answers anybody, and `versions` questions for the version.
+fn serve(path: &Path, driver: &str, versions: usize) {
     let listener = UnixListener::bind(path).expect("a socket");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("anybody's");
     let driver = driver.to_owned();
     let asked = Arc::new(AtomicUsize::new(0));
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let (driver, asked) = (driver.clone(), Arc::clone(&asked));
             // kubelet closes connections as it likes.
-            thread::spawn(move || drop(answer(stream, &driver, &asked)));
+            thread::spawn(move || drop(answer(stream, &driver, versions, &asked)));
         }
     });
 }
 
-fn answer(mut stream: UnixStream, driver: &str, asked: &AtomicUsize) -> std::io::Result<()> {
+fn answer(mut stream: UnixStream, driver: &str, versions: usize, asked: &AtomicUsize) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut request = String::new();
     reader.read_line(&mut request)?;
@@ -36,7 +49,7 @@ fn answer(mut stream: UnixStream, driver: &str, asked: &AtomicUsize) -> std::io:
         line.clear();
     }
     let path = request.split_whitespace().nth(1).unwrap_or_default().split('?').next().unwrap_or_default();
-    let gone = path.ends_with("/version") && asked.fetch_add(1, Ordering::Relaxed) >= 3;
+    let gone = path.ends_with("/version") && asked.fetch_add(1, Ordering::Relaxed) >= versions;
     let body = match path.rsplit('/').next().unwrap_or_default() {
         "version" => r#"{"Version":"19.03.13","ApiVersion":"1.40","MinAPIVersion":"1.12","Os":"linux"}"#.to_owned(),
         "info" => format!(r#"{{"CgroupDriver":"{driver}","DockerRootDir":"/var/lib/docker","OSType":"linux"}}"#),

@@ -103,7 +103,7 @@ mount -t tmpfs -o "$1" tmpfs "$5"
 code=0
 "$3" "$4" "$5" || code=$?
 echo "small: $code $(test ! -e "$5/etc/kubernetes/kubelet.conf" || echo joined)" >&2
-mount -o remount,size=0,nr_inodes=0 "$5"
+mount -o remount,size=0,nr_inodes=0 tmpfs "$5"
 "$3" "$4" "$5"
 cp -a "$5/." "$2"
 "#;

@@ -33,7 +33,8 @@ fn server_of(machine: &Machine) -> String {
 /// Passes connections to `from` on to the API server.
 fn passed_on(from: &str) -> u16 {
     let plane = ControlPlane::shared();
-    let listener = TcpListener::bind(from).unwrap_or_else(|error| panic!("{from}: {error}"));
+    let listener = TcpListener::bind(from)
+        .unwrap_or_else(|error| panic!("{from}: {error} (IPv6 must be on: sysctl net.ipv6.conf.lo.disable_ipv6=0)"));
     let port = listener.local_addr().expect("an address").port();
     thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
@@ -70,6 +71,7 @@ impl NameServer {
     fn new(name: &str, address: &str) -> Self {
         let [port] = free_ports();
         let mut command = Command::new("dnsmasq");
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.args([
             "--no-daemon",
             "--conf-file=/dev/null",

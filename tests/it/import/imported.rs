@@ -4,6 +4,7 @@ use super::judge::made;
 use super::worker;
 use kiln_profile::import::Fate;
 use kiln_profile::{Arch, Overrides, Profile};
+use kiln_testing::namespace::room;
 use kiln_tree::{Entry, FileTree, Origin, TreePath};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -128,12 +129,14 @@ fn tree() -> FileTree {
 
 /// The flags and the configuration that kubeadm 1.20.2 writes for its sample's InitConfiguration and ClusterConfiguration.
 pub fn written_by_kubeadm() -> (Vec<String>, String) {
-    let script = "mount -t tmpfs none /run && mount -t tmpfs none /var/lib && mkdir /var/lib/kubelet && \
-                  \"$1\" init phase kubelet-start --config \"$2\" >&2 && cat /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/config.yaml";
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--net", "--", "sh", "-c", script, "sh"]);
-    let output =
-        command.arg(made("kubeadm")).arg(samples().join("kubeadm/init-v1beta2.yaml")).output().expect("unshare");
+    let script = "room \"$1\" /run /var/lib && mkdir /var/lib/kubelet && ./kubeadm init phase kubelet-start --config init.yaml >&2 && \
+                  cat /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/config.yaml";
+    let directory = tempfile::tempdir().expect("a directory");
+    let copied =
+        Command::new("cp").arg(made("kubeadm")).arg(directory.path().join("kubeadm")).status().expect("cp starts");
+    assert!(copied.success());
+    fs::copy(samples().join("kubeadm/init-v1beta2.yaml"), directory.path().join("init.yaml")).expect("copied");
+    let output = room(&["--mount", "--net"], script).arg(directory.path()).output().expect("unshare starts");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let text = String::from_utf8_lossy(&output.stdout);

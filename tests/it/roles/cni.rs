@@ -5,6 +5,7 @@
 
 use super::debian_root::{Suite, stdout};
 use super::own::rendered;
+use kiln_testing::namespace::{enter, unshare};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
@@ -27,18 +28,18 @@ impl Host {
         // What plugins remember is below /var/lib, and locks of iptables are below /run.
         let script = "mount -t tmpfs none /run && mount -t tmpfs none /var/lib && ip link set lo up && \
                       ip netns add pod && echo ready && cat";
-        let mut command = Command::new("unshare");
-        command.args(["--net", "--mount", "--", "sh", "-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut command = unshare(&["--net", "--mount"]);
+        command.args(["--", "sh", "-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut holder = command.spawn().expect("unshare starts; it is in Debian's util-linux");
         let mut line = String::new();
         BufReader::new(holder.stdout.as_mut().expect("its output")).read_line(&mut line).expect("a line");
-        assert_eq!(line, "ready\n", "a network namespace needs root and Debian's iproute2");
+        assert_eq!(line, "ready\n", "a network namespace needs Debian's iproute2");
         Self { holder, plugins }
     }
 
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--target={}", self.holder.id())).args(["--net", "--mount", "--"]).arg(program);
+        let mut command = enter(self.holder.id(), &["--net", "--mount"]);
+        command.arg(program);
         command
     }
 

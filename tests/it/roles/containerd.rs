@@ -55,7 +55,7 @@ fn containerd_understands_every_key() {
             let file = root.path().join("config.toml");
             fs::write(&file, config).expect("written");
             // The suite's own C library: this host's may be older.
-            let mut command = Command::new(root.path().join("usr/lib64/ld-linux-x86-64.so.2"));
+            let mut command = Command::new(root.path().join("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"));
             command.arg("--library-path").arg(root.path().join("usr/lib/x86_64-linux-gnu"));
             command.arg(root.path().join("usr/bin/containerd")).arg("--config").arg(file).args(["config", "dump"]);
             settings(&stdout(&mut command, "containerd"))

@@ -76,7 +76,7 @@ fn dockerd_takes_its_configuration() {
     let file = root.path().join("daemon.json");
     let dockerd = || {
         // The suite's own C library: this host's may be older.
-        let mut command = Command::new(root.path().join("usr/lib64/ld-linux-x86-64.so.2"));
+        let mut command = Command::new(root.path().join("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"));
         command.arg("--library-path").arg(root.path().join("usr/lib/x86_64-linux-gnu"));
         command.arg(root.path().join("usr/sbin/dockerd")).arg("--validate").arg("--config-file").arg(&file);
         command

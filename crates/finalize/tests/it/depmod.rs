@@ -39,7 +39,7 @@ impl Tool {
 
     fn command(&self, name: &str) -> Command {
         let path = |path: &str| self.root.path().join(path);
-        let mut command = Command::new(path("usr/lib64/ld-linux-x86-64.so.2"));
+        let mut command = Command::new(path("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"));
         command.arg("--argv0").arg(name).arg("--library-path").arg(path("usr/lib/x86_64-linux-gnu"));
         command.arg(path("usr/bin/kmod")).env("LC_ALL", "C");
         command
@@ -152,24 +152,26 @@ fn name_of(path: &str) -> String {
     kiln_finalize::depmod::module_name(path)
 }
 
+/// A program of the host's kmod, to which an ordinary user has no path.
+fn kmod(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command
+}
+
 /// The host's modinfo, reading modules, and modprobe, reading our indexes, agree with `modules.dep`.
 fn assert_modprobe_agrees(root: &Path, release: &str) {
     let dependencies = dependencies(root, release);
     let mut asked = 0;
     for (path, needed) in dependencies.iter().step_by(29).chain(dependencies.iter().filter(|(_, n)| n.len() > 8)) {
         let name = name_of(path);
-        let modinfo =
-            stdout(Command::new("modinfo").arg("-b").arg(root).args(["-k", release, "-F", "depends", &name]), "kmod");
+        let modinfo = stdout(kmod("modinfo").arg("-b").arg(root).args(["-k", release, "-F", "depends", &name]), "kmod");
         let needed: Vec<String> = needed.iter().map(|path| name_of(path)).collect();
         for direct in modinfo.trim().split(',').filter(|name| !name.is_empty()) {
             assert!(needed.contains(&direct.replace('-', "_")), "{name} needs {direct}");
         }
         let shown = stdout(
-            Command::new("modprobe")
-                .arg("-d")
-                .arg(root)
-                .args(["-S", release, "--show-depends", &name])
-                .env("LC_ALL", "C"),
+            kmod("modprobe").arg("-d").arg(root).args(["-S", release, "--show-depends", &name]).env("LC_ALL", "C"),
             "kmod",
         );
         let loaded: Vec<String> = shown.lines().filter_map(|line| line.split(' ').nth(1)).map(name_of).collect();
@@ -213,7 +215,7 @@ fn assert_selection_is_whole(tools: &[Tool], root: &Path, release: &str, modules
     assert!((20..400).contains(&kept.len()), "{} modules kept", kept.len());
     for (path, _) in &kept {
         let shown = stdout(
-            Command::new("modprobe").arg("-d").arg(root).args(["-S", release, "--show-depends", &name_of(path)]),
+            kmod("modprobe").arg("-d").arg(root).args(["-S", release, "--show-depends", &name_of(path)]),
             "kmod",
         );
         for file in shown.lines().filter_map(|line| line.strip_prefix("insmod ")) {

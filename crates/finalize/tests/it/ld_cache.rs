@@ -200,7 +200,10 @@ fn judge(suite: &'static str, libssl: &str) {
     // The host's ldconfig reads it.
     let file = root.path().join("cache");
     fs::write(&file, cache_of(&odd)).expect("written");
-    let listing = stdout(Command::new("ldconfig").arg("-p").arg("-C").arg(&file).env("LC_ALL", "C"), "libc-bin");
+    let mut ldconfig = Command::new("ldconfig");
+    // An ordinary user has no path to it.
+    ldconfig.env("PATH", "/usr/sbin:/sbin").env("LC_ALL", "C");
+    let listing = stdout(ldconfig.arg("-p").arg("-C").arg(&file), "libc-bin");
     for line in [
         "\tlibc.so.6 (libc6,x86-64) => /lib/x86_64-linux-gnu/libc.so.6",
         "\tlibz.so.1 (libc6,x86-64, hwcap: \"x86-64-v3\") => /lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3/libz.so.1.3.1",

@@ -19,10 +19,8 @@ fn verdicts<'a>(configs: impl Iterator<Item = &'a Map<String, Value>> + Send) ->
 }
 
 fn verdict(program: &Path, directory: &Path, config: &Value) -> Verdict {
-    let file = directory.join("config.json");
-    std::fs::write(&file, config.to_string()).expect("written");
-    let output =
-        unprivileged(program).arg("--config").arg(&file).output().expect("setpriv runs; it is in Debian's util-linux");
+    let mut proxy = unprivileged(program, &directory.join("config.json"), &config.to_string());
+    let output = proxy.output().expect("unshare starts; it is in Debian's util-linux");
     let text = String::from_utf8_lossy(&output.stderr);
     if let Some((_, unknown)) = text.split_once("found unknown field: ") {
         return Verdict::Unknown(unknown.split(',').next().unwrap_or_default().to_owned());

@@ -1,8 +1,9 @@
 //! A kubelet that is asked what it thinks of a configuration.
 
+use kiln_testing::namespace::room;
+use kiln_testing::responder::docker_of_the_machine;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,6 +42,8 @@ pub fn side_by_side<'a>(
     let copy = directory.path().join("program");
     let copied = Command::new("cp").arg(program).arg(&copy).status().expect("cp starts");
     assert!(copied.success(), "{} is missing: run `make kubelet`", program.display());
+    std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o755)).expect("anybody's");
+    docker_of_the_machine(&directory.path().join("machine.sock"));
     let queue = Mutex::new(configs.enumerate());
     let verdicts = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -61,10 +64,12 @@ pub fn side_by_side<'a>(
     verdicts.into_iter().map(|(_, verdict)| verdict).collect()
 }
 
-/// `program`, to be run by nobody.
-pub fn unprivileged(program: &Path) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(program);
+/// `program`, to be run by nobody, with directories of its own and `text` in the file `--config`.
+pub fn unprivileged(program: &Path, config: &Path, text: &str) -> Command {
+    std::fs::write(config, text).expect("written");
+    std::fs::set_permissions(config, PermissionsExt::from_mode(0o644)).expect("readable");
+    let mut command = room(&["--mount"], "room \"$1\" /run /var/lib; no_kmsg; shift; as_nobody \"$@\"");
+    command.arg(program.parent().expect("its directory")).arg(program).arg("--config").arg(config);
     command
 }
 
@@ -107,17 +112,12 @@ fn verdict(kubelet: &Path, directory: &Path, config: &Map<String, Value>) -> Ver
         "failSwapOn": false,
     });
     full.as_object_mut().expect("an object").extend(config.clone());
-    let file = directory.join("config.json");
-    let mut out = std::fs::File::create(&file).expect("a file");
-    out.write_all(full.to_string().as_bytes()).expect("written");
-    let output = unprivileged(kubelet)
-        .arg("--config")
-        .arg(&file)
+    let output = unprivileged(kubelet, &directory.join("config.json"), &full.to_string())
         .args(["--container-runtime=remote", "--container-runtime-endpoint=unix:///nonexistent.sock"])
         .arg(format!("--root-dir={}/root", directory.display()))
         .arg(format!("--cert-dir={}/pki", directory.display()))
         .output()
-        .expect("setpriv runs; it is in Debian's util-linux");
+        .expect("unshare starts; it is in Debian's util-linux");
     let text = String::from_utf8_lossy(&output.stderr);
     if let Some((_, unknown)) = text.split_once("found unknown field: ") {
         return Verdict::Unknown(unknown.split(',').next().unwrap_or_default().to_owned());

@@ -1,0 +1,286 @@
+#!/usr/bin/env bash
+# Runs `make demo` and `make test` as a stranger would: the committed files of HEAD, in a minimal Debian made by debootstrap, as root and as
+# an ordinary user with sudo. Needs root; changes nothing of this machine outside its directory in the cache.
+set -euo pipefail
+umask 022
+export LC_ALL=C
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+suites=(bookworm trixie)
+users=(root ordinary)
+commands=(demo test)
+cached=
+keep=
+custom=
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/kiln-test
+fresh=$cache/fresh
+
+usage() {
+    cat <<USAGE
+usage: ${0##*/} [--suite bookworm|trixie] [--user root|ordinary] [--only demo|test] [--cached] [--keep] [-- COMMAND...]
+
+Runs "make demo" and "make test" of the committed HEAD in a minimal Debian root made by debootstrap: on bookworm and trixie, as root and as
+an ordinary user with sudo (default: all four). The two commands follow each other in one root. One line per command says what came of it;
+logs are in $fresh/logs.
+
+  --suite SUITE  only this one
+  --user USER    only as this one
+  --only TARGET  only "make TARGET"
+  --cached       start with this machine's programs of Kubernetes and cargo registry (else the root has nothing that is not in the clone)
+  --keep         leave the root for a look, in $fresh/SUITE/USER
+  COMMAND...     run this in the clone instead of make, e.g. -- hack/setup.sh test
+
+What the root is given of this machine: the network with resolv.conf, apt's mirror and Acquire settings, authorities in
+/usr/local/share/ca-certificates, cargo's config.toml, proxy and CARGO_ variables, /dev/kvm, /dev/fuse and /dev/net/tun, and the Rust toolchain,
+read-only in /opt/rust. A stranger has that from https://rustup.rs instead, which also sets PATH: make adds ~/.cargo/bin itself.
+USAGE
+}
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+die() { say "$@"; exit 1; }
+
+# URI of the host's mirror of an archive, by the label that the archive gives itself.
+mirror() {
+    local uri
+    uri=$(apt-get indextargets --format "\$(ORIGIN)|\$(LABEL)|\$(COMPONENT)|\$(REPO_URI)" 'Created-By: Packages' |
+        sed -n "s/^Debian|$1|main|//p" | head -n 1)
+    [[ $uri ]] || die "apt's sources on this machine name no mirror of $1 (run apt-get update)"
+    printf '%s\n' "$uri"
+}
+
+sources() {
+    local suite=$1 main=$2 security=$3 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    printf 'Types: deb\nURIs: %s\nSuites: %s %s-updates\nComponents: main\nSigned-By: %s\n\n' "$main" "$suite" "$suite" "$keyring"
+    printf 'Types: deb\nURIs: %s\nSuites: %s-security\nComponents: main\nSigned-By: %s\n' "$security" "$suite" "$keyring"
+}
+
+# debootstrap's result, kept: each run starts from a copy.
+bootstrap() {
+    local suite=$1 base=$fresh/$1/base main
+    if [[ -e $base.made ]]; then return; fi
+    main=$(mirror Debian)
+    rm -rf --one-file-system "$base"
+    say "debootstrap $suite (log: $fresh/logs/$suite-debootstrap.log)"
+    debootstrap --variant=minbase --keyring=/usr/share/keyrings/debian-archive-keyring.gpg "$suite" "$base" "$main" \
+        >"$fresh/logs/$suite-debootstrap.log" 2>&1 || die "debootstrap failed: $(tail -n 3 "$fresh/logs/$suite-debootstrap.log")"
+    : >"$base.made"
+}
+
+# What reaches the network from this machine does so from the root.
+furnish() {
+    local suite=$1 root=$2 main security
+    main=$(mirror Debian)
+    security=$(mirror Debian-Security)
+    rm -f "$root/etc/apt/sources.list" "$root/etc/resolv.conf"
+    sources "$suite" "$main" "$security" >"$root/etc/apt/sources.list.d/debian.sources"
+    apt-config dump | grep -E '^Acquire::(http|https|Retries|Check-|Force)' >"$root/etc/apt/apt.conf.d/90host" || true
+    cp --dereference /etc/resolv.conf "$root/etc/resolv.conf"
+    echo fresh >"$root/etc/hostname"
+    { cat /etc/hosts; echo '127.0.1.1 fresh'; } >"$root/etc/hosts"
+    if [[ -d /usr/local/share/ca-certificates ]]; then
+        mkdir -p "$root/usr/local/share/ca-certificates"
+        cp -r /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/"
+    fi
+    # There is no init in the root: without this Debian's packages would start their daemons on this machine.
+    printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
+    chmod 0755 "$root/usr/sbin/policy-rc.d"
+}
+
+# The clone, and a home for who works in it.
+settle() {
+    local root=$1 home=$2 cargo=${CARGO_HOME:-$HOME/.cargo} programs
+    mkdir -p "$root$home/kiln" "$root$home/.cargo" "$root$home/.cache/kiln-test"
+    git -c safe.directory='*' archive HEAD | tar -x -C "$root$home/kiln"
+    for config in "$cargo/config.toml" "$cargo/config"; do
+        if [[ -e $config ]]; then cp "$config" "$root$home/.cargo/"; fi
+    done
+    if [[ $cached ]]; then
+        for programs in "$cache"/kubernetes-*; do
+            if [[ -d $programs ]]; then cp -a "$programs" "$root$home/.cache/kiln-test/"; fi
+        done
+        if [[ -d $cargo/registry ]]; then
+            mkdir -p "$root$home/.cargo/registry"
+            for part in cache index; do cp -a "$cargo/registry/$part" "$root$home/.cargo/registry/"; done
+        fi
+    fi
+}
+
+# Variables by which programs of this machine find the network. Paths of authorities are the root's own.
+passed_on() {
+    local name
+    for name in http_proxy https_proxy no_proxy all_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY \
+        "${!CARGO_HTTP_@}" "${!CARGO_NET_@}" "${!CARGO_REGISTRIES_@}" "${!CARGO_SOURCE_@}"; do
+        if [[ ${!name-} ]]; then printf '%s=%s\n' "$name" "${!name}"; fi
+    done
+}
+
+# Runs in namespaces of its own, as process 1: everything that is mounted goes with it.
+# pivot_root and not chroot: in a chroot the kernel refuses user namespaces, which tests of an ordinary user need.
+inside() {
+    local root=$1 toolchain=$2 device
+    shift 2
+    hostname fresh
+    mount --bind "$root" "$root"
+    cd "$root"
+    mount -t proc proc proc
+    mount --rbind /sys sys
+    mount -t tmpfs -o mode=0755 none dev
+    for device in null zero full random urandom tty kmsg kvm fuse net/tun; do
+        [[ -e /dev/$device ]] || continue
+        mkdir -p "$(dirname "dev/$device")"
+        : >"dev/$device"
+        mount --bind "/dev/$device" "dev/$device"
+    done
+    mkdir dev/pts dev/shm
+    mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts dev/pts
+    mount -t tmpfs -o mode=1777 none dev/shm
+    ln -s pts/ptmx dev/ptmx
+    ln -s /proc/self/fd dev/fd
+    for device in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/${device%:*}" "dev/${device#*:}"; done
+    mount -t tmpfs -o mode=0755 none run
+    mkdir run/lock
+    chmod 1777 run/lock
+    mkdir -p opt/rust .host
+    mount --bind "$toolchain" opt/rust
+    mount -o remount,bind,ro opt/rust
+    pivot_root . .host
+    cd /
+    umount --lazy .host
+    rmdir .host
+    exec "$@"
+}
+
+# Runs a command as process 1 of the root. In a process group of its own: Ctrl-C is for this script, which ends all of it.
+enter() {
+    local root=$1 status=0
+    shift
+    set -m
+    unshare --mount --pid --uts --ipc --fork --kill-child bash "$PWD/hack/fresh.sh" --inside "$root" "$toolchain" "$@" </dev/null &
+    child=$!
+    set +m
+    wait "$child" || status=$?
+    child=
+    return "$status"
+}
+
+# What is there before a stranger types the first command: a user who may become root, and make.
+prepare() {
+    local suite=$1 user=$2 root=$3 log=$fresh/logs/$1-$2-prepare.log wanted=()
+    if [[ ! $custom ]]; then wanted+=(make); fi
+    if [[ $user == ordinary ]]; then wanted+=(sudo); fi
+    enter "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive sh -euc '
+        if [ $# -gt 0 ]; then
+            apt-get -qq update
+            apt-get -qq install -y --no-install-recommends "$@"
+        fi
+        if [ -d /etc/sudoers.d ]; then
+            useradd --create-home --shell /bin/bash --uid 1000 ordinary
+            echo "ordinary ALL=(ALL) NOPASSWD: ALL" >/etc/sudoers.d/ordinary
+            chmod 0440 /etc/sudoers.d/ordinary
+        fi
+        rm -rf /var/lib/apt/lists/*
+    ' sh "${wanted[@]}" >"$log" 2>&1 || die "$suite: installing ${wanted[*]}: $(tail -n 3 "$log")"
+}
+
+# One command in the root: its log and its line.
+measure() {
+    local suite=$1 user=$2 name=$3 root=$4 home=$5 log began status=0 result=ok variables line
+    shift 5
+    log=$fresh/logs/$suite-$user-$name.log
+    mapfile -t variables < <(passed_on)
+    # Debian's paths: an ordinary user has no sbin.
+    local path=/opt/rust/bin:/usr/local/bin:/usr/bin:/bin become=()
+    if [[ $user == root ]]; then
+        path=/opt/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+    else
+        become=(setpriv --reuid 1000 --regid 1000 --init-groups --)
+    fi
+    say "$suite, $user: $* (log: $log)"
+    began=$(date +%s)
+    enter "$root" "${become[@]}" env -i "${variables[@]}" PATH="$path" HOME="$home" USER="$user" LOGNAME="$user" TERM="${TERM:-dumb}" \
+        bash -c "cd \"\$HOME/kiln\" && exec \"\$@\"" bash "$@" >"$log" 2>&1 || status=$?
+    if ((status != 0)); then
+        result="FAILED ($status)"
+        failed=1
+        tail -n 5 "$log" | sed 's/^/    | /' >&2
+    fi
+    printf -v line '%-9s %-9s %-8s %6s s  %-13s %s' "$suite" "$user" "$name" "$(($(date +%s) - began))" "$result" "$log"
+    results+=("$line")
+    say "$line"
+}
+
+# All commands of one user on one suite.
+visit() {
+    local suite=$1 user=$2 root=$fresh/$1/$2 home=/root command
+    bootstrap "$suite"
+    rm -rf --one-file-system "$root"
+    cp -a --reflink=auto "$fresh/$suite/base" "$root"
+    furnish "$suite" "$root"
+    prepare "$suite" "$user" "$root"
+    if [[ $user == ordinary ]]; then home=/home/ordinary; fi
+    settle "$root" "$home"
+    if [[ $user == ordinary ]]; then chown -R 1000:1000 "$root$home"; fi
+    if [[ $custom ]]; then
+        measure "$suite" "$user" command "$root" "$home" "${command_line[@]}"
+    else
+        for command in "${commands[@]}"; do measure "$suite" "$user" "$command" "$root" "$home" make "$command"; done
+    fi
+    if [[ ! $keep ]]; then rm -rf --one-file-system "$root"; fi
+}
+
+if [[ ${1-} == --inside ]]; then
+    shift
+    inside "$@"
+fi
+
+one_of() { [[ " ${*:2} " == *" $1 "* ]] || die "\"$1\" is none of: ${*:2}"; }
+chosen_suites=()
+chosen_users=()
+chosen_commands=()
+while (($#)); do
+    case $1 in
+        -h | --help) usage; exit ;;
+        --cached) cached=yes ;;
+        --keep) keep=yes ;;
+        --)
+            shift
+            (($#)) || die 'a command is missing after --'
+            custom=yes
+            command_line=("$@")
+            break
+            ;;
+        --suite | --user | --only)
+            (($# > 1)) || die "$1 wants a value"
+            case $1 in
+                --suite) one_of "$2" "${suites[@]}"; chosen_suites+=("$2") ;;
+                --user) one_of "$2" "${users[@]}"; chosen_users+=("$2") ;;
+                --only) one_of "$2" "${commands[@]}"; chosen_commands+=("$2") ;;
+            esac
+            shift
+            ;;
+        *) usage >&2; exit 2 ;;
+    esac
+    shift
+done
+if ((${#chosen_suites[@]})); then suites=("${chosen_suites[@]}"); fi
+if ((${#chosen_users[@]})); then users=("${chosen_users[@]}"); fi
+if ((${#chosen_commands[@]})); then commands=("${chosen_commands[@]}"); fi
+
+((EUID == 0)) || die "debootstrap and mounts need root: sudo -E env PATH=\"\$PATH\" $0"
+hack/setup.sh fresh
+toolchain=$(rustc --print sysroot)
+mkdir -p "$fresh/logs"
+exec {lock}>"$fresh/lock"
+flock -n "$lock" || die "another run is at work in $fresh"
+results=()
+failed=0
+child=
+trap 'if [[ $child ]]; then kill -KILL "$child" 2>/dev/null || true; fi' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+for suite in "${suites[@]}"; do
+    for user in "${users[@]}"; do visit "$suite" "$user"; done
+done
+printf '\n== fresh machines, HEAD is %s\n' "$(git -c safe.directory='*' rev-parse --short HEAD)"
+printf '%s\n' "${results[@]}"
+exit "$failed"

@@ -11,7 +11,7 @@ CARGO ?= cargo
 STAGE := hack/stage.sh
 
 # Seconds that a parser is fed arbitrary input.
-test: export KILN_FUZZ_SECONDS ?= $(if $(CI),60,5)
+test: export KILN_FUZZ_SECONDS ?= $(if $(CI),10,5)
 fuzz: export KILN_FUZZ_SECONDS ?= 600
 
 .PHONY: help
@@ -24,27 +24,42 @@ demo: setup-demo build ## Bake a worker, boot it in QEMU, and see its kubelet he
 
 .PHONY: test
 test: ## All checks and tests, boot tests included; ends with a table of what each stage has cost
-	$(STAGE) --run $(MAKE) --no-print-directory checked
+	$(STAGE) --run $(MAKE) --no-print-directory --keep-going checked
 
+# Compiled for what tests run, see Cargo.toml; the program that tests start is built so, too.
+TESTS := $(CARGO) test --profile checks --locked
+BOOTED := boot:: cluster::boots:: import::booted:: upstream::real::
+
+# A stage that fails stops no other one.
 .PHONY: checked
 checked: export LC_ALL := C.UTF-8
-checked: setup-test kubernetes lint
-	$(STAGE) 'build of tests' $(CARGO) test --release --locked --workspace --no-run
-	$(STAGE) --each $(CARGO) test --release --locked --workspace --no-fail-fast
+checked: setup-test kubernetes lint test-build test-crates test-program test-boots test-fuzz
+
+.PHONY: test-build test-crates test-program test-boots test-fuzz
+test-build: setup-test
+	$(STAGE) 'build of tests' $(TESTS) --workspace --no-run
+test-crates: test-build
+	$(STAGE) --each $(TESTS) --workspace --exclude kiln --exclude kiln-agent --no-fail-fast --lib --bins --tests
+	$(STAGE) --each $(TESTS) --package kiln-agent --package kiln --no-fail-fast --lib --bins
+test-program: test-build kubernetes
+	$(STAGE) 'test: program' $(TESTS) --test it -- $(BOOTED:%=--skip %) --skip cluster::
+	$(STAGE) 'test: cluster' $(TESTS) --test it -- cluster:: --skip cluster::boots::
+test-boots: test-build kubernetes
+	$(STAGE) 'test: boots' $(TESTS) --test it -- $(BOOTED)
+test-fuzz: test-build
+	$(STAGE) 'test: fuzz' $(TESTS) --package kiln --package kiln-agent --test fuzz
 
 # Boots of `make test` are the smallest set that notices each kind of fault (docs/testing.md); these are all of them.
-BOOTS := boot:: disk_boot:: cluster::boots:: import::booted:: upstream::real::
-
 .PHONY: boots
 boots: export KILN_ROLES := all
 boots: export KILN_POWER_CUTS := 2,1
 boots: setup-test kubernetes ## Boot everything that tests boot; the seconds in all stand at the end
-	$(CARGO) test --release --locked --test it -- --include-ignored --nocapture $(BOOTS)
+	$(TESTS) --test it -- --include-ignored --nocapture $(BOOTED)
 
 .PHONY: roles
 roles: export KILN_ROLES := all
 roles: setup-test kubelet ## Boot every role, and every node that was imported, and compare what runs with what was asked for
-	$(CARGO) test --release --locked --test it -- --include-ignored --nocapture boot::roles:: import::booted::
+	$(TESTS) --test it -- --include-ignored --nocapture boot::roles:: import::booted::
 
 .PHONY: build
 build: setup-build ## Build kiln: target/release/kiln
@@ -56,16 +71,15 @@ bench: setup-test kubernetes build ## Measure kiln against packing by hand (and 
 
 .PHONY: fuzz
 fuzz: setup-build ## Feed arbitrary input to each parser for KILN_FUZZ_SECONDS (default: 600)
-	$(CARGO) test --release --locked --test fuzz -- --nocapture
-	$(CARGO) test --release --locked --package kiln-agent --test fuzz -- --nocapture
+	$(CARGO) test --release --locked --package kiln --package kiln-agent --test fuzz -- --nocapture
 
 .PHONY: powercut
 powercut: setup-test kubelet ## Cut a node's power 30 times while it makes its state, and 10 times later: some 20 minutes
-	KILN_POWER_CUTS=30,10 $(CARGO) test --release --locked --test it disk_boot::power_cut -- --nocapture
+	KILN_POWER_CUTS=30,10 $(TESTS) --test it disk_boot::power_cut -- --nocapture
 
 .PHONY: joins
 joins: setup-test kubernetes ## Join a cluster from the network and from disks, with the seed by each of its channels, and reboot
-	$(CARGO) test --release --locked --test it -- --include-ignored cluster::boots:: --test-threads 2 --nocapture
+	$(TESTS) --test it -- --include-ignored cluster::boots:: --test-threads 2 --nocapture
 
 .PHONY: faults
 faults: export KILN_OUTAGE_SECONDS ?= 300
@@ -73,13 +87,13 @@ faults: export KILN_CUT_STRIDE ?= 1
 faults: export KILN_FAULT_STRIDE ?= 1
 faults: export KILN_CONTROLLER_QPS ?= 500
 faults: setup-test kubernetes ## Cut joins off at every byte, at every write, and for five minutes: some 30 minutes
-	$(CARGO) test --release --locked --test it -- --nocapture cluster::outage cluster::cuts cluster::interruptions cluster::clock
+	$(TESTS) --test it -- --nocapture cluster::outage cluster::cuts cluster::interruptions cluster::clock
 
 .PHONY: lint
 lint: setup-build ## Formatting, lints, documentation, shell scripts, dependencies
 	$(STAGE) 'lint: fmt' $(CARGO) fmt --all --check
-	$(STAGE) 'lint: clippy' $(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(STAGE) 'lint: doc' $(CARGO) doc --release --locked --workspace --no-deps --quiet
+	$(STAGE) 'lint: clippy' $(CARGO) clippy --profile checks --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(STAGE) 'lint: doc' $(CARGO) doc --profile checks --locked --workspace --no-deps --quiet
 	if command -v shellcheck >/dev/null; then $(STAGE) 'lint: shell' shellcheck -x hack/*.sh benches/*.sh .ci/run; else echo 'lint: shellcheck is not installed; shell scripts were not checked'; fi
 	if command -v cargo-deny >/dev/null; then $(STAGE) 'lint: deny' $(CARGO) deny --locked --log-level error check --hide-inclusion-graph licenses bans sources; else echo 'lint: cargo-deny is not installed; dependencies were not checked'; fi
 

@@ -63,7 +63,7 @@ fn archives() {
         (
             gzip(&tar(&[file("../bin/tool", "x")])),
             all,
-            "reading tool 1 (*): member 0: \"../bin/tool\" climbs out with \"..\"*",
+            "reading tool 1 (*): member 0: \"../bin/tool\" leaves the tree through \"..\"*",
         ),
         (
             gzip(&tar(&[hardlink("bin/tool", "/etc/shadow")])),

@@ -62,15 +62,15 @@ fn members() {
     let rows: [(&[Member], &str); 8] = [
         (
             &[file("./usr/../../etc/evil", "x")],
-            "member 0: \"./usr/../../etc/evil\" climbs out with \"..\"; its sha256 is right, so it is broken at its source: take another version of it",
+            "member 0: \"./usr/../../etc/evil\" leaves the tree through \"..\"; its sha256 is right, so it is broken at its source: take another version of it",
         ),
         (
             &[file("../evil", "x")],
-            "member 0: \"../evil\" climbs out with \"..\"; its sha256 is right, so it is broken at its source: take another version of it",
+            "member 0: \"../evil\" leaves the tree through \"..\"; its sha256 is right, so it is broken at its source: take another version of it",
         ),
         (
             &[file("./usr/share/a\u{7}b", "x")],
-            "member 0: \"./usr/share/a\\u{7}b\" has a control character; its sha256 is right, so it is broken at its source: take another version of it",
+            "member 0: \"./usr/share/a\\u{7}b\" contains a control character; its sha256 is right, so it is broken at its source: take another version of it",
         ),
         (
             &[directory("./usr/share/"), hardlink("./usr/share/shadow", "/etc/shadow")],

@@ -158,7 +158,7 @@ fn overlays() {
             "entries: {etc/mtod: {mode: \"0600\"}}\n",
             "*overlay.yaml: entries names /etc/mtod, which is not in its rootfs",
         ),
-        ("entries: {../etc/motd: {}}\n", "./site/overlay.yaml:1:11: \"../etc/motd\" climbs out with \"..\""),
+        ("entries: {../etc/motd: {}}\n", "./site/overlay.yaml:1:11: \"../etc/motd\" leaves the tree through \"..\""),
         ("[\n", "./site/overlay.yaml:1:1: unclosed bracket '['"),
     ];
     for (text, expected) in rows {

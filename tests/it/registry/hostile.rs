@@ -66,7 +66,7 @@ fn what_is_not_what_its_digest_says_is_refused() {
         (served(manifest.clone(), config.clone(), LAYER[..5000].to_vec()), "has 5000 bytes, expected 100000"),
         (served(manifest.clone(), padded, LAYER.to_vec()), "is damaged or was tampered with"),
         (served(vec![b' '; (4 << 20) + 1], config.clone(), LAYER.to_vec()), "more than 4194304 bytes"),
-        (served(b"<html>".to_vec(), config.clone(), LAYER.to_vec()), "no index or manifest"),
+        (served(b"<html>".to_vec(), config.clone(), LAYER.to_vec()), "not an index or manifest"),
         (served(b"{\"schemaVersion\":1}".to_vec(), config.clone(), LAYER.to_vec()), "schema version 1"),
         (BTreeMap::new(), "does not have it"),
     ] {

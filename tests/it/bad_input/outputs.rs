@@ -241,7 +241,7 @@ fn a_changed_initramfs_is_found_though_its_digests_are_right() {
                 let at = member(cpio, "TRAILER!!!");
                 cpio.splice(at..at, empty("etc/motd", 0o100_640));
             },
-            "/etc/motd is there twice",
+            "/etc/motd exists twice",
         ),
         (
             |cpio| {
@@ -256,7 +256,7 @@ fn a_changed_initramfs_is_found_though_its_digests_are_right() {
         expect(&site, &kept, &[("initramfs", finding)]);
     }
     let refused: [(Edit, &str); 4] = [
-        (|cpio| cpio.extend(empty("etc/ld.so.preload", 0o100_644)), "there is something after the archive's end"),
+        (|cpio| cpio.extend(empty("etc/ld.so.preload", 0o100_644)), "it contains something after the archive's end"),
         (
             |cpio| {
                 let at = member(cpio, "etc/motd");
@@ -342,7 +342,7 @@ fn what_cannot_be_compared_is_trouble() {
     failed(
         &diff("out/worker", "out/worker/pxe/vmlinuz"),
         2,
-        "reading out/worker/pxe/vmlinuz: it is no image that kiln makes*",
+        "reading out/worker/pxe/vmlinuz: it is not an image that kiln makes*",
     );
     failed(&diff("out/nothing", "out/worker"), 2, "out/nothing is neither an output nor an image, so a role: *");
     failed(&diff("out", "out/worker"), 2, "reading out/manifest.json; is out the output of \"kiln build\"?*");

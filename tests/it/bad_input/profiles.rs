@@ -143,7 +143,7 @@ fn overlays() {
     let build = ["--overlay", "site"];
     site.refuses(&build, "--overlay: there is no directory ./site");
     site.write("site/etc/motd", "forgot rootfs");
-    site.refuses(&build, "overlay *site has no folder rootfs; the files of an overlay go to *site/rootfs/");
+    site.refuses(&build, "overlay *site has no folder rootfs; the files of an overlay belong in *site/rootfs/");
     site.write("site/rootfs/etc/motd", "hello");
     let rows = [
         (

@@ -9,15 +9,15 @@ use kiln_image::{ReadError, Root};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Outputs, and the checks of them.
+/// The outputs and their checks.
 const ROOTS: [(&str, &str); 2] = [("root.ext4", "ext4"), ("root.tar.zst", "tar")];
 
-/// Whether there is such a root in `output`.
+/// Whether `output` has such a root.
 pub(super) fn is_there(output: Output<'_>) -> bool {
     ROOTS.iter().any(|(name, _)| output.lists(name))
 }
 
-/// Checks them and returns the tree of one; it is looked through for secrets if it is to be `scanned`.
+/// Checks them and returns the tree of one; searches it for secrets if `scanned`.
 pub(super) fn check(output: Output<'_>, mut scanned: bool, report: &mut Report) -> Option<Tree> {
     let mut first = None;
     for (name, check) in ROOTS.into_iter().filter(|(name, _)| output.lists(name)) {

@@ -141,9 +141,9 @@ fn the_password_goes_to_the_registry_and_nowhere_else() {
 fn redirects_in_circles_and_strange_challenges_end() {
     let answers: [(&str, &str, &str); 6] = [
         ("307 Temporary Redirect", "Location: /v2/app/manifests/1", "redirected more than 10 times"),
-        ("401 Unauthorized", "X: y", "an authorization that kiln does not know"),
-        ("401 Unauthorized", "WWW-Authenticate: Negotiate", "an authorization that kiln does not know"),
-        ("401 Unauthorized", "WWW-Authenticate: Bearer service=\"x\"", "names no realm"),
+        ("401 Unauthorized", "X: y", "an authorization that kiln does not support"),
+        ("401 Unauthorized", "WWW-Authenticate: Negotiate", "an authorization that kiln does not support"),
+        ("401 Unauthorized", "WWW-Authenticate: Bearer service=\"x\"", "does not name a realm"),
         ("401 Unauthorized", "WWW-Authenticate: Bearer realm=\"ftp://x/\"", "which is not https"),
         ("401 Unauthorized", "WWW-Authenticate: Bearer realm=\"/\"", "which is not https"),
     ];

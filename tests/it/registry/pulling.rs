@@ -59,8 +59,8 @@ fn what_was_pushed_is_pulled_with_a_password() {
     }
     let reference = registry.reference("team/oci:1");
     for (config, why) in [
-        ("{}".to_owned(), "wants a user name and password: log in"),
-        ("{\"credsStore\": \"desktop\"}".to_owned(), "leaves to the helper \"desktop\""),
+        ("{}".to_owned(), "requires a user name and password: log in"),
+        ("{\"credsStore\": \"desktop\"}".to_owned(), "delegates to the helper \"desktop\""),
         (config_for(&registry.address, "me:wrong"), "answers 401"),
     ] {
         let error = resolve(&fetcher(&directory.path().join("none"), &config), &reference).expect_err("refused");

@@ -1,4 +1,4 @@
-//! A clock that certificates can be judged by, and a network to reach anybody over.
+//! Waits for a clock that is good enough to check certificates, and for a network route.
 
 use crate::root::Root;
 use crate::time::rfc3339;
@@ -8,24 +8,24 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Its modification time is the image's time.
 const IMAGE: &str = "/usr/lib/os-release";
-/// systemd-timesyncd makes it when it has set the clock.
+/// systemd-timesyncd creates it when it has set the clock.
 const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
-/// How long a clock that is wrong for sure is given.
+/// The time limit for a clock that is certainly wrong.
 const NTP: Duration = Duration::from_secs(60);
-/// How long a machine is given to get a route before attempts to connect say better what is missing.
+/// The time limit to get a route, after which failed connections give a better error.
 const ROUTE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(100);
 
-/// When the image was built, if it says so.
+/// The time at which the image was built, if it is known.
 pub fn image_time(root: &Root) -> Option<SystemTime> {
     fs::metadata(root.at(IMAGE)).ok()?.modified().ok()
 }
 
-/// Waits until the clock is not before `earliest`, when `what` happened, at most a minute. How it is wrong is reported when the wait
-/// begins, and is the error when it was in vain.
+/// Waits at most a minute until the clock is not before `earliest`, the time of the event `what`.
+/// The defect of the clock is reported when the wait starts, and is the error if the wait fails.
 ///
 /// # Errors
-/// That sentence.
+/// The same sentence.
 pub fn wait_for_clock(
     root: &Root,
     earliest: SystemTime,
@@ -55,7 +55,7 @@ pub fn wait_for_clock(
     Ok(())
 }
 
-/// Waits until there is a route to somewhere else, at most ten seconds.
+/// Waits at most ten seconds until there is a route to another network.
 pub fn wait_for_route(root: &Root) {
     let deadline = Instant::now() + ROUTE;
     while !has_route(root) && Instant::now() < deadline {
@@ -79,7 +79,7 @@ fn is_routed_v4(table: &str) -> bool {
     })
 }
 
-/// A default route that is not the unreachable one over lo.
+/// A default route other than the unreachable one over lo.
 fn is_routed_v6(table: &str) -> bool {
     table.lines().any(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();

@@ -20,7 +20,7 @@ Exit status: 0 kubelet may start, or there is no seed; 1 the machine's files can
 ";
 
 fn main() -> ExitCode {
-    // Neither a core dump nor a debugger gets the token.
+    // Neither a core dump nor a debugger can read the token.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).ok();
     let mut arguments = env::args_os().skip(1).peekable();
     let waits = arguments.next_if(|word| word == "pod-cidr").is_some();

@@ -1,4 +1,5 @@
-//! Everything of a joined node, in the order that a power cut allows: kubelet's kubeconfig last.
+//! Writes all files of a joined node in an order that is safe at a power loss: kubelet's kubeconfig
+//! last.
 
 use super::certificate::current;
 use super::{CA_FILE, KUBELET_CONF, Node, cni, flags, hostname};
@@ -10,7 +11,8 @@ const TIMESYNCD: &str = "/run/systemd/timesyncd.conf.d/50-kiln-seed.conf";
 /// A file cannot be written.
 pub type InstallError = FileError;
 
-/// Makes the files of `node`, whose certificate is in place. Run at every boot; writes only what is not so already.
+/// Makes the files of `node`, whose certificate is in place. It runs at every boot and writes only
+/// what differs.
 ///
 /// # Errors
 /// [`InstallError`].
@@ -29,7 +31,8 @@ pub fn install(root: &Root, node: &Node) -> Result<(), InstallError> {
     root.write(KUBELET_CONF, kubeconfig.as_bytes(), Access::mode(0o600))
 }
 
-/// Tells systemd-timesyncd of the seed's NTP servers. It runs already: kiln-ntp.path waits for this file, and has it started anew.
+/// Tells systemd-timesyncd of the seed's NTP servers. It is already running: kiln-ntp.path waits
+/// for this file and restarts it.
 ///
 /// # Errors
 /// [`InstallError`].

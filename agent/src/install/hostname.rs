@@ -4,7 +4,7 @@ use crate::root::{Access, FileError, Root};
 
 const HOSTNAME: &str = "/etc/hostname";
 
-/// The name that the machine has from its image or from the network, if that is one of its own.
+/// The machine's name from its image or from the network, unless it is a generic one.
 pub fn current_hostname(root: &Root) -> Option<String> {
     let name = match root.is_machine() {
         true => rustix::system::uname().nodename().to_string_lossy().into_owned(),
@@ -15,7 +15,7 @@ pub fn current_hostname(root: &Root) -> Option<String> {
     (is_own && !name.starts_with("localhost.")).then_some(name)
 }
 
-/// Gives the machine its name; a kernel that does not let us is told by systemd at the next boot.
+/// Sets the machine's name; if the kernel does not allow it, systemd sets it at the next boot.
 ///
 /// # Errors
 /// [`FileError`].

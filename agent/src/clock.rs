@@ -1,6 +1,6 @@
 //! Waits for a clock that is good enough to check certificates, and for a network route.
 
-use crate::root::Root;
+use crate::root::RootDir;
 use crate::time::rfc3339;
 use std::fs;
 use std::thread;
@@ -17,7 +17,7 @@ const ROUTE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(100);
 
 /// The time at which the image was built, if it is known.
-pub fn image_time(root: &Root) -> Option<SystemTime> {
+pub fn image_time(root: &RootDir) -> Option<SystemTime> {
     fs::metadata(root.at(IMAGE)).ok()?.modified().ok()
 }
 
@@ -27,7 +27,7 @@ pub fn image_time(root: &Root) -> Option<SystemTime> {
 /// # Errors
 /// The same sentence.
 pub fn wait_for_clock(
-    root: &Root,
+    root: &RootDir,
     earliest: SystemTime,
     what: &str,
     report: &mut dyn FnMut(&str),
@@ -56,14 +56,14 @@ pub fn wait_for_clock(
 }
 
 /// Waits at most ten seconds until there is a route to another network.
-pub fn wait_for_route(root: &Root) {
+pub fn wait_for_route(root: &RootDir) {
     let deadline = Instant::now() + ROUTE;
     while !has_route(root) && Instant::now() < deadline {
         thread::sleep(TICK);
     }
 }
 
-fn has_route(root: &Root) -> bool {
+fn has_route(root: &RootDir) -> bool {
     let read = |path: &str| fs::read_to_string(root.at(path)).ok();
     match (read("/proc/net/route"), read("/proc/net/ipv6_route")) {
         (None, None) => true,
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_clock_later_than_the_image() {
         let directory = tempfile::tempdir().expect("a directory");
-        let root = Root::new(directory.path());
+        let root = RootDir::new(directory.path());
         assert_eq!(image_time(&root), None, "an image without a time");
         root.write(IMAGE, b"ID=x\n", crate::root::Access::mode(0o644)).expect("written");
         let built = image_time(&root).expect("a time");
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_clock_that_is_behind_is_waited_for() {
         let directory = tempfile::tempdir().expect("a directory");
-        let (root, mut said) = (Root::new(directory.path()), Vec::new());
+        let (root, mut said) = (RootDir::new(directory.path()), Vec::new());
         let soon = SystemTime::now() + Duration::from_millis(300);
         assert_eq!(wait_for_clock(&root, soon, "it was built", &mut |text| said.push(text.to_owned())), Ok(()));
         assert!(SystemTime::now() >= soon);

@@ -6,7 +6,7 @@
 use crate::api::{Api, ApiError, printable};
 use crate::install::{self, KUBELET_CONFIG, Node};
 use crate::net::{Network, Proxy, Resolver, Verify};
-use crate::root::Root;
+use crate::root::RootDir;
 use crate::yaml;
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ const WHAT: &str = "reading the cluster's kubelet configuration";
 
 /// The differences, one line each; none if the profile does not ask for it, and none for a node
 /// that another tool manages.
-pub fn compare(root: &Root) -> Vec<String> {
+pub fn compare(root: &RootDir) -> Vec<String> {
     let read = |path: &str| root.read(path).ok().flatten().unwrap_or_default();
     let fields: Value = serde_json::from_str(&read(FIELDS)).unwrap_or_default();
     let (Some(fields), Ok(Some(node))) = (fields.as_object(), Node::load(root)) else { return Vec::new() };
@@ -49,7 +49,7 @@ fn value<'a>(config: &'a Value, path: &str, default: &'a Value) -> &'a Value {
 }
 
 /// The ConfigMap's name and contents. Before Kubernetes 1.24, its name contained the version.
-fn of_cluster(root: &Root, node: &Node) -> Result<(String, Value), String> {
+fn of_cluster(root: &RootDir, node: &Node) -> Result<(String, Value), String> {
     let network = Network { resolver: Resolver::read(root.directory()), proxy: Proxy::new(&node.seed.proxy) };
     let identity = install::identity(root, &node.trusted.authorities).map_err(|error| error.to_string())?;
     let mut api = Api::new(&network, &node.trusted.servers, Verify::Mutual(identity), None);

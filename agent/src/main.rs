@@ -2,7 +2,7 @@
 
 use kiln_agent::join::{self, End, Setup};
 use kiln_agent::pod_cidr;
-use kiln_agent::root::Root;
+use kiln_agent::root::RootDir;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use std::env;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     };
     let path = |name: &str| env::var_os(name).map(PathBuf::from);
     let setup =
-        Setup { root: Root::new(root), credentials: path("CREDENTIALS_DIRECTORY"), notify: path("NOTIFY_SOCKET") };
+        Setup { root: RootDir::new(root), credentials: path("CREDENTIALS_DIRECTORY"), notify: path("NOTIFY_SOCKET") };
     ExitCode::from(match if waits { pod_cidr::run(&setup.root) } else { join::run(&setup) } {
         End::Ready | End::NoSeed => 0,
         End::Broken => 1,

@@ -9,7 +9,7 @@ use crate::api::{Api, ApiError};
 use crate::install::{self, CONFLIST, CertificateFault, Node};
 use crate::join::End;
 use crate::net::{Backoff, Network, Proxy, Resolver, Verify};
-use crate::root::Root;
+use crate::root::RootDir;
 use crate::status::say;
 use serde_json::Value;
 use std::fs;
@@ -29,7 +29,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// Waits until the cluster has assigned a network, or an add-on has installed its own, and installs
 /// the assigned one.
-pub fn run(root: &Root) -> End {
+pub fn run(root: &RootDir) -> End {
     let mut node = match Node::load(root) {
         Ok(Some(node)) if node.seed.kubelet.pod_cidr.is_none() => node,
         Ok(_) => return End::Ready,
@@ -95,7 +95,7 @@ impl Fault {
 
 /// Watches the Node with its own certificate, starting at its current state, until it has networks
 /// or the watch ends.
-fn assigned(root: &Root, node: &Node, limit: Duration) -> Result<Option<Vec<String>>, Fault> {
+fn assigned(root: &RootDir, node: &Node, limit: Duration) -> Result<Option<Vec<String>>, Fault> {
     let network = Network { resolver: Resolver::read(root.directory()), proxy: Proxy::new(&node.seed.proxy) };
     // Read again each time, because kubelet renews it.
     let identity = install::identity(root, &node.trusted.authorities)?;
@@ -108,7 +108,7 @@ fn assigned(root: &Root, node: &Node, limit: Duration) -> Result<Option<Vec<Stri
     Ok(found)
 }
 
-fn install(root: &Root, node: &mut Node, cidrs: Vec<String>) -> End {
+fn install(root: &RootDir, node: &mut Node, cidrs: Vec<String>) -> End {
     let known = std::mem::take(&mut node.pod_cidrs).join(" ");
     let new = cidrs.join(" ");
     if let Err(error) = install::assign_pod_network(root, node, cidrs) {
@@ -126,7 +126,7 @@ fn install(root: &Root, node: &mut Node, cidrs: Vec<String>) -> End {
 }
 
 /// Whether there is a network configuration other than the image's.
-fn is_brought(root: &Root) -> bool {
+fn is_brought(root: &RootDir) -> bool {
     let paths = fs::read_dir(root.at(DIRECTORY)).into_iter().flatten().flatten().map(|entry| entry.path());
     let is_other = |path: &Path| {
         let suffix = path.extension().unwrap_or_default();

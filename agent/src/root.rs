@@ -28,7 +28,7 @@ pub struct FileError {
 
 /// The directory used as `/`.
 #[derive(Debug, Clone)]
-pub struct Root(PathBuf);
+pub struct RootDir(PathBuf);
 
 /// Owner and permissions of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Access {
     }
 }
 
-impl Root {
+impl RootDir {
     /// Below `directory`.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self(directory.into())
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn files_are_replaced_atomically() {
         let directory = tempfile::tempdir().expect("a directory");
-        let root = Root::new(directory.path());
+        let root = RootDir::new(directory.path());
         root.write("/a/b", b"one", Access::mode(0o600)).expect("written");
         // Left by a power loss.
         fs::write(root.at("/a/b.kiln-new"), "half").expect("written");
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn links_are_replaced() {
         let directory = tempfile::tempdir().expect("a directory");
-        let root = Root::new(directory.path());
+        let root = RootDir::new(directory.path());
         fs::write(root.at("/current"), "a regular file").expect("written");
         root.link("/current", "/target", "/updated").expect("linked");
         assert_eq!(fs::read_link(root.at("/current")).expect("a link"), Path::new("/target"));
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn directories_are_readable_by_everyone() {
         let directory = tempfile::tempdir().expect("a directory");
-        let root = Root::new(directory.path());
+        let root = RootDir::new(directory.path());
         let mode = |path: &str| fs::metadata(root.at(path)).expect("a directory").permissions().mode() & 0o7777;
         root.write("/x/y/z", b"x", Access::mode(0o600)).expect("written");
         assert_eq!([mode("/x"), mode("/x/y"), mode("/x/y/z")], [0o755, 0o755, 0o600]);
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn errors_name_the_file_that_cannot_be_written() {
         let directory = tempfile::tempdir().expect("a directory");
-        let root = Root::new(directory.path());
+        let root = RootDir::new(directory.path());
         fs::create_dir_all(root.at("/a/b")).expect("a directory");
         let error = root.write("/a", b"x", Access::mode(0o600)).expect_err("a directory");
         assert!(error.to_string().starts_with("writing ") && error.to_string().contains("/a: "), "{error}");

@@ -4,7 +4,7 @@
 //! Lines go to standard error (journal and console), the state to `/run/kiln/status.json`, the
 //! latest message to `/etc/issue.d` and, for `systemctl status`, to systemd. None of it is secret.
 
-use crate::root::{Access, Root};
+use crate::root::{Access, RootDir};
 use crate::time::rfc3339;
 use serde_json::json;
 use std::io::Write as _;
@@ -51,7 +51,7 @@ impl State {
 
 /// The destinations of the agent's reports.
 pub struct Status {
-    root: Root,
+    root: RootDir,
     /// systemd's `$NOTIFY_SOCKET`.
     notify: Option<PathBuf>,
     started: Instant,
@@ -68,7 +68,7 @@ pub struct Status {
 
 impl Status {
     /// Reports below `root`.
-    pub fn new(root: Root, notify: Option<PathBuf>) -> Self {
+    pub fn new(root: RootDir, notify: Option<PathBuf>) -> Self {
         let now = Instant::now();
         Self {
             root,

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// The two partitions of a root, with the kernel's names.
-struct Root {
+struct RootPartitions {
     disk: Disk,
     data: String,
     hashes: String,
@@ -54,7 +54,7 @@ pub fn enter(cmdline: &str) -> Result<Disk, String> {
 }
 
 /// Loads drivers until a disk has both partitions.
-fn find(hash: &[u8; 32]) -> Result<Root, String> {
+fn find(hash: &[u8; 32]) -> Result<RootPartitions, String> {
     let [data, hashes] = halves(hash);
     let mut drivers = Drivers::read()?;
     drivers.load_always();
@@ -88,7 +88,7 @@ fn halves(hash: &[u8; 32]) -> [Guid; 2] {
 }
 
 /// The root on `disk`; `None` until the kernel has both partitions.
-fn on_disk(disk: &Disk, table: &Table, data: Guid, hashes: Guid) -> Result<Option<Root>, String> {
+fn on_disk(disk: &Disk, table: &Table, data: Guid, hashes: Guid) -> Result<Option<RootPartitions>, String> {
     let find = |unique| table.partitions.iter().find(|partition| partition.unique == unique);
     let (Some(data), Some(hashes)) = (find(data), find(hashes)) else { return Ok(None) };
     let needed = table.last_block.saturating_add(1).saturating_mul(table.block_size);
@@ -100,7 +100,7 @@ fn on_disk(disk: &Disk, table: &Table, data: Guid, hashes: Guid) -> Result<Optio
         ));
     }
     let (Some(data), Some(hashes)) = (disk.partition_name(data), disk.partition_name(hashes)) else { return Ok(None) };
-    Ok(Some(Root { disk: disk.clone(), data, hashes }))
+    Ok(Some(RootPartitions { disk: disk.clone(), data, hashes }))
 }
 
 /// The present disks, for messages.
@@ -134,7 +134,7 @@ fn check_superblock(hashes: &str, expected: &[u8]) -> Result<(), String> {
 }
 
 /// Sets up dm-verity and returns the verified device.
-fn verify(root: &Root, superblock: &Superblock, hash: &[u8; 32]) -> Result<String, String> {
+fn verify(root: &RootPartitions, superblock: &Superblock, hash: &[u8; 32]) -> Result<String, String> {
     let sectors = superblock.sectors().ok_or("verity: the superblock counts too many blocks")?;
     let params = superblock.table(&device_number(&root.data)?, &device_number(&root.hashes)?, hash);
     // The format of cryptsetup, whose tools detect the device's type by it.

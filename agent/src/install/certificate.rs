@@ -4,7 +4,7 @@
 use crate::csr::{ORGANIZATION, common_name};
 use crate::net::Identity;
 use crate::pki::{Certificate, CertificateError, Key, KeyError, pem, verify_client};
-use crate::root::{Access, FileError, Root, UNFINISHED};
+use crate::root::{Access, FileError, RootDir, UNFINISHED};
 use crate::time::civil;
 use rustls::pki_types::CertificateDer;
 use std::fs;
@@ -85,7 +85,7 @@ pub fn check(
 /// # Errors
 /// [`FileError`] when files cannot be listed or linked.
 pub fn load_certificate(
-    root: &Root,
+    root: &RootDir,
     node: &str,
     authorities: &[CertificateDer<'_>],
     now: SystemTime,
@@ -146,7 +146,7 @@ pub fn load_certificate(
 ///
 /// # Errors
 /// [`CertificateFault`] when there is none, or no key with it.
-pub fn identity(root: &Root, authorities: &[CertificateDer<'static>]) -> Result<Arc<Identity>, CertificateFault> {
+pub fn identity(root: &RootDir, authorities: &[CertificateDer<'static>]) -> Result<Arc<Identity>, CertificateFault> {
     let target = fs::read_link(root.at(CURRENT)).unwrap_or_default();
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     let text = root.read(&format!("{PKI}/{name}"))?.unwrap_or_default();
@@ -166,7 +166,7 @@ fn issued(text: &str) -> Option<SystemTime> {
 ///
 /// # Errors
 /// [`FileError`].
-pub fn store_certificate(root: &Root, chain: &str, key: &Key, now: SystemTime) -> Result<(), FileError> {
+pub fn store_certificate(root: &RootDir, chain: &str, key: &Key, now: SystemTime) -> Result<(), FileError> {
     let key = key.to_pem();
     let mut text = Zeroizing::new(String::with_capacity(chain.len() + key.len() + 1));
     text.push_str(chain);
@@ -178,7 +178,7 @@ pub fn store_certificate(root: &Root, chain: &str, key: &Key, now: SystemTime) -
     root.remove(KEY).map(|_| ())
 }
 
-fn store(root: &Root, text: &str, time: SystemTime) -> Result<(), FileError> {
+fn store(root: &RootDir, text: &str, time: SystemTime) -> Result<(), FileError> {
     let (year, month, day, hour, minute, second) = civil(time);
     let path = format!("{PKI}/{DATED}{year:04}-{month:02}-{day:02}-{hour:02}-{minute:02}-{second:02}.pem");
     sweep(root)?;
@@ -188,7 +188,7 @@ fn store(root: &Root, text: &str, time: SystemTime) -> Result<(), FileError> {
 
 /// Removes temporary files that a power loss left: their names do not recur, and they contain a
 /// key.
-fn sweep(root: &Root) -> Result<(), FileError> {
+fn sweep(root: &RootDir) -> Result<(), FileError> {
     let Ok(entries) = fs::read_dir(root.at(PKI)) else { return Ok(()) };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     for name in names.filter(|name| name.starts_with(DATED) && name.ends_with(UNFINISHED)) {
@@ -202,7 +202,7 @@ fn sweep(root: &Root) -> Result<(), FileError> {
 ///
 /// # Errors
 /// [`CertificateFault`].
-pub fn take_key(root: &Root) -> Result<Key, CertificateFault> {
+pub fn take_key(root: &RootDir) -> Result<Key, CertificateFault> {
     if let Ok(Some(text)) = root.read(KEY)
         && let Ok(key) = Key::from_pem(&text)
     {
@@ -217,6 +217,6 @@ pub fn take_key(root: &Root) -> Result<Key, CertificateFault> {
 ///
 /// # Errors
 /// [`FileError`].
-pub fn drop_key(root: &Root) -> Result<(), FileError> {
+pub fn drop_key(root: &RootDir) -> Result<(), FileError> {
     root.remove(KEY).map(|_| ())
 }

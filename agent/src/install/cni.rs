@@ -1,7 +1,7 @@
 //! Installs the image's pod network with the range of this node.
 
 use super::Node;
-use crate::root::{Access, FileError, Root};
+use crate::root::{Access, FileError, RootDir};
 use serde_json::{Value, json};
 
 /// The file that the builder renders (CNI 1.0.0, plugins bridge and host-local).
@@ -14,7 +14,7 @@ const WANTED: &str = "/run/kiln/pod-cidr-wanted";
 /// Gives the node's pods addresses from its range: the seed's, otherwise the range that the cluster
 /// has assigned. Until that is known, there is no pod network: with the range in the image, every
 /// node would have the same addresses.
-pub(super) fn install(root: &Root, node: &Node) -> Result<(), FileError> {
+pub(super) fn install(root: &RootDir, node: &Node) -> Result<(), FileError> {
     if let Some(cidr) = &node.seed.kubelet.pod_cidr {
         return write(root, std::slice::from_ref(cidr));
     }
@@ -33,14 +33,14 @@ pub(super) fn install(root: &Root, node: &Node) -> Result<(), FileError> {
 ///
 /// # Errors
 /// [`FileError`].
-pub fn assign(root: &Root, node: &mut Node, cidrs: Vec<String>) -> Result<(), FileError> {
+pub fn assign(root: &RootDir, node: &mut Node, cidrs: Vec<String>) -> Result<(), FileError> {
     write(root, &cidrs)?;
     node.pod_cidrs = cidrs;
     node.save(root)
 }
 
 /// An image without that file has another network with its own ranges.
-fn write(root: &Root, cidrs: &[String]) -> Result<(), FileError> {
+fn write(root: &RootDir, cidrs: &[String]) -> Result<(), FileError> {
     let text = match root.read(CONFLIST)? {
         None => root.read(TEMPLATE)?,
         text => text,

@@ -4,7 +4,7 @@
 use super::certificate::current;
 use super::{CA_FILE, KUBELET_CONF, Node, cni, flags, hostname};
 use crate::discovery::node_kubeconfig;
-use crate::root::{Access, FileError, Root};
+use crate::root::{Access, FileError, RootDir};
 
 const TIMESYNCD: &str = "/run/systemd/timesyncd.conf.d/50-kiln-seed.conf";
 
@@ -16,7 +16,7 @@ pub type InstallError = FileError;
 ///
 /// # Errors
 /// [`InstallError`].
-pub fn install(root: &Root, node: &Node) -> Result<(), InstallError> {
+pub fn install(root: &RootDir, node: &Node) -> Result<(), InstallError> {
     node.save(root)?;
     root.write(CA_FILE, node.trusted.ca_pem.as_bytes(), Access::mode(0o644))?;
     for (path, file) in &node.seed.files {
@@ -36,7 +36,7 @@ pub fn install(root: &Root, node: &Node) -> Result<(), InstallError> {
 ///
 /// # Errors
 /// [`InstallError`].
-pub fn install_ntp(root: &Root, servers: &[String]) -> Result<(), InstallError> {
+pub fn install_ntp(root: &RootDir, servers: &[String]) -> Result<(), InstallError> {
     if servers.is_empty() {
         return Ok(());
     }

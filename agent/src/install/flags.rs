@@ -1,7 +1,7 @@
 //! kubelet's flags: those of the image, overridden by those of the node.
 
 use super::{KUBELET_CONF, KUBELET_CONFIG, Node};
-use crate::root::{Access, FileError, Root};
+use crate::root::{Access, FileError, RootDir};
 use crate::yaml;
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ const VARIABLE: &str = "KUBELET_KUBEADM_ARGS";
 const MAX_CONFIG: usize = 1 << 20;
 
 /// Writes [`FLAGS`] for `node`.
-pub(super) fn write(root: &Root, node: &Node) -> Result<(), FileError> {
+pub(super) fn write(root: &RootDir, node: &Node) -> Result<(), FileError> {
     let baked = match root.read(BAKED)? {
         Some(text) => Some(text),
         None => root.read(FLAGS)?,

@@ -1,11 +1,11 @@
 //! The machine's name.
 
-use crate::root::{Access, FileError, Root};
+use crate::root::{Access, FileError, RootDir};
 
 const HOSTNAME: &str = "/etc/hostname";
 
 /// The machine's name from its image or from the network, unless it is a generic one.
-pub fn current_hostname(root: &Root) -> Option<String> {
+pub fn current_hostname(root: &RootDir) -> Option<String> {
     let name = match root.is_machine() {
         true => rustix::system::uname().nodename().to_string_lossy().into_owned(),
         false => root.read(HOSTNAME).ok()??.trim().to_owned(),
@@ -19,7 +19,7 @@ pub fn current_hostname(root: &Root) -> Option<String> {
 ///
 /// # Errors
 /// [`FileError`].
-pub(super) fn set(root: &Root, hostname: &str) -> Result<(), FileError> {
+pub(super) fn set(root: &RootDir, hostname: &str) -> Result<(), FileError> {
     root.write(HOSTNAME, format!("{hostname}\n").as_bytes(), Access::mode(0o644))?;
     if root.is_machine() && rustix::system::uname().nodename().to_bytes() != hostname.as_bytes() {
         rustix::system::sethostname(hostname.as_bytes()).ok();

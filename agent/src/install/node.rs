@@ -6,7 +6,7 @@
 
 use crate::discovery::Trusted;
 use crate::net::Url;
-use crate::root::{Access, FileError, Root};
+use crate::root::{Access, FileError, RootDir};
 use crate::seed::{Seed, SeedError};
 use crate::source::forget_secrets;
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ impl Node {
     ///
     /// # Errors
     /// [`NodeError`].
-    pub fn load(root: &Root) -> Result<Option<Self>, NodeError> {
+    pub fn load(root: &RootDir) -> Result<Option<Self>, NodeError> {
         let Some(text) = root.read(NODE_FILE)? else { return Ok(None) };
         let damaged = |what: &str| NodeError::Damaged(what.into());
         let mut all: Value = serde_json::from_str(&text).map_err(|error| damaged(&error.to_string()))?;
@@ -89,7 +89,7 @@ impl Node {
     ///
     /// # Errors
     /// [`FileError`].
-    pub fn save(&self, root: &Root) -> Result<(), FileError> {
+    pub fn save(&self, root: &RootDir) -> Result<(), FileError> {
         let all = json!({
             "nodeName": self.name,
             "hostname": self.hostname,

@@ -9,7 +9,7 @@ use crate::discovery::{self, Cluster, Trusted};
 use crate::install::{self, Node};
 use crate::net::{Backoff, Network, Proxy, Resolver, Url};
 use crate::pki::Key;
-use crate::root::Root;
+use crate::root::RootDir;
 use crate::seed::{Seed, Token};
 use crate::source::{self, Loaded, Places};
 use crate::status::{State, Status, say};
@@ -89,7 +89,7 @@ impl<'a> Attempt<'a> {
 /// Requests the certificate until it exists.
 fn certificate(
     api: &mut Api<'_>,
-    root: &Root,
+    root: &RootDir,
     name: &str,
     key: &Key,
     patience: &mut Patience,
@@ -115,7 +115,7 @@ fn certificate(
 }
 
 /// The common name of certificate, Node and checks.
-fn name(seed: &Seed, root: &Root) -> Result<String, Fault> {
+fn name(seed: &Seed, root: &RootDir) -> Result<String, Fault> {
     let name = seed.node_name.clone().or_else(|| seed.hostname.clone()).or_else(|| install::current_hostname(root));
     name.ok_or_else(|| {
         Fault::Final("the node has no name: neither the seed nor the platform gives one (nodeName)".into())
@@ -134,7 +134,7 @@ fn token(seed: &Seed) -> Result<Token, Fault> {
 }
 
 /// Verifies the cluster in the way that the seed or the image specifies.
-fn trust(seed: &Seed, root: &Root, network: &Network) -> Result<Trusted, Fault> {
+fn trust(seed: &Seed, root: &RootDir, network: &Network) -> Result<Trusted, Fault> {
     let discovery = &seed.discovery;
     let unusable = |what: &str| Fault::Final(format!("{what} contains no readable certificate"));
     let servers = || match seed.api_servers.as_slice() {
@@ -162,7 +162,7 @@ fn trust(seed: &Seed, root: &Root, network: &Network) -> Result<Trusted, Fault> 
     ))
 }
 
-fn kubeconfig_at(url: &Url, root: &Root, network: &Network) -> Result<String, Fault> {
+fn kubeconfig_at(url: &Url, root: &RootDir, network: &Network) -> Result<String, Fault> {
     let bytes = source::download(root, network, url, None).map_err(Fault::waiting)?;
     String::from_utf8(bytes.to_vec()).map_err(|_| Fault::waiting(format!("{url} is not a kubeconfig")))
 }

@@ -7,7 +7,7 @@ use crate::clock;
 use crate::install::{self, BOOTSTRAP_CONF, KUBELET_CONF, Node};
 use crate::kubelet_config;
 use crate::net::Backoff;
-use crate::root::{FileError, Root};
+use crate::root::{FileError, RootDir};
 use crate::source::{self, Forgotten};
 use crate::status::{State, Status, say};
 use attempt::Attempt;
@@ -23,7 +23,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// The directory used as `/`.
-    pub root: Root,
+    pub root: RootDir,
     /// systemd's `$CREDENTIALS_DIRECTORY`.
     pub credentials: Option<PathBuf>,
     /// systemd's `$NOTIFY_SOCKET`.
@@ -87,7 +87,7 @@ pub fn run(setup: &Setup) -> End {
 }
 
 /// Whether this machine is a node already; if so, its files are brought up to date.
-fn known(root: &Root, status: &mut Status) -> Result<bool, FileError> {
+fn known(root: &RootDir, status: &mut Status) -> Result<bool, FileError> {
     let node = match Node::load(root) {
         Ok(Some(node)) => node,
         Ok(None) if root.at(KUBELET_CONF).exists() || root.at(BOOTSTRAP_CONF).exists() => {
@@ -127,7 +127,7 @@ fn known(root: &Root, status: &mut Status) -> Result<bool, FileError> {
 }
 
 /// Removes the token from the volumes that delivered it. Joining succeeds even if that fails.
-fn forget_token(root: &Root) {
+fn forget_token(root: &RootDir) {
     if !root.is_kept() {
         // The next boot must join again.
         return;
@@ -140,7 +140,7 @@ fn forget_token(root: &Root) {
     }
 }
 
-fn ready(root: &Root, status: &mut Status) -> End {
+fn ready(root: &RootDir, status: &mut Status) -> End {
     status.set(State::Joined, None);
     say(&format!("ready ({} ms since start)", status.elapsed().as_millis()));
     status.ready();

@@ -2,7 +2,7 @@
 //! them.
 
 use super::{fat, iso9660};
-use crate::root::Root;
+use crate::root::RootDir;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
@@ -58,7 +58,7 @@ pub(super) fn read_pieces<R: io::Read + io::Seek>(device: &mut R, pieces: &Piece
 }
 
 /// Writes `bytes` to `pieces` of `device`, and waits until they are on the device.
-pub fn overwrite(root: &Root, device: &str, pieces: &Pieces, mut bytes: &[u8]) -> io::Result<()> {
+pub fn overwrite(root: &RootDir, device: &str, pieces: &Pieces, mut bytes: &[u8]) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(root.at(device))?;
     for (offset, length) in pieces {
         let (piece, rest) = bytes.split_at_checked(*length).ok_or(io::ErrorKind::InvalidInput)?;
@@ -69,7 +69,7 @@ pub fn overwrite(root: &Root, device: &str, pieces: &Pieces, mut bytes: &[u8]) -
 }
 
 /// The first volume with the label `label` (case-insensitive), and its device.
-pub fn find(root: &Root, label: &str) -> Option<(String, Volume)> {
+pub fn find(root: &RootDir, label: &str) -> Option<(String, Volume)> {
     let deadline = Instant::now() + SETTLE;
     while root.at(UDEV_QUEUE).exists() && Instant::now() < deadline {
         thread::sleep(TICK);
@@ -85,7 +85,7 @@ pub fn find(root: &Root, label: &str) -> Option<(String, Volume)> {
     })
 }
 
-fn open(root: &Root, device: &str, label: &str) -> Option<Volume> {
+fn open(root: &RootDir, device: &str, label: &str) -> Option<Volume> {
     let file = || File::open(root.at(device)).ok();
     // An empty drive or a device that is not ready counts as no volume.
     if let Some(volume) = iso9660::Iso::open(file()?).ok().flatten() {

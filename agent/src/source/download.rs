@@ -3,7 +3,7 @@
 use super::SourceError;
 use crate::net::{NetError, Network, Request, Scheme, Url, Verify};
 use crate::pki::pem;
-use crate::root::Root;
+use crate::root::RootDir;
 use crate::seed::{MAX_SIZE, Pin};
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -20,7 +20,7 @@ const MAX_REDIRECTS: usize = 3;
 /// # Errors
 /// [`SourceError`].
 pub fn download(
-    root: &Root,
+    root: &RootDir,
     network: &Network,
     url: &Url,
     authority: Option<Pin>,

@@ -6,7 +6,7 @@
 use super::device::{self, Volume};
 use super::volume::VOLUMES;
 use crate::discovery::Cluster;
-use crate::root::Root;
+use crate::root::RootDir;
 use crate::seed::{MAX_SIZE, Seed};
 use std::io;
 use zeroize::Zeroizing;
@@ -21,7 +21,7 @@ pub struct Forgotten {
 }
 
 /// Overwrites the token of every seed on a volume. Volumes without a token are left out.
-pub fn forget(root: &Root) -> Vec<Forgotten> {
+pub fn forget(root: &RootDir) -> Vec<Forgotten> {
     let forget = |(label, path): (&str, &str)| {
         let (device, mut volume) = device::find(root, label)?;
         let result = blank(root, &device, &mut volume, path).transpose()?;
@@ -31,7 +31,7 @@ pub fn forget(root: &Root) -> Vec<Forgotten> {
 }
 
 /// `None` if there is no token in the file at `path`.
-fn blank(root: &Root, device: &str, volume: &mut Volume, path: &str) -> io::Result<Option<()>> {
+fn blank(root: &RootDir, device: &str, volume: &mut Volume, path: &str) -> io::Result<Option<()>> {
     let Some(pieces) = volume.locate(path, MAX_SIZE)? else { return Ok(None) };
     let Some(mut bytes) = volume.read(path, MAX_SIZE)? else { return Ok(None) };
     let found = tokens(&bytes);

@@ -14,7 +14,7 @@ pub use download::download;
 pub use forget::{Forgotten, forget};
 
 use crate::net::{NetError, Network};
-use crate::root::{FileError, Root};
+use crate::root::{FileError, RootDir};
 use crate::seed::{MAX_SIZE, Seed, SeedError};
 use crate::yaml;
 use serde_json::Value;
@@ -42,7 +42,7 @@ pub const SOURCES: [Source; 5] = [
 #[derive(Debug)]
 pub struct Places<'a> {
     /// Files.
-    pub root: &'a Root,
+    pub root: &'a RootDir,
     /// systemd's directory of the service's credentials.
     pub credentials: Option<PathBuf>,
     /// Servers.

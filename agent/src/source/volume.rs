@@ -2,7 +2,7 @@
 //! (`config-2`).
 
 use super::{Found, Places, SourceError, device};
-use crate::root::Root;
+use crate::root::RootDir;
 use crate::seed::MAX_SIZE;
 
 /// The label and the file of cloud-init's NoCloud.
@@ -25,11 +25,11 @@ fn read(places: &Places<'_>, (label, path): (&str, &str)) -> Result<Option<Found
 }
 
 /// Reads the file at `path` of the config drive, with at most `limit` bytes.
-pub(super) fn config_drive_file(root: &Root, path: &str, limit: usize) -> Result<Option<Found>, SourceError> {
+pub(super) fn config_drive_file(root: &RootDir, path: &str, limit: usize) -> Result<Option<Found>, SourceError> {
     file(root, CONFIG_DRIVE.0, path, limit)
 }
 
-fn file(root: &Root, label: &str, path: &str, limit: usize) -> Result<Option<Found>, SourceError> {
+fn file(root: &RootDir, label: &str, path: &str, limit: usize) -> Result<Option<Found>, SourceError> {
     let Some((device, mut volume)) = device::find(root, label) else { return Ok(None) };
     let failed = |source| SourceError::Volume { device: device.clone(), source };
     let bytes = volume.read(path, limit).map_err(failed)?;

@@ -111,7 +111,7 @@ pub fn encode(
     made: &(dyn Fn(u64) + Sync),
 ) -> Result<Vec<OutputFile>, CloudError> {
     let name = kind.file();
-    let mut output = Output::create(directory, name)?;
+    let mut output = OutputWriter::create(directory, name)?;
     let Naming { uuid, epoch, .. } = *naming;
     match kind {
         Kind::Qcow2 => output.fill(|file| qcow2::write(disk, Compression::Zstd, file, threads, made))?,
@@ -163,13 +163,13 @@ fn text(directory: &Path, name: &str, text: &str) -> Result<OutputFile, CloudErr
 }
 
 /// A file that is being written.
-struct Output {
+struct OutputWriter {
     name: &'static str,
     path: PathBuf,
     file: File,
 }
 
-impl Output {
+impl OutputWriter {
     fn create(directory: &Path, name: &'static str) -> Result<Self, CloudError> {
         let path = directory.join(name);
         // Readable, because its digest is computed later.

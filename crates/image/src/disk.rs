@@ -5,7 +5,7 @@ use super::blocks::{Blocks, Part};
 use super::ext4::Ext4Root;
 use super::fat::Fat;
 use super::gpt::{Guid, Partition, Table};
-use super::{ReadError, Root, Visit, Xattrs, uki};
+use super::{ImageRoot, ReadError, Visit, Xattrs, uki};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -152,7 +152,7 @@ impl Disk {
 }
 
 /// The root file system of a disk.
-impl Root for Disk {
+impl ImageRoot for Disk {
     fn walk(&self, visit: &mut Visit<'_>) -> Result<Xattrs, ReadError> {
         Ext4Root::new(Arc::new(self.root()?)).walk(visit)
     }

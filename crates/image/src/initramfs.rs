@@ -1,6 +1,6 @@
 //! Reads an initramfs: zstd frames with libzstd's streaming decoder, newc with the `cpio` crate.
 
-use super::{Kind, MAX_PATHS, MAX_TARGET, Node, ReadError, Root, Visit, Xattrs};
+use super::{ImageRoot, Kind, MAX_PATHS, MAX_TARGET, Node, ReadError, Visit, Xattrs};
 use cpio::NewcReader;
 use cpio::newc::Entry;
 use kiln_init::xattrs;
@@ -49,7 +49,7 @@ impl Initramfs {
     }
 }
 
-impl Root for Initramfs {
+impl ImageRoot for Initramfs {
     fn walk(&self, visit: &mut Visit<'_>) -> Result<Xattrs, ReadError> {
         match &self.source {
             Source::File(path) => walk(BufReader::with_capacity(1 << 20, File::open(path)?), visit),

@@ -1,6 +1,6 @@
 //! Reads finished images with readers that share no code with the writers.
 //!
-//! The file system of any image is a [`Root`], which is walked completely: every path with its
+//! The file system of any image is an [`ImageRoot`], which is walked completely: every path with its
 //! metadata and its bytes. A reader treats its input as hostile: it bounds memory and time, and it
 //! never panics.
 
@@ -149,7 +149,7 @@ impl ReadError {
 }
 
 /// The file system of an image.
-pub trait Root {
+pub trait ImageRoot {
     /// Visits every path once, directories before their contents, and returns the extended
     /// attributes of all visited paths.
     ///
@@ -172,7 +172,7 @@ pub trait Root {
 ///
 /// # Errors
 /// [`ReadError`].
-pub fn extract(root: &dyn Root, wanted: &str, out: &mut dyn Write) -> Result<(), ReadError> {
+pub fn extract(root: &dyn ImageRoot, wanted: &str, out: &mut dyn Write) -> Result<(), ReadError> {
     let (mut found, mut first) = (false, None);
     root.walk(&mut |node, bytes| {
         if node.path != wanted {
@@ -200,7 +200,7 @@ pub fn extract(root: &dyn Root, wanted: &str, out: &mut dyn Write) -> Result<(),
 /// # Errors
 /// [`ReadError`].
 pub fn contents(
-    root: &dyn Root,
+    root: &dyn ImageRoot,
     wanted: &BTreeSet<String>,
     limit: u64,
 ) -> Result<BTreeMap<String, Vec<u8>>, ReadError> {

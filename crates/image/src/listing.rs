@@ -1,6 +1,6 @@
-//! Lists all paths of a [`Root`] with the digests of their bytes.
+//! Lists all paths of an [`ImageRoot`] with the digests of their bytes.
 
-use super::{CHUNK, Kind, Node, ReadError, Root, fill};
+use super::{CHUNK, ImageRoot, Kind, Node, ReadError, fill};
 use kiln_tree::Digest;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ impl Listing {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn read(root: &dyn Root, watch: &mut dyn FnMut(&Node, Part<'_>)) -> Result<Self, ReadError> {
+    pub fn read(root: &dyn ImageRoot, watch: &mut dyn FnMut(&Node, Part<'_>)) -> Result<Self, ReadError> {
         let mut listing = Self::default();
         let mut buffer = vec![0; CHUNK];
         let xattrs = root.walk(&mut |node, bytes| {

@@ -7,7 +7,7 @@ use super::initramfs::Initramfs;
 use super::qcow2::Qcow2;
 use super::tarball::Tarball;
 use super::vmdk::Vmdk;
-use super::{ReadError, Root, gce, qcow2, vhd, vmdk};
+use super::{ImageRoot, ReadError, gce, qcow2, vhd, vmdk};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ const OUTPUTS: [&str; 9] = [
 ///
 /// # Errors
 /// [`ReadError`] when kiln does not make this format.
-pub fn open(path: &Path) -> Result<Box<dyn Root>, ReadError> {
+pub fn open(path: &Path) -> Result<Box<dyn ImageRoot>, ReadError> {
     let raw = Raw::open(path)?;
     if starts_with(&raw, 0, &ZSTD_MAGIC) {
         return Ok(if Tarball::is_at(path)? { Box::new(Tarball::new(path)) } else { Box::new(Initramfs::new(path)) });
@@ -74,7 +74,7 @@ pub fn open_disk(path: &Path) -> Result<Arc<dyn Blocks>, ReadError> {
 ///
 /// # Errors
 /// [`ReadError`] when there is none.
-pub fn open_output(output: &Path) -> Result<Box<dyn Root>, ReadError> {
+pub fn open_output(output: &Path) -> Result<Box<dyn ImageRoot>, ReadError> {
     let there = OUTPUTS.iter().map(|name| output.join(name)).find(|path| path.exists());
     open(&there.unwrap_or_else(|| output.join(OUTPUTS[0])))
 }

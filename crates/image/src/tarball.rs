@@ -1,6 +1,6 @@
 //! Reads a root file system in a tar archive compressed with zstd, with the `tar` crate.
 
-use super::{Kind, MAX_PATHS, Node, ReadError, Root, Visit, Xattrs};
+use super::{ImageRoot, Kind, MAX_PATHS, Node, ReadError, Visit, Xattrs};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -40,7 +40,7 @@ impl Tarball {
     }
 }
 
-impl Root for Tarball {
+impl ImageRoot for Tarball {
     fn walk(&self, visit: &mut Visit<'_>) -> Result<Xattrs, ReadError> {
         let mut archive = Archive::new(decoder(&self.path)?.take(MAX_BYTES));
         let mut xattrs = Xattrs::new();

@@ -2,7 +2,7 @@
 
 use super::report::{Check, Report};
 use super::verity::{Recomputed, recompute};
-use super::{Output, Tree, records};
+use super::{OutputDir, Tree, records};
 use kiln_image::blocks::{Blocks, Part, bytes};
 use kiln_image::disk::Disk;
 use kiln_image::ext4::Ext4Root;
@@ -27,7 +27,7 @@ const LOADER: &str = "usr/lib/systemd/boot/efi/systemd-boot";
 const CHUNK: u64 = 1 << 20;
 
 /// Whether `output` has a disk.
-pub(super) fn is_there(output: Output<'_>) -> bool {
+pub(super) fn is_there(output: OutputDir<'_>) -> bool {
     DISKS.iter().any(|name| output.lists(name))
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Trees {
 }
 
 /// Checks the disk; searches its root for secrets if `scanned`.
-pub(super) fn check(output: Output<'_>, scanned: bool, report: &mut Report) -> Trees {
+pub(super) fn check(output: OutputDir<'_>, scanned: bool, report: &mut Report) -> Trees {
     let names = DISKS.into_iter().filter(|name| output.lists(name));
     let opened: Vec<Opened<'_>> = names.map(|name| (name, open_disk(&output.directory.join(name)))).collect();
     encodings(output, &opened, report);
@@ -68,7 +68,7 @@ pub(super) fn check(output: Output<'_>, scanned: bool, report: &mut Report) -> T
 type Opened<'a> = (&'a str, Result<Arc<dyn Blocks>, ReadError>);
 
 /// Checks that all encodings contain the same disk.
-fn encodings(output: Output<'_>, opened: &[Opened<'_>], report: &mut Report) {
+fn encodings(output: OutputDir<'_>, opened: &[Opened<'_>], report: &mut Report) {
     let mut findings = Vec::new();
     let promised = |name: &str| {
         let file = output.manifest.outputs.iter().find(|file| file.path == name)?;
@@ -115,7 +115,7 @@ fn digest(blocks: &dyn Blocks, size: u64) -> Result<Digest, ReadError> {
 }
 
 /// Compares both partition tables with each other and with the manifest.
-fn gpt(output: Output<'_>, name: &str, disk: &Disk, report: &mut Report) {
+fn gpt(output: OutputDir<'_>, name: &str, disk: &Disk, report: &mut Report) {
     let mut findings = Vec::new();
     for table in [Table::primary(&*disk.blocks), Table::backup(&*disk.blocks)] {
         match table {
@@ -155,7 +155,7 @@ fn differences(table: &Table, record: &DiskRecord) -> Vec<String> {
 
 /// Checks the hash tree: the data, the partitions' GUIDs and the manifest must have the same root
 /// hash.
-fn verity(output: Output<'_>, disk: &Disk, report: &mut Report) {
+fn verity(output: OutputDir<'_>, disk: &Disk, report: &mut Report) {
     let computed = || -> Result<(Recomputed, Superblock, String), ReadError> {
         let (data, hashes) = (disk.root()?, disk.verity()?);
         let superblock = Superblock::read(&hashes)?;
@@ -183,7 +183,7 @@ fn verity(output: Output<'_>, disk: &Disk, report: &mut Report) {
 }
 
 /// Checks the EFI system partition and the kernel image on it; returns the tree of its initrd.
-fn boot(output: Output<'_>, disk: &Disk, report: &mut Report) -> Option<Tree> {
+fn boot(output: OutputDir<'_>, disk: &Disk, report: &mut Report) -> Option<Tree> {
     let boot = match disk.boot() {
         Ok(boot) => boot,
         Err(error) => {
@@ -282,7 +282,7 @@ fn is_zero(blocks: &dyn Blocks) -> Result<bool, ReadError> {
 }
 
 /// Compares the root file system path by path.
-fn root(output: Output<'_>, disk: &Disk, scanned: bool, report: &mut Report) -> Option<Tree> {
+fn root(output: OutputDir<'_>, disk: &Disk, scanned: bool, report: &mut Report) -> Option<Tree> {
     let read = || -> Result<(Tree, String), ReadError> {
         let root = Ext4Root::new(Arc::new(disk.root()?));
         Ok((Tree::read(&root, scanned)?, root.label()?))

@@ -19,14 +19,14 @@ pub use report::{Check, Report};
 
 use kiln_image::ReadError;
 use kiln_image::listing::Listing;
-use kiln_image::{Node, Root};
+use kiln_image::{ImageRoot, Node};
 use kiln_manifest::{FileRecord, Manifest};
 use secrets::Scanner;
 use std::path::Path;
 
 /// The output that is checked.
 #[derive(Debug, Clone, Copy)]
-struct Output<'a> {
+struct OutputDir<'a> {
     directory: &'a Path,
     manifest: &'a Manifest,
 }
@@ -44,7 +44,7 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
     };
     listing::check(&manifest, &mut report);
     sums::check(directory, &manifest, &mut report);
-    let output = Output { directory, manifest: &manifest };
+    let output = OutputDir { directory, manifest: &manifest };
     let in_ram = output.has("pxe/").then(|| pxe::check(output, &mut report)).flatten();
     let on_disk = match disk::is_there(output) {
         true => disk::check(output, in_ram.is_none(), &mut report),
@@ -67,7 +67,7 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
     report
 }
 
-impl Output<'_> {
+impl OutputDir<'_> {
     /// Whether the manifest lists this output.
     fn lists(&self, path: &str) -> bool {
         self.manifest.outputs.iter().any(|output| output.path == path)
@@ -93,7 +93,7 @@ struct Tree {
 
 impl Tree {
     /// Reads `root` and searches it for secrets if `scanned`.
-    fn read(root: &dyn Root, scanned: bool) -> Result<Self, ReadError> {
+    fn read(root: &dyn ImageRoot, scanned: bool) -> Result<Self, ReadError> {
         let mut scanner = Scanner::new();
         let listing = Listing::read(root, &mut |node: &Node, part| {
             if scanned {

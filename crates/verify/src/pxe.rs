@@ -1,7 +1,7 @@
 //! Checks the PXE set.
 
 use super::report::{Check, Report};
-use super::{Output, Tree, records};
+use super::{OutputDir, Tree, records};
 use kiln_image::initramfs::{BOOT_PATHS, Initramfs};
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,7 +14,7 @@ const KERNEL: [&str; 2] = ["pxe/vmlinuz", "boot/vmlinuz-"];
 const MAX_TEXT: u64 = 64 << 10;
 
 /// Checks the set and returns its tree.
-pub(super) fn check(output: Output<'_>, report: &mut Report) -> Option<Tree> {
+pub(super) fn check(output: OutputDir<'_>, report: &mut Report) -> Option<Tree> {
     kernel(output, report);
     texts(output, report);
     let tree = match Tree::read(&Initramfs::new(&output.directory.join(INITRAMFS)), true) {
@@ -31,7 +31,7 @@ pub(super) fn check(output: Output<'_>, report: &mut Report) -> Option<Tree> {
 }
 
 /// Checks that the kernel beside the initramfs is the one in the tree.
-fn kernel(output: Output<'_>, report: &mut Report) {
+fn kernel(output: OutputDir<'_>, report: &mut Report) {
     let path = format!("{}{}", KERNEL[1], output.manifest.kernel);
     let wanted = output.manifest.files.iter().find(|record| record.path.as_str() == path).and_then(|it| it.sha256);
     let given = output.manifest.outputs.iter().find(|output| output.path == KERNEL[0]).map(|it| it.sha256);
@@ -45,7 +45,7 @@ fn kernel(output: Output<'_>, report: &mut Report) {
 }
 
 /// Checks the command line in its two places.
-fn texts(output: Output<'_>, report: &mut Report) {
+fn texts(output: OutputDir<'_>, report: &mut Report) {
     let cmdline = &output.manifest.cmdline;
     let mut findings = Vec::new();
     match read(output, "pxe/cmdline") {
@@ -79,7 +79,7 @@ fn script(text: &str, cmdline: &str) -> Option<String> {
     (words("initrd") != ["initramfs.cpio.zst"]).then(|| "pxe/boot.ipxe does not load the initramfs".into())
 }
 
-fn read(output: Output<'_>, path: &str) -> io::Result<String> {
+fn read(output: OutputDir<'_>, path: &str) -> io::Result<String> {
     let mut text = String::new();
     File::open(output.directory.join(path))?.take(MAX_TEXT).read_to_string(&mut text)?;
     Ok(text)

@@ -126,16 +126,8 @@ fn a_flipped_bit_anywhere_is_found_though_digests_are_right() {
             at: verity + 4096 + 5,
             expected: &[("verity", "hash block 1 of level 1 does not match the data")],
         },
-        Place {
-            name: "next root",
-            at: next_root + MIB,
-            expected: &[("reserved", "is not empty")],
-        },
-        Place {
-            name: "next hashes",
-            at: next_verity + next_size - 1,
-            expected: &[("reserved", "is not empty")],
-        },
+        Place { name: "next root", at: next_root + MIB, expected: &[("reserved", "is not empty")] },
+        Place { name: "next hashes", at: next_verity + next_size - 1, expected: &[("reserved", "is not empty")] },
     ];
     for place in places {
         let mut byte = [0];

@@ -318,7 +318,10 @@ fn what_no_image_should_hold_is_found() {
     let found = failures(&site, &[]);
     let names: Vec<&str> = found.keys().map(String::as_str).collect();
     assert_eq!(names, ["privileges", "secrets", "world-writable"], "{found:?}");
-    assert!(found["secrets"].contains("/etc/kubernetes/pki/ca.key contains a private key (PEM) at byte 0"), "{found:?}");
+    assert!(
+        found["secrets"].contains("/etc/kubernetes/pki/ca.key contains a private key (PEM) at byte 0"),
+        "{found:?}"
+    );
     assert!(found["secrets"].contains("/etc/join has a bootstrap token at byte 0"), "{found:?}");
     assert!(found["world-writable"].contains("/etc/open has the mode 0666"), "{found:?}");
     assert!(found["privileges"].contains("/usr/bin/rooter is set-user-ID"), "{found:?}");

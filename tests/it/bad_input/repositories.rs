@@ -162,7 +162,10 @@ fn a_locked_package_that_is_gone() {
     site.answer("/pool/main/aa_1_amd64.deb", Answer::Good(vec![0; old.bytes.len()]));
     site.refuses(&[], "aa 1: no location has the bytes with sha256 *: {mirror}/pool/main/aa_1_amd64.deb has sha256 *, expected *; if it was replaced on purpose, run `kiln lock` *");
     site.answer("/pool/main/aa_1_amd64.deb", Answer::Cut(old.bytes.clone(), 100));
-    site.refuses(&[], "aa 1: fetching {mirror}/pool/main/aa_1_amd64.deb: the connection was closed early (tried 4 times); *");
+    site.refuses(
+        &[],
+        "aa 1: fetching {mirror}/pool/main/aa_1_amd64.deb: the connection was closed early (tried 4 times); *",
+    );
     site.answer("/pool/main/aa_1_amd64.deb", Answer::Good(old.bytes));
     site.builds(&["--locked"]);
 }

@@ -4,7 +4,7 @@
 mod service;
 
 use super::{Found, Places, Platform, SourceError};
-use crate::root::Root;
+use crate::root::RootDir;
 use crate::seed::{MAX_SIZE, Seed, SeedError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -183,7 +183,7 @@ const CLOUDS: [Cloud; 6] = [
 ];
 
 /// The cloud that this machine's firmware names.
-fn here(root: &Root) -> Option<&'static Cloud> {
+fn here(root: &RootDir) -> Option<&'static Cloud> {
     CLOUDS.iter().find(|cloud| {
         let (file, value) = cloud.dmi;
         let text = root.read(&format!("/sys/class/dmi/id/{file}")).ok().flatten();

@@ -3,7 +3,7 @@
 
 use super::{Cloud, Fact, Made};
 use crate::net::{NetError, Network, Request, Response, Url, Verify};
-use crate::root::Root;
+use crate::root::RootDir;
 use crate::source::{Places, SourceError, volume};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ const MAX_DOCUMENT: usize = 256 << 10;
 
 pub(super) struct Service<'a> {
     cloud: &'static Cloud,
-    root: &'a Root,
+    root: &'a RootDir,
     network: &'a Network,
     token: Option<Zeroizing<String>>,
     /// Documents by path.

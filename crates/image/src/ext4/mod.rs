@@ -6,7 +6,7 @@ mod inodes;
 mod xattrs;
 
 use super::blocks::{Blocks, past_end};
-use super::{Kind, MAX_TARGET, Node, ReadError, Root, Visit, Xattrs};
+use super::{ImageRoot, Kind, MAX_TARGET, Node, ReadError, Visit, Xattrs};
 use ext4_view::{Ext4, Ext4Error, Ext4Read};
 use inodes::{Inode, Inodes};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,7 +40,7 @@ impl Ext4Root {
     }
 }
 
-impl Root for Ext4Root {
+impl ImageRoot for Ext4Root {
     fn walk(&self, visit: &mut Visit<'_>) -> Result<Xattrs, ReadError> {
         let view = self.open()?;
         let inodes = Inodes::read(&*self.blocks)?;

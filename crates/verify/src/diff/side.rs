@@ -1,7 +1,7 @@
 //! One of the two things compared.
 
 use super::DiffError;
-use kiln_image::Root;
+use kiln_image::ImageRoot;
 use kiln_image::initramfs::BOOT_PATHS;
 use kiln_image::listing::{Listed, Listing};
 use kiln_manifest::{FileRecord, Manifest};
@@ -30,7 +30,7 @@ pub trait Contents {
     fn read(&self, wanted: &BTreeSet<String>, limit: u64) -> Result<BTreeMap<String, Vec<u8>>, String>;
 }
 
-impl Contents for Box<dyn Root> {
+impl Contents for Box<dyn ImageRoot> {
     fn read(&self, wanted: &BTreeSet<String>, limit: u64) -> Result<BTreeMap<String, Vec<u8>>, String> {
         kiln_image::contents(&**self, wanted, limit).map_err(|error| error.to_string())
     }

@@ -1,4 +1,5 @@
-//! Requests to the Kubernetes API: JSON over one connection that is kept, several servers tried in turn.
+//! Requests to the Kubernetes API: JSON over a persistent connection, with several servers tried in
+//! order.
 
 use crate::net::{Connection, NetError, Network, Request, Url, Verify};
 use crate::seed::Token;
@@ -6,41 +7,42 @@ use serde_json::Value;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// A request and all of its answer.
+/// The time limit of a request with its complete answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The largest answer or event of a watch, in bytes. A Node with hundreds of images is the largest thing asked for.
+/// The largest answer or event of a watch, in bytes. A Node with hundreds of images is the largest
+/// requested object.
 const MAX_ANSWER: usize = 2 << 20;
 
-/// Why the API gave no answer to use.
+/// Why the API gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// No server was reached or understood.
+    /// No server answered.
     #[error(transparent)]
     Net(#[from] NetError),
-    /// The API refused.
+    /// The API rejected the request.
     #[error("{what}: the API server answered with status {status}{}", if .message.is_empty() { String::new() } else { format!(": {}", .message) })]
     Status {
-        /// What was asked for.
+        /// What was requested.
         what: String,
         /// HTTP status.
         status: u16,
-        /// The server's words.
+        /// The server's message.
         message: String,
-        /// How long it wants to be left alone.
+        /// The pause that the server requests.
         retry_after: Option<Duration>,
     },
-    /// The answer is no JSON.
-    #[error("{what}: the API server's answer is no JSON: {why}")]
+    /// The answer is not JSON.
+    #[error("{what}: the API server's answer is not JSON: {why}")]
     NoJson {
-        /// What was asked for.
+        /// What was requested.
         what: String,
-        /// Why.
+        /// The cause.
         why: String,
     },
 }
 
 impl ApiError {
-    /// The HTTP status of a refusal.
+    /// The HTTP status of a rejection.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } => Some(*status),
@@ -48,7 +50,7 @@ impl ApiError {
         }
     }
 
-    /// How long the server wants to be left alone.
+    /// The pause that the server requests.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
@@ -63,15 +65,16 @@ pub struct Api<'a> {
     servers: &'a [Url],
     verify: Verify,
     authorization: Option<Zeroizing<String>>,
-    /// Which of the servers is next, or connected.
+    /// The index of the next or connected server.
     at: usize,
     connection: Option<Connection>,
-    /// How many requests were sent.
+    /// The number of sent requests.
     pub requests: u64,
 }
 
 impl<'a> Api<'a> {
-    /// Of `servers`, which prove themselves as `verify` says. Without a token it asks as nobody.
+    /// Makes a client of `servers`, which are verified according to `verify`. Without a token,
+    /// requests are anonymous.
     pub fn new(network: &'a Network, servers: &'a [Url], verify: Verify, token: Option<&Token>) -> Self {
         let authorization = token.map(|token| Zeroizing::new(format!("Bearer {}", token.reveal())));
         Self { network, servers, verify, authorization, at: 0, connection: None, requests: 0 }
@@ -82,7 +85,7 @@ impl<'a> Api<'a> {
         self.servers.get(self.at)
     }
 
-    /// Gets an object; `what` is how to call that in a message.
+    /// Gets an object; `what` describes the request in messages.
     ///
     /// # Errors
     /// [`ApiError`].
@@ -119,8 +122,8 @@ impl<'a> Api<'a> {
         json(what, &bytes)
     }
 
-    /// Watches: `event` is called with each event's type and object until it returns something. `None` when the server ends
-    /// the watch, as it does after `limit`.
+    /// Watches: `event` is called with each event's type and object until it returns something.
+    /// `None` when the server ends the watch, as it does after `limit`.
     ///
     /// # Errors
     /// [`ApiError`].
@@ -160,9 +163,10 @@ impl<'a> Api<'a> {
         refused.map_or(Ok(seen), Err)
     }
 
-    /// Does `exchange` over the kept connection, or over a new one to the first server that accepts, beginning with the one that
-    /// answered last. A server may close a kept connection at any time; so an exchange over one is done again if it fails. (Whatever is
-    /// asked for here can be asked for twice.)
+    /// Runs `exchange` over the persistent connection, or over a new one to the first server that
+    /// accepts, starting with the one that answered last. A server may close a persistent
+    /// connection at any time, so a failed exchange over it is repeated. (All requests here can be
+    /// repeated.)
     fn with_connection<T>(
         &mut self,
         mut exchange: impl FnMut(&mut Connection, Option<&str>) -> Result<T, NetError>,
@@ -206,13 +210,13 @@ fn headers(authorization: Option<&str>, has_body: bool) -> Vec<(&'static str, &s
 }
 
 fn refusal(what: &str, status: u16, retry_after: Option<Duration>, bytes: &[u8]) -> ApiError {
-    // A Status object; a proxy's page has no message to show.
+    // A Status object; a page of a proxy has no message.
     let message = serde_json::from_slice::<Value>(bytes).ok();
     let message = message.as_ref().and_then(|status| status["message"].as_str()).unwrap_or_default();
     ApiError::Status { what: what.into(), status, message: printable(message), retry_after }
 }
 
-/// A server's words on one line of a console: no control characters, not endless.
+/// A server's message on one console line: without control characters and shortened.
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect::<String>().trim().to_owned()
 }

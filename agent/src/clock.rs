@@ -1,6 +1,6 @@
-//! A clock that certificates can be judged by, and a network to reach anybody over.
+//! Waits for a clock that is good enough to check certificates, and for a network route.
 
-use crate::root::Root;
+use crate::root::RootDir;
 use crate::time::rfc3339;
 use std::fs;
 use std::thread;
@@ -8,26 +8,26 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Its modification time is the image's time.
 const IMAGE: &str = "/usr/lib/os-release";
-/// systemd-timesyncd makes it when it has set the clock.
+/// systemd-timesyncd creates it when it has set the clock.
 const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
-/// How long a clock that is wrong for sure is given.
+/// The time limit for a clock that is certainly wrong.
 const NTP: Duration = Duration::from_secs(60);
-/// How long a machine is given to get a route before attempts to connect say better what is missing.
+/// The time limit to get a route, after which failed connections give a better error.
 const ROUTE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(100);
 
-/// When the image was built, if it says so.
-pub fn image_time(root: &Root) -> Option<SystemTime> {
+/// The time at which the image was built, if it is known.
+pub fn image_time(root: &RootDir) -> Option<SystemTime> {
     fs::metadata(root.at(IMAGE)).ok()?.modified().ok()
 }
 
-/// Waits until the clock is not before `earliest`, when `what` happened, at most a minute. How it is wrong is reported when the wait
-/// begins, and is the error when it was in vain.
+/// Waits at most a minute until the clock is not before `earliest`, the time of the event `what`.
+/// The defect of the clock is reported when the wait starts, and is the error if the wait fails.
 ///
 /// # Errors
-/// That sentence.
+/// The same sentence.
 pub fn wait_for_clock(
-    root: &Root,
+    root: &RootDir,
     earliest: SystemTime,
     what: &str,
     report: &mut dyn FnMut(&str),
@@ -55,15 +55,15 @@ pub fn wait_for_clock(
     Ok(())
 }
 
-/// Waits until there is a route to somewhere else, at most ten seconds.
-pub fn wait_for_route(root: &Root) {
+/// Waits at most ten seconds until there is a route to another network.
+pub fn wait_for_route(root: &RootDir) {
     let deadline = Instant::now() + ROUTE;
     while !has_route(root) && Instant::now() < deadline {
         thread::sleep(TICK);
     }
 }
 
-fn has_route(root: &Root) -> bool {
+fn has_route(root: &RootDir) -> bool {
     let read = |path: &str| fs::read_to_string(root.at(path)).ok();
     match (read("/proc/net/route"), read("/proc/net/ipv6_route")) {
         (None, None) => true,
@@ -79,7 +79,7 @@ fn is_routed_v4(table: &str) -> bool {
     })
 }
 
-/// A default route that is not the unreachable one over lo.
+/// A default route other than the unreachable one over lo.
 fn is_routed_v6(table: &str) -> bool {
     table.lines().any(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_clock_later_than_the_image() {
         let directory = tempfile::tempdir().expect("a directory");
-        let root = Root::new(directory.path());
+        let root = RootDir::new(directory.path());
         assert_eq!(image_time(&root), None, "an image without a time");
         root.write(IMAGE, b"ID=x\n", crate::root::Access::mode(0o644)).expect("written");
         let built = image_time(&root).expect("a time");
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_clock_that_is_behind_is_waited_for() {
         let directory = tempfile::tempdir().expect("a directory");
-        let (root, mut said) = (Root::new(directory.path()), Vec::new());
+        let (root, mut said) = (RootDir::new(directory.path()), Vec::new());
         let soon = SystemTime::now() + Duration::from_millis(300);
         assert_eq!(wait_for_clock(&root, soon, "it was built", &mut |text| said.push(text.to_owned())), Ok(()));
         assert!(SystemTime::now() >= soon);

@@ -1,23 +1,25 @@
-//! How the baked `KubeletConfiguration` differs from the cluster's, which `kubeadm init phase upload-config kubelet` has made.
+//! Compares the image's `KubeletConfiguration` with the cluster's, which `kubeadm init phase
+//! upload-config kubelet` has made.
 //!
-//! For a person to read. Nothing on the node is changed by it, and nothing waits for it.
+//! The result is for people. It changes nothing on the node, and nothing waits for it.
 
 use crate::api::{Api, ApiError, printable};
 use crate::install::{self, KUBELET_CONFIG, Node};
 use crate::net::{Network, Proxy, Resolver, Verify};
-use crate::root::Root;
+use crate::root::RootDir;
 use crate::yaml;
 use serde_json::Value;
 
-/// Fields that must be equal in a cluster, as JSON pointers, with their values when they are not set; in images whose profile says
-/// `kubeletConfig: cluster`.
+/// Fields that must be equal in a cluster, as JSON pointers, with their default values; in images
+/// whose profile has `kubeletConfig: cluster`.
 const FIELDS: &str = "/usr/lib/kiln/kubelet-config-fields.json";
-/// A ConfigMap is shorter, in bytes.
+/// A limit above the size of any ConfigMap, in bytes.
 const MAX_CONFIG: usize = 1 << 20;
 const WHAT: &str = "reading the cluster's kubelet configuration";
 
-/// What there is to say of it, a line each; none if nobody has asked, and none of a node that another hand made.
-pub fn compare(root: &Root) -> Vec<String> {
+/// The differences, one line each; none if the profile does not ask for it, and none for a node
+/// that another tool manages.
+pub fn compare(root: &RootDir) -> Vec<String> {
     let read = |path: &str| root.read(path).ok().flatten().unwrap_or_default();
     let fields: Value = serde_json::from_str(&read(FIELDS)).unwrap_or_default();
     let (Some(fields), Ok(Some(node))) = (fields.as_object(), Node::load(root)) else { return Vec::new() };
@@ -40,21 +42,22 @@ pub fn compare(root: &Root) -> Vec<String> {
     lines
 }
 
-/// A field's value; what Go takes for "not set" is the default.
+/// The value of a field; what Go treats as "not set" is the default.
 fn value<'a>(config: &'a Value, path: &str, default: &'a Value) -> &'a Value {
     let is_set = |value: &&Value| !matches!(value.to_string().as_str(), "null" | "\"\"" | "[]" | "{}");
     config.pointer(path).filter(is_set).unwrap_or(default)
 }
 
-/// The ConfigMap's name and what is in it. Before Kubernetes 1.24 its name had the version.
-fn of_cluster(root: &Root, node: &Node) -> Result<(String, Value), String> {
+/// The ConfigMap's name and contents. Before Kubernetes 1.24, its name contained the version.
+fn of_cluster(root: &RootDir, node: &Node) -> Result<(String, Value), String> {
     let network = Network { resolver: Resolver::read(root.directory()), proxy: Proxy::new(&node.seed.proxy) };
     let identity = install::identity(root, &node.trusted.authorities).map_err(|error| error.to_string())?;
     let mut api = Api::new(&network, &node.trusted.servers, Verify::Mutual(identity), None);
     let said = |error: ApiError| error.to_string();
     let mut name = "kubelet-config".to_owned();
     let mut found = get(&mut api, &name);
-    // Roles name the ConfigMap: of one that is not there, a node is told that it may not read it.
+    // Roles name the ConfigMap, so for one that does not exist, the API answers that the node may
+    // not read it.
     if found.as_ref().is_err_and(|error| matches!(error.status(), Some(403 | 404))) {
         let version = api.get(WHAT, "/version").map_err(said)?;
         let minor = version["minor"].as_str().unwrap_or_default().trim_end_matches('+').to_owned();

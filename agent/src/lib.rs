@@ -1,6 +1,7 @@
 //! First boot of a node: from a [`seed`] to a kubelet with its own client certificate.
 //!
-//! The builder uses the seed and the names; the rest (feature `node`) runs on nodes. docs/agent.md tells what happens when.
+//! The builder uses the seed and the names; the rest (feature `node`) runs on nodes. docs/agent.md
+//! describes what happens when.
 
 #[cfg(feature = "node")]
 pub mod api;

@@ -2,7 +2,7 @@
 
 use kiln_agent::join::{self, End, Setup};
 use kiln_agent::pod_cidr;
-use kiln_agent::root::Root;
+use kiln_agent::root::RootDir;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use std::env;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ Exit status: 0 kubelet may start, or there is no seed; 1 the machine's files can
 ";
 
 fn main() -> ExitCode {
-    // Neither a core dump nor a debugger gets the token.
+    // Neither a core dump nor a debugger can read the token.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).ok();
     let mut arguments = env::args_os().skip(1).peekable();
     let waits = arguments.next_if(|word| word == "pod-cidr").is_some();
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     };
     let path = |name: &str| env::var_os(name).map(PathBuf::from);
     let setup =
-        Setup { root: Root::new(root), credentials: path("CREDENTIALS_DIRECTORY"), notify: path("NOTIFY_SOCKET") };
+        Setup { root: RootDir::new(root), credentials: path("CREDENTIALS_DIRECTORY"), notify: path("NOTIFY_SOCKET") };
     ExitCode::from(match if waits { pod_cidr::run(&setup.root) } else { join::run(&setup) } {
         End::Ready | End::NoSeed => 0,
         End::Broken => 1,

@@ -1,6 +1,7 @@
-//! Names of Kubernetes objects and labels, and which labels a node may give itself. The errors are phrases.
+//! Names of Kubernetes objects and labels, and which labels a node may give itself. The errors are
+//! phrases.
 
-/// Enough of `text` to recognise it in a message.
+/// Enough of `text` to recognize it in a message.
 pub fn short(text: &str) -> String {
     let mut short: String = text.chars().take(60).collect();
     if short.len() < text.len() {
@@ -16,7 +17,7 @@ fn is_name(text: &str, max: usize) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
-/// Whether `text` is an RFC 1123 subdomain: what a Node may be called.
+/// Whether `text` is an RFC 1123 subdomain: a valid name of a Node.
 pub fn is_subdomain(text: &str) -> bool {
     text.len() <= 253
         && text.split('.').all(|part| {
@@ -31,7 +32,7 @@ pub fn is_subdomain(text: &str) -> bool {
 /// The key of a label or a taint: `name` or `sub.domain/name`.
 ///
 /// # Errors
-/// What is wrong.
+/// The defect.
 pub fn qualified_name(text: &str) -> Result<(), String> {
     let valid = match text.split_once('/') {
         Some((domain, name)) => is_subdomain(domain) && is_name(name, 63),
@@ -43,7 +44,7 @@ pub fn qualified_name(text: &str) -> Result<(), String> {
 /// The value of a label or a taint.
 ///
 /// # Errors
-/// What is wrong.
+/// The defect.
 pub fn label_value(text: &str) -> Result<(), String> {
     if text.is_empty() || is_name(text, 63) {
         return Ok(());
@@ -66,10 +67,11 @@ const SELF_SETTABLE: [&str; 11] = [
     "failure-domain.beta.kubernetes.io/region",
 ];
 
-/// kubelet does not start with other labels of these domains, and the NodeRestriction admission refuses them.
+/// kubelet does not start with other labels of these domains, and the NodeRestriction admission
+/// rejects them.
 ///
 /// # Errors
-/// What is wrong with the label's `key`.
+/// The defect of the label's `key`.
 pub fn self_settable(key: &str) -> Result<(), String> {
     let Some((domain, _)) = key.split_once('/') else { return Ok(()) };
     let within = |parent: &str| domain == parent || domain.strip_suffix(parent).is_some_and(|sub| sub.ends_with('.'));

@@ -1,13 +1,15 @@
-//! The pod network that the cluster assigns to a node (kube-controller-manager `--allocate-node-cidrs`), once kubelet has registered it.
+//! The pod network that the cluster assigns to a node (kube-controller-manager
+//! `--allocate-node-cidrs`), once kubelet has registered it.
 //!
-//! Run by kiln-pod-cidr.service after kubelet, in images whose profile leaves the range to the cluster. It asks once in every boot, because
-//! a Node that was deleted and registered again has another range.
+//! Run by kiln-pod-cidr.service after kubelet, in images whose profile leaves the range to the
+//! cluster. It asks once in every boot, because a Node that was deleted and registered again has a
+//! new range.
 
 use crate::api::{Api, ApiError};
 use crate::install::{self, CONFLIST, CertificateFault, Node};
 use crate::join::End;
 use crate::net::{Backoff, Network, Proxy, Resolver, Verify};
-use crate::root::Root;
+use crate::root::RootDir;
 use crate::status::say;
 use serde_json::Value;
 use std::fs;
@@ -15,18 +17,19 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Network configurations; the runtime takes the first by name.
+/// Network configurations; the runtime uses the first by name.
 const DIRECTORY: &str = "/etc/cni/net.d";
 const WHAT: &str = "looking for the pod network that is assigned to this node";
-/// The first watch: a controller manager that assigns has done so by then.
+/// The length of the first watch: a controller manager that assigns networks has done so by then.
 const PROMPT: Duration = Duration::from_secs(60);
-/// Each later one.
+/// The length of each later watch.
 const WATCH: Duration = Duration::from_secs(300);
 /// The longest wait between attempts.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Waits until the cluster has assigned a network, or an add-on has brought one of its own, and installs it.
-pub fn run(root: &Root) -> End {
+/// Waits until the cluster has assigned a network, or an add-on has installed its own, and installs
+/// the assigned one.
+pub fn run(root: &RootDir) -> End {
     let mut node = match Node::load(root) {
         Ok(Some(node)) if node.seed.kubelet.pod_cidr.is_none() => node,
         Ok(_) => return End::Ready,
@@ -58,7 +61,8 @@ pub fn run(root: &Root) -> End {
             say(&news);
             last = news;
         }
-        // A watch that lasts paces itself; one that ends at once, again and again, must not.
+        // A long watch needs no pause; a watch that ends immediately must not be repeated without
+        // one.
         if began.elapsed() < LONGEST {
             thread::sleep(backoff.wait(at_least));
         } else {
@@ -89,10 +93,11 @@ impl Fault {
     }
 }
 
-/// Watches the Node with its own certificate, from its present state on, until it has networks or the watch ends.
-fn assigned(root: &Root, node: &Node, limit: Duration) -> Result<Option<Vec<String>>, Fault> {
+/// Watches the Node with its own certificate, starting at its current state, until it has networks
+/// or the watch ends.
+fn assigned(root: &RootDir, node: &Node, limit: Duration) -> Result<Option<Vec<String>>, Fault> {
     let network = Network { resolver: Resolver::read(root.directory()), proxy: Proxy::new(&node.seed.proxy) };
-    // Read anew each time: kubelet renews it.
+    // Read again each time, because kubelet renews it.
     let identity = install::identity(root, &node.trusted.authorities)?;
     let mut api = Api::new(&network, &node.trusted.servers, Verify::Mutual(identity), None);
     let path = format!("/api/v1/nodes?fieldSelector=metadata.name%3D{}", node.name);
@@ -103,7 +108,7 @@ fn assigned(root: &Root, node: &Node, limit: Duration) -> Result<Option<Vec<Stri
     Ok(found)
 }
 
-fn install(root: &Root, node: &mut Node, cidrs: Vec<String>) -> End {
+fn install(root: &RootDir, node: &mut Node, cidrs: Vec<String>) -> End {
     let known = std::mem::take(&mut node.pod_cidrs).join(" ");
     let new = cidrs.join(" ");
     if let Err(error) = install::assign_pod_network(root, node, cidrs) {
@@ -120,8 +125,8 @@ fn install(root: &Root, node: &mut Node, cidrs: Vec<String>) -> End {
     End::Ready
 }
 
-/// Whether there is a network configuration besides the image's own.
-fn is_brought(root: &Root) -> bool {
+/// Whether there is a network configuration other than the image's.
+fn is_brought(root: &RootDir) -> bool {
     let paths = fs::read_dir(root.at(DIRECTORY)).into_iter().flatten().flatten().map(|entry| entry.path());
     let is_other = |path: &Path| {
         let suffix = path.extension().unwrap_or_default();

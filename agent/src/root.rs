@@ -1,4 +1,5 @@
-//! Files below a root directory, written so that a power cut at any moment leaves the old one or the new one.
+//! Files below a root directory, written so that a power loss at any moment leaves either the old
+//! or the new file.
 
 use rustix::fs::{CWD, Mode, OFlags};
 use std::fs::{self, File, Permissions};
@@ -10,7 +11,7 @@ use zeroize::Zeroizing;
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 4 << 20;
 
-/// What a file's name ends in while it is written.
+/// The suffix of a file's name while it is written.
 pub const UNFINISHED: &str = ".kiln-new";
 
 /// `TMPFS_MAGIC` and `RAMFS_MAGIC` (linux/magic.h).
@@ -25,16 +26,16 @@ pub struct FileError {
     source: io::Error,
 }
 
-/// The directory that stands for `/`.
+/// The directory used as `/`.
 #[derive(Debug, Clone)]
-pub struct Root(PathBuf);
+pub struct RootDir(PathBuf);
 
 /// Owner and permissions of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Access {
     /// Permissions.
     pub mode: u32,
-    /// Owner and group; `None` is whoever runs the agent.
+    /// Owner and group; `None` means the user that runs the agent.
     pub owner: Option<(u32, u32)>,
 }
 
@@ -45,18 +46,18 @@ impl Access {
     }
 }
 
-impl Root {
+impl RootDir {
     /// Below `directory`.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self(directory.into())
     }
 
-    /// Whether this is the machine itself, not a directory that stands for one.
+    /// Whether this is the machine itself, not a directory used in its place.
     pub fn is_machine(&self) -> bool {
         self.0 == Path::new("/")
     }
 
-    /// Whether what is written outlives the machine's power: `/var` is not in memory (statfs(2)).
+    /// Whether written files survive a power loss: `/var` is not in memory (statfs(2)).
     pub fn is_kept(&self) -> bool {
         let in_memory =
             |found: rustix::fs::StatFs| IN_MEMORY.contains(&u64::try_from(found.f_type).unwrap_or_default());
@@ -68,12 +69,12 @@ impl Root {
         &self.0
     }
 
-    /// Where an absolute path is.
+    /// The location of an absolute path.
     pub fn at(&self, path: &str) -> PathBuf {
         self.0.join(path.trim_start_matches('/'))
     }
 
-    /// The text of a file; `None` if there is none.
+    /// Reads the text of a file; `None` if it does not exist.
     ///
     /// # Errors
     /// [`FileError`].
@@ -81,10 +82,11 @@ impl Root {
         read(&self.at(path))
     }
 
-    /// Makes the file at `path` have `content`, with the directories that lead there (0755). Nothing is written if it is so already.
+    /// Writes `content` to the file at `path`, and creates missing parent directories (0755).
+    /// Nothing is written if the file is already equal.
     ///
     /// # Errors
-    /// [`FileError`]; what was at `path` is untouched then.
+    /// [`FileError`]; the existing file is then unchanged.
     pub fn write(&self, path: &str, content: &[u8], access: Access) -> Result<(), FileError> {
         let target = self.at(path);
         if is_already(&target, content, access) {
@@ -92,7 +94,8 @@ impl Root {
         }
         let directory = target.parent().unwrap_or(&self.0);
         make_directories(directory).map_err(failed("making the directory", directory))?;
-        // One agent runs at a time, so one temporary name is enough; what a power cut left under it is replaced.
+        // One agent runs at a time, so one temporary name is enough; a leftover of a power loss is
+        // replaced.
         let mut name = target.file_name().unwrap_or_default().to_owned();
         name.push(UNFINISHED);
         let temporary = directory.join(name);
@@ -103,7 +106,7 @@ impl Root {
         result.and_then(|()| sync(directory)).map_err(failed("writing", &target))
     }
 
-    /// Makes `path` a symbolic link to `target`, by way of `temporary` beside it.
+    /// Makes `path` a symbolic link to `target`, through `temporary` beside it.
     ///
     /// # Errors
     /// [`FileError`].
@@ -122,7 +125,7 @@ impl Root {
         make().map_err(failed("linking", &link))
     }
 
-    /// Makes sure that there is no file at `path`; says whether there was one.
+    /// Removes the file at `path` if it exists; returns whether it existed.
     ///
     /// # Errors
     /// [`FileError`].
@@ -137,7 +140,7 @@ impl Root {
     }
 }
 
-/// The text of `path`; `None` if there is no such file.
+/// Reads the text of `path`; `None` if it does not exist.
 ///
 /// # Errors
 /// [`FileError`].
@@ -149,7 +152,7 @@ pub fn read(path: &Path) -> Result<Option<Zeroizing<String>>, FileError> {
         result => result.map_err(failed("reading", path))?,
     };
     let size = file.metadata().map_or(0, |metadata| metadata.len());
-    // All of it at once, so that growing leaves no copies of a secret behind.
+    // Allocated at its full size, so that growing leaves no copies of a secret behind.
     let mut text = Zeroizing::new(String::with_capacity(usize::try_from(size.min(MAX_FILE)).unwrap_or_default() + 1));
     let length = file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(failed("reading", path))?;
     if length as u64 > MAX_FILE {
@@ -167,7 +170,8 @@ fn is_already(path: &Path, content: &[u8], access: Access) -> bool {
         && fs::read(path).map(Zeroizing::new).is_ok_and(|found| found.as_slice() == content)
 }
 
-/// As [`fs::create_dir_all`], whatever the umask: others than root read what is in there, such as systemd-timesyncd.
+/// Like [`fs::create_dir_all`], but independent of the umask, because users other than root read
+/// the files, such as systemd-timesyncd.
 fn make_directories(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -184,7 +188,7 @@ fn write_new(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    // Nobody else reads it before it has its owner and mode.
+    // Nobody else can read it before it has its owner and mode.
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::openat(CWD, path, flags, Mode::from_raw_mode(0o600))?);
     file.write_all(content)?;
@@ -209,11 +213,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_replaced_whole() {
+    fn files_are_replaced_atomically() {
         let directory = tempfile::tempdir().expect("a directory");
-        let root = Root::new(directory.path());
+        let root = RootDir::new(directory.path());
         root.write("/a/b", b"one", Access::mode(0o600)).expect("written");
-        // Left by a power cut.
+        // Left by a power loss.
         fs::write(root.at("/a/b.kiln-new"), "half").expect("written");
         let before = fs::metadata(root.at("/a/b")).expect("metadata").ino();
         root.write("/a/b", b"one", Access::mode(0o600)).expect("nothing to do");
@@ -231,7 +235,7 @@ mod tests {
     #[test]
     fn links_are_replaced() {
         let directory = tempfile::tempdir().expect("a directory");
-        let root = Root::new(directory.path());
+        let root = RootDir::new(directory.path());
         fs::write(root.at("/current"), "a regular file").expect("written");
         root.link("/current", "/target", "/updated").expect("linked");
         assert_eq!(fs::read_link(root.at("/current")).expect("a link"), Path::new("/target"));
@@ -241,18 +245,18 @@ mod tests {
     }
 
     #[test]
-    fn directories_are_anybodys_to_read() {
+    fn directories_are_readable_by_everyone() {
         let directory = tempfile::tempdir().expect("a directory");
-        let root = Root::new(directory.path());
+        let root = RootDir::new(directory.path());
         let mode = |path: &str| fs::metadata(root.at(path)).expect("a directory").permissions().mode() & 0o7777;
         root.write("/x/y/z", b"x", Access::mode(0o600)).expect("written");
         assert_eq!([mode("/x"), mode("/x/y"), mode("/x/y/z")], [0o755, 0o755, 0o600]);
     }
 
     #[test]
-    fn what_cannot_be_written_is_said() {
+    fn errors_name_the_file_that_cannot_be_written() {
         let directory = tempfile::tempdir().expect("a directory");
-        let root = Root::new(directory.path());
+        let root = RootDir::new(directory.path());
         fs::create_dir_all(root.at("/a/b")).expect("a directory");
         let error = root.write("/a", b"x", Access::mode(0o600)).expect_err("a directory");
         assert!(error.to_string().starts_with("writing ") && error.to_string().contains("/a: "), "{error}");

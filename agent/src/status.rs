@@ -1,9 +1,10 @@
-//! What a person at the screen sees, and a program reads: each step with its time, the last error, what the node waits for.
+//! Reports for people and programs: each step with its time, the last error, and what the node
+//! waits for.
 //!
-//! Lines go to standard error (journal and console), the state to `/run/kiln/status.json`, the last word to `/etc/issue.d`, systemd gets
-//! it for `systemctl status`. Nothing in here is secret.
+//! Lines go to standard error (journal and console), the state to `/run/kiln/status.json`, the
+//! latest message to `/etc/issue.d` and, for `systemctl status`, to systemd. None of it is secret.
 
-use crate::root::{Access, Root};
+use crate::root::{Access, RootDir};
 use crate::time::rfc3339;
 use serde_json::json;
 use std::io::Write as _;
@@ -15,20 +16,20 @@ use std::time::{Instant, SystemTime};
 const STATUS: &str = "/run/kiln/status.json";
 const ISSUE: &str = "/etc/issue.d/50-kiln.issue";
 
-/// How far a node is.
+/// The progress of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// On its way.
+    /// In progress.
     Joining,
-    /// Nothing says which cluster.
+    /// There is no seed.
     NoSeed,
     /// The token does not work (any more).
     NeedsToken,
-    /// Asked, and nobody has approved.
+    /// The certificate was requested, and nobody has approved it yet.
     NeedsApproval,
-    /// Something outside does not work, and is tried again.
+    /// Something outside the node fails and is tried again.
     Waiting,
-    /// It will not work until a person changes something.
+    /// It cannot succeed until a person changes something.
     Failed,
     /// kubelet has what it needs.
     Joined,
@@ -48,9 +49,9 @@ impl State {
     }
 }
 
-/// Where the agent reports.
+/// The destinations of the agent's reports.
 pub struct Status {
-    root: Root,
+    root: RootDir,
     /// systemd's `$NOTIFY_SOCKET`.
     notify: Option<PathBuf>,
     started: Instant,
@@ -67,7 +68,7 @@ pub struct Status {
 
 impl Status {
     /// Reports below `root`.
-    pub fn new(root: Root, notify: Option<PathBuf>) -> Self {
+    pub fn new(root: RootDir, notify: Option<PathBuf>) -> Self {
         let now = Instant::now();
         Self {
             root,
@@ -85,40 +86,40 @@ impl Status {
         }
     }
 
-    /// A step is done: one line, with the time it took.
+    /// Reports a completed step: one line with the time it took.
     pub fn step(&mut self, text: &str) {
         let took = self.last_step.elapsed();
         self.last_step = Instant::now();
         say(&format!("{text} ({} ms)", took.as_millis()));
     }
 
-    /// Which node this is.
+    /// Sets the node's name.
     pub fn node(&mut self, name: &str) {
         self.node = Some(name.into());
     }
 
-    /// Which API server it joins.
+    /// Sets the API server.
     pub fn server(&mut self, server: &str) {
         self.server = Some(server.into());
     }
 
-    /// Where its seed came from.
+    /// Sets the source of its seed.
     pub fn seed(&mut self, from: &str) {
         self.seed = Some(from.into());
     }
 
-    /// The name of its certificate request.
+    /// Sets the name of its certificate request.
     pub fn request(&mut self, name: &str) {
         self.request = Some(name.into());
     }
 
-    /// Another attempt begins.
+    /// Starts another attempt.
     pub fn attempt(&mut self) {
         self.attempts += 1;
         self.last_step = Instant::now();
     }
 
-    /// The state is another, or the reason for it is; says so if that is news.
+    /// Sets the state and its reason; reports them if they changed.
     pub fn set(&mut self, state: State, error: Option<&str>) {
         let is_news = self.state != state || self.error.as_deref() != error;
         self.state = state;
@@ -131,7 +132,7 @@ impl Status {
         }
     }
 
-    /// What a person should know of a node all the same, a line each.
+    /// Adds remarks that people should know, one line each.
     pub fn remark(&mut self, remarks: Vec<String>) {
         remarks.iter().for_each(|line| say(line));
         if !remarks.is_empty() {
@@ -140,7 +141,7 @@ impl Status {
         }
     }
 
-    /// How far the node is.
+    /// The state of the node.
     pub fn state(&self) -> State {
         self.state
     }
@@ -176,9 +177,9 @@ impl Status {
             (_, Some(error)) => error.clone(),
             (state, None) => state.as_str().into(),
         };
-        // Not to be able to report is no reason not to join.
+        // A failure to report must not prevent joining.
         self.root.write(STATUS, format!("{status:#}\n").as_bytes(), Access::mode(0o644)).ok();
-        // agetty reads backslashes as escapes.
+        // agetty interprets backslashes as escapes.
         let issue = [std::slice::from_ref(&text), self.remarks.as_slice()].concat().join("\n  ").replace('\\', "\\\\");
         let issue = format!("kiln: {}: {issue}\n", self.state.as_str());
         self.root.write(ISSUE, issue.as_bytes(), Access::mode(0o644)).ok();
@@ -203,8 +204,8 @@ impl Status {
     }
 }
 
-/// One line for journal and console.
+/// Writes one line for journal and console.
 pub fn say(text: &str) {
-    // Not eprintln: a closed standard error is no reason to end.
+    // Not eprintln, which would panic if standard error is closed.
     writeln!(std::io::stderr(), "kiln-agent: {text}").ok();
 }

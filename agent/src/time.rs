@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub fn civil(time: SystemTime) -> (u64, u64, u64, u64, u64, u64) {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Years begin in March, so that the day that comes and goes is their last; 400 of them are an era of 146,097 days.
+    // Years begin in March, so that the leap day is their last day; 400 of them are an era of
+    // 146,097 days.
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
@@ -23,7 +24,7 @@ pub fn days(year: u64, month: u64, day: u64) -> u64 {
     (year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day).saturating_sub(719_469)
 }
 
-/// As RFC 3339 has it.
+/// In the format of RFC 3339.
 pub fn rfc3339(time: SystemTime) -> String {
     let (year, month, day, hour, minute, second) = civil(time);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
@@ -51,7 +52,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn there_and_back(day in 0_u64..200_000) {
+        fn days_round_trip(day in 0_u64..200_000) {
             let (year, month, date, ..) = civil(UNIX_EPOCH + Duration::from_secs(day * 86_400));
             prop_assert_eq!(days(year, month, date), day);
         }

@@ -1,9 +1,9 @@
-//! URLs of servers: as much of RFC 3986 as `http` and `https` need.
+//! URLs of servers: the part of RFC 3986 that `http` and `https` need.
 
 use std::fmt;
 use std::net::Ipv6Addr;
 
-/// What is asked for how.
+/// The scheme of a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// Plain.
@@ -13,7 +13,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// The port when none is said.
+    /// The default port.
     pub fn port(self) -> u16 {
         match self {
             Self::Http => 80,
@@ -29,16 +29,17 @@ impl Scheme {
     }
 }
 
-/// Why a text is no URL of a server.
+/// Why a string is not a URL of a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no address of a server: {why}")]
+#[error("{text:?} is not the address of a server: {why}")]
 pub struct UrlError {
     text: String,
     why: &'static str,
 }
 
 impl UrlError {
-    /// Repeats neither a user name, which comes with a password, nor what a misplaced quote takes in.
+    /// Quotes neither a user name, which comes with a password, nor text included by a misplaced
+    /// quote.
     fn new(text: &str, why: &'static str) -> Self {
         let first = text.split(|c: char| c.is_control() || c.is_whitespace()).next().unwrap_or_default();
         Self { text: first.rsplit('@').next().unwrap_or_default().into(), why }
@@ -54,7 +55,7 @@ pub struct Url {
     pub host: String,
     /// TCP port.
     pub port: u16,
-    /// Path and query, from `/` on.
+    /// Path and query, starting with `/`.
     pub path: String,
 }
 
@@ -62,7 +63,7 @@ impl Url {
     /// Reads `http://…` and `https://…`.
     ///
     /// # Errors
-    /// [`UrlError`], for user names in it, too: they would be secrets in the wrong place.
+    /// [`UrlError`], also for user names in the URL, which would be secrets in the wrong place.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let fail = |why| Err(UrlError::new(text, why));
         if text.contains(|c: char| c.is_control() || c.is_whitespace() || !c.is_ascii()) {
@@ -82,7 +83,7 @@ impl Url {
         let (host, port) = match authority.strip_prefix('[') {
             Some(bracketed) => match bracketed.split_once(']') {
                 Some((host, port)) if host.parse::<Ipv6Addr>().is_ok() => (host, port),
-                _ => return fail("what is in brackets must be an IPv6 address"),
+                _ => return fail("the part in brackets must be an IPv6 address"),
             },
             None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
         };
@@ -101,7 +102,7 @@ impl Url {
         Ok(Self { scheme, host: host.to_ascii_lowercase(), port, path })
     }
 
-    /// Reads an API server's address as kubeadm takes it (`HOST:PORT`), or a URL.
+    /// Reads an API server's address as kubeadm accepts it (`HOST:PORT`), or a URL.
     ///
     /// # Errors
     /// [`UrlError`].
@@ -109,13 +110,13 @@ impl Url {
         let spelt = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
         let url = Self::parse(&spelt).map_err(|error| UrlError::new(text, error.why))?;
         match url {
-            Self { scheme: Scheme::Http, .. } => Err(UrlError::new(text, "an API server is asked over https")),
-            Self { ref path, .. } if path != "/" => Err(UrlError::new(text, "no path is expected")),
+            Self { scheme: Scheme::Http, .. } => Err(UrlError::new(text, "an API server needs https")),
+            Self { ref path, .. } if path != "/" => Err(UrlError::new(text, "it must not have a path")),
             url => Ok(url),
         }
     }
 
-    /// The same server, another path.
+    /// The same server with another path.
     #[must_use]
     pub fn at(&self, path: impl Into<String>) -> Self {
         Self { path: path.into(), ..self.clone() }
@@ -130,7 +131,7 @@ impl Url {
         }
     }
 
-    /// `https://HOST:PORT`, as a kubeconfig says it.
+    /// `https://HOST:PORT`, as in a kubeconfig.
     pub fn server(&self) -> String {
         format!("{}://{}", self.scheme.as_str(), self.authority())
     }
@@ -182,14 +183,14 @@ mod tests {
         assert_eq!(server("[::1]:6443"), Ok("https://[::1]:6443".into()));
         assert_eq!(
             server("http://a:1"),
-            Err("\"http://a:1\" is no address of a server: an API server is asked over https".into())
+            Err("\"http://a:1\" is not the address of a server: an API server needs https".into())
         );
-        assert_eq!(server("a:1/b"), Err("\"a:1/b\" is no address of a server: no path is expected".into()));
+        assert_eq!(server("a:1/b"), Err("\"a:1/b\" is not the address of a server: it must not have a path".into()));
     }
 
     proptest! {
         #[test]
-        fn nothing_panics(text in "\\PC{0,60}", near in "https?://[a-z\\[\\]:/?#@0-9.]{0,30}") {
+        fn arbitrary_text_never_panics(text in "\\PC{0,60}", near in "https?://[a-z\\[\\]:/?#@0-9.]{0,30}") {
             let _ = Url::parse(&text);
             if let Ok(url) = Url::parse(&near) {
                 prop_assert_eq!(Url::parse(&url.to_string()), Ok(url));

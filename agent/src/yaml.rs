@@ -1,7 +1,9 @@
-//! YAML 1.2 into a JSON value: what seeds and kubeconfigs are written in. JSON is YAML, so one reader reads both.
+//! YAML 1.2 into a JSON value: the format of seeds and kubeconfigs. JSON is YAML, so one parser
+//! reads both.
 //!
-//! Foreign bytes: bounded in size and depth; anchors, aliases and tags are refused (nothing that a node reads needs them, and
-//! aliases can make a small document large), as are keys said twice.
+//! The input is untrusted: size and depth are bounded. Anchors, aliases and tags are rejected
+//! (nothing that a node reads needs them, and aliases can make a small document large), as are
+//! duplicate keys.
 
 use granit_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::{Map, Number, Value};
@@ -10,17 +12,17 @@ use zeroize::Zeroize as _;
 /// The deepest nesting; a seed needs four levels.
 const MAX_DEPTH: usize = 32;
 
-/// What is wrong with a document.
+/// The defect of a document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum YamlError {
-    /// It is no YAML, or YAML that is not accepted here.
+    /// It is not YAML, or it is YAML that is not accepted here.
     #[error("line {line}, column {column}: {what}")]
     At {
         /// Counted from 1.
         line: usize,
         /// Counted from 1.
         column: usize,
-        /// What.
+        /// The defect.
         what: String,
     },
     /// Larger than the caller accepts.
@@ -31,12 +33,12 @@ pub enum YamlError {
         /// Bytes accepted.
         limit: usize,
     },
-    /// Not one document.
-    #[error("{0} documents where one is expected")]
+    /// The text does not contain exactly one document.
+    #[error("there are {0} documents, but one is expected")]
     Documents(usize),
 }
 
-/// Reads the one document in `text`, of at most `limit` bytes.
+/// Parses the only document in `text`, which has at most `limit` bytes.
 ///
 /// # Errors
 /// [`YamlError`].
@@ -60,7 +62,7 @@ pub fn parse(text: &str, limit: usize) -> Result<Value, YamlError> {
     }
 }
 
-/// Overwrites every text in `value`, for documents that hold a secret.
+/// Overwrites every string in `value`, for documents that contain a secret.
 pub fn wipe(value: &mut Value) {
     match value {
         Value::String(text) => text.zeroize(),
@@ -74,7 +76,7 @@ fn at(line: usize, column: usize, what: impl Into<String>) -> YamlError {
     YamlError::At { line, column, what: what.into() }
 }
 
-/// A collection whose end has not come yet.
+/// A collection that is still open.
 enum Open {
     Sequence(Vec<Value>),
     Mapping(Map<String, Value>, Option<String>),
@@ -113,7 +115,7 @@ impl Reader {
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 Some(Open::Sequence(items)) => self.value(Value::Array(items), span),
                 Some(Open::Mapping(map, _)) => self.value(Value::Object(map), span),
-                None => refuse("a collection ends that never began"),
+                None => refuse("a collection ends that did not begin"),
             },
             Event::DocumentStart(..) => {
                 self.documents += 1;
@@ -126,7 +128,7 @@ impl Reader {
     fn scalar(&mut self, text: String, style: ScalarStyle, span: Span) -> Result<(), YamlError> {
         if let Some(Open::Mapping(map, key @ None)) = self.open.last_mut() {
             if map.contains_key(&text) {
-                return Err(at(span.start.line(), span.start.col() + 1, format!("{text:?} is said twice")));
+                return Err(at(span.start.line(), span.start.col() + 1, format!("{text:?} occurs twice")));
             }
             *key = Some(text);
             return Ok(());
@@ -143,14 +145,15 @@ impl Reader {
                 Some(key) => {
                     map.insert(key, value);
                 }
-                None => return Err(at(span.start.line(), span.start.col() + 1, "a key must be a word")),
+                None => return Err(at(span.start.line(), span.start.col() + 1, "a key must be a scalar")),
             },
         }
         Ok(())
     }
 }
 
-/// A plain scalar by the core schema of YAML 1.2, except that numbers are whole: `1.20` is a version as often as a number.
+/// A plain scalar by the core schema of YAML 1.2, except that only integers are numbers, because
+/// `1.20` may be a version.
 fn plain(text: String) -> Value {
     match text.as_str() {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
@@ -188,14 +191,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_accepted() {
+    fn unsupported_yaml_is_rejected() {
         for (text, expected) in [
-            ("a: 1\na: 2\n", "line 2, column 1: \"a\" is said twice"),
+            ("a: 1\na: 2\n", "line 2, column 1: \"a\" occurs twice"),
             ("a: &x 1\nb: *x\n", "line 1, column 7: anchors are not accepted"),
             ("a: !!str 1\n", "line 1, column 10: tags are not accepted"),
-            ("? [a]\n: b\n", "line 1, column 5: a key must be a word"),
-            ("a: 1\n---\nb: 2\n", "2 documents where one is expected"),
-            ("", "0 documents where one is expected"),
+            ("? [a]\n: b\n", "line 1, column 5: a key must be a scalar"),
+            ("a: 1\n---\nb: 2\n", "there are 2 documents, but one is expected"),
+            ("", "there are 0 documents, but one is expected"),
         ] {
             assert_eq!(parse(text).map_err(|error| error.to_string()), Err(expected.to_owned()), "{text}");
         }
@@ -206,13 +209,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_panics(text in "\\PC{0,200}", yaml in "[\\[\\]{}:,\\-\\?&*!|>'\"# \na-c01]{0,80}") {
+        fn arbitrary_text_never_panics(text in "\\PC{0,200}", yaml in "[\\[\\]{}:,\\-\\?&*!|>'\"# \na-c01]{0,80}") {
             let _ = parse(&text);
             let _ = parse(&yaml);
         }
 
         #[test]
-        fn every_json_string_is_read(text in any::<String>()) {
+        fn every_json_string_is_parsed(text in any::<String>()) {
             prop_assume!(!text.contains(|c: char| c.is_control() || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}')));
             let json = json!({ "a": text });
             prop_assert_eq!(parse(&json.to_string()), Ok(json));

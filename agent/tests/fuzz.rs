@@ -1,4 +1,5 @@
-//! Parsers of what servers and seeds say are fed mutated samples, for a part of `KILN_FUZZ_SECONDS`, by the builder's harness.
+//! Runs the parsers of what servers and seeds send on mutated samples, for a part of
+//! `KILN_FUZZ_SECONDS`, with the builder's harness.
 
 use kiln_agent::discovery::{Cluster, signature, verify_jws};
 use kiln_agent::net::{Network, Proxy, Request, Resolver, Url, Verify};
@@ -16,7 +17,8 @@ const LIMIT: usize = 64 << 10;
 
 fn repair_nothing(_: &mut Vec<u8>) {}
 
-/// A server that says to each who connects what was sent here, and closes. Returns its address.
+/// A server that sends the bytes from the channel to each client, and closes the connection.
+/// Returns its address.
 fn server() -> (Url, Sender<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
@@ -24,7 +26,7 @@ fn server() -> (Url, Sender<Vec<u8>>) {
     thread::spawn(move || {
         for mut client in listener.incoming().map_while(Result::ok) {
             let Ok(answer) = answers.recv() else { return };
-            // Without reading the request, closing would reset.
+            // If the request were not read, closing would reset the connection.
             if client.read(&mut [0; 1024]).is_ok() {
                 client.write_all(&answer).ok();
             }
@@ -33,7 +35,8 @@ fn server() -> (Url, Sender<Vec<u8>>) {
     (Url::parse(&url).expect("an address"), sender)
 }
 
-/// The reader of HTTP/1.1: heads, lengths, chunks, trailers; whole bodies and lines of a watch.
+/// Runs the reader of HTTP/1.1: heads, lengths, chunks, trailers; whole bodies and lines of a
+/// watch.
 #[test]
 fn http_responses() {
     let (url, answers) = server();
@@ -88,7 +91,7 @@ fn authority() -> (String, Vec<u8>) {
     (kiln_agent::pki::pem::encode("CERTIFICATE", certificate.der()).to_string(), certificate.der().to_vec())
 }
 
-/// A cluster-info: the kubeconfig in it, and its signature, which only the token can make.
+/// Runs on a cluster-info: the kubeconfig in it, and its signature, which only the token can make.
 #[test]
 fn cluster_infos() {
     use base64::Engine as _;
@@ -128,7 +131,7 @@ fn signatures() {
     Fuzz { name: "jws", samples: vec![sample], words: &words, repair: repair_nothing }.run(|bytes| {
         let Ok(changed) = std::str::from_utf8(bytes) else { return false };
         let is_believed = verify_jws("content", changed, &token);
-        assert!(!is_believed || changed == jws, "{changed} is taken for {jws}");
+        assert!(!is_believed || changed == jws, "{changed} is accepted as {jws}");
         is_believed
     });
 }

@@ -1,17 +1,19 @@
-//! Builds the static programs of nodes — `init`, the `/init` of network-booted ones, and `agent` — for embedding, and nothing else.
+//! Builds the static programs of nodes for embedding: `init`, which is `/init` of network-booted
+//! nodes, and `agent`.
 //!
-//! Stable cargo cannot depend on another package's binary, so this runs cargo once more for each, with a target directory of its own.
-//! The results are the same from whatever folder they are built. `KILN_INIT=path` and `KILN_AGENT=path` embed binaries
-//! built elsewhere, say for another architecture.
+//! Stable cargo cannot depend on another package's binary, so this runs cargo once more for each
+//! program, with a separate target directory. The results do not depend on the folder in which they
+//! are built. `KILN_INIT=path` and `KILN_AGENT=path` embed binaries that were built elsewhere, for
+//! example for another architecture.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// Where the workspace is, from this package.
+/// The path of the workspace relative to this package.
 const WORKSPACE: &str = "../..";
 
-/// What would change the nested build behind our back: flags and wrappers of the outer one.
+/// Variables that would change the nested build: flags and wrappers of the outer build.
 const FOREIGN: [&str; 8] = [
     "RUSTFLAGS",
     "CARGO_TARGET_DIR",
@@ -27,13 +29,15 @@ const FOREIGN: [&str; 8] = [
 struct Program {
     package: &'static str,
     directory: &'static str,
-    /// The environment variable that names one built elsewhere; with `_PATH` after it, what the sources embed.
+    /// The environment variable that names a binary built elsewhere; with the suffix `_PATH`, the
+    /// variable that the sources embed.
     variable: &'static str,
     relocation_model: &'static str,
 }
 
 const PROGRAMS: [Program; 2] = [
-    // It runs before there is anything to attack it: position independence would only cost relocations.
+    // It runs before anything could attack it, so position independence would only cost
+    // relocations.
     Program { package: "kiln-init", directory: "init", variable: "KILN_INIT", relocation_model: "static" },
     Program { package: "kiln-agent", directory: "agent", variable: "KILN_AGENT", relocation_model: "pic" },
 ];
@@ -73,7 +77,7 @@ fn build(program: &Program) -> Result<PathBuf, String> {
     let source = PathBuf::from(var("CARGO_MANIFEST_DIR")?).join(WORKSPACE);
     let source = source.canonicalize().map_err(|error| format!("{}: {error}", source.display()))?;
     let target_dir = PathBuf::from(var("OUT_DIR")?).join("nested");
-    // Images run on kiln's own architecture; `+crt-static` also needs a target that is spelt out.
+    // Images run on kiln's own architecture; `+crt-static` also needs an explicit target.
     let target = var("HOST")?;
     let mut cargo = Command::new(var("CARGO")?);
     cargo.current_dir(&source).args(["build", "--locked", "--quiet", "--profile", "init", "--package", package]);

@@ -1,8 +1,9 @@
-//! The kernel command line, as /proc/cmdline has it.
+//! Parses the kernel command line in /proc/cmdline.
 
-/// The value of the last `name=value` in `cmdline`; double quotes around a value, or around the whole word, are taken off.
+/// The value of the last `name=value` in `cmdline`; removes double quotes around the value or
+/// around the whole word.
 ///
-/// As the kernel reads it (lib/cmdline.c): words are separated by blanks outside double quotes.
+/// Follows the kernel's rules (lib/cmdline.c): words are separated by blanks outside double quotes.
 pub fn value<'a>(cmdline: &'a str, name: &str) -> Option<&'a str> {
     words(cmdline).filter_map(|word| word.trim_matches('"').strip_prefix(name)?.strip_prefix('=')).last().map(unquoted)
 }
@@ -26,7 +27,7 @@ mod tests {
     use super::value;
 
     #[test]
-    fn the_last_value_counts() {
+    fn the_last_value_wins() {
         let cmdline = "BOOT_IMAGE=/vmlinuz panic=10 roothash=ab  quiet panic=-1\n";
         assert_eq!(value(cmdline, "panic"), Some("-1"));
         assert_eq!(value(cmdline, "roothash"), Some("ab"));
@@ -35,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_hold_words_together() {
+    fn quotes_join_words() {
         assert_eq!(value("a=\"x roothash=evil\" b=1", "roothash"), None);
         assert_eq!(value("a=\"x y\" b=1", "a"), Some("x y"));
         assert_eq!(value("\"a=x y\" b=1", "a"), Some("x y"));

@@ -1,4 +1,4 @@
-//! The console, and the end of a boot that failed.
+//! Writes to the console, and ends a boot that failed.
 
 use rustix::system::{RebootCommand, reboot};
 use std::fs::{self, File};
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-/// Prints a line on the console, which the kernel made our standard error if it could.
+/// Prints a line on the console, which is standard error if the kernel could open it.
 pub fn say(message: &str) {
     let line = format!("kiln-init: {message}\n");
     if io::stderr().write_all(line.as_bytes()).is_err()
@@ -17,9 +17,10 @@ pub fn say(message: &str) {
     }
 }
 
-/// Says why this node does not boot, and does what `panic=` says: restarts after so many seconds, or stays as it is.
+/// Reports why this node does not boot, and follows `panic=`: restarts after that number of
+/// seconds, or stays as it is.
 ///
-/// A panic of the kernel would do the same, after a page of its own that hides the reason.
+/// A panic of the kernel would do the same, after a page of output that hides the reason.
 pub fn give_up(error: &str) -> ExitCode {
     say(&format!("this node cannot boot: {error}"));
     rustix::fs::sync();
@@ -33,6 +34,6 @@ pub fn give_up(error: &str) -> ExitCode {
             }
         }
     }
-    // The kernel panics when the first process ends.
+    // The kernel panics when the first process exits.
     ExitCode::FAILURE
 }

@@ -1,10 +1,10 @@
-//! Disks and their partitions, as sysfs has them.
+//! Disks and their partitions in sysfs.
 
 use kiln_init::gpt::{GptError, Partition, Table};
 use std::fs::{self, File};
 use std::path::Path;
 
-/// Unit of sizes in sysfs, in bytes, whatever the disk's own.
+/// The unit of sizes in sysfs in bytes, whatever the disk's block size is.
 const SECTOR: u64 = 512;
 
 /// A whole disk.
@@ -17,7 +17,7 @@ pub struct Disk {
     block_size: u64,
 }
 
-/// The disks that are there now, by name. Those that can hold no partition table are none.
+/// The present disks by name, without those that cannot have a partition table.
 pub fn disks() -> Vec<Disk> {
     let entries = fs::read_dir("/sys/block").into_iter().flatten().flatten();
     let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
@@ -27,14 +27,14 @@ pub fn disks() -> Vec<Disk> {
 }
 
 impl Disk {
-    /// The disk called `name`, with its size as it is now.
+    /// The disk called `name`, with its current size.
     pub fn named(name: &str) -> Option<Self> {
         let size = number(&format!("/sys/block/{name}/size"))?.checked_mul(SECTOR)?;
         let block_size = number(&format!("/sys/block/{name}/queue/logical_block_size"))?;
         Some(Self { name: name.to_owned(), size, block_size })
     }
 
-    /// Its file.
+    /// Its device file.
     pub fn path(&self) -> String {
         format!("/dev/{}", self.name)
     }
@@ -45,7 +45,7 @@ impl Disk {
         Table::read(&mut file, self.block_size, self.size)
     }
 
-    /// The kernel's name for one of its partitions, once it has one.
+    /// The kernel's name for one of its partitions, `None` until it has one.
     pub fn partition_name(&self, partition: &Partition) -> Option<String> {
         let entries = fs::read_dir(format!("/sys/block/{}", self.name)).into_iter().flatten().flatten();
         let is =
@@ -53,7 +53,7 @@ impl Disk {
         entries.filter(|entry| is(&entry.path())).find_map(|entry| entry.file_name().into_string().ok())
     }
 
-    /// Bytes behind the last partition.
+    /// The number of bytes after the last partition.
     pub fn free_behind(&self, table: &Table) -> u64 {
         let end = table.partitions.iter().map(|partition| partition.last_lba).max().unwrap_or(0);
         self.size.saturating_sub(end.saturating_add(1).saturating_mul(table.block_size))

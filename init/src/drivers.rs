@@ -1,4 +1,4 @@
-//! Loads the modules of the list that are always needed, and those that a device asks for.
+//! Loads the modules of the list that are always needed, and those that devices need.
 
 use crate::console::say;
 use kiln_init::modules::{self, Module};
@@ -10,17 +10,17 @@ use std::fs::{self, File};
 /// finit_module(2): the kernel decompresses the file.
 const MODULE_INIT_COMPRESSED_FILE: i32 = 4;
 
-/// The modules at hand, and what became of them.
+/// The available modules and their state.
 pub struct Drivers {
     modules: BTreeMap<String, Module>,
-    /// Tried, whatever came of it.
+    /// Names of modules that were tried, successfully or not.
     tried: BTreeSet<String>,
-    /// Aliases of devices that were looked at.
+    /// Aliases of devices that were handled.
     seen: BTreeSet<String>,
 }
 
 impl Drivers {
-    /// Reads the list at [`modules::FILE`]; none is an empty one.
+    /// Reads the list at [`modules::FILE`]; a missing list counts as empty.
     pub fn read() -> Result<Self, String> {
         let path = format!("/{}", modules::FILE);
         let text = match fs::read_to_string(&path) {
@@ -33,14 +33,14 @@ impl Drivers {
         Ok(Self { modules, tried: BTreeSet::new(), seen: BTreeSet::new() })
     }
 
-    /// Loads what is needed whatever the hardware is.
+    /// Loads the modules that are needed on any hardware.
     pub fn load_always(&mut self) {
         let always = self.modules.values().filter(|module| module.aliases.is_empty());
         let names: Vec<String> = always.map(Module::name).collect();
         names.iter().for_each(|name| self.load(name));
     }
 
-    /// Loads what devices ask for that were not there the last time.
+    /// Loads the modules of devices that appeared since the last call.
     pub fn load_for_devices(&mut self) {
         for modalias in modaliases() {
             if self.seen.insert(modalias.clone()) {
@@ -51,7 +51,7 @@ impl Drivers {
         }
     }
 
-    /// Loads a module after those it needs, once.
+    /// Loads a module once, after its dependencies.
     fn load(&mut self, name: &str) {
         if !self.tried.insert(name.to_owned()) {
             return;
@@ -59,7 +59,7 @@ impl Drivers {
         let Some(Module { path, needs, .. }) = self.modules.get(name).cloned() else { return };
         needs.iter().for_each(|need| self.load(need));
         match insert(&path) {
-            // There already; or there is no such hypervisor or processor here.
+            // It is already loaded, or this hypervisor or processor does not have it.
             Ok(()) | Err(Errno::EXIST | Errno::NODEV | Errno::OPNOTSUPP) => {}
             Err(error) => say(&format!("loading /{path}: {error}")),
         }
@@ -73,7 +73,7 @@ fn insert(path: &str) -> Result<(), Errno> {
     finit_module(&file, c"", flags)
 }
 
-/// What devices say about themselves.
+/// The aliases of all devices.
 fn modaliases() -> BTreeSet<String> {
     let list = |path: &str| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
     list("/sys/bus")

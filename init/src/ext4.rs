@@ -1,13 +1,14 @@
-//! How large an ext4 file system is, by its superblock (Linux, Documentation/filesystems/ext4/super.rst).
+//! Reads the size of an ext4 file system from its superblock (Linux,
+//! Documentation/filesystems/ext4/super.rst).
 
-/// Where the superblock is, in bytes, and its size.
+/// The offset of the superblock in bytes.
 pub const SUPERBLOCK_OFFSET: u64 = 1024;
-/// Bytes of a superblock.
+/// The size of a superblock in bytes.
 pub const SUPERBLOCK_SIZE: usize = 1024;
 
 /// `s_magic`.
 const MAGIC: u16 = 0xef53;
-/// `INCOMPAT_64BIT` of `s_feature_incompat`: `s_blocks_count_hi` counts.
+/// `INCOMPAT_64BIT` of `s_feature_incompat`: `s_blocks_count_hi` is valid.
 const INCOMPAT_64BIT: u32 = 0x80;
 
 /// The size of a file system.
@@ -15,11 +16,11 @@ const INCOMPAT_64BIT: u32 = 0x80;
 pub struct Size {
     /// `s_blocks_count`.
     pub blocks: u64,
-    /// Bytes per block.
+    /// Bytes per block, from `s_log_block_size`.
     pub block_size: u64,
 }
 
-/// The size that a superblock tells; `None` when it is none.
+/// The size according to a superblock; `None` if it is not a superblock.
 pub fn size(superblock: &[u8; SUPERBLOCK_SIZE]) -> Option<Size> {
     let u32_at = |at: usize| superblock[at..at + 4].iter().rev().fold(0, |number, &byte| number << 8 | u32::from(byte));
     let s_log_block_size = u32_at(0x18);

@@ -1,26 +1,26 @@
-//! The partition table of a disk, read (UEFI specification 2.10, chapter 5).
+//! Reads the partition table of a disk (UEFI specification 2.10, chapter 5).
 //!
-//! The kernel reads it too, but before 6.10 its `uevent` files do not tell a partition's unique GUID, which is how the root
-//! is found.
+//! The kernel reads it too, but before 6.10 its `uevent` files do not contain a partition's unique
+//! GUID, by which the root is found.
 
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Sizes of one logical block that disks have, in bytes.
+/// The sizes of a logical block on disks, in bytes.
 const BLOCK_SIZES: [u64; 2] = [512, 4096];
 /// `HeaderSize` of revision 1.0.
 const HEADER_SIZE: usize = 92;
-/// Size of an entry as every tool writes it.
+/// The size of an entry in all tools' tables.
 const ENTRY_SIZE: usize = 128;
-/// Most entries read; tables of 128 are usual.
+/// The most entries that are read; 128 are usual.
 const MAX_ENTRIES: usize = 1024;
 
-/// A GUID as it lies on the disk: its first three fields are little-endian.
+/// A GUID as stored on disk: its first three fields are little-endian.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Guid(pub [u8; 16]);
 
 impl Guid {
-    /// From the 128 bits in the order they are written in text.
+    /// Makes a GUID from the 128 bits in the order of the text form.
     pub const fn from_text_order(mut bytes: [u8; 16]) -> Self {
         let b = bytes;
         [bytes[0], bytes[1], bytes[2], bytes[3]] = [b[3], b[2], b[1], b[0]];
@@ -54,7 +54,7 @@ impl fmt::Debug for Guid {
 /// One used entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partition {
-    /// Its place in the table, counted from 1, as in the kernel's device names.
+    /// Its position in the table, counted from 1, as in the kernel's device names.
     pub number: usize,
     /// `PartitionTypeGUID`.
     pub partition_type: Guid,
@@ -62,9 +62,9 @@ pub struct Partition {
     pub unique: Guid,
     /// `PartitionName`.
     pub name: String,
-    /// First block.
+    /// The first block.
     pub first_lba: u64,
-    /// Last block, inclusive.
+    /// The last block, inclusive.
     pub last_lba: u64,
 }
 
@@ -75,25 +75,25 @@ impl Partition {
     }
 }
 
-/// A partition table whose checksums are right.
+/// A partition table with correct checksums.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     /// Bytes per block.
     pub block_size: u64,
-    /// Last block the table counts as part of the disk: where its other copy is.
+    /// The last block of the disk according to the table: the location of its other copy.
     pub last_block: u64,
     /// The used entries, by number.
     pub partitions: Vec<Partition>,
 }
 
-/// Why there is no table.
+/// Why no table can be read.
 #[derive(Debug)]
 pub enum GptError {
     /// The disk cannot be read.
     Io(io::Error),
-    /// There is none: not one of its two headers has the signature.
+    /// There is no table: neither header has the signature.
     None,
-    /// There is one, but neither copy is whole; what is wrong with the first.
+    /// There is a table, but both copies are damaged; the defect of the first.
     Damaged(&'static str),
 }
 
@@ -102,7 +102,7 @@ impl fmt::Display for GptError {
         match self {
             Self::Io(error) => write!(f, "reading its partition table: {error}"),
             Self::None => f.write_str("it has no GUID partition table"),
-            Self::Damaged(why) => write!(f, "neither copy of its partition table is whole ({why})"),
+            Self::Damaged(why) => write!(f, "both copies of its partition table are damaged ({why})"),
         }
     }
 }
@@ -110,8 +110,8 @@ impl fmt::Display for GptError {
 impl std::error::Error for GptError {}
 
 impl Table {
-    /// Reads the table of a disk of `size` bytes with blocks of `block_size` bytes; the copy at its end when the one at
-    /// its beginning is damaged.
+    /// Reads the table of a disk of `size` bytes with blocks of `block_size` bytes; uses the copy
+    /// at its end if the one at its beginning is damaged.
     ///
     /// # Errors
     /// [`GptError`].
@@ -129,7 +129,8 @@ impl Table {
         }
     }
 
-    /// The copy whose header is block `lba`; inside, what is wrong with it: nothing is said of what is no table at all.
+    /// The copy whose header is in block `lba`. The inner error is its defect; `None` if there is
+    /// no table at all.
     fn copy(
         disk: &mut (impl Read + Seek),
         block_size: u64,
@@ -159,7 +160,7 @@ impl Table {
     }
 }
 
-/// What is used of a header.
+/// The fields of a header that are used.
 struct Header {
     alternate: u64,
     entries: u64,
@@ -182,7 +183,7 @@ impl Header {
         }
         let count = usize::try_from(u32_at(bytes, 80)).unwrap_or(usize::MAX);
         if u64_at(bytes, 24) != lba {
-            return Err(Some("its header is for another place"));
+            return Err(Some("its header belongs to another block"));
         }
         if u32_at(bytes, 84) != 128 || count > MAX_ENTRIES {
             return Err(Some("its entries have an unusual size or number"));
@@ -209,7 +210,7 @@ fn read_at(disk: &mut (impl Read + Seek), at: u64, bytes: &mut [u8]) -> io::Resu
     disk.read_exact(bytes)
 }
 
-// The slices below are as long as the constants above say, whatever the disk holds.
+// The slices below have the lengths of the constants above, whatever the disk contains.
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes[at..at + 4].iter().rev().fold(0, |number, &byte| number << 8 | u32::from(byte))
 }
@@ -224,7 +225,7 @@ fn guid_at(bytes: &[u8], at: usize) -> Guid {
     Guid(guid)
 }
 
-/// The CRC-32 of ISO 3309, reflected, as zlib has it; a table is not worth its bytes for 16 KiB.
+/// The CRC-32 of ISO 3309, reflected, as in zlib; a lookup table is not worth its bytes for 16 KiB.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
@@ -239,7 +240,7 @@ mod tests {
 
     const BLOCKS: u64 = 100;
 
-    /// A disk with one partition, as the specification has it.
+    /// A disk with one partition according to the specification.
     fn disk() -> Vec<u8> {
         let mut entries = vec![0; 128 * ENTRY_SIZE];
         let entry = &mut entries[ENTRY_SIZE..];
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_read() {
+    fn a_table_is_parsed() {
         let table = read(&disk()).expect("a table");
         let [partition] = &table.partitions[..] else { panic!("{table:?}") };
         assert_eq!((partition.number, partition.name.as_str(), partition.blocks()), (2, "kiln-state", 10));
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn either_copy_will_do() {
+    fn either_copy_is_sufficient() {
         for at in [512 + 8, 512 + 40, 2 * 512 + 130] {
             let mut disk = disk();
             disk[at] ^= 1;
@@ -298,13 +299,13 @@ mod tests {
     }
 
     #[test]
-    fn crc32_is_zlibs() {
+    fn crc32_equals_zlibs() {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
     }
 
     proptest! {
         #[test]
-        fn no_disk_is_a_panic(
+        fn arbitrary_disks_never_panic(
             changes in prop::collection::vec((0usize..51_200, any::<u8>()), 0..30),
             header in prop::collection::vec(any::<u8>(), HEADER_SIZE),
             sum: bool,
@@ -312,7 +313,7 @@ mod tests {
             let mut disk = disk();
             changes.into_iter().for_each(|(at, byte)| disk[at] = byte);
             read(&disk).ok();
-            // A header whose checksum is right, however strange it is.
+            // A header with a correct checksum, however strange its contents.
             let mut bytes: [u8; HEADER_SIZE] = header.try_into().expect("as long as that");
             bytes[..8].copy_from_slice(b"EFI PART");
             bytes[12..16].copy_from_slice(&92_u32.to_le_bytes());

@@ -1,11 +1,13 @@
-//! Calls to the kernel that have no safe form: device-mapper's (include/uapi/linux/dm-ioctl.h) and ext4's growing.
+//! Kernel calls without a safe wrapper: device-mapper (include/uapi/linux/dm-ioctl.h) and growing
+//! ext4.
 
 use rustix::io::Errno;
 use rustix::ioctl::{Setter, Updater, ioctl, opcode};
 use std::fs::File;
 use std::io;
 
-/// Bytes the kernel may read and write in one call: the header and a table of one target.
+/// The number of bytes that the kernel may read and write in one call: the header and a table of
+/// one target.
 const BUFFER: usize = 4096;
 /// `struct dm_ioctl`, whose size is part of the command numbers.
 const HEADER: usize = 312;
@@ -26,13 +28,13 @@ const DM_READONLY: u32 = 1;
 
 type Header = [u8; HEADER];
 
-/// What a command is given and gives back.
+/// The input and output of a command.
 #[repr(C, align(8))]
 struct Buffer([u8; BUFFER]);
 
-/// One target that is a whole device.
+/// A target that is a whole device.
 pub struct Target<'a> {
-    /// Size in 512-byte sectors.
+    /// Its size in 512-byte sectors.
     pub sectors: u64,
     /// Its kind, `verity`.
     pub kind: &'a str,
@@ -40,7 +42,8 @@ pub struct Target<'a> {
     pub params: &'a str,
 }
 
-/// Makes the read-only device-mapper device `name` of one target and activates it. Returns its minor number: the kernel calls it `dm-N`.
+/// Makes the read-only device-mapper device `name` with one target and activates it. Returns its
+/// minor number: the kernel calls it `dm-N`.
 pub fn map_read_only(name: &str, uuid: &str, target: &Target<'_>) -> io::Result<u32> {
     let control = File::options().read(true).write(true).open("/dev/mapper/control")?;
     let mut buffer = Buffer::new(name, uuid)?;
@@ -84,7 +87,7 @@ impl Buffer {
         self.0[at..at + 4].copy_from_slice(&value.to_ne_bytes());
     }
 
-    /// Text and the byte 0 that ends it, in a field of `size` bytes.
+    /// Writes text and a terminating zero byte, in a field of `size` bytes.
     fn text(&mut self, at: usize, size: usize, text: &str) -> io::Result<()> {
         if text.len() >= size || text.contains('\0') {
             return Err(io::Error::other(format!("{text:?} does not fit into {size} bytes")));
@@ -94,15 +97,16 @@ impl Buffer {
     }
 }
 
-/// One command of device-mapper.
+/// Runs a command of device-mapper.
 #[allow(unsafe_code)]
 fn command<const OPCODE: rustix::ioctl::Opcode>(control: &File, buffer: &mut Buffer) -> Result<(), Errno> {
-    // SAFETY: device-mapper reads and writes no more than the header's `data_size` bytes, which `Buffer::new` sets to the
-    // buffer's own size, and any bytes are a valid `Buffer`.
+    // SAFETY: device-mapper reads and writes no more than the header's `data_size` bytes, which
+    // `Buffer::new` sets to the buffer's own size, and any bytes are a valid `Buffer`.
     unsafe { ioctl(control, Updater::<OPCODE, Buffer>::new(buffer)) }
 }
 
-/// Grows the mounted ext4 that `mount_point` is in to `blocks` of its own blocks; nothing happens when it has that size.
+/// Grows the mounted ext4 of `mount_point` to `blocks` blocks; does nothing if it already has that
+/// size.
 #[allow(unsafe_code)]
 pub fn grow_ext4(mount_point: &File, blocks: u64) -> Result<(), Errno> {
     const EXT4_IOC_RESIZE_FS: rustix::ioctl::Opcode = opcode::write::<u64>(b'f', 16);

@@ -1,7 +1,7 @@
-//! What runs first on a node, and what the builder must agree on with it.
+//! The first program on a node, and the formats that it shares with the builder.
 //!
-//! Everything that reads foreign bytes is here, so that it can be tested and fuzzed on any machine; what only works as the
-//! first process is in the binary.
+//! Everything that reads untrusted bytes is here, so that it can be tested and fuzzed on any
+//! machine; what works only as the first process is in the binary.
 
 pub mod cmdline;
 pub mod ext4;
@@ -11,5 +11,6 @@ pub mod modules;
 pub mod verity;
 pub mod xattrs;
 
-/// Least size of a node's state, in bytes: what systemd-repart is told, and what a disk must have behind the image.
+/// The minimum size of a node's state in bytes: the value for systemd-repart, and the space that a
+/// disk needs after the image.
 pub const STATE_MIN_BYTES: u64 = 1 << 30;

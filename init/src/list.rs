@@ -1,15 +1,15 @@
-//! What the lists beside `/init` have in common.
+//! The common parts of the lists beside `/init`.
 
 use std::fmt;
 
-/// Why a list is refused.
+/// Why a list is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListError {
-    /// Where the list is, without a leading slash.
+    /// The path of the list, without a leading slash.
     pub file: &'static str,
     /// The line, counted from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The defect.
     pub why: &'static str,
 }
 

@@ -1,13 +1,16 @@
-//! `/init` of a node: gets from what firmware and boot loader left to a root file system with everything mounted that
-//! systemd cannot mount for itself, and becomes systemd.
+//! `/init` of a node: starts from what firmware and boot loader provide, sets up a root file system
+//! with all mounts that systemd cannot make itself, and then executes systemd.
 //!
-//! It is in two kinds of initramfs. That of a network-booted node *is* the root file system, and needs a parent mount and the extended
-//! attributes cpio could not carry. That of a disk holds nothing but this program and drivers: the root is found by
-//! its hash and verified from then on. What comes after is the same for both: state, and what is bound to it.
+//! It is in two kinds of initramfs. The initramfs of a network-booted node *is* the root file
+//! system; it needs a parent mount and the extended attributes that cpio cannot store. The
+//! initramfs of a disk contains only this program and drivers: the root is found by its hash and
+//! verified at every read. The following steps are the same for both: the state, and what is bound
+//! to it.
 //!
-//! What a network-booted node can live without is said on the console, and the boot goes on. Everything else ends it: one line
-//! says why, and the machine restarts as `panic=` on the kernel command line says. A node never runs on a root that was not verified,
-//! or without the state it was told to have.
+//! If a network-booted node can do without something, the failure is reported on the console and
+//! the boot continues. Every other failure ends the boot: one line reports the reason, and the
+//! machine restarts according to `panic=` on the kernel command line. A node never runs with a root
+//! that was not verified, or without the state that it was configured to have.
 
 mod console;
 mod disks;

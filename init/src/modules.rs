@@ -1,9 +1,11 @@
 //! The kernel modules that `/init` may load, as a file beside it.
 //!
-//! The builder lists in [`FILE`] what a disk's root may need: drivers of disks, and what verifies and mounts it. It also says when: always,
-//! or when there is a device one of the module's aliases (modules.alias) matches. One module a line, fields separated by tabs: its
-//! path in the initramfs, the names of the modules that must be there before, in that order, and aliases, both separated by blanks.
-//! No alias means always; the alias `-` is no device's.
+//! The builder lists in [`FILE`] the modules that a disk's root may need: drivers of disks, and the
+//! modules that verify and mount it. The list also says when: always, or when there is a device
+//! that matches one of the module's aliases (modules.alias). Each line describes one module, in
+//! fields separated by tabs: its path in the initramfs, the names of the modules that must be
+//! loaded before it, in that order, and its aliases, both separated by blanks. A module without
+//! aliases is always loaded; the alias `-` matches no device.
 //!
 //! ```text
 //! usr/lib/modules/6.12.1/kernel/drivers/block/virtio_blk.ko.xz<TAB><TAB>virtio:d00000002v*
@@ -13,10 +15,11 @@
 use crate::list::ListError;
 use std::fmt::Write as _;
 
-/// Where the list is, without a leading slash.
+/// The path of the list, without a leading slash.
 pub const FILE: &str = "usr/lib/kiln/modules";
 
-/// Largest list `/init` reads, in bytes; that of a kernel for hardware has some 100 kB.
+/// The largest list that `/init` reads, in bytes; the list of a kernel for hardware has about 100
+/// kB.
 pub const MAX_SIZE: u64 = 4 << 20;
 
 /// An alias that no device has: the module is loaded when another one needs it.
@@ -27,19 +30,19 @@ pub const ONLY_NEEDED: &str = "-";
 pub struct Module {
     /// Path of its file, without a leading slash.
     pub path: String,
-    /// Names of the modules it needs; each needs none that comes after it.
+    /// The names of its dependencies, in loading order.
     pub needs: Vec<String>,
-    /// Patterns of device aliases; none: it is always loaded.
+    /// Patterns of device aliases; without patterns it is always loaded.
     pub aliases: Vec<String>,
 }
 
 impl Module {
-    /// The kernel's name for it: its file's, up to the first dot, with underscores.
+    /// The kernel's name for it: the file name up to the first dot, with underscores.
     pub fn name(&self) -> String {
         name(&self.path)
     }
 
-    /// Whether a device with `modalias` asks for it.
+    /// Whether a device with `modalias` needs it.
     pub fn drives(&self, modalias: &str) -> bool {
         self.aliases.iter().any(|pattern| matches(pattern.as_bytes(), modalias.as_bytes()))
     }
@@ -51,10 +54,10 @@ pub fn name(path: &str) -> String {
     file.split('.').next().unwrap_or_default().replace('-', "_")
 }
 
-/// Writes the list, in the order given; the inverse of [`decode`].
+/// Writes the list, in the given order; the inverse of [`decode`].
 ///
 /// # Errors
-/// [`ListError`] for names that the format cannot hold, by position.
+/// [`ListError`] for names that the format cannot hold, with their position.
 pub fn encode(modules: &[Module]) -> Result<String, ListError> {
     let mut text = String::new();
     for Module { path, needs, aliases } in modules {
@@ -63,17 +66,21 @@ pub fn encode(modules: &[Module]) -> Result<String, ListError> {
     if decode(&text)? == modules {
         Ok(text)
     } else {
-        Err(ListError { file: FILE, line: 1, why: "a name has a blank in it" })
+        Err(ListError { file: FILE, line: 1, why: "a name contains a blank" })
     }
 }
 
-/// Reads the list, all of it or nothing.
+/// Parses the complete list, or fails.
 ///
 /// # Errors
 /// [`ListError`] for a line that is not three fields or has a path that is not plain.
 pub fn decode(text: &str) -> Result<Vec<Module>, ListError> {
     if !text.is_empty() && !text.ends_with('\n') {
-        return Err(ListError { file: FILE, line: text.lines().count(), why: "it is cut off: no newline at its end" });
+        return Err(ListError {
+            file: FILE,
+            line: text.lines().count(),
+            why: "it is truncated: it has no newline at its end",
+        });
     }
     text.split_terminator('\n')
         .zip(1..)
@@ -83,7 +90,7 @@ pub fn decode(text: &str) -> Result<Vec<Module>, ListError> {
 
 fn decode_line(line: &str) -> Result<Module, &'static str> {
     let fields: Vec<&str> = line.split('\t').collect();
-    let [path, needs, aliases] = fields[..] else { return Err("it has not three fields separated by tabs") };
+    let [path, needs, aliases] = fields[..] else { return Err("it does not have three fields separated by tabs") };
     if path.split('/').any(|part| matches!(part, "" | "." | "..")) || path.chars().any(char::is_control) {
         return Err("its path is not a plain path without a leading slash");
     }
@@ -91,12 +98,14 @@ fn decode_line(line: &str) -> Result<Module, &'static str> {
     Ok(Module { path: path.to_owned(), needs: words(needs), aliases: words(aliases) })
 }
 
-/// fnmatch(3) without flags, as modprobe matches aliases: `*`, `?`, and bracket expressions with ranges and `!`.
+/// fnmatch(3) without flags, as modprobe matches aliases: `*`, `?`, and bracket expressions with
+/// ranges and `!`.
 ///
-/// Takes at most the product of both lengths in steps.
+/// The number of steps is at most the product of both lengths.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
-    // Where to go on when the text does not fit: after the last star, with one more byte given to it.
+    // Where to continue when the text does not match: after the last star, which then matches one
+    // more byte.
     let mut retry = None;
     loop {
         let step = match (pattern.get(p), text.get(t)) {
@@ -122,11 +131,11 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
-/// Length of the bracket expression that `pattern` begins with, if it has `byte`.
+/// The length of the bracket expression at the beginning of `pattern`, if it contains `byte`.
 fn bracket(pattern: &[u8], byte: u8) -> Option<usize> {
     let negated = matches!(pattern.get(1), Some(b'!' | b'^'));
     let first = if negated { 2 } else { 1 };
-    // A bracket that comes first is itself.
+    // A bracket in the first position is literal.
     let end = first + 1 + pattern.get(first + 1..)?.iter().position(|&byte| byte == b']')?;
     let mut set = &pattern[first..end];
     let mut found = false;
@@ -150,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_lines() {
+    fn a_list_has_one_line_for_each_module() {
         let list = [module("a/dm-verity.ko.xz", &["dm_mod", "dm_bufio"], &[]), module("b.ko", &[], &["pci:v*", "x:"])];
         let text = encode(&list).expect("encoded");
         assert_eq!(text, "a/dm-verity.ko.xz\tdm_mod dm_bufio\t\nb.ko\t\tpci:v* x:\n");
@@ -184,15 +193,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_decoded_or_refused(text in "(\\PC|[\t\n ]){0,60}") {
+        fn any_text_is_decoded_or_rejected(text in "(\\PC|[\t\n ]){0,60}") {
             if let Ok(list) = decode(&text) {
                 prop_assert_eq!(decode(&encode(&list).expect("it was decoded")).expect("it was encoded"), list);
             }
         }
 
-        /// Compared with the definition: a star is nothing, or any byte and a star.
+        /// Compares with the definition: a star matches nothing, or any byte followed by a star.
         #[test]
-        fn stars_are_what_they_are(pattern in "[ab*?]{0,8}", text in "[ab]{0,8}") {
+        fn stars_match_according_to_their_definition(pattern in "[ab*?]{0,8}", text in "[ab]{0,8}") {
             fn naive(pattern: &[u8], text: &[u8]) -> bool {
                 match (pattern, text) {
                     ([], []) => true,
@@ -206,7 +215,7 @@ mod tests {
         }
 
         #[test]
-        fn no_pattern_is_a_panic(pattern in prop::collection::vec(any::<u8>(), 0..20), text in prop::collection::vec(any::<u8>(), 0..20)) {
+        fn arbitrary_patterns_never_panic(pattern in prop::collection::vec(any::<u8>(), 0..20), text in prop::collection::vec(any::<u8>(), 0..20)) {
             matches(&pattern, &text);
         }
     }

@@ -1,11 +1,11 @@
-//! Mounts that have nothing to do with disks.
+//! Mounts that do not involve disks.
 
 use rustix::fs::{Mode, mkdir};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_move, unmount};
 use std::ffi::CString;
 
-/// The kernel's own file systems; as systemd would mount them, which leaves alone what it finds.
+/// The kernel's file systems, with the options of systemd, which keeps existing mounts.
 const KERNEL: [(&str, &str, MountFlags, &str); 4] = [
     ("/proc", "proc", MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC), ""),
     ("/sys", "sysfs", MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC), ""),
@@ -13,7 +13,7 @@ const KERNEL: [(&str, &str, MountFlags, &str); 4] = [
     ("/run", "tmpfs", MountFlags::NOSUID.union(MountFlags::NODEV), "mode=755,size=20%,nr_inodes=800k"),
 ];
 
-/// Mounts `/proc`, `/sys`, `/dev` and `/run` where they are not mounted yet.
+/// Mounts `/proc`, `/sys`, `/dev` and `/run` unless they are mounted already.
 pub fn kernel_file_systems() -> Result<(), String> {
     for (point, kind, flags, options) in KERNEL {
         directory(point)?;
@@ -25,7 +25,7 @@ pub fn kernel_file_systems() -> Result<(), String> {
     Ok(())
 }
 
-/// Moves them below `root`, where a new root expects them.
+/// Moves them below `root` for a new root.
 pub fn move_kernel_file_systems(root: &str) -> Result<(), String> {
     for (point, ..) in KERNEL {
         let target = format!("{root}{point}");
@@ -34,9 +34,10 @@ pub fn move_kernel_file_systems(root: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Mounts an overlay over `/etc`: as baked at every boot, and writable for the life of one.
+/// Mounts an overlay over `/etc`: it is reset to the image at every boot, and writable until the
+/// next one.
 ///
-/// What is written is in a tmpfs that nobody sees: the overlay holds it when its mount is gone.
+/// Changes are in a hidden tmpfs, which the overlay keeps alive after its mount is detached.
 pub fn overlay_etc() -> Result<(), String> {
     const SCRATCH: &str = "/run/kiln-etc";
     let failed = |what: &'static str| move |error: Errno| format!("{what}: {error}");
@@ -52,13 +53,13 @@ pub fn overlay_etc() -> Result<(), String> {
     rustix::fs::rmdir(SCRATCH).map_err(failed("removing /run/kiln-etc"))
 }
 
-/// mount(2) with text as data.
+/// Calls mount(2) with text as data.
 pub fn attach(source: &str, target: &str, kind: &str, flags: MountFlags, options: &str) -> Result<(), Errno> {
     let options = CString::new(options).map_err(|_| Errno::INVAL)?;
     mount(source, target, kind, flags, options.as_c_str())
 }
 
-/// Makes a directory `0755` if there is none.
+/// Makes a directory with mode `0755` if it does not exist.
 pub fn directory(path: &str) -> Result<(), String> {
     match mkdir(path, Mode::from_raw_mode(0o755)) {
         Ok(()) | Err(Errno::EXIST) => Ok(()),

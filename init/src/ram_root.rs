@@ -1,4 +1,4 @@
-//! What makes the initramfs of a network-booted node its root file system.
+//! Turns the initramfs of a network-booted node into its root file system.
 
 use crate::console::say;
 use crate::parent;
@@ -6,7 +6,7 @@ use kiln_init::xattrs;
 use std::fs::File;
 use std::io::{self, Read as _};
 
-/// Gives the root a parent mount and files their extended attributes; says what fails.
+/// Gives the root a parent mount and files their extended attributes; reports failures.
 pub fn prepare() {
     if let Err(error) = parent::give_root_a_parent() {
         say(&format!("{error}; containers will not start"));
@@ -16,7 +16,7 @@ pub fn prepare() {
     }
 }
 
-/// Applies the list at [`xattrs::FILE`], if there is one.
+/// Applies the list at [`xattrs::FILE`] if it exists.
 fn set_xattrs() -> Result<(), String> {
     let path = format!("/{}", xattrs::FILE);
     let failed = |error: io::Error| format!("reading {path}: {error}");

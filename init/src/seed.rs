@@ -1,7 +1,9 @@
-//! Puts files of the image where the node keeps its own, so that they follow the image until the node changes them.
+//! Copies files of the image to the node's state; they follow the image until the node changes
+//! them.
 //!
-//! A file copied here carries, in an extended attribute, the modification time it got. As long as that is the time the file has, nobody has
-//! written to it, and the copy is replaced when the image brings another one. Files that the node wrote are never touched.
+//! A copied file has an extended attribute with the modification time that it got. As long as the
+//! file still has that time, nobody has written to it, and the copy is replaced when the image has
+//! a new version. Files that the node wrote are never changed.
 
 use rustix::fs::{CWD, Gid, Mode, Uid, XattrFlags, chownat, lgetxattr, lsetxattr};
 use rustix::io::Errno;
@@ -10,14 +12,14 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
-/// Extended attribute with the modification time of a copy, `SECONDS.NANOSECONDS`.
+/// The extended attribute with the modification time of a copy, `SECONDS.NANOSECONDS`.
 const COPIED: &str = "user.kiln.copied";
 
-/// Largest file compared and copied, in bytes: larger ones belong into `/usr`.
+/// The largest file that is compared and copied, in bytes: larger files belong in `/usr`.
 const MAX_FILE: u64 = 64 << 20;
 
-/// Copies what is below `from` to `to`, as told above. Only directories, files and symbolic links are copied; directories and links
-/// that exist stay as they are.
+/// Copies what is below `from` to `to` by the rules above. Only directories, files and symbolic
+/// links are copied; existing directories and links stay unchanged.
 pub fn copy(from: &str, to: &str) -> Result<(), String> {
     let entries = fs::read_dir(from).map_err(|error| format!("reading {from}: {error}"))?;
     for entry in entries {
@@ -43,7 +45,7 @@ pub fn copy(from: &str, to: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether `path` is as it was copied.
+/// Whether `path` is an unchanged copy.
 fn is_copy(path: &str, meta: &Metadata) -> bool {
     let mut value = [0; 64];
     meta.is_file()
@@ -66,14 +68,14 @@ fn copy_file(source: &str, meta: &Metadata, target: &str) -> io::Result<()> {
         give(temporary, meta)?;
         let copied = modified(&fs::metadata(temporary)?);
         match lsetxattr(temporary, COPIED, copied.as_bytes(), XattrFlags::empty()) {
-            // In memory, where nothing outlives the image that it was copied from.
+            // In memory, where copies do not outlive the image.
             Err(Errno::OPNOTSUPP) => Ok(()),
             result => Ok(result?),
         }
     })
 }
 
-/// Writes a file whole or not at all, whenever the power is cut.
+/// Writes a file atomically, also at a power loss.
 pub fn write(path: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
     replace(path, bytes, |temporary| fs::set_permissions(temporary, fs::Permissions::from_mode(mode)))
 }
@@ -88,7 +90,7 @@ fn replace(path: &str, bytes: &[u8], finish: impl FnOnce(&str) -> io::Result<()>
     File::open(Path::new(path).parent().unwrap_or(Path::new("/")))?.sync_all()
 }
 
-/// Gives `path` the owner and mode of `meta`.
+/// Sets the owner and mode of `path` to those of `meta`.
 fn give(path: &str, meta: &Metadata) -> io::Result<()> {
     let (uid, gid) = (Uid::from_raw(meta.uid()), Gid::from_raw(meta.gid()));
     chownat(CWD, path, Some(uid), Some(gid), rustix::fs::AtFlags::empty())?;
@@ -99,7 +101,7 @@ fn give(path: &str, meta: &Metadata) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// The image's directory and the node's, in a new directory of the file system that builds are in.
+    /// The image's directory and the node's, in a new directory on the build's file system.
     fn directories() -> (tempfile::TempDir, String, String) {
         let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("a directory");
         let [image, node] = ["image", "node"].map(|name| format!("{}/{name}", directory.path().display()));
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_power_cut_left_is_no_obstacle() {
+    fn leftovers_of_a_power_loss_are_replaced() {
         let (_directory, image, node) = directories();
         fs::create_dir(format!("{node}/kubelet")).expect("made");
         fs::write(format!("{node}/kubelet/config.yaml.kiln-new"), "a").expect("written");

@@ -1,8 +1,9 @@
-//! The one partition a node writes to, mounted at `/var`.
+//! The only partition that a node writes to, mounted at `/var`.
 //!
-//! It is made at first boot, in the space the disk has behind the image, by systemd-repart as `/usr/lib/repart.d` says. A power cut
-//! at any moment is safe: the partition gets its file system before it gets its entry in the partition table, so that one
-//! that is there is complete. It is never made a second time.
+//! systemd-repart makes it at the first boot, in the space of the disk after the image, according
+//! to `/usr/lib/repart.d`. A power loss at any moment is safe: the partition gets its file system
+//! before its entry in the partition table, so an existing partition is complete. It is never made
+//! a second time.
 
 use crate::console::say;
 use crate::disks::{Disk, disks};
@@ -22,22 +23,25 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Name of the partition.
+/// The name of the partition.
 const LABEL: &str = "kiln-state";
-/// Where the partition is mounted until `/var` is no longer needed as it was baked.
+/// The mount point of the partition until the image's `/var` is no longer needed.
 const STAGING: &str = "/run/kiln-state";
-/// Space behind the partition, in bytes, from which on it is grown; alignment leaves less than this.
+/// The free space after the partition, in bytes, above which it is grown; alignment leaves less
+/// than this.
 const WORTH_GROWING: u64 = 16 << 20;
 const MIB: u64 = 1 << 20;
 
-/// What Debian has for root; the kernel starts its first process without.
+/// Debian's PATH for root; the kernel starts the first process without one.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin";
 
-/// Directories whose writes outlive a boot: where they are kept below `/var`, and where the baked files that show through are.
+/// Directories whose changes survive a boot: the place below `/var` that keeps them, and the
+/// directory with the image's files.
 const KEPT: [(&str, &str); 2] =
     [("/var/lib/kiln/cni/net.d", "/etc/cni/net.d"), ("/var/lib/kiln/cni/bin", "/opt/cni/bin")];
 
-/// How long a partition that is in the table may take to get its device, and a disk to appear under PXE.
+/// The time limit for a partition in the table to get its device, and for a disk to appear after a
+/// PXE boot.
 const DEVICE_LIMIT: Duration = Duration::from_secs(10);
 const DISK_LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(20);
@@ -69,7 +73,8 @@ pub fn on_root_disk(disk: &Disk) -> Result<(), String> {
     mount(disk, partition, size)
 }
 
-/// Checks and mounts the state of a network-booted node: the partition called `kiln-state` on whichever disk has it.
+/// Checks and mounts the state of a network-booted node: the partition with the name `kiln-state`
+/// on any disk.
 pub fn from_labelled_disk() -> Result<(), String> {
     let mut drivers = Drivers::read()?;
     drivers.load_always();
@@ -93,7 +98,7 @@ fn find(table: &Table) -> Option<&Partition> {
     table.partitions.iter().find(|partition| partition.partition_type == Guid::VARIABLE_DATA && partition.name == LABEL)
 }
 
-/// Puts the partition at `/var`, with what was baked there.
+/// Mounts the partition at `/var`, with the image's contents.
 fn mount(disk: &Disk, partition: &Partition, size: u64) -> Result<(), String> {
     let start = Instant::now();
     let device = loop {
@@ -115,7 +120,7 @@ fn mount(disk: &Disk, partition: &Partition, size: u64) -> Result<(), String> {
     seed::copy("/var", STAGING)?;
     mount_move(STAGING, "/var").map_err(|error| format!("moving {STAGING} to /var: {error}"))?;
     fs::remove_dir(STAGING).map_err(|error| format!("removing {STAGING}: {error}"))?;
-    // Where it is, the journal is kept; in memory it would only be in the way.
+    // If the directory exists, the journal is kept; in memory it would only take space.
     directory("/var/log/journal")?;
     directory("/var/lib/kiln")?;
     machine_id()?;
@@ -126,7 +131,8 @@ fn mount(disk: &Disk, partition: &Partition, size: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// Grows the file system to the partition, should that have grown, now or before the last power cut.
+/// Grows the file system to the size of the partition, if the partition was grown now or before the
+/// last power loss.
 fn grow(device: &str, size: u64) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("growing {device}: {error}");
     let mut superblock = [0; ext4::SUPERBLOCK_SIZE];
@@ -141,7 +147,8 @@ fn grow(device: &str, size: u64) -> Result<(), String> {
     grow_ext4(&point, wanted).map_err(|error| failed(error.into()))
 }
 
-/// Gives the node its identity: the one kept in the state, or a new one, kept before it is used.
+/// Sets the node's identity: the one stored in the state, or a new one, which is stored before it
+/// is used.
 fn machine_id() -> Result<(), String> {
     const KEPT: &str = "/var/lib/kiln/machine-id";
     let failed = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
@@ -153,7 +160,7 @@ fn machine_id() -> Result<(), String> {
             let mut bytes = [0; 16];
             rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
                 .map_err(|error| failed("making a machine id", &error))?;
-            // A random UUID's version and variant, as machine-id(5) has it.
+            // The version and variant of a random UUID, see machine-id(5).
             bytes[6] = bytes[6] & 0x0f | 0x40;
             bytes[8] = bytes[8] & 0x3f | 0x80;
             let id = format!("{}\n", kiln_init::verity::hex(&bytes));
@@ -169,7 +176,7 @@ fn machine_id() -> Result<(), String> {
         .map_err(|error| failed(PLACE, &error))
 }
 
-/// Mounts an overlay over `place` whose writes go to `kept`.
+/// Mounts an overlay over `place` whose changes are stored in `kept`.
 fn keep(kept: &str, place: &str) -> Result<(), String> {
     let work = format!("{kept}.work");
     for path in [kept, &work] {
@@ -180,7 +187,8 @@ fn keep(kept: &str, place: &str) -> Result<(), String> {
         .map_err(|error| format!("mounting an overlay over {place}: {error}"))
 }
 
-/// Binds `/etc/kubernetes` to where it is kept: in the state, or in memory like everything else.
+/// Binds `/etc/kubernetes` to the directory that keeps it: in the state, or in memory like
+/// everything else.
 pub fn bind() -> Result<(), String> {
     const KEPT: &str = "/var/lib/kubernetes";
     const PLACE: &str = "/etc/kubernetes";
@@ -189,7 +197,7 @@ pub fn bind() -> Result<(), String> {
     mount_bind(KEPT, PLACE).map_err(|error| format!("binding {PLACE} to {KEPT}: {error}"))
 }
 
-/// Runs a program of the root; what it prints is an error's reason.
+/// Runs a program of the root; on failure, its output is the reason in the error.
 fn run(program: &str, arguments: &[&str], good: &[i32]) -> Result<(), String> {
     let mut command = Command::new(program);
     let output =

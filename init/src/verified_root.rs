@@ -1,4 +1,4 @@
-//! The root on a disk: found by its hash, verified by the kernel at every read, and entered.
+//! The root on a disk: finds it by its hash, lets the kernel verify every read, and enters it.
 
 use crate::console::say;
 use crate::disks::{Disk, device_number, disks};
@@ -19,21 +19,21 @@ const SYSROOT: &str = "/sysroot";
 /// The device-mapper device; `veritysetup status root` finds it by this name.
 const NAME: &str = "root";
 
-/// How often devices are looked for: often enough to cost a boot nothing.
+/// The interval between searches for devices: short enough not to delay a boot.
 const POLL: Duration = Duration::from_millis(20);
-/// When the console is told what the wait is for.
+/// The time after which the console shows the reason for the wait.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// When the wait ends. Controllers with many disks take more than half a minute.
+/// The time limit of the wait. Controllers with many disks need more than half a minute.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The two partitions of a root, by the names the kernel gave them.
-struct Root {
+/// The two partitions of a root, with the kernel's names.
+struct RootPartitions {
     disk: Disk,
     data: String,
     hashes: String,
 }
 
-/// Makes the root whose hash is in `cmdline` the process' root file system; returns the disk it is on.
+/// Makes the root with the hash in `cmdline` the root file system of the process; returns its disk.
 pub fn enter(cmdline: &str) -> Result<Disk, String> {
     let hash = cmdline::value(cmdline, "roothash").ok_or("the kernel command line has no roothash=")?;
     let hash = verity::root_hash(hash).ok_or_else(|| format!("roothash={hash} is not 64 hexadecimal digits"))?;
@@ -54,7 +54,7 @@ pub fn enter(cmdline: &str) -> Result<Disk, String> {
 }
 
 /// Loads drivers until a disk has both partitions.
-fn find(hash: &[u8; 32]) -> Result<Root, String> {
+fn find(hash: &[u8; 32]) -> Result<RootPartitions, String> {
     let [data, hashes] = halves(hash);
     let mut drivers = Drivers::read()?;
     drivers.load_always();
@@ -80,14 +80,15 @@ fn find(hash: &[u8; 32]) -> Result<Root, String> {
     }
 }
 
-/// Unique GUIDs of the root's partition and of its hashes' (Discoverable Partitions Specification).
+/// The unique GUIDs of the root partition and of its hash partition (Discoverable Partitions
+/// Specification).
 fn halves(hash: &[u8; 32]) -> [Guid; 2] {
     let (halves, _) = hash.as_chunks::<16>();
     [Guid::from_text_order(halves[0]), Guid::from_text_order(halves[1])]
 }
 
-/// The root on `disk`, once the kernel has both its partitions.
-fn on_disk(disk: &Disk, table: &Table, data: Guid, hashes: Guid) -> Result<Option<Root>, String> {
+/// The root on `disk`; `None` until the kernel has both partitions.
+fn on_disk(disk: &Disk, table: &Table, data: Guid, hashes: Guid) -> Result<Option<RootPartitions>, String> {
     let find = |unique| table.partitions.iter().find(|partition| partition.unique == unique);
     let (Some(data), Some(hashes)) = (find(data), find(hashes)) else { return Ok(None) };
     let needed = table.last_block.saturating_add(1).saturating_mul(table.block_size);
@@ -99,10 +100,10 @@ fn on_disk(disk: &Disk, table: &Table, data: Guid, hashes: Guid) -> Result<Optio
         ));
     }
     let (Some(data), Some(hashes)) = (disk.partition_name(data), disk.partition_name(hashes)) else { return Ok(None) };
-    Ok(Some(Root { disk: disk.clone(), data, hashes }))
+    Ok(Some(RootPartitions { disk: disk.clone(), data, hashes }))
 }
 
-/// The disks that are there, for messages.
+/// The present disks, for messages.
 fn inventory() -> String {
     let describe = |disk: Disk| {
         let table = match disk.table() {
@@ -115,7 +116,7 @@ fn inventory() -> String {
     if all.is_empty() { "there is no disk at all".to_owned() } else { format!("there are: {}", all.join(", ")) }
 }
 
-/// Compares the superblock on the disk, and the rest of its block, with the image's own.
+/// Compares the superblock on the disk, and the rest of its block, with the image's copy.
 fn check_superblock(hashes: &str, expected: &[u8]) -> Result<(), String> {
     let path = format!("/dev/{hashes}");
     let mut block = Vec::new();
@@ -133,10 +134,10 @@ fn check_superblock(hashes: &str, expected: &[u8]) -> Result<(), String> {
 }
 
 /// Sets up dm-verity and returns the verified device.
-fn verify(root: &Root, superblock: &Superblock, hash: &[u8; 32]) -> Result<String, String> {
+fn verify(root: &RootPartitions, superblock: &Superblock, hash: &[u8; 32]) -> Result<String, String> {
     let sectors = superblock.sectors().ok_or("verity: the superblock counts too many blocks")?;
     let params = superblock.table(&device_number(&root.data)?, &device_number(&root.hashes)?, hash);
-    // As cryptsetup writes it, whose tools know the device's kind by it.
+    // The format of cryptsetup, whose tools detect the device's type by it.
     let uuid = format!("CRYPT-VERITY-{}-{NAME}", verity::hex(&superblock.uuid));
     let target = Target { sectors, kind: "verity", params: &params };
     let minor = map_read_only(NAME, &uuid, &target)
@@ -144,7 +145,7 @@ fn verify(root: &Root, superblock: &Superblock, hash: &[u8; 32]) -> Result<Strin
     Ok(format!("/dev/dm-{minor}"))
 }
 
-/// As switch_root(8) does it; frees the initramfs' memory.
+/// Enters the root like switch_root(8); frees the memory of the initramfs.
 fn switch() -> Result<(), String> {
     let failed = |what: &'static str| move |error: rustix::io::Errno| format!("{what}: {error}");
     move_kernel_file_systems(SYSROOT)?;

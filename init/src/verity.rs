@@ -1,32 +1,32 @@
-//! The superblock of a dm-verity hash device (cryptsetup's lib/verity/verity.c), and the device-mapper table made of it
-//! (Documentation/admin-guide/device-mapper/verity.rst).
+//! The superblock of a dm-verity hash device (cryptsetup's lib/verity/verity.c), and the
+//! device-mapper table made from it (Documentation/admin-guide/device-mapper/verity.rst).
 //!
-//! The image's initrd has a copy of the superblock that the builder wrote. The one on the disk must be the same to the
-//! last byte, so that nothing on a disk is believed before the root hash vouches for it.
+//! The image's initrd has a copy of the superblock that the builder wrote. The superblock on the
+//! disk must be identical, so that nothing on a disk is used before the root hash verifies it.
 
 use std::fmt::{self, Write as _};
 
-/// Where the initrd has the superblock, without a leading slash.
+/// The path of the superblock in the initrd, without a leading slash.
 pub const FILE: &str = "usr/lib/kiln/verity-superblock";
 
-/// Bytes of a superblock.
+/// The size of a superblock in bytes.
 pub const SIZE: usize = 512;
 
-/// Size of the blocks of data and of hashes, in bytes: the only one that is accepted.
+/// The only accepted size of data and hash blocks, in bytes.
 pub const BLOCK_SIZE: u64 = 4096;
 
-/// What a superblock says.
+/// The fields of a superblock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Superblock {
-    /// UUID of the hash device.
+    /// The UUID of the hash device.
     pub uuid: [u8; 16],
-    /// Number of data blocks.
+    /// The number of data blocks.
     pub data_blocks: u64,
-    /// Salt of every hash.
+    /// The salt of every hash.
     pub salt: Vec<u8>,
 }
 
-/// Why a superblock is refused.
+/// Why a superblock is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SuperblockError(&'static str);
 
@@ -45,7 +45,7 @@ impl Superblock {
     /// [`SuperblockError`] for anything else.
     pub fn parse(bytes: &[u8]) -> Result<Self, SuperblockError> {
         let refuse = |why| Err(SuperblockError(why));
-        let Some(bytes) = bytes.first_chunk::<SIZE>() else { return refuse("is cut off") };
+        let Some(bytes) = bytes.first_chunk::<SIZE>() else { return refuse("is truncated") };
         let number = |at: usize, size: usize| {
             bytes[at..at + size].iter().rev().fold(0_u64, |number, &byte| number << 8 | u64::from(byte))
         };
@@ -53,30 +53,31 @@ impl Superblock {
             return refuse("has no signature");
         }
         if (number(8, 4), number(12, 4)) != (1, 1) {
-            return refuse("is of another version or hash type than 1");
+            return refuse("does not have the version and hash type 1");
         }
         if bytes[32..64] != *b"sha256\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" {
-            return refuse("asks for another hash than sha256");
+            return refuse("does not use the hash sha256");
         }
         if (number(64, 4), number(68, 4)) != (BLOCK_SIZE, BLOCK_SIZE) {
-            return refuse("asks for other blocks than 4096 bytes");
+            return refuse("does not use blocks of 4096 bytes");
         }
         let mut uuid = [0; 16];
         uuid.copy_from_slice(&bytes[16..32]);
         let salt = usize::try_from(number(80, 2)).ok().and_then(|size| bytes[88..344].get(..size));
-        let Some(salt) = salt else { return refuse("has too long a salt") };
+        let Some(salt) = salt else { return refuse("has a salt that is too long") };
         Ok(Self { uuid, data_blocks: number(72, 8), salt: salt.to_vec() })
     }
 
-    /// Size of the data in 512-byte sectors, device-mapper's unit.
+    /// The size of the data in 512-byte sectors, device-mapper's unit.
     pub fn sectors(&self) -> Option<u64> {
         self.data_blocks.checked_mul(BLOCK_SIZE / 512)
     }
 
-    /// The parameters of the `verity` target; devices as `major:minor` or paths.
+    /// The parameters of the `verity` target; devices are given as `major:minor` or as paths.
     ///
-    /// A block that is not what it was panics the kernel, which says so on the console and reboots as `panic=` says; carrying on
-    /// with I/O errors would leave a node half alive.
+    /// A block that does not match its hash makes the kernel panic, which reports it on the console
+    /// and reboots according to `panic=`. Continuing with I/O errors would leave a node that works
+    /// only in part.
     pub fn table(&self, data: &str, hashes: &str, root_hash: &[u8; 32]) -> String {
         let Self { data_blocks, salt, .. } = self;
         let salt = if salt.is_empty() { "-".to_owned() } else { hex(salt) };
@@ -88,7 +89,7 @@ impl Superblock {
     }
 }
 
-/// The root hash in lower- or upper-case hexadecimal, as `roothash=` has it.
+/// The root hash in lower- or upper-case hexadecimal, as in `roothash=`.
 pub fn root_hash(text: &str) -> Option<[u8; 32]> {
     let digits: Vec<u8> =
         text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect::<Option<_>>()?;
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_made_of_a_superblock() {
+    fn a_table_is_made_from_a_superblock() {
         let parsed = Superblock::parse(&superblock()).expect("a superblock");
         assert_eq!(parsed, Superblock { uuid: [9; 16], data_blocks: 200, salt: vec![0xab, 1] });
         assert_eq!(parsed.sectors(), Some(1600));
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_not_ours_is_refused() {
+    fn other_superblocks_are_rejected() {
         for at in [0, 8, 12, 32, 38, 64, 68, 81] {
             let mut bytes = superblock();
             bytes[at] ^= 2;
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_hash_is_sixty_four_digits() {
+    fn a_root_hash_has_sixty_four_digits() {
         assert_eq!(root_hash(&"aB".repeat(32)), Some([0xab; 32]));
         for bad in ["", "ab", &"ab".repeat(33), &"+b".repeat(32), &"ag".repeat(32), &"a".repeat(63)] {
             assert_eq!(root_hash(bad), None, "{bad}");
@@ -156,7 +157,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_are_a_panic(at in 0..SIZE, byte: u8, cut in 0..=SIZE) {
+        fn mutated_superblocks_never_panic(at in 0..SIZE, byte: u8, cut in 0..=SIZE) {
             let mut bytes = superblock();
             bytes[at] = byte;
             if let Ok(parsed) = Superblock::parse(&bytes[..cut]) {

@@ -1,10 +1,11 @@
-//! Extended attributes of an initramfs, as a file inside it.
+//! The extended attributes of an initramfs, in a file inside it.
 //!
-//! The newc archive format has no room for extended attributes, so file capabilities would be lost. The builder lists
-//! them in [`FILE`]; `/init` sets them before anything else runs.
+//! The newc archive format cannot store extended attributes, so file capabilities would be lost.
+//! The builder lists them in [`FILE`]; `/init` sets them before anything else runs.
 //!
-//! One attribute a line, sorted, each line ended by a newline: the path without a leading slash, the attribute's
-//! full name and its value in lower-case hexadecimal, separated by tabs:
+//! Each line describes one attribute; lines are sorted and end with a newline. The fields are the
+//! path without a leading slash, the attribute's full name, and its value in lower-case
+//! hexadecimal, separated by tabs:
 //!
 //! ```text
 //! usr/bin/ping<TAB>security.capability<TAB>0100000200200000000000000000000000000000
@@ -13,10 +14,10 @@
 use crate::list::ListError;
 use std::fmt::Write as _;
 
-/// Where the list is, without a leading slash.
+/// The path of the list, without a leading slash.
 pub const FILE: &str = "usr/lib/kiln/xattrs";
 
-/// Largest list `/init` reads, in bytes.
+/// The largest list that `/init` reads, in bytes.
 pub const MAX_SIZE: u64 = 1 << 20;
 
 /// One extended attribute of one file.
@@ -24,7 +25,7 @@ pub const MAX_SIZE: u64 = 1 << 20;
 pub struct Xattr {
     /// Path without a leading slash; symbolic links are not followed at its end.
     pub path: String,
-    /// Full name, `security.capability`.
+    /// Its full name, such as `security.capability`.
     pub name: String,
     /// The value's bytes.
     pub value: Vec<u8>,
@@ -33,7 +34,8 @@ pub struct Xattr {
 /// Writes the list; the inverse of [`decode`].
 ///
 /// # Errors
-/// [`ListError`] for attributes that the format cannot hold (see [`decode`]'s rules), by position.
+/// [`ListError`] for attributes that the format cannot hold (see the rules of [`decode`]), with
+/// their position.
 pub fn encode(xattrs: &[Xattr]) -> Result<String, ListError> {
     let mut sorted: Vec<&Xattr> = xattrs.iter().collect();
     sorted.sort();
@@ -49,14 +51,15 @@ pub fn encode(xattrs: &[Xattr]) -> Result<String, ListError> {
     Ok(text)
 }
 
-/// Reads the list, all of it or nothing.
+/// Parses the complete list, or fails.
 ///
 /// # Errors
-/// [`ListError`] for a line that is not three fields, an unusual path or name, or digits that are not hexadecimal.
+/// [`ListError`] for a line that is not three fields, an unusual path or name, or digits that are
+/// not hexadecimal.
 pub fn decode(text: &str) -> Result<Vec<Xattr>, ListError> {
     let at = |line, why| ListError { file: FILE, line, why };
     if !text.is_empty() && !text.ends_with('\n') {
-        return Err(at(text.lines().count(), "it is cut off: no newline at its end"));
+        return Err(at(text.lines().count(), "it is truncated: it has no newline at its end"));
     }
     text.split_terminator('\n')
         .zip(1..)
@@ -66,7 +69,7 @@ pub fn decode(text: &str) -> Result<Vec<Xattr>, ListError> {
 
 fn decode_line(line: &str) -> Result<Xattr, &'static str> {
     let fields: Vec<&str> = line.split('\t').collect();
-    let [path, name, value] = fields[..] else { return Err("it has not three fields separated by tabs") };
+    let [path, name, value] = fields[..] else { return Err("it does not have three fields separated by tabs") };
     if path.split('/').any(|part| matches!(part, "" | "." | "..")) || path.chars().any(char::is_control) {
         return Err("its path is not a plain path without a leading slash");
     }
@@ -100,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_sorted_lines() {
+    fn a_list_has_sorted_lines() {
         let other = Xattr { path: "usr/bin/arping".into(), ..ping() };
         let text = encode(&[ping(), other]).expect("encoded");
         assert_eq!(
@@ -110,10 +113,10 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_not_the_format_is_refused_with_its_line() {
+    fn malformed_lists_are_rejected_with_their_line() {
         let good = "a\tuser.b\t00\n";
         for (bad, part) in [
-            ("a\tuser.b\t00", "cut off"),
+            ("a\tuser.b\t00", "truncated"),
             ("a\tuser.b\n", "three fields"),
             ("a\tuser.b\t00\t\n", "three fields"),
             ("\n", "three fields"),
@@ -136,7 +139,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_decoded_or_refused(text in "(\\PC|[\t\n./a-f0-9]){0,60}") {
+        fn any_text_is_decoded_or_rejected(text in "(\\PC|[\t\n./a-f0-9]){0,60}") {
             if let Ok(list) = decode(&text) {
                 prop_assert_eq!(decode(&encode(&list).expect("it was decoded")).expect("it was encoded").len(), list.len());
             }

@@ -1,11 +1,12 @@
-//! The request's name, as kubelet makes it of what is asked for: whoever asks again with the same key asks for the same object.
+//! The request's name, made like kubelet's from the requested properties: another request with the
+//! same key has the same name.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{Context, SHA512_256};
 
-/// `node-csr-` and the unpadded base64url of SHA-512/256 over public key, common name, organization and usages in the order sent, each in
-/// base64url and followed by a bar.
+/// `node-csr-` and the unpadded base64url of SHA-512/256 over public key, common name, organization
+/// and usages in the order of the request, each in base64url and followed by a bar.
 pub fn request_name(spki: &[u8], common_name: &str, organization: &str, usages: &[&str]) -> String {
     let mut context = Context::new(&SHA512_256);
     let fields = [spki, common_name.as_bytes(), organization.as_bytes()];

@@ -1,4 +1,5 @@
-//! CertificateSigningRequest objects of `certificates.k8s.io/v1`: writing one, and reading what has become of it.
+//! CertificateSigningRequest objects of `certificates.k8s.io/v1`: writing one, and reading its
+//! state.
 
 use super::ORGANIZATION;
 use crate::api::printable;
@@ -7,11 +8,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-/// Where they are.
+/// Their path in the API.
 pub(super) const PATH: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
 const SIGNER: &str = "kubernetes.io/kube-apiserver-client-kubelet";
 
-/// All three, because clusters before 1.27 approve nothing else. (Key encipherment means nothing for this sort of key.)
+/// All three, because clusters before 1.27 approve nothing else. (Key encipherment has no meaning
+/// for this type of key.)
 pub const USAGES: [&str; 3] = ["digital signature", "key encipherment", "client auth"];
 
 /// The common name of a node's certificate.
@@ -30,18 +32,18 @@ pub(super) fn object(name: &str, node: &str, key: &Key) -> Result<Value, KeyErro
     }))
 }
 
-/// What has become of a request.
+/// The state of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
-    /// Nobody has decided.
+    /// Not decided.
     Pending,
-    /// Approved, without a certificate so far.
+    /// Approved, without a certificate yet.
     Approved,
     /// The certificates, in PEM.
     Issued(String),
-    /// Refused by a person or a policy: its words.
+    /// Denied by a person or a policy, with the message.
     Denied(String),
-    /// Refused by the signer: its words.
+    /// Failed at the signer, with the message.
     Failed(String),
 }
 
@@ -76,7 +78,7 @@ pub(super) fn state(object: &Value) -> State {
     }
 }
 
-/// Whether a request found under our name is ours: made with `key`, for the same signer.
+/// Whether an existing request with our name is ours: made with `key` for the same signer.
 pub(super) fn is_ours(object: &Value, key: &Key) -> bool {
     let request = || {
         let pem = String::from_utf8(STANDARD.decode(object["spec"]["request"].as_str()?).ok()?).ok()?;

@@ -1,4 +1,4 @@
-//! Asking, and waiting until somebody has decided.
+//! Sends the request and waits for the decision.
 
 use super::object::{self, PATH, State};
 use super::{ORGANIZATION, USAGES, common_name, request_name};
@@ -8,13 +8,13 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 
 const WHAT: &str = "requesting a client certificate";
-/// The first watch: whoever approves by machine has done so by then.
+/// The length of the first watch: an automatic approval has happened by then.
 const PROMPT: Duration = Duration::from_secs(5);
-/// Each later one. The server ends it, and then the request is looked at again.
+/// The length of each later watch. The server ends it, and then the request is read again.
 const WATCH: Duration = Duration::from_secs(300);
-/// Signing takes a second; longer means that nobody signs.
+/// The time after which nobody seems to sign; signing takes a second.
 const SIGNING: Duration = Duration::from_secs(120);
-/// How often a person at the console is told that the node still waits.
+/// The interval of reminders on the console that the node still waits.
 const REMIND: Duration = Duration::from_secs(3600);
 
 /// Why there is no certificate.
@@ -23,10 +23,10 @@ pub enum CsrError {
     /// The API gave no usable answer; worth another attempt.
     #[error("{0}")]
     Api(#[from] ApiError),
-    /// The key cannot sign.
+    /// The key cannot sign the request.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// A person or a policy said no.
+    /// A person or a policy denied the request.
     #[error("the certificate request {name} was denied: {words}")]
     Denied {
         /// The request.
@@ -34,7 +34,7 @@ pub enum CsrError {
         /// Reason and message.
         words: String,
     },
-    /// The signer said no.
+    /// The signer rejected the request.
     #[error("the certificate request {name} failed: {words}")]
     Failed {
         /// The request.
@@ -42,26 +42,26 @@ pub enum CsrError {
         /// Reason and message.
         words: String,
     },
-    /// Another request bears our name.
+    /// Another request has our name.
     #[error("the certificate request {0} exists already and was not made with this node's key")]
     Foreign(String),
 }
 
-/// What a waiting node has to say.
+/// Events while a node waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wait {
     /// The request was created (or found again).
     Requested {
         /// The request.
         name: String,
-        /// Found from before a restart.
+        /// Whether it exists from before a restart.
         again: bool,
     },
-    /// Not decided after a few seconds; said then, and hourly.
+    /// Not decided after a few seconds; reported then and hourly.
     Unapproved {
         /// The request.
         name: String,
-        /// Who asked, as the server sees it.
+        /// The requesting user as the server sees it.
         username: String,
     },
     /// Approved, but not signed for two minutes.
@@ -69,14 +69,14 @@ pub enum Wait {
         /// The request.
         name: String,
     },
-    /// Somebody deleted the request; it is made again.
+    /// The request was deleted; it is created again.
     Deleted {
         /// The request.
         name: String,
     },
 }
 
-/// What a waiting node has seen and said so far.
+/// What a waiting node has seen and reported so far.
 #[derive(Debug, Default)]
 pub struct Patience {
     looked: bool,
@@ -85,16 +85,17 @@ pub struct Patience {
     approved: Option<Instant>,
 }
 
-/// The end of a wait.
+/// The result of a wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// The certificates, in PEM.
     Issued(String),
-    /// Nothing yet; call again.
+    /// There is no result yet; call again.
     NotYet,
 }
 
-/// Asks for `node`'s client certificate for `key`, and waits. Ends with [`Answer::NotYet`] when a watch has ended; the caller calls again.
+/// Requests `node`'s client certificate for `key` and waits. Returns [`Answer::NotYet`] when a
+/// watch has ended; the caller then calls again.
 ///
 /// # Errors
 /// [`CsrError`].
@@ -169,7 +170,7 @@ fn wait(
             matches!(state, State::Issued(_) | State::Denied(_) | State::Failed(_)).then_some(Seen::Decided)
         }
         "DELETED" => Some(Seen::Deleted),
-        // ERROR: the version is too old, or the like.
+        // ERROR: for example because the version is too old.
         _ => Some(Seen::Stale),
     })?;
     match seen {
@@ -178,7 +179,7 @@ fn wait(
             report(Wait::Deleted { name: name.into() });
             Ok(Answer::NotYet)
         }
-        // The request is looked at again.
+        // The request is read again.
         Some(Seen::Stale) | None => Ok(Answer::NotYet),
     }
 }

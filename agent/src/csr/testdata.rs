@@ -1,4 +1,5 @@
-//! The key d = 1 on P-256, whose public key is the curve's generator: known answers are easy to make for it with other tools.
+//! The key d = 1 on P-256, whose public key is the curve's generator: known answers are easy to
+//! make for it with other tools.
 
 /// SubjectPublicKeyInfo of the generator (SEC 2, 2.4.2), uncompressed.
 pub fn spki_of_one() -> Vec<u8> {

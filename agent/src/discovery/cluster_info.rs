@@ -1,5 +1,6 @@
-//! Discovery by token, as kubeadm does it: cluster-info is fetched from anyone, proved by the token's signature, its authority by the
-//! pins, and then fetched again from a server of that authority.
+//! Discovery by token, as in kubeadm: cluster-info is fetched without verification, verified by the
+//! token's signature, its authority verified by the pins, and then fetched again from a server of
+//! that authority.
 
 use super::{Cluster, KubeconfigError, Trusted, jws, pin_of};
 use crate::api::{Api, ApiError};
@@ -10,18 +11,18 @@ use serde_json::Value;
 const PATH: &str = "/api/v1/namespaces/kube-public/configmaps/cluster-info";
 const WHAT: &str = "getting cluster-info";
 
-/// Why a cluster has not proved itself.
+/// Why a cluster's identity could not be verified.
 #[derive(Debug, thiserror::Error)]
 pub enum DiscoveryError {
-    /// cluster-info is not to be had.
+    /// cluster-info cannot be fetched.
     #[error("{0}")]
     Api(#[from] ApiError),
-    /// The API server answers nobody.
+    /// The API server does not answer anonymous requests.
     #[error(
-        "{0}; if anonymous requests are switched off there, put the cluster's authority into the seed (discovery.caCertificates)"
+        "{0}; if anonymous requests are disabled there, put the cluster's authority into the seed (discovery.caCertificates)"
     )]
     NotAnonymous(ApiError),
-    /// No signature yet, or none any more.
+    /// There is no signature yet, or no longer.
     #[error(
         "cluster-info is not signed by the token {id}: it is unknown, expired or not for signing, or the controller \
          \"bootstrapsigner\" has not signed yet"
@@ -30,7 +31,7 @@ pub enum DiscoveryError {
         /// The token's public half.
         id: String,
     },
-    /// A signature, but not by this token.
+    /// The signature is not by this token.
     #[error(
         "cluster-info's signature is not by the token {id} of the seed: the secret is wrong, or somebody forged it"
     )]
@@ -38,10 +39,10 @@ pub enum DiscoveryError {
         /// The token's public half.
         id: String,
     },
-    /// What is signed is no kubeconfig.
+    /// The signed contents are not a kubeconfig.
     #[error("cluster-info: {0}")]
     Kubeconfig(#[from] KubeconfigError),
-    /// The authority is another.
+    /// The authority is not pinned.
     #[error(
         "the cluster's authority is {found}, and none of it is pinned: it is another cluster, or its authority has changed"
     )]
@@ -49,12 +50,12 @@ pub enum DiscoveryError {
         /// The authorities' pins.
         found: String,
     },
-    /// Different answers before and after trust.
+    /// The answers before and after verification differ.
     #[error("cluster-info over a verified connection is not the one that was signed")]
     Changed,
 }
 
-/// Finds the cluster at `servers`: the authority is proved by `token` and one of `pins`.
+/// Finds the cluster at `servers`: `token` and one of `pins` verify the authority.
 ///
 /// # Errors
 /// [`DiscoveryError`].
@@ -62,12 +63,14 @@ pub fn discover(network: &Network, servers: &[Url], token: &Token, pins: &[Pin])
     let mut failed: Option<DiscoveryError> = None;
     for server in servers {
         match discover_at(network, server, token, pins) {
-            // The servers are the seed's: they are what this node can reach. Cluster-info may name one for another network.
+            // The seed's servers are used, because this node can reach them. Cluster-info may name
+            // a server on another network.
             Ok(trusted) => {
                 let others = servers.iter().filter(|other| *other != server);
                 return Ok(Trusted { servers: std::iter::once(server).chain(others).cloned().collect(), ..trusted });
             }
-            // Somebody who answers for another cluster is worse news than nobody who answers.
+            // A server that answers for another cluster is more important to report than a server
+            // that does not answer.
             Err(error) if matches!(failed, None | Some(DiscoveryError::Api(_))) => failed = Some(error),
             Err(_) => {}
         }
@@ -102,7 +105,7 @@ fn fetch(network: &Network, servers: &[Url], verify: Verify) -> Result<Value, Di
 /// The kubeconfig in `info`, if it is signed by `token`.
 fn signed<'a>(info: &'a Value, token: &Token) -> Result<&'a str, DiscoveryError> {
     let data = &info["data"];
-    let missing = || KubeconfigError::Field("it holds no kubeconfig".into());
+    let missing = || KubeconfigError::Field("it contains no kubeconfig".into());
     let kubeconfig = data["kubeconfig"].as_str().ok_or_else(missing)?;
     let id = || token.id().to_owned();
     match data[format!("jws-kubeconfig-{}", token.id())].as_str() {

@@ -1,25 +1,28 @@
-//! The signature of cluster-info: a detached JWS (RFC 7515, appendix F) with HS256, its key the token's secret, its key id the token's.
+//! The signature of cluster-info: a detached JWS (RFC 7515, appendix F) with HS256; its key is the
+//! token's secret, its key id the token's id.
 
 use crate::seed::Token;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 
-/// The JWS that Kubernetes' bootstrap signer makes of `content`: `header..mac`.
+/// The JWS that Kubernetes' bootstrap signer makes for `content`: `header..mac`.
 pub fn signature(content: &str, id: &str, secret: &str) -> String {
     let header = header(id);
     let mac = hmac::sign(&key(secret), &message(&header, content));
     format!("{header}..{}", URL_SAFE_NO_PAD.encode(mac))
 }
 
-/// Whether `jws` is the signature of `content` by `token`; takes the same time whatever is wrong with the code in it.
+/// Whether `jws` is the signature of `content` by `token`; takes the same time wherever the
+/// signature differs.
 pub fn verify(content: &str, jws: &str, token: &Token) -> bool {
     let header = header(token.id());
     let mac = jws.strip_prefix(&header).and_then(|rest| URL_SAFE_NO_PAD.decode(rest.strip_prefix("..")?).ok());
     mac.is_some_and(|mac| hmac::verify(&key(token.secret()), &message(&header, content), &mac).is_ok())
 }
 
-/// These very bytes: the signer's JSON has no blanks and its keys in this order. An id needs no escapes.
+/// Exactly these bytes: the signer's JSON has no blanks and has its keys in this order. An id needs
+/// no escapes.
 fn header(id: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("{{\"alg\":\"HS256\",\"kid\":\"{id}\"}}"))
 }
@@ -36,7 +39,7 @@ fn message(header: &str, content: &str) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// The vector of Kubernetes' own test, pkg/controller/bootstrap/jws_test.go.
+    /// The test vector of Kubernetes, pkg/controller/bootstrap/jws_test.go.
     #[test]
     fn kubernetes_vector() {
         let content = "Hello from the other side. I must have called a thousand times.";
@@ -45,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn whose_signature_it_is() {
+    fn signatures_are_verified_with_the_token() {
         let token = |text: &str| Token::parse(text).expect("a token");
         let ours = token("abcdef.0123456789abcdef");
         let jws = signature("content", ours.id(), ours.secret());

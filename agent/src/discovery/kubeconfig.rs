@@ -1,4 +1,4 @@
-//! kubeconfig files: the cluster that one names, and the one that kubelet is given.
+//! kubeconfig files: reading the cluster that one names, and writing the one for kubelet.
 
 use super::Trusted;
 use crate::net::Url;
@@ -10,10 +10,10 @@ use serde_json::Value;
 /// The largest kubeconfig, in bytes.
 const MAX_SIZE: usize = 256 << 10;
 
-/// Why a kubeconfig leads nowhere.
+/// Why a kubeconfig cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KubeconfigError {
-    /// No YAML.
+    /// Not YAML.
     #[error(transparent)]
     Yaml(#[from] YamlError),
     /// A field is missing or wrong.
@@ -21,7 +21,7 @@ pub enum KubeconfigError {
     Field(String),
 }
 
-/// What a kubeconfig says of a cluster.
+/// The cluster in a kubeconfig.
 #[derive(Debug, Clone)]
 pub struct Cluster {
     /// Address and authority.
@@ -31,7 +31,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Reads the current context's cluster, or the only one (cluster-info has no contexts). Certificates must be embedded.
+    /// Reads the current context's cluster, or the only one (cluster-info has no contexts).
+    /// Certificates must be embedded.
     ///
     /// # Errors
     /// [`KubeconfigError`].
@@ -48,10 +49,10 @@ impl Cluster {
             (None, Some([only])) => Some(only),
             _ => None,
         };
-        let cluster =
-            &cluster.ok_or_else(|| field("it has no current context, and not exactly one cluster"))?["cluster"];
+        let cluster = &cluster
+            .ok_or_else(|| field("it has no current context and does not have exactly one cluster"))?["cluster"];
         if cluster["insecure-skip-tls-verify"] == Value::Bool(true) {
-            return Err(field("insecure-skip-tls-verify is not accepted: a cluster must prove itself"));
+            return Err(field("insecure-skip-tls-verify is not accepted: a cluster's identity must be verifiable"));
         }
         let server = cluster["server"].as_str().ok_or_else(|| field("its cluster has no server"))?;
         let server = Url::parse_endpoint(server).map_err(|error| KubeconfigError::Field(error.to_string()))?;
@@ -61,18 +62,18 @@ impl Cluster {
         let trusted = pem.and_then(|pem| Trusted::new(vec![server], pem));
         let user = context.and_then(|context| named(&all["users"], context["user"].as_str()?));
         Ok(Self {
-            trusted: trusted.ok_or_else(|| field("certificate-authority-data holds no certificate"))?,
+            trusted: trusted.ok_or_else(|| field("certificate-authority-data contains no certificate"))?,
             token: user.and_then(|user| user["user"]["token"].as_str()).map(str::to_owned),
         })
     }
 }
 
-/// The item called `name` in a list of named things.
+/// The item called `name` in a list of named items.
 fn named<'a>(list: &'a Value, name: &str) -> Option<&'a Value> {
     list.as_array()?.iter().find(|item| item["name"].as_str() == Some(name))
 }
 
-/// `kubelet.conf` as kubelet itself writes it: paths only, no secret.
+/// `kubelet.conf` in the form that kubelet writes: only paths, no secrets.
 pub fn node_kubeconfig(server: &Url, ca_file: &str, certificate_file: &str) -> String {
     format!(
         "\
@@ -134,12 +135,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused() {
+    fn unusable_kubeconfigs_are_rejected() {
         assert_eq!(error("kind: Pod"), "it does not say \"kind: Config\"");
-        assert_eq!(error("kind: Config"), "it has no current context, and not exactly one cluster");
+        assert_eq!(error("kind: Config"), "it has no current context and does not have exactly one cluster");
         let insecure = cluster(", insecure-skip-tls-verify: true");
         let insecure = format!("kind: Config\nclusters: [{insecure}]");
-        assert_eq!(error(&insecure), "insecure-skip-tls-verify is not accepted: a cluster must prove itself");
+        assert_eq!(
+            error(&insecure),
+            "insecure-skip-tls-verify is not accepted: a cluster's identity must be verifiable"
+        );
         let plain = format!("kind: Config\nclusters: [{}]", cluster("")).replace("https:", "http:");
         assert!(error(&plain).contains("over https"), "{}", error(&plain));
         assert_eq!(
@@ -148,13 +152,13 @@ mod tests {
         );
         assert_eq!(
             error("kind: Config\nclusters: [{cluster: {server: 'https://a', certificate-authority-data: YQ==}}]"),
-            "certificate-authority-data holds no certificate"
+            "certificate-authority-data contains no certificate"
         );
     }
 
     proptest! {
         #[test]
-        fn nothing_panics(text in "\\PC{0,100}", at in 0_usize..1000, byte in any::<u8>()) {
+        fn arbitrary_texts_never_panic(text in "\\PC{0,100}", at in 0_usize..1000, byte in any::<u8>()) {
             let _ = Cluster::parse(&text);
             let mut near = format!("kind: Config\nclusters: [{}]", cluster("")).into_bytes();
             let at = at % near.len();

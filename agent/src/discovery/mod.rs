@@ -1,4 +1,4 @@
-//! Which cluster is the right one: its address and the authority whose word counts, proved before anything is believed.
+//! Finds the cluster: its address and its authority, verified before anything is trusted.
 
 mod cluster_info;
 mod jws;
@@ -14,12 +14,12 @@ use crate::net::{Url, Verify};
 use crate::pki::pem;
 use rustls::pki_types::CertificateDer;
 
-/// A cluster that has proved itself.
+/// A cluster whose identity was verified.
 #[derive(Debug, Clone)]
 pub struct Trusted {
-    /// API servers, to be tried in turn.
+    /// API servers, which are tried in order.
     pub servers: Vec<Url>,
-    /// The authority's certificates, in PEM, as they were delivered.
+    /// The authority's certificates, in PEM, unchanged.
     pub ca_pem: String,
     /// The same, in DER.
     pub authorities: Vec<CertificateDer<'static>>,
@@ -32,7 +32,7 @@ impl Trusted {
         Some(Self { servers, ca_pem, authorities })
     }
 
-    /// How its servers prove themselves.
+    /// How its servers are verified.
     pub fn verify(&self) -> Verify {
         Verify::Authorities(self.authorities.clone())
     }

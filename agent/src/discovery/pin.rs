@@ -4,7 +4,7 @@ use crate::pki::Certificate;
 use crate::seed::Pin;
 use ring::digest::{SHA256, digest};
 
-/// The SHA-256 hash of a certificate's SubjectPublicKeyInfo; `None` if it is no certificate.
+/// The SHA-256 hash of a certificate's SubjectPublicKeyInfo; `None` if it is not a certificate.
 pub fn pin_of(certificate: &[u8]) -> Option<Pin> {
     let certificate = Certificate::parse(certificate).ok()?;
     digest(&SHA256, &certificate.spki).as_ref().try_into().ok().map(Pin)

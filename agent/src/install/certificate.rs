@@ -1,9 +1,10 @@
-//! The client certificate as kubelet keeps it (client-go's certificate store): dated files, and a link to the current one.
+//! The client certificate in the form that kubelet stores it (client-go's certificate store): dated
+//! files, and a link to the current one.
 
 use crate::csr::{ORGANIZATION, common_name};
 use crate::net::Identity;
 use crate::pki::{Certificate, CertificateError, Key, KeyError, pem, verify_client};
-use crate::root::{Access, FileError, Root, UNFINISHED};
+use crate::root::{Access, FileError, RootDir, UNFINISHED};
 use crate::time::civil;
 use rustls::pki_types::CertificateDer;
 use std::fs;
@@ -13,20 +14,20 @@ use zeroize::Zeroizing;
 
 /// kubelet's `--cert-dir`.
 pub const PKI: &str = "/var/lib/kubelet/pki";
-/// The key while its certificate is on its way, kubelet's own name for it.
+/// The key while its certificate is pending; the name is kubelet's.
 const KEY: &str = "/var/lib/kubelet/pki/kubelet-client.key.tmp";
 const CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 const UPDATED: &str = "/var/lib/kubelet/pki/kubelet-client-updated.pem";
 const DATED: &str = "kubelet-client-";
 const MODE: u32 = 0o600;
 
-/// Why a certificate file is of no use.
+/// Why a certificate file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateFault {
     /// It cannot be read.
     #[error("{0}")]
     File(#[from] FileError),
-    /// It is no certificate of the cluster.
+    /// It is not a certificate of the cluster.
     #[error("the client certificate: {0}")]
     Certificate(#[from] CertificateError),
     /// There is no key with it.
@@ -40,17 +41,18 @@ pub enum CertificateFault {
     OtherName {
         /// Its subject.
         found: String,
-        /// The node's.
+        /// The expected subject.
         wanted: String,
     },
 }
 
-/// Where the current certificate is.
+/// The path of the current certificate.
 pub fn current() -> &'static str {
     CURRENT
 }
 
-/// Checks a certificate chain in PEM: of `node`, for `key`, vouched for by `authorities` at `now`.
+/// Checks that a certificate chain in PEM is for `node` and `key`, and that `authorities` verify it
+/// at `now`.
 ///
 /// # Errors
 /// [`CertificateFault`].
@@ -76,13 +78,14 @@ pub fn check(
     Ok(certificate)
 }
 
-/// The certificate in force. A current one that is damaged (a power cut, a person) is replaced by the newest dated one that is
-/// sound, and a file in the link's place becomes a dated one. `None` if there is no sound one, with the reason in `why`.
+/// Loads the active certificate. A current one that is damaged (by a power loss or a person) is
+/// replaced by the newest dated one that is valid, and a regular file in the link's place becomes a
+/// dated one. `None` if there is no valid one, with the reason in `why`.
 ///
 /// # Errors
 /// [`FileError`] when files cannot be listed or linked.
 pub fn load_certificate(
-    root: &Root,
+    root: &RootDir,
     node: &str,
     authorities: &[CertificateDer<'_>],
     now: SystemTime,
@@ -91,7 +94,8 @@ pub fn load_certificate(
     let mut load = |path: &str| {
         let result = root.read(path).map_err(CertificateFault::from).and_then(|text| match text {
             Some(text) => {
-                // What is here already was issued before: then it is the clock that is behind.
+                // An existing certificate was issued in the past, so if it is in the future, the
+                // clock is behind.
                 let now = issued(&text).map_or(now, |issued| issued.max(now));
                 check(&text, &Key::from_pem(&text)?, node, authorities, now).map(|found| Some((text, found)))
             }
@@ -105,7 +109,8 @@ pub fn load_certificate(
     let at_link = root.at(CURRENT);
     match fs::read_link(&at_link) {
         Ok(target) => {
-            // The target's path is the node's, so below another root only its name counts.
+            // The target's path is absolute on the node, so below another root only its name is
+            // used.
             let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if let Some((_, certificate)) = load(&format!("{PKI}/{name}")) {
                 return Ok(Some(certificate));
@@ -136,11 +141,12 @@ pub fn load_certificate(
     Ok(None)
 }
 
-/// The client certificate in force, without a look at whether it is sound: kubelet may renew it at any time, and the API server judges it.
+/// The active client certificate, without checking it: kubelet may renew it at any time, and the
+/// API server verifies it.
 ///
 /// # Errors
 /// [`CertificateFault`] when there is none, or no key with it.
-pub fn identity(root: &Root, authorities: &[CertificateDer<'static>]) -> Result<Arc<Identity>, CertificateFault> {
+pub fn identity(root: &RootDir, authorities: &[CertificateDer<'static>]) -> Result<Arc<Identity>, CertificateFault> {
     let target = fs::read_link(root.at(CURRENT)).unwrap_or_default();
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     let text = root.read(&format!("{PKI}/{name}"))?.unwrap_or_default();
@@ -149,17 +155,18 @@ pub fn identity(root: &Root, authorities: &[CertificateDer<'static>]) -> Result<
     Ok(Arc::new(Identity { authorities: authorities.to_vec(), chain, key }))
 }
 
-/// The first moment at which the first certificate in a PEM text is valid.
+/// The start of the validity of the first certificate in a PEM text.
 fn issued(text: &str) -> Option<SystemTime> {
     let chain = pem::certificates(text)?;
     Certificate::parse(chain.first()?).ok().map(|certificate| certificate.not_before)
 }
 
-/// Stores a checked certificate chain with its key, makes it the current one, and removes the key's temporary file.
+/// Stores a checked certificate chain with its key, makes it the current one, and removes the key's
+/// temporary file.
 ///
 /// # Errors
 /// [`FileError`].
-pub fn store_certificate(root: &Root, chain: &str, key: &Key, now: SystemTime) -> Result<(), FileError> {
+pub fn store_certificate(root: &RootDir, chain: &str, key: &Key, now: SystemTime) -> Result<(), FileError> {
     let key = key.to_pem();
     let mut text = Zeroizing::new(String::with_capacity(chain.len() + key.len() + 1));
     text.push_str(chain);
@@ -171,7 +178,7 @@ pub fn store_certificate(root: &Root, chain: &str, key: &Key, now: SystemTime) -
     root.remove(KEY).map(|_| ())
 }
 
-fn store(root: &Root, text: &str, time: SystemTime) -> Result<(), FileError> {
+fn store(root: &RootDir, text: &str, time: SystemTime) -> Result<(), FileError> {
     let (year, month, day, hour, minute, second) = civil(time);
     let path = format!("{PKI}/{DATED}{year:04}-{month:02}-{day:02}-{hour:02}-{minute:02}-{second:02}.pem");
     sweep(root)?;
@@ -179,8 +186,9 @@ fn store(root: &Root, text: &str, time: SystemTime) -> Result<(), FileError> {
     root.link(CURRENT, &path, UPDATED)
 }
 
-/// Removes what a power cut left of earlier ones: their names do not come again, and there is a key in them.
-fn sweep(root: &Root) -> Result<(), FileError> {
+/// Removes temporary files that a power loss left: their names do not recur, and they contain a
+/// key.
+fn sweep(root: &RootDir) -> Result<(), FileError> {
     let Ok(entries) = fs::read_dir(root.at(PKI)) else { return Ok(()) };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     for name in names.filter(|name| name.starts_with(DATED) && name.ends_with(UNFINISHED)) {
@@ -189,11 +197,12 @@ fn sweep(root: &Root) -> Result<(), FileError> {
     Ok(())
 }
 
-/// The key whose certificate is on its way: the one from before a restart, or a new one, on disk before anybody hears of it.
+/// The key whose certificate is pending: the one from before a restart, or a new one, which is on
+/// disk before it is used.
 ///
 /// # Errors
 /// [`CertificateFault`].
-pub fn take_key(root: &Root) -> Result<Key, CertificateFault> {
+pub fn take_key(root: &RootDir) -> Result<Key, CertificateFault> {
     if let Ok(Some(text)) = root.read(KEY)
         && let Ok(key) = Key::from_pem(&text)
     {
@@ -204,10 +213,10 @@ pub fn take_key(root: &Root) -> Result<Key, CertificateFault> {
     Ok(key)
 }
 
-/// Forgets that key: its request has failed for good.
+/// Removes that key, because its request has failed permanently.
 ///
 /// # Errors
 /// [`FileError`].
-pub fn drop_key(root: &Root) -> Result<(), FileError> {
+pub fn drop_key(root: &RootDir) -> Result<(), FileError> {
     root.remove(KEY).map(|_| ())
 }

@@ -1,26 +1,27 @@
-//! The image's pod network, given the range that is this node's.
+//! Installs the image's pod network with the range of this node.
 
 use super::Node;
-use crate::root::{Access, FileError, Root};
+use crate::root::{Access, FileError, RootDir};
 use serde_json::{Value, json};
 
-/// What the builder renders (CNI 1.0.0, plugins bridge and host-local).
+/// The file that the builder renders (CNI 1.0.0, plugins bridge and host-local).
 pub const CONFLIST: &str = "/etc/cni/net.d/90-bridge.conflist";
-/// The same once more, in images whose profile leaves the range to the cluster.
+/// A copy of it in images whose profile leaves the range to the cluster.
 const TEMPLATE: &str = "/usr/lib/kiln/90-bridge.conflist";
-/// Says that the cluster is to be asked; kiln-pod-cidr.service has it as a condition.
+/// Its existence means that the cluster must be asked; kiln-pod-cidr.service has it as a condition.
 const WANTED: &str = "/run/kiln/pod-cidr-wanted";
 
-/// Gives pods of this node addresses out of its range: the seed's, else the one that the cluster has assigned. While that one is not
-/// known, there is no pod network: with the baked range every node would have the same addresses.
-pub(super) fn install(root: &Root, node: &Node) -> Result<(), FileError> {
+/// Gives the node's pods addresses from its range: the seed's, otherwise the range that the cluster
+/// has assigned. Until that is known, there is no pod network: with the range in the image, every
+/// node would have the same addresses.
+pub(super) fn install(root: &RootDir, node: &Node) -> Result<(), FileError> {
     if let Some(cidr) = &node.seed.kubelet.pod_cidr {
         return write(root, std::slice::from_ref(cidr));
     }
     if !root.at(TEMPLATE).exists() {
         return Ok(());
     }
-    // Before the network is taken away, so that somebody will bring it back.
+    // Written before the network is removed, so that the removal can be undone later.
     root.write(WANTED, b"", Access::mode(0o644))?;
     match node.pod_cidrs.as_slice() {
         [] => root.remove(CONFLIST).map(|_| ()),
@@ -28,18 +29,18 @@ pub(super) fn install(root: &Root, node: &Node) -> Result<(), FileError> {
     }
 }
 
-/// Installs the networks that the cluster has assigned to `node`, and remembers them for later boots.
+/// Installs the networks that the cluster has assigned to `node`, and stores them for later boots.
 ///
 /// # Errors
 /// [`FileError`].
-pub fn assign(root: &Root, node: &mut Node, cidrs: Vec<String>) -> Result<(), FileError> {
+pub fn assign(root: &RootDir, node: &mut Node, cidrs: Vec<String>) -> Result<(), FileError> {
     write(root, &cidrs)?;
     node.pod_cidrs = cidrs;
     node.save(root)
 }
 
-/// An image without that file has another network, which has its own ranges.
-fn write(root: &Root, cidrs: &[String]) -> Result<(), FileError> {
+/// An image without that file has another network with its own ranges.
+fn write(root: &RootDir, cidrs: &[String]) -> Result<(), FileError> {
     let text = match root.read(CONFLIST)? {
         None => root.read(TEMPLATE)?,
         text => text,
@@ -54,7 +55,7 @@ fn with_ranges(text: &str, cidrs: &[String]) -> Option<String> {
     let mut conflist: Value = serde_json::from_str(text).ok()?;
     let bridge = conflist["plugins"].as_array_mut()?.iter_mut().find(|plugin| plugin["type"] == "bridge")?;
     let everywhere = |cidr: &String| if cidr.contains(':') { "::/0" } else { "0.0.0.0/0" };
-    // A set of ranges for each family: a pod has an address of each.
+    // One set of ranges for each family: a pod gets an address of each.
     bridge["ipam"]["ranges"] = cidrs.iter().map(|cidr| json!([{ "subnet": cidr }])).collect();
     bridge["ipam"]["routes"] = cidrs.iter().map(|cidr| json!({ "dst": everywhere(cidr) })).collect();
     Some(format!("{conflist:#}\n"))

@@ -1,20 +1,22 @@
-//! Everything of a joined node, in the order that a power cut allows: kubelet's kubeconfig last.
+//! Writes all files of a joined node in an order that is safe at a power loss: kubelet's kubeconfig
+//! last.
 
 use super::certificate::current;
 use super::{CA_FILE, KUBELET_CONF, Node, cni, flags, hostname};
 use crate::discovery::node_kubeconfig;
-use crate::root::{Access, FileError, Root};
+use crate::root::{Access, FileError, RootDir};
 
 const TIMESYNCD: &str = "/run/systemd/timesyncd.conf.d/50-kiln-seed.conf";
 
 /// A file cannot be written.
 pub type InstallError = FileError;
 
-/// Makes the files of `node`, whose certificate is in place. Run at every boot; writes only what is not so already.
+/// Makes the files of `node`, whose certificate is in place. It runs at every boot and writes only
+/// what differs.
 ///
 /// # Errors
 /// [`InstallError`].
-pub fn install(root: &Root, node: &Node) -> Result<(), InstallError> {
+pub fn install(root: &RootDir, node: &Node) -> Result<(), InstallError> {
     node.save(root)?;
     root.write(CA_FILE, node.trusted.ca_pem.as_bytes(), Access::mode(0o644))?;
     for (path, file) in &node.seed.files {
@@ -29,11 +31,12 @@ pub fn install(root: &Root, node: &Node) -> Result<(), InstallError> {
     root.write(KUBELET_CONF, kubeconfig.as_bytes(), Access::mode(0o600))
 }
 
-/// Tells systemd-timesyncd of the seed's NTP servers. It runs already: kiln-ntp.path waits for this file, and has it started anew.
+/// Tells systemd-timesyncd of the seed's NTP servers. It is already running: kiln-ntp.path waits
+/// for this file and restarts it.
 ///
 /// # Errors
 /// [`InstallError`].
-pub fn install_ntp(root: &Root, servers: &[String]) -> Result<(), InstallError> {
+pub fn install_ntp(root: &RootDir, servers: &[String]) -> Result<(), InstallError> {
     if servers.is_empty() {
         return Ok(());
     }

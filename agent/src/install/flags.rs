@@ -1,20 +1,20 @@
-//! kubelet's flags: the image's own, and the node's over them.
+//! kubelet's flags: those of the image, overridden by those of the node.
 
 use super::{KUBELET_CONF, KUBELET_CONFIG, Node};
-use crate::root::{Access, FileError, Root};
+use crate::root::{Access, FileError, RootDir};
 use crate::yaml;
 use std::collections::BTreeMap;
 
-/// Where kubeadm's drop-in reads them.
+/// The file from which kubeadm's drop-in reads them.
 const FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
-/// The image's own, which are those of the image in force after an update, too.
+/// The flags of the image; after an update, those of the new image.
 const BAKED: &str = "/usr/lib/kiln/kubeadm-flags.env";
 const VARIABLE: &str = "KUBELET_KUBEADM_ARGS";
-/// A kubelet's configuration is shorter, in bytes.
+/// A limit above the size of any kubelet configuration, in bytes.
 const MAX_CONFIG: usize = 1 << 20;
 
 /// Writes [`FLAGS`] for `node`.
-pub(super) fn write(root: &Root, node: &Node) -> Result<(), FileError> {
+pub(super) fn write(root: &RootDir, node: &Node) -> Result<(), FileError> {
     let baked = match root.read(BAKED)? {
         Some(text) => Some(text),
         None => root.read(FLAGS)?,
@@ -29,7 +29,7 @@ fn render(baked: &str, config: &str, node: &Node) -> String {
     let kubelet = &node.seed.kubelet;
     let mut flags = parse(baked);
     let mut set = |name: &str, value: &str| flags.insert(name.to_owned(), value.to_owned());
-    // One name for the certificate, the Node, and whoever asks.
+    // The certificate, the Node and requests use the same name.
     set("hostname-override", &node.name);
     if let Some(address) = &kubelet.node_ip {
         set("node-ip", address);
@@ -55,7 +55,8 @@ fn render(baked: &str, config: &str, node: &Node) -> String {
     }
     flags.extend(kubelet.args.clone());
     let words: Vec<String> = flags.iter().map(|(name, value)| format!("--{name}={value}")).collect();
-    // The agent has got the certificate; kubelet must not try on its own with what kubeadm would have left.
+    // The agent has obtained the certificate; kubelet must not use the bootstrap kubeconfig that
+    // kubeadm would have left.
     format!("KUBELET_KUBECONFIG_ARGS=\"--kubeconfig={KUBELET_CONF}\"\n{VARIABLE}=\"{}\"\n", words.join(" "))
 }
 
@@ -71,7 +72,8 @@ fn parse(text: &str) -> BTreeMap<String, String> {
     words.split_whitespace().filter_map(flag).collect()
 }
 
-/// The image's taints: a flag for old kubelets, else a field of the configuration, which the flag would replace.
+/// The image's taints: from a flag for old kubelets, otherwise from a field of the configuration,
+/// which the flag would override.
 fn baked_taints(flags: &BTreeMap<String, String>, config: &str) -> Vec<String> {
     if let Some(flag) = flags.get("register-with-taints") {
         return flag.split(',').filter(|taint| !taint.is_empty()).map(str::to_owned).collect();

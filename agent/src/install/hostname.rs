@@ -1,11 +1,11 @@
 //! The machine's name.
 
-use crate::root::{Access, FileError, Root};
+use crate::root::{Access, FileError, RootDir};
 
 const HOSTNAME: &str = "/etc/hostname";
 
-/// The name that the machine has from its image or from the network, if that is one of its own.
-pub fn current_hostname(root: &Root) -> Option<String> {
+/// The machine's name from its image or from the network, unless it is a generic one.
+pub fn current_hostname(root: &RootDir) -> Option<String> {
     let name = match root.is_machine() {
         true => rustix::system::uname().nodename().to_string_lossy().into_owned(),
         false => root.read(HOSTNAME).ok()??.trim().to_owned(),
@@ -15,11 +15,11 @@ pub fn current_hostname(root: &Root) -> Option<String> {
     (is_own && !name.starts_with("localhost.")).then_some(name)
 }
 
-/// Gives the machine its name; a kernel that does not let us is told by systemd at the next boot.
+/// Sets the machine's name; if the kernel does not allow it, systemd sets it at the next boot.
 ///
 /// # Errors
 /// [`FileError`].
-pub(super) fn set(root: &Root, hostname: &str) -> Result<(), FileError> {
+pub(super) fn set(root: &RootDir, hostname: &str) -> Result<(), FileError> {
     root.write(HOSTNAME, format!("{hostname}\n").as_bytes(), Access::mode(0o644))?;
     if root.is_machine() && rustix::system::uname().nodename().to_bytes() != hostname.as_bytes() {
         rustix::system::sethostname(hostname.as_bytes()).ok();

@@ -1,4 +1,5 @@
-//! What kubelet finds: its certificate, its kubeconfig, its flags, and what else a seed asks for.
+//! Installs what kubelet needs: its certificate, its kubeconfig, its flags, and everything else in
+//! a seed.
 
 mod certificate;
 mod cni;
@@ -16,11 +17,11 @@ pub use files::{InstallError, install, install_ntp};
 pub use hostname::current_hostname;
 pub use node::{NODE_FILE, Node, NodeError};
 
-/// kubelet's kubeconfig. kubelet starts when it is there, so it is written last.
+/// kubelet's kubeconfig. kubelet starts when it exists, so it is written last.
 pub const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
 /// kubelet's configuration.
 pub const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
-/// kubeadm's, while it joins a node itself.
+/// The kubeconfig of kubeadm while it joins a node itself.
 pub const BOOTSTRAP_CONF: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
-/// The cluster's authority.
+/// The certificates of the cluster's authority.
 pub const CA_FILE: &str = "/etc/kubernetes/pki/ca.crt";

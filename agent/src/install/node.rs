@@ -1,15 +1,17 @@
-//! What the agent remembers between boots: which node of which cluster this machine is, and the seed without its secrets.
+//! What the agent stores between boots: the node and the cluster of this machine, and the seed
+//! without its secrets.
 //!
-//! `/etc` is as baked at every boot, so what a seed adds to it is installed at every boot, from here.
+//! `/etc` is reset to the image at every boot, so the seed's additions are installed from this file
+//! at every boot.
 
 use crate::discovery::Trusted;
 use crate::net::Url;
-use crate::root::{Access, FileError, Root};
+use crate::root::{Access, FileError, RootDir};
 use crate::seed::{Seed, SeedError};
 use crate::source::forget_secrets;
 use serde_json::{Value, json};
 
-/// Where it is kept. 0600: files that a seed brings may be secret.
+/// The path of the file. Its mode is 0600, because files in a seed may be secret.
 pub const NODE_FILE: &str = "/var/lib/kiln/node.json";
 
 /// A node of a cluster.
@@ -23,21 +25,21 @@ pub struct Node {
     pub server: Url,
     /// The cluster.
     pub trusted: Trusted,
-    /// The pod networks that the cluster has assigned to it, where it does that: one, or one of each family.
+    /// The pod networks that the cluster has assigned to it, if it does: one, or one per family.
     pub pod_cidrs: Vec<String>,
     /// The seed, without token and discovery.
     pub seed: Seed,
-    /// The same as a document.
+    /// The same seed as a document.
     document: Value,
 }
 
-/// What is remembered cannot be used.
+/// Why the stored data cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
-    /// The file.
+    /// The file cannot be read.
     #[error("{0}")]
     File(#[from] FileError),
-    /// Its content.
+    /// Its content is damaged.
     #[error("{NODE_FILE} is damaged: {0}")]
     Damaged(String),
 }
@@ -49,7 +51,7 @@ impl From<SeedError> for NodeError {
 }
 
 impl Node {
-    /// Of a seed's `document`, whose secrets are dropped.
+    /// Makes a node from a seed's `document`, whose secrets are removed.
     ///
     /// # Errors
     /// [`SeedError`].
@@ -65,11 +67,11 @@ impl Node {
         Ok(Self { name, hostname, server, trusted, pod_cidrs: Vec::new(), seed, document })
     }
 
-    /// What was remembered.
+    /// Loads the stored node.
     ///
     /// # Errors
     /// [`NodeError`].
-    pub fn load(root: &Root) -> Result<Option<Self>, NodeError> {
+    pub fn load(root: &RootDir) -> Result<Option<Self>, NodeError> {
         let Some(text) = root.read(NODE_FILE)? else { return Ok(None) };
         let damaged = |what: &str| NodeError::Damaged(what.into());
         let mut all: Value = serde_json::from_str(&text).map_err(|error| damaged(&error.to_string()))?;
@@ -83,11 +85,11 @@ impl Node {
         Ok(Some(Self { pod_cidrs, ..Self::new(name, hostname, trusted, server, document)? }))
     }
 
-    /// Remembers it.
+    /// Stores the node.
     ///
     /// # Errors
     /// [`FileError`].
-    pub fn save(&self, root: &Root) -> Result<(), FileError> {
+    pub fn save(&self, root: &RootDir) -> Result<(), FileError> {
         let all = json!({
             "nodeName": self.name,
             "hostname": self.hostname,

@@ -1,5 +1,5 @@
-//! One attempt to join: seed, discovery, name, key, request, certificate, files. What was reached is on disk or remembered here, so that
-//! the next attempt goes on from there.
+//! One attempt to join: seed, discovery, name, key, request, certificate, files. Completed steps
+//! are on disk or stored here, so that the next attempt continues from there.
 
 use super::{Fault, LONGEST, Setup};
 use crate::api::{Api, ApiError};
@@ -9,35 +9,36 @@ use crate::discovery::{self, Cluster, Trusted};
 use crate::install::{self, Node};
 use crate::net::{Backoff, Network, Proxy, Resolver, Url};
 use crate::pki::Key;
-use crate::root::Root;
+use crate::root::RootDir;
 use crate::seed::{Seed, Token};
 use crate::source::{self, Loaded, Places};
 use crate::status::{State, Status, say};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// How long a Node of our name may stay Ready: a machine that was reset comes back before the cluster has noticed.
+/// How long a Node of our name may stay Ready: a machine that was reset comes back before the
+/// cluster notices.
 const STALE: Duration = Duration::from_secs(180);
-/// Between two looks at it.
+/// The interval between two checks of it.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// What outlives one attempt.
+/// The state that outlives one attempt.
 pub struct Attempt<'a> {
     setup: &'a Setup,
     /// When a Ready Node of our name was first seen.
     taken_since: Option<Instant>,
     patience: Patience,
-    /// The cluster that has proved itself, and by which seed.
+    /// The verified cluster, and the seed that it was verified with.
     proved: Option<(Seed, Trusted)>,
 }
 
 impl<'a> Attempt<'a> {
-    /// The first one.
+    /// Makes the first attempt.
     pub fn new(setup: &'a Setup) -> Self {
         Self { setup, taken_since: None, patience: Patience::default(), proved: None }
     }
 
-    /// Tries once.
+    /// Runs one attempt.
     pub fn run(&mut self, status: &mut Status) -> Result<Node, Fault> {
         let root = &self.setup.root;
         let mut network = Network { resolver: Resolver::read(root.directory()), proxy: Proxy::default() };
@@ -76,7 +77,8 @@ impl<'a> Attempt<'a> {
             .map_err(|error| Fault::Final(error.to_string()))?;
         node.save(root)?;
         install::store_certificate(root, &chain, &key, now)?;
-        // Before kubelet.conf: without that, the next start knows that this may not be done.
+        // Written before kubelet.conf: if that is missing, the next start knows that this may be
+        // incomplete.
         super::forget_token(root);
         install::install(root, &node)?;
         status.step("certificate, kubeconfig and flags are in place");
@@ -84,10 +86,10 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// Asks for the certificate until it is there.
+/// Requests the certificate until it exists.
 fn certificate(
     api: &mut Api<'_>,
-    root: &Root,
+    root: &RootDir,
     name: &str,
     key: &Key,
     patience: &mut Patience,
@@ -98,7 +100,8 @@ fn certificate(
         let began = Instant::now();
         match csr::request(api, name, key, patience, &mut |wait| told(status, &wait)) {
             Ok(Answer::Issued(chain)) => return Ok(chain),
-            // A watch that lasts paces itself; one that somebody ends at once, again and again, must not.
+            // A long watch needs no pause; a watch that ends immediately must not be repeated
+            // without one.
             Ok(Answer::NotYet) if began.elapsed() < LONGEST => thread::sleep(backoff.wait(None)),
             Ok(Answer::NotYet) => backoff.reset(),
             Err(error) => {
@@ -111,8 +114,8 @@ fn certificate(
     }
 }
 
-/// The one name of certificate, Node and checks.
-fn name(seed: &Seed, root: &Root) -> Result<String, Fault> {
+/// The common name of certificate, Node and checks.
+fn name(seed: &Seed, root: &RootDir) -> Result<String, Fault> {
     let name = seed.node_name.clone().or_else(|| seed.hostname.clone()).or_else(|| install::current_hostname(root));
     name.ok_or_else(|| {
         Fault::Final("the node has no name: neither the seed nor the platform gives one (nodeName)".into())
@@ -130,10 +133,10 @@ fn token(seed: &Seed) -> Result<Token, Fault> {
     }
 }
 
-/// The cluster, once it has proved itself in the way that the seed or the image asks for.
-fn trust(seed: &Seed, root: &Root, network: &Network) -> Result<Trusted, Fault> {
+/// Verifies the cluster in the way that the seed or the image specifies.
+fn trust(seed: &Seed, root: &RootDir, network: &Network) -> Result<Trusted, Fault> {
     let discovery = &seed.discovery;
-    let unusable = |what: &str| Fault::Final(format!("{what} holds no certificate that can be read"));
+    let unusable = |what: &str| Fault::Final(format!("{what} contains no readable certificate"));
     let servers = || match seed.api_servers.as_slice() {
         [] => Err(Fault::Final("the seed names no API server (apiServers)".into())),
         servers => Ok(servers.to_vec()),
@@ -159,16 +162,17 @@ fn trust(seed: &Seed, root: &Root, network: &Network) -> Result<Trusted, Fault> 
     ))
 }
 
-fn kubeconfig_at(url: &Url, root: &Root, network: &Network) -> Result<String, Fault> {
+fn kubeconfig_at(url: &Url, root: &RootDir, network: &Network) -> Result<String, Fault> {
     let bytes = source::download(root, network, url, None).map_err(Fault::waiting)?;
-    String::from_utf8(bytes.to_vec()).map_err(|_| Fault::waiting(format!("{url} is no kubeconfig")))
+    String::from_utf8(bytes.to_vec()).map_err(|_| Fault::waiting(format!("{url} is not a kubeconfig")))
 }
 
 /// A Node of this name that is Ready is another machine, or this one before its last reset.
 fn check_name(api: &mut Api<'_>, name: &str, since: &mut Option<Instant>) -> Result<(), Fault> {
     let node = match api.get("looking for a node of the same name", &format!("/api/v1/nodes/{name}")) {
         Ok(node) => node,
-        // Without the right to look (kubeadm:get-nodes) there is no check, as with clusters that kubeadm did not make.
+        // Without the permission to read it (kubeadm:get-nodes), there is no check, as in clusters
+        // that kubeadm did not make.
         Err(error) if matches!(error.status(), Some(403 | 404)) => return Ok(()),
         Err(error) => return Err(Fault::of_api(&error)),
     };
@@ -211,7 +215,7 @@ fn told(status: &mut Status, wait: &Wait) {
     }
 }
 
-/// For callers that log what the API said.
+/// For callers that log the API's message.
 impl From<ApiError> for Fault {
     fn from(error: ApiError) -> Self {
         Self::of_api(&error)

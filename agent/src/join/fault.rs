@@ -1,4 +1,4 @@
-//! What goes wrong on the way, and what follows from it: the one place where that is decided.
+//! Decides what follows from each failure of joining.
 
 use crate::api::ApiError;
 use crate::csr::CsrError;
@@ -9,33 +9,33 @@ use crate::source::LoadError;
 use crate::status::State;
 use std::time::Duration;
 
-/// Between attempts that only a person's work elsewhere can make succeed.
+/// The pause between attempts that can succeed only after a person's action elsewhere.
 const SLOW: Duration = Duration::from_secs(30);
 
-/// What follows.
+/// What follows from a failure.
 #[derive(Debug)]
 pub enum Fault {
-    /// There is nothing to go by.
+    /// There is no seed.
     NoSeed,
-    /// The machine's own files.
+    /// The machine's own files failed.
     Files(FileError),
-    /// Nothing to be done until a person has changed something here.
+    /// Nothing helps until a person has changed something on this machine.
     Final(String),
     /// Wait, and try again.
     Later {
-        /// What to call the state meanwhile.
+        /// The state until then.
         state: State,
-        /// Why.
+        /// The cause.
         text: String,
-        /// How long to wait at least.
+        /// The minimum wait.
         at_least: Option<Duration>,
     },
-    /// Go on at once.
+    /// Continue immediately.
     Again,
 }
 
 impl Fault {
-    /// Try again after the usual wait.
+    /// Retries after the usual wait.
     pub fn waiting(text: impl ToString) -> Self {
         Self::Later { state: State::Waiting, text: text.to_string(), at_least: None }
     }
@@ -44,7 +44,7 @@ impl Fault {
         Self::Later { state, text: text.to_string(), at_least: Some(SLOW) }
     }
 
-    /// Of a request that bears the token.
+    /// The fault of a request with the token.
     pub fn of_api(error: &ApiError) -> Self {
         match error.status() {
             Some(401) => Self::slow(State::NeedsToken, format!("{error}: the token is unknown or has expired")),
@@ -80,7 +80,7 @@ impl From<DiscoveryError> for Fault {
             DiscoveryError::Api(inner) => {
                 Self::Later { state: State::Waiting, text: error.to_string(), at_least: inner.retry_after() }
             }
-            // The signer lags behind a new token by seconds, so the first attempts come soon.
+            // The signer needs seconds for a new token, so the first retries come soon.
             DiscoveryError::NotSigned { .. } => {
                 Self::Later { state: State::NeedsToken, text: error.to_string(), at_least: None }
             }

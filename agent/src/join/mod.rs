@@ -1,4 +1,4 @@
-//! The first boot from start to end, and the later ones, which have nothing to do.
+//! The first boot from start to end, and later boots, which have nothing to do.
 
 mod attempt;
 mod fault;
@@ -7,7 +7,7 @@ use crate::clock;
 use crate::install::{self, BOOTSTRAP_CONF, KUBELET_CONF, Node};
 use crate::kubelet_config;
 use crate::net::Backoff;
-use crate::root::{FileError, Root};
+use crate::root::{FileError, RootDir};
 use crate::source::{self, Forgotten};
 use crate::status::{State, Status, say};
 use attempt::Attempt;
@@ -16,34 +16,34 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-/// The longest wait between attempts when nothing says otherwise.
+/// The longest wait between attempts by default.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// What the agent is started with.
+/// The agent's parameters.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// The directory that stands for `/`.
-    pub root: Root,
+    /// The directory used as `/`.
+    pub root: RootDir,
     /// systemd's `$CREDENTIALS_DIRECTORY`.
     pub credentials: Option<PathBuf>,
     /// systemd's `$NOTIFY_SOCKET`.
     pub notify: Option<PathBuf>,
 }
 
-/// How it ended.
+/// The result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// kubelet has what it needs, or another hand cares for it.
+    /// kubelet has what it needs, or another tool manages its credentials.
     Ready,
-    /// Nothing says which cluster to join.
+    /// There is no seed.
     NoSeed,
-    /// A person must change something before another start makes sense.
+    /// A person must change something before another start can succeed.
     Failed,
     /// The machine's own files cannot be read or written.
     Broken,
 }
 
-/// Joins, or finds that this is done.
+/// Joins, or finds that the node has already joined.
 pub fn run(setup: &Setup) -> End {
     let mut status = Status::new(setup.root.clone(), setup.notify.clone());
     match known(&setup.root, &mut status) {
@@ -86,8 +86,8 @@ pub fn run(setup: &Setup) -> End {
     }
 }
 
-/// Whether this machine is a node already; then its files are made as they should be.
-fn known(root: &Root, status: &mut Status) -> Result<bool, FileError> {
+/// Whether this machine is a node already; if so, its files are brought up to date.
+fn known(root: &RootDir, status: &mut Status) -> Result<bool, FileError> {
     let node = match Node::load(root) {
         Ok(Some(node)) => node,
         Ok(None) if root.at(KUBELET_CONF).exists() || root.at(BOOTSTRAP_CONF).exists() => {
@@ -109,14 +109,15 @@ fn known(root: &Root, status: &mut Status) -> Result<bool, FileError> {
         }
         status.node(&node.name);
         status.server(&node.server.server());
-        // A machine that has lost its clock keeps its certificate. kubelet waits for the clock, too, so it starts all the same.
+        // A machine that has lost its clock keeps its certificate. kubelet waits for the clock,
+        // too, so it is started anyway.
         let mut report = |why: &str| status.set(State::Waiting, Some(why));
         clock::wait_for_clock(root, certificate.not_before, "the client certificate was issued", &mut report).ok();
         install::install(root, &node)?;
         status.step("the client certificate is valid");
         return Ok(true);
     }
-    // kubelet must not start with half a credential.
+    // kubelet must not start with an incomplete credential.
     root.remove(KUBELET_CONF)?;
     match why {
         Some(why) => say(&format!("{why}; joining anew")),
@@ -125,10 +126,10 @@ fn known(root: &Root, status: &mut Status) -> Result<bool, FileError> {
     Ok(false)
 }
 
-/// Takes the token off the volumes that brought it. Where that does not work, joining still does.
-fn forget_token(root: &Root) {
+/// Removes the token from the volumes that delivered it. Joining succeeds even if that fails.
+fn forget_token(root: &RootDir) {
     if !root.is_kept() {
-        // The next boot has to join again.
+        // The next boot must join again.
         return;
     }
     for Forgotten { device, result } in source::forget(root) {
@@ -139,11 +140,11 @@ fn forget_token(root: &Root) {
     }
 }
 
-fn ready(root: &Root, status: &mut Status) -> End {
+fn ready(root: &RootDir, status: &mut Status) -> End {
     status.set(State::Joined, None);
     say(&format!("ready ({} ms since start)", status.elapsed().as_millis()));
     status.ready();
-    // kubelet starts meanwhile.
+    // kubelet starts at the same time.
     status.remark(kubelet_config::compare(root));
     End::Ready
 }

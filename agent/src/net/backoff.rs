@@ -1,4 +1,5 @@
-//! How long to wait before the next attempt: longer each time, with jitter, so that five hundred nodes do not come back at once.
+//! The wait before the next attempt: longer each time, with jitter, so that five hundred nodes do
+//! not retry at once.
 
 use super::random;
 use std::time::Duration;
@@ -6,7 +7,7 @@ use std::time::Duration;
 /// The first wait, before jitter.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// Waits that double from one second up to a bound; each is a random 50 to 100 % of that.
+/// Waits that double from one second up to a bound; each is a random 50 to 100 % of the full value.
 #[derive(Debug)]
 pub struct Backoff {
     next: Duration,
@@ -14,12 +15,13 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Up to `longest`.
+    /// Makes waits of at most `longest`.
     pub fn new(longest: Duration) -> Self {
         Self { next: FIRST.min(longest), longest }
     }
 
-    /// The wait before the next attempt; at least `asked`, which a server may demand (`Retry-After`).
+    /// The wait before the next attempt; at least `asked`, which a server may request
+    /// (`Retry-After`).
     pub fn wait(&mut self, asked: Option<Duration>) -> Duration {
         let full = self.next;
         self.next = (full * 2).min(self.longest);
@@ -28,7 +30,7 @@ impl Backoff {
         wait.max(asked.unwrap_or_default().min(self.longest * 2))
     }
 
-    /// After success: short waits again.
+    /// Resets to short waits, after success.
     pub fn reset(&mut self) {
         self.next = FIRST.min(self.longest);
     }

@@ -1,4 +1,4 @@
-//! One TCP connection, perhaps through a proxy, perhaps with TLS inside, that cannot outlast its deadline.
+//! A TCP connection, optionally through a proxy and with TLS, that cannot outlast its deadline.
 
 use super::http::{self, Request, Response};
 use super::{NetError, Proxy, Resolver, Scheme, Url, Verify};
@@ -8,22 +8,23 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// For one address of a host to accept a connection.
+/// The time limit for one address of a host to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
-/// For a TLS handshake, and for a proxy to connect.
+/// The time limit for a TLS handshake, and for a proxy to connect.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// How servers are reached.
+/// The means to reach servers.
 #[derive(Debug, Clone)]
 pub struct Network {
-    /// Names.
+    /// Resolves names.
     pub resolver: Resolver,
-    /// Proxies.
+    /// Chooses proxies.
     pub proxy: Proxy,
 }
 
 impl Network {
-    /// Connects to the server of `url`, which proves itself as `verify` says if it is an `https` one.
+    /// Connects to the server of `url`, whose identity is verified according to `verify` if the URL
+    /// is `https`.
     ///
     /// # Errors
     /// [`NetError`].
@@ -44,13 +45,14 @@ impl Network {
         let client = ClientConnection::new(config, name).map_err(|error| failed(error.to_string()))?;
         let mut tls = StreamOwned::new(client, stream);
         while tls.conn.is_handshaking() {
-            // rustls' own words are in the error, with the names a certificate has instead of the one wanted.
+            // The error contains rustls' text, with the names in the certificate instead of the
+            // expected one.
             tls.conn.complete_io(&mut tls.sock).map_err(|error| failed(error.to_string()))?;
         }
         Ok(Connection::new(server, Stream::Tls(Box::new(tls)), None))
     }
 
-    /// The first address of the host that accepts.
+    /// Connects to the first address of the host that accepts.
     fn tcp(&self, url: &Url) -> Result<Socket, NetError> {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for address in self.resolver.look_up(&url.host)? {
@@ -80,11 +82,11 @@ fn tunnel(stream: Socket, proxy: &Url, server: &str) -> Result<Socket, NetError>
 /// A connection that requests are sent over, one after another.
 pub struct Connection {
     pub(super) server: String,
-    /// Gone when it cannot carry another request.
+    /// `None` when it cannot be used for another request.
     pub(super) stream: Option<Stream>,
-    /// `http://HOST:PORT` before a target that a proxy is to fetch.
+    /// `http://HOST:PORT` before a target that a proxy fetches.
     pub(super) prefix: Option<String>,
-    /// Received, and not yet used.
+    /// Bytes that were received but not yet used.
     pub(super) received: Vec<u8>,
 }
 
@@ -93,12 +95,13 @@ impl Connection {
         Self { server, stream: Some(stream), prefix, received: Vec::new() }
     }
 
-    /// Whether another request can be sent; the server may have closed it all the same.
+    /// Whether another request can be sent; the server may still have closed it.
     pub fn is_open(&self) -> bool {
         self.stream.is_some()
     }
 
-    /// Sends a request and reads the head of the response. All of both, the body included, must be done within `limit`.
+    /// Sends a request and reads the head of the response. Both, including the body, must complete
+    /// within `limit`.
     ///
     /// # Errors
     /// [`NetError`]; the connection is closed then.
@@ -129,7 +132,7 @@ impl Read for Stream {
         match self {
             Self::Plain(socket) => socket.read(buffer),
             Self::Tls(tls) => match tls.read(buffer) {
-                // Without a close_notify: how much was announced tells whether something is missing.
+                // Without a close_notify: the announced length shows whether something is missing.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
                 result => result,
             },
@@ -153,7 +156,7 @@ impl Write for Stream {
     }
 }
 
-/// A socket whose every operation ends by the deadline.
+/// A socket in which every operation ends by the deadline.
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: TcpStream,
@@ -177,7 +180,7 @@ fn timed_out() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
 }
 
-/// Linux says "try again" when a socket's time is over.
+/// Linux reports "try again" when a socket times out.
 fn in_words(result: io::Result<usize>) -> io::Result<usize> {
     result.map_err(|error| if error.kind() == io::ErrorKind::WouldBlock { timed_out() } else { error })
 }

@@ -1,4 +1,5 @@
-//! Host names: `/etc/hosts`, then the name servers of `/etc/resolv.conf` (RFC 1035 over UDP, over TCP when cut off).
+//! Host names: `/etc/hosts`, then the name servers of `/etc/resolv.conf` (RFC 1035 over UDP, over
+//! TCP when truncated).
 //!
 //! glibc's resolver loads shared libraries, which a static program cannot depend on.
 
@@ -10,14 +11,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long one server is waited for.
+/// The time limit for one server.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often all servers are asked.
+/// The number of times that all servers are asked.
 const ATTEMPTS: u32 = 2;
-/// As glibc: further name servers and search domains are ignored.
+/// As in glibc, further name servers and search domains are ignored.
 const MAX_SERVERS: usize = 3;
 const MAX_SEARCH: usize = 6;
-/// A configuration file that is longer is not read to its end.
+/// The most bytes of a configuration file that are read.
 const MAX_FILE: u64 = 1 << 20;
 
 const TYPE_A: u16 = 1;
@@ -28,18 +29,18 @@ const RCODE_NXDOMAIN: u8 = 3;
 /// Why a name has no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DnsError {
-    /// There is none to ask.
-    #[error("looking up {0}: /etc/resolv.conf names no server")]
+    /// No name server is configured.
+    #[error("looking up {0}: /etc/resolv.conf does not name a server")]
     NoServer(String),
-    /// The servers say so.
+    /// The servers answered that the name does not exist.
     #[error("looking up {0}: there is no such name")]
     NoName(String),
-    /// No usable answer.
+    /// No server gave a usable answer.
     #[error("looking up {name}: no name server answered ({servers})")]
     Silent {
         /// The name.
         name: String,
-        /// Who was asked.
+        /// The servers that were asked.
         servers: String,
     },
 }
@@ -54,7 +55,7 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// Reads `etc/hosts` and `etc/resolv.conf` below `root`; a file that is not there is empty.
+    /// Reads `etc/hosts` and `etc/resolv.conf` below `root`; a missing file counts as empty.
     pub fn read(root: &Path) -> Self {
         let text = |name: &str| {
             let mut text = String::new();
@@ -66,7 +67,7 @@ impl Resolver {
         Self::new(&text("etc/hosts"), &text("etc/resolv.conf"))
     }
 
-    /// From the texts of hosts(5) and resolv.conf(5).
+    /// Makes a resolver from the texts of hosts(5) and resolv.conf(5).
     pub fn new(hosts: &str, resolv_conf: &str) -> Self {
         let mut resolver = Self { hosts: hosts.into(), servers: Vec::new(), search: Vec::new(), ndots: 1 };
         for line in resolv_conf.lines() {
@@ -89,7 +90,7 @@ impl Resolver {
         resolver
     }
 
-    /// All addresses of `host`, itself if it is one.
+    /// All addresses of `host`; if `host` is an address, the address itself.
     ///
     /// # Errors
     /// [`DnsError`].
@@ -120,7 +121,7 @@ impl Resolver {
         Err(DnsError::NoName(host))
     }
 
-    /// The names to try, as resolv.conf(5) says of `search` and `ndots`.
+    /// The names to try, according to `search` and `ndots` of resolv.conf(5).
     fn candidates(&self, host: &str) -> Vec<String> {
         if let Some(absolute) = host.strip_suffix('.') {
             return vec![absolute.to_owned()];
@@ -131,7 +132,7 @@ impl Resolver {
         names
     }
 
-    /// IPv4 addresses, then IPv6 addresses; `None` if neither question was answered.
+    /// IPv4 addresses, then IPv6 addresses; `None` if neither query was answered.
     fn ask_all(&self, name: &str) -> Option<Vec<IpAddr>> {
         let answers = [TYPE_A, TYPE_AAAA].map(|kind| self.ask(name, kind));
         if answers.iter().all(Option::is_none) {
@@ -154,10 +155,10 @@ impl Resolver {
 }
 
 fn server(text: &str) -> Option<SocketAddr> {
-    // A zone (fe80::1%eth0) would need the interface's number.
+    // A zone (fe80::1%eth0) would need the number of the interface.
     match text.parse::<IpAddr>() {
         Ok(address) => Some(SocketAddr::new(address, 53)),
-        // `ADDRESS:PORT` is no resolv.conf(5), but what a test without privileges can serve.
+        // `ADDRESS:PORT` is not valid in resolv.conf(5), but tests without privileges need it.
         Err(_) => text.parse().ok(),
     }
 }
@@ -174,21 +175,21 @@ fn in_hosts(hosts: &str, host: &str) -> Vec<IpAddr> {
     addresses
 }
 
-/// One question.
+/// A query with one question.
 struct Query {
     id: u16,
     kind: u16,
     message: Vec<u8>,
 }
 
-/// What a server made of it.
+/// A server's answer.
 #[derive(Debug, PartialEq, Eq)]
 enum Answer {
     Addresses(Vec<IpAddr>),
     Truncated,
-    /// Not the answer to this question.
+    /// Not an answer to this query.
     Foreign,
-    /// The server cannot or will not.
+    /// The server cannot answer or refuses to.
     Failed,
 }
 
@@ -214,7 +215,7 @@ impl Query {
     fn over_udp(&self, server: SocketAddr) -> Option<Vec<IpAddr>> {
         let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let socket = UdpSocket::bind((any, 0)).ok()?;
-        // Only datagrams of this server are received.
+        // Receives only datagrams of this server.
         socket.connect(server).ok()?;
         socket.send(&self.message).ok()?;
         let deadline = Instant::now() + PATIENCE;
@@ -248,7 +249,7 @@ impl Query {
         }
     }
 
-    /// Reads a response. Its answer section is believed as a whole: the server has followed aliases for us.
+    /// Reads a response. The answer section is trusted completely: the server has followed aliases.
     fn answer(&self, message: &[u8]) -> Answer {
         let word = |at: usize| Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]));
         let question = &self.message[12..];
@@ -290,7 +291,7 @@ impl Query {
     }
 }
 
-/// Where the name at `at` ends; a compression pointer ends it, and is not followed.
+/// The end of the name at `at`; a compression pointer ends it and is not followed.
 fn name_end(message: &[u8], mut at: usize) -> Option<usize> {
     loop {
         match *message.get(at)? {
@@ -308,7 +309,8 @@ mod tests {
     use proptest::prelude::*;
     use std::thread;
 
-    /// A response to `query` with records (type, data), the owner compressed to the question's name.
+    /// A response to `query` with records (type, data), the owner compressed to the question's
+    /// name.
     fn response(query: &[u8], flags: [u8; 2], records: &[(u16, &[u8])]) -> Vec<u8> {
         let mut message = query.to_vec();
         message[2..4].copy_from_slice(&flags);
@@ -340,7 +342,7 @@ mod tests {
             while let Ok((length, from)) = socket.recv_from(&mut datagram) {
                 let full = answer(&datagram[..length]);
                 let cut = response(&datagram[..length], [0x83, 0x80], &[]);
-                // Something that is not an answer comes first.
+                // Something that is not an answer arrives first.
                 socket.send_to(b"\0\0\x81\x80", from).expect("sent");
                 socket.send_to(if truncate { &cut } else { &full }, from).expect("sent");
             }
@@ -373,7 +375,7 @@ mod tests {
 
     #[test]
     fn servers_are_asked() {
-        // An alias first, as recursive servers answer.
+        // An alias comes first, as in answers of recursive servers.
         const RECORDS: [(u16, &[u8]); 3] = [(5, b"\x01a\xc0\x0c"), (1, &[10, 0, 0, 2]), (1, &[10, 0, 0, 1])];
         for truncate in [false, true] {
             let resolver = Resolver::new("", &serve("api.example", &RECORDS, truncate));
@@ -394,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_tried_in_order() {
+    fn names_are_tried_in_the_order_of_resolv_conf() {
         let resolver = Resolver::new("", "search a.example b.example.\noptions ndots:2 edns0\n");
         assert_eq!(resolver.candidates("x.y"), ["x.y.a.example", "x.y.b.example", "x.y"]);
         assert_eq!(resolver.candidates("x.y.z"), ["x.y.z", "x.y.z.a.example", "x.y.z.b.example"]);
@@ -403,7 +405,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_panics(message in prop::collection::vec(any::<u8>(), 0..100), tail in prop::collection::vec(any::<u8>(), 0..100)) {
+        fn arbitrary_messages_never_panic(message in prop::collection::vec(any::<u8>(), 0..100), tail in prop::collection::vec(any::<u8>(), 0..100)) {
             let query = Query::new("api.example", TYPE_A).expect("a query");
             let _ = query.answer(&message);
             let mut near = response(&query.message, [0x81, 0x80], &[]);

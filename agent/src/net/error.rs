@@ -1,12 +1,13 @@
-//! Why a server was not reached or not understood.
+//! Errors of requests to a server.
 
 use super::{DnsError, UrlError};
 use std::io;
 
-/// Why a server was not reached or not understood. Every one may pass, so every one is worth another attempt.
+/// Why a request to a server failed. Every one may be temporary, so every one is worth another
+/// attempt.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
-    /// The address is none.
+    /// The address is invalid.
     #[error(transparent)]
     Url(#[from] UrlError),
     /// The name has no address.
@@ -17,15 +18,15 @@ pub enum NetError {
     Connect {
         /// `HOST:PORT`.
         server: String,
-        /// Why, at the last address.
+        /// The cause at the last address.
         source: io::Error,
     },
-    /// The server is not who it should be, or speaks no TLS 1.3.
+    /// The server's identity is wrong, or it does not support TLS 1.3.
     #[error("making a TLS connection to {server}: {why}")]
     Tls {
         /// `HOST:PORT`.
         server: String,
-        /// Why.
+        /// The cause.
         why: String,
     },
     /// The proxy does not connect.
@@ -43,21 +44,21 @@ pub enum NetError {
     Io {
         /// `HOST:PORT`.
         server: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The connection ended too early.
-    #[error("talking to {0}: the answer was cut off")]
+    #[error("talking to {0}: the answer was truncated")]
     CutOff(String),
-    /// No HTTP.
-    #[error("talking to {server}: the answer is no HTTP/1.1: {why}")]
+    /// The answer is not HTTP.
+    #[error("talking to {server}: the answer is not HTTP/1.1: {why}")]
     NoHttp {
         /// `HOST:PORT`.
         server: String,
-        /// What is wrong.
+        /// The defect.
         why: &'static str,
     },
-    /// More than is accepted.
+    /// The answer is larger than accepted.
     #[error("talking to {server}: the answer is larger than the {limit} bytes that are accepted")]
     TooLarge {
         /// `HOST:PORT`.

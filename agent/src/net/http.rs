@@ -1,4 +1,5 @@
-//! HTTP/1.1 as a client needs it (RFC 9112): one request at a time, bodies by length, in chunks, or up to the end.
+//! HTTP/1.1 for clients (RFC 9112): one request at a time, bodies by length, in chunks, or up to
+//! the end.
 
 use super::NetError;
 use super::connection::{Connection, Stream};
@@ -8,7 +9,7 @@ use zeroize::Zeroizing;
 
 /// The longest head of a response, and the longest line in a chunked body.
 const MAX_HEAD: usize = 16 << 10;
-/// Interim responses (1xx) before the real one.
+/// The most interim responses (1xx) before the final one.
 const MAX_INTERIM: usize = 4;
 
 /// A request. The target is a path, or `HOST:PORT` for CONNECT.
@@ -20,7 +21,7 @@ pub struct Request<'a> {
     pub target: &'a str,
     /// Headers besides `Host` (unless CONNECT), `User-Agent` and `Content-Length`.
     pub headers: &'a [(&'a str, &'a str)],
-    /// Sent when it is not empty, or the method is one that has a body.
+    /// The body, sent when it is not empty or the method requires a body.
     pub body: &'a [u8],
 }
 
@@ -59,11 +60,11 @@ pub struct Response<'a> {
     keep: bool,
 }
 
-/// What of a body is still to come.
+/// The part of a body that is still to be received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Body {
     Length(u64),
-    /// In the chunk at hand; a new one begins at 0.
+    /// The rest of the current chunk; a new one begins at 0.
     Chunk(u64),
     UntilEnd,
     Done,
@@ -117,7 +118,7 @@ fn receive(connection: &mut Connection, method: &str) -> Result<(Head, Body, boo
             continue;
         }
         if method == "CONNECT" && matches!(head.status, 200..=299) {
-            // What follows is no longer HTTP.
+            // What follows is not HTTP.
             return Ok((head, Body::Done, true));
         }
         let keep = is_1_1 && !head.lists("connection", "close");
@@ -128,24 +129,24 @@ fn receive(connection: &mut Connection, method: &str) -> Result<(Head, Body, boo
         };
         return Ok((head, body, keep && body != Body::UntilEnd));
     }
-    Err(no_http(connection, "it never ends to be continued"))
+    Err(no_http(connection, "it has too many interim responses"))
 }
 
 fn framing(head: &Head) -> Result<Body, &'static str> {
     match head.header("transfer-encoding") {
         Some(coding) if coding.eq_ignore_ascii_case("chunked") => return Ok(Body::Chunk(0)),
-        Some(_) => return Err("an unknown transfer coding"),
+        Some(_) => return Err("it has an unknown transfer coding"),
         None => {}
     }
     let mut lengths = head.headers.iter().filter(|(name, _)| name == "content-length").map(|(_, value)| value.as_str());
     let Some(length) = lengths.next() else { return Ok(Body::UntilEnd) };
     if lengths.any(|other| other != length) || !length.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err("no clear length");
+        return Err("its length is ambiguous");
     }
     match length.parse() {
         Ok(0) => Ok(Body::Done),
         Ok(length) => Ok(Body::Length(length)),
-        Err(_) => Err("no clear length"),
+        Err(_) => Err("its length is ambiguous"),
     }
 }
 
@@ -155,11 +156,11 @@ fn read_head(connection: &mut Connection) -> Result<(Head, bool), NetError> {
     let is_1_1 = match version {
         "HTTP/1.1" => true,
         "HTTP/1.0" => false,
-        _ => return Err(no_http(connection, "no status line")),
+        _ => return Err(no_http(connection, "it has no status line")),
     };
     let digits = rest.split(' ').next().unwrap_or_default();
     let status = digits.parse().ok().filter(|status| digits.len() == 3 && (100..=599).contains(status));
-    let Some(status) = status else { return Err(no_http(connection, "no status code")) };
+    let Some(status) = status else { return Err(no_http(connection, "it has no status code")) };
     let mut headers = Vec::new();
     let mut left = MAX_HEAD;
     loop {
@@ -168,18 +169,20 @@ fn read_head(connection: &mut Connection) -> Result<(Head, bool), NetError> {
             return Ok((Head { status, headers }, is_1_1));
         }
         left = left.saturating_sub(line.len() + 2);
-        let Some((name, value)) = line.split_once(':') else { return Err(no_http(connection, "no header")) };
+        let Some((name, value)) = line.split_once(':') else {
+            return Err(no_http(connection, "a header line has no colon"));
+        };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
 }
 
-/// A line of at most `limit` bytes, without its end.
+/// A line of at most `limit` bytes, without its line end.
 fn read_line(connection: &mut Connection, limit: usize) -> Result<String, NetError> {
     loop {
         if let Some(end) = connection.received.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = connection.received.drain(..=end).collect();
             let line = line.strip_suffix(b"\r\n").or_else(|| line.strip_suffix(b"\n")).unwrap_or(&line);
-            return String::from_utf8(line.to_vec()).map_err(|_| no_http(connection, "not in UTF-8"));
+            return String::from_utf8(line.to_vec()).map_err(|_| no_http(connection, "it is not UTF-8"));
         }
         if connection.received.len() > limit {
             return Err(NetError::TooLarge { server: connection.server.clone(), limit });
@@ -190,7 +193,7 @@ fn read_line(connection: &mut Connection, limit: usize) -> Result<String, NetErr
     }
 }
 
-/// Receives some more; 0 at the end.
+/// Receives more bytes; returns 0 at the end.
 fn fill(connection: &mut Connection) -> Result<usize, NetError> {
     let mut block = [0; 4096];
     let read = connection.stream.as_mut().map_or(Ok(0), |stream: &mut Stream| stream.read(&mut block));
@@ -222,7 +225,8 @@ impl Response<'_> {
         Ok(bytes)
     }
 
-    /// The next line of the body, of at most `limit` bytes; none at its end. `pending` keeps what came after the line.
+    /// The next line of the body, of at most `limit` bytes; `None` at its end. `pending` keeps the
+    /// bytes after the line.
     ///
     /// # Errors
     /// [`NetError`].
@@ -240,7 +244,7 @@ impl Response<'_> {
         }
     }
 
-    /// Appends some of the body; says whether more may come.
+    /// Appends a part of the body; returns whether more may follow.
     fn more(&mut self, bytes: &mut Vec<u8>) -> Result<bool, NetError> {
         let result = self.step(bytes);
         if result.is_err() {
@@ -275,7 +279,7 @@ impl Response<'_> {
             Body::Length(_) => Body::Length(left),
             Body::Chunk(_) => {
                 if left == 0 && !read_line(self.connection, MAX_HEAD)?.is_empty() {
-                    return Err(no_http(self.connection, "a chunk without end"));
+                    return Err(no_http(self.connection, "a chunk does not end with a line end"));
                 }
                 Body::Chunk(left)
             }
@@ -301,11 +305,11 @@ impl Response<'_> {
                 }
             }
             Ok(size) if hex => Ok(Body::Chunk(size)),
-            _ => Err(no_http(self.connection, "no size of a chunk")),
+            _ => Err(no_http(self.connection, "a chunk has no size")),
         }
     }
 
-    /// Closes a connection that carries no further request.
+    /// Closes a connection that cannot be used for another request.
     fn settle(&mut self) {
         if self.body == Body::Done && !self.keep {
             self.connection.stream = None;
@@ -314,7 +318,7 @@ impl Response<'_> {
 }
 
 impl Drop for Response<'_> {
-    /// What was not read would be taken for the next response.
+    /// Unread bytes would be taken for the next response.
     fn drop(&mut self) {
         if self.body != Body::Done {
             self.connection.stream = None;

@@ -1,4 +1,5 @@
-//! The network as a first boot needs it: names, proxies, TLS and HTTP/1.1, blocking and with a deadline for everything.
+//! The network functions that a first boot needs: names, proxies, TLS and HTTP/1.1, all blocking
+//! and with deadlines.
 
 mod backoff;
 mod connection;
@@ -21,7 +22,8 @@ pub use tls::{Identity, Verify};
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-/// Bytes nobody can guess. (Zeros in the first moments of a machine whose kernel has no entropy; nothing secret is made of these.)
+/// Bytes that nobody can guess. (They are zeros in the first moments of a machine whose kernel has
+/// no entropy; no secret is made from them.)
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).ok();

@@ -1,5 +1,6 @@
-//! The cryptography of connections: what every TLS 1.3 server must speak (RFC 8446, 9.1), and nothing else, because a small program
-//! has room for one of each. Certificates may be signed in all the ways that a cluster's tools sign them.
+//! The cryptography of connections: only the algorithms that every TLS 1.3 server must support (RFC
+//! 8446, 9.1), because a small program has room for only one of each. Certificates may be signed
+//! with all algorithms that a cluster's tools use.
 
 use rustls::SignatureScheme;
 use rustls::crypto::ring::{cipher_suite, kx_group, sign};
@@ -20,7 +21,8 @@ pub(super) fn provider() -> CryptoProvider {
     }
 }
 
-/// As rustls' own provider has them, without Ed25519, which no Kubernetes tool makes authorities with.
+/// The algorithms of rustls' own provider without Ed25519, which no Kubernetes tool uses for
+/// authorities.
 pub(crate) static SIGNATURES: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
     all: &[
         algorithms::ECDSA_P256_SHA256,
@@ -57,7 +59,7 @@ impl SecureRandom for Ring {
 }
 
 impl KeyProvider for Ring {
-    /// Of the node: a P-256 key.
+    /// Loads the node's key, which is a P-256 key.
     fn load_private_key(&self, key: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
         sign::any_ecdsa_type(&key)
     }

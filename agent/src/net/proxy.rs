@@ -1,4 +1,4 @@
-//! HTTP proxies: which requests go through one.
+//! HTTP proxies: which requests use one.
 
 use super::{Scheme, Url};
 use crate::seed::ProxySettings;
@@ -9,12 +9,13 @@ use std::net::IpAddr;
 pub struct Proxy {
     http: Option<Url>,
     https: Option<Url>,
-    /// Hosts, domains, addresses and CIDR ranges that are asked directly, as `NO_PROXY` has them.
+    /// Hosts, domains, addresses and CIDR ranges that are reached directly, in the format of
+    /// `NO_PROXY`.
     direct: Vec<String>,
 }
 
 impl Proxy {
-    /// As a seed says.
+    /// The proxies of a seed.
     pub fn new(settings: &ProxySettings) -> Self {
         let direct = settings.no_proxy.iter().map(|entry| entry.trim().trim_start_matches('.').to_ascii_lowercase());
         Self {
@@ -24,7 +25,8 @@ impl Proxy {
         }
     }
 
-    /// The proxy for `url`. Link-local addresses (clouds' metadata) and the machine itself are never asked through one.
+    /// The proxy for `url`. Link-local addresses (clouds' metadata) and the machine itself are
+    /// always reached directly.
     pub fn of(&self, url: &Url) -> Option<&Url> {
         let proxy = match url.scheme {
             Scheme::Http => self.http.as_ref(),
@@ -70,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_asked_through_a_proxy() {
+    fn proxies_are_chosen_by_scheme_and_exceptions() {
         let direct = ["10.0.0.0/8", ".corp.example", "fd00::/16", "exact.example"].map(str::to_owned);
         let url = |text: &str| Some(Url::parse(text).expect("an address"));
         let settings = ProxySettings { http: url("http://p:1"), https: url("http://p:2"), no_proxy: direct.to_vec() };

@@ -1,4 +1,4 @@
-//! TLS 1.3, and who is believed.
+//! TLS 1.3 and the verification of servers.
 
 use super::provider::{SIGNATURES, provider};
 use crate::discovery::pin_of;
@@ -11,32 +11,34 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::sync::Arc;
 
-/// How a server proves who it is.
+/// How a server's identity is verified.
 #[derive(Debug, Clone)]
 pub enum Verify {
-    /// It does not, and nothing of what it says is believed: only for a cluster-info that is proved otherwise.
+    /// It is not verified, and nothing it sends is trusted: only for a cluster-info that is
+    /// verified by other means.
     Nothing,
-    /// By a certificate of one of these authorities that names the host.
+    /// By a certificate for the host from one of these authorities.
     Authorities(Vec<CertificateDer<'static>>),
-    /// As above, and it is shown a client certificate.
+    /// Like `Authorities`, and the client presents a certificate.
     Mutual(Arc<Identity>),
-    /// As `Authorities`, by an authority that it sends along and that has this pin.
+    /// Like `Authorities`, with an authority that the server sends and that has this pin.
     Pinned(Pin),
 }
 
-/// Who is believed, and who asks.
+/// The identity of a client and the authorities that it trusts.
 #[derive(Debug)]
 pub struct Identity {
     /// The servers' authorities.
     pub authorities: Vec<CertificateDer<'static>>,
-    /// The client's certificate and those between it and its authority.
+    /// The client's certificate and its intermediate certificates.
     pub chain: Vec<CertificateDer<'static>>,
     /// The client's key.
     pub key: PrivatePkcs8KeyDer<'static>,
 }
 
 impl Verify {
-    /// The configuration of connections that prove this; the reason if an authority's certificate cannot be used.
+    /// The TLS configuration for this verification; an error if an authority's certificate cannot
+    /// be used.
     pub(super) fn config(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
         let builder = ClientConfig::builder_with_provider(Arc::new(provider())).with_protocol_versions(&[&TLS13])?;
         let config = match self {
@@ -63,7 +65,7 @@ fn roots(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore, rustl
     Ok(roots)
 }
 
-/// That the key is the certificate's is checked in the same way by all.
+/// All verifiers check in the same way that the server has the certificate's key.
 macro_rules! signatures {
     () => {
         fn verify_tls12_signature(
@@ -90,7 +92,7 @@ macro_rules! signatures {
     };
 }
 
-/// Believes every certificate; the key must be the certificate's all the same.
+/// Accepts every certificate, but the server must have its key.
 #[derive(Debug)]
 struct Anyone;
 
@@ -109,7 +111,7 @@ impl ServerCertVerifier for Anyone {
     signatures!();
 }
 
-/// Believes a chain up to a certificate with this pin.
+/// Accepts a chain that leads to a certificate with this pin.
 #[derive(Debug)]
 struct Pinned(Pin);
 
@@ -123,8 +125,8 @@ impl ServerCertVerifier for Pinned {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let pinned = intermediates.iter().find(|authority| pin_of(authority) == Some(self.0));
-        let pinned =
-            pinned.ok_or_else(|| rustls::Error::General("it sends no certificate authority with the pin".into()))?;
+        let pinned = pinned
+            .ok_or_else(|| rustls::Error::General("it does not send a certificate authority with the pin".into()))?;
         let mut roots = RootCertStore::empty();
         roots.add(pinned.clone().into_owned())?;
         let parsed = ParsedCertificate::try_from(certificate)?;

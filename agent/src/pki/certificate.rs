@@ -1,4 +1,4 @@
-//! What a node must know of a certificate: whose it is, for which key, until when, and who says so.
+//! The parts of a certificate that a node needs: subject, key, validity and issuer.
 
 use super::der::{self, Der};
 use crate::net::SIGNATURES;
@@ -11,29 +11,29 @@ use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 const ORGANIZATION: &[u8] = &[0x55, 0x04, 0x0a];
 
-/// The fields of a certificate that a node looks at.
+/// The fields of a certificate that a node reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// Common names of the subject; one, if it is sound.
+    /// Common names of the subject; exactly one in a valid certificate.
     pub common_names: Vec<String>,
     /// Organizations of the subject, in order.
     pub organizations: Vec<String>,
-    /// The first moment it is valid.
+    /// The start of its validity.
     pub not_before: SystemTime,
-    /// The last.
+    /// The end of its validity.
     pub not_after: SystemTime,
     /// SubjectPublicKeyInfo.
     pub spki: Vec<u8>,
 }
 
-/// Why a certificate is not to be used.
+/// Why a certificate cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     /// Not a certificate.
-    #[error("it is no X.509 certificate")]
+    #[error("it is not an X.509 certificate")]
     Malformed,
     /// Not issued by the cluster, not for clients, or not valid now.
-    #[error("the cluster's authority does not vouch for it: {0}")]
+    #[error("the cluster's authority does not verify it: {0}")]
     NotVouchedFor(String),
 }
 
@@ -46,7 +46,7 @@ impl Certificate {
         read(der).ok_or(CertificateError::Malformed)
     }
 
-    /// The share of its life that is left at `now`, 0 to 1.
+    /// The remaining share of its validity at `now`, 0 to 1.
     pub fn left(&self, now: SystemTime) -> f64 {
         let life = self.not_after.duration_since(self.not_before).unwrap_or_default();
         let left = self.not_after.duration_since(now).unwrap_or_default();
@@ -107,7 +107,7 @@ pub fn request_spki(der: &[u8]) -> Option<&[u8]> {
     (tag == der::SEQUENCE).then_some(spki)
 }
 
-/// UTCTime or GeneralizedTime, in the one form of each that RFC 5280 allows.
+/// UTCTime or GeneralizedTime, in the only form of each that RFC 5280 allows.
 fn time(reader: &mut Der<'_>) -> Option<SystemTime> {
     let (tag, text, _) = reader.any()?;
     let (digits, zone) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -130,7 +130,8 @@ fn time(reader: &mut Der<'_>) -> Option<SystemTime> {
     is_possible.then(|| UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
-/// Checks that one of `authorities` vouches, at `now`, for `chain`'s first certificate as a client's.
+/// Checks that one of `authorities` verifies, at `now`, the first certificate of `chain` as a
+/// client certificate.
 ///
 /// # Errors
 /// [`CertificateError`].
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn who_vouches_for_what() {
+    fn only_valid_client_certificates_of_the_authority_are_accepted() {
         let (ours, other) = (authority(), authority());
         let (_, der) = issue(&ours, ExtendedKeyUsagePurpose::ClientAuth);
         let certificate = Certificate::parse(&der).expect("a certificate");
@@ -216,7 +217,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_panics(at in 0_usize..400, byte in any::<u8>(), cut in 0_usize..400) {
+        fn mutated_certificates_never_panic(at in 0_usize..400, byte in any::<u8>(), cut in 0_usize..400) {
             let (_, der) = issue(&authority(), ExtendedKeyUsagePurpose::ClientAuth);
             let mut bytes = der.to_vec();
             let at = at % bytes.len();

@@ -1,4 +1,4 @@
-//! A reader of DER (X.690): values one after another, lengths checked before they are believed.
+//! A reader of DER (X.690): values one after another, with checked lengths.
 
 /// Tags (X.680), constructed ones with their bit.
 pub const INTEGER: u8 = 0x02;
@@ -12,7 +12,7 @@ pub const SET: u8 = 0x31;
 /// `[0]`, constructed.
 pub const CONTEXT_0: u8 = 0xa0;
 
-/// Values still to be read.
+/// The remaining values.
 #[derive(Debug, Clone, Copy)]
 pub struct Der<'a>(&'a [u8]);
 
@@ -22,7 +22,7 @@ impl<'a> Der<'a> {
         Self(bytes)
     }
 
-    /// Whether nothing is left.
+    /// Whether no value is left.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -37,7 +37,7 @@ impl<'a> Der<'a> {
         let (tag, first) = (*self.0.first()?, *self.0.get(1)?);
         let (length, start) = match first {
             0..=0x7f => (usize::from(first), 2),
-            // No certificate has values of 16 MiB, so three bytes are enough.
+            // No certificate has values of 16 MiB, so three length bytes are enough.
             0x81..=0x83 => {
                 let count = usize::from(first & 0x7f);
                 let bytes = self.0.get(2..2 + count)?;

@@ -1,23 +1,24 @@
-//! The node's key: ECDSA on P-256, as kubelet makes it.
+//! The node's key: ECDSA on P-256, like the keys that kubelet makes.
 
 use super::pem;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData as _};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use zeroize::{Zeroize as _, Zeroizing};
 
-/// PKCS #8 (RFC 5208) before a P-256 key as RFC 5915 has it: version 0 and the algorithm, ecPublicKey on prime256v1.
+/// The PKCS #8 header (RFC 5208) before a P-256 key in the form of RFC 5915: version 0 and the
+/// algorithm, ecPublicKey on prime256v1.
 const ALGORITHM: [u8; 24] = [
     0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
     0xce, 0x3d, 0x03, 0x01, 0x07,
 ];
 
-/// Why there is no key.
+/// Errors of keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// The file holds something else, or half a key.
+    /// The file contains something else or a truncated key.
     #[error("there is no P-256 key in PEM (PKCS #8 or RFC 5915)")]
     Malformed,
-    /// No randomness.
+    /// There is no randomness.
     #[error("making a key: {0}")]
     Make(String),
     /// The request cannot be written.
@@ -32,7 +33,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// A new one.
+    /// Makes a new key.
     ///
     /// # Errors
     /// [`KeyError::Make`].
@@ -40,7 +41,8 @@ impl Key {
         KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map(Self::new).map_err(|error| KeyError::Make(error.to_string()))
     }
 
-    /// From a PEM text that may hold certificates, too: as the agent writes it, or as kubelet does when it renews its certificate.
+    /// Reads a key from a PEM text that may also contain certificates: in the form that the agent
+    /// writes, or kubelet when it renews its certificate.
     ///
     /// # Errors
     /// [`KeyError::Malformed`].
@@ -80,7 +82,8 @@ impl Key {
         &self.pair
     }
 
-    /// A certificate request (PKCS #10, RFC 2986) in PEM: this key, one organization and one common name, nothing else.
+    /// A certificate request (PKCS #10, RFC 2986) in PEM: this key, one organization and one common
+    /// name, nothing else.
     ///
     /// # Errors
     /// [`KeyError::Sign`].
@@ -94,9 +97,10 @@ impl Key {
     }
 }
 
-/// A P-256 key of RFC 5915 in the frame that PKCS #8 puts around it.
+/// Wraps a P-256 key of RFC 5915 in PKCS #8.
 fn pkcs8(key: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    // Curve, key and public key take 121 bytes; lengths up to 127 are one byte, those up to 255 are two.
+    // Curve, key and public key take 121 bytes; lengths up to 127 are one byte, those up to 255 are
+    // two.
     let inner = u8::try_from(key.len()).ok().filter(|length| *length < 0x80)?;
     let outer = u8::try_from(ALGORITHM.len() + 2 + key.len()).ok().filter(|length| *length >= 0x80)?;
     let mut framed = Zeroizing::new(Vec::with_capacity(key.len() + ALGORITHM.len() + 5));
@@ -118,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_survives_its_file() {
+    fn a_key_round_trips_through_its_file() {
         let key = Key::generate().expect("a key");
         let again = Key::from_pem(&key.to_pem()).expect("the same");
         assert_eq!(again.spki(), key.spki());

@@ -1,4 +1,4 @@
-//! PEM (RFC 7468): what stands between `-----BEGIN X-----` and `-----END X-----`.
+//! PEM (RFC 7468): the text between `-----BEGIN X-----` and `-----END X-----`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,13 +15,13 @@ pub const PRIVATE_KEY: &str = "PRIVATE KEY";
 /// Label of a private key on an elliptic curve (RFC 5915).
 pub const EC_PRIVATE_KEY: &str = "EC PRIVATE KEY";
 
-/// Columns of base64, as every tool writes them.
+/// The columns of base64, as in all tools.
 const WIDTH: usize = 64;
 
 /// `der` in PEM.
 pub fn encode(label: &str, der: &[u8]) -> Zeroizing<String> {
     let text = Zeroizing::new(STANDARD.encode(der));
-    // Its final size, so that no copy of a key is left behind by growing.
+    // Allocated at its final size, so that growing leaves no copy of a key behind.
     let mut pem = Zeroizing::new(String::with_capacity(text.len() + text.len() / WIDTH + 2 * label.len() + 40));
     pem.push_str(&format!("-----BEGIN {label}-----\n"));
     let mut rest = text.as_str();
@@ -35,8 +35,8 @@ pub fn encode(label: &str, der: &[u8]) -> Zeroizing<String> {
     pem
 }
 
-/// The contents of all sections labelled `label`, in order; `None` if one is damaged, or one does not end. What stands between
-/// sections is ignored.
+/// The contents of all sections labelled `label`, in order; `None` if a section is damaged or does
+/// not end. Text between sections is ignored.
 pub fn decode(label: &str, text: &str) -> Option<Vec<Zeroizing<Vec<u8>>>> {
     let (begin, end) = (format!("-----BEGIN {label}-----"), format!("-----END {label}-----"));
     let mut found = Vec::new();
@@ -83,14 +83,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_is_decoded(ders in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..4)) {
+        fn encoded_sections_are_decoded(ders in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..4)) {
             let text: String = ders.iter().map(|der| format!("x\n{}", *encode(CERTIFICATE, der))).collect();
             let found = decode(CERTIFICATE, &text).expect("sound");
             prop_assert_eq!(found.iter().map(|der| der.to_vec()).collect::<Vec<_>>(), ders);
         }
 
         #[test]
-        fn nothing_panics(text in "\\PC{0,100}", near in "(-----(BEGIN|END) CERTIFICATE-----\n|[A-Za-z+/=\n]{0,10}){0,6}") {
+        fn arbitrary_text_never_panics(text in "\\PC{0,100}", near in "(-----(BEGIN|END) CERTIFICATE-----\n|[A-Za-z+/=\n]{0,10}){0,6}") {
             let _ = decode(CERTIFICATE, &text);
             let _ = decode(CERTIFICATE, &near);
         }

@@ -10,13 +10,13 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// The largest seed, in bytes; EC2 accepts no user data beyond 16 KiB, other clouds up to 256.
+/// The largest seed, in bytes; EC2 accepts up to 16 KiB of user data, other clouds up to 256 KiB.
 pub const MAX_SIZE: usize = 256 << 10;
 
 const KIND: &str = "NodeSeed";
 const API_VERSION: &str = "kiln/v1";
 
-/// Flags of kubelet that are not to be given as `args`, and what to use instead.
+/// Flags of kubelet that are not allowed in `args`, and the alternatives.
 const MANAGED_FLAGS: [(&str, &str); 13] = [
     ("bootstrap-kubeconfig", "the agent gets the node's credentials"),
     ("cert-dir", "the agent writes the node's certificates"),
@@ -33,28 +33,29 @@ const MANAGED_FLAGS: [(&str, &str); 13] = [
     ("root-dir", "kubelet's state is in /var/lib/kubelet"),
 ];
 
-/// Directories that `files` may not reach into: they are the agent's, or no files at all.
+/// Directories that `files` may not write to: they belong to the agent, or do not contain regular
+/// files.
 const FORBIDDEN: [&str; 6] =
     ["/dev/", "/proc/", "/sys/", "/var/lib/kiln/", "/var/lib/kubelet/pki/", "/etc/kubernetes/kubelet.conf"];
 
-/// Why a document is no seed.
+/// Why a document is not a seed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SeedError {
-    /// Not YAML, nor JSON.
+    /// Neither YAML nor JSON.
     #[error("{}", mask(&.0.to_string()))]
     Yaml(#[from] YamlError),
-    /// Not text.
+    /// Not UTF-8.
     #[error("it is not UTF-8")]
     NotText,
-    /// It does not say that it is a seed.
-    #[error("it is no seed: it does not say \"kind: NodeSeed\"")]
+    /// Its kind is missing.
+    #[error("it is not a seed: it does not say \"kind: NodeSeed\"")]
     NoSeed,
-    /// A field.
+    /// A field is wrong.
     #[error("{}: {}", mask(path), mask(why))]
     Field {
-        /// Where, as `kubelet.taints[0].effect`.
+        /// The path of the field, such as `kubelet.taints[0].effect`.
         path: String,
-        /// A phrase.
+        /// The defect, as a phrase.
         why: String,
     },
 }
@@ -69,7 +70,7 @@ impl Seed {
     /// Reads a seed in YAML or JSON.
     ///
     /// # Errors
-    /// [`SeedError`], for unknown fields, too.
+    /// [`SeedError`], also for unknown fields.
     pub fn parse(bytes: &[u8]) -> Result<Self, SeedError> {
         if bytes.len() > MAX_SIZE {
             return Err(YamlError::TooLarge { size: bytes.len(), limit: MAX_SIZE }.into());
@@ -78,7 +79,7 @@ impl Seed {
         Self::decode(yaml::parse(text, MAX_SIZE)?)
     }
 
-    /// Reads a seed that is a JSON value already.
+    /// Reads a seed from a JSON value.
     ///
     /// # Errors
     /// [`SeedError`].
@@ -113,7 +114,7 @@ fn discovery(mut fields: Fields) -> Result<Discovery, SeedError> {
         ca_cert_hashes: fields.texts("caCertHashes", |text| Pin::parse(text).map_err(|error| error.to_string()))?,
         ca_certificates: fields.text("caCertificates", |text| match text.contains("-----BEGIN CERTIFICATE-----") {
             true => Ok(text.to_owned()),
-            false => Err("there is no certificate in PEM in it".into()),
+            false => Err("it contains no certificate in PEM".into()),
         })?,
         kubeconfig: fields.text("kubeconfig", |text| Ok(text.to_owned()))?,
         kubeconfig_url: fields.text("kubeconfigURL", |text| match url(text)? {
@@ -203,7 +204,7 @@ fn proxy(mut fields: Fields) -> Result<ProxySettings, SeedError> {
 fn proxy_url(text: &str) -> Result<Url, String> {
     match url(text)? {
         url if url.scheme == crate::url::Scheme::Http => Ok(url),
-        _ => Err("a proxy is spoken to over http://".into()),
+        _ => Err("a proxy's URL must start with http://".into()),
     }
 }
 
@@ -215,7 +216,7 @@ fn endpoint(text: &str) -> Result<Url, String> {
     Url::parse_endpoint(text).map_err(|error| error.to_string())
 }
 
-/// In lower case, because one name is the host's, the Node's and the certificate's.
+/// In lower case, because the host, the Node and the certificate share the name.
 fn node_name(text: &str) -> Result<String, String> {
     let name = text.to_ascii_lowercase();
     if names::is_subdomain(&name) {
@@ -260,7 +261,7 @@ fn flag(name: &str) -> Result<(), String> {
     if sound { Ok(()) } else { Err("is not a flag, such as \"v\" (without dashes before it)".into()) }
 }
 
-/// It passes through an environment file's quotes and systemd's splitting into words.
+/// The value must survive an environment file's quoting and systemd's splitting into words.
 fn flag_value(text: &str) -> Result<String, String> {
     if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control() || "\"'\\$`".contains(c)) {
         return Err("cannot be passed in kubeadm-flags.env: no blanks, quotes, backslashes or dollars".into());
@@ -315,7 +316,7 @@ proxy: {https: "http://proxy.example:3128", noProxy: [.example]}
 "#;
 
     #[test]
-    fn everything_is_read() {
+    fn every_field_is_read() {
         let seed = Seed::parse(FULL.as_bytes()).expect("a seed");
         assert_eq!(seed.node_name.as_deref(), Some("worker-1"));
         let servers: Vec<_> = seed.api_servers.iter().map(Url::server).collect();
@@ -333,10 +334,10 @@ proxy: {https: "http://proxy.example:3128", noProxy: [.example]}
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn errors_name_the_field_and_the_defect() {
         let cases = [
-            ("kind: Node", "it is no seed: it does not say \"kind: NodeSeed\""),
-            ("kind: NodeSeed\ntokn: x", "tokn: is no field of a seed"),
+            ("kind: Node", "it is not a seed: it does not say \"kind: NodeSeed\""),
+            ("kind: NodeSeed\ntokn: x", "tokn: is not a field of a seed"),
             (
                 "kind: NodeSeed\napiVersion: kiln/v2",
                 "apiVersion: \"kiln/v2\" is not \"kiln/v1\", the only one this agent reads",
@@ -345,7 +346,7 @@ proxy: {https: "http://proxy.example:3128", noProxy: [.example]}
                 "kind: NodeSeed\nnodeName: a_b",
                 "nodeName: \"a_b\" is not a node's name (letters, digits, \"-\" and \".\", RFC 1123)",
             ),
-            ("kind: NodeSeed\nnodeName: 12", "nodeName: must be a text: put it in quotes"),
+            ("kind: NodeSeed\nnodeName: 12", "nodeName: must be a string: put it in quotes"),
             ("kind: NodeSeed\napiServers: a", "apiServers: must be a list"),
             ("kind: NodeSeed\nkubelet: {taints: [{key: a}]}", "kubelet.taints[0].effect: is required"),
             (
@@ -371,9 +372,9 @@ proxy: {https: "http://proxy.example:3128", noProxy: [.example]}
             ("kind: NodeSeed\nfiles: {/proc/x: {content: a}}", "files[\"/proc/x\"]: a seed cannot write below /proc"),
             (
                 "kind: NodeSeed\nfiles: {/x: {content: a, mode: 644}}",
-                "files[\"/x\"].mode: must be a text: put it in quotes",
+                "files[\"/x\"].mode: must be a string: put it in quotes",
             ),
-            ("kind: NodeSeed\nkind: NodeSeed", "line 2, column 1: \"kind\" is said twice"),
+            ("kind: NodeSeed\nkind: NodeSeed", "line 2, column 1: \"kind\" occurs twice"),
             ("kind: NodeSeed\nkubelet: [", "line 2, column 10: unclosed bracket '['"),
         ];
         for (text, expected) in cases {
@@ -387,7 +388,7 @@ proxy: {https: "http://proxy.example:3128", noProxy: [.example]}
         assert!(Seed::parse(&vec![b' '; MAX_SIZE + 1]).is_err());
     }
 
-    /// No error repeats the token.
+    /// No error contains the token.
     #[test]
     fn a_wrong_token_is_not_printed() {
         let error = Seed::parse(b"kind: NodeSeed\ntoken: abcdef.SECRETSECRETSECR\n").expect_err("no token").to_string();
@@ -396,7 +397,7 @@ proxy: {https: "http://proxy.example:3128", noProxy: [.example]}
 
     proptest! {
         #[test]
-        fn nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0_usize..FULL.len(), byte in any::<u8>()) {
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0_usize..FULL.len(), byte in any::<u8>()) {
             let _ = Seed::parse(&bytes);
             let mut near = FULL.as_bytes().to_vec();
             near[at] = byte;

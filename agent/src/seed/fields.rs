@@ -1,4 +1,4 @@
-//! A mapping taken apart field by field; what nobody asked for is an error.
+//! Reads a mapping field by field; unknown fields are errors.
 
 use super::SeedError;
 use crate::yaml;
@@ -11,7 +11,7 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// Of `value`, which stands at `path` (empty for the document).
+    /// The fields of `value`, which is at `path` (empty for the document).
     pub fn new(path: &str, value: Value) -> Result<Self, SeedError> {
         match value {
             Value::Object(map) => Ok(Self { path: path.into(), map }),
@@ -20,7 +20,7 @@ impl Fields {
         }
     }
 
-    /// Where field `name` stands.
+    /// The path of the field `name`.
     pub fn path(&self, name: &str) -> String {
         if self.path.is_empty() { name.into() } else { format!("{}.{name}", self.path) }
     }
@@ -29,7 +29,7 @@ impl Fields {
         self.map.remove(name).filter(|value| !value.is_null())
     }
 
-    /// A text, made into a `T`.
+    /// Reads a string field and converts it to a `T`.
     pub fn text<T>(
         &mut self,
         name: &str,
@@ -38,19 +38,19 @@ impl Fields {
         let path = self.path(name);
         let Some(mut value) = self.take(name) else { return Ok(None) };
         let read = text(&path, &value, read);
-        // One of them is the token.
+        // One of the strings is the token.
         yaml::wipe(&mut value);
         read.map(Some)
     }
 
-    /// A list of texts.
+    /// Reads a list of strings.
     pub fn texts<T>(&mut self, name: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, SeedError> {
         let path = self.path(name);
         let items = self.list(name)?;
         items.iter().enumerate().map(|(at, item)| text(&format!("{path}[{at}]"), item, &read)).collect()
     }
 
-    /// A list.
+    /// Reads a list.
     pub fn list(&mut self, name: &str) -> Result<Vec<Value>, SeedError> {
         match self.take(name) {
             None => Ok(Vec::new()),
@@ -59,7 +59,7 @@ impl Fields {
         }
     }
 
-    /// A number up to `most`.
+    /// Reads a number up to `most`.
     pub fn number(&mut self, name: &str, most: u32) -> Result<Option<u32>, SeedError> {
         let path = self.path(name);
         let Some(value) = self.take(name) else { return Ok(None) };
@@ -67,32 +67,32 @@ impl Fields {
         number.map(Some).ok_or_else(|| SeedError::field(&path, &format!("must be a number from 0 to {most}")))
     }
 
-    /// A mapping.
+    /// Reads a mapping.
     pub fn fields(&mut self, name: &str) -> Result<Self, SeedError> {
         let path = self.path(name);
         Self::new(&path, self.take(name).unwrap_or_default())
     }
 
-    /// All that is left, whatever its names.
+    /// All remaining fields, whatever their names.
     pub fn rest(self) -> impl Iterator<Item = (String, String, Value)> {
         let path = self.path;
         self.map.into_iter().map(move |(name, value)| (format!("{path}[{name:?}]"), name, value))
     }
 
-    /// Nothing is left.
+    /// Checks that no field is left.
     pub fn end(self) -> Result<(), SeedError> {
         match self.map.keys().next() {
             None => Ok(()),
-            Some(name) => Err(SeedError::field(&self.path(name), "is no field of a seed")),
+            Some(name) => Err(SeedError::field(&self.path(name), "is not a field of a seed")),
         }
     }
 }
 
-/// The text `value` at `path`, made into a `T`.
+/// Converts the string `value` at `path` to a `T`.
 pub fn text<T>(path: &str, value: &Value, read: impl FnOnce(&str) -> Result<T, String>) -> Result<T, SeedError> {
     match value {
         Value::String(text) => read(text).map_err(|why| SeedError::field(path, &why)),
-        Value::Bool(_) | Value::Number(_) => Err(SeedError::field(path, "must be a text: put it in quotes")),
-        _ => Err(SeedError::field(path, "must be a text")),
+        Value::Bool(_) | Value::Number(_) => Err(SeedError::field(path, "must be a string: put it in quotes")),
+        _ => Err(SeedError::field(path, "must be a string")),
     }
 }

@@ -1,6 +1,8 @@
-//! The seed: the few facts that differ between nodes of one image. One document, `kind: NodeSeed`, in YAML or JSON.
+//! The seed: the few values that differ between nodes of one image. One document, `kind: NodeSeed`,
+//! in YAML or JSON.
 //!
-//! The one definition of it: the agent reads seeds, the builder writes and checks them.
+//! This is the only definition of a seed: the agent reads seeds, the builder writes and checks
+//! them.
 
 mod decode;
 mod fields;

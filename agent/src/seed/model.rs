@@ -1,19 +1,19 @@
-//! What a seed says, checked.
+//! The checked contents of a seed.
 
 use super::{Pin, Token};
 use crate::url::Url;
 use std::collections::BTreeMap;
 
-/// The facts of one node. Everything but what leads to the cluster may be left out.
+/// The values of one node. Everything except what identifies the cluster is optional.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Seed {
-    /// `hostname`: the machine's name. Without it the node's name.
+    /// `hostname`: the machine's name; the default is the node's name.
     pub hostname: Option<String>,
-    /// `nodeName`: the Node's name, an RFC 1123 subdomain. Without it the host's name.
+    /// `nodeName`: the Node's name, an RFC 1123 subdomain; the default is the host's name.
     pub node_name: Option<String>,
-    /// `apiServers`: where the API is served, tried in turn.
+    /// `apiServers`: addresses of the API server, tried in order.
     pub api_servers: Vec<Url>,
-    /// `token`: the bootstrap token. Required, though a platform may deliver it on its own.
+    /// `token`: the bootstrap token. Required, but a platform may deliver it separately.
     pub token: Option<Token>,
     /// `discovery`.
     pub discovery: Discovery,
@@ -27,28 +27,31 @@ pub struct Seed {
     pub proxy: ProxySettings,
 }
 
-/// `discovery`: how the cluster proves that it is the right one. One of them is enough; without any, the image must have been baked
-/// for a cluster.
+/// `discovery`: how the cluster's identity is verified. One of the fields is enough; without any,
+/// the image must have been built for a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Discovery {
-    /// `caCertHashes`: pins of the cluster's authority, as `kubeadm join --discovery-token-ca-cert-hash` takes them.
+    /// `caCertHashes`: pins of the cluster's authority, in the format of `kubeadm join
+    /// --discovery-token-ca-cert-hash`.
     pub ca_cert_hashes: Vec<Pin>,
     /// `caCertificates`: the authority's certificates, in PEM.
     pub ca_certificates: Option<String>,
-    /// `kubeconfig`: a kubeconfig that names server and authority, as `kubeadm join --discovery-file` takes it: its text.
+    /// `kubeconfig`: a kubeconfig that names server and authority, in the format of `kubeadm join
+    /// --discovery-file`, as text.
     pub kubeconfig: Option<String>,
-    /// `kubeconfigURL`: where to fetch it from, over https; the host is proved by the image's certificate authorities.
+    /// `kubeconfigURL`: the https URL to fetch it from; the image's certificate authorities verify
+    /// the host.
     pub kubeconfig_url: Option<Url>,
 }
 
-/// `kubelet`: what goes into its flags, with the names a profile has.
+/// `kubelet`: values for its flags, with the names of a profile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Kubelet {
-    /// `nodeIP`: one address, or one of each family separated by a comma.
+    /// `nodeIP`: one address, or one per family separated by a comma.
     pub node_ip: Option<String>,
-    /// `labels`, which go before the image's own.
+    /// `labels`, which take precedence over the image's labels.
     pub labels: BTreeMap<String, String>,
-    /// `taints`, added to the image's own.
+    /// `taints`, added to the image's taints.
     pub taints: Vec<Taint>,
     /// `providerID`.
     pub provider_id: Option<String>,
@@ -80,11 +83,11 @@ impl std::fmt::Display for Taint {
 pub struct File {
     /// Text.
     pub content: String,
-    /// Permissions; 0644 unless said.
+    /// Permissions; the default is 0644.
     pub mode: u32,
-    /// Owner; root unless said.
+    /// Owner; the default is root.
     pub uid: u32,
-    /// Group; root unless said.
+    /// Group; the default is root.
     pub gid: u32,
 }
 
@@ -95,6 +98,6 @@ pub struct ProxySettings {
     pub http: Option<Url>,
     /// `https`: for `https://` addresses.
     pub https: Option<Url>,
-    /// `noProxy`: hosts, domains and CIDR ranges that are asked directly.
+    /// `noProxy`: hosts, domains and CIDR ranges that are reached directly.
     pub no_proxy: Vec<String>,
 }

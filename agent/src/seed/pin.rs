@@ -1,10 +1,11 @@
-//! Pins of a cluster's certificate authority, as kubeadm has them: `sha256:` and the hash of its SubjectPublicKeyInfo.
+//! Pins of a cluster's certificate authority, in kubeadm's format: `sha256:` and the hash of its
+//! SubjectPublicKeyInfo.
 
 use std::fmt;
 
 const ALGORITHM: &str = "sha256";
 
-/// Why a text is no pin.
+/// Why a string is not a pin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not \"sha256:\" with 64 hexadecimal digits, as \"kubeadm token create --print-join-command\" prints it"

@@ -6,14 +6,14 @@ use zeroize::Zeroizing;
 const ID: usize = 6;
 const SECRET: usize = 16;
 
-/// Why a text is no token. It does not repeat the text.
+/// Why a string is not a token. The error does not contain the string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not a bootstrap token: 6 and 16 lower-case letters and digits with a dot between, as \"kubeadm token create\" prints them"
 )]
 pub struct TokenError;
 
-/// A bootstrap token. It is wiped from memory when dropped, and never printed whole.
+/// A bootstrap token. It is wiped from memory when dropped, and never printed completely.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     text: Zeroizing<String>,
@@ -46,14 +46,14 @@ impl Token {
         self.text.split_at(ID + 1).1
     }
 
-    /// Both, as a bearer token.
+    /// Both halves, as a bearer token.
     pub fn reveal(&self) -> &str {
         &self.text
     }
 }
 
-/// `text` without the secret of anything in it that looks like a token: a quote at the wrong place makes a token part of another field,
-/// and an error repeats what it is about.
+/// Returns `text` without the secret of anything that looks like a token: a misplaced quote can
+/// make a token part of another field, and errors quote fields.
 pub(super) fn mask(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,8 +1,9 @@
 //! A seed's address on the kernel command line, for machines that boot from the network.
 //!
-//! `kiln.seed=https://…`, proved by the image's certificate authorities or, with `kiln.seed_ca=sha256:…`, by one of this pin;
-//! `kiln.seed_sha256=…` pins the document itself, and is required for `http://…`. The command line is readable by everybody on the machine;
-//! nothing on it is secret.
+//! `kiln.seed=https://…` is verified by the image's certificate authorities or, with
+//! `kiln.seed_ca=sha256:…`, by an authority with this pin. `kiln.seed_sha256=…` pins the document
+//! itself, and is required for `http://…`. Everyone on the machine can read the command line, so it
+//! contains no secrets.
 
 use super::download::download;
 use super::{Found, Places, SourceError};
@@ -12,7 +13,7 @@ use ring::digest::{SHA256, digest};
 
 const CMDLINE: &str = "/proc/cmdline";
 
-/// What the command line says.
+/// The seed's address on the command line.
 #[derive(Debug, PartialEq)]
 struct Address {
     url: Url,

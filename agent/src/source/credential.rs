@@ -1,4 +1,5 @@
-//! A systemd credential, systemd.system-credentials(7): from SMBIOS (type 11) or QEMU's fw_cfg, handed to the service as a file.
+//! A systemd credential, systemd.system-credentials(7): from SMBIOS (type 11) or QEMU's fw_cfg,
+//! passed to the service as a file.
 
 use super::{Found, Places, SourceError};
 use crate::root;

@@ -1,7 +1,8 @@
-//! Block devices that may hold a seed: small volumes with a known label, read without mounting them.
+//! Block devices that may hold a seed: small volumes with a known label, read without mounting
+//! them.
 
 use super::{fat, iso9660};
-use crate::root::Root;
+use crate::root::RootDir;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
@@ -9,15 +10,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
-/// udev has this file while devices are still being found.
+/// This file exists while udev still processes devices.
 const UDEV_QUEUE: &str = "/run/udev/queue";
-/// How long devices are waited for.
+/// The time limit for devices to appear.
 const SETTLE: Duration = Duration::from_secs(15);
 const TICK: Duration = Duration::from_millis(50);
-/// More devices than any machine boots with.
+/// A limit above the number of devices of any machine.
 const MAX_DEVICES: usize = 256;
 
-/// A volume, of whichever of the two file systems.
+/// A volume with one of the two file systems.
 pub enum Volume {
     /// FAT.
     Fat(fat::Fat<File>),
@@ -26,7 +27,7 @@ pub enum Volume {
 }
 
 impl Volume {
-    /// The content of the file at `path`, of at most `limit` bytes; names in any case.
+    /// The content of the file at `path`, of at most `limit` bytes; names are case-insensitive.
     pub fn read(&mut self, path: &str, limit: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         match self {
             Self::Fat(volume) => volume.read(path, limit),
@@ -34,7 +35,7 @@ impl Volume {
         }
     }
 
-    /// Where the content of the file at `path` is on the device.
+    /// The location of the content of the file at `path` on the device.
     pub fn locate(&mut self, path: &str, limit: usize) -> io::Result<Option<Pieces>> {
         match self {
             Self::Fat(volume) => volume.locate(path, limit),
@@ -43,12 +44,12 @@ impl Volume {
     }
 }
 
-/// Parts of a device, in the order of what they hold: offset and length in bytes.
+/// Parts of a device in the order of their contents: offset and length in bytes.
 pub type Pieces = Vec<(u64, usize)>;
 
-/// What `pieces` hold, one after another.
+/// Reads the contents of `pieces`, one after another.
 pub(super) fn read_pieces<R: io::Read + io::Seek>(device: &mut R, pieces: &Pieces) -> io::Result<Zeroizing<Vec<u8>>> {
-    // All of it at once, so that growing leaves no copies of a secret behind.
+    // Allocated at its full size, so that growing leaves no copies of a secret behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(pieces.iter().map(|(_, length)| length).sum()));
     for (offset, length) in pieces {
         bytes.extend_from_slice(&Zeroizing::new(read_at(device, *offset, *length)?));
@@ -56,8 +57,8 @@ pub(super) fn read_pieces<R: io::Read + io::Seek>(device: &mut R, pieces: &Piece
     Ok(bytes)
 }
 
-/// Makes `pieces` of `device` hold `bytes`, and waits until they are there.
-pub fn overwrite(root: &Root, device: &str, pieces: &Pieces, mut bytes: &[u8]) -> io::Result<()> {
+/// Writes `bytes` to `pieces` of `device`, and waits until they are on the device.
+pub fn overwrite(root: &RootDir, device: &str, pieces: &Pieces, mut bytes: &[u8]) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(root.at(device))?;
     for (offset, length) in pieces {
         let (piece, rest) = bytes.split_at_checked(*length).ok_or(io::ErrorKind::InvalidInput)?;
@@ -67,8 +68,8 @@ pub fn overwrite(root: &Root, device: &str, pieces: &Pieces, mut bytes: &[u8]) -
     file.sync_all()
 }
 
-/// The first volume labelled `label` (in any case), and its device.
-pub fn find(root: &Root, label: &str) -> Option<(String, Volume)> {
+/// The first volume with the label `label` (case-insensitive), and its device.
+pub fn find(root: &RootDir, label: &str) -> Option<(String, Volume)> {
     let deadline = Instant::now() + SETTLE;
     while root.at(UDEV_QUEUE).exists() && Instant::now() < deadline {
         thread::sleep(TICK);
@@ -84,9 +85,9 @@ pub fn find(root: &Root, label: &str) -> Option<(String, Volume)> {
     })
 }
 
-fn open(root: &Root, device: &str, label: &str) -> Option<Volume> {
+fn open(root: &RootDir, device: &str, label: &str) -> Option<Volume> {
     let file = || File::open(root.at(device)).ok();
-    // An empty drive, a device that is not ready: no volume.
+    // An empty drive or a device that is not ready counts as no volume.
     if let Some(volume) = iso9660::Iso::open(file()?).ok().flatten() {
         return volume.label().eq_ignore_ascii_case(label).then_some(Volume::Iso(volume));
     }

@@ -1,26 +1,26 @@
-//! A document from a web server.
+//! Downloads a document from a web server.
 
 use super::SourceError;
 use crate::net::{NetError, Network, Request, Scheme, Url, Verify};
 use crate::pki::pem;
-use crate::root::Root;
+use crate::root::RootDir;
 use crate::seed::{MAX_SIZE, Pin};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// ca-certificates' bundle.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// One request, all of it.
+/// The time limit of one complete request.
 const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_REDIRECTS: usize = 3;
 
-/// Gets `url`; an https server proves itself by an authority with the pin `authority`, or else by the image's authorities. Redirections
-/// are followed, though not from https to http.
+/// Gets `url`. An https server is verified by an authority with the pin `authority`, or otherwise
+/// by the image's authorities. Redirects are followed, but not from https to http.
 ///
 /// # Errors
 /// [`SourceError`].
 pub fn download(
-    root: &Root,
+    root: &RootDir,
     network: &Network,
     url: &Url,
     authority: Option<Pin>,
@@ -45,7 +45,7 @@ pub fn download(
                 let next = if location.starts_with('/') { Ok(at.at(location)) } else { Url::parse(location) };
                 let next = next.map_err(NetError::from)?;
                 if at.scheme == Scheme::Https && next.scheme == Scheme::Http {
-                    return failed(format!("{at} leads away from https, to {next}"));
+                    return failed(format!("{at} redirects from https to {next}"));
                 }
                 drop(response);
                 at = next;
@@ -53,5 +53,5 @@ pub fn download(
             (status, _) => return failed(format!("{at} answered with status {status}")),
         }
     }
-    failed(format!("{url} leads on and on"))
+    failed(format!("{url} has too many redirects"))
 }

@@ -1,4 +1,5 @@
-//! FAT12, FAT16 and FAT32 (Microsoft's FAT specification), read-only: volume label, long names, files by path.
+//! FAT12, FAT16 and FAT32 (Microsoft's FAT specification), read-only: volume label, long names,
+//! files by path.
 
 use super::device::{Pieces, le, read_at, read_pieces};
 use std::io::{self, Read, Seek};
@@ -32,7 +33,7 @@ pub struct Fat<R> {
 
 #[derive(Debug, Clone, Copy)]
 enum Directory {
-    /// FAT12 and FAT16: the root's own area, offset and length.
+    /// FAT12 and FAT16: the area of the root, with offset and length.
     Area(u64, usize),
     /// A chain of clusters.
     Chain(u32),
@@ -47,7 +48,7 @@ struct Entry {
 }
 
 impl<R: Read + Seek> Fat<R> {
-    /// Opens `device`; none if it holds something else.
+    /// Opens `device`; returns `None` if it contains something else.
     pub fn open(mut device: R) -> io::Result<Option<Self>> {
         let boot = match read_at(&mut device, 0, 512) {
             Ok(boot) => boot,
@@ -74,7 +75,7 @@ impl<R: Read + Seek> Fat<R> {
         let first_data = root + u64::from(root_sectors);
         let Some(data_sectors) = u64::from(total).checked_sub(first_data) else { return Ok(None) };
         let Ok(clusters) = u32::try_from(data_sectors / u64::from(per_cluster)) else { return Ok(None) };
-        // The specification's own thresholds.
+        // The thresholds of the specification.
         let kind = match clusters {
             0..4085 => Kind::Fat12,
             4085..65525 => Kind::Fat16,
@@ -101,13 +102,13 @@ impl<R: Read + Seek> Fat<R> {
         &self.label
     }
 
-    /// The content of the file at `path`, of at most `limit` bytes; none if there is none.
+    /// The content of the file at `path`, of at most `limit` bytes; `None` if it does not exist.
     pub fn read(&mut self, path: &str, limit: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let pieces = self.locate(path, limit)?;
         pieces.map(|pieces| read_pieces(&mut self.device, &pieces)).transpose()
     }
 
-    /// Where the content of the file at `path` is.
+    /// The location of the content of the file at `path`.
     ///
     /// # Errors
     /// Also when the file has more than `limit` bytes.
@@ -131,10 +132,10 @@ impl<R: Read + Seek> Fat<R> {
             let mut pieces = self.chain(entry.cluster, entry.size)?;
             let missing = entry.size.checked_sub(pieces.len() * self.cluster).is_some_and(|missing| missing > 0);
             if missing {
-                return Err(io::Error::other(format!("{path} is cut off")));
+                return Err(io::Error::other(format!("{path} is truncated")));
             }
             if let Some((_, length)) = pieces.last_mut() {
-                // What the last cluster has beyond the file's end.
+                // The part of the last cluster beyond the file's end.
                 *length = entry.size - (entry.size - 1) / self.cluster * self.cluster;
             }
             return Ok(Some(pieces));
@@ -151,7 +152,7 @@ impl<R: Read + Seek> Fat<R> {
             }
         };
         let mut entries = Vec::new();
-        // Parts of a long name come last first, before the entry they belong to.
+        // Parts of a long name are stored last first, before their entry.
         let mut long: Vec<u16> = Vec::new();
         for raw in bytes.chunks_exact(ENTRY) {
             let attributes = raw[11];
@@ -175,7 +176,7 @@ impl<R: Read + Seek> Fat<R> {
         Ok(entries)
     }
 
-    /// The clusters of the chain that begins at `cluster`: as many as hold `wanted` bytes, or all it has.
+    /// The clusters of the chain that begins at `cluster`: enough for `wanted` bytes, or all.
     fn chain(&mut self, mut cluster: u32, wanted: usize) -> io::Result<Pieces> {
         let mut pieces = Pieces::new();
         while pieces.len() * self.cluster < wanted && (2..self.clusters.saturating_add(2)).contains(&cluster) {
@@ -219,11 +220,12 @@ mod tests {
     use proptest::prelude::*;
     use std::io::Cursor;
 
-    /// A FAT12 volume of one file, in the smallest form; tests/it/cluster reads what mkfs.vfat makes.
+    /// The smallest FAT12 volume with one file; tests/it/cluster reads volumes of mkfs.vfat.
     fn volume() -> Vec<u8> {
         let mut image = vec![0; 16 * 512];
         let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
-        // Sectors of 512 bytes, clusters of one, one reserved sector, one FAT of one sector, 16 root entries, 16 sectors.
+        // Sectors of 512 bytes, clusters of one, one reserved sector, one FAT of one sector, 16
+        // root entries, 16 sectors.
         put(11, &[0, 2, 1, 1, 0, 1, 16, 0, 16, 0, 0xf8, 1, 0]);
         put(510, &[0x55, 0xaa]);
         put(512, &[0xf8, 0xff, 0xff, 0x03, 0xf0, 0xff]);
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_over_two_clusters() {
+    fn a_file_of_two_clusters_is_read() {
         let mut fat = Fat::open(Cursor::new(volume())).expect("read").expect("a volume");
         assert_eq!(fat.label(), "CIDATA");
         assert_eq!(fat.read("seed.txt", 600).expect("read").as_deref(), Some(&vec![b'a'; 600]));
@@ -247,7 +249,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_panics(changes in prop::collection::vec((0_usize..1536, any::<u8>()), 1..8), cut in 0_usize..8192) {
+        fn mutated_volumes_never_panic(changes in prop::collection::vec((0_usize..1536, any::<u8>()), 1..8), cut in 0_usize..8192) {
             let mut image = volume();
             changes.iter().for_each(|(at, byte)| image[*at] = *byte);
             image[510..512].copy_from_slice(&[0x55, 0xaa]);

@@ -1,26 +1,27 @@
-//! Taking the bootstrap token off the volumes that brought it, as far as they can be written.
+//! Removes the bootstrap token from the volumes that delivered it, if they can be written.
 //!
-//! The token alone is blanked, in place: the rest of the seed stays readable, and whoever looks at it sees that it wants a new token.
+//! Only the token is overwritten, in place: the rest of the seed stays readable, and a reader sees
+//! that it needs a new token.
 
 use super::device::{self, Volume};
 use super::volume::VOLUMES;
 use crate::discovery::Cluster;
-use crate::root::Root;
+use crate::root::RootDir;
 use crate::seed::{MAX_SIZE, Seed};
 use std::io;
 use zeroize::Zeroizing;
 
-/// A volume that had the token.
+/// A volume that contained the token.
 #[derive(Debug)]
 pub struct Forgotten {
     /// Its device.
     pub device: String,
-    /// Why the token is still there.
+    /// The result; an error says why the token is still there.
     pub result: io::Result<()>,
 }
 
-/// Blanks the token of every seed on a volume. Volumes without one are not mentioned.
-pub fn forget(root: &Root) -> Vec<Forgotten> {
+/// Overwrites the token of every seed on a volume. Volumes without a token are left out.
+pub fn forget(root: &RootDir) -> Vec<Forgotten> {
     let forget = |(label, path): (&str, &str)| {
         let (device, mut volume) = device::find(root, label)?;
         let result = blank(root, &device, &mut volume, path).transpose()?;
@@ -30,7 +31,7 @@ pub fn forget(root: &Root) -> Vec<Forgotten> {
 }
 
 /// `None` if there is no token in the file at `path`.
-fn blank(root: &Root, device: &str, volume: &mut Volume, path: &str) -> io::Result<Option<()>> {
+fn blank(root: &RootDir, device: &str, volume: &mut Volume, path: &str) -> io::Result<Option<()>> {
     let Some(pieces) = volume.locate(path, MAX_SIZE)? else { return Ok(None) };
     let Some(mut bytes) = volume.read(path, MAX_SIZE)? else { return Ok(None) };
     let found = tokens(&bytes);
@@ -39,7 +40,7 @@ fn blank(root: &Root, device: &str, volume: &mut Volume, path: &str) -> io::Resu
     }
     found.iter().for_each(|token| without(&mut bytes, token.as_bytes()));
     if !tokens(&bytes).is_empty() {
-        // It was written with escapes.
+        // The token was written with escapes.
         bytes.fill(b'\n');
     }
     device::overwrite(root, device, &pieces, &bytes).map(Some)
@@ -53,7 +54,7 @@ fn tokens(bytes: &[u8]) -> Vec<Zeroizing<String>> {
     [own, in_kubeconfig].into_iter().flatten().filter(|token| !token.is_empty()).map(Zeroizing::new).collect()
 }
 
-/// Overwrites each `token` in `bytes`, with its quotes, by a null of the same length.
+/// Overwrites each `token` in `bytes`, including its quotes, with a null of the same length.
 fn without(bytes: &mut [u8], token: &[u8]) {
     let mut at = 0;
     while let Some(found) = bytes[at..].windows(token.len()).position(|window| window == token) {
@@ -74,7 +75,7 @@ mod tests {
 
     const TOKEN: &str = "abcdef.0123456789abcdef";
 
-    /// A seed as it is left behind.
+    /// The seed after its token was removed.
     fn left(text: &str) -> String {
         let mut bytes = text.as_bytes().to_vec();
         tokens(text.as_bytes()).iter().for_each(|token| without(&mut bytes, token.as_bytes()));
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_a_seed_without_token() {
+    fn the_remaining_document_is_a_seed_without_token() {
         let kubeconfig =
             "apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}]";
         let text = format!("kind: NodeSeed\nnodeName: n\ndiscovery:\n  kubeconfig: \"{{{kubeconfig}}}\"\n");

@@ -1,5 +1,5 @@
-//! ISO 9660 (ECMA-119), read-only: names as Joliet or Rock Ridge has them, where a volume has these, since `user-data` is no name of
-//! ISO 9660 itself.
+//! ISO 9660 (ECMA-119), read-only: with the names of Joliet or Rock Ridge if a volume has them,
+//! because `user-data` is not a valid name in ISO 9660 itself.
 
 use super::device::{Pieces, le, read_at, read_pieces};
 use std::io::{self, Read, Seek};
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 const SECTOR: u64 = 2048;
 const FIRST_DESCRIPTOR: u64 = 16;
-/// Descriptors before the terminator; volumes have three or four.
+/// The most descriptors before the terminator; volumes have three or four.
 const MAX_DESCRIPTORS: u64 = 16;
 /// The largest directory, in bytes.
 const MAX_DIRECTORY: u32 = 256 << 10;
@@ -29,7 +29,7 @@ struct Extent {
 }
 
 impl<R: Read + Seek> Iso<R> {
-    /// Opens `device`; none if it holds something else.
+    /// Opens `device`; returns `None` if it contains something else.
     pub fn open(mut device: R) -> io::Result<Option<Self>> {
         let mut primary = None;
         let mut joliet = None;
@@ -64,13 +64,13 @@ impl<R: Read + Seek> Iso<R> {
         &self.label
     }
 
-    /// The content of the file at `path`, of at most `limit` bytes; none if there is none.
+    /// The content of the file at `path`, of at most `limit` bytes; `None` if it does not exist.
     pub fn read(&mut self, path: &str, limit: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let pieces = self.locate(path, limit)?;
         pieces.map(|pieces| read_pieces(&mut self.device, &pieces)).transpose()
     }
 
-    /// Where the content of the file at `path` is.
+    /// The location of the content of the file at `path`.
     ///
     /// # Errors
     /// Also when the file has more than `limit` bytes.
@@ -151,7 +151,7 @@ mod tests {
     use proptest::prelude::*;
     use std::io::Cursor;
 
-    /// A volume of one file, in the smallest form: descriptors, root directory, content.
+    /// The smallest volume with one file: descriptors, root directory, content.
     fn volume() -> Vec<u8> {
         let mut image = vec![0; 21 * 2048];
         let record = |sector: u32, length: u32, flags: u8, name: &[u8]| {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn rock_ridge_names() {
+    fn rock_ridge_names_are_read() {
         let mut iso = Iso::open(Cursor::new(volume())).expect("read").expect("a volume");
         assert_eq!(iso.label(), "cidata");
         assert_eq!(iso.read("user-data", 10).expect("read").as_deref(), Some(&b"hello".to_vec()));
@@ -189,7 +189,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_panics(changes in prop::collection::vec((16_usize * 2048..19 * 2048, any::<u8>()), 1..8), cut in 0_usize..43008) {
+        fn mutated_volumes_never_panic(changes in prop::collection::vec((16_usize * 2048..19 * 2048, any::<u8>()), 1..8), cut in 0_usize..43008) {
             let mut image = volume();
             changes.iter().for_each(|(at, byte)| image[*at] = *byte);
             for image in [image.clone(), image[..cut].to_vec()] {

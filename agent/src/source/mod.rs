@@ -1,4 +1,4 @@
-//! Where a seed comes from. The first of [`SOURCES`] that has one wins.
+//! The sources of a seed. The first of [`SOURCES`] that has one wins.
 
 mod cloud;
 mod cmdline;
@@ -14,7 +14,7 @@ pub use download::download;
 pub use forget::{Forgotten, forget};
 
 use crate::net::{NetError, Network};
-use crate::root::{FileError, Root};
+use crate::root::{FileError, RootDir};
 use crate::seed::{MAX_SIZE, Seed, SeedError};
 use crate::yaml;
 use serde_json::Value;
@@ -22,14 +22,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// One way a seed can be delivered.
+/// A way to deliver a seed.
 pub struct Source {
-    /// How the console calls it.
+    /// Its name on the console.
     pub name: &'static str,
     read: fn(&Places<'_>) -> Result<Option<Found>, SourceError>,
 }
 
-/// All of them, in the order they are asked.
+/// All sources in the order in which they are asked.
 pub const SOURCES: [Source; 5] = [
     Source { name: "systemd credential kiln.seed", read: credential::read },
     Source { name: "NoCloud volume", read: volume::nocloud },
@@ -38,29 +38,30 @@ pub const SOURCES: [Source; 5] = [
     Source { name: "user data", read: cloud::user_data },
 ];
 
-/// Where sources look.
+/// The places where sources look.
 #[derive(Debug)]
 pub struct Places<'a> {
     /// Files.
-    pub root: &'a Root,
+    pub root: &'a RootDir,
     /// systemd's directory of the service's credentials.
     pub credentials: Option<PathBuf>,
     /// Servers.
     pub network: &'a Network,
 }
 
-/// What all nodes of a cluster share, as a seed: `kiln build --cluster` bakes it.
+/// The values that all nodes of a cluster share, as a seed; `kiln build --cluster` puts it into the
+/// image.
 const CLUSTER: &str = "/usr/lib/kiln/cluster.yaml";
 
 /// The bytes of a seed.
 pub struct Found {
     /// The document.
     pub bytes: Zeroizing<Vec<u8>>,
-    /// Which of several, as a path or an address; may be empty.
+    /// The place within the source, as a path or an address; may be empty.
     pub place: String,
 }
 
-/// Why a source that is there gives no seed.
+/// Why an existing source gives no seed.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// A file.
@@ -71,42 +72,42 @@ pub enum SourceError {
     Volume {
         /// Its device.
         device: String,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// A server.
     #[error("{0}")]
     Net(#[from] NetError),
-    /// An address, or what it leads to.
+    /// An address or the document there.
     #[error("{0}")]
     Address(String),
     /// A metadata service.
     #[error("{cloud}'s metadata service answered with status {status}")]
     Cloud {
-        /// Which.
+        /// The cloud.
         cloud: &'static str,
         /// HTTP status.
         status: u16,
-        /// How long it wants to be left alone.
+        /// The pause that the service requests.
         retry_after: Option<Duration>,
     },
-    /// A metadata service that answers without a session is not asked.
-    #[error("{cloud}'s metadata service gives no session token")]
+    /// The service does not give a session token; it is not used without a session.
+    #[error("{cloud}'s metadata service does not give a session token")]
     NoSession {
-        /// Which.
+        /// The cloud.
         cloud: &'static str,
     },
-    /// Somebody else answers.
+    /// Another server answers.
     #[error("what answers at 169.254.169.254 is not {cloud}'s metadata service: the header {header} is missing")]
     Impostor {
-        /// Which was expected.
+        /// The expected cloud.
         cloud: &'static str,
-        /// The header.
+        /// The missing header.
         header: &'static str,
     },
 }
 
-/// What the platform alone knows; it fills the gaps of a seed.
+/// What only the platform knows; it fills the gaps of a seed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Platform {
     /// The machine's name there.
@@ -117,24 +118,24 @@ pub struct Platform {
     pub provider_id: Option<String>,
 }
 
-/// Why there is no seed to go by.
+/// Why no seed can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// A source failed; whatever comes after it must not win because of that.
+    /// A source failed; a later source must not win because of that.
     #[error("{source_name}: {error}")]
     Source {
         /// Its name.
         source_name: &'static str,
-        /// Why.
+        /// The cause.
         error: SourceError,
     },
-    /// The document is no seed.
+    /// The document is not a seed.
     #[error("the seed from {0}: {1}")]
     Seed(String, SeedError),
 }
 
 impl LoadError {
-    /// How long a server wants to be left alone.
+    /// The pause that a server requests.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Source { error: SourceError::Cloud { retry_after, .. }, .. } => *retry_after,
@@ -143,13 +144,13 @@ impl LoadError {
     }
 }
 
-/// A seed, and where it came from.
+/// A seed and its source.
 pub struct Loaded {
-    /// What it says.
+    /// The seed.
     pub seed: Seed,
-    /// The same as a document.
+    /// The same seed as a document.
     pub document: Value,
-    /// How to call the place it came from.
+    /// The description of its source.
     pub from: String,
 }
 
@@ -172,7 +173,8 @@ pub fn load(places: &Places<'_>) -> Result<Option<Loaded>, LoadError> {
     Ok(None)
 }
 
-/// Gives `document` what it does not say itself of the cluster, if the image was baked for one.
+/// Adds the image's values for the cluster to `document` where it has none, if the image was built
+/// for a cluster.
 fn lay_over_cluster(places: &Places<'_>, document: &mut Value) -> Result<(), LoadError> {
     let failed = |error| LoadError::Source { source_name: "cluster", error: SourceError::File(error) };
     let Some(text) = places.root.read(CLUSTER).map_err(failed)? else { return Ok(()) };
@@ -185,7 +187,7 @@ fn lay_over_cluster(places: &Places<'_>, document: &mut Value) -> Result<(), Loa
     Ok(())
 }
 
-/// Takes out of a seed's document what only joining needs, and wipes it.
+/// Removes what only joining needs from a seed's document, and wipes it.
 pub fn forget_secrets(document: &mut Value) {
     let Some(fields) = document.as_object_mut() else { return };
     for secret in ["token", "discovery"] {
@@ -199,7 +201,8 @@ const HOSTNAME: &[&str] = &["hostname"];
 const PROVIDER_ID: &[&str] = &["kubelet", "providerID"];
 const ZONE: &[&str] = &["kubelet", "labels", "topology.kubernetes.io/zone"];
 
-/// Fills what `loaded` does not say with what the platform knows, which is not asked when there is nothing to fill. The document's secrets are
+/// Fills values that `loaded` lacks with those of the platform, which is not asked when nothing is
+/// missing. The document's secrets are no longer needed then.
 /// no longer needed then.
 ///
 /// # Errors
@@ -229,7 +232,7 @@ fn fill_gaps(places: &Places<'_>, document: &mut Value) -> Result<(), LoadError>
             *at = Value::String(value);
         }
     };
-    // Clouds say a domain, too, or capitals; what can be no node's name is left out.
+    // Clouds may add a domain or use capitals; a name that is not valid for a node is left out.
     let hostname = hostname.map(|name| name.to_ascii_lowercase()).filter(|name| crate::names::is_subdomain(name));
     gap(HOSTNAME, hostname);
     gap(PROVIDER_ID, provider_id);

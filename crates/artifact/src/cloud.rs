@@ -1,4 +1,4 @@
-//! A disk in the formats that clouds and hypervisors take.
+//! Writes a disk in the formats that clouds and hypervisors accept.
 
 use super::{OutputFile, remedy};
 use kiln_format::block::{BlockSource, EncodeError};
@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-/// What is written and read at once.
+/// The number of bytes written and read at a time.
 const BUFFER: usize = 1 << 20;
 
 /// A format of disks.
@@ -18,22 +18,24 @@ const BUFFER: usize = 1 << 20;
 pub enum Kind {
     /// `disk.qcow2` for QEMU 5.1 and later, OpenStack: clusters compressed with zstd.
     Qcow2,
-    /// `disk.zlib.qcow2`, for what reads qcow2 but not zstd.
+    /// `disk.zlib.qcow2`, for programs that read qcow2 without zstd.
     Qcow2Zlib,
-    /// `disk.vhd` for Azure: fixed, the disk filled up with zeros to whole mebibytes.
+    /// `disk.vhd` for Azure: fixed, padded with zeros to whole mebibytes.
     Vhd,
-    /// `disk.vmdk` for VMware, stream-optimized; `disk.ovf`, which describes the machine around it; `disk.mf` with the digests
-    /// of both. An OVA is these three in this order in a tar archive: `tar --format=ustar -cf disk.ova disk.ovf disk.mf disk.vmdk`.
+    /// `disk.vmdk` for VMware, stream-optimized; `disk.ovf`, which describes a machine with the
+    /// disk; `disk.mf` with the digests of both. An OVA is a tar archive of these three files in
+    /// this order: `tar --format=ustar -cf disk.ova disk.ovf disk.mf disk.vmdk`.
     Vmdk,
-    /// `disk.gce.tar.gz` for Google Compute Engine: `disk.raw`, filled up with zeros to whole gibibytes.
+    /// `disk.gce.tar.gz` for Google Compute Engine: `disk.raw`, padded with zeros to whole
+    /// gibibytes.
     Gce,
 }
 
 impl Kind {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 5] = [Self::Qcow2, Self::Qcow2Zlib, Self::Vhd, Self::Vmdk, Self::Gce];
 
-    /// What it is called in a profile and on the command line.
+    /// Its name in a profile and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Qcow2 => "qcow2",
@@ -44,7 +46,7 @@ impl Kind {
         }
     }
 
-    /// The file that holds the disk.
+    /// The file name of the disk.
     pub fn file(self) -> &'static str {
         match self {
             Self::Qcow2 => "disk.qcow2",
@@ -55,18 +57,19 @@ impl Kind {
         }
     }
 
-    /// Whether that file's bytes depend on a compressor.
+    /// Whether the file's bytes depend on a compressor.
     pub fn is_compressed(self) -> bool {
         self != Self::Vhd
     }
 }
 
-/// What the formats say of a disk besides its bytes; all of it derived from what went in, for the same bytes every time.
+/// The properties of a disk besides its bytes that the formats store. They are derived from the
+/// build's inputs, so equal inputs give equal bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Naming<'a> {
-    /// What a machine made of it is called at first: the role.
+    /// The initial name of a machine made from the disk: the role.
     pub name: &'a str,
-    /// The disk's id, its GPT's for example. VHD has it, and VMDK its first four bytes.
+    /// The disk's id, such as the GUID of its GPT. VHD stores all of it, VMDK the first four bytes.
     pub uuid: [u8; 16],
     /// The image's time, in seconds since 1970.
     pub epoch: u32,
@@ -75,27 +78,27 @@ pub struct Naming<'a> {
 /// Why a disk cannot be written in a format.
 #[derive(Debug, thiserror::Error)]
 pub enum CloudError {
-    /// The disk, or the format.
+    /// The disk cannot be read or the format cannot hold it.
     #[error("making {path}: {source}")]
     Encode {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: EncodeError,
     },
-    /// The output.
+    /// The output cannot be written.
     #[error("writing {path}: {source}{}", remedy(source))]
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// Writes `disk` as `kind` into the directory `directory`, in up to `threads` threads, on whose number the bytes do not depend.
-/// `made` is called with the bytes of each part of the disk that is done: those of its data in all, and up to a mebibyte more
-/// around each range of them.
+/// Writes `disk` as `kind` to the directory `directory` in up to `threads` threads; the bytes do
+/// not depend on their number. `made` is called with the number of bytes of each finished part of
+/// the disk: in total the bytes of its data, and up to a mebibyte more around each range of data.
 ///
 /// # Errors
 /// [`CloudError`].
@@ -108,7 +111,7 @@ pub fn encode(
     made: &(dyn Fn(u64) + Sync),
 ) -> Result<Vec<OutputFile>, CloudError> {
     let name = kind.file();
-    let mut output = Output::create(directory, name)?;
+    let mut output = OutputWriter::create(directory, name)?;
     let Naming { uuid, epoch, .. } = *naming;
     match kind {
         Kind::Qcow2 => output.fill(|file| qcow2::write(disk, Compression::Zstd, file, threads, made))?,
@@ -126,14 +129,14 @@ pub fn encode(
     }
 }
 
-/// The first four bytes of a UUID as a VMDK's content id, of which two values mean something else.
+/// The first four bytes of a UUID as a VMDK's content id, two values of which are reserved.
 fn content_id(uuid: &[u8; 16]) -> u32 {
     let id = u32::from_be_bytes([uuid[0], uuid[1], uuid[2], uuid[3]]);
-    // 0xffffffff is no parent, 0xfffffffe is VMware's for a new disk.
+    // 0xffffffff means "no parent", and VMware uses 0xfffffffe for a new disk.
     if id >= 0xffff_fffe { id - 2 } else { id }
 }
 
-/// Writes the OVF descriptor and the manifest that go with `disk`, a VMDK.
+/// Writes the OVF descriptor and the manifest for `disk`, a VMDK.
 fn package(
     disk: OutputFile,
     capacity: u64,
@@ -159,17 +162,17 @@ fn text(directory: &Path, name: &str, text: &str) -> Result<OutputFile, CloudErr
     })
 }
 
-/// A file being written.
-struct Output {
+/// A file that is being written.
+struct OutputWriter {
     name: &'static str,
     path: PathBuf,
     file: File,
 }
 
-impl Output {
+impl OutputWriter {
     fn create(directory: &Path, name: &'static str) -> Result<Self, CloudError> {
         let path = directory.join(name);
-        // To be read again for its digest.
+        // Readable, because its digest is computed later.
         let created = File::options().read(true).write(true).create(true).truncate(true).open(&path);
         match created {
             Ok(file) => Ok(Self { name, path, file }),
@@ -195,7 +198,8 @@ impl Output {
         result.map_err(|error| self.failed(error))
     }
 
-    /// The file's size and digest: read back while it is still in memory, which costs less than a tenth of compressing.
+    /// The file's size and digest: it is read back from the page cache, which takes less than a
+    /// tenth of the compression time.
     fn finish(self) -> Result<OutputFile, CloudError> {
         let digest = || {
             let mut file = &self.file;

@@ -1,8 +1,9 @@
-//! An initramfs as a run of cached frames.
+//! An initramfs as a sequence of cached frames.
 //!
-//! The tree is cut into frames of whole cpio members: directories first, then packages by name, then artifacts, and
-//! what changes most often last. A frame is named by a digest of all its headers and contents, so a frame that is in
-//! the cache under that name *is* this frame, and a changed file costs its own frame only.
+//! The tree is cut into frames of whole cpio members: directories first, then packages by name,
+//! then artifacts, and what changes most often last. The name of a frame is a digest of all its
+//! headers and contents, so a frame found in the cache under that name *is* this frame, and a
+//! changed file affects only its own frame.
 
 use super::remedy;
 use kiln_cache::{Cache, CacheError, DerivedFile};
@@ -19,24 +20,27 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
 
-/// Bump when the same members would make a different frame.
+/// Increment it when the same members would make a different frame.
 const FRAME_VERSION: u32 = 1;
-/// A frame is closed at a member boundary once it has this many bytes.
+/// A frame ends at the first member boundary after this many bytes.
 const FRAME_SIZE: u64 = 8 << 20;
-/// Packages at least this large begin and end frames of their own, so that a changed package moves no others' cuts.
+/// Packages of at least this size get separate frames, so that a changed package does not move the
+/// cuts of others.
 const OWN_FRAMES: u64 = 1 << 20;
-/// Frames compressed side by side: a compressor holds a few megabytes.
+/// The number of frames compressed in parallel: a compressor holds a few megabytes.
 const MAX_COMPRESSORS: usize = 12;
-/// Frames that may wait to be hashed, each an open file.
+/// The number of frames that may wait to be hashed, each an open file.
 const HASHED_AHEAD: usize = 64;
-/// Threads for one large frame; each holds about 10 MiB.
+/// The number of threads for one large frame; each holds about 10 MiB.
 const MAX_FRAME_THREADS: usize = 6;
 
 /// Why an initramfs cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum InitramfsError {
     /// newc's size field has 32 bits.
-    #[error("/{path} has {size} bytes; an initramfs holds files below 4 GiB only: put it on a disk image, or prune it")]
+    #[error(
+        "/{path} has {size} bytes; an initramfs holds only files below 4 GiB: build a disk image, or prune the file"
+    )]
     TooLarge {
         /// The file.
         path: TreePath,
@@ -48,7 +52,7 @@ pub enum InitramfsError {
     Header {
         /// The file.
         path: TreePath,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// A content is missing or damaged.
@@ -56,7 +60,7 @@ pub enum InitramfsError {
     Content {
         /// The file.
         path: TreePath,
-        /// Why.
+        /// The cause.
         source: ReadError,
     },
     /// The cache failed.
@@ -80,9 +84,10 @@ pub enum InitramfsError {
 pub struct Written {
     /// Bytes.
     pub size: u64,
-    /// SHA-256 of the bytes.
+    /// The SHA-256 of the bytes.
     pub digest: Digest,
-    /// SHA-256 over all headers and content digests: what is inside, however it was compressed.
+    /// The SHA-256 of all headers and content digests: it identifies the contents independent of
+    /// compression.
     pub members: Digest,
 }
 
@@ -114,7 +119,8 @@ enum Data<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Cuts `tree` into frames. Times later than `epoch` (seconds since 1970), and those of files kiln made, become `epoch`.
+    /// Cuts `tree` into frames. Times later than `epoch` (seconds since 1970) and the times of
+    /// files that kiln made become `epoch`.
     ///
     /// # Errors
     /// [`InitramfsError::TooLarge`].
@@ -155,8 +161,8 @@ impl<'a> Plan<'a> {
         Ok(Self { frames })
     }
 
-    /// Writes the initramfs to `out`, which errors call `path`; frames that are not in `cache` are made by up to `threads` threads.
-    /// `made` is called with the number of bytes each new frame held.
+    /// Writes the initramfs to `out`, which errors call `path`; up to `threads` threads make the
+    /// frames that are not in `cache`. `made` is called with the number of bytes of each new frame.
     ///
     /// # Errors
     /// [`InitramfsError`].
@@ -194,7 +200,8 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Copies the frames to `out` in order, inside the kernel where it can, while another thread hashes them.
+    /// Copies the frames to `out` in order, inside the kernel if possible, while another thread
+    /// hashes them.
     fn assemble(&self, ready: &Ready, out: &File, path: &Path) -> Result<Written, InitramfsError> {
         let failed = |source| InitramfsError::Write { path: path.to_owned(), source };
         let mut members = Sha256::new();
@@ -205,12 +212,12 @@ impl<'a> Plan<'a> {
             for (index, frame) in self.frames.iter().enumerate() {
                 members.update(frame.key.as_bytes());
                 let file = Arc::new(ready.take(index)?);
-                // The hashing thread only ends early with an error of its own, which is told below.
+                // The hashing thread only ends early with its own error, which is reported below.
                 let _ = frames.send(Arc::clone(&file));
                 size += io::copy(&mut (&file.file).take(file.len), &mut &*out).map_err(failed)?;
             }
             drop(frames);
-            let hasher = hashed.join().unwrap_or_else(|_| Err(io::Error::other("the hashing thread died")));
+            let hasher = hashed.join().unwrap_or_else(|_| Err(io::Error::other("the hashing thread panicked")));
             Ok((size, hasher.map_err(InitramfsError::Frame)?))
         })?;
         let mut trailer = Vec::new();
@@ -225,7 +232,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Hashes frames one after another, without moving the position at which they are copied.
+/// Hashes frames one after another, without moving the file position at which they are copied.
 fn hash(frames: &Receiver<Arc<DerivedFile>>) -> io::Result<Sha256> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
@@ -253,7 +260,7 @@ impl Frame<'_> {
         threads: u32,
         made: &(dyn Fn(u64) + Sync),
     ) -> Result<DerivedFile, InitramfsError> {
-        // Verified here, where many threads do it, before it is copied; what is damaged is made again.
+        // Verified before it is copied, here where many threads run; a damaged frame is made again.
         if let Some(file) = cache.open_derived("frame", &self.key)
             && io::copy(&mut file.into_reader(), &mut io::sink()).is_ok()
             && let Some(file) = cache.open_derived("frame", &self.key)
@@ -278,12 +285,12 @@ impl Frame<'_> {
         }
         encoder.finish().map_err(failed)?.finish()?;
         made(self.size);
-        let vanished = || InitramfsError::Frame(io::Error::other("it vanished; build again"));
+        let vanished = || InitramfsError::Frame(io::Error::other("it was removed; build again"));
         cache.open_derived("frame", &self.key).ok_or_else(vanished)
     }
 }
 
-/// Which run of frames an entry belongs to; runs are in this order.
+/// The group of frames to which an entry belongs; groups are in this order.
 fn group(entry: &Entry) -> (u8, &str) {
     match (&entry.kind, &entry.meta.origin) {
         (Kind::Directory, _) => (0, ""),
@@ -339,7 +346,8 @@ fn member<'a>(
     let (mut ino, mut nlink) = (0, 1);
     let mut data = Data::None;
     let file_type = match &entry.kind {
-        // One name, as btrfs has it: libarchive takes members with more and one inode number for hard links, whatever they are.
+        // A directory has one link, as on btrfs: libarchive treats members with more links and one
+        // inode number as hard links, whatever their type.
         Kind::Directory => FileType::Directory,
         Kind::File { content, link } => {
             let mut first = true;
@@ -371,7 +379,8 @@ fn member<'a>(
     Ok(Member { path, header: bytes, data })
 }
 
-/// Inode numbers of hard-linked files: derived from the group's name, so that they do not move when others come or go.
+/// Inode numbers of hard-linked files: derived from the group's name, so that they do not change
+/// when other files are added or removed.
 struct Links<'a> {
     names: BTreeMap<&'a LinkGroup, u32>,
     numbers: BTreeMap<&'a LinkGroup, u32>,
@@ -389,7 +398,7 @@ impl<'a> Links<'a> {
         Self { names, numbers: BTreeMap::new(), used: BTreeSet::new() }
     }
 
-    /// The inode of a group, how many names it has, and whether this is the first one asked for.
+    /// The inode of a group, the number of its names, and whether this is the first request for it.
     fn name(&mut self, link: &'a LinkGroup) -> (u32, u32, bool) {
         let nlink = self.names.get(link).copied().unwrap_or(1);
         if nlink < 2 {
@@ -408,7 +417,7 @@ impl<'a> Links<'a> {
     }
 }
 
-/// Frames as they are finished, taken in order.
+/// Finished frames, which are taken in order.
 struct Ready {
     state: Mutex<ReadyState>,
     changed: Condvar,
@@ -444,7 +453,7 @@ impl Ready {
     }
 
     fn take(&self, index: usize) -> Result<DerivedFile, InitramfsError> {
-        let poisoned = || InitramfsError::Frame(io::Error::other("a compressor thread died"));
+        let poisoned = || InitramfsError::Frame(io::Error::other("a compressor thread panicked"));
         let mut state = self.state.lock().map_err(|_| poisoned())?;
         loop {
             if let Some(error) = state.error.take() {
@@ -458,7 +467,8 @@ impl Ready {
     }
 }
 
-/// Fails the whole when its thread panics, so that nobody waits for a frame that never comes.
+/// Fails the whole build when its thread panics, so that no thread waits for a frame that is never
+/// made.
 struct Guard<'a>(&'a Ready);
 
 impl Drop for Guard<'_> {
@@ -466,7 +476,7 @@ impl Drop for Guard<'_> {
         if std::thread::panicking() {
             self.0.put(
                 0,
-                Err(InitramfsError::Frame(io::Error::other("a compressor thread died; this is a bug in kiln"))),
+                Err(InitramfsError::Frame(io::Error::other("a compressor thread panicked; this is a bug in kiln"))),
             );
         }
     }

@@ -2,7 +2,7 @@
 
 use kiln_tree::{Content, FileTree};
 
-/// Where the kernel lies in the tree: Debian's `boot/vmlinuz-<version>`.
+/// The prefix of the kernel's path in the tree: Debian's `boot/vmlinuz-<version>`.
 const KERNEL: &str = "boot/vmlinuz-";
 
 /// No kernel, or more than one.
@@ -10,7 +10,7 @@ const KERNEL: &str = "boot/vmlinuz-";
 #[error("the tree has {0} kernels (boot/vmlinuz-*); an image boots exactly one: check kernel.package in the profile")]
 pub struct KernelError(usize);
 
-/// Version of the kernel in `tree`, as in `/usr/lib/modules/<version>`, and its bytes.
+/// The version of the kernel in `tree`, as in `/usr/lib/modules/<version>`, and its content.
 ///
 /// # Errors
 /// [`KernelError`].
@@ -25,8 +25,8 @@ pub fn kernel(tree: &FileTree) -> Result<(&str, &Content), KernelError> {
     }
 }
 
-/// `tree` as the root of a running node: with an empty `/boot`, for what is in it boots the node. On a disk
-/// systemd-gpt-auto-generator(8) mounts the EFI system partition there.
+/// `tree` as the root of a running node: with an empty `/boot`, because its contents boot the node.
+/// On a disk, systemd-gpt-auto-generator(8) mounts the EFI system partition there.
 #[must_use]
 pub fn root_tree(tree: &FileTree) -> FileTree {
     let mut tree = tree.clone();

@@ -1,4 +1,4 @@
-//! Composes formats into things to boot.
+//! Composes formats into bootable artifacts.
 
 pub mod cloud;
 pub mod disk;
@@ -13,7 +13,7 @@ use kiln_manifest::OutputFile;
 
 use std::io::{self, ErrorKind};
 
-/// What to do about an output that cannot be written, to follow the system's words.
+/// The remedy for an output that cannot be written, appended to the system's error.
 pub fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {

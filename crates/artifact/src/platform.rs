@@ -1,16 +1,16 @@
-//! What differs between processors when a disk is booted.
+//! The differences between architectures when a disk is booted.
 
 use kiln_format::guid::Guid;
 use kiln_format::pe;
 
-/// One architecture's names and numbers.
+/// The names and numbers of one architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Platform {
-    /// `Machine` of its programs for UEFI.
+    /// The `Machine` field of its UEFI programs.
     pub machine: u16,
-    /// What they are called after: `systemd-bootx64.efi`.
+    /// The suffix of their names: `systemd-bootx64.efi`.
     pub efi: &'static str,
-    /// What firmware starts from a disk it does not know (UEFI 2.10, 3.5.1.1).
+    /// The program that firmware starts from an unknown disk (UEFI 2.10, 3.5.1.1).
     pub removable: &'static str,
     /// Partition type of the root file system (UAPI.2, Discoverable Partitions Specification).
     pub root: Guid,

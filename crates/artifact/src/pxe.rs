@@ -1,4 +1,4 @@
-//! The PXE set: what a network boot loader needs to start a node that lives in RAM.
+//! The PXE set: the files that a network boot loader needs to start a node that runs from RAM.
 
 use super::initramfs::{InitramfsError, Plan};
 use super::kernel::{KernelError, kernel, root_tree};
@@ -10,20 +10,21 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// What a PXE set is made of.
+/// The inputs of a PXE set.
 #[derive(Debug)]
 pub struct Pxe<'a> {
     /// The finished tree.
     pub tree: &'a FileTree,
-    /// Contents of its files.
+    /// The contents of its files.
     pub store: &'a Store,
-    /// Where finished frames are kept.
+    /// The cache for finished frames.
     pub cache: &'a Cache,
     /// The image's time, seconds since 1970.
     pub epoch: u32,
     /// Kernel command line.
     pub cmdline: &'a [String],
-    /// What is in the initramfs only: `/init`, its devices, the list of extended attributes newc cannot hold.
+    /// The part that is only in the initramfs: `/init`, its devices, and the list of extended
+    /// attributes that newc cannot store.
     pub boot_entries: &'a [(TreePath, Entry)],
     /// Threads to use; the bytes do not depend on it.
     pub threads: usize,
@@ -35,7 +36,7 @@ pub enum PxeError {
     /// No kernel, or more than one.
     #[error(transparent)]
     Kernel(#[from] KernelError),
-    /// Something of the profile stands where `/init` goes.
+    /// A file of the profile has the path of `/init`.
     #[error(transparent)]
     Tree(#[from] TreeError),
     /// Compressing failed.
@@ -49,14 +50,15 @@ pub enum PxeError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
 impl Pxe<'_> {
-    /// Writes `vmlinuz`, `initramfs.cpio.zst`, `cmdline` and `boot.ipxe` into the new directory `directory`.
-    /// `made` is called with the bytes of every frame that had to be compressed.
+    /// Writes `vmlinuz`, `initramfs.cpio.zst`, `cmdline` and `boot.ipxe` to the new directory
+    /// `directory`. `made` is called with the number of bytes of every frame that had to be
+    /// compressed.
     ///
     /// # Errors
     /// [`PxeError`].
@@ -96,7 +98,7 @@ impl Pxe<'_> {
         Ok(outputs)
     }
 
-    /// The tree as it lies in RAM: without `/boot`, with what boots it.
+    /// The tree as it is in RAM: without `/boot`, and with the files that boot it.
     fn initramfs_tree(&self) -> Result<FileTree, PxeError> {
         let mut tree = root_tree(self.tree);
         for (path, entry) in self.boot_entries {
@@ -106,7 +108,8 @@ impl Pxe<'_> {
     }
 }
 
-/// An iPXE script (<https://ipxe.org/scripting>) that boots the set from the directory it was loaded from.
+/// An iPXE script (<https://ipxe.org/scripting>) that boots the set from the directory it was
+/// loaded from.
 fn ipxe(cmdline: &str) -> String {
     format!("#!ipxe\nkernel vmlinuz initrd=initramfs.cpio.zst {cmdline}\ninitrd initramfs.cpio.zst\nboot\n")
 }

@@ -1,4 +1,4 @@
-//! The root of a node's disk: a read-only file system and the hash tree that proves it.
+//! The root of a node's disk: a read-only file system and the hash tree that verifies it.
 
 use super::remedy;
 use kiln_format::block::BlockSink;
@@ -16,10 +16,10 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// What the file system is called.
+/// The label of the file system.
 pub const LABEL: &str = "kiln-root";
 
-/// A file system that a root can be on.
+/// A file system for a root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RootFileSystem {
     /// ext4, read-only.
@@ -27,7 +27,7 @@ pub enum RootFileSystem {
     Ext4,
 }
 
-/// What decides a root besides its tree.
+/// The parameters of a root besides its tree.
 #[derive(Debug, Clone, Copy)]
 pub struct RootOptions<'a> {
     /// Its file system.
@@ -36,7 +36,7 @@ pub struct RootOptions<'a> {
     pub image: (&'a str, &'a str),
     /// The image's time, seconds since 1970.
     pub epoch: u32,
-    /// Bytes of the file system, whole blocks of 4096; fitted to the tree when absent.
+    /// The size of the file system in bytes, a multiple of 4096; fitted to the tree when absent.
     pub size: Option<u64>,
 }
 
@@ -51,15 +51,15 @@ pub enum RootError {
     Content {
         /// The file.
         path: TreePath,
-        /// Why.
+        /// The cause.
         source: ReadError,
     },
-    /// A content has another size than the tree says.
+    /// A content does not have the size in the tree.
     #[error("writing {path} to the root file system: {missing} bytes are missing; this is a bug in kiln")]
     Short {
         /// The file.
         path: String,
-        /// How many bytes did not come.
+        /// The number of missing bytes.
         missing: u64,
     },
     /// A block is beyond the file system.
@@ -70,30 +70,30 @@ pub enum RootError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// A root whose every byte has its place, but which is not written yet.
+/// A root in which every byte has been assigned, but which is not written yet.
 pub struct Root<'a> {
     file_system: Box<dyn FileSystem<RootFile<'a>, RootError> + 'a>,
     parameters: verity::Parameters,
 }
 
-/// Where a root goes.
+/// The destination of a root.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
-    /// The file, which holds zeros there.
+    /// The file, which contains zeros at this place.
     pub file: &'a File,
-    /// What errors call it.
+    /// Its path, for errors.
     pub path: &'a Path,
-    /// First byte.
+    /// The offset of the root.
     pub offset: u64,
 }
 
 impl<'a> Root<'a> {
-    /// Finds a place for everything in `tree`, which is the root as a running node has it.
+    /// Lays out everything in `tree`, which is the root as a running node sees it.
     ///
     /// # Errors
     /// [`RootError::Ext4`].
@@ -119,22 +119,23 @@ impl<'a> Root<'a> {
         Ok(Self { file_system, parameters })
     }
 
-    /// Bytes of the file system.
+    /// The size of the file system in bytes.
     pub fn size(&self) -> u64 {
         self.file_system.size()
     }
 
-    /// Where anything other than zeros may be, in bytes from the root's first.
+    /// The byte ranges that may contain anything other than zeros, relative to the root.
     pub fn data(&self) -> Vec<Range<u64>> {
         self.file_system.data()
     }
 
-    /// The hash tree's superblock: what of it is known before the tree is.
+    /// The superblock of the hash tree, which is known before the tree.
     pub fn superblock(&self) -> Vec<u8> {
         self.parameters.superblock()
     }
 
-    /// Hashes the file system, which is not written yet: all its contents are read, and checked, from rayon's threads.
+    /// Hashes the file system before it is written: rayon's threads read and verify all its
+    /// contents.
     ///
     /// # Errors
     /// [`RootError`].
@@ -147,9 +148,9 @@ impl<'a> Root<'a> {
         Ok(hasher.finish())
     }
 
-    /// Writes the file system to `place`, from its first byte to its last, after [`Root::hash_tree`] has checked its contents: what
-    /// changed since is not what that tree proves. `written` is called with each range of bytes, from the root's first, that
-    /// is there.
+    /// Writes the file system sequentially to `place` after [`Root::hash_tree`] has verified its
+    /// contents; a content that changed since then does not match the hash tree. `written` is
+    /// called with each written range of bytes, relative to the root.
     ///
     /// # Errors
     /// [`RootError`].
@@ -167,7 +168,7 @@ impl<'a> Root<'a> {
     }
 }
 
-/// Why a file system was not written; `sink` says so of where it goes.
+/// Converts the error of a file system; `sink` converts errors of the destination.
 fn failed(error: WriteError<RootError>, sink: impl FnOnce(io::Error) -> RootError) -> RootError {
     match error {
         WriteError::Copy(error) => error,
@@ -189,7 +190,7 @@ struct RootFile<'a> {
 }
 
 impl RootFile<'_> {
-    /// Why it was not copied; `sink` says so of where it goes.
+    /// Converts the error of a copy; `sink` converts errors of the destination.
     fn failed(&self, error: CopyError, sink: impl FnOnce(io::Error) -> RootError) -> RootError {
         match error {
             CopyError::Read(source) => RootError::Content { path: self.path.clone(), source },
@@ -198,7 +199,7 @@ impl RootFile<'_> {
     }
 }
 
-/// A part of a file, to be written from its first byte to its last.
+/// A part of a file that is written sequentially.
 struct Target<'a> {
     place: Place<'a>,
     written: &'a (dyn Fn(Range<u64>) + Sync),
@@ -220,7 +221,7 @@ fn inodes(tree: &FileTree, epoch: u32) -> Inodes<'_, RootFile<'_>> {
     let mut directories = BTreeMap::from([("", ROOT)]);
     let mut links = BTreeMap::new();
     for (path, entry) in tree {
-        // A tree has every parent, and has it first.
+        // A tree contains every parent, before its children.
         let parent = directories.get(path.parent().unwrap_or("")).copied().unwrap_or(ROOT);
         let name = path.name().as_bytes();
         let link = match &entry.kind {

@@ -1,7 +1,8 @@
-//! The root file system alone, as a tar archive compressed with zstd: for containers, and for what unpacks roots itself.
+//! The root file system alone, as a tar archive compressed with zstd: for containers, and for
+//! programs that unpack roots themselves.
 //!
-//! The archive is ustar (POSIX.1-1988) with pax records (POSIX.1-2001) for what that cannot hold; extended attributes are
-//! `SCHILY.xattr.*` records, as GNU tar and libarchive have them.
+//! The archive is ustar (POSIX.1-1988) with pax records (POSIX.1-2001) for what ustar cannot store;
+//! extended attributes are `SCHILY.xattr.*` records, as in GNU tar and libarchive.
 
 use super::{OutputFile, remedy};
 use kiln_format::frames;
@@ -14,7 +15,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tar::{Builder, EntryType, Header};
 
-/// Name of the archive.
+/// The name of the archive.
 pub const FILE: &str = "root.tar.zst";
 /// Headers and contents fill whole records of this size.
 const RECORD: u64 = 512;
@@ -28,7 +29,7 @@ pub enum TarError {
     Content {
         /// The file.
         path: TreePath,
-        /// Why.
+        /// The cause.
         source: ReadError,
     },
     /// The output failed.
@@ -36,13 +37,14 @@ pub enum TarError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// Writes `tree` to [`FILE`] in `directory`; times later than `epoch` (seconds since 1970) become it. `made` is called with the bytes of
-/// every file. The bytes do not depend on `threads`.
+/// Writes `tree` to [`FILE`] in `directory`; times later than `epoch` (seconds since 1970) become
+/// `epoch`. `made` is called with the number of bytes of every file. The bytes do not depend on
+/// `threads`.
 ///
 /// # Errors
 /// [`TarError`].
@@ -85,7 +87,7 @@ pub fn write(
 /// The first name of each group of hard links.
 type FirstNames<'a> = BTreeMap<&'a LinkGroup, &'a TreePath>;
 
-/// Whether the bytes of a file come under this name.
+/// Whether the bytes of a file are stored under this name.
 fn is_first(path: &TreePath, entry: &Entry, first_names: &FirstNames<'_>) -> bool {
     match &entry.kind {
         Kind::File { link: Some(link), .. } => first_names.get(link).is_none_or(|first| *first == path),
@@ -93,7 +95,7 @@ fn is_first(path: &TreePath, entry: &Entry, first_names: &FirstNames<'_>) -> boo
     }
 }
 
-/// Writes what precedes the bytes of `entry`.
+/// Writes the header that precedes the bytes of `entry`.
 fn header<'a, W: Write>(
     archive: &mut Builder<W>,
     path: &'a TreePath,
@@ -102,7 +104,7 @@ fn header<'a, W: Write>(
     first_names: &mut FirstNames<'a>,
 ) -> io::Result<()> {
     let mut header = Header::new_ustar();
-    // Also where there are no bytes: a blank field is no number to strict readers.
+    // Also without bytes: strict readers do not accept a blank field as a number.
     header.set_size(0);
     let mut records: Vec<(String, Vec<u8>)> = Vec::new();
     let mut target = None;
@@ -138,7 +140,7 @@ fn header<'a, W: Write>(
     header.set_gid(u64::from(meta.gid));
     header.set_mtime(u64::from(meta.time(epoch)));
     let name = if entry.is_dir() { format!("{path}/") } else { path.to_string() };
-    // What is too long for the header's fields is in the record, and the field is not read.
+    // A value that is too long for the header's field is in the record, and the field is not read.
     if header.set_path(&name).is_err() {
         records.push(("path".into(), name.into_bytes()));
     }
@@ -153,7 +155,7 @@ fn header<'a, W: Write>(
     archive.append(&header, io::empty())
 }
 
-/// A writer that knows size and digest of what went through it.
+/// A writer that computes the size and the digest of the bytes written.
 struct Hashed<W> {
     out: W,
     hasher: Sha256,

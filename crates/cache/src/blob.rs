@@ -19,10 +19,10 @@ pub struct Stored {
 }
 
 impl Cache {
-    /// The file of a verified input, if the cache has it with this size.
+    /// The file of a verified input, if the cache holds it with this size.
     ///
-    /// Its digest was checked when it was added; [`Cache::recheck`] reads it again. A file of another size was
-    /// damaged since: it counts as absent and is removed.
+    /// Its digest was checked when it was added; [`Cache::recheck`] checks it again. A file with
+    /// another size was damaged later: it counts as absent and is removed.
     pub fn blob(&self, digest: &Digest, size: Option<u64>) -> Option<PathBuf> {
         let path = self.blob_path(digest);
         let file = File::open(&path).ok()?;
@@ -38,7 +38,7 @@ impl Cache {
         Some(path)
     }
 
-    /// Reads a blob again and tells whether it still has its digest; a damaged one is removed.
+    /// Reads a blob again and returns whether it still has its digest; removes a damaged blob.
     ///
     /// # Errors
     /// [`CacheError::Io`] when it is missing or cannot be read.
@@ -56,7 +56,8 @@ impl Cache {
         Ok(found == *digest)
     }
 
-    /// Starts a blob whose bytes are at hand; for downloads that may be resumed see [`Cache::claim`].
+    /// Starts a blob whose bytes are available; for downloads that can be resumed see
+    /// [`Cache::claim`].
     ///
     /// # Errors
     /// [`CacheError`] when the cache cannot be written.
@@ -65,9 +66,9 @@ impl Cache {
     }
 }
 
-/// Hashes a blob while it is written to a temporary file, which vanishes unless it is finished.
+/// Hashes a blob while it is written to a temporary file, which is removed unless it is finished.
 ///
-/// Several writers of the same blob do not disturb each other.
+/// Several writers of the same blob do not interfere with each other.
 #[derive(Debug)]
 pub struct BlobWriter {
     cache: Cache,
@@ -77,23 +78,24 @@ pub struct BlobWriter {
 }
 
 impl BlobWriter {
-    /// Lands the blob under the digest that its bytes have.
+    /// Stores the blob under the digest of its bytes.
     ///
     /// # Errors
     /// [`CacheError`] when the file cannot be completed.
     pub fn finish(self) -> Result<Stored, CacheError> {
         let digest = Digest::finish(self.hasher.clone());
         let path = self.cache.blob_path(&digest);
-        // Blobs are believed without reading them again, so they must survive a power cut whole.
+        // Blobs are trusted without reading them again, so they must be complete after a power
+        // loss.
         self.file.as_file().sync_data().map_err(|error| CacheError::writing(self.file.path(), error))?;
         land(self.file.into_temp_path(), &path)?;
         Ok(Stored { digest, size: self.size, path })
     }
 
-    /// Lands the blob if its digest and size are those expected.
+    /// Stores the blob if it has the expected digest and size.
     ///
     /// # Errors
-    /// [`CacheError::Mismatch`] when they are not, others when the file cannot be completed.
+    /// [`CacheError::Mismatch`] when it does not, other errors when the file cannot be completed.
     pub fn finish_as(self, digest: &Digest, size: Option<u64>) -> Result<PathBuf, CacheError> {
         let found = Digest::finish(self.hasher.clone());
         check(digest, size, found, self.size)?;
@@ -111,10 +113,10 @@ impl BlobWriter {
         Ok(())
     }
 
-    /// Copies all of `source`, telling a failure to read from one to write.
+    /// Copies all of `source` and distinguishes a read error from a write error.
     ///
     /// # Errors
-    /// Outer: the cache could not be written. Inner: `source` could not be read.
+    /// Outer: the cache cannot be written. Inner: `source` could not be read.
     pub fn copy_from(&mut self, source: &mut impl Read) -> Result<io::Result<()>, CacheError> {
         let mut buffer = vec![0; 128 * 1024];
         loop {
@@ -128,7 +130,7 @@ impl BlobWriter {
     }
 }
 
-/// Feeds all that is left of `file` to `hasher`; returns its length.
+/// Hashes the rest of `file` with `hasher`; returns its length.
 pub(super) fn hash_into(file: &mut File, hasher: &mut Sha256) -> io::Result<u64> {
     let mut buffer = vec![0; 128 * 1024];
     let mut total = 0;
@@ -145,7 +147,7 @@ pub(super) fn hash_into(file: &mut File, hasher: &mut Sha256) -> io::Result<u64>
     }
 }
 
-/// Compares what was found with what was asked for.
+/// Compares the found digest and size with the expected ones.
 pub(super) fn check(
     expected: &Digest,
     expected_size: Option<u64>,

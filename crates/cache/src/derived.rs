@@ -1,16 +1,16 @@
 //! Data derived from inputs: cheaper to keep than to compute again, and worthless when damaged.
 //!
-//! A file is its payload followed by a trailer of 80 bytes, so the payload starts at offset 0 and can be
-//! reflinked:
+//! A file is its payload followed by a trailer of 80 bytes, so the payload starts at offset 0 and
+//! can be reflinked:
 //!
 //! | bytes | content |
 //! |---|---|
 //! | 8 | `KILNDER1` |
 //! | 8 | length of the payload, little-endian |
-//! | 32 | SHA-256 of kind, NUL and key: tells a file that was moved |
+//! | 32 | SHA-256 of kind, NUL and key: detects a file that was moved |
 //! | 32 | SHA-256 of the payload |
 //!
-//! The checksum makes fsync unnecessary: what a power cut damaged counts as absent.
+//! The checksum makes fsync unnecessary: a file damaged by a power loss counts as absent.
 
 use super::{Cache, CacheError, Damage, fan_out, land};
 use kiln_tree::Digest;
@@ -23,7 +23,7 @@ const MAGIC: &[u8; 8] = b"KILNDER1";
 const TRAILER: u64 = 80;
 
 impl Cache {
-    /// Where derived data of this kind and key is or would be.
+    /// The path of derived data with this kind and key, whether it exists or not.
     ///
     /// # Errors
     /// [`CacheError::BadKind`] unless `kind` consists of lower-case letters, digits and `-`.
@@ -35,7 +35,8 @@ impl Cache {
         Ok(fan_out(&self.root.join("derived").join(kind), key))
     }
 
-    /// Derived data, verified; `None` when it is absent or damaged (then it is removed).
+    /// Reads derived data and verifies it; `None` when it is absent or damaged (damaged data is
+    /// removed).
     pub fn derived(&self, kind: &str, key: &Digest) -> Option<Vec<u8>> {
         let file = self.open_derived(kind, key)?;
         let mut payload = Vec::with_capacity(usize::try_from(file.len).ok()?);
@@ -43,10 +44,10 @@ impl Cache {
         Some(payload)
     }
 
-    /// Opens derived data without reading its payload; `None` when it is absent or its length or name is wrong
-    /// (then it is removed).
+    /// Opens derived data without reading its payload; `None` when it is absent or its length or
+    /// name is wrong (it is removed if wrong).
     ///
-    /// The payload is to be verified while it is streamed: [`DerivedFile::into_reader`] does.
+    /// The payload must be verified while it is streamed, as [`DerivedFile::into_reader`] does.
     pub fn open_derived(&self, kind: &str, key: &Digest) -> Option<DerivedFile> {
         let path = self.derived_path(kind, key).ok()?;
         let mut file = File::open(&path).ok()?;
@@ -64,7 +65,7 @@ impl Cache {
         }
     }
 
-    /// Keeps derived data, replacing what was there.
+    /// Stores derived data and replaces what was there.
     ///
     /// # Errors
     /// [`CacheError`] when the cache cannot be written.
@@ -74,7 +75,7 @@ impl Cache {
         writer.finish().map(drop)
     }
 
-    /// Starts derived data that is written bit by bit.
+    /// Starts derived data that is written piece by piece.
     ///
     /// # Errors
     /// [`CacheError`] when the cache cannot be written.
@@ -86,8 +87,9 @@ impl Cache {
         Ok(DerivedWriter { file, temporary, target, name: name_digest(kind, key), hasher, len: 0 })
     }
 
-    /// As [`Cache::derived_writer`], but the payload is not hashed: for data whose user has a digest of every part. Such a file is
-    /// only to be opened with [`Cache::open_derived`] and read by its path; anything else takes it for damaged.
+    /// Like [`Cache::derived_writer`], but the payload is not hashed: for data whose user has a
+    /// digest of every part. Open such a file only with [`Cache::open_derived`] and read it by its
+    /// path; every other function treats it as damaged.
     ///
     /// # Errors
     /// [`CacheError`] when the cache cannot be written.
@@ -104,7 +106,8 @@ fn name_digest(kind: &str, key: &Digest) -> Digest {
     Digest::finish(hasher)
 }
 
-/// Length and digest of the payload; `None` when the trailer is not right. Leaves the file at its start.
+/// Length and digest of the payload; `None` when the trailer is wrong. Leaves the file position at
+/// the start.
 fn read_trailer(file: &mut File, size: u64, kind: &str, key: &Digest) -> io::Result<Option<(u64, Digest)>> {
     let Some(len) = size.checked_sub(TRAILER) else { return Ok(None) };
     let mut trailer = [0; 80];
@@ -119,34 +122,35 @@ fn read_trailer(file: &mut File, size: u64, kind: &str, key: &Digest) -> io::Res
     Ok(digest.ok().filter(|_| right).map(|digest| (len, Digest::from(digest))))
 }
 
-/// Derived data on disk: its payload is the first `len` bytes of the file and not verified yet.
+/// Derived data on disk: its payload is the first `len` bytes of the file and is not verified yet.
 #[derive(Debug)]
 pub struct DerivedFile {
     /// Open for reading, at the start of the payload.
     pub file: File,
-    /// The same file by name.
+    /// The path of the file.
     pub path: PathBuf,
     /// Length of the payload, which starts at offset 0.
     pub len: u64,
-    /// SHA-256 the payload must have.
+    /// The SHA-256 that the payload must have.
     pub digest: Digest,
     damage: Damage,
 }
 
 impl DerivedFile {
-    /// Reads the payload and verifies it on the way.
+    /// Reads the payload and verifies it while reading.
     pub fn into_reader(self) -> DerivedReader {
         DerivedReader { left: self.len, derived: self, hasher: Some(Sha256::new()) }
     }
 
-    /// Removes the file, for callers that verify themselves and found it damaged.
+    /// Removes the file: for callers that verify the payload themselves and found it damaged.
     pub fn discard(self) {
         self.damage.remove(&self.path);
     }
 }
 
-/// Streams a payload; the read that would report its end fails instead, with [`io::ErrorKind::InvalidData`], when the
-/// bytes were not right. Nothing made from them may be kept before that end was seen.
+/// Streams a payload. If the bytes were wrong, the read that would report the end fails with
+/// [`io::ErrorKind::InvalidData`]. Nothing made from the bytes may be kept before the end was
+/// reported.
 #[derive(Debug)]
 pub struct DerivedReader {
     derived: DerivedFile,
@@ -194,20 +198,20 @@ impl Read for DerivedReader {
     }
 }
 
-/// Hashes derived data while it is written; without [`DerivedWriter::finish`] nothing is kept.
+/// Hashes derived data while it is written; nothing is kept without [`DerivedWriter::finish`].
 #[derive(Debug)]
 pub struct DerivedWriter {
     file: BufWriter<File>,
     temporary: tempfile::TempPath,
     target: PathBuf,
     name: Digest,
-    /// `None` when the payload carries digests of its own.
+    /// `None` when the payload has its own digests.
     hasher: Option<Sha256>,
     len: u64,
 }
 
 impl DerivedWriter {
-    /// Completes the file and gives it its name; returns the digest of the payload.
+    /// Completes the file and gives it its name. Returns the digest of the payload.
     ///
     /// # Errors
     /// [`CacheError`] when it cannot be written.

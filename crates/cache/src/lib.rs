@@ -1,16 +1,17 @@
-//! The content-addressed cache: verified inputs, downloads under way, and data derived from inputs.
+//! The content-addressed cache: verified inputs, downloads in progress, and data derived from
+//! inputs.
 //!
 //! ```text
 //! CACHEDIR.TAG             tells backup programs to skip this directory
 //! lock                     shared flock while a Cache is open, exclusive while one is trimmed
 //! blobs/ab/abcd…           inputs, named by the SHA-256 they were checked against
-//! partial/abcd…            downloads under way or cut; flocked by the process that writes
+//! partial/abcd…            downloads in progress or cut off; locked by their writer
 //! derived/KIND/ab/abcd…    results worth keeping, each with its own checksum
 //! tmp/                     unfinished files; swept when no other process has the cache open
 //! ```
 //!
-//! A file gets its final name by rename, so a process killed at any moment leaves at most a partial or a
-//! temporary file. A cache on read-only storage can be read.
+//! A file gets its final name by rename, so a process that is killed at any moment leaves at most a
+//! partial or a temporary file. A cache on read-only storage can be read.
 
 mod blob;
 mod derived;
@@ -36,10 +37,10 @@ use std::time::{Duration, SystemTime};
 /// Contents of `CACHEDIR.TAG`; the first line is fixed by <https://bford.info/cachedir/>.
 const CACHEDIR_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55\n# Created by kiln.\n";
 
-/// How long a use of a file goes unrecorded at most.
+/// The longest time for which the use of a file is not recorded.
 const TOUCH_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// An open cache; clones share it. While one is open, nothing is trimmed.
+/// An open cache; clones share it. Nothing is trimmed while it is open.
 #[derive(Debug, Clone)]
 pub struct Cache {
     root: Arc<Path>,
@@ -51,7 +52,8 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Opens the cache at `root`, creating it (mode 0700) when missing. `now` is recorded as the time of use.
+    /// Opens the cache at `root` and creates it (mode 0700) when it is missing. `now` is recorded
+    /// as the time of use.
     ///
     /// Waits while another process trims the cache.
     ///
@@ -74,7 +76,8 @@ impl Cache {
         }
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(root.join("lock"))?;
         if lock.try_lock().is_ok() {
-            // Nobody else has the cache open, so whoever wrote these is dead.
+            // No other process has the cache open, so the processes that wrote these files have
+            // exited.
             sweep(&root.join("tmp"));
             write_tag(root)?;
             lock.unlock()?;
@@ -96,29 +99,30 @@ impl Cache {
         Ok(Self { root: root.into(), now, read_only: true, damage: Damage::default(), _lock: lock })
     }
 
-    /// The directory this cache lives in.
+    /// The directory of this cache.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Whether the cache cannot be written: what it holds can be used, nothing can be added.
+    /// Whether the cache is read-only: its contents can be used, but nothing can be added.
     pub fn is_read_only(&self) -> bool {
         self.read_only
     }
 
-    /// How many damaged files were found, and removed, since the cache was opened.
+    /// The number of damaged files that were found and removed since the cache was opened.
     ///
-    /// What fails while this grows may succeed at the next try: inputs are fetched and derived data is made again.
+    /// An operation that fails while this number grows may succeed on the next attempt: inputs are
+    /// fetched again and derived data is computed again.
     pub fn damage_found(&self) -> usize {
         self.damage.0.load(Relaxed)
     }
 
-    /// Removes a file of the cache that its user found damaged.
+    /// Removes a cache file that a caller found damaged.
     pub fn discard(&self, path: &Path) {
         self.damage.remove(path);
     }
 
-    /// Where the blob with this digest is or would be.
+    /// The path of the blob with this digest, whether it exists or not.
     fn blob_path(&self, digest: &Digest) -> PathBuf {
         fan_out(&self.root.join("blobs"), digest)
     }
@@ -127,36 +131,36 @@ impl Cache {
         if self.read_only { Err(CacheError::ReadOnly { path: self.root.to_path_buf() }) } else { Ok(()) }
     }
 
-    /// A new temporary file that vanishes unless it is renamed.
+    /// A new temporary file that is removed unless it is renamed.
     fn temporary(&self) -> Result<tempfile::NamedTempFile, CacheError> {
         self.writable()?;
         let tmp = self.root.join("tmp");
         tempfile::Builder::new().prefix("").tempfile_in(&tmp).map_err(|error| CacheError::writing(&tmp, error))
     }
 
-    /// Records that `file` was used, at most once a day; what cannot be recorded is not an error.
+    /// Records that `file` was used, at most once a day; failing to record it is not an error.
     fn touch(&self, file: &File, modified: SystemTime) {
         let due = self.now.duration_since(modified).is_ok_and(|age| age >= TOUCH_EVERY);
         if due && !self.read_only {
-            // A cache owned by someone else is still good for reading.
+            // A cache owned by another user can still be read.
             let _ = file.set_modified(self.now);
         }
     }
 }
 
-/// Counts the damaged files that users of the cache came upon; clones count together.
+/// Counts the damaged files that users of the cache found; clones share the count.
 #[derive(Debug, Clone, Default)]
 struct Damage(Arc<AtomicUsize>);
 
 impl Damage {
     fn remove(&self, path: &Path) {
-        // In a read-only cache the damaged file stays and keeps counting as absent.
+        // In a read-only cache the damaged file stays and counts as absent.
         let _ = fs::remove_file(path);
         self.0.fetch_add(1, Relaxed);
     }
 }
 
-/// `base/ab/abcdef…`: a directory holds some hundred entries, not tens of thousands.
+/// `base/ab/abcdef…`: a directory then holds hundreds of entries, not tens of thousands.
 fn fan_out(base: &Path, digest: &Digest) -> PathBuf {
     let hex = digest.to_string();
     base.join(&hex[..2]).join(hex)
@@ -166,7 +170,7 @@ fn create_private_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Renames a finished temporary file to its final place, replacing what is there.
+/// Renames a finished temporary file to its final path and replaces what is there.
 fn land(temporary: tempfile::TempPath, target: &Path) -> Result<(), CacheError> {
     if let Some(parent) = target.parent() {
         create_private_dir(parent).map_err(|error| CacheError::writing(parent, error))?;
@@ -179,7 +183,7 @@ fn write_tag(root: &Path) -> io::Result<()> {
     if tag.exists() { Ok(()) } else { fs::write(tag, CACHEDIR_TAG) }
 }
 
-/// Removes all files in `dir`; one that cannot be removed now is removed another time.
+/// Removes all files in `dir`; a file that cannot be removed now is removed by a later sweep.
 fn sweep(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten() {

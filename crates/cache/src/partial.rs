@@ -1,4 +1,4 @@
-//! Downloads that can be resumed, after a cut or after the process was killed.
+//! Downloads that can be resumed after an interruption or after the process was killed.
 
 use super::blob::{check, hash_into};
 use super::{Cache, CacheError, create_private_dir};
@@ -12,16 +12,17 @@ use std::path::{Path, PathBuf};
 /// What [`Cache::claim`] found.
 #[derive(Debug)]
 pub enum Claim {
-    /// The blob is there: it was before, or another process has just fetched it.
+    /// The blob is present: it was in the cache, or another process has just fetched it.
     Present(PathBuf),
-    /// The caller alone may fetch it.
+    /// The caller has the exclusive right to fetch it.
     Partial(Partial),
 }
 
 impl Cache {
-    /// Claims the right to download a blob, with what an earlier attempt left of it.
+    /// Claims the right to download a blob, starting from what an earlier attempt left.
     ///
-    /// Waits while another process or thread is downloading the same blob; `on_wait` is called once before.
+    /// Waits while another process or thread is downloading the same blob; `on_wait` is called once
+    /// before it waits.
     ///
     /// # Errors
     /// [`CacheError`] when the cache cannot be written.
@@ -48,7 +49,7 @@ impl Cache {
                 }
                 file.lock().map_err(failed)?;
             }
-            // Who held the lock has either landed the file, which is now the blob, or removed it.
+            // The process that held the lock has either stored the file as the blob or removed it.
             if !is_still(&file, &path) {
                 if let Some(path) = self.blob(digest, size) {
                     return Ok(Claim::Present(path));
@@ -65,7 +66,7 @@ impl Cache {
     }
 }
 
-/// Whether `path` still names the open `file`.
+/// Whether `path` is still the path of the open `file`.
 fn is_still(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(open), Ok(named)) => open.dev() == named.dev() && open.ino() == named.ino(),
@@ -73,10 +74,12 @@ fn is_still(file: &File, path: &Path) -> bool {
     }
 }
 
-/// The beginning of a blob, locked; it outlives this value unless it is empty, landed or discarded.
+/// The beginning of a blob, locked. Its file outlives this value unless it is empty, stored or
+/// discarded.
 #[derive(Debug)]
 pub struct Partial {
-    /// The lock goes when this is closed, which is after `drop` has removed an empty file.
+    /// The lock is released when this file is closed, which is after `drop` has removed an empty
+    /// file.
     file: File,
     path: PathBuf,
     target: PathBuf,
@@ -103,27 +106,27 @@ impl Partial {
         Ok(partial)
     }
 
-    /// How many bytes are there.
+    /// The number of bytes received so far.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether nothing is there.
+    /// Whether no bytes were received.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Whether as many bytes are there as the blob is known to have.
+    /// Whether all bytes of the blob's known size were received.
     pub fn is_complete(&self) -> bool {
         self.size == Some(self.len)
     }
 
-    /// Digest of the bytes that are there.
+    /// The digest of the bytes received so far.
     pub fn found(&self) -> Digest {
         Digest::finish(self.hasher.clone())
     }
 
-    /// Adds bytes. On failure the partial file is emptied, so that a full disk gets its space back.
+    /// Adds bytes. On failure the partial file is emptied, to free the space on a full disk.
     ///
     /// # Errors
     /// [`CacheError::Full`] or [`CacheError::Io`].
@@ -137,7 +140,7 @@ impl Partial {
         Ok(())
     }
 
-    /// Forgets all bytes.
+    /// Discards all bytes.
     ///
     /// # Errors
     /// [`CacheError::Io`] when the file cannot be truncated.
@@ -152,20 +155,21 @@ impl Partial {
         self.file.rewind()
     }
 
-    /// Makes the partial file the blob, if its digest and size are right.
+    /// Stores the partial file as the blob if its digest and size are correct.
     ///
     /// # Errors
-    /// [`CacheError::Mismatch`] when they are not (the bytes stay until [`Partial::restart`]), others when the file
-    /// cannot be completed.
+    /// [`CacheError::Mismatch`] when they are not (the bytes stay until [`Partial::restart`]),
+    /// other errors when the file cannot be completed.
     pub fn land(&mut self) -> Result<PathBuf, CacheError> {
         check(&self.digest, self.size, self.found(), self.len)?;
         let failed = |error| CacheError::writing(&self.target, error);
         if let Some(parent) = self.target.parent() {
             create_private_dir(parent).map_err(failed)?;
         }
-        // Blobs are believed without reading them again, so they must survive a power cut whole.
+        // Blobs are trusted without reading them again, so they must be complete after a power
+        // loss.
         if let Err(error) = self.file.sync_data() {
-            // Some file systems notice only now that they are full.
+            // Some file systems report only now that they are full.
             let _ = self.clear();
             return Err(CacheError::writing(&self.target, error));
         }
@@ -176,7 +180,7 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // Not after `land`: then `path` is gone, or already another process's new partial file.
+        // Not after `land`: then `path` is gone or is another process's new partial file.
         if self.len == 0 && is_still(&self.file, &self.path) {
             let _ = fs::remove_file(&self.path);
         }

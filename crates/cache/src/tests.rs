@@ -30,7 +30,7 @@ fn files_in(dir: &Path) -> usize {
 fn partial(claim: Claim) -> Partial {
     match claim {
         Claim::Partial(partial) => partial,
-        Claim::Present(path) => panic!("{} is there already", path.display()),
+        Claim::Present(path) => panic!("{} already exists", path.display()),
     }
 }
 
@@ -47,7 +47,7 @@ fn a_new_cache_is_private_and_tagged() {
 }
 
 #[test]
-fn a_place_that_cannot_be_a_cache_is_named() {
+fn an_unusable_cache_directory_is_named_in_the_error() {
     let dir = temp();
     let file = dir.path().join("file");
     fs::write(&file, "x").expect("written");
@@ -57,7 +57,7 @@ fn a_place_that_cannot_be_a_cache_is_named() {
 }
 
 #[test]
-fn blobs_land_only_under_their_own_digest() {
+fn blobs_are_stored_only_under_their_own_digest() {
     let dir = temp();
     let cache = open(dir.path());
     let stored = insert(&cache, b"hello");
@@ -92,7 +92,7 @@ fn damaged_blobs_count_as_absent() {
 }
 
 #[test]
-fn many_writers_of_one_blob_do_not_disturb_each_other() {
+fn many_writers_of_one_blob_do_not_interfere() {
     let dir = temp();
     let cache = open(dir.path());
     let bytes = vec![7; 1 << 20];
@@ -106,7 +106,7 @@ fn many_writers_of_one_blob_do_not_disturb_each_other() {
 }
 
 #[test]
-fn temporary_files_of_the_dead_are_swept_and_those_of_the_living_are_not() {
+fn temporary_files_are_swept_only_when_no_process_has_the_cache_open() {
     let dir = temp();
     let cache = open(dir.path());
     let mut writer = cache.blob_writer().expect("a writer");
@@ -114,7 +114,7 @@ fn temporary_files_of_the_dead_are_swept_and_those_of_the_living_are_not() {
     drop(open(dir.path()));
     assert_eq!(files_in(&dir.path().join("tmp")), 1, "another process has the cache open");
     drop((writer, cache));
-    // As kill -9 leaves it.
+    // The state after kill -9.
     fs::write(dir.path().join("tmp/abc"), "half").expect("written");
     drop(open(dir.path()));
     assert_eq!(files_in(&dir.path().join("tmp")), 0);
@@ -154,7 +154,7 @@ fn a_partial_that_is_too_long_or_empty_is_not_kept() {
 }
 
 #[test]
-fn only_one_claim_at_a_time_and_the_others_find_the_blob() {
+fn one_claim_holds_the_download_and_the_others_find_the_blob() {
     let dir = temp();
     let digest = Digest::of(b"once");
     let (downloads, waits) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -165,10 +165,10 @@ fn only_one_claim_at_a_time_and_the_others_find_the_blob() {
                 let wait = || {
                     waits.fetch_add(1, Ordering::SeqCst);
                 };
-                // Its own handles, as another process has.
+                // Separate handles, like those of another process.
                 if let Claim::Partial(mut partial) = open(dir.path()).claim(&digest, None, wait).expect("claimed") {
                     downloads.fetch_add(1, Ordering::SeqCst);
-                    // The others now hold the removed file, while its name is that of a new one.
+                    // The others now hold the removed file, while its name belongs to a new one.
                     thread::sleep(Duration::from_millis(50));
                     partial.append(b"once").expect("written");
                     partial.land().expect("landed");
@@ -178,7 +178,8 @@ fn only_one_claim_at_a_time_and_the_others_find_the_blob() {
         while waits.load(Ordering::SeqCst) < 6 {
             thread::yield_now();
         }
-        // Gives up: an empty partial is removed, and the waiting ones must not share the removed file.
+        // Gives up: an empty partial is removed, and the waiting threads must not share the removed
+        // file.
         drop(held);
     });
     assert_eq!(downloads.load(Ordering::SeqCst), 1);
@@ -186,7 +187,7 @@ fn only_one_claim_at_a_time_and_the_others_find_the_blob() {
 }
 
 #[test]
-fn derived_data_comes_back() {
+fn derived_data_round_trips() {
     let dir = temp();
     let cache = open(dir.path());
     let key = Digest::of(b"key");
@@ -222,7 +223,7 @@ fn truncations_and_flipped_bits_of_derived_data_are_found_at_every_byte() {
         fs::write(&path, bytes).expect("written");
         assert_eq!(cache.derived("frame", &key), None, "{what}");
         assert!(!path.exists(), "{what}");
-        // While streaming, the end is never reported as such.
+        // While streaming, the end is never reported.
         fs::write(&path, bytes).expect("written");
         if let Some(file) = cache.open_derived("frame", &key) {
             let mut reader = file.into_reader();
@@ -251,7 +252,7 @@ fn truncations_and_flipped_bits_of_derived_data_are_found_at_every_byte() {
 }
 
 #[test]
-fn least_recently_used_files_go_first() {
+fn least_recently_used_files_are_removed_first() {
     let dir = temp();
     let cache = open(dir.path());
     let age = |path: &Path, number| {
@@ -306,7 +307,8 @@ fn use_is_recorded_once_a_day() {
     assert_eq!(modified(), day(12), "a clock that went back records nothing");
 }
 
-/// Runs `test` as someone who may read the cache but not write it, be the tests run by root or not.
+/// Runs `test` as a user who may read the cache but not write it, whether root runs the tests or
+/// not.
 fn without_write_permission(root: &Path, test: impl FnOnce() + Send) {
     let set = |dir_mode, file_mode| {
         let mut todo = vec![root.to_owned()];
@@ -323,7 +325,7 @@ fn without_write_permission(root: &Path, test: impl FnOnce() + Send) {
     thread::scope(|scope| {
         scope.spawn(|| {
             if rustix::process::geteuid().is_root() {
-                // Only this thread becomes nobody.
+                // Only this thread changes its user to nobody.
                 let nobody = rustix::process::Uid::from_raw(65534);
                 rustix::thread::set_thread_res_uid(nobody, nobody, nobody).expect("nobody");
             }
@@ -361,12 +363,12 @@ fn a_read_only_cache_can_be_read() {
 }
 
 #[test]
-fn a_full_disk_is_told_from_other_failures() {
+fn a_full_disk_is_distinguished_from_other_errors() {
     let full = |kind: ErrorKind| CacheError::writing(Path::new("x"), kind.into());
     assert!(matches!(full(ErrorKind::StorageFull), CacheError::Full { .. }));
     assert!(matches!(full(ErrorKind::QuotaExceeded), CacheError::Full { .. }));
     assert!(matches!(full(ErrorKind::PermissionDenied), CacheError::Io { .. }));
-    // What the kernel really says.
+    // The error that the kernel returns.
     let error = File::options().write(true).open("/dev/full").and_then(|mut file| file.write_all(b"x"));
     let error = CacheError::writing(Path::new("x"), error.expect_err("a full device"));
     assert!(error.to_string().contains("kiln cache trim"), "{error}");

@@ -1,4 +1,4 @@
-//! How much the cache holds, and making it hold less.
+//! The cache's size, and how it is reduced.
 
 use super::{Cache, CacheError, sweep};
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use std::time::SystemTime;
 pub struct Usage {
     /// Files.
     pub files: u64,
-    /// Sum of their lengths in bytes.
+    /// The sum of their lengths in bytes.
     pub bytes: u64,
 }
 
@@ -25,16 +25,16 @@ impl AddAssign<u64> for Usage {
     }
 }
 
-/// What [`Cache::trim`] keeps. With neither limit, only unfinished temporary files go.
+/// What [`Cache::trim`] keeps. Without limits, only unfinished temporary files are removed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TrimPolicy {
     /// Remove the least recently used files until at most this many bytes are left.
     pub max_bytes: Option<u64>,
-    /// Remove what was last used before this time (use is recorded once a day).
+    /// Remove files last used before this time (use is recorded once a day).
     pub unused_since: Option<SystemTime>,
 }
 
-/// What [`Cache::trim`] did.
+/// The result of [`Cache::trim`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Trimmed {
     /// Removed files.
@@ -65,8 +65,8 @@ impl Cache {
 
     /// Removes files from the cache at `root`, least recently used first.
     ///
-    /// Refuses while any [`Cache`] on it is open, in this process too: a running build may be about to read any of
-    /// its files. A cache that does not exist is empty.
+    /// Fails while any [`Cache`] on it is open, also in this process: a running build may be about
+    /// to read any of its files. A cache that does not exist is empty.
     ///
     /// # Errors
     /// [`CacheError::InUse`], or [`CacheError`] when a file cannot be removed.
@@ -84,7 +84,7 @@ impl Cache {
         }
         sweep(&root.join("tmp"));
         let mut files = list(root)?;
-        // Equal times are ordered by name, so that the same cache is trimmed the same way.
+        // Equal times are ordered by name, so that trimming is deterministic.
         files.sort_by(|a, b| (a.used, &a.path).cmp(&(b.used, &b.path)));
         remove_oldest(files, policy)
     }
@@ -117,12 +117,12 @@ fn list(root: &Path) -> Result<Vec<Found>, CacheError> {
     Ok(found)
 }
 
-/// Lists the files `depth` directories below `dir`; others are not the cache's.
+/// Lists the files `depth` directories below `dir`; other files do not belong to the cache.
 fn collect(dir: &Path, kind: &str, depth: u32, found: &mut Vec<Found>) -> Result<(), CacheError> {
     for (_, path) in entries(dir)? {
         let metadata = match fs::symlink_metadata(&path) {
             Ok(metadata) => metadata,
-            // Landed or removed by a running build since the directory was read.
+            // A running build stored or removed it since the directory was read.
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) => return Err(CacheError::reading(&path, error)),
         };

@@ -1,4 +1,5 @@
-//! A disk's bytes, read anywhere and in any order: what the formats of disks are written from.
+//! A disk's bytes, which can be read at any offset in any order. The disk formats are written from
+//! them.
 
 use std::fs::File;
 use std::io;
@@ -7,25 +8,26 @@ use std::os::unix::fs::FileExt;
 
 /// The bytes of a disk or of a file system on it, most of which may be zero.
 pub trait BlockSource: Sync {
-    /// Bytes, a multiple of 512.
+    /// The size in bytes, a multiple of 512.
     fn size(&self) -> u64;
 
-    /// Where anything other than zeros may be, in bytes: ascending, disjoint, never empty.
+    /// The byte ranges that may contain anything other than zeros: ascending, disjoint, never
+    /// empty.
     fn data(&self) -> &[Range<u64>];
 
     /// Fills `buffer` with the bytes at `offset`.
     ///
     /// # Errors
-    /// Whatever reading fails with; [`io::ErrorKind::UnexpectedEof`] past the end.
+    /// Errors of reading; [`io::ErrorKind::UnexpectedEof`] past the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 }
 
-/// Where the blocks of a file system go, from several threads and in any order.
+/// The destination of a file system's blocks, which arrive from several threads and in any order.
 pub trait BlockSink: Sync {
-    /// Puts `blocks` at `offset`, both whole blocks of 4096 bytes; no place is written twice.
+    /// Writes `blocks` at `offset`, both multiples of 4096 bytes; no block is written twice.
     ///
     /// # Errors
-    /// Whatever writing fails with.
+    /// Errors of writing.
     fn write_at(&self, blocks: &[u8], offset: u64) -> io::Result<()>;
 }
 
@@ -35,19 +37,19 @@ pub enum EncodeError {
     /// The disk cannot be read.
     #[error("reading the disk at byte {offset}: {source}")]
     Read {
-        /// Where.
+        /// The byte offset.
         offset: u64,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The compressor failed, for want of memory most likely.
+    /// The compressor failed, most likely because memory ran out.
     #[error("compressing: {0}")]
     Compress(io::Error),
     /// The file cannot be written.
     #[error("writing: {0}")]
     Write(#[from] io::Error),
     /// The format's fields are too narrow for the disk.
-    #[error("a disk of {size} bytes is too large for {format}, which holds {limit} at most: make it smaller")]
+    #[error("a disk of {size} bytes is too large for {format}, which holds at most {limit} bytes: make it smaller")]
     TooLarge {
         /// The disk's size in bytes.
         size: u64,
@@ -58,7 +60,7 @@ pub enum EncodeError {
     },
 }
 
-/// A disk in a file, a raw image.
+/// A disk in a file: a raw image.
 #[derive(Debug)]
 pub struct RawFile {
     file: File,
@@ -67,7 +69,7 @@ pub struct RawFile {
 }
 
 impl RawFile {
-    /// The image in `file`, which holds zeros outside `data`: see [`BlockSource::data`].
+    /// The image in `file`, which contains zeros outside `data`: see [`BlockSource::data`].
     pub fn new(file: File, size: u64, data: Vec<Range<u64>>) -> Self {
         Self { file, size, data }
     }

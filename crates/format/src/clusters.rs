@@ -1,24 +1,27 @@
-//! A disk compressed cluster by cluster, side by side and in order: what qcow2 and VMDK have in common.
+//! Compresses a disk cluster by cluster, in parallel and in order: the part that qcow2 and VMDK
+//! share.
 
 use super::block::{BlockSource, EncodeError};
 use super::ordered::in_order;
 use std::io;
 use std::ops::Range;
 
-/// Bytes of a cluster (VMDK says grain), each compressed by itself.
+/// Bytes of a cluster (a "grain" in VMDK); each cluster is compressed separately.
 pub const CLUSTER: usize = 64 << 10;
-/// The level of deflate in every format that has it: 4 takes a quarter less time for files 2 % larger.
+/// The deflate level in every format that uses deflate. Level 4 takes a quarter less time than the
+/// default, for files that are 2 % larger.
 pub const DEFLATE_LEVEL: u32 = 6;
-/// Clusters that a thread reads and compresses at a time.
+/// The number of clusters that a thread reads and compresses at a time.
 const BATCH: usize = 16;
 
-/// Compresses the clusters of `disk` that hold anything but zeros, in up to `threads` threads, and gives each with its number to
-/// `take`, ascending. The last one is filled up with zeros. `made` is called with the bytes of each stretch that was read.
+/// Compresses the clusters of `disk` that contain anything other than zeros, in up to `threads`
+/// threads, and passes each cluster with its number to `take` in ascending order. The last cluster
+/// is padded with zeros. `made` is called with the number of bytes of each stretch that was read.
 ///
-/// `begin` makes a thread's compressor.
+/// `begin` creates a thread's compressor.
 ///
 /// # Errors
-/// [`EncodeError`], also that of `take`.
+/// [`EncodeError`], including that of `take`.
 pub fn compress<T, C>(
     disk: &dyn BlockSource,
     threads: usize,
@@ -52,7 +55,8 @@ where
     })
 }
 
-/// Fills `buffer` with the disk's bytes at `offset`, and with zeros past its end; says how many are the disk's.
+/// Fills `buffer` with the disk's bytes at `offset`, and with zeros past its end; returns how many
+/// bytes are from the disk.
 fn read_padded(disk: &dyn BlockSource, offset: u64, buffer: &mut [u8]) -> Result<usize, EncodeError> {
     let left = usize::try_from(disk.size().saturating_sub(offset)).unwrap_or(usize::MAX);
     let (head, tail) = buffer.split_at_mut(left.min(buffer.len()));
@@ -61,7 +65,7 @@ fn read_padded(disk: &dyn BlockSource, offset: u64, buffer: &mut [u8]) -> Result
     Ok(head.len())
 }
 
-/// The numbers of the stretches of `unit` bytes that `ranges` reach into, ascending.
+/// The numbers of the stretches of `unit` bytes that `ranges` touch, ascending.
 fn touched(ranges: &[Range<u64>], unit: u64) -> Vec<u64> {
     let mut found: Vec<u64> = Vec::new();
     for range in ranges.iter().filter(|range| !range.is_empty()) {
@@ -71,7 +75,7 @@ fn touched(ranges: &[Range<u64>], unit: u64) -> Vec<u64> {
     found
 }
 
-/// Whether all of `bytes` are zero; looks at many at a time.
+/// Whether all of `bytes` are zero; compares many bytes at a time.
 pub fn is_zero(bytes: &[u8]) -> bool {
     bytes.chunks(256).all(|chunk| chunk.iter().fold(0, |any, byte| any | byte) == 0)
 }
@@ -88,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_are_told_from_others() {
+    fn zeros_are_recognized() {
         for len in [0, 1, 255, 256, 257, 1000] {
             let mut bytes = vec![0; len];
             assert!(is_zero(&bytes));

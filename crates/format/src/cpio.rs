@@ -1,9 +1,9 @@
-//! cpio in the "newc" format the kernel's initramfs unpacker reads
+//! cpio in the "newc" format that the kernel's initramfs unpacker reads
 //! (Documentation/driver-api/early-userspace/buffer-format.rst).
 
 use std::io::{self, Write};
 
-/// Largest file newc can hold: its size field has 32 bits.
+/// The largest file that newc can hold: its size field has 32 bits.
 pub const MAX_FILE_SIZE: u64 = u32::MAX as u64;
 
 const S_IFIFO: u32 = 0o010_000;
@@ -13,10 +13,10 @@ const S_IFBLK: u32 = 0o060_000;
 const S_IFREG: u32 = 0o100_000;
 const S_IFLNK: u32 = 0o120_000;
 
-/// Headers and data each end on a multiple of this many bytes.
+/// Headers and data are each padded to a multiple of this many bytes.
 const ALIGN: usize = 4;
 
-/// What a member is; its data follows the header.
+/// The type of a member; its data follows the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileType {
     /// A directory.
@@ -43,12 +43,12 @@ pub enum FileType {
     Fifo,
 }
 
-/// One member's header, named as in the format's description.
+/// One member's header, with the field names of the format's description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header<'a> {
     /// Path without a leading slash.
     pub name: &'a str,
-    /// Type, and size or device numbers.
+    /// The type, with size or device numbers.
     pub file_type: FileType,
     /// Permission bits.
     pub mode: u16,
@@ -58,16 +58,17 @@ pub struct Header<'a> {
     pub gid: u32,
     /// Modification time in seconds since 1970.
     pub mtime: u32,
-    /// Inode number; only compared between members with `nlink` ≥ 2.
+    /// Inode number; it is compared only between members with `nlink` ≥ 2.
     pub ino: u32,
-    /// Names this inode has in the archive.
+    /// The number of names that this inode has in the archive.
     pub nlink: u32,
 }
 
-/// Writes `header`; for files and symlinks the caller then writes exactly the announced bytes and [`pad`].
+/// Writes `header`. For files and symlinks, the caller then writes exactly the announced number of
+/// bytes and calls [`pad`].
 ///
 /// # Errors
-/// Those of `out`.
+/// Errors of `out`.
 pub fn write_header(out: &mut impl Write, header: &Header<'_>) -> io::Result<()> {
     let (type_bits, size, rmajor, rminor) = match header.file_type {
         FileType::Directory => (S_IFDIR, 0, 0, 0),
@@ -93,24 +94,24 @@ pub fn write_header(out: &mut impl Write, header: &Header<'_>) -> io::Result<()>
     write_raw(out, fields, header.name)
 }
 
-/// Ends an archive.
+/// Writes the trailer that ends an archive.
 ///
 /// # Errors
-/// Those of `out`.
+/// Errors of `out`.
 pub fn write_trailer(out: &mut impl Write) -> io::Result<()> {
     write_raw(out, [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0], "TRAILER!!!")
 }
 
-/// Bytes of padding after `size` bytes of data.
+/// The number of padding bytes after `size` bytes of data.
 pub fn padding(size: u64) -> usize {
     let over = usize::try_from(size % ALIGN as u64).unwrap_or(0);
     (ALIGN - over) % ALIGN
 }
 
-/// Pads after `size` bytes of data.
+/// Writes the padding after `size` bytes of data.
 ///
 /// # Errors
-/// Those of `out`.
+/// Errors of `out`.
 pub fn pad(out: &mut impl Write, size: u64) -> io::Result<()> {
     out.write_all(&[0; ALIGN][..padding(size)])
 }

@@ -1,45 +1,49 @@
-//! The seam between a root and the file systems it can be on.
+//! The interface between a root and the file systems that can store it.
 
 use super::block::BlockSink;
 use std::io::{self, Write};
 use std::ops::Range;
 
-/// Copies the bytes of a content; called from several threads, once for each content and time that the file system is written.
+/// Copies the bytes of a content. It is called from several threads, once for each content each
+/// time the file system is written.
 pub type CopyContent<'a, C, E> = dyn Fn(&C, &mut dyn Write) -> Result<(), E> + Sync + 'a;
 
-/// A file system whose every byte has its place, but which is not written yet; `C` stands for the contents of files.
+/// A file system in which every byte has been assigned, but which is not written yet; `C` is the
+/// type of file contents.
 pub trait FileSystem<C, E>: Sync {
-    /// Bytes, whole blocks of 4096.
+    /// The size in bytes, a multiple of 4096.
     fn size(&self) -> u64;
 
-    /// Where anything other than zeros may be, in bytes: ascending, disjoint, whole blocks, never empty.
+    /// The byte ranges that may contain anything other than zeros: ascending, disjoint, whole
+    /// blocks, never empty.
     fn data(&self) -> Vec<Range<u64>>;
 
-    /// Writes every block of [`FileSystem::data`] to `sink`, once, from rayon's threads and in any order; `copy` gives the contents.
+    /// Writes every block of [`FileSystem::data`] to `sink` exactly once, from rayon's threads and
+    /// in any order; `copy` provides the contents.
     ///
     /// # Errors
     /// [`WriteError`].
     fn write(&self, sink: &dyn BlockSink, copy: &CopyContent<'_, C, E>) -> Result<(), WriteError<E>>;
 
-    /// Writes the same blocks, the first first and the last last.
+    /// Writes the same blocks in ascending order.
     ///
     /// # Errors
     /// [`WriteError`].
     fn write_in_order(&self, sink: &dyn BlockSink, copy: &CopyContent<'_, C, E>) -> Result<(), WriteError<E>>;
 }
 
-/// Why a file system was not written.
+/// Why a file system could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError<E> {
-    /// A content cannot be copied.
+    /// Copying a content failed.
     #[error("{0}")]
     Copy(E),
-    /// A content is shorter than was said.
-    #[error("{path} has {missing} bytes less than its size says; this is a bug in kiln")]
+    /// A content is shorter than announced.
+    #[error("{path} is {missing} bytes shorter than its size says; this is a bug in kiln")]
     Short {
         /// The file.
         path: String,
-        /// Bytes that did not come.
+        /// The number of missing bytes.
         missing: u64,
     },
     /// The destination failed.

@@ -1,7 +1,8 @@
 //! zstd frames whose bytes do not depend on the machine.
 //!
-//! An initramfs is a run of such frames, each holding whole cpio members: the kernel unpacks them one after
-//! another. It refuses a frame that is cut inside a member, skippable frames, and windows of 2 GiB.
+//! An initramfs is a sequence of such frames, each of which holds whole cpio members: the kernel
+//! unpacks them one after another. It rejects a frame that ends inside a member, skippable frames,
+//! and windows of 2 GiB.
 
 use std::io::{self, Write};
 use zstd::stream::raw::CParameter;
@@ -12,20 +13,22 @@ pub const LEVEL: i32 = 3;
 
 /// Frames larger than this are compressed by several threads.
 ///
-/// libzstd's multi-threaded frames differ from its single-threaded ones but not with the number of threads, so
-/// which of the two is used may depend on the size alone.
+/// libzstd's multi-threaded frames differ from its single-threaded ones, but do not depend on the
+/// number of threads. So only the size may decide which of the two is used.
 pub const PARALLEL_FROM: u64 = 12 << 20;
 
-/// What one thread takes at a time in a multi-threaded frame, in bytes. Bounds memory; changes the bytes.
+/// The bytes that one thread compresses at a time in a multi-threaded frame. The value bounds
+/// memory and affects the output bytes.
 const JOB_SIZE: u32 = 4 << 20;
 
-/// Threads of a stream; each holds about 10 MiB.
+/// The most threads of a stream; each holds about 10 MiB.
 const MAX_STREAM_THREADS: u32 = 6;
 
-/// Begins a frame of `size` bytes (announced in its header, so a short write is an error) on `out`.
+/// Starts a frame of `size` bytes on `out`. The header announces the size, so a short write is an
+/// error.
 ///
 /// # Errors
-/// When libzstd has no memory left.
+/// Fails when libzstd cannot allocate memory.
 pub fn encoder<W: Write>(out: W, size: u64, threads: u32) -> io::Result<Encoder<'static, W>> {
     let mut encoder = Encoder::new(out, LEVEL)?;
     encoder.include_checksum(true)?;
@@ -38,10 +41,10 @@ pub fn encoder<W: Write>(out: W, size: u64, threads: u32) -> io::Result<Encoder<
     Ok(encoder)
 }
 
-/// Begins a frame of any size on `out`, compressed by several threads whatever its size.
+/// Starts a frame of any size on `out` that is always compressed by several threads.
 ///
 /// # Errors
-/// When libzstd has no memory left.
+/// Fails when libzstd cannot allocate memory.
 pub fn stream<W: Write>(out: W, threads: u32) -> io::Result<Encoder<'static, W>> {
     let mut encoder = Encoder::new(out, LEVEL)?;
     encoder.include_checksum(true)?;

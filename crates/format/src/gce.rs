@@ -1,11 +1,13 @@
-//! What Google Compute Engine imports: a gzip-compressed tar archive of GNU's old format that holds `disk.raw`.
+//! The archive that Google Compute Engine imports: a gzip-compressed tar archive in GNU's old
+//! format that contains `disk.raw`.
 //!
-//! Google's instructions make it with `tar --format=oldgnu -Sczf`: the file is stored as a GNU sparse file, so the holes of the
-//! disk and what it is filled up with cost nothing.
+//! Google's instructions make it with `tar --format=oldgnu -Sczf`: the file is stored as a GNU
+//! sparse file, so holes of the disk and its padding take no space.
 //!
-//! The gzip file has one member, as gzip(1) makes it: readers that stop after the first of several exist, and Google does
-//! not say what its importer does. Its deflate blocks are compressed side by side, each stretch without looking back at the one
-//! before and ended at a byte boundary (a sync flush), and their checksums are combined.
+//! The gzip file has one member, as gzip(1) writes it: some readers stop after the first member,
+//! and Google does not document what its importer does. The deflate blocks are compressed in
+//! parallel. Each stretch is compressed without references to the one before and ends at a byte
+//! boundary (a sync flush), and the checksums are combined.
 
 use super::block::{BlockSource, EncodeError};
 use super::clusters::DEFLATE_LEVEL;
@@ -15,18 +17,19 @@ use std::io::{self, Write};
 use std::ops::Range;
 use tar::{EntryType, GnuExtSparseHeader, Header};
 
-/// Google takes disks of whole gibibytes only; smaller ends are filled up with zeros.
+/// Google accepts only disks of whole gibibytes; a smaller disk is padded with zeros.
 pub const ALIGNMENT: u64 = 1 << 30;
-/// Holes begin and end at multiples of this.
+/// Holes start and end at multiples of this.
 const HOLE: u64 = 4096;
-/// What is compressed at a time, without looking back at what was before. Changes the bytes.
+/// The bytes compressed at a time, without references to earlier bytes. The value affects the
+/// output bytes.
 const STRETCH: u64 = 1 << 20;
 const BLOCK: usize = 512;
-/// tar(1) writes archives of whole records.
+/// tar(1) pads archives to whole records.
 const RECORD: usize = 20 * BLOCK;
 /// RFC 1952: deflate, no name, no time, made on Unix.
 const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
-/// A last block of deflate, with nothing in it.
+/// An empty final deflate block.
 const LAST_BLOCK: [u8; 2] = [3, 0];
 
 /// The size of `disk.raw` for a disk of `size` bytes.
@@ -34,8 +37,9 @@ pub fn padded(size: u64) -> u64 {
     size.next_multiple_of(ALIGNMENT)
 }
 
-/// Writes `disk` for Compute Engine to `out`, in up to `threads` threads, on whose number the bytes do not depend. `epoch` is the
-/// archived file's time in seconds since 1970. `made` is called with the bytes of each part of the disk that is done.
+/// Writes `disk` for Compute Engine to `out` in up to `threads` threads; the bytes do not depend on
+/// their number. `epoch` is the archived file's time in seconds since 1970. `made` is called with
+/// the number of bytes of each finished part of the disk.
 ///
 /// # Errors
 /// [`EncodeError`].
@@ -77,7 +81,7 @@ pub fn write(
     Ok(())
 }
 
-/// Where the archive has data: `data`, widened to multiples of [`HOLE`] within the disk.
+/// The ranges that the archive stores: `data`, widened to multiples of [`HOLE`] within the disk.
 fn sparse_map(data: &[Range<u64>], size: u64) -> Vec<Range<u64>> {
     let mut map: Vec<Range<u64>> = Vec::new();
     for range in data {
@@ -90,16 +94,17 @@ fn sparse_map(data: &[Range<u64>], size: u64) -> Vec<Range<u64>> {
     map
 }
 
-/// `range` in pieces of [`STRETCH`] at most.
+/// `range` in pieces of at most [`STRETCH`].
 fn stretches(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> + use<> {
     let end = range.end;
     let step = usize::try_from(STRETCH).unwrap_or(usize::MAX);
     (range.start..end).step_by(step).map(move |start| start..end.min(start + STRETCH))
 }
 
-/// The header of `disk.raw` and as many extended sparse headers as its map needs: `tar(5)`, "GNU tar archives".
+/// The header of `disk.raw` and the extended sparse headers that its map needs: `tar(5)`, "GNU tar
+/// archives".
 fn tar_headers(map: &[Range<u64>], stored: u64, size: u64, epoch: u32) -> io::Result<Vec<u8>> {
-    // As GNU tar does it, the map ends with where the file does.
+    // As in GNU tar, the map's last entry is the end of the file.
     let mut entries = map.iter().map(|range| (range.start, range.end - range.start)).chain([(size, 0)]).peekable();
     let mut header = Header::new_gnu();
     header.set_path("disk.raw")?;
@@ -120,7 +125,8 @@ fn tar_headers(map: &[Range<u64>], stored: u64, size: u64, epoch: u32) -> io::Re
         gnu.set_is_extended(entries.peek().is_some());
     }
     header.set_cksum();
-    // tar(1) ends the checksum's six digits in another way than all other numbers; so do we, for what was written to read tar(1)'s.
+    // tar(1) ends the checksum's six digits differently from all other numbers. kiln does the same,
+    // because readers were written for tar(1)'s output.
     let checksum = format!("{:06o}\0 ", header.cksum()?);
     header.as_old_mut().cksum.copy_from_slice(checksum.as_bytes());
     let mut bytes = header.as_bytes().to_vec();
@@ -136,11 +142,11 @@ fn tar_headers(map: &[Range<u64>], stored: u64, size: u64, epoch: u32) -> io::Re
     Ok(bytes)
 }
 
-/// A stretch of the archive, compressed.
+/// A compressed stretch of the archive.
 struct Stretch {
     /// Deflate blocks, up to a byte boundary.
     deflated: Vec<u8>,
-    /// Checksum and number of the bytes in them.
+    /// The checksum and the number of the uncompressed bytes.
     crc: Crc,
 }
 
@@ -156,7 +162,7 @@ impl Deflate {
     }
 
     fn stretch(&mut self, bytes: &[u8]) -> Result<Stretch, EncodeError> {
-        // Deflate adds five bytes to each block that does not shrink, and five to flush.
+        // Deflate adds five bytes to each block that does not shrink, and five for the flush.
         self.buffer.resize(bytes.len() + bytes.len() / 16 + 64, 0);
         self.compressor.reset();
         let failed = |error| EncodeError::Compress(io::Error::other(error));
@@ -171,7 +177,7 @@ impl Deflate {
     }
 }
 
-/// The one member of a gzip file.
+/// The only member of a gzip file.
 struct Gzip<'a> {
     out: &'a mut dyn Write,
     crc: Crc,
@@ -186,7 +192,7 @@ impl Gzip<'_> {
     fn finish(self) -> io::Result<()> {
         self.out.write_all(&LAST_BLOCK)?;
         self.out.write_all(&self.crc.sum().to_le_bytes())?;
-        // Modulo 2^32, as RFC 1952 has it.
+        // Modulo 2^32, as RFC 1952 specifies.
         self.out.write_all(&self.crc.amount().to_le_bytes())
     }
 }

@@ -1,15 +1,16 @@
 //! GUID Partition Table (UEFI 2.10, chapter 5), for disks with sectors of 512 bytes.
 //!
-//! Every GUID is the caller's; nothing is random. Partitions begin and end at multiples of [`ALIGNMENT`].
+//! The caller provides every GUID; nothing is random. Partitions start and end at multiples of
+//! [`ALIGNMENT`].
 
 use super::guid::Guid;
 use std::collections::BTreeSet;
 
-/// Bytes of a logical block.
+/// The size of a logical block in bytes.
 pub const SECTOR: u64 = 512;
-/// Partitions begin and end at multiples of this many bytes, whatever the medium's own blocks are.
+/// Partitions start and end at multiples of this many bytes, whatever the medium's block size is.
 pub const ALIGNMENT: u64 = 1 << 20;
-/// Bytes kept free for the table at the end of the disk.
+/// Bytes reserved for the table at the end of the disk.
 pub const BACKUP_SIZE: u64 = SECTOR + ENTRIES_SIZE;
 
 const ENTRY_COUNT: u32 = 128;
@@ -18,21 +19,21 @@ const ENTRIES_SIZE: u64 = ENTRY_COUNT as u64 * ENTRY_SIZE as u64;
 const HEADER_SIZE: u32 = 92;
 const NAME_UNITS: usize = 36;
 
-/// The partition holds what must not be written.
+/// The partition must not be written.
 pub const ATTRIBUTE_READ_ONLY: u64 = 1 << 60;
-/// Nothing mounts the partition by its type alone.
+/// The partition is not mounted automatically by its type.
 pub const ATTRIBUTE_NO_AUTO: u64 = 1 << 63;
 
 /// One partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partition {
-    /// What is in it: `PartitionTypeGUID`.
+    /// `PartitionTypeGUID`, which names its contents.
     pub type_guid: Guid,
-    /// Its own name among all partitions: `UniquePartitionGUID`.
+    /// `UniquePartitionGUID`, which is unique among all partitions.
     pub unique_guid: Guid,
-    /// First byte, a multiple of [`ALIGNMENT`].
+    /// The first byte, a multiple of [`ALIGNMENT`].
     pub start: u64,
-    /// Bytes, a multiple of [`ALIGNMENT`].
+    /// The size in bytes, a multiple of [`ALIGNMENT`].
     pub size: u64,
     /// [`ATTRIBUTE_READ_ONLY`] and others.
     pub attributes: u64,
@@ -40,14 +41,14 @@ pub struct Partition {
     pub name: String,
 }
 
-/// A disk's table.
+/// A disk's partition table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     /// `DiskGUID`.
     pub disk_guid: Guid,
-    /// Bytes of the disk, a multiple of [`SECTOR`].
+    /// The size of the disk in bytes, a multiple of [`SECTOR`].
     pub size: u64,
-    /// In the order they are on the disk.
+    /// The partitions in the order of the disk.
     pub partitions: Vec<Partition>,
 }
 
@@ -61,11 +62,11 @@ pub enum GptError {
     BeyondEnd {
         /// The partition.
         name: String,
-        /// Where it ends.
+        /// Its end.
         end: u64,
         /// The disk's size.
         size: u64,
-        /// Where the backup table begins.
+        /// The beginning of the backup table.
         limit: u64,
     },
     /// Two partitions share bytes, or are not in order.
@@ -73,49 +74,50 @@ pub enum GptError {
     Overlap {
         /// The later one.
         name: String,
-        /// Where it begins.
+        /// Its beginning.
         start: u64,
-        /// Where the one before it ends.
+        /// The end of the one before it.
         end: u64,
     },
-    /// A partition does not begin or end where it should.
+    /// A partition is not aligned.
     #[error("partition {name:?} of {size} bytes at byte {start} is not aligned to {ALIGNMENT}")]
     Misaligned {
         /// The partition.
         name: String,
-        /// Where it begins.
+        /// Its beginning.
         start: u64,
         /// Its size.
         size: u64,
     },
     /// Two partitions, or one and the disk, have the same GUID.
-    #[error("the GUID {guid} is given twice, again to partition {name:?}")]
+    #[error("the GUID {guid} is used twice, the second time for partition {name:?}")]
     DuplicateGuid {
         /// The GUID.
         guid: Guid,
-        /// The later partition.
+        /// The later partition's name.
         name: String,
     },
-    /// Two partitions have the same label, so that `/dev/disk/by-partlabel` could be either.
+    /// Two partitions have the same label, so `/dev/disk/by-partlabel` would be ambiguous.
     #[error("two partitions are labelled {0:?}; labels other than \"_empty\" must differ")]
     DuplicateName(String),
     /// A label is too long.
     #[error("the partition label {0:?} is longer than {NAME_UNITS} UTF-16 units; give the image a shorter version")]
     LongName(String),
-    /// More partitions than entries.
-    #[error("{0} partitions are more than the {ENTRY_COUNT} a table holds")]
+    /// There are more partitions than entries.
+    #[error("{0} partitions are more than the {ENTRY_COUNT} that a table holds")]
     TooMany(usize),
 }
 
-/// The label of a partition that is reserved for a later version (sysupdate.d(5)); the only one that may be there twice.
+/// The label of a partition that is reserved for a later version (sysupdate.d(5)); the only label
+/// that may occur twice.
 pub const EMPTY: &str = "_empty";
 
-/// A table's bytes: what is before and after the partitions.
+/// The bytes of a table before and after the partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bytes {
     /// From the first byte: protective MBR, header, entries.
     pub primary: Vec<u8>,
-    /// Up to the last byte: entries, backup header; [`BACKUP_SIZE`] bytes.
+    /// Up to the last byte: entries and backup header, [`BACKUP_SIZE`] bytes.
     pub backup: Vec<u8>,
 }
 
@@ -173,7 +175,7 @@ impl Table {
         Ok(())
     }
 
-    /// One of the two headers, a sector each.
+    /// One of the two headers, each one sector.
     fn header(&self, my_lba: u64, alternate_lba: u64, partition_entry_lba: u64, entries_crc: u32) -> Vec<u8> {
         let first_usable_lba = 2 + ENTRIES_SIZE / SECTOR;
         let last_usable_lba = (self.size - BACKUP_SIZE) / SECTOR - 1;
@@ -189,7 +191,7 @@ impl Table {
         for field in [ENTRY_COUNT, ENTRY_SIZE, entries_crc] {
             header.extend(field.to_le_bytes());
         }
-        // The header's own CRC is over the header with this field zero.
+        // The header's own CRC is computed with this field set to zero.
         let crc = crc32fast::hash(&header);
         header[16..20].copy_from_slice(&crc.to_le_bytes());
         header.resize(SECTOR as usize, 0);
@@ -214,10 +216,12 @@ impl Partition {
     }
 }
 
-/// An MBR that shows old tools one partition of an unknown kind over the whole disk (UEFI 2.10, 5.2.3).
+/// An MBR that shows old tools one partition of an unknown type that spans the whole disk (UEFI
+/// 2.10, 5.2.3).
 fn protective_mbr(sectors: u64) -> Vec<u8> {
     let mut mbr = vec![0; 446];
-    // BootIndicator, StartingCHS (the second sector), OSType (GPT Protective), EndingCHS (as far as CHS goes).
+    // BootIndicator, StartingCHS (the second sector), OSType (GPT Protective), EndingCHS (the
+    // highest CHS value).
     mbr.extend([0, 0, 2, 0, 0xee, 0xff, 0xff, 0xff]);
     mbr.extend(1_u32.to_le_bytes());
     mbr.extend(u32::try_from(sectors - 1).unwrap_or(u32::MAX).to_le_bytes());
@@ -246,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn both_headers_are_where_the_specification_wants_them() {
+    fn both_headers_are_where_the_specification_requires_them() {
         let bytes = table(vec![partition(2, 1, 2, "a"), partition(3, 3, 4, "b")]).to_bytes().expect("a table");
         assert_eq!((bytes.primary.len(), bytes.backup.len()), (34 * 512, 33 * 512));
         assert_eq!(&bytes.primary[512..520], b"EFI PART");
@@ -257,13 +261,13 @@ mod tests {
     }
 
     #[test]
-    fn tables_that_make_no_sense_are_refused() {
+    fn inconsistent_tables_are_rejected() {
         let error = |partitions| table(partitions).to_bytes().expect_err("refused").to_string();
         assert!(error(vec![partition(2, 1, 8, "a")]).contains("ends at byte 9437184"));
         assert!(error(vec![partition(2, 1, 7, "a")]).contains("room until 8371712"));
         assert!(error(vec![partition(2, 0, 1, "a")]).contains("before the end of what precedes it"));
         assert!(error(vec![partition(2, 1, 2, "a"), partition(3, 2, 2, "b")]).contains("before the end"));
-        assert!(error(vec![partition(2, 1, 1, "a"), partition(2, 2, 1, "b")]).contains("given twice"));
+        assert!(error(vec![partition(2, 1, 1, "a"), partition(2, 2, 1, "b")]).contains("used twice"));
         assert!(error(vec![partition(2, 1, 1, "a"), partition(3, 2, 1, "a")]).contains("labelled \"a\""));
         assert!(error(vec![partition(2, 1, 1, &"x".repeat(37))]).contains("longer than 36"));
         let mut odd = partition(2, 1, 1, "a");

@@ -1,25 +1,26 @@
-//! What the root's file systems are written from: inodes, and the names they have in directories.
+//! The input of file systems: inodes and their names in directories.
 
 use std::collections::BTreeMap;
 
-/// Which inode of [`Inodes`]: they are counted in the order in which they were added, the root directory being 0.
+/// The index of an inode in [`Inodes`]: inodes are numbered in the order in which they were added,
+/// and the root directory is 0.
 pub type Index = usize;
 
 /// The root directory.
 pub const ROOT: Index = 0;
 
-/// What an inode is; `C` stands for the bytes of a file, wherever they are.
+/// The type of an inode; `C` is the type of file contents.
 #[derive(Debug)]
 pub enum Kind<'a, C> {
-    /// A directory: names, in the order they are to have, without `.` and `..`.
+    /// A directory: its names in the order of the output, without `.` and `..`.
     Directory(Vec<(&'a [u8], Index)>),
     /// A regular file.
     Regular {
-        /// Bytes.
+        /// The size in bytes.
         size: u64,
-        /// Where they are.
+        /// The content.
         content: C,
-        /// Changes more often than others, so goes after them.
+        /// Whether it changes more often than other files and is therefore placed after them.
         late: bool,
     },
     /// A symbolic link to this target.
@@ -42,7 +43,7 @@ pub enum Kind<'a, C> {
     Fifo,
 }
 
-/// Everything about an inode but what it is.
+/// Everything about an inode except its type.
 #[derive(Debug, Clone, Copy)]
 pub struct Attributes<'a> {
     /// Permission bits.
@@ -51,22 +52,22 @@ pub struct Attributes<'a> {
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// All of its times, seconds since 1970.
+    /// All of its timestamps, seconds since 1970.
     pub mtime: u32,
     /// Extended attributes by full name.
     pub xattrs: &'a BTreeMap<String, Vec<u8>>,
 }
 
-/// A file, whatever its names.
+/// An inode, independent of its names.
 #[derive(Debug)]
 pub struct Inode<'a, C> {
-    /// What it is.
+    /// Its type.
     pub kind: Kind<'a, C>,
-    /// The rest.
+    /// Everything else.
     pub attributes: Attributes<'a>,
-    /// Names it has, those of a directory's parent and children not counted.
+    /// The number of its names, without `.` and `..`.
     pub names: u32,
-    /// The directory of its first name; the root's own is the root.
+    /// The directory of its first name; the root's parent is the root.
     pub parent: Index,
     name: &'a [u8],
 }
@@ -78,13 +79,13 @@ pub struct Inodes<'a, C> {
 }
 
 impl<'a, C> Inodes<'a, C> {
-    /// An empty root directory.
+    /// Starts with an empty root directory.
     pub fn new(root: Attributes<'a>) -> Self {
         let kind = Kind::Directory(Vec::new());
         Self { list: vec![Inode { kind, attributes: root, names: 1, parent: ROOT, name: b"" }] }
     }
 
-    /// A new inode called `name` in the directory `parent`, which has no such name yet.
+    /// Adds a new inode called `name` to the directory `parent`, which must not have that name yet.
     pub fn add(&mut self, parent: Index, name: &'a [u8], kind: Kind<'a, C>, attributes: Attributes<'a>) -> Index {
         let index = self.list.len();
         self.list.push(Inode { kind, attributes, names: 0, parent, name });
@@ -92,7 +93,7 @@ impl<'a, C> Inodes<'a, C> {
         index
     }
 
-    /// Gives the inode `index` another name.
+    /// Adds another name for the inode `index`.
     pub fn link(&mut self, parent: Index, name: &'a [u8], index: Index) {
         if let Kind::Directory(names) = &mut self.list[parent].kind {
             names.push((name, index));

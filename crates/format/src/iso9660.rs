@@ -1,13 +1,15 @@
-//! ISO 9660 volumes (ECMA-119) with Joliet names: a few small files in the root directory, as platforms hand them to a machine.
+//! ISO 9660 volumes (ECMA-119) with Joliet names: a few small files in the root directory, in the
+//! form in which platforms provide them to a machine.
 //!
-//! Nothing is taken from the clock: all dates are the caller's, in UTC.
+//! Nothing is taken from the clock: the caller provides all dates, in UTC.
 
 use jiff::Timestamp;
 
 const SECTOR: usize = 2048;
-/// Descriptors begin after the system area.
+/// Descriptors start after the system area.
 const FIRST_DESCRIPTOR: usize = 16;
-/// Primary, Joliet's, terminator; then two path tables and a root directory for each of the first two.
+/// The primary and Joliet descriptors and the terminator, then two path tables and a root directory
+/// for each of the first two.
 const PATH_TABLES: [u32; 4] = [19, 20, 21, 22];
 const DIRECTORIES: [u32; 2] = [23, 24];
 const FIRST_FILE: u32 = 25;
@@ -17,20 +19,21 @@ const PATH_TABLE_SIZE: u32 = 10;
 const JOLIET: &[u8] = b"%/E";
 const IS_DIRECTORY: u8 = 2;
 
-/// Why there is no such volume.
+/// Why the volume cannot be made.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum IsoError {
-    /// A label or a name that neither form of the format holds.
+    /// A label or a name that the format does not allow.
     #[error(
-        "{0:?} cannot be on an ISO 9660 volume: labels have up to 16, names up to 64 letters, digits, \"-\", \"_\" and \".\""
+        "{0:?} cannot be on an ISO 9660 volume: labels have up to 16 and names up to 64 letters, digits, \"-\", \"_\" and \".\""
     )]
     Name(String),
-    /// More than one sector of directory, or 32 bits of volume.
-    #[error("an ISO 9660 volume for seeds holds a few small files only")]
+    /// The directory needs more than one sector, or the volume more than 32 bits.
+    #[error("an ISO 9660 volume for seeds holds only a few small files")]
     TooLarge,
 }
 
-/// The bytes of a volume called `label` that holds `files` (name and content), made at `time` (seconds since 1970).
+/// The bytes of a volume with the label `label` and `files` (name and content), made at `time`
+/// (seconds since 1970).
 ///
 /// # Errors
 /// [`IsoError`].
@@ -74,7 +77,7 @@ pub fn volume(label: &str, files: &[(&str, &[u8])], time: u32) -> Result<Vec<u8>
     Ok(image)
 }
 
-/// A moment in the two forms that the format has.
+/// A time in the two forms of the format.
 struct Date {
     /// 9.1.5: seven bytes.
     record: [u8; 7],
@@ -84,7 +87,7 @@ struct Date {
 
 impl Date {
     fn new(time: u32) -> Self {
-        // 32 bits of seconds are within what a timestamp holds.
+        // 32 bits of seconds are within the range of a timestamp.
         let time = Timestamp::from_second(time.into()).unwrap_or_default().to_zoned(jiff::tz::TimeZone::UTC);
         let byte = |number: i8| u8::try_from(number).unwrap_or_default();
         let year = u8::try_from(time.year() - 1900).unwrap_or_default();
@@ -117,7 +120,7 @@ fn both_short(number: u16) -> [u8; 4] {
     [little[0], little[1], big[0], big[1]]
 }
 
-/// A text field, padded with blanks, in UCS-2 for Joliet.
+/// A text field padded with blanks; UCS-2 for Joliet.
 fn padded(text: &str, length: usize, joliet: bool) -> Vec<u8> {
     let mut bytes: Vec<u8> = if joliet { ucs2(text) } else { text.as_bytes().to_vec() };
     let blank: &[u8] = if joliet { &[0, b' '] } else { b" " };
@@ -166,7 +169,7 @@ fn descriptor(label: &str, joliet: bool, sectors: u32, date: &Date) -> Vec<u8> {
     bytes
 }
 
-/// A path table (9.4): the root, its own parent.
+/// A path table (9.4) with the root, which is its own parent.
 fn path_table(directory: u32, big_endian: bool) -> Vec<u8> {
     let (sector, parent) = if big_endian {
         (directory.to_be_bytes(), 1_u16.to_be_bytes())
@@ -202,7 +205,7 @@ fn short_name(name: &str) -> Vec<u8> {
 
 /// A directory record (9.1).
 fn record(name: &[u8], sector: u32, length: u32, flags: u8, date: &Date) -> Vec<u8> {
-    // Names have 64 characters at most, so that all of it is well within a byte.
+    // Names have 64 characters at most, so the length fits a byte.
     let size = (33 + name.len()).next_multiple_of(2);
     let byte = |number: usize| u8::try_from(number).unwrap_or(u8::MAX);
     let mut bytes = vec![byte(size), 0];
@@ -222,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_it_cannot_hold() {
+    fn unsupported_labels_and_files_are_rejected() {
         assert!(volume("cidata", &[("user-data", b"x")], 0).is_ok());
         assert_eq!(volume("a b", &[], 0), Err(IsoError::Name("a b".into())));
         assert_eq!(volume("cidata", &[("a/b", b"")], 0), Err(IsoError::Name("a/b".into())));
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_where_readers_look() {
+    fn fields_are_where_readers_expect_them() {
         let image = volume("cidata", &[("user-data", b"hello")], 1_709_164_800).expect("a volume");
         assert_eq!(image.len(), 26 * SECTOR);
         assert_eq!(&image[16 * SECTOR..][..6], b"\x01CD001");

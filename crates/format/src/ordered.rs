@@ -1,19 +1,22 @@
-//! Work done side by side, its results taken in order: the bytes made of them do not depend on the number of threads.
+//! Runs work in parallel and takes the results in order, so the bytes made from them do not depend
+//! on the number of threads.
 
 use std::sync::mpsc::sync_channel;
 
-/// Threads that work side by side at most: each holds a compressor and what it has made ahead.
+/// The most threads that work in parallel: each holds a compressor and the results it has made
+/// ahead.
 const MAX_THREADS: usize = 16;
-/// Results each thread may be ahead of the one that takes them.
+/// The number of results that a thread may be ahead of the consumer.
 const AHEAD: usize = 2;
 
-/// Does `jobs` jobs, numbered from 0, in up to `threads` threads, and gives each result to `take` in the order of their numbers.
+/// Runs `jobs` jobs, numbered from 0, in up to `threads` threads, and passes each result to `take`
+/// in the order of the numbers.
 ///
-/// Every thread has a worker of its own, from `begin`. Thread `n` of `t` does jobs `n`, `n + t`, `n + 2t`, …, so that nobody
-/// has to agree on anything, and a thread that is too far ahead waits.
+/// Every thread has its own worker from `begin`. Thread `n` of `t` does the jobs `n`, `n + t`, `n +
+/// 2t`, …, so threads need not coordinate, and a thread that is too far ahead waits.
 ///
 /// # Errors
-/// That of the first job that fails, or of `take`; the rest is then left undone.
+/// The error of the first job that fails, or of `take`; the remaining jobs are not run.
 pub fn in_order<T, F, E>(
     jobs: usize,
     threads: usize,
@@ -37,7 +40,7 @@ where
                         Ok(worker) => worker(job),
                         Err(_) => break,
                     };
-                    // Nobody takes results any more once one was an error.
+                    // Results are no longer consumed once one was an error.
                     if results.send(result).is_err() {
                         return;
                     }
@@ -52,7 +55,7 @@ where
         for job in 0..jobs {
             match taken[job % threads].recv() {
                 Ok(result) => take(result?)?,
-                // That thread panicked, and so does the scope when it ends.
+                // That thread panicked, so the scope panics when it ends.
                 Err(_) => break,
             }
         }
@@ -81,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn results_come_in_order_whatever_the_threads() {
+    fn results_are_in_order_for_any_number_of_threads() {
         let expected: Vec<usize> = (0..500).map(|job| job * job).collect();
         for threads in [0, 1, 2, 7, 1000] {
             assert_eq!(squares(500, threads).as_ref(), Ok(&expected), "{threads} threads");
@@ -91,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_error_in_order_ends_it() {
+    fn the_first_error_in_order_is_returned() {
         for threads in [1, 3, 16] {
             let mut taken = 0;
             let fails = || Ok(|job: usize| if job % 10 == 7 { Err(job) } else { Ok(job) });
@@ -108,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_runs_far_ahead() {
+    fn no_thread_runs_far_ahead() {
         let (begun, taken, most) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
         let work = || {
             Ok(|_| {
@@ -123,7 +126,7 @@ mod tests {
             Ok(())
         });
         assert_eq!(result, Ok(()));
-        // What each has in the queue, in its hands, and handed over but not counted yet.
+        // Per thread: results in the queue, one in progress, and one passed on but not counted yet.
         assert!(most.into_inner() <= 4 * (AHEAD + 2));
     }
 

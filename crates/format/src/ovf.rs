@@ -1,29 +1,32 @@
-//! OVF: the machine that goes with a disk, and the manifest that guards both.
+//! OVF: the virtual machine of a disk, and the manifest that protects both.
 //!
-//! DMTF DSP0243, version 1.1, with VMware's extensions for what it cannot say: the firmware, the kind of guest.
+//! DMTF DSP0243, version 1.1, with VMware's extensions for what the standard cannot express: the
+//! firmware and the type of guest.
 
 use std::fmt::Write;
 
-/// Virtual hardware of ESXi 6.7 and later: the first with both UEFI and guests of Linux 4.x by name.
+/// The virtual hardware of ESXi 6.7 and later: the first version that supports UEFI and names
+/// guests with Linux 4.x.
 pub const HARDWARE_VERSION: u32 = 14;
-/// A control group, a kubelet and some pods.
+/// Enough for a kubelet and some pods.
 const CPUS: u32 = 2;
 const MEMORY_MIB: u32 = 4096;
 
 /// What an OVF descriptor describes.
 #[derive(Debug, Clone, Copy)]
 pub struct Machine<'a> {
-    /// The machine's name.
+    /// The name of the machine.
     pub name: &'a str,
     /// The name of the stream-optimized VMDK beside the descriptor.
     pub disk: &'a str,
-    /// Bytes of that file.
+    /// The size of that file in bytes.
     pub file_size: u64,
-    /// Bytes of the disk in it.
+    /// The size of the disk in it in bytes.
     pub capacity: u64,
 }
 
-/// The descriptor: a machine with UEFI, one disk on a paravirtual SCSI controller, and one vmxnet3 network adapter.
+/// The descriptor: a machine with UEFI, one disk on a paravirtual SCSI controller, and one vmxnet3
+/// network adapter.
 pub fn descriptor(machine: Machine<'_>) -> String {
     let Machine { file_size, capacity, .. } = machine;
     let (name, disk) = (escaped(machine.name), escaped(machine.disk));
@@ -105,7 +108,7 @@ pub fn descriptor(machine: Machine<'_>) -> String {
     )
 }
 
-/// The manifest of `files`, names and digests: `SHA256(name)= digest` a line.
+/// The manifest of `files` (names and digests), with a line `SHA256(name)= digest` for each.
 pub fn manifest(files: &[(&str, String)]) -> String {
     let mut text = String::new();
     for (name, sha256) in files {

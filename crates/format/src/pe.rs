@@ -1,7 +1,8 @@
-//! Sections appended to a PE32+ image (Microsoft's "PE Format"): how a stub becomes a Unified Kernel Image
-//! (<https://uapi-group.org/specifications/specs/unified_kernel_image/>).
+//! Sections appended to a PE32+ image (Microsoft's "PE Format"): how a stub becomes a Unified
+//! Kernel Image (<https://uapi-group.org/specifications/specs/unified_kernel_image/>).
 //!
-//! What follows the stub's last section — symbols, a signature — is cut: it would be neither loaded nor valid any more.
+//! What follows the stub's last section — symbols, a signature — is removed: it would be neither
+//! loaded nor valid any more.
 
 use std::ops::Range;
 
@@ -13,11 +14,11 @@ pub const MACHINE_ARM64: u16 = 0xaa64;
 const PE32_PLUS: u16 = 0x20b;
 const COFF_SIZE: usize = 20;
 const SECTION_SIZE: usize = 40;
-/// What the loader of Windows takes; no stub has near as many.
+/// The limit of the Windows loader; no stub has nearly as many.
 const MAX_SECTIONS: u16 = 96;
-/// Sections are loaded to pages of their own, whatever the stub's own alignment is.
+/// Each section is loaded to its own pages, whatever the stub's alignment is.
 const PAGE: u64 = 4096;
-/// `IMAGE_DIRECTORY_ENTRY_SECURITY`, the number of the signature among the data directories.
+/// `IMAGE_DIRECTORY_ENTRY_SECURITY`, the index of the signature in the data directories.
 const SECURITY_DIRECTORY: usize = 4;
 const SCN_CNT_CODE: u32 = 0x20;
 const SCN_CNT_INITIALIZED_DATA: u32 = 0x40;
@@ -26,56 +27,56 @@ const SCN_MEM_READ: u32 = 0x4000_0000;
 /// A section to append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Section<'a> {
-    /// At most eight bytes, `.linux`.
+    /// Its name of at most eight bytes, such as `.linux`.
     pub name: &'a str,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Whether it is run where it lies: old stubs do so with the kernel.
+    /// Whether it is executed in place: old stubs do so with the kernel.
     pub code: bool,
 }
 
-/// The larger image, without the new sections' contents.
+/// The extended image, without the new sections' contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Its first bytes: headers and the stub's own sections.
+    /// Its first bytes: headers and the stub's sections.
     pub head: Vec<u8>,
-    /// Where each new section's content goes, in the order given. What is between them is zero.
+    /// The byte range of each new section's content, in the given order. Gaps are zero.
     pub sections: Vec<Range<u64>>,
-    /// Bytes of the whole.
+    /// The total size in bytes.
     pub size: u64,
 }
 
 /// Why sections cannot be appended.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PeError {
-    /// The stub is no such image.
-    #[error("it is damaged or no PE32+ image: {0}")]
+    /// The stub is not such an image.
+    #[error("it is damaged or not a PE32+ image: {0}")]
     Damaged(&'static str),
-    /// It is for another processor.
+    /// It is for another architecture.
     #[error("it is for machine type {found:#06x}, not {wanted:#06x}")]
     Machine {
-        /// What it is for.
+        /// The machine type of the image.
         found: u16,
-        /// What it should be for.
+        /// The expected machine type.
         wanted: u16,
     },
-    /// There is no room in the headers.
-    #[error("its headers have room for {room} sections more, {wanted} are to be added")]
+    /// The headers have too little room.
+    #[error("its headers have room for {room} more sections, but {wanted} must be added")]
     TooManySections {
-        /// Entries that fit.
+        /// The number of entries that fit.
         room: usize,
-        /// Entries wanted.
+        /// The number of entries needed.
         wanted: usize,
     },
-    /// It has such a section.
-    #[error("it has a section {0} already")]
+    /// The section exists already.
+    #[error("it already has a section {0}")]
     Duplicate(String),
     /// A name or the sum of sizes exceeds its field.
     #[error("section {0} does not fit: names have up to 8 bytes, an image less than 2 GiB")]
     TooLarge(String),
 }
 
-/// Plans `stub`, an image for `machine`, with `sections` appended.
+/// Plans the image that is `stub`, an image for `machine`, with `sections` appended.
 ///
 /// # Errors
 /// [`PeError`].
@@ -128,23 +129,23 @@ pub fn append(stub: &[u8], machine: u16, sections: &[Section<'_>]) -> Result<Pla
     Ok(Plan { head, sections: placed, size: at })
 }
 
-/// A stub as far as it matters.
+/// The parts of a stub that matter.
 struct Stub<'a> {
     bytes: &'a [u8],
     fields: Fields,
     file_alignment: u64,
     section_alignment: u64,
     names: Vec<[u8; 8]>,
-    /// Where the next entry of the section table goes.
+    /// The offset of the next entry of the section table.
     table_end: usize,
-    /// Entries that fit there.
+    /// The number of entries that fit there.
     room: usize,
-    /// Where the last section ends, in the file and in memory.
+    /// The end of the last section, in the file and in memory.
     end: usize,
     image_end: u64,
 }
 
-/// Where the headers are in the file.
+/// The offset of the headers in the file.
 #[derive(Clone, Copy)]
 struct Fields {
     coff: usize,
@@ -162,7 +163,7 @@ impl<'a> Stub<'a> {
         let pe = get32(bytes, 0x3c).and_then(|at| usize::try_from(at).ok()).ok_or_else(truncated)?;
         let pe_end = pe.checked_add(4).ok_or_else(truncated)?;
         if bytes.get(pe..pe_end) != Some(b"PE\0\0") {
-            return Err(damaged("there is no PE signature"));
+            return Err(damaged("it has no PE signature"));
         }
         let coff = pe_end;
         let read16 = |at: usize| get16(bytes, at).ok_or_else(truncated);
@@ -181,7 +182,7 @@ impl<'a> Stub<'a> {
         let directories = usize::try_from(read32(optional + 108)?).map_err(|_| truncated())?;
         let good = |alignment: u32| alignment.is_power_of_two() && (512..=65536).contains(&alignment);
         if !good(file_alignment) || !section_alignment.is_power_of_two() || section_alignment < file_alignment {
-            return Err(damaged("its alignments make no sense"));
+            return Err(damaged("its alignments are invalid"));
         }
         if directories > 16 || optional_size < 112 + 8 * directories || count == 0 || count > MAX_SECTIONS {
             return Err(damaged("its headers contradict each other"));
@@ -228,14 +229,15 @@ impl<'a> Stub<'a> {
 }
 
 impl Fields {
-    /// Announces `more` sections and the image's new size, and drops what was cut.
+    /// Announces `more` sections and the image's new size, and clears references to what was
+    /// removed.
     fn update(&self, head: &mut [u8], more: usize, image_size: u32) {
         let count = get16(head, self.coff + 2).unwrap_or(0).saturating_add(u16::try_from(more).unwrap_or(u16::MAX));
         head[self.coff + 2..self.coff + 4].copy_from_slice(&count.to_le_bytes());
         // PointerToSymbolTable, NumberOfSymbols.
         head[self.coff + 8..self.coff + 16].fill(0);
         put32(head, self.optional + 56, image_size);
-        // CheckSum: UEFI looks at none, and 0 says that there is none.
+        // CheckSum: UEFI ignores it, and 0 means that there is none.
         put32(head, self.optional + 64, 0);
         if self.directories > SECURITY_DIRECTORY {
             let entry = self.optional + 112 + 8 * SECURITY_DIRECTORY;

@@ -1,7 +1,8 @@
-//! qcow2 version 3 with compressed clusters, as QEMU's `docs/interop/qcow2.txt` describes it.
+//! qcow2 version 3 with compressed clusters, as described in QEMU's `docs/interop/qcow2.txt`.
 //!
-//! The file: header, compressed and plain clusters, L2 tables, L1 table, refcount blocks, refcount table. Nothing is
-//! allocated for what is zero: without a backing file it reads as zeros.
+//! The file consists of header, compressed and plain clusters, L2 tables, L1 table, refcount blocks
+//! and refcount table. Zeros take no space: without a backing file, unallocated clusters read as
+//! zeros.
 
 mod pack;
 
@@ -17,13 +18,13 @@ use zstd::bulk::Compressor;
 
 /// `cluster_bits`: clusters of 64 KiB.
 const CLUSTER_BITS: u32 = CLUSTER.trailing_zeros();
-/// Entries of an L2 table, which fills a cluster.
+/// The number of entries of an L2 table, which fills a cluster.
 const L2_ENTRIES: u64 = CLUSTER as u64 / 8;
 /// `refcount_order`: refcounts of 16 bits.
 const REFCOUNT_ORDER: u32 = 4;
-/// Refcounts in a refcount block, which fills a cluster.
+/// The number of refcounts in a refcount block, which fills a cluster.
 const REFCOUNTS: u64 = CLUSTER as u64 / 2;
-/// `header_length`: all fields up to and with `compression_type`.
+/// `header_length`: all fields up to and including `compression_type`.
 const HEADER_LENGTH: u32 = 112;
 /// Incompatible feature: `compression_type` is not 0.
 const COMPRESSION_TYPE: u64 = 1 << 3;
@@ -31,11 +32,11 @@ const COMPRESSION_TYPE: u64 = 1 << 3;
 const COPIED: u64 = 1 << 63;
 /// `QCOW_OFLAG_COMPRESSED`: the rest of an L2 entry is a compressed cluster descriptor.
 const COMPRESSED: u64 = 1 << 62;
-/// Where a compressed cluster descriptor has the number of additional sectors.
+/// The bit offset of the number of additional sectors in a compressed cluster descriptor.
 const SECTORS_SHIFT: u32 = 62 - (CLUSTER_BITS - 8);
-/// What QEMU opens: an L1 table of 32 MiB.
+/// The most L1 entries that QEMU accepts: a table of 32 MiB.
 const MAX_SIZE: u64 = (32 << 20) / 8 * L2_ENTRIES * CLUSTER as u64;
-/// zstd's own default, and QEMU's.
+/// The default of zstd and of QEMU.
 const ZSTD_LEVEL: i32 = 3;
 
 /// How clusters are compressed.
@@ -43,14 +44,15 @@ const ZSTD_LEVEL: i32 = 3;
 pub enum Compression {
     /// Read by QEMU since 5.1.
     Zstd,
-    /// Raw deflate, read by everything that reads qcow2; larger, and slower to write.
+    /// Raw deflate, which everything that reads qcow2 can read. The file is larger and slower to
+    /// write.
     Zlib,
 }
 
-/// A cluster as it is stored.
+/// A cluster as stored in the file.
 enum Cluster {
     Compressed(Vec<u8>),
-    /// It would not get smaller.
+    /// Uncompressed, because compression would not make it smaller.
     Plain(Vec<u8>),
 }
 
@@ -60,8 +62,9 @@ impl Cluster {
     }
 }
 
-/// Writes `disk` as qcow2 to `out`, an empty file, in up to `threads` threads, on whose number the bytes do not depend.
-/// `made` is called with the bytes of each part of the disk that is done.
+/// Writes `disk` as qcow2 to `out`, an empty file, in up to `threads` threads; the bytes do not
+/// depend on their number. `made` is called with the number of bytes of each finished part of the
+/// disk.
 ///
 /// # Errors
 /// [`EncodeError`].
@@ -76,7 +79,7 @@ pub fn write(
     if size > MAX_SIZE {
         return Err(EncodeError::TooLarge { size, format: "qcow2", limit: MAX_SIZE });
     }
-    // The first cluster is the header's.
+    // The first cluster holds the header.
     let mut packer = Packer::new(out, 1);
     let mut tables = BTreeMap::new();
     let mut take = |number, cluster| {
@@ -103,7 +106,8 @@ pub fn write(
     Ok(())
 }
 
-/// Compresses a cluster to a zstd frame. Without a checksum: QEMU takes a frame for unfinished while its end is unread.
+/// Compresses a cluster to a zstd frame without a checksum: QEMU treats a frame as incomplete while
+/// its end is unread.
 fn zstd() -> io::Result<impl FnMut(&[u8]) -> io::Result<Cluster>> {
     let mut compressor = Compressor::new(ZSTD_LEVEL)?;
     let mut buffer = vec![0; zstd::zstd_safe::compress_bound(CLUSTER)];
@@ -113,7 +117,7 @@ fn zstd() -> io::Result<impl FnMut(&[u8]) -> io::Result<Cluster>> {
     })
 }
 
-/// Compresses a cluster to raw deflate, or finds that it does not fit in one.
+/// Compresses a cluster to raw deflate, or finds that the result does not fit a cluster.
 fn zlib() -> impl FnMut(&[u8]) -> io::Result<Cluster> {
     let mut compressor = Compress::new(flate2::Compression::new(DEFLATE_LEVEL), false);
     let mut buffer = vec![0; CLUSTER];
@@ -125,14 +129,14 @@ fn zlib() -> impl FnMut(&[u8]) -> io::Result<Cluster> {
     }
 }
 
-/// The L2 entry of a compressed cluster of `len` bytes at `offset`: where it is, and how many sectors of 512 bytes it reaches
-/// into beyond the first.
+/// The L2 entry of a compressed cluster of `len` bytes at `offset`: the offset, and the number of
+/// sectors of 512 bytes that it touches beyond the first.
 fn descriptor(offset: u64, len: u64) -> u64 {
     let additional = (offset + len - 1) / 512 - offset / 512;
     COMPRESSED | additional << SECTORS_SHIFT | offset
 }
 
-/// What the header says that differs between files.
+/// The header fields that differ between files.
 struct Header {
     size: u64,
     compression: Compression,
@@ -169,7 +173,7 @@ impl Header {
         bytes.extend(REFCOUNT_ORDER.to_be_bytes());
         bytes.extend(HEADER_LENGTH.to_be_bytes());
         bytes.extend([compression_type, 0, 0, 0, 0, 0, 0, 0]);
-        // The end of header extensions, of which there are none.
+        // The end of the header extensions, which are empty.
         bytes.extend(0_u64.to_be_bytes());
         bytes.resize(CLUSTER, 0);
         Ok(bytes)
@@ -180,7 +184,7 @@ fn big_endian(table: &[u64]) -> Vec<u8> {
     table.iter().flat_map(|entry| entry.to_be_bytes()).collect()
 }
 
-/// A number that counts what is in memory.
+/// Converts a number that counts items in memory.
 fn usize_of(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
@@ -201,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_larger_than_qemu_opens_is_refused() {
+    fn a_disk_larger_than_qemu_accepts_is_rejected() {
         struct Huge;
         impl BlockSource for Huge {
             fn size(&self) -> u64 {
@@ -218,7 +222,7 @@ mod tests {
         let error = write(&Huge, Compression::Zstd, &out, 1, &|_| ()).expect_err("too large");
         assert_eq!(
             error.to_string(),
-            "a disk of 2251799813685760 bytes is too large for qcow2, which holds 2251799813685248 at most: make it smaller"
+            "a disk of 2251799813685760 bytes is too large for qcow2, which holds at most 2251799813685248 bytes: make it smaller"
         );
     }
 }

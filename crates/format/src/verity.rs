@@ -1,8 +1,9 @@
-//! dm-verity (Linux, Documentation/admin-guide/device-mapper/verity.rst): a hash tree over the blocks of a device, and the superblock
-//! that veritysetup(8) writes before it.
+//! dm-verity (Linux, Documentation/admin-guide/device-mapper/verity.rst): a hash tree over the
+//! blocks of a device, and the superblock that veritysetup(8) writes before it.
 //!
-//! Format 1, SHA-256, blocks of 4096 bytes for data and hashes. A digest is that of salt and block; digests fill blocks of the
-//! next level, whose rest is zero, until one block is left: its digest is the root hash. The highest level comes first on disk.
+//! Format 1, SHA-256, blocks of 4096 bytes for data and hashes. A digest is computed over salt and
+//! block. Digests fill the blocks of the next level, padded with zeros, until one block is left,
+//! whose digest is the root hash. The highest level comes first on disk.
 
 use super::block::BlockSink;
 use super::guid::Guid;
@@ -18,7 +19,7 @@ const BLOCK: u64 = BLOCK_SIZE as u64;
 /// Bytes of a digest.
 const DIGEST: usize = 32;
 const DIGESTS_PER_BLOCK: u64 = BLOCK / DIGEST as u64;
-/// Bytes of hash blocks that a thread hashes at a time.
+/// The bytes of hash blocks that a thread hashes at a time.
 const RUN: usize = 16 * BLOCK_SIZE;
 
 const SIGNATURE: &[u8; 8] = b"verity\0\0";
@@ -27,24 +28,25 @@ const VERSION: u32 = 1;
 const HASH_TYPE: u32 = 1;
 const ALGORITHM: &[u8; 6] = b"sha256";
 
-/// What decides a hash tree besides the data.
+/// The parameters of a hash tree besides the data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameters {
-    /// UUID in the superblock.
+    /// The UUID in the superblock.
     pub uuid: Guid,
-    /// Put before every block.
+    /// Hashed before every block.
     pub salt: [u8; 32],
-    /// Blocks of data, at least one.
+    /// The number of data blocks, at least one.
     pub data_blocks: u64,
 }
 
 impl Parameters {
-    /// Bytes of superblock and tree.
+    /// The size of superblock and tree in bytes.
     pub fn size(&self) -> u64 {
         (1 + self.levels().iter().sum::<u64>()) * BLOCK
     }
 
-    /// Blocks of each level, the lowest first. A single block of data has none: its digest is the root hash.
+    /// The number of blocks of each level, lowest first. A single data block has no levels: its
+    /// digest is the root hash.
     fn levels(&self) -> Vec<u64> {
         let mut levels = Vec::new();
         let mut blocks = self.data_blocks;
@@ -59,7 +61,7 @@ impl Parameters {
         Sha256::new().chain_update(self.salt).chain_update(block).finalize().into()
     }
 
-    /// Digests of `blocks`, one after another.
+    /// The digests of `blocks`, one after another.
     fn digests(&self, blocks: &[u8]) -> Vec<u8> {
         let mut digests = Vec::with_capacity(blocks.len() / BLOCK_SIZE * DIGEST);
         for block in blocks.chunks(BLOCK_SIZE) {
@@ -68,7 +70,7 @@ impl Parameters {
         digests
     }
 
-    /// `verity_sb`, filled up to a block.
+    /// `verity_sb`, padded to a block.
     pub fn superblock(&self) -> Vec<u8> {
         let mut bytes = vec![0; BLOCK_SIZE];
         let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
@@ -96,7 +98,8 @@ pub struct HashTree {
     pub bytes: Vec<u8>,
 }
 
-/// Hashes blocks of data, from several threads and in any order. Blocks that do not come are zero.
+/// Hashes data blocks from several threads and in any order. Blocks that are not written count as
+/// zeros.
 pub struct Hasher {
     parameters: Parameters,
     digests: Mutex<Vec<u8>>,
@@ -110,7 +113,7 @@ impl Hasher {
         Self { digests: Mutex::new(zeros.repeat(count)), parameters }
     }
 
-    /// The tree over the blocks that came.
+    /// The tree over the written blocks.
     pub fn finish(self) -> HashTree {
         let mut digests = self.digests.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut levels = Vec::new();
@@ -138,7 +141,7 @@ impl BlockSink for Hasher {
     }
 }
 
-/// Where the digests of blocks from byte `offset` on are, `length` bytes in all.
+/// The range of the digests of `length` bytes of blocks from byte `offset`.
 fn place(offset: u64, length: usize) -> Option<Range<usize>> {
     let start = usize::try_from(offset / BLOCK).ok()?.checked_mul(DIGEST)?;
     Some(start..start.checked_add(length)?)

@@ -1,38 +1,38 @@
-//! Fixed VHD, as Microsoft's "Virtual Hard Disk Image Format Specification" 1.0 describes it, and as Azure takes it: the disk's
-//! bytes and a footer.
+//! Fixed VHD, as described in Microsoft's "Virtual Hard Disk Image Format Specification" 1.0 and as
+//! Azure accepts it: the disk's bytes and a footer.
 
 use super::block::{BlockSource, EncodeError};
 use super::clusters::is_zero;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-/// Azure takes disks of whole mebibytes only; smaller ends are filled up with zeros.
+/// Azure accepts only disks of whole mebibytes; a smaller disk is padded with zeros.
 pub const ALIGNMENT: u64 = 1 << 20;
-/// Bytes of the footer, which follows the disk.
+/// The size of the footer, which follows the disk.
 const FOOTER: usize = 512;
 /// Timestamps count seconds since 2000-01-01T00:00:00Z.
 const TIMESTAMP_EPOCH: u32 = 946_684_800;
-/// Where the footer has its checksum.
+/// The offset of the checksum in the footer.
 const CHECKSUM: usize = 64;
-/// What is copied at a time; zeros among it become holes.
+/// The bytes copied at a time; zeros in them become holes.
 const CHUNK: usize = 64 << 10;
 
-/// What a VHD says of itself.
+/// The identity of a VHD.
 #[derive(Debug, Clone, Copy)]
 pub struct Identity {
     /// Its unique id.
     pub uuid: [u8; 16],
-    /// When it was made, in seconds since 1970; not before 2000.
+    /// The time of creation in seconds since 1970, not before 2000.
     pub epoch: u32,
 }
 
-/// The size of the disk in a VHD of a disk of `size` bytes.
+/// The size of the virtual disk in a VHD made from a disk of `size` bytes.
 pub fn padded(size: u64) -> u64 {
     size.next_multiple_of(ALIGNMENT)
 }
 
-/// Writes `disk` as a fixed VHD to `out`, an empty file, which stays sparse. `made` is called with the bytes of each part of the
-/// disk that is done.
+/// Writes `disk` as a fixed VHD to `out`, an empty file, which stays sparse. `made` is called with
+/// the number of bytes of each finished part of the disk.
 ///
 /// # Errors
 /// [`EncodeError`].
@@ -71,7 +71,8 @@ fn footer(size: u64, identity: Identity) -> [u8; FOOTER] {
     bytes.extend(0x0001_0000_u32.to_be_bytes()); // file format version
     bytes.extend(u64::MAX.to_be_bytes()); // data offset: none in a fixed disk
     bytes.extend(identity.epoch.saturating_sub(TIMESTAMP_EPOCH).to_be_bytes());
-    // The creator of Windows: readers take the sizes of others from the geometry, which is rounded.
+    // The creator code of Windows: for other creators, readers take the size from the geometry,
+    // which is rounded.
     bytes.extend(b"win "); // creator application
     bytes.extend(0x000a_0000_u32.to_be_bytes()); // creator version
     bytes.extend(b"Wi2k"); // creator host OS
@@ -90,7 +91,8 @@ fn footer(size: u64, identity: Identity) -> [u8; FOOTER] {
     footer
 }
 
-/// Cylinders, heads and sectors per track for a disk of `size` bytes: the specification's appendix "CHS Calculation".
+/// Cylinders, heads and sectors per track for a disk of `size` bytes: the specification's appendix
+/// "CHS Calculation".
 fn geometry(size: u64) -> (u16, u8, u8) {
     let total_sectors = (size / 512).min(65535 * 16 * 255);
     let (sectors_per_track, heads);
@@ -120,9 +122,9 @@ fn geometry(size: u64) -> (u16, u8, u8) {
 mod tests {
     use super::*;
 
-    /// What `qemu-img create -f vpc` writes for disks of these sizes.
+    /// The values that `qemu-img create -f vpc` writes for these sizes.
     #[test]
-    fn geometry_is_the_specification_s() {
+    fn geometry_matches_the_specification() {
         let mib = |mib: u64| geometry(mib << 20);
         assert_eq!(mib(1), (30, 4, 17));
         assert_eq!(mib(40), (963, 5, 17));
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn footers_sum_up() {
+    fn footers_have_the_right_checksum() {
         let footer = footer(1 << 20, Identity { uuid: [0xa5; 16], epoch: TIMESTAMP_EPOCH + 258 });
         assert_eq!(&footer[24..32], b"\0\0\x01\x02win ");
         let sum = |bytes: &[u8]| bytes.iter().map(|byte| u32::from(*byte)).sum::<u32>();

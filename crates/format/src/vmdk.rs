@@ -1,7 +1,9 @@
-//! Stream-optimized VMDK, as VMware's "Virtual Disk Format 5.0" describes it: what OVF packages hold.
+//! Stream-optimized VMDK, as described in VMware's "Virtual Disk Format 5.0": the format of disks
+//! in OVF packages.
 //!
-//! The file is a stream: header, descriptor, compressed grains each behind a marker, a grain table behind the grains it
-//! lists, then the grain directory, a footer (the header once more, now knowing where the directory is), and an end marker.
+//! The file is a stream: header, descriptor, compressed grains each after a marker, a grain table
+//! after the grains that it lists, then the grain directory, a footer (the header again, now with
+//! the directory's location), and an end marker.
 //! All numbers are little-endian, and positions are in sectors of 512 bytes.
 
 use super::block::{BlockSource, EncodeError};
@@ -10,22 +12,22 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 use std::io::{self, Write};
 
 const SECTOR: usize = 512;
-/// Sectors of a grain.
+/// The number of sectors of a grain.
 const GRAIN_SIZE: u64 = (CLUSTER / SECTOR) as u64;
-/// `numGTEsPerGT`: grains in a grain table.
+/// `numGTEsPerGT`: the number of grains in a grain table.
 const GRAIN_TABLE_ENTRIES: u32 = 512;
-/// Sectors before the first grain.
+/// The number of sectors before the first grain.
 const OVERHEAD: usize = 128;
-/// Sectors of the embedded descriptor.
+/// The number of sectors of the embedded descriptor.
 const DESCRIPTOR_SIZE: u64 = 20;
-/// `gdOffset` of a header whose footer knows better.
+/// The `gdOffset` of a header whose footer has the actual value.
 const GD_AT_END: u64 = u64::MAX;
-/// Line ends can be tested, grains are compressed, markers are there.
+/// Flags: line ends can be tested, grains are compressed, markers are present.
 const FLAGS: u32 = 1 | 1 << 16 | 1 << 17;
 /// Positions have 32 bits.
 const MAX_SIZE: u64 = 2 << 40;
 
-/// What a metadata marker announces.
+/// The type of a metadata marker.
 #[derive(Clone, Copy)]
 enum Marker {
     EndOfStream,
@@ -34,14 +36,15 @@ enum Marker {
     Footer,
 }
 
-/// The capacity of a VMDK of a disk of `size` bytes: whole grains of 64 KiB.
+/// The capacity of a VMDK made from a disk of `size` bytes: whole grains of 64 KiB.
 pub fn padded(size: u64) -> u64 {
     size.next_multiple_of(CLUSTER as u64)
 }
 
-/// Writes `disk` as a stream-optimized VMDK to `out`, in up to `threads` threads, on whose number the bytes do not depend.
-/// `name` is the file's own, `cid` its content id. `made` is called with the bytes of each part of the disk that is done.
-/// The disk is filled up with zeros, see [`padded`].
+/// Writes `disk` as a stream-optimized VMDK to `out` in up to `threads` threads; the bytes do not
+/// depend on their number. `name` is the name of the file, `cid` its content id. `made` is called
+/// with the number of bytes of each finished part of the disk. The disk is padded with zeros, see
+/// [`padded`].
 ///
 /// # Errors
 /// [`EncodeError`].
@@ -97,7 +100,7 @@ struct GrainTables {
 }
 
 impl GrainTables {
-    /// Writes the table, unless there is nothing in it, and begins the next.
+    /// Writes the table unless it is empty, and starts the next.
     fn close(&mut self, stream: &mut Stream<'_>) -> Result<(), EncodeError> {
         let mut offset = 0;
         if !self.table.is_empty() {
@@ -110,7 +113,7 @@ impl GrainTables {
     }
 }
 
-/// A file written in whole sectors.
+/// A file that is written in whole sectors.
 struct Stream<'a> {
     out: &'a mut dyn Write,
     sectors: u64,
@@ -126,7 +129,7 @@ impl Stream<'_> {
         })
     }
 
-    /// Writes `bytes` and fills up their last sector.
+    /// Writes `bytes` and pads their last sector.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let sectors = bytes.len().div_ceil(SECTOR);
         self.out.write_all(bytes)?;
@@ -135,14 +138,14 @@ impl Stream<'_> {
         Ok(())
     }
 
-    /// Writes a grain marker, which is the first twelve bytes of the grain's own sectors.
+    /// Writes a grain marker, which is in the first twelve bytes of the grain's sectors.
     fn grain(&mut self, lba: u64, compressed: &[u8]) -> Result<(), EncodeError> {
         let size = u32::try_from(compressed.len()).map_err(io::Error::other)?;
         let marker = [&lba.to_le_bytes()[..], &size.to_le_bytes(), compressed].concat();
         Ok(self.write(&marker)?)
     }
 
-    /// Writes a metadata marker and what it announces; says where that is.
+    /// Writes a metadata marker and the data that it announces; returns the sector of the data.
     fn metadata(&mut self, marker: Marker, bytes: &[u8]) -> Result<u32, EncodeError> {
         let kind: u32 = match marker {
             Marker::EndOfStream => 0,
@@ -151,7 +154,7 @@ impl Stream<'_> {
             Marker::Footer => 3,
         };
         let sectors = bytes.len().div_ceil(SECTOR) as u64;
-        // Size 0 tells it from a grain marker.
+        // Size 0 distinguishes it from a grain marker.
         self.write(&[&sectors.to_le_bytes()[..], &0_u32.to_le_bytes(), &kind.to_le_bytes()].concat())?;
         let position = self.position()?;
         self.write(bytes)?;
@@ -162,7 +165,7 @@ impl Stream<'_> {
 /// A compressor of grains to zlib streams (RFC 1950).
 fn zlib() -> impl FnMut(&[u8]) -> io::Result<Vec<u8>> {
     let mut compressor = Compress::new(Compression::new(DEFLATE_LEVEL), true);
-    // Deflate adds five bytes to each block that does not shrink, zlib six to them all.
+    // Deflate adds five bytes to each block that does not shrink, zlib adds six in total.
     let mut buffer = vec![0; CLUSTER + CLUSTER / 16];
     move |grain| {
         compressor.reset();
@@ -175,7 +178,7 @@ fn zlib() -> impl FnMut(&[u8]) -> io::Result<Vec<u8>> {
     }
 }
 
-/// `SparseExtentHeader`, of the file's beginning or its footer.
+/// `SparseExtentHeader`, for the file's beginning or its footer.
 fn header(capacity: u64, gd_offset: u64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(SECTOR);
     bytes.extend(b"KDMV"); // magicNumber
@@ -196,10 +199,10 @@ fn header(capacity: u64, gd_offset: u64) -> Vec<u8> {
     bytes
 }
 
-/// The descriptor file, embedded.
+/// The embedded descriptor file.
 fn descriptor(name: &str, cid: u32, capacity: u64) -> String {
     let (heads, sectors) = (255, 63);
-    // What a BIOS can name; larger disks are known by their capacity.
+    // The limit of a BIOS; for larger disks only the capacity counts.
     let cylinders = (capacity / (heads * sectors)).min(65535);
     format!(
         r#"# Disk DescriptorFile

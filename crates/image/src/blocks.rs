@@ -1,4 +1,4 @@
-//! Bytes at offsets: a disk, a partition, or what is behind an encoding of either.
+//! Bytes at offsets: of a disk, a partition, or an encoded form of either.
 
 use super::ReadError;
 use std::fs::File;
@@ -7,25 +7,25 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Something of known size that can be read anywhere.
+/// Data of known size that can be read at any offset.
 pub trait Blocks: Send + Sync + std::fmt::Debug {
-    /// Bytes.
+    /// The size in bytes.
     fn size(&self) -> u64;
 
     /// Fills `buffer` with the bytes at `offset`.
     ///
     /// # Errors
-    /// Whatever reading fails with; [`io::ErrorKind::UnexpectedEof`] past the end.
+    /// Errors of reading; [`io::ErrorKind::UnexpectedEof`] past the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 }
 
-/// Most bytes that [`bytes`] gives: a kernel with its initrd is well below.
+/// The most bytes that [`bytes`] returns: a kernel with its initrd is much smaller.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// The `count` bytes at `offset`.
 ///
 /// # Errors
-/// Those of [`Blocks::read_at`]; nothing is allocated for what is past the end.
+/// Those of [`Blocks::read_at`]; no memory is allocated for a range past the end.
 pub fn bytes(blocks: &dyn Blocks, offset: u64, count: u64) -> io::Result<Vec<u8>> {
     if offset.checked_add(count).is_none_or(|end| end > blocks.size()) || count > MAX_BYTES {
         return Err(past_end());
@@ -35,9 +35,9 @@ pub fn bytes(blocks: &dyn Blocks, offset: u64, count: u64) -> io::Result<Vec<u8>
     Ok(bytes)
 }
 
-/// The error of who reads past the end.
+/// The error for reads past the end.
 pub(super) fn past_end() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "it ends before what it says is in it")
+    io::Error::new(io::ErrorKind::UnexpectedEof, "it ends before the contents that it describes")
 }
 
 /// A raw disk or partition in a file.
@@ -74,7 +74,7 @@ impl Blocks for Raw {
     }
 }
 
-/// A stretch of something larger.
+/// A range of a larger whole.
 #[derive(Debug, Clone)]
 pub struct Part {
     whole: Arc<dyn Blocks>,
@@ -86,7 +86,7 @@ impl Part {
     /// The `size` bytes of `whole` at `start`.
     ///
     /// # Errors
-    /// When they are not within it.
+    /// When the range is not within `whole`.
     pub fn new(whole: Arc<dyn Blocks>, start: u64, size: u64) -> Result<Self, ReadError> {
         match start.checked_add(size) {
             Some(end) if end <= whole.size() => Ok(Self { whole, start, size }),
@@ -108,7 +108,7 @@ impl Blocks for Part {
     }
 }
 
-/// Reads from front to back.
+/// Reads sequentially from the beginning.
 #[derive(Debug)]
 pub struct Sequential<'a> {
     blocks: &'a dyn Blocks,
@@ -116,7 +116,7 @@ pub struct Sequential<'a> {
 }
 
 impl<'a> Sequential<'a> {
-    /// From the first byte.
+    /// Starts at the first byte.
     pub fn new(blocks: &'a dyn Blocks) -> Self {
         Self { blocks, offset: 0 }
     }
@@ -132,7 +132,7 @@ impl Read for Sequential<'_> {
     }
 }
 
-/// Numbers in a structure: `None` past its end.
+/// Reads a number in a structure: `None` past its end.
 pub(super) fn u16_le(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(bytes.get(at..at.checked_add(2)?)?.try_into().ok()?))
 }

@@ -1,22 +1,24 @@
-//! FAT32 volumes (Microsoft's "FAT32 File System Specification", fatgen103), as an EFI system partition is.
+//! FAT32 volumes (Microsoft's "FAT32 File System Specification", fatgen103), such as an EFI system
+//! partition.
 //!
-//! Of our own because a reader of a damaged volume must neither panic nor follow a chain that never ends.
+//! This is our own reader because it must neither panic on a damaged volume nor follow a chain that
+//! never ends.
 
 use super::ReadError;
 use super::blocks::{Blocks, bytes, past_end, u16_le, u32_le};
 use std::collections::BTreeMap;
 use std::io;
 
-/// Directories are looked into down to this depth.
+/// The depth to which directories are read.
 const MAX_DEPTH: usize = 8;
-/// Largest directory, in bytes: FAT's own limit is 65536 entries.
+/// The largest directory in bytes: FAT's own limit is 65536 entries.
 const MAX_DIRECTORY: u64 = 65_536 * 32;
 
-/// Most directories and files of a volume.
+/// The most directories and files of a volume.
 const MAX_ENTRIES: usize = 1 << 16;
-/// Most clusters of a volume; with this many, no field of 32 bits overflows into gigabytes of table.
+/// The most clusters of a volume. This limit bounds the table, whatever the 32-bit fields say.
 const MAX_CLUSTERS: u64 = 1 << 24;
-/// Largest file, in bytes.
+/// The largest file in bytes.
 const MAX_FILE: u64 = 1 << 30;
 
 const ATTR_DIRECTORY: u8 = 0x10;
@@ -25,32 +27,32 @@ const ATTR_LONG_NAME: u8 = 0x0f;
 const ATTR_LONG_NAME_MASK: u8 = 0x3f;
 const LAST_LONG_ENTRY: u8 = 0x40;
 const FREE: u8 = 0xe5;
-/// First value of an entry that ends a chain.
+/// The lowest value of a table entry that ends a chain.
 const END_OF_CHAIN: u32 = 0x0fff_fff8;
 
 /// A file of a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FatFile {
     first_cluster: u32,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
 }
 
-/// A volume, its directories read.
+/// A volume whose directories were read.
 #[derive(Debug)]
 pub struct Fat<'a> {
     volume: &'a dyn Blocks,
     /// `BPB_VolID`.
     pub id: u32,
-    /// The table in force, an entry for each cluster.
+    /// The active table, with an entry for each cluster.
     table: Vec<u32>,
-    /// First byte of cluster 2.
+    /// The byte offset of cluster 2.
     data: u64,
     cluster: u64,
     entries: usize,
-    /// Files by path, as it is spelt.
+    /// Files by path, in the spelling of the volume.
     pub files: BTreeMap<String, FatFile>,
-    /// Whether all copies of the table are the same.
+    /// Whether all copies of the table are equal.
     pub copies_agree: bool,
 }
 
@@ -75,9 +77,9 @@ impl<'a> Fat<'a> {
             && &boot[510..] == b"\x55\xaa";
         let data = (reserved + copies * fat_sectors) * sector;
         if !plausible || sectors * sector > volume.size() || data >= sectors * sector {
-            return Err(ReadError::damaged("it is no FAT32 volume"));
+            return Err(ReadError::damaged("it is not a FAT32 volume"));
         }
-        // Two entries of the table are no clusters.
+        // Two entries of the table are not clusters.
         let clusters = ((sectors * sector - data) / cluster + 2).min(fat_sectors * sector / 4);
         if clusters > MAX_CLUSTERS {
             return Err(ReadError::damaged(format!("it has {clusters} clusters")));
@@ -102,7 +104,7 @@ impl<'a> Fat<'a> {
     /// # Errors
     /// [`ReadError::Damaged`].
     pub fn read(&self, file: &FatFile) -> Result<Vec<u8>, ReadError> {
-        // Nothing is larger than its volume, so nothing is allocated for a size that is wrong.
+        // No file is larger than its volume, so no memory is allocated for a wrong size.
         if file.size > self.volume.size().min(MAX_FILE) {
             return Err(past_end().into());
         }
@@ -114,7 +116,7 @@ impl<'a> Fat<'a> {
         Ok(content)
     }
 
-    /// The clusters from `cluster` on, up to `limit` bytes or a little more.
+    /// The clusters from `cluster` on, up to `limit` bytes, rounded up to a cluster.
     fn chain(&self, mut cluster: u32, limit: u64) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
         while (content.len() as u64) < limit && (2..END_OF_CHAIN).contains(&cluster) {
@@ -133,7 +135,7 @@ impl<'a> Fat<'a> {
             if entry[0] == FREE {
                 long.clear();
             } else if attributes & ATTR_LONG_NAME_MASK == ATTR_LONG_NAME {
-                // Parts come last first, each with 13 units.
+                // The parts are stored last first, each with 13 units.
                 if entry[0] & LAST_LONG_ENTRY != 0 {
                     long.clear();
                 }
@@ -154,12 +156,12 @@ impl<'a> Fat<'a> {
                 if attributes & ATTR_DIRECTORY == 0 {
                     let size = u64::from(u32_le(entry, 28).unwrap_or(0));
                     if self.files.insert(path.clone(), FatFile { first_cluster, size }).is_some() {
-                        return Err(ReadError::damaged(format!("{path:?} is there twice")));
+                        return Err(ReadError::damaged(format!("{path:?} exists twice")));
                     }
                 } else if depth < MAX_DEPTH {
                     self.directory(&format!("{path}/"), first_cluster, depth + 1)?;
                 } else {
-                    return Err(ReadError::damaged(format!("{path:?} is too deep")));
+                    return Err(ReadError::damaged(format!("{path:?} is nested too deeply")));
                 }
             }
         }
@@ -179,7 +181,7 @@ fn name(entry: &[u8], long: &[Vec<u16>]) -> String {
         let units: Vec<u16> = long.iter().rev().flatten().copied().collect();
         return String::from_utf16_lossy(&units);
     }
-    // Names all in lower case are marked so by Windows NT and mtools.
+    // Windows NT and mtools set a flag for names that are all lower case.
     let (base, extension) = (trimmed(&entry[..8], entry[12] & 0x08), trimmed(&entry[8..11], entry[12] & 0x10));
     if extension.is_empty() { base } else { format!("{base}.{extension}") }
 }

@@ -1,4 +1,5 @@
-//! Compute Engine's archive: `disk.raw` in a tar archive compressed with gzip, unpacked to a file without a name to be read anywhere.
+//! Compute Engine's archive: `disk.raw` in a tar archive compressed with gzip. It is unpacked to an
+//! unnamed file that can be read at any offset.
 
 use super::ReadError;
 use super::blocks::{Raw, past_end};
@@ -10,24 +11,25 @@ use std::path::Path;
 
 /// First bytes of gzip (RFC 1952).
 pub const MAGIC: [u8; 2] = [0x1f, 0x8b];
-/// Name of the only member.
+/// The name of the only member.
 const MEMBER: &[u8] = b"disk.raw";
-/// Largest disk that is unpacked, and most data in it, in bytes.
+/// The largest disk that is unpacked, and the most data in it, in bytes.
 const MAX_SIZE: u64 = 1 << 38;
 const MAX_DATA: u64 = 16 << 30;
-/// Where a header has the member's type.
+/// The offset of the member's type in a header.
 const TYPE_FLAG: usize = 156;
 const CHUNK: usize = 256 << 10;
 
 /// Unpacks the disk in the archive at `path`.
 ///
 /// # Errors
-/// [`ReadError::Damaged`], also when there is no room for it in the directory of temporary files.
+/// [`ReadError::Damaged`], also when the directory for temporary files is full.
 pub fn open(path: &Path) -> Result<Raw, ReadError> {
     let mut stream = GzDecoder::new(BufReader::with_capacity(CHUNK, File::open(path)?));
     let mut header = [0; 512];
     super::fill(&mut stream, &mut header)?;
-    // A long name, for one, would be read into memory whatever its length; a plain or sparse file has none before it.
+    // A long name, for example, would be read into memory whatever its length. A plain or sparse
+    // file has none before it.
     if !matches!(header[TYPE_FLAG], b'0' | b'S' | 0) {
         return Err(ReadError::damaged("it is not an archive of disk.raw"));
     }
@@ -50,7 +52,7 @@ pub fn open(path: &Path) -> Result<Raw, ReadError> {
         if buffer[..got].iter().any(|byte| *byte != 0) {
             data += got as u64;
             if data > MAX_DATA {
-                return Err(ReadError::damaged(format!("it has more than {MAX_DATA} bytes of data")));
+                return Err(ReadError::damaged(format!("it contains more than {MAX_DATA} bytes of data")));
             }
             disk.write_all_at(&buffer[..got], offset)?;
         }
@@ -60,13 +62,13 @@ pub fn open(path: &Path) -> Result<Raw, ReadError> {
     if offset != size {
         return Err(past_end().into());
     }
-    // Padding and the end's two empty headers, and no further member.
+    // Only padding and the two empty headers of the end may follow.
     let mut rest = archive.into_inner();
     loop {
         match super::fill(&mut rest, &mut buffer)? {
             0 => return Ok(Raw::new(disk, size)),
             got if buffer[..got].iter().any(|byte| *byte != 0) => {
-                return Err(ReadError::damaged("it has something behind disk.raw"));
+                return Err(ReadError::damaged("it contains something after disk.raw"));
             }
             _ => {}
         }

@@ -1,6 +1,7 @@
 //! GUID Partition Tables (UEFI 2.10, chapter 5) of disks with sectors of 512 bytes.
 //!
-//! Of our own because the crates for it take sizes from the header for granted: they panic, or allocate gigabytes, on a damaged one.
+//! This is our own reader because the crates for it trust sizes in the header: they panic or
+//! allocate gigabytes for a damaged header.
 
 use super::ReadError;
 use super::blocks::{Blocks, bytes, u32_le, u64_le};
@@ -8,14 +9,14 @@ use std::fmt;
 
 const SECTOR: u64 = 512;
 const SIGNATURE: &[u8] = b"EFI PART";
-/// Sizes of a header that are believed, in bytes; 92 have a meaning.
+/// Accepted sizes of a header in bytes; 92 bytes are defined.
 const HEADER_SIZES: std::ops::RangeInclusive<usize> = 92..=512;
-/// Sizes of an entry that are believed, in bytes.
+/// Accepted sizes of an entry in bytes.
 const ENTRY_SIZES: [usize; 3] = [128, 256, 512];
-/// Most entries that are read; 128 are usual.
+/// The most entries that are read; 128 are usual.
 const MAX_ENTRIES: u32 = 1024;
 
-/// A GUID as it is on disk: its first three fields are little-endian.
+/// A GUID as stored on disk: its first three fields are little-endian.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Guid(pub [u8; 16]);
 
@@ -43,9 +44,9 @@ pub struct Partition {
     pub type_guid: Guid,
     /// `UniquePartitionGUID`.
     pub unique_guid: Guid,
-    /// First byte.
+    /// The first byte.
     pub start: u64,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
     /// `Attributes`.
     pub attributes: u64,
@@ -58,16 +59,16 @@ pub struct Partition {
 pub struct Table {
     /// `DiskGUID`.
     pub disk_guid: Guid,
-    /// Sector of the backup's header: the last of the disk, unless the disk has grown since.
+    /// The sector of the backup header: the last of the disk, unless the disk has grown since.
     pub backup: u64,
     /// `FirstUsableLBA` and `LastUsableLBA`.
     pub usable: (u64, u64),
-    /// In the order of their entries.
+    /// The partitions in the order of their entries.
     pub partitions: Vec<Partition>,
 }
 
 impl Table {
-    /// The table at the beginning of a disk, checksums and place verified.
+    /// Reads the table at the beginning of a disk and verifies its checksums and location.
     ///
     /// # Errors
     /// [`ReadError::Damaged`].
@@ -75,16 +76,17 @@ impl Table {
         Self::read(disk, 1)
     }
 
-    /// The table at the end of a disk.
+    /// Reads the table at the end of a disk.
     ///
     /// # Errors
     /// [`ReadError::Damaged`].
     pub fn backup(disk: &dyn Blocks) -> Result<Self, ReadError> {
-        let last = (disk.size() / SECTOR).checked_sub(1).ok_or_else(|| ReadError::damaged("it has no sector"))?;
+        let last =
+            (disk.size() / SECTOR).checked_sub(1).ok_or_else(|| ReadError::damaged("it is shorter than a sector"))?;
         Self::read(disk, last)
     }
 
-    /// Reads the header in sector `my_lba` and what it points to.
+    /// Reads the header in sector `my_lba` and the entries that it points to.
     fn read(disk: &dyn Blocks, my_lba: u64) -> Result<Self, ReadError> {
         let short = || ReadError::damaged("a partition table's header is cut off");
         let header = bytes(disk, my_lba.saturating_mul(SECTOR), SECTOR)?;
@@ -103,13 +105,15 @@ impl Table {
         let last = (disk.size() / SECTOR).saturating_sub(1);
         let backup = if my_lba == 1 { at(32)? } else { my_lba };
         if at(24)? != my_lba || backup > last || (my_lba != 1 && at(32)? != 1) {
-            return Err(ReadError::damaged(format!("the partition table in sector {my_lba} is made for another disk")));
+            return Err(ReadError::damaged(format!(
+                "the partition table in sector {my_lba} was made for another disk"
+            )));
         }
         let usable = (at(40)?, at(48)?);
         let (count, size) = (u32_le(&header, 80).ok_or_else(short)?, u32_le(&header, 84).ok_or_else(short)?);
         let size = usize::try_from(size).map_err(|_| short())?;
         if count > MAX_ENTRIES || !ENTRY_SIZES.contains(&size) {
-            return Err(ReadError::damaged(format!("a partition table of {count} entries of {size} bytes")));
+            return Err(ReadError::damaged(format!("a partition table claims {count} entries of {size} bytes")));
         }
         let entries = bytes(disk, at(72)?.saturating_mul(SECTOR), u64::from(count) * size as u64)?;
         if Some(crc32fast::hash(&entries)) != u32_le(&header, 88) {
@@ -132,7 +136,7 @@ fn partition(entry: &[u8], usable: (u64, u64)) -> Result<Partition, ReadError> {
     let name = String::from_utf16_lossy(&units[..end]);
     if first < usable.0 || last < first || last > usable.1 || usable.1 > u64::MAX / SECTOR - 1 {
         return Err(ReadError::damaged(format!(
-            "partition {name:?} is from sector {first} to {last}, outside the disk"
+            "partition {name:?} extends from sector {first} to {last}, outside the disk"
         )));
     }
     Ok(Partition {

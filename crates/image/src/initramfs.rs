@@ -1,6 +1,6 @@
-//! Reads an initramfs: zstd frames by libzstd's streaming decoder, newc by the `cpio` crate.
+//! Reads an initramfs: zstd frames with libzstd's streaming decoder, newc with the `cpio` crate.
 
-use super::{Kind, MAX_PATHS, MAX_TARGET, Node, ReadError, Root, Visit, Xattrs};
+use super::{ImageRoot, Kind, MAX_PATHS, MAX_TARGET, Node, ReadError, Visit, Xattrs};
 use cpio::NewcReader;
 use cpio::newc::Entry;
 use kiln_init::xattrs;
@@ -13,19 +13,19 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What only an initramfs holds: what boots the tree is no part of it.
+/// Paths that only an initramfs has: they boot the tree and are not part of it.
 pub const BOOT_PATHS: [&str; 7] =
     ["dev", "dev/console", "dev/null", "init", "usr/lib/kiln", "usr/lib/kiln/modules", "usr/lib/kiln/xattrs"];
-/// Most bytes an initramfs unpacks to; a node would have to have that much memory.
+/// The most bytes that an initramfs may unpack to; a node would need that much memory.
 const MAX_BYTES: u64 = 64 << 30;
-/// Most bytes of a member's header, name included: Linux' `PATH_MAX` and the header's own.
+/// The largest header of a member including the name: Linux' `PATH_MAX` and the header's fields.
 const MAX_HEADER: u64 = 110 + 4096 + 4;
-/// Largest window of a frame, as the kernel's decoder allows (its binary logarithm).
+/// The largest window of a frame that the kernel's decoder allows, as a binary logarithm.
 const MAX_WINDOW: u32 = 27;
 
 const S_IFMT: u32 = 0o170_000;
 
-/// An initramfs, as zstd frames.
+/// An initramfs of zstd frames.
 #[derive(Debug)]
 pub struct Initramfs {
     source: Source,
@@ -49,7 +49,7 @@ impl Initramfs {
     }
 }
 
-impl Root for Initramfs {
+impl ImageRoot for Initramfs {
     fn walk(&self, visit: &mut Visit<'_>) -> Result<Xattrs, ReadError> {
         match &self.source {
             Source::File(path) => walk(BufReader::with_capacity(1 << 20, File::open(path)?), visit),
@@ -79,7 +79,7 @@ fn walk(frames: impl io::BufRead + 'static, visit: &mut Visit<'_>) -> Result<Xat
         if total > MAX_BYTES {
             return Err(ReadError::damaged(format!("it unpacks to more than {MAX_BYTES} bytes")));
         }
-        // The data, its padding and the next header.
+        // Enough for the data, its padding and the next header.
         allowance.set(size + 4 + MAX_HEADER);
         let node = node(&mut reader, &mut linked)?;
         let flow = if node.path == xattrs::FILE && size <= xattrs::MAX_SIZE {
@@ -97,7 +97,7 @@ fn walk(frames: impl io::BufRead + 'static, visit: &mut Visit<'_>) -> Result<Xat
     Err(ReadError::damaged(format!("it has more than {MAX_PATHS} members")))
 }
 
-/// What newc cannot hold and kiln lists in a file.
+/// Extended attributes, which newc cannot store and kiln lists in a file.
 fn attributes(list: &[u8]) -> Result<Xattrs, ReadError> {
     let text = std::str::from_utf8(list).map_err(|_| ReadError::damaged(format!("/{}: not UTF-8", xattrs::FILE)))?;
     let mut found = Xattrs::new();
@@ -107,21 +107,21 @@ fn attributes(list: &[u8]) -> Result<Xattrs, ReadError> {
     Ok(found)
 }
 
-/// The kernel unpacks whatever follows an archive's end, too; nothing but padding may.
+/// The kernel also unpacks what follows an archive's end, so only padding may follow.
 fn expect_zeros(mut rest: impl Read) -> Result<(), ReadError> {
     let mut buffer = vec![0; 64 << 10];
     loop {
         match super::fill(&mut rest, &mut buffer)? {
             0 => return Ok(()),
             got if buffer[..got].iter().any(|byte| *byte != 0) => {
-                return Err(ReadError::damaged("there is something after the archive's end"));
+                return Err(ReadError::damaged("it contains something after the archive's end"));
             }
             _ => {}
         }
     }
 }
 
-/// The member `reader` is at. Files with several names have their bytes under the first.
+/// The current member of `reader`. Files with several names store their bytes under the first name.
 fn node(reader: &mut NewcReader<Metered>, linked: &mut BTreeMap<u32, (String, u64)>) -> Result<Node, ReadError> {
     let entry = reader.entry().clone();
     let path = entry.name().to_owned();
@@ -161,7 +161,8 @@ fn file(entry: &Entry, linked: &mut BTreeMap<u32, (String, u64)>) -> Kind {
     }
 }
 
-/// A stream that gives no more than it is allowed: a name of gigabytes is never held in memory.
+/// A stream that returns at most the allowed number of bytes, so that a name of gigabytes is never
+/// held in memory.
 struct Metered {
     inner: Box<dyn Read>,
     allowance: Rc<Cell<u64>>,

@@ -1,7 +1,8 @@
-//! Images opened again, by readers that share no code with what wrote them.
+//! Reads finished images with readers that share no code with the writers.
 //!
-//! Whatever an image is, its file system is a [`Root`]: walked from end to end, every path with what the image says about it and its bytes.
-//! A reader takes its input for hostile: bounded in memory and time, and it never panics.
+//! The file system of any image is an [`ImageRoot`], which is walked completely: every path with its
+//! metadata and its bytes. A reader treats its input as hostile: it bounds memory and time, and it
+//! never panics.
 
 pub mod blocks;
 pub mod disk;
@@ -25,16 +26,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 
-/// Most paths of an image that are looked at.
+/// The most paths of an image that are read.
 pub const MAX_PATHS: usize = 4 << 20;
 
-/// Longest target of a symbolic link: Linux' `PATH_MAX`.
+/// The longest target of a symbolic link: Linux' `PATH_MAX`.
 pub const MAX_TARGET: u64 = 4096;
 
-/// How much of a file is read at a time, in bytes.
+/// The number of bytes of a file that are read at a time.
 const CHUNK: usize = 256 << 10;
 
-/// What an image says about one path.
+/// The metadata of one path in an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     /// Path without a leading slash.
@@ -58,9 +59,9 @@ pub enum Kind {
     Directory,
     /// A regular file.
     File {
-        /// Bytes.
+        /// The size in bytes.
         size: u64,
-        /// Another name of the same file that was visited before: its bytes are not given again.
+        /// Another name of the same file that was visited before; its bytes are not passed again.
         link: Option<String>,
     },
     /// A symbolic link and its target.
@@ -86,7 +87,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Its name, as manifests have it.
+    /// Its name as used in manifests.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Directory => "directory",
@@ -99,7 +100,7 @@ impl Kind {
         }
     }
 
-    /// Bytes of a file.
+    /// The size of a file.
     pub fn size(&self) -> Option<u64> {
         match self {
             Self::File { size, .. } => Some(*size),
@@ -107,7 +108,7 @@ impl Kind {
         }
     }
 
-    /// Target of a symbolic link, or `major:minor` of a device, as manifests have it.
+    /// Target of a symbolic link, or `major:minor` of a device, as used in manifests.
     pub fn target(&self) -> Option<String> {
         match self {
             Self::Symlink(target) => Some(target.clone()),
@@ -117,7 +118,7 @@ impl Kind {
     }
 }
 
-/// Extended attributes: path → full name → value.
+/// Extended attributes of an image: path → full name → value.
 pub type Xattrs = BTreeMap<String, BTreeMap<String, Vec<u8>>>;
 
 /// Called with every path and the bytes of its file; [`ControlFlow::Break`] ends the walk.
@@ -126,11 +127,11 @@ pub type Visit<'a> = dyn FnMut(&Node, &mut dyn Read) -> Result<ControlFlow<()>, 
 /// Why an image cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// Its bytes are not what its format demands.
+    /// Its bytes violate its format.
     #[error("{0}; the file is damaged or truncated")]
     Damaged(#[from] io::Error),
-    /// Its first bytes say nothing that kiln knows.
-    #[error("it is no image that kiln makes: neither an initramfs, nor a disk, nor an ext4 file system")]
+    /// kiln does not recognize its first bytes.
+    #[error("it is not an image that kiln makes: neither an initramfs, nor a disk, nor an ext4 file system")]
     Unknown,
     /// It has no such file.
     #[error("it has no file /{0}")]
@@ -141,26 +142,27 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Bytes that break the format's rules, in words.
+    /// The error for bytes that violate the format; `what` describes the violation.
     pub(crate) fn damaged(what: impl Into<String>) -> Self {
         Self::Damaged(io::Error::new(io::ErrorKind::InvalidData, what.into()))
     }
 }
 
-/// A file system in an image.
-pub trait Root {
-    /// Visits every path once, directories before what is in them, and returns the extended attributes of all that it visited.
+/// The file system of an image.
+pub trait ImageRoot {
+    /// Visits every path once, directories before their contents, and returns the extended
+    /// attributes of all visited paths.
     ///
     /// # Errors
-    /// [`ReadError`], that of `visit` included.
+    /// [`ReadError`], including that of `visit`.
     fn walk(&self, visit: &mut Visit<'_>) -> Result<Xattrs, ReadError>;
 
-    /// The kernel, where the image has one beside its root.
+    /// The kernel, if the image has one outside its root.
     fn kernel(&self) -> Option<Vec<u8>> {
         None
     }
 
-    /// The kernel's command line, where the image has one.
+    /// The kernel's command line, if the image has one.
     fn cmdline(&self) -> Option<String> {
         None
     }
@@ -170,7 +172,7 @@ pub trait Root {
 ///
 /// # Errors
 /// [`ReadError`].
-pub fn extract(root: &dyn Root, wanted: &str, out: &mut dyn Write) -> Result<(), ReadError> {
+pub fn extract(root: &dyn ImageRoot, wanted: &str, out: &mut dyn Write) -> Result<(), ReadError> {
     let (mut found, mut first) = (false, None);
     root.walk(&mut |node, bytes| {
         if node.path != wanted {
@@ -186,25 +188,25 @@ pub fn extract(root: &dyn Root, wanted: &str, out: &mut dyn Write) -> Result<(),
         Ok(ControlFlow::Break(()))
     })?;
     match first {
-        // The name visited first has the bytes, so this ends.
+        // The first visited name has the bytes, so this terminates.
         Some(first) => extract(root, &first, out),
         None if found => Ok(()),
         None => Err(ReadError::Missing(wanted.to_owned())),
     }
 }
 
-/// The bytes of those files among `wanted` that are there, each up to `limit` bytes: what is longer is left out.
+/// The bytes of the files in `wanted` that exist. Files longer than `limit` bytes are left out.
 ///
 /// # Errors
 /// [`ReadError`].
 pub fn contents(
-    root: &dyn Root,
+    root: &dyn ImageRoot,
     wanted: &BTreeSet<String>,
     limit: u64,
 ) -> Result<BTreeMap<String, Vec<u8>>, ReadError> {
     let mut found = BTreeMap::new();
     let mut links = Vec::new();
-    // A wanted name may be a link to one that is not.
+    // A wanted name may be a hard link to a name that is not wanted.
     let mut firsts = BTreeMap::new();
     root.walk(&mut |node, bytes| {
         if let Kind::File { size, link } = &node.kind
@@ -237,7 +239,7 @@ pub fn contents(
     Ok(found)
 }
 
-/// Copies to the end, telling errors of the source from those of the destination.
+/// Copies to the end and distinguishes errors of the source from errors of the destination.
 pub(crate) fn copy(bytes: &mut dyn Read, out: &mut dyn Write) -> Result<(), ReadError> {
     let mut buffer = vec![0; CHUNK];
     loop {

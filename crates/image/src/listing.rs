@@ -1,24 +1,24 @@
-//! All paths of a [`Root`], with the digests of their bytes.
+//! Lists all paths of an [`ImageRoot`] with the digests of their bytes.
 
-use super::{CHUNK, Kind, Node, ReadError, Root, fill};
+use super::{CHUNK, ImageRoot, Kind, Node, ReadError, fill};
 use kiln_tree::Digest;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-/// One path.
+/// A path of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// What the image says about it.
+    /// Its metadata.
     pub node: Node,
-    /// SHA-256 of a file's bytes.
+    /// The SHA-256 of a file's bytes.
     pub sha256: Option<Digest>,
     /// Extended attributes: full name → value.
     pub xattrs: BTreeMap<String, Vec<u8>>,
 }
 
 impl Listed {
-    /// The extended attributes, values in hexadecimal as manifests have them.
+    /// The extended attributes, with values in hexadecimal as in manifests.
     pub fn xattrs_in_hex(&self) -> BTreeMap<String, String> {
         let hex = |value: &[u8]| value.iter().map(|byte| format!("{byte:02x}")).collect();
         self.xattrs.iter().map(|(name, value)| (name.clone(), hex(value))).collect()
@@ -30,16 +30,18 @@ impl Listed {
 pub struct Listing {
     /// By path without a leading slash.
     pub paths: BTreeMap<String, Listed>,
-    /// What the image has no right to say: a path twice, an attribute of a path it has not.
+    /// Inconsistencies of the image: a path that occurs twice, an attribute of a path that does not
+    /// exist.
     pub oddities: Vec<String>,
 }
 
 impl Listing {
-    /// Reads all of `root`. `watch` sees the bytes of every file that is not a link to an earlier one, part by part.
+    /// Reads all of `root`. `watch` is called with each part of the bytes of every file that is not
+    /// a link to an earlier one.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn read(root: &dyn Root, watch: &mut dyn FnMut(&Node, Part<'_>)) -> Result<Self, ReadError> {
+    pub fn read(root: &dyn ImageRoot, watch: &mut dyn FnMut(&Node, Part<'_>)) -> Result<Self, ReadError> {
         let mut listing = Self::default();
         let mut buffer = vec![0; CHUNK];
         let xattrs = root.walk(&mut |node, bytes| {
@@ -57,7 +59,7 @@ impl Listing {
                         offset += got as u64;
                     }
                     if offset != *size {
-                        return Err(ReadError::damaged(format!("/{} has {offset} bytes of {size}", node.path)));
+                        return Err(ReadError::damaged(format!("/{} has only {offset} of {size} bytes", node.path)));
                     }
                     Some(Digest::finish(hasher))
                 }
@@ -65,14 +67,14 @@ impl Listing {
             };
             let listed = Listed { node: node.clone(), sha256, xattrs: BTreeMap::new() };
             if listing.paths.insert(node.path.clone(), listed).is_some() {
-                listing.oddities.push(format!("/{} is there twice", node.path));
+                listing.oddities.push(format!("/{} exists twice", node.path));
             }
             Ok(ControlFlow::Continue(()))
         })?;
         for (path, xattrs) in xattrs {
             match listing.paths.get_mut(&path) {
                 Some(listed) => listed.xattrs = xattrs,
-                None => listing.oddities.push(format!("/{path} has extended attributes and is not there")),
+                None => listing.oddities.push(format!("/{path} has extended attributes but does not exist")),
             }
         }
         Ok(listing)
@@ -84,6 +86,6 @@ impl Listing {
 pub struct Part<'a> {
     /// The bytes.
     pub bytes: &'a [u8],
-    /// Where in the file they are.
+    /// Their offset in the file.
     pub offset: u64,
 }

@@ -1,4 +1,4 @@
-//! Finds out what a file is, and opens it.
+//! Detects the format of a file and opens it.
 
 use super::blocks::{Blocks, Raw, bytes};
 use super::disk::Disk;
@@ -7,17 +7,17 @@ use super::initramfs::Initramfs;
 use super::qcow2::Qcow2;
 use super::tarball::Tarball;
 use super::vmdk::Vmdk;
-use super::{ReadError, Root, gce, qcow2, vhd, vmdk};
+use super::{ImageRoot, ReadError, gce, qcow2, vhd, vmdk};
 use std::path::Path;
 use std::sync::Arc;
 
-/// First bytes of a zstd frame (RFC 8878).
+/// The first bytes of a zstd frame (RFC 8878).
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// Where a disk's partition table and an ext4 file system have their marks.
+/// The offsets of the signatures of a partition table and of an ext4 file system.
 const GPT_MARK: (u64, &[u8]) = (512, b"EFI PART");
 const EXT4_MARK: (u64, &[u8]) = (1080, b"\x53\xef");
 
-/// Where an output directory has a root file system: in which there is one, the first is taken.
+/// Paths of root file systems in an output directory; the first that exists is used.
 const OUTPUTS: [&str; 9] = [
     "pxe/initramfs.cpio.zst",
     "disk.raw",
@@ -30,11 +30,11 @@ const OUTPUTS: [&str; 9] = [
     "disk.gce.tar.gz",
 ];
 
-/// Opens the root file system of an image, whose format is told by its bytes.
+/// Opens the root file system of an image and detects the format by its bytes.
 ///
 /// # Errors
-/// [`ReadError`] when it is none that kiln makes.
-pub fn open(path: &Path) -> Result<Box<dyn Root>, ReadError> {
+/// [`ReadError`] when kiln does not make this format.
+pub fn open(path: &Path) -> Result<Box<dyn ImageRoot>, ReadError> {
     let raw = Raw::open(path)?;
     if starts_with(&raw, 0, &ZSTD_MAGIC) {
         return Ok(if Tarball::is_at(path)? { Box::new(Tarball::new(path)) } else { Box::new(Initramfs::new(path)) });
@@ -45,10 +45,10 @@ pub fn open(path: &Path) -> Result<Box<dyn Root>, ReadError> {
     Ok(Box::new(Disk::open(open_disk(path)?)?))
 }
 
-/// Opens the disk in a file, however it is encoded.
+/// Opens the disk in a file in any of the disk formats.
 ///
 /// # Errors
-/// [`ReadError`] when it is none that kiln makes.
+/// [`ReadError`] when kiln does not make this format.
 pub fn open_disk(path: &Path) -> Result<Arc<dyn Blocks>, ReadError> {
     let raw: Arc<dyn Blocks> = Arc::new(Raw::open(path)?);
     if starts_with(&*raw, 0, &qcow2::MAGIC) {
@@ -74,7 +74,7 @@ pub fn open_disk(path: &Path) -> Result<Arc<dyn Blocks>, ReadError> {
 ///
 /// # Errors
 /// [`ReadError`] when there is none.
-pub fn open_output(output: &Path) -> Result<Box<dyn Root>, ReadError> {
+pub fn open_output(output: &Path) -> Result<Box<dyn ImageRoot>, ReadError> {
     let there = OUTPUTS.iter().map(|name| output.join(name)).find(|path| path.exists());
     open(&there.unwrap_or_else(|| output.join(OUTPUTS[0])))
 }

@@ -1,4 +1,5 @@
-//! qcow2 (QEMU's docs/interop/qcow2.txt), versions 2 and 3, without backing file, snapshots or encryption.
+//! qcow2 (QEMU's docs/interop/qcow2.txt), versions 2 and 3, without backing file, snapshots or
+//! encryption.
 
 use super::ReadError;
 use super::blocks::{Blocks, bytes, past_end, u32_be, u64_be};
@@ -9,20 +10,21 @@ use std::sync::{Arc, Mutex};
 
 /// `QFI\xfb`.
 pub const MAGIC: [u8; 4] = *b"QFI\xfb";
-/// Cluster sizes that QEMU takes, as powers of two.
+/// The cluster sizes that QEMU accepts, as powers of two.
 const CLUSTER_BITS: std::ops::RangeInclusive<u32> = 9..=21;
-/// Largest disk that is read, in bytes.
+/// The largest disk that is read, in bytes.
 const MAX_SIZE: u64 = 1 << 44;
-/// Largest L1 table, in entries, as QEMU allows.
+/// The largest L1 table in entries that QEMU allows.
 const MAX_L1: u32 = 4 << 20;
 /// Incompatible feature: the compression type is in the header.
 const INCOMPAT_COMPRESSION: u64 = 1 << 3;
 const COMPRESSED: u64 = 1 << 62;
 const ZERO: u64 = 1;
 const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
-/// Largest window of a compressed cluster, as a binary logarithm: no cluster is larger than 2 MiB.
+/// The largest window of a compressed cluster, as a binary logarithm: no cluster is larger than 2
+/// MiB.
 const MAX_WINDOW: u32 = 23;
-/// L2 tables, and decompressed clusters, kept in memory.
+/// The number of L2 tables and of decompressed clusters kept in memory.
 const KEPT: usize = 16;
 
 /// How clusters are compressed.
@@ -40,7 +42,7 @@ pub struct Qcow2 {
     cluster_bits: u32,
     compression: Compression,
     l1: Vec<u64>,
-    /// L2 tables and decompressed clusters by their place in the file.
+    /// L2 tables and decompressed clusters by their offset in the file.
     kept: Mutex<BTreeMap<u64, Arc<Vec<u8>>>>,
 }
 
@@ -67,14 +69,16 @@ impl Qcow2 {
             || !plain
             || incompatible & !INCOMPAT_COMPRESSION != 0
         {
-            return Err(ReadError::damaged("it is no qcow2 file such as kiln makes: complete, and not encrypted"));
+            return Err(ReadError::damaged("it is not a qcow2 file as kiln makes it: complete and not encrypted"));
         }
         if !CLUSTER_BITS.contains(&cluster_bits) || size > MAX_SIZE || l1_size > MAX_L1 {
-            return Err(ReadError::damaged(format!("a disk of {size} bytes in clusters of 2^{cluster_bits} bytes")));
+            return Err(ReadError::damaged(format!(
+                "it claims a disk of {size} bytes in clusters of 2^{cluster_bits} bytes"
+            )));
         }
         let table = bytes(&*file, quad(40)?, u64::from(l1_size) * 8)?;
         let l1: Vec<u64> = table.chunks_exact(8).filter_map(|entry| u64_be(entry, 0)).collect();
-        // Each L1 entry is a table of as many 8-byte entries as fit a cluster.
+        // Each L1 entry is a table of as many 8-byte entries as fit into a cluster.
         if (l1.len() as u64) < size.div_ceil(1 << (2 * cluster_bits - 3)) {
             return Err(ReadError::damaged("its L1 table is smaller than the disk"));
         }
@@ -98,14 +102,14 @@ impl Qcow2 {
     }
 
     fn keep(&self, key: u64, make: impl FnOnce() -> io::Result<Vec<u8>>) -> io::Result<Arc<Vec<u8>>> {
-        let poisoned = || io::Error::other("a reading thread died");
+        let poisoned = || io::Error::other("a reading thread panicked");
         if let Some(found) = self.kept.lock().map_err(|_| poisoned())?.get(&key) {
             return Ok(Arc::clone(found));
         }
         let made = Arc::new(make()?);
         let mut kept = self.kept.lock().map_err(|_| poisoned())?;
         while kept.len() >= KEPT {
-            // Tables have the lower keys, and are asked for again.
+            // Tables have the lower keys and are needed again.
             kept.pop_last();
         }
         kept.insert(key, Arc::clone(&made));

@@ -1,6 +1,6 @@
-//! A root file system in a tar archive compressed with zstd, by the `tar` crate.
+//! Reads a root file system in a tar archive compressed with zstd, with the `tar` crate.
 
-use super::{Kind, MAX_PATHS, Node, ReadError, Root, Visit, Xattrs};
+use super::{ImageRoot, Kind, MAX_PATHS, Node, ReadError, Visit, Xattrs};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -8,15 +8,15 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use tar::{Archive, Entry, EntryType};
 
-/// Most bytes an archive unpacks to.
+/// The most bytes that an archive may unpack to.
 const MAX_BYTES: u64 = 64 << 30;
-/// Largest window of a frame, as a binary logarithm.
+/// The largest window of a frame, as a binary logarithm.
 const MAX_WINDOW: u32 = 27;
-/// Longest list of pax records of a member, in bytes.
+/// The longest list of pax records of a member in bytes.
 const MAX_RECORDS: u64 = 1 << 20;
-/// Where a header has the mark of ustar (POSIX.1-1988), behind which a version follows.
+/// The offset of the ustar magic (POSIX.1-1988) in a header; a version follows it.
 const USTAR_MARK: (usize, &[u8]) = (257, b"ustar");
-/// What the name of an extended attribute's record begins with.
+/// The prefix of the key of an extended attribute's record.
 const XATTR: &str = "SCHILY.xattr.";
 
 /// The archive in a file.
@@ -31,7 +31,7 @@ impl Tarball {
         Self { path: path.to_owned() }
     }
 
-    /// Whether the file `path`, which is compressed with zstd, begins as an archive does.
+    /// Whether the file `path`, which is compressed with zstd, contains a tar archive.
     pub fn is_at(path: &Path) -> Result<bool, ReadError> {
         let (at, mark) = USTAR_MARK;
         let mut head = Vec::new();
@@ -40,13 +40,13 @@ impl Tarball {
     }
 }
 
-impl Root for Tarball {
+impl ImageRoot for Tarball {
     fn walk(&self, visit: &mut Visit<'_>) -> Result<Xattrs, ReadError> {
         let mut archive = Archive::new(decoder(&self.path)?.take(MAX_BYTES));
         let mut xattrs = Xattrs::new();
         let mut sizes = BTreeMap::new();
         let mut records = BTreeMap::new();
-        // Raw, because the crate would hold records of any length in memory.
+        // Raw entries, because the crate would hold records of any length in memory.
         for (number, entry) in archive.entries()?.raw(true).enumerate() {
             let mut entry = entry?;
             if number > 2 * MAX_PATHS {
@@ -71,7 +71,7 @@ impl Root for Tarball {
     }
 }
 
-/// What is in the file `path`, decompressed.
+/// The decompressed contents of the file `path`.
 fn decoder(path: &Path) -> Result<impl Read, ReadError> {
     let mut decoder = zstd::Decoder::new(BufReader::with_capacity(1 << 20, File::open(path)?))?;
     decoder.window_log_max(MAX_WINDOW)?;
@@ -124,17 +124,20 @@ fn node(
         EntryType::Directory => Kind::Directory,
         EntryType::Regular => Kind::File { size: entry.size(), link: None },
         EntryType::Link => {
-            let size =
-                *sizes.get(&target).ok_or_else(|| ReadError::damaged(format!("/{path} is a link to no file")))?;
+            let size = *sizes.get(&target).ok_or_else(|| {
+                ReadError::damaged(format!("/{path} is a hard link to {target:?}, which is not an earlier file"))
+            })?;
             Kind::File { size, link: Some(target) }
         }
         EntryType::Symlink => Kind::Symlink(target),
         EntryType::Char => device().map(|(major, minor)| Kind::Char { major, minor })?,
         EntryType::Block => device().map(|(major, minor)| Kind::Block { major, minor })?,
         EntryType::Fifo => Kind::Fifo,
-        other => return Err(ReadError::damaged(format!("/{path} is a member of type {other:?}"))),
+        other => return Err(ReadError::damaged(format!("/{path} has the unsupported type {other:?}"))),
     };
-    let id = |id: u64| u32::try_from(id).map_err(|_| ReadError::damaged(format!("/{path} has the owner {id}")));
+    let id = |id: u64| {
+        u32::try_from(id).map_err(|_| ReadError::damaged(format!("/{path} has the owner {id}, which is out of range")))
+    };
     let node = Node {
         kind,
         mode: header.mode()? & 0o7777,

@@ -1,11 +1,12 @@
-//! The sections of a Unified Kernel Image (UAPI.5), by the `object` crate.
+//! Reads the sections of a Unified Kernel Image (UAPI.5) with the `object` crate.
 
 use super::ReadError;
 use object::read::pe::PeFile64;
 use object::{Object, ObjectSection};
 use std::collections::BTreeMap;
 
-/// The sections of `image` by name, each as long as it is in memory: padding to the file's alignment is left out.
+/// The sections of `image` by name, with their sizes in memory: padding to the file's alignment is
+/// left out.
 ///
 /// # Errors
 /// [`ReadError::Damaged`].
@@ -18,7 +19,7 @@ pub fn sections(image: &[u8]) -> Result<BTreeMap<String, &[u8]>, ReadError> {
         let data = section.data().map_err(damaged)?;
         let size = usize::try_from(section.size()).unwrap_or(usize::MAX).min(data.len());
         if sections.insert(name.clone(), &data[..size]).is_some() {
-            return Err(ReadError::damaged(format!("it has two sections {name:?}")));
+            return Err(ReadError::damaged(format!("it has two sections with the name {name:?}")));
         }
     }
     Ok(sections)

@@ -9,15 +9,16 @@ use std::sync::{Arc, Mutex};
 /// `KDMV`.
 pub const MAGIC: [u8; 4] = *b"KDMV";
 const SECTOR: u64 = 512;
-/// Where the footer is, from the end: it and the end-of-stream marker are a sector each.
+/// The offset of the footer from the end: the footer and the end-of-stream marker are one sector
+/// each.
 const FOOTER: u64 = 1024;
-/// The grain directory is where the footer says.
+/// The `gdOffset` that refers to the footer.
 const GD_AT_END: u64 = u64::MAX;
-/// Largest disk that is read, in sectors.
+/// The largest disk that is read, in sectors.
 const MAX_SECTORS: u64 = 1 << 35;
-/// Most grains: a terabyte in the usual ones of 64 KiB.
+/// The most grains: a terabyte in grains of 64 KiB.
 const MAX_GRAINS: u64 = 1 << 24;
-/// Largest grain, in sectors.
+/// The largest grain in sectors.
 const MAX_GRAIN: u64 = 2048;
 
 /// A disk in a VMDK file.
@@ -26,7 +27,7 @@ pub struct Vmdk {
     file: Arc<dyn Blocks>,
     capacity: u64,
     grain: u64,
-    /// First sector of each grain's marker; 0: the grain is zero.
+    /// The first sector of each grain's marker; 0 means that the grain is zero.
     grains: Vec<u32>,
     /// The grain read last.
     last: Mutex<Option<(usize, Arc<Vec<u8>>)>>,
@@ -38,7 +39,7 @@ impl Vmdk {
     /// # Errors
     /// [`ReadError::Damaged`].
     pub fn open(file: Arc<dyn Blocks>) -> Result<Self, ReadError> {
-        let damaged = || ReadError::damaged("it is no stream-optimized VMDK file");
+        let damaged = || ReadError::damaged("it is not a stream-optimized VMDK file");
         let mut header = bytes(&*file, 0, SECTOR)?;
         if u64_le(&header, 56) == Some(GD_AT_END) {
             header = bytes(&*file, file.size().checked_sub(FOOTER).ok_or_else(damaged)?, SECTOR)?;
@@ -53,7 +54,7 @@ impl Vmdk {
         }
         let count = capacity.div_ceil(grain);
         if count > MAX_GRAINS {
-            return Err(ReadError::damaged(format!("a disk of {count} grains")));
+            return Err(ReadError::damaged(format!("it claims a disk of {count} grains")));
         }
         let tables = bytes(&*file, directory.saturating_mul(SECTOR), count.div_ceil(entries) * 4)?;
         let mut grains = Vec::new();
@@ -74,14 +75,14 @@ impl Vmdk {
         if sector == 0 {
             return Ok(None);
         }
-        let poisoned = |_| io::Error::other("a reading thread died");
+        let poisoned = |_| io::Error::other("a reading thread panicked");
         if let Ok(Some((known, grain))) = self.last.lock().as_deref()
             && *known == number
         {
             return Ok(Some(Arc::clone(grain)));
         }
         let invalid = || io::Error::new(io::ErrorKind::InvalidData, format!("grain {number} has a wrong marker"));
-        // The marker: the grain's first sector on the disk, and how many bytes follow.
+        // The marker: the grain's first sector on the disk, and the number of bytes that follow.
         let marker = bytes(&*self.file, sector * SECTOR, 12)?;
         let size = u64::from(u32_le(&marker, 8).ok_or_else(invalid)?);
         if u64_le(&marker, 0) != Some(number as u64 * self.grain / SECTOR) || size > 2 * self.grain {
@@ -90,7 +91,7 @@ impl Vmdk {
         let packed = bytes(&*self.file, sector * SECTOR + 12, size)?;
         let mut grain = Vec::new();
         ZlibDecoder::new(packed.as_slice()).take(self.grain).read_to_end(&mut grain)?;
-        // The last grain may end with the disk.
+        // The last grain may be shorter and end with the disk.
         grain.resize(usize::try_from(self.grain).map_err(|_| past_end())?, 0);
         let grain = Arc::new(grain);
         *self.last.lock().map_err(poisoned)? = Some((number, Arc::clone(&grain)));

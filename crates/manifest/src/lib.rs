@@ -1,4 +1,4 @@
-//! What went in and what came out: `manifest.json` and `SHA256SUMS`.
+//! The record of a build's inputs and outputs: `manifest.json` and `SHA256SUMS`.
 
 mod records;
 
@@ -12,17 +12,17 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// Version of the manifest's format.
+/// The version of the manifest's format.
 pub const VERSION: u32 = 1;
 /// Its name in the output directory.
 pub const FILE: &str = "manifest.json";
-/// The list of digests beside it, as sha256sum(1) reads it.
+/// The list of digests beside the manifest, which sha256sum(1) can read.
 pub const SUMS: &str = "SHA256SUMS";
 
-/// Largest manifest read, in bytes: a million files.
+/// The largest manifest that is read, in bytes: a million files.
 const MAX_SIZE: u64 = 512 << 20;
 
-/// Why there is no manifest to be had.
+/// Why a manifest cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// It cannot be read.
@@ -30,18 +30,18 @@ pub enum ManifestError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// It has too many bytes.
-    #[error("reading {}: it has more than {MAX_SIZE} bytes; that is no manifest of kiln's", .0.display())]
+    /// It is too large.
+    #[error("reading {}: it has more than {MAX_SIZE} bytes; kiln does not write such manifests", .0.display())]
     TooLarge(PathBuf),
-    /// It is no manifest.
+    /// It is not a manifest.
     #[error("reading {}: it is damaged or of another version of kiln; build again: {source}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with line and column.
+        /// The defect, with line and column.
         source: serde_json::Error,
     },
 }
@@ -54,7 +54,7 @@ pub struct Manifest {
     pub version: u32,
     /// Version of kiln.
     pub kiln: String,
-    /// The role baked.
+    /// The role of the image.
     pub role: String,
     /// Identity of the image.
     pub image: Image,
@@ -66,25 +66,25 @@ pub struct Manifest {
     pub release: String,
     /// Kernel version.
     pub kernel: String,
-    /// Kernel command line.
+    /// The kernel command line.
     pub cmdline: String,
     /// The image's time, seconds since 1970.
     pub epoch: u32,
-    /// Everything that went in.
+    /// All inputs.
     pub inputs: Vec<InputRecord>,
-    /// What was left out, by prune rule.
+    /// What was removed, by prune rule.
     pub pruned: BTreeMap<String, Pruned>,
-    /// Programs that the profile lets have more rights than their caller, and why.
+    /// Programs that the profile allows to have more rights than their caller, and the reasons.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub privileged: BTreeMap<TreePath, String>,
-    /// Everything in the tree, by path.
+    /// All entries of the tree, by path.
     pub files: Vec<FileRecord>,
-    /// Everything that came out.
+    /// All output files.
     pub outputs: Vec<OutputFile>,
-    /// dm-verity's root hash of the root file system, where one was made.
+    /// dm-verity's root hash of the root file system, if one was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_hash: Option<Digest>,
-    /// What is on the disk, where one was made.
+    /// The layout of the disk, if one was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskRecord>,
 }
@@ -99,7 +99,7 @@ pub struct InputRecord {
     pub name: String,
     /// Its version; empty for overlays.
     pub version: String,
-    /// SHA-256 of its bytes; of an overlay, of everything it says.
+    /// The SHA-256 of its bytes; for an overlay, of everything in it.
     pub sha256: Digest,
 }
 
@@ -120,7 +120,7 @@ pub struct FileRecord {
     pub gid: u32,
     /// Modification time, seconds since 1970.
     pub mtime: u32,
-    /// Bytes of a file.
+    /// The size of a file in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// SHA-256 of a file.
@@ -129,7 +129,7 @@ pub struct FileRecord {
     /// Target of a symbolic link, or `major:minor` of a device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// Extended attributes, values in hexadecimal.
+    /// Extended attributes, with values in hexadecimal.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub xattrs: BTreeMap<String, String>,
     /// Who put it there.
@@ -165,13 +165,13 @@ impl FileRecord {
     }
 }
 
-/// The records of all paths of `tree`.
+/// Returns the records of all paths of `tree`.
 pub fn records(tree: &FileTree, epoch: u32) -> Vec<FileRecord> {
     tree.iter().map(|(path, entry)| FileRecord::new(path, entry, epoch)).collect()
 }
 
 impl Manifest {
-    /// The manifest of the build in the directory `output`.
+    /// Reads the manifest of the build in the directory `output`.
     ///
     /// # Errors
     /// [`ManifestError`].
@@ -186,7 +186,7 @@ impl Manifest {
         serde_json::from_slice(&text).map_err(|source| ManifestError::Damaged { path, source })
     }
 
-    /// The file's text: JSON with one input, file and output a line.
+    /// The file's text: JSON with one line for each input, file and output.
     pub fn to_text(&self) -> String {
         let lines = |lines: Vec<String>| {
             if lines.is_empty() { "[]".to_owned() } else { format!("[\n    {}\n  ]", lines.join(",\n    ")) }

@@ -1,44 +1,44 @@
-//! What rooms that make something say of it in the manifest.
+//! Records in the manifest that other rooms write about what they make.
 
 use kiln_tree::Digest;
 use serde::{Deserialize, Serialize};
 
-/// One file of an artifact.
+/// One output file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OutputFile {
-    /// Path below the output directory, `pxe/vmlinuz`.
+    /// Its path below the output directory, such as `pxe/vmlinuz`.
     pub path: String,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
     /// SHA-256 of the bytes.
     pub sha256: Digest,
-    /// SHA-256 of what is inside before compression, where the file is compressed: compressors change their bytes between
-    /// versions, what is inside does not.
+    /// The SHA-256 of the contents before compression, if the file is compressed: versions of
+    /// compressors change the file's bytes but not its contents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Digest>,
 }
 
-/// What one rule removed.
+/// What one prune rule removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pruned {
-    /// Entries.
+    /// The number of entries.
     pub files: u64,
-    /// Bytes of regular files.
+    /// The bytes of regular files.
     pub bytes: u64,
 }
 
-/// What is on a disk, for the manifest.
+/// The layout of a disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DiskRecord {
     /// GUID of the disk.
     pub uuid: String,
-    /// Bytes of the disk.
+    /// The size of the disk in bytes.
     pub size: u64,
     /// Kernel command line.
     pub cmdline: String,
-    /// In the order they are on the disk.
+    /// The partitions in the order of the disk.
     pub partitions: Vec<PartitionRecord>,
 }
 
@@ -51,12 +51,12 @@ pub struct PartitionRecord {
     /// GUID of its type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Its own GUID.
+    /// Its unique GUID.
     pub uuid: String,
-    /// First byte.
+    /// The first byte.
     pub start: u64,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Whether nothing may write it.
+    /// Whether it is read-only.
     pub read_only: bool,
 }

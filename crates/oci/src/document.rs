@@ -1,16 +1,17 @@
-//! Indexes, manifests and configurations, read from foreign bytes.
+//! Indexes, manifests and configurations, parsed from untrusted bytes.
 
 use kiln_tree::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Most bytes of an index or manifest: what registries must accept (distribution specification, "Pushing Manifests").
+/// The largest index or manifest in bytes: what registries must accept (distribution specification,
+/// "Pushing Manifests").
 pub const MAX_DOCUMENT: u64 = 4 << 20;
-/// Most bytes of a configuration.
+/// The largest configuration in bytes.
 pub const MAX_CONFIG: u64 = 8 << 20;
-/// Most layers: overlayfs takes fewer.
+/// The highest number of layers; overlayfs allows fewer.
 const MAX_LAYERS: usize = 127;
-/// Most bytes of one layer: what a header of ustar can say.
+/// The largest layer in bytes: the maximum of a ustar header's size field.
 const MAX_LAYER: u64 = (8 << 30) - 1;
 
 /// Media types.
@@ -29,10 +30,10 @@ pub mod media_type {
     pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
     /// Docker's configuration.
     pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
-    /// Everything that is asked for in place of a manifest.
+    /// All media types that a request for a manifest accepts.
     pub const DOCUMENTS: [&str; 4] = [INDEX, MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST];
 
-    /// Layers that containerd unpacks.
+    /// Media types of layers that containerd unpacks.
     pub(super) const LAYERS: [&str; 6] = [
         LAYER,
         "application/vnd.oci.image.layer.v1.tar+gzip",
@@ -47,22 +48,22 @@ pub mod media_type {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// What it is.
+    /// Its media type.
     pub media_type: String,
     /// Its digest, `sha256:` and 64 digits.
     #[serde(with = "prefixed")]
     pub digest: Digest,
     /// Its length in bytes.
     pub size: u64,
-    /// In an index: what it is for.
+    /// In an index: the platform it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
-    /// Further facts.
+    /// Annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
-/// What an image runs on, in Go's words.
+/// The platform of an image, with Go's names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Platform {
     /// `amd64`.
@@ -74,7 +75,7 @@ pub struct Platform {
     pub variant: Option<String>,
 }
 
-/// What a reference may lead to.
+/// What a reference can resolve to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Document {
     /// Manifests, or further indexes.
@@ -86,18 +87,18 @@ pub enum Document {
 /// One image for one platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageManifest {
-    /// Its media type: the one it says, or that of its configuration's kind.
+    /// Its media type: the one that it declares, or the one that matches its configuration's.
     pub media_type: String,
     /// Its configuration.
     pub config: Descriptor,
-    /// Its layers, the lowest first.
+    /// Its layers, lowest first.
     pub layers: Vec<Descriptor>,
 }
 
-/// What is checked of a configuration.
+/// The checked fields of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Config {
-    /// What the image runs on.
+    /// The platform of the image.
     #[serde(flatten)]
     pub platform: Platform,
     rootfs: RootFs,
@@ -111,61 +112,61 @@ struct RootFs {
 /// Why bytes are not an image that a node can run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
-    /// Not the JSON it should be.
-    #[error("it is no {what}: {why}")]
+    /// Not the expected JSON.
+    #[error("it is not {what}: {why}")]
     Malformed {
-        /// An index or manifest, or a configuration.
+        /// The expected document, with its article.
         what: &'static str,
         /// Why.
         why: String,
     },
-    /// Of Docker's first schema, without digests that can be believed.
-    #[error("it is of schema version {0}, which nothing writes any longer; push it anew")]
+    /// Docker's first schema, whose digests cannot be trusted.
+    #[error("it has schema version {0}, which is obsolete; push it again with a current tool")]
     Schema(u64),
-    /// Both index and manifest, which readers would take differently.
+    /// Both index and manifest, which readers would interpret differently.
     #[error("it is both an index and a manifest, or neither")]
     Ambiguous,
-    /// Something that is stored like an image.
-    #[error("it holds {0:?}, which is no container image")]
+    /// Content that is stored like an image but is not an image.
+    #[error("it holds {0:?}, which is not a container image")]
     NotAnImage(String),
     /// A layer that containerd cannot unpack.
-    #[error("its layer {digest} is of the type {media_type:?}, which containerd does not unpack")]
+    #[error("its layer {digest} has the type {media_type:?}, which containerd does not unpack")]
     Layer {
         /// The layer.
         digest: Digest,
         /// Its type.
         media_type: String,
     },
-    /// More than any image has.
+    /// More than any valid image has.
     #[error("it has more than {0}")]
     TooMuch(String),
-    /// Nothing in an index is for this architecture.
-    #[error("it has nothing for linux/{wanted} (it has {found})")]
+    /// An index has no image for this architecture.
+    #[error("it has no image for linux/{wanted} (it has {found})")]
     NoPlatform {
-        /// What is built for.
+        /// The wanted architecture.
         wanted: String,
-        /// What there is.
+        /// The platforms of the index.
         found: String,
     },
     /// The image is for another architecture.
     #[error("it is for {found}, not for linux/{wanted}")]
     OtherPlatform {
-        /// What is built for.
+        /// The wanted architecture.
         wanted: String,
-        /// What it is for.
+        /// The platform of the image.
         found: String,
     },
-    /// Configuration and manifest are not of one image.
-    #[error("its configuration speaks of {config} layers, its manifest of {manifest}")]
+    /// Configuration and manifest do not belong to the same image.
+    #[error("its configuration lists {config} layers, its manifest {manifest}")]
     Layers {
-        /// How many `diff_ids` there are.
+        /// The number of `diff_ids`.
         config: usize,
-        /// How many layers there are.
+        /// The number of layers.
         manifest: usize,
     },
 }
 
-/// Either document, before it is known which it is.
+/// An index or a manifest, before its kind is known.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Raw {
@@ -177,13 +178,13 @@ struct Raw {
 }
 
 impl Document {
-    /// Reads an index or a manifest of at most [`MAX_DOCUMENT`] bytes.
+    /// Parses an index or a manifest of at most [`MAX_DOCUMENT`] bytes.
     ///
     /// # Errors
     /// [`DocumentError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
         within(bytes, MAX_DOCUMENT)?;
-        let malformed = |error: serde_json::Error| malformed("index or manifest", &error);
+        let malformed = |error: serde_json::Error| malformed("an index or manifest", &error);
         let raw: Raw = match serde_json::from_slice(bytes) {
             Ok(raw) => raw,
             // Schema 1 has other fields.
@@ -250,7 +251,8 @@ impl ImageManifest {
         std::iter::once(&self.config).chain(&self.layers)
     }
 
-    /// Checks that `bytes` are a configuration of this image, and for linux on `arch`.
+    /// Checks that `bytes` are the configuration of this image and that the image is for linux on
+    /// `arch`.
     ///
     /// # Errors
     /// [`DocumentError`].
@@ -266,18 +268,18 @@ impl ImageManifest {
 }
 
 impl Config {
-    /// Reads a configuration of at most [`MAX_CONFIG`] bytes.
+    /// Parses a configuration of at most [`MAX_CONFIG`] bytes.
     ///
     /// # Errors
     /// [`DocumentError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
         within(bytes, MAX_CONFIG)?;
-        serde_json::from_slice(bytes).map_err(|error| malformed("configuration of an image", &error))
+        serde_json::from_slice(bytes).map_err(|error| malformed("the configuration of an image", &error))
     }
 }
 
 impl Platform {
-    /// Whether nodes of `arch` run it: of variants of arm64 there is one, v8.
+    /// Whether nodes of `arch` run it. The only variant of arm64 is v8.
     pub fn is_linux_on(&self, arch: &str) -> bool {
         self.os == "linux" && self.architecture == arch && matches!(self.variant.as_deref(), None | Some("" | "v8"))
     }
@@ -294,7 +296,8 @@ impl std::fmt::Display for Platform {
     }
 }
 
-/// The first descriptor of an index that is for linux on `arch`; one alone need not say what it is for.
+/// The first descriptor of an index that is for linux on `arch`. A single descriptor does not have
+/// to name its platform.
 ///
 /// # Errors
 /// [`DocumentError::NoPlatform`].
@@ -313,7 +316,7 @@ pub fn for_arch<'a>(manifests: &'a [Descriptor], arch: &str) -> Result<&'a Descr
                 .take(10)
                 .collect();
             found.dedup();
-            let found = if found.is_empty() { "nothing that says what it is for".into() } else { found.join(", ") };
+            let found = if found.is_empty() { "no entry that names its platform".into() } else { found.join(", ") };
             Err(DocumentError::NoPlatform { wanted: arch.to_owned(), found })
         }
     }

@@ -1,4 +1,4 @@
-//! Documents of images that kiln makes: the same bytes for the same contents.
+//! Documents of images that kiln makes: equal contents give equal bytes.
 
 use super::document::{Descriptor, media_type};
 use kiln_tree::Digest;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// The file `oci-layout` of an OCI image layout.
 pub const OCI_LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
 
-/// What kiln sets in a configuration; everything else is the runtime's default.
+/// What kiln sets in a configuration; everything else is left to the runtime's defaults.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ImageConfig {
@@ -17,7 +17,7 @@ pub struct ImageConfig {
     pub user: Option<String>,
     /// `NAME=value`.
     pub env: Vec<String>,
-    /// The program and arguments that are always there.
+    /// The program and the arguments that a pod cannot replace.
     pub entrypoint: Vec<String>,
     /// Arguments that a pod's `args` replace.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -25,7 +25,8 @@ pub struct ImageConfig {
 }
 
 impl ImageConfig {
-    /// The configuration of an image for linux on `arch` that has the one layer `layer`, not compressed. It bears no time.
+    /// The configuration of an image for linux on `arch` with one uncompressed layer, `layer`. It
+    /// contains no time.
     pub fn document(&self, arch: &str, layer: &Digest) -> Vec<u8> {
         #[derive(Serialize)]
         struct Document<'a> {
@@ -57,7 +58,8 @@ pub fn manifest(config: Descriptor, layers: Vec<Descriptor>) -> Vec<u8> {
     json(&Manifest { schema_version: 2, media_type: media_type::MANIFEST, config, layers })
 }
 
-/// The `index.json` of a layout that holds `images`, manifests by name: containerd and others find the name in annotations.
+/// The `index.json` of a layout that holds `images`, manifests by name. containerd and other
+/// programs find the name in the annotations.
 pub fn index(images: &[(String, Descriptor)]) -> Vec<u8> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]

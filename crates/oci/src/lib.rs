@@ -1,7 +1,7 @@
 //! Container images as documents: references, indexes, manifests and configurations.
 //!
-//! Pure functions of bytes. Formats: the OCI image specification 1.1 and Docker's image manifest version 2, schema 2; the grammar of
-//! references is that of the distribution project.
+//! Pure functions of bytes. Formats: the OCI image specification 1.1 and Docker's image manifest
+//! version 2, schema 2. The grammar of references is that of the distribution project.
 
 mod document;
 mod layout;

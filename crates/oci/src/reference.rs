@@ -5,29 +5,29 @@ use serde::{Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
-/// Longest name without tag and digest, as in the distribution project.
+/// The longest name without tag and digest, as in the distribution project.
 const MAX_NAME: usize = 255;
-/// Longest tag.
+/// The longest tag.
 const MAX_TAG: usize = 128;
 
-/// A full reference: the registry is always spelt out.
+/// A full reference: the registry is always given.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reference {
     /// `host` or `host:port`.
     pub registry: String,
     /// `team/app`.
     pub repository: String,
-    /// Behind `:`.
+    /// The tag, after `:`.
     pub tag: Option<String>,
-    /// Behind `@`.
+    /// The digest, after `@`.
     pub digest: Option<Digest>,
 }
 
-/// Text that is no full reference.
+/// A string that is not a full reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not an image with its registry, such as \"registry.k8s.io/pause:3.10.2\": {why}")]
 pub struct ReferenceError {
-    /// The text, shortened.
+    /// The string, shortened.
     text: String,
     /// What is wrong with it.
     why: &'static str,
@@ -45,11 +45,11 @@ fn parse(text: &str) -> Result<Reference, &'static str> {
     let (text, digest) = match text.split_once('@') {
         Some((text, digest)) => {
             let digest = digest.strip_prefix("sha256:").and_then(|digits| digits.parse().ok());
-            (text, Some(digest.ok_or("behind \"@\" comes sha256: and 64 hexadecimal digits")?))
+            (text, Some(digest.ok_or("\"@\" must be followed by sha256: and 64 hexadecimal digits")?))
         }
         None => (text, None),
     };
-    let (registry, path) = text.split_once('/').ok_or("it names no registry")?;
+    let (registry, path) = text.split_once('/').ok_or("it does not name a registry")?;
     if !is_registry(registry) {
         return Err("its first part is not a registry's host name");
     }
@@ -58,18 +58,18 @@ fn parse(text: &str) -> Result<Reference, &'static str> {
         None => (path, None),
     };
     if registry.len() + 1 + repository.len() > MAX_NAME || !repository.split('/').all(is_component) {
-        return Err("its path is not made of lower-case words and numbers");
+        return Err("its path may contain only lower-case words and numbers");
     }
     if registry == "docker.io" && !repository.contains('/') {
-        return Err("Docker's own images are docker.io/library/NAME");
+        return Err("the names of Docker's own images are docker.io/library/NAME");
     }
     if !tag.is_none_or(is_tag) {
-        return Err("its tag is not one");
+        return Err("its tag is malformed");
     }
     Ok(Reference { registry: registry.into(), repository: repository.into(), tag: tag.map(Into::into), digest })
 }
 
-/// What tells a registry from a user of Docker's: a dot, a port, or `localhost`.
+/// Distinguishes a registry from a user of Docker Hub by a dot, a port or `localhost`.
 fn is_registry(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) => (host, Some(port)),
@@ -86,7 +86,8 @@ fn is_registry(text: &str) -> bool {
         && port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
 }
 
-/// `path-component` of the distribution project: words of `[a-z0-9]`, joined by `.`, `_`, `__` or any number of `-`.
+/// `path-component` of the distribution project: words of `[a-z0-9]`, joined by `.`, `_`, `__` or
+/// any number of `-`.
 fn is_component(text: &str) -> bool {
     let word = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let separators = text.split(|char: char| char.is_ascii_lowercase() || char.is_ascii_digit());
@@ -136,7 +137,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn references_are_taken_apart_and_put_together_again() {
+    fn references_round_trip_through_parsing() {
         let digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
         for (text, registry, repository, tag) in [
             ("registry.k8s.io/pause:3.10.2".to_owned(), "registry.k8s.io", "pause", Some("3.10.2")),
@@ -159,10 +160,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_short_or_malformed_is_refused() {
+    fn short_or_malformed_references_are_rejected() {
         for (text, why) in [
-            ("nginx", "names no registry"),
-            ("nginx:1", "names no registry"),
+            ("nginx", "does not name a registry"),
+            ("nginx:1", "does not name a registry"),
             ("library/nginx:1", "not a registry's host"),
             ("docker.io/nginx:1", "docker.io/library/NAME"),
             ("-a.b/c:1", "not a registry's host"),
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn this_host_is_told_from_others() {
+    fn registries_on_this_host_are_recognized() {
         for (text, local) in [("localhost:5000/a", true), ("127.1.2.3/a", true), ("localhost.example.org/a", false)] {
             assert_eq!(text.parse::<Reference>().expect("a reference").is_local(), local, "{text}");
         }
@@ -190,7 +191,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_that_is_taken_comes_back(text in "[a-zA-Z0-9.:/@_-]{0,40}|\\PC{0,20}") {
+        fn any_accepted_string_round_trips(text in "[a-zA-Z0-9.:/@_-]{0,40}|\\PC{0,20}") {
             if let Ok(reference) = text.parse::<Reference>() {
                 prop_assert_eq!(reference.to_string().parse(), Ok(reference));
             }

@@ -1,4 +1,4 @@
-//! tar archives as dpkg and release tarballs have them, read member by member with every length bounded.
+//! Reads tar archives of dpkg and of releases member by member, with every length bounded.
 
 use super::index::{Index, Member, MemberKind};
 use kiln_tree::{DeviceKind, Digest, PathError, TreePath};
@@ -7,21 +7,21 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read, Write};
 use tar::{EntryType, Header};
 
-/// Most members of one archive; the largest package of Debian has about 100,000.
+/// The most members of one archive; the largest package of Debian has about 100,000.
 const MAX_MEMBERS: usize = 1 << 20;
-/// Longest long-name (GNU `L`/`K`) or PAX extension, in bytes.
+/// The longest long-name (GNU `L`/`K`) or PAX extension, in bytes.
 const MAX_EXTENSION: u64 = 1 << 20;
-/// Most regular-file bytes of one archive.
+/// The most regular-file bytes of one archive.
 const MAX_CONTENT: u64 = 64 << 30;
-/// Most bytes after the end of an archive; tar pads to 10 KiB.
+/// The most bytes after the end of an archive; tar pads to 10 KiB.
 const MAX_PADDING: u64 = 64 << 20;
-/// PAX keys of extended attributes begin so (star(1), GNU tar).
+/// The prefix of PAX keys of extended attributes (star(1), GNU tar).
 const XATTR_PREFIX: &str = "SCHILY.xattr.";
 
 /// Why an archive cannot become part of an image.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// A member's name leads out of the tree or is no name.
+    /// A member's name leaves the tree or is not a valid name.
     #[error("member {member}: {source}")]
     Path {
         /// Its number, from 0.
@@ -30,14 +30,14 @@ pub enum ArchiveError {
         source: PathError,
     },
     /// A hard link to something that is not an earlier file of the archive.
-    #[error("member {path} is a hard link to {target:?}, which is no earlier file of the archive")]
+    #[error("member {path} is a hard link to {target:?}, which is not an earlier file of the archive")]
     Hardlink {
         /// The link.
         path: TreePath,
         /// Its target.
         target: String,
     },
-    /// A type no image can hold.
+    /// A type that an image cannot hold.
     #[error("member {path} has type {kind:?}, which an image cannot hold")]
     Type {
         /// Its path.
@@ -45,7 +45,7 @@ pub enum ArchiveError {
         /// tar's type.
         kind: EntryType,
     },
-    /// More than any real archive has.
+    /// The archive exceeds a limit that real archives stay below.
     #[error("it has more than {0}; real packages do not")]
     TooMuch(String),
     /// Reading, decompressing or storing failed.
@@ -56,7 +56,7 @@ pub enum ArchiveError {
     Store(io::Error),
 }
 
-/// What precedes a member and changes its header: GNU long names and PAX records.
+/// The extensions that precede a member and change its header: GNU long names and PAX records.
 #[derive(Default)]
 struct Extensions {
     path: Option<Vec<u8>>,
@@ -68,7 +68,8 @@ struct Extensions {
     xattrs: BTreeMap<String, Vec<u8>>,
 }
 
-/// Reads `tar` to its end, writes the bytes of its regular files to `content` and returns what was in it.
+/// Reads `tar` to its end, writes the bytes of its regular files to `content` and returns its
+/// index.
 ///
 /// # Errors
 /// [`ArchiveError`].
@@ -76,7 +77,7 @@ pub fn read_archive(tar: impl Read, content: &mut impl Write) -> Result<Index, A
     let mut reader = Reader { index: Index::default(), files: HashMap::new(), offset: 0 };
     let mut archive = tar::Archive::new(tar);
     let mut extensions = Extensions::default();
-    // Raw, because the crate would read extensions of any announced length into memory.
+    // Raw entries, because the crate would read extensions of any announced length into memory.
     for entry in archive.entries().map_err(ArchiveError::Read)?.raw(true) {
         let mut entry = entry.map_err(ArchiveError::Read)?;
         let kind = entry.header().entry_type();
@@ -91,7 +92,8 @@ pub fn read_archive(tar: impl Read, content: &mut impl Write) -> Result<Index, A
             }
         }
     }
-    // What follows the end of the archive is padding; but only at the end of a compressed stream is its checksum compared.
+    // What follows the end of the archive is padding, but decompressors compare a stream's checksum
+    // only at its end.
     let mut rest = archive.into_inner().take(MAX_PADDING + 1);
     if io::copy(&mut rest, &mut io::sink()).map_err(ArchiveError::Read)? > MAX_PADDING {
         return Err(ArchiveError::TooMuch("64 MiB after its end".into()));
@@ -101,7 +103,7 @@ pub fn read_archive(tar: impl Read, content: &mut impl Write) -> Result<Index, A
 
 struct Reader {
     index: Index,
-    /// Regular files so far, for hard links.
+    /// The regular files so far, for hard links.
     files: HashMap<TreePath, u32>,
     offset: u64,
 }
@@ -122,7 +124,7 @@ impl Reader {
         let name = extensions.path.unwrap_or_else(|| header.path_bytes().into_owned());
         let path = match TreePath::from_bytes(&name) {
             Ok(path) => path,
-            // The archive's own root, "./": its metadata is not the image's.
+            // The archive's own root, "./": its metadata does not apply to the image.
             Err(PathError::Empty) => return Ok(()),
             Err(source) => return Err(ArchiveError::Path { member: number, source }),
         };
@@ -210,7 +212,8 @@ impl Reader {
 }
 
 impl Extensions {
-    /// PAX records (POSIX pax, "Extended Header"): `length key=value\n`. Unknown keys and broken records are passed over.
+    /// PAX records (POSIX pax, "Extended Header"): `length key=value\n`. Unknown keys and broken
+    /// records are ignored.
     fn read_pax(&mut self, mut records: &[u8]) {
         while let Some(space) = records.iter().position(|&byte| byte == b' ') {
             let Some(length) = std::str::from_utf8(&records[..space]).ok().and_then(|text| text.parse::<usize>().ok())
@@ -284,7 +287,7 @@ mod tests {
         header
     }
 
-    /// tar with the raw name given, which `tar::Builder` would refuse.
+    /// An archive with this raw name, which `tar::Builder` would reject.
     fn tar_with(name: &[u8], kind: EntryType, link: &[u8], data: &[u8]) -> Vec<u8> {
         let mut header = header(kind, data.len() as u64);
         header.as_old_mut().name[..name.len()].copy_from_slice(name);
@@ -297,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn members_keep_what_they_are() {
+    fn members_keep_their_type_and_metadata() {
         let mut tar = tar_with(b"./usr/bin/su", EntryType::Regular, b"", b"setuid");
         tar.extend(tar_with(b"./usr/bin/su2", EntryType::Link, b"./usr/bin/su", b""));
         tar.extend(tar_with(b"usr/lib/x", EntryType::Symlink, b"../../../../etc/x", b""));
@@ -332,13 +335,13 @@ mod tests {
     }
 
     #[test]
-    fn what_would_leave_the_tree_or_cannot_be_held_is_refused() {
+    fn members_that_leave_the_tree_or_have_unsupported_types_are_rejected() {
         for (tar, why) in [
-            (tar_with(b"../etc/passwd", EntryType::Regular, b"", b""), "climbs out"),
-            (tar_with(b"a/../../b", EntryType::Directory, b"", b""), "climbs out"),
-            (tar_with(b"a", EntryType::Link, b"/etc/shadow", b""), "no earlier file"),
+            (tar_with(b"../etc/passwd", EntryType::Regular, b"", b""), "leaves the tree"),
+            (tar_with(b"a/../../b", EntryType::Directory, b"", b""), "leaves the tree"),
+            (tar_with(b"a", EntryType::Link, b"/etc/shadow", b""), "not an earlier file"),
             (tar_with(b"a", EntryType::GNUSparse, b"", b""), "cannot hold"),
-            (tar_with(b"a\nb", EntryType::Regular, b"", b""), "control character"),
+            (tar_with(b"a\nb", EntryType::Regular, b"", b""), "contains a control character"),
         ] {
             let error = read(&tar).expect_err("refused").to_string();
             assert!(error.contains(why), "{error}");

@@ -1,12 +1,14 @@
-//! Decompression of foreign bytes, told by their first bytes and bounded in memory.
+//! Decompression of untrusted bytes, whose format is detected by their first bytes, with bounded
+//! memory.
 
 use liblzma::bufread::XzDecoder;
 use liblzma::stream::{MtStreamBuilder, Stream};
 use std::io::{self, BufRead, Read};
 
-/// xz's largest preset (-9) needs 65 MiB to decode; more is not a package.
+/// The memory limit of an xz decoder: the largest preset (-9) needs 65 MiB, and packages do not
+/// exceed it.
 const XZ_MEMORY: u64 = 96 << 20;
-/// How much a multi-threaded xz decoder may hold; beyond that it uses fewer threads.
+/// The memory of a multi-threaded xz decoder, above which it uses fewer threads.
 const XZ_THREADED_MEMORY: u64 = 84 << 20;
 /// zstd windows up to 128 MiB (`--long`), as dpkg accepts.
 const ZSTD_WINDOW_LOG: u32 = 27;
@@ -14,7 +16,7 @@ const ZSTD_WINDOW_LOG: u32 = 27;
 /// How bytes are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// Not at all.
+    /// Not compressed.
     None,
     /// gzip (RFC 1952).
     Gzip,
@@ -36,11 +38,11 @@ impl Compression {
     }
 }
 
-/// Decompresses `input`, whatever it is compressed with; `threads` > 1 decodes the blocks of an xz stream side by
-/// side.
+/// Decompresses `input` in whatever format it is compressed. With `threads` > 1, the blocks of an
+/// xz stream are decoded in parallel.
 ///
 /// # Errors
-/// Those of `input`; broken streams are errors of the returned reader.
+/// Errors of `input`; broken streams are errors of the returned reader.
 pub fn decompress<'a>(mut input: impl BufRead + Send + 'a, threads: u32) -> io::Result<Box<dyn Read + Send + 'a>> {
     Ok(match Compression::of(input.fill_buf()?) {
         Compression::None => Box::new(input),
@@ -71,7 +73,7 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn every_compression_is_told_apart_and_undone() {
+    fn every_compression_is_detected_and_decompressed() {
         let text = b"bounded and told by its first bytes".repeat(1000);
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&text).expect("compressed");

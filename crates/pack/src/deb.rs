@@ -5,11 +5,12 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Take};
 use std::path::Path;
 
-/// Largest `control.tar` that is read: real ones are a few kilobytes, some with many md5sums a megabyte.
+/// The largest `control.tar` that is read: real ones have a few kilobytes, or a megabyte with many
+/// md5sums.
 const MAX_CONTROL_TAR: u64 = 32 << 20;
-/// Largest `control` file.
+/// The largest `control` file.
 const MAX_CONTROL: u64 = 1 << 20;
-/// ar's magic and the size of its member headers.
+/// The magic of ar archives, and the size of their member headers.
 const AR_MAGIC: &[u8; 8] = b"!<arch>\n";
 const AR_HEADER: usize = 60;
 
@@ -52,8 +53,8 @@ impl<R: Read + Seek + Send> DebFile<R> {
     /// Reads the container's table.
     ///
     /// # Errors
-    /// [`DebError::Format`] unless it is `debian-binary` 2.x, `control.tar*`, `data.tar*` in this order, as dpkg demands
-    /// (members whose names begin with `_` are skipped).
+    /// [`DebError::Format`] unless it contains `debian-binary` 2.x, `control.tar*` and `data.tar*`
+    /// in this order, as dpkg requires (members whose names start with `_` are skipped).
     pub fn new(mut file: R) -> Result<Self, DebError> {
         let bad = |why: &str| DebError::Format(why.to_owned());
         let end = file.seek(SeekFrom::End(0))?;
@@ -81,7 +82,7 @@ impl<R: Read + Seek + Send> DebFile<R> {
                 (2, name) if name.starts_with("data.tar") => parts.push(part),
                 (at, name) => {
                     let wanted = ["debian-binary", "control.tar", "data.tar"][at];
-                    return Err(DebError::Format(format!("its member {name:?} stands where {wanted} should")));
+                    return Err(DebError::Format(format!("it has the member {name:?} in the place of {wanted}")));
                 }
             }
             offset = part.offset + part.size + part.size % 2;
@@ -97,7 +98,7 @@ impl<R: Read + Seek + Send> DebFile<R> {
         let part = self.control;
         let tar = decompress(BufReader::new(self.part(part)?), 1)?;
         let mut archive = tar::Archive::new(tar.take(MAX_CONTROL_TAR));
-        // Raw entries: a long-name extension could otherwise ask for any amount of memory.
+        // Raw entries: a long-name extension could otherwise claim any amount of memory.
         for entry in archive.entries()?.raw(true) {
             let entry = entry?;
             let name = entry.path_bytes();
@@ -110,7 +111,7 @@ impl<R: Read + Seek + Send> DebFile<R> {
         Err(DebError::Format("its control.tar has no control file".into()))
     }
 
-    /// `data.tar` as it is stored, and its size.
+    /// `data.tar` as stored, and its size.
     ///
     /// # Errors
     /// Those of seeking.
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_found_and_the_order_is_dpkgs() {
+    fn parts_are_found_in_the_order_that_dpkg_requires() {
         let control = control_tar("Package: a\n");
         let good = ar(&[("debian-binary", b"2.0\n"), ("_x", b"?"), ("control.tar", &control), ("data.tar.xz", b"odd")]);
         let mut deb = DebFile::new(Cursor::new(&good)).expect("a package");
@@ -183,7 +184,7 @@ mod tests {
 
         for (members, why) in [
             (vec![("debian-binary", &b"3.0\n"[..])], "version is \"3.0\""),
-            (vec![("debian-binary", b"2.0\n"), ("data.tar.xz", b"")], "stands where control.tar should"),
+            (vec![("debian-binary", b"2.0\n"), ("data.tar.xz", b"")], "in the place of control.tar"),
             (vec![("debian-binary", b"2.0\n")], "truncated"),
         ] {
             let error = DebFile::new(Cursor::new(ar(&members))).expect_err("refused").to_string();

@@ -1,4 +1,4 @@
-//! What an input holds.
+//! The index of an input's contents.
 
 use kiln_tree::{DeviceKind, Digest, TreePath};
 use serde::{Deserialize, Serialize};
@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Index {
     /// A .deb's `control` file; empty for other inputs.
     pub control: String,
-    /// What is in it, in archive order.
+    /// Its members in archive order.
     pub members: Vec<Member>,
 }
 
 /// One member of an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Path as the archive has it, cleaned.
+    /// Its path from the archive, normalized.
     pub path: TreePath,
     /// Type and content.
     pub kind: MemberKind,
@@ -39,13 +39,13 @@ pub enum MemberKind {
     Directory,
     /// A regular file.
     File {
-        /// Where its bytes begin in the input's content file.
+        /// The offset of its bytes in the input's content file.
         offset: u64,
-        /// How many there are.
+        /// Its size in bytes.
         size: u64,
-        /// Their digest.
+        /// The digest of its bytes.
         digest: Digest,
-        /// The bytes themselves, for small configuration that finalizers read on every build.
+        /// Its bytes, for small configuration files that finalizers read in every build.
         inline: Option<Vec<u8>>,
     },
     /// Another name of an earlier regular file, by its number.
@@ -66,14 +66,14 @@ pub enum MemberKind {
 }
 
 impl Index {
-    /// The index of an input that is one file.
+    /// The index of an input that is a single file.
     pub(super) fn of_file(size: u64, digest: Digest) -> Self {
         let kind = MemberKind::File { offset: 0, size, digest, inline: None };
         let member = |path| Member { path, kind, mode: 0o755, uid: 0, gid: 0, mtime: 0, xattrs: BTreeMap::new() };
         Self { control: String::new(), members: TreePath::new("raw").ok().map(member).into_iter().collect() }
     }
 
-    /// Numbers of the files that other members are hard links to.
+    /// The numbers of the files that other members are hard links to.
     pub fn linked(&self) -> BTreeSet<u32> {
         let target = |member: &Member| match member.kind {
             MemberKind::Hardlink(first) => Some(first),
@@ -82,8 +82,8 @@ impl Index {
         self.members.iter().filter_map(target).collect()
     }
 
-    /// Whether a file is kept in the index itself: the configuration finalizers look at, so that a build
-    /// with warm caches touches no content file.
+    /// Whether a file is stored in the index itself: configuration that finalizers read, so that a
+    /// build with warm caches does not open content files.
     pub(super) fn keeps_inline(path: &TreePath, size: u64) -> bool {
         const SMALL: u64 = 64 << 10;
         const DIRS: [&str; 16] = [

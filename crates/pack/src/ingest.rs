@@ -1,4 +1,4 @@
-//! Reading the inputs of a build, each once, side by side.
+//! Reads the inputs of a build, each once and in parallel.
 
 use super::archive::{ArchiveError, read_archive};
 use super::compression::decompress;
@@ -13,32 +13,33 @@ use std::io::{self, BufReader, Write};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-/// Bump when an [`Index`] of the same input would come out different.
+/// Increment it when the [`Index`] of the same input would change.
 const INDEX_VERSION: u32 = 1;
-/// Inputs at least this large are decoded by several threads each, and only [`LARGE_READERS`] at a time, because every
-/// xz block on its way takes 24 MiB; smaller ones by one thread each. So memory depends on neither inputs nor cores.
+/// Inputs of at least this size are decoded by several threads each, and only [`LARGE_READERS`] at
+/// a time, because every xz block in flight takes 24 MiB. Smaller inputs are decoded by one thread
+/// each. So memory depends neither on inputs nor on cores.
 const LARGE: u64 = 6 << 20;
-/// Large inputs read at the same time.
+/// The number of large inputs read at the same time.
 const LARGE_READERS: usize = 2;
-/// Small inputs read at the same time: an xz decoder holds 10 MiB.
+/// The number of small inputs read at the same time: an xz decoder holds 10 MiB.
 const SMALL_READERS: usize = 6;
 
 /// A fetched and verified input.
 #[derive(Debug, Clone)]
 pub struct Input {
-    /// What messages call it: `bash 5.2.37-2`, `kubelet 1.36.4`.
+    /// Its name in messages: `bash 5.2.37-2`, `kubelet 1.36.4`.
     pub name: String,
     /// Digest of the file.
     pub digest: Digest,
-    /// The file, in the cache.
+    /// Its file in the cache.
     pub path: PathBuf,
     /// Its size in bytes.
     pub size: u64,
-    /// What it is.
+    /// Its format.
     pub format: InputFormat,
 }
 
-/// What an input's bytes are.
+/// The format of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InputFormat {
     /// A Debian package.
@@ -55,13 +56,13 @@ pub enum PackError {
     /// It is not a package.
     #[error("reading {name} ({path}): {source}{advice}")]
     Deb {
-        /// The input's name.
+        /// The name of the input.
         name: String,
-        /// Where it is.
+        /// Its path.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The defect.
         source: DebError,
-        /// What to do, where that is known.
+        /// The remedy, if it is known.
         advice: &'static str,
     },
     /// Its archive is broken or hostile.
@@ -69,11 +70,11 @@ pub enum PackError {
     Archive {
         /// The input's name.
         name: String,
-        /// Where it is.
+        /// Its path.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The defect.
         source: ArchiveError,
-        /// What to do, where that is known.
+        /// The remedy, if it is known.
         advice: &'static str,
     },
     /// The cache cannot be written or read.
@@ -81,20 +82,20 @@ pub enum PackError {
     Cache {
         /// The input's name.
         name: String,
-        /// Why.
+        /// The cause.
         source: CacheError,
     },
-    /// What was stored cannot be opened again.
+    /// The stored contents cannot be opened again.
     #[error("opening the contents of {name}: {source}")]
     Open {
         /// The input's name.
         name: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// Opens inputs, through the cache.
+/// Opens inputs through the cache.
 #[derive(Debug)]
 pub struct Packer<'a> {
     cache: &'a Cache,
@@ -107,7 +108,7 @@ impl<'a> Packer<'a> {
         Self { cache, threads: threads.max(1) }
     }
 
-    /// Opens all `inputs`; `done` is called with each input's size as it is ready.
+    /// Opens all `inputs`; `done` is called with each input's size when it is ready.
     ///
     /// # Errors
     /// The first [`PackError`] in the order of `inputs`.
@@ -166,19 +167,19 @@ impl<'a> Packer<'a> {
         Pack::open(index, &path).map_err(open_error)
     }
 
-    /// What it means that `input` cannot be read: a full disk is the cache's failure; a file that no longer has its digest
-    /// is removed, so that the next try fetches it again.
+    /// Interprets the failure to read `input`: a full disk is a failure of the cache; a file that
+    /// no longer has its digest is removed, so that the next attempt fetches it again.
     fn judge(&self, input: &Input, error: PackError) -> PackError {
         match error {
             PackError::Archive { name, source: ArchiveError::Store(source), .. } => {
                 PackError::Cache { name, source: CacheError::writing(self.cache.root(), source) }
             }
             mut error => {
-                // Whether it can be read at all is what `error` tells.
+                // `error` already says if it cannot be read at all.
                 let intact = self.cache.recheck(&input.digest).unwrap_or(false);
                 if let (true, PackError::Deb { advice, .. } | PackError::Archive { advice, .. }) = (intact, &mut error)
                 {
-                    *advice = "; its sha256 is right, so it is broken at its source: take another version of it";
+                    *advice = "; its sha256 is correct, so it is broken at its source: use another version of it";
                 }
                 error
             }
@@ -186,7 +187,7 @@ impl<'a> Packer<'a> {
     }
 
     fn cached(&self, key: &Digest) -> Option<Pack> {
-        // Whether its bytes are right is checked file by file, when they are read.
+        // Its bytes are verified file by file when they are read.
         let content = self.cache.open_derived("content", key)?;
         let index: Index = postcard::from_bytes(&self.cache.derived("index", key)?).ok()?;
         Pack::open(index, &content.path).ok()

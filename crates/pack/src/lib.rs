@@ -1,9 +1,10 @@
-//! Inputs of the lock, opened: what is in a package or an archive, and where its bytes are.
+//! Opens the inputs of the lock: the contents of a package or an archive and the location of their
+//! bytes.
 //!
-//! Every input is read once. What it holds is remembered as an [`Index`] (metadata, digests, small
-//! configuration files) and a *content file* (the bytes of its regular files, one after another), both in the
-//! cache under the input's digest. A later build reads the index only; contents are read when an image frame has
-//! to be made again.
+//! Every input is read once. kiln stores its contents as an [`Index`] (metadata, digests, small
+//! configuration files) and a *content file* (the bytes of its regular files, one after another),
+//! both in the cache under the input's digest. A later build reads only the index; contents are
+//! read when a frame of the image must be made again.
 
 mod archive;
 mod compression;

@@ -1,4 +1,4 @@
-//! The contents of all inputs, to read from.
+//! Gives access to the contents of all inputs.
 
 use super::index::{Index, MemberKind};
 use kiln_cache::{Cache, DerivedFile};
@@ -12,13 +12,13 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How much is read at a time.
+/// The number of bytes read at a time.
 const CHUNK: usize = 256 << 10;
 
 /// One opened input.
 #[derive(Debug, Clone)]
 pub struct Pack {
-    /// What it holds.
+    /// Its index.
     pub index: Arc<Index>,
     content: Arc<File>,
     content_path: PathBuf,
@@ -28,12 +28,12 @@ pub struct Pack {
 #[derive(Debug, Default)]
 pub struct Store {
     packs: BTreeMap<Digest, Pack>,
-    /// Where the packs' contents are, to remove them when they turn out damaged.
+    /// The paths of the packs' contents, to remove damaged ones.
     cache: Option<Cache>,
 }
 
 impl Pack {
-    /// An input whose regular files are, one after another, in the file `content`.
+    /// Opens an input whose regular files are stored one after another in the file `content`.
     ///
     /// # Errors
     /// When that file cannot be opened or is shorter than the index says.
@@ -49,7 +49,8 @@ impl Pack {
         Ok(Self { index: Arc::new(index), content: Arc::new(file), content_path: content.to_owned() })
     }
 
-    /// The content of member number `member` of this input, if it is a file; hard links are followed.
+    /// The content of member number `member` of this input, if it is a file; hard links are
+    /// followed.
     pub fn content(&self, input: Digest, member: u32) -> Option<Content> {
         let at = |number: u32| self.index.members.get(usize::try_from(number).ok()?);
         let (number, found) = match at(member)?.kind {
@@ -80,10 +81,11 @@ impl Store {
         self.packs.insert(input, pack);
     }
 
-    /// Adds a derived file of the cache, which is then read as the one member of an input that has the file's digest.
+    /// Adds a derived file of the cache. It is then read as the only member of an input with the
+    /// file's digest.
     ///
     /// # Errors
-    /// When it cannot be opened any longer.
+    /// When it can no longer be opened.
     pub fn add_derived(&mut self, derived: &DerivedFile) -> io::Result<Content> {
         let (size, digest) = (derived.len, derived.digest);
         let pack = Pack::open(Index::of_file(size, digest), &derived.path)?;
@@ -96,16 +98,17 @@ impl Store {
         self.packs.get(input)
     }
 
-    /// Copies `content` to `out` and checks its digest on the way.
+    /// Copies `content` to `out` and verifies its digest while copying.
     ///
     /// # Errors
-    /// [`CopyError`]: reading and writing are told apart, so that a full disk is not taken for a damaged cache.
+    /// [`CopyError`]; it distinguishes reading from writing, so that a full disk is not reported as
+    /// a damaged cache.
     pub fn copy(&self, content: &Content, out: &mut dyn Write) -> Result<(), CopyError> {
         self.transfer(content, out, true)
     }
 
-    /// Copies `content`, which [`Store::copy`] has checked in this build already, to `out`: what is in the cache is not hashed
-    /// once more. For copies that something else proves.
+    /// Copies `content`, which [`Store::copy`] has already verified in this build, to `out`. Bytes
+    /// from the cache are not hashed again. For copies that are verified by other means.
     ///
     /// # Errors
     /// [`CopyError`].
@@ -113,7 +116,8 @@ impl Store {
         self.transfer(content, out, false)
     }
 
-    /// Copies `content`; `checked` is for contents in the cache: nothing keeps files elsewhere from changing.
+    /// Copies `content`; `checked` applies only to contents in the cache, because files elsewhere
+    /// may change.
     fn transfer(&self, content: &Content, out: &mut dyn Write, checked: bool) -> Result<(), CopyError> {
         match &content.source {
             ContentSource::Inline(bytes) => out.write_all(bytes).map_err(CopyError::Write),
@@ -133,7 +137,7 @@ impl Store {
                 let hasher = checked.then(Sha256::new);
                 let result = copy(content, &mut reader, out, hasher, &path.display().to_string(), damaged);
                 if let (Err(CopyError::Read(_)), Some(cache)) = (&result, &self.cache) {
-                    // The next try makes it again from the input, or fetches the input again.
+                    // The next attempt makes it again from the input, or fetches the input again.
                     cache.discard(path);
                 }
                 result
@@ -153,7 +157,7 @@ impl Store {
 /// Why a content could not be copied.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// The source is missing, unreadable or not what its digest says.
+    /// The source is missing, unreadable or does not match its digest.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The destination failed.
@@ -165,7 +169,7 @@ fn read_error(what: &str, error: &io::Error) -> CopyError {
     CopyError::Read(ReadError { what: what.to_owned(), why: error.to_string() })
 }
 
-/// Copies the bytes of `content`; with a `hasher`, checks their digest on the way.
+/// Copies the bytes of `content`; with a `hasher`, verifies their digest while copying.
 fn copy(
     content: &Content,
     reader: &mut impl Read,
@@ -217,7 +221,7 @@ impl ContentReader for Store {
     }
 }
 
-/// Sequential reads that leave the shared file's position alone.
+/// Reads sequentially without moving the shared file's position.
 struct ReadAt<'a> {
     file: &'a File,
     offset: u64,

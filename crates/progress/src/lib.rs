@@ -1,7 +1,8 @@
-//! What the user sees while kiln works: bars on a terminal, timestamped lines elsewhere, or nothing.
+//! What the user sees while kiln works: bars on a terminal, timestamped lines elsewhere, or
+//! nothing.
 //!
-//! Everything goes to standard error, so standard output stays free for results. A closed standard error is
-//! never an error of the build.
+//! Everything goes to standard error, so standard output stays free for results. A closed standard
+//! error never fails a build.
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt;
@@ -10,13 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How often a running phase writes a line when standard error is not a terminal.
+/// The interval at which a running phase writes a line when standard error is not a terminal.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How much is shown, and how.
+/// How much is shown and in which form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Bars that move, for a person at a terminal.
+    /// Progress bars, for a person at a terminal.
     Terminal,
     /// One line per event, each starting with the seconds since kiln started; for logs.
     Plain,
@@ -24,7 +25,7 @@ pub enum Mode {
     Quiet,
 }
 
-/// A cheap handle through which every room reports; clones report to the same place.
+/// A cheap handle through which every room reports. Clones report to the same output.
 #[derive(Clone)]
 pub struct Progress {
     inner: Arc<Inner>,
@@ -47,7 +48,7 @@ enum Sink {
 pub enum Unit {
     /// Bytes, shown as KiB, MiB, …
     Bytes,
-    /// Things: packages, files.
+    /// Items: packages, files.
     Items,
 }
 
@@ -81,26 +82,27 @@ impl Progress {
         Self { inner: Arc::new(Inner { sink, verbose, start: Instant::now() }) }
     }
 
-    /// Says something that a user wants to know.
+    /// Writes a message that users want to see.
     pub fn info(&self, text: impl fmt::Display) {
         self.inner.line(&text, false);
     }
 
-    /// Says something that only `-v` shows.
+    /// Writes a message that only `-v` shows.
     pub fn detail(&self, text: impl fmt::Display) {
         if self.inner.verbose {
             self.inner.line(&text, false);
         }
     }
 
-    /// Says something that may need the user's action; shown in quiet mode too.
+    /// Writes a message that may need the user's action; quiet mode shows it too.
     pub fn warn(&self, text: impl fmt::Display) {
         self.inner.line(&format_args!("warning: {text}"), true);
     }
 
-    /// Starts a phase such as `fetch` with the amount of work it has (0: not known yet).
+    /// Starts a phase such as `fetch` with its amount of work (0: not known yet).
     ///
-    /// Its bar vanishes when the last clone of the [`Phase`] is dropped, on early return and panic too.
+    /// Its bar vanishes when the last clone of the [`Phase`] is dropped, also on early return and
+    /// on panic.
     pub fn phase(&self, name: &str, unit: Unit, total: u64) -> Phase {
         let bar = match &self.inner.sink {
             Sink::Terminal(multi) => {
@@ -157,7 +159,7 @@ impl Inner {
     }
 }
 
-/// A running phase; clones count into the same bar, from any thread.
+/// A running phase; clones update the same bar, from any thread.
 #[derive(Clone)]
 pub struct Phase {
     state: Arc<PhaseState>,
@@ -170,13 +172,13 @@ struct PhaseState {
     total: AtomicU64,
     done: AtomicU64,
     start: Instant,
-    /// Milliseconds after `start` at which plain mode says something again.
+    /// When plain mode writes its next line, in milliseconds after `start`.
     next_line_ms: AtomicU64,
     bar: Option<ProgressBar>,
 }
 
 impl Phase {
-    /// Counts `amount` as done.
+    /// Adds `amount` to the work done.
     pub fn inc(&self, amount: u64) {
         let state = &self.state;
         state.done.fetch_add(amount, Relaxed);
@@ -186,7 +188,7 @@ impl Phase {
         }
     }
 
-    /// Takes back `amount` that was counted but has to be done again.
+    /// Subtracts `amount` that was counted but must be done again.
     pub fn undo(&self, amount: u64) {
         let state = &self.state;
         let lessen = |done: u64| Some(done.saturating_sub(amount));
@@ -213,7 +215,8 @@ impl Phase {
         }
     }
 
-    /// Ends the phase well: clears its bar and says what was done in what time.
+    /// Ends the phase successfully: removes its bar and writes how much was done in how many
+    /// seconds.
     pub fn finish(self) {
         let state = &self.state;
         if let Some(bar) = &state.bar {
@@ -221,7 +224,7 @@ impl Phase {
         }
         let seconds = state.start.elapsed().as_secs_f64();
         match state.done.load(Relaxed) {
-            // Nothing was counted, or there was nothing to do.
+            // Nothing was counted or there was no work.
             0 => state.progress.info(format_args!("{}: {seconds:.1}s", state.name)),
             done => state.progress.info(format_args!("{}: {} in {seconds:.1}s", state.name, state.amount(done))),
         }
@@ -240,7 +243,7 @@ impl PhaseState {
         let now = millis(self.start.elapsed());
         let due = self.next_line_ms.load(Relaxed);
         let next = now + millis(PLAIN_INTERVAL);
-        // Only the thread that moves the deadline writes the line.
+        // Only the thread that advances the deadline writes the line.
         if now < due || self.next_line_ms.compare_exchange(due, next, Relaxed, Relaxed).is_err() {
             return;
         }
@@ -305,7 +308,7 @@ mod tests {
     }
 
     impl Captured {
-        /// The lines without their time stamps, which are checked for their form.
+        /// The lines without their time stamps, whose form is checked.
         fn lines(&self) -> Vec<String> {
             let text = String::from_utf8(self.0.lock().expect("lock").clone()).expect("utf-8");
             text.lines()
@@ -320,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_lines_carry_a_time_and_details_need_verbose() {
+    fn plain_lines_have_a_time_and_details_need_verbose() {
         let out = Captured::default();
         let progress = Progress::to_writer(out.clone(), false);
         progress.info("one");
@@ -331,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_phase_says_what_it_did_and_an_abandoned_one_does_not() {
+    fn a_finished_phase_writes_a_summary_and_an_abandoned_one_does_not() {
         let out = Captured::default();
         let progress = Progress::to_writer(out.clone(), false);
         let phase = progress.phase("fetch", Unit::Bytes, 4096);

@@ -1,5 +1,5 @@
-//! Getting the inputs of a lock into the cache: in parallel, resumed after a cut, never used before their digest is
-//! right.
+//! Fetches the inputs of a lock into the cache: in parallel, resumed after an interruption, and
+//! never used before their digest was verified.
 
 mod download;
 mod error;
@@ -22,12 +22,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Downloads at once unless [`Fetcher::with_jobs`] says otherwise.
+/// The default number of parallel downloads, see [`Fetcher::with_jobs`].
 const JOBS: usize = 8;
-/// Attempts at a location when there are others to try.
+/// The number of attempts at a location if there are others.
 const ATTEMPTS_WITH_ALTERNATIVE: u32 = 2;
 
-/// Brings inputs into the cache.
+/// Fetches inputs into the cache.
 #[derive(Debug, Clone)]
 pub struct Fetcher {
     cache: Cache,
@@ -38,39 +38,41 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// A fetcher that downloads up to 8 inputs at once. Whether it may use the network is a setting of `http`.
+    /// Makes a fetcher that downloads up to 8 inputs at once. `http` decides whether it may use the
+    /// network.
     pub fn new(cache: Cache, http: Client, progress: Progress) -> Self {
         let registries = Registries::new(http.clone(), Credentials::default());
         Self { cache, http, registries, progress, jobs: JOBS }
     }
 
-    /// Has user names and passwords for registries.
+    /// Adds user names and passwords for registries.
     pub fn with_credentials(mut self, credentials: Credentials) -> Self {
         self.registries = Registries::new(self.http.clone(), credentials);
         self
     }
 
-    /// The registries, asked with these credentials.
+    /// The registries, with these credentials.
     pub fn registries(&self) -> &Registries {
         &self.registries
     }
 
-    /// Downloads up to `jobs` inputs at once.
+    /// Sets the number of parallel downloads.
     pub fn with_jobs(mut self, jobs: usize) -> Self {
         self.jobs = jobs.max(1);
         self
     }
 
-    /// The cache that is filled.
+    /// The cache that it fills.
     pub fn cache(&self) -> &Cache {
         &self.cache
     }
 
-    /// Makes sure that all of `wants` are in the cache; returns their files in the same order.
+    /// Fetches all of `wants` into the cache, unless present; returns their files in the same
+    /// order.
     ///
     /// # Errors
-    /// [`FetchError`]. Of several failures the first in the order of `wants` is told, except that inputs which
-    /// are gone are all listed, if nothing else went wrong.
+    /// [`FetchError`]. Of several failures, the first in the order of `wants` is returned. If the
+    /// only failures are inputs that no longer exist, all of them are listed.
     pub fn fetch_all(&self, wants: &[Want]) -> Result<Vec<PathBuf>, FetchError> {
         let cached: Vec<Option<PathBuf>> = wants.iter().map(|want| self.cache.blob(&want.digest, want.size)).collect();
         let mut missing: Vec<usize> = (0..wants.len()).filter(|index| cached[*index].is_none()).collect();
@@ -78,7 +80,7 @@ impl Fetcher {
             return Ok(cached.into_iter().flatten().collect());
         }
         self.refuse_if_offline(missing.iter().map(|index| &wants[*index]), wants.len())?;
-        // The longest first, so that it does not start when the others end.
+        // Largest first, so that it does not start when the others end.
         missing.sort_by_key(|index| std::cmp::Reverse(wants[*index].size));
         let total = missing.iter().filter_map(|index| wants[*index].size).sum();
         let phase = self.progress.phase("fetch", Unit::Bytes, total);
@@ -97,7 +99,7 @@ impl Fetcher {
         if missing.is_empty() { Ok(()) } else { Err(FetchError::Offline { missing, total }) }
     }
 
-    /// Works through `missing` with some threads; each index of `wants` gets its path.
+    /// Fetches `missing` with several threads; each index of `wants` gets its path.
     fn fetch_missing(
         &self,
         wants: &[Want],
@@ -118,7 +120,8 @@ impl Fetcher {
                         phase.message(format_args!("{}/{}", done.fetch_add(1, Relaxed) + 1, missing.len()));
                     }
                     Err(error) => {
-                        // All that is gone is reported at once, so that one new lock mends it.
+                        // All inputs that no longer exist are reported at once, so that one new
+                        // lock fixes them.
                         if !matches!(error, FetchError::Gone { .. }) {
                             run.stop.store(true, Relaxed);
                         }
@@ -138,7 +141,7 @@ impl Fetcher {
         }
     }
 
-    /// `Ok(None)`: stopped because another input failed.
+    /// Returns `Ok(None)` if it stopped because another input failed.
     fn fetch_one(&self, want: &Want, run: &Run) -> Result<Option<PathBuf>, FetchError> {
         let cache_failed = |source| FetchError::Cache { name: want.name.clone(), source };
         let on_wait = || self.progress.detail(format_args!("{}: waiting for another download of it", want.name));
@@ -150,7 +153,7 @@ impl Fetcher {
             Claim::Partial(partial) => partial,
         };
         if partial.is_complete() {
-            // Killed between the last byte and the renaming.
+            // The process was killed between the last byte and the rename.
             match partial.land() {
                 Ok(path) => return Ok(Some(path)),
                 Err(CacheError::Mismatch { .. }) => partial.restart().map_err(cache_failed)?,
@@ -189,7 +192,7 @@ impl Fetcher {
         Err(FetchError::none_worked(want, tried))
     }
 
-    /// All attempts at one URL.
+    /// Makes all attempts at one URL.
     fn download(
         &self,
         want: &Want,
@@ -221,7 +224,8 @@ impl Fetcher {
         }
     }
 
-    /// Brings something into the cache whose digest is not known yet: for a lock being written.
+    /// Fetches something whose digest is not known yet into the cache, for a lock that is being
+    /// written.
     ///
     /// # Errors
     /// [`FetchError`] as from [`Fetcher::fetch_all`].
@@ -246,7 +250,7 @@ impl Fetcher {
         }
     }
 
-    /// All attempts at one URL whose digest is not known.
+    /// Makes all attempts at one URL whose digest is not known.
     fn download_unpinned(
         &self,
         url: &str,
@@ -268,7 +272,7 @@ impl Fetcher {
     }
 }
 
-/// Replaces what is in `partial` by the bytes of a file of this host.
+/// Replaces the contents of `partial` with the bytes of a file of this host.
 fn copy(path: &Path, partial: &mut Partial, phase: &Phase) -> Result<Attempt, CacheError> {
     phase.undo(partial.len());
     partial.restart()?;

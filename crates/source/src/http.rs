@@ -1,6 +1,7 @@
-//! HTTP GET over HTTP/1.1 and TLS, made for downloads: time limits on every step, bounded redirects, retries.
+//! HTTP GET over HTTP/1.1 and TLS, for downloads, with time limits for every step, bounded
+//! redirects and retries.
 //!
-//! What a server answers is not trusted here; callers verify digests or signatures.
+//! Answers are not trusted; callers verify digests or signatures.
 
 mod absolute_form;
 mod error;
@@ -22,7 +23,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use ureq::http::{HeaderMap, Uri};
 
-/// Redirects followed before giving up.
+/// The most redirects that are followed.
 const MAX_REDIRECTS: usize = 10;
 const USER_AGENT: &str = concat!("kiln/", env!("CARGO_PKG_VERSION"));
 
@@ -33,13 +34,13 @@ pub struct HttpConfig {
     pub proxy: ProxyConfig,
     /// PEM file with the certificate authorities to trust instead of the host's (`SSL_CERT_FILE`).
     pub ca_file: Option<PathBuf>,
-    /// Time to connect, TLS and proxy included, and to look up the host's name.
+    /// The time limit to connect, including TLS and proxy, and to look up the host's name.
     pub connect_timeout: Duration,
-    /// How long a server may send nothing.
+    /// The time limit without data from the server.
     pub stall_timeout: Duration,
-    /// When and how often to try again.
+    /// The policy for retries.
     pub retry: RetryPolicy,
-    /// Refuse every request (`--offline`).
+    /// Reject every request (`--offline`).
     pub offline: bool,
 }
 
@@ -56,7 +57,7 @@ impl Default for HttpConfig {
     }
 }
 
-/// What a request says besides what it wants.
+/// The headers of a request.
 #[derive(Clone, Default)]
 pub struct Headers {
     /// `Accept`.
@@ -66,7 +67,8 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// Those for `uri`, to which the server of `first` led: an authorization is for that server alone.
+    /// The headers for `uri`, to which the server of `first` redirected: an authorization is only
+    /// for the first server.
     fn within(&self, first: &Uri, uri: &Uri) -> Vec<(&'static str, &str)> {
         let same = (first.scheme(), first.authority()) == (uri.scheme(), uri.authority());
         let authorization = self.authorization.as_deref().filter(|_| same).map(|value| ("authorization", value));
@@ -74,7 +76,7 @@ impl Headers {
     }
 }
 
-/// An HTTP client; clones share connections. Making one touches neither network nor disk.
+/// An HTTP client; clones share connections. Making one uses neither network nor disk.
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -89,7 +91,7 @@ struct Inner {
 #[derive(Debug)]
 struct Agents {
     direct: ureq::Agent,
-    /// Speaks to a proxy that forwards plain HTTP.
+    /// The agent for a proxy that forwards plain HTTP.
     forward: ureq::Agent,
 }
 
@@ -122,7 +124,7 @@ impl Client {
         }
     }
 
-    /// One attempt to get `url` from byte `offset` on, redirects followed.
+    /// Makes one attempt to get `url` starting at byte `offset`, and follows redirects.
     ///
     /// A server may ignore the offset: see [`Response::offset`].
     ///
@@ -132,10 +134,11 @@ impl Client {
         self.get_with(url, offset, &Headers::default())
     }
 
-    /// The same with further headers. A redirect to another server is followed without the authorization.
+    /// Like [`Client::get`], with additional headers. A redirect to another server is followed
+    /// without the authorization.
     ///
     /// # Errors
-    /// As [`Client::get`].
+    /// Those of [`Client::get`].
     pub fn get_with(&self, url: &str, offset: u64, headers: &Headers) -> Result<Response, HttpError> {
         let fail = |kind| HttpError::new(url, kind);
         if self.config().offline {
@@ -204,9 +207,10 @@ impl Agents {
         let tls = ureq::tls::TlsConfig::builder().root_certs(tls::roots(config.ca_file.as_deref())?).build();
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            // Followed here, because each hop may need another proxy and https must not become http.
+            // Redirects are followed here, because each hop may need another proxy, and https must
+            // not become http.
             .max_redirects(0)
-            // The library would read the environment otherwise.
+            // Otherwise, the library would read the environment.
             .proxy(None)
             .user_agent(USER_AGENT)
             .accept_encoding("identity")
@@ -214,7 +218,7 @@ impl Agents {
             .timeout_connect(Some(config.connect_timeout))
             .timeout_per_read(Some(config.stall_timeout))
             .timeout_per_write(Some(config.stall_timeout))
-            // Bytes that trickle into a header reset the per-read limit.
+            // Each byte of a slow header would reset the limit per read.
             .timeout_recv_response(Some(config.stall_timeout.saturating_mul(2)))
             .max_idle_connections(64)
             .max_idle_connections_per_host(16)
@@ -235,7 +239,7 @@ fn redirect_target(from: &Uri, headers: &HeaderMap) -> Result<Uri, HttpErrorKind
     Ok(to)
 }
 
-/// Sleeps for `delay` unless `stop` becomes true; tells whether it slept to the end.
+/// Sleeps for `delay` unless `stop` becomes true; returns whether it slept to the end.
 pub(crate) fn sleep_unless(delay: Duration, stop: &AtomicBool) -> bool {
     let end = Instant::now() + delay;
     loop {

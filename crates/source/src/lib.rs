@@ -1,4 +1,4 @@
-//! Where bytes come from; the only code that uses the network.
+//! Fetches bytes; the only code that uses the network.
 
 pub mod deb;
 pub mod fetch;

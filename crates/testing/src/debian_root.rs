@@ -1,8 +1,10 @@
-//! Real Debian packages, unpacked: what finalizers are judged on.
+//! Real Debian packages, unpacked: the input for tests of finalizers.
 //!
 //! Packages come from the host's own mirror through a private apt configuration, are cached below
-//! `$XDG_CACHE_HOME/kiln-test` and unpacked there once per suite; no script of a package runs. The tools that
-//! judge are those of the suite itself, started through the suite's own dynamic loader.
+//! apt downloads the packages from the host's mirror with a private configuration. They are cached
+//! below `$XDG_CACHE_HOME/kiln-test` and unpacked there once per suite; no script of a package
+//! runs. The tools that finalizers are compared with are those of the suite, run by the suite's
+//! dynamic loader.
 
 #![allow(dead_code)] // Each test binary uses a part.
 
@@ -14,10 +16,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-/// The suites kiln bakes.
+/// The suites that kiln bakes.
 pub const SUITES: [&str; 2] = ["bookworm", "trixie"];
 
-/// A node's packages but for the kernel, and packages whose accounts, units or alternatives are of interest.
+/// A node's packages except the kernel, and packages with accounts, units or alternatives that
+/// tests need.
 const PACKAGES: &[&str] = &[
     "base-files",
     "base-passwd",
@@ -59,7 +62,7 @@ const PACKAGES: &[&str] = &[
     "util-linux",
 ];
 
-/// Bump when the way of unpacking changes.
+/// Increment it when the unpacking changes.
 const LAYOUT: &str = "1";
 
 /// The unpacked packages of `suite`, usr-merged; read-only by convention.
@@ -86,7 +89,7 @@ fn cache() -> PathBuf {
     base.unwrap_or_else(home).join("kiln-test/debian-roots")
 }
 
-/// Runs `command` to success; its standard output.
+/// Runs `command`, which must succeed; returns its standard output.
 pub fn run(command: &mut Command) -> String {
     let Output { status, stdout, stderr } =
         command.output().unwrap_or_else(|error| panic!("{command:?}: {error} (is its Debian package installed?)"));
@@ -129,7 +132,8 @@ fn download(suite: &str, base: &Path) {
     apt(&[&["--yes", "--download-only", "install"], PACKAGES].concat());
 }
 
-/// `dpkg-deb`'s archive members into one usr-merged root, without scripts and without becoming root.
+/// Unpacks the members with `dpkg-deb` into a usr-merged root, without scripts and without root
+/// privileges.
 fn unpack(archives: &Path, root: &Path) {
     for dir in ["bin", "sbin", "lib", "lib64"] {
         fs::create_dir_all(root.join("usr").join(dir)).expect("a directory");
@@ -148,7 +152,7 @@ fn unpack(archives: &Path, root: &Path) {
     }
 }
 
-/// A writable copy of the directories `parts` of `root`, with the usr-merge links.
+/// Makes a writable copy of the directories `parts` of `root`, with the usr-merge links.
 pub fn copy_of(root: &Path, parts: &[&str]) -> tempfile::TempDir {
     let copy = tempfile::tempdir().expect("a temporary directory");
     for dir in ["bin", "sbin", "lib", "lib64"] {
@@ -171,7 +175,7 @@ pub fn copy_of(root: &Path, parts: &[&str]) -> tempfile::TempDir {
     copy
 }
 
-/// A program of `root` itself, run by `root`'s own dynamic loader and libraries.
+/// A program of `root`, run with the dynamic loader and libraries of `root`.
 pub fn tool(root: &Path, program: &str) -> Command {
     let lib = root.join("usr/lib/x86_64-linux-gnu");
     let mut command = Command::new(root.join("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"));
@@ -181,7 +185,7 @@ pub fn tool(root: &Path, program: &str) -> Command {
     command
 }
 
-/// What is in `dir`, as the builder would hold it: files of 64 KiB and less inline, larger ones by reference,
+/// Loads `dir` as the builder would store it: files up to 64 KiB inline, larger files by reference,
 /// everything owned by root and from one package.
 pub fn load(dir: &Path) -> FileTree {
     let mut tree = FileTree::new();

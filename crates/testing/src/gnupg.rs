@@ -1,11 +1,11 @@
-//! GnuPG, as the maker of keys and signatures and as the judge of them.
+//! Makes and verifies keys and signatures with GnuPG.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
-/// A home directory with an agent of its own, both gone when dropped.
+/// A home directory with a separate agent; both are removed when it is dropped.
 pub struct Gnupg {
     home: TempDir,
 }
@@ -34,13 +34,13 @@ impl Gnupg {
             .unwrap_or_else(|error| panic!("running {program}: {error}; install the Debian packages gnupg and gpgv"));
         let mut stdin = child.stdin.take().unwrap();
         std::thread::scope(|scope| {
-            // A program that refuses its input early closes the pipe.
+            // A program that rejects its input early closes the pipe.
             scope.spawn(move || drop(stdin.write_all(input)));
             child.wait_with_output().unwrap()
         })
     }
 
-    /// Runs gpg at a time of our choice, `20260101T000000`.
+    /// Runs gpg at a given time, `20260101T000000`.
     pub fn gpg(&self, time: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
         let time = format!("{time}!");
         let mut all =
@@ -52,12 +52,12 @@ impl Gnupg {
         output.stdout
     }
 
-    /// Makes a key on 2026-01-01, with the words of gpg(1) `--quick-generate-key`.
+    /// Makes a key on 2026-01-01, with the arguments of gpg(1) `--quick-generate-key`.
     pub fn generate(&self, owner: &str, algorithm: &str, usage: &str, expire: &str) {
         self.gpg("20260101T000000", &["--quick-generate-key", owner, algorithm, usage, expire], b"");
     }
 
-    /// The first key's.
+    /// The fingerprint of the first key.
     pub fn fingerprint(&self) -> String {
         let listing = String::from_utf8(self.gpg("20260101T000000", &["--with-colons", "--list-keys"], b"")).unwrap();
         let line = listing.lines().find(|line| line.starts_with("fpr:")).expect("a key");
@@ -69,12 +69,12 @@ impl Gnupg {
         self.gpg("20260101T000000", &["--export"], b"")
     }
 
-    /// Signs on 2026-11-01 as `InRelease` is.
+    /// Signs on 2026-11-01 in the format of `InRelease`.
     pub fn sign(&self, text: &str) -> Vec<u8> {
         self.sign_with(text, &["--digest-algo", "SHA256"])
     }
 
-    /// The same with more options of gpg(1).
+    /// Like [`Gnupg::sign`], with more options of gpg(1).
     pub fn sign_with(&self, text: &str, options: &[&str]) -> Vec<u8> {
         let mut arguments = options.to_vec();
         arguments.push("--clearsign");
@@ -88,8 +88,8 @@ impl Drop for Gnupg {
     }
 }
 
-/// What gpgv says of a message, by the rule of apt's method gpgv: at least one good signature, and none that is bad.
-/// The text is that which gpgv took to be signed.
+/// The verdict of gpgv on a message, by the rule of apt's method gpgv: at least one good signature
+/// and no bad one. Returns the text that gpgv considers signed.
 pub fn gpgv(message: &[u8], keyring: &Path) -> Result<String, String> {
     let directory = tempfile::tempdir().unwrap();
     let (input, text) = (directory.path().join("message"), directory.path().join("text"));

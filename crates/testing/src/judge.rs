@@ -1,4 +1,4 @@
-//! A real kubelet that is asked what configuration it runs with.
+//! Runs a real kubelet and asks which configuration it uses.
 
 use super::namespace::room;
 use super::responder::{docker, docker_of_the_machine};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// A program of Kubernetes 1.20.2 that `make kubernetes` built.
+/// Returns a program of Kubernetes 1.20.2 that `make kubernetes` built.
 pub fn made(name: &str) -> PathBuf {
     let home = std::env::var("HOME").expect("HOME is set");
     let program = Path::new(&home).join(".cache/kiln-test/kubernetes-1.20.2/amd64").join(name);
@@ -18,7 +18,8 @@ pub fn made(name: &str) -> PathBuf {
     program
 }
 
-/// Flags that need what is not here, a cluster, a cloud or its files. None of them is a field of the configuration.
+/// Flags that need a cluster, a cloud or its files, which tests do not have. None of them is a
+/// field of the configuration.
 const ELSEWHERE: [&str; 16] = [
     "azure-container-registry-config",
     "bootstrap-kubeconfig",
@@ -38,7 +39,7 @@ const ELSEWHERE: [&str; 16] = [
     "runtime-cgroups",
 ];
 
-/// `flags` without those of [`ELSEWHERE`], each as one word.
+/// Returns `flags` without those of [`ELSEWHERE`], each as one word.
 fn here(flags: &[String]) -> Vec<String> {
     let mut kept = Vec::new();
     let mut flags = flags.iter().peekable();
@@ -53,7 +54,8 @@ fn here(flags: &[String]) -> Vec<String> {
     kept
 }
 
-/// Flags after which anybody may ask, and kubelet signs its own certificate, whatever the configuration says.
+/// Flags that allow anonymous requests and make kubelet sign its own certificate, whatever the
+/// configuration says.
 const ANYBODY: [&str; 5] = [
     "--anonymous-auth=true",
     "--authentication-token-webhook=false",
@@ -62,16 +64,19 @@ const ANYBODY: [&str; 5] = [
     "--rotate-server-certificates=false",
 ];
 
-/// The `/configz` of a kubelet that is started with `flags` and, unless it is empty, the text of `config`.
+/// Returns the `/configz` of a kubelet that is started with `flags` and, unless it is empty, the
+/// text of `config`.
 ///
-/// Its callers are not asked who they are, and it signs its own certificate, whatever the configuration says: neither is compared by this.
+/// Its callers are not authenticated, and it signs its own certificate, whatever the configuration
+/// says, so this does not compare these two settings.
 pub fn configz(flags: &[String], config: Option<&str>, cgroup_driver: &str) -> Value {
     let directory = directory();
     let flags: Vec<String> = here(flags).into_iter().chain(ANYBODY.map(str::to_owned)).collect();
     ask(directory.path(), "127.0.0.1:10250", &flags, config, cgroup_driver)
 }
 
-/// A directory that any user can enter, with a certificate and its key: `caller.pem`, and `server.crt` and `server.key` of the same.
+/// Makes a directory that any user can enter, with a certificate and its key: `caller.pem`, and
+/// `server.crt` and `server.key` of the same.
 pub fn directory() -> TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name);
@@ -87,11 +92,13 @@ pub fn directory() -> TempDir {
     directory
 }
 
-/// The `/configz` at `address` of a kubelet that is started in `directory`, which [`directory`] made, with these flags and no others but
-/// those that keep it from the machine. It is asked with the certificate of that directory.
+/// Starts a kubelet in `directory`, which [`directory`] made, with these flags and those that
+/// isolate it from the machine, and returns the `/configz` at `address`. The request uses the
+/// certificate of that directory.
 pub fn ask(directory: &Path, address: &str, flags: &[String], config: Option<&str>, cgroup_driver: &str) -> Value {
     let path = |name: &str| directory.join(name);
-    // By another process: one that is forked while this one has it open for writing would keep it from being executed.
+    // Copied by another process: if this process forked while the file is open for writing, the
+    // file could not be executed.
     let copied = Command::new("cp").arg(made("kubelet")).arg(path("kubelet")).status().expect("cp starts");
     assert!(copied.success());
     docker(&path("docker.sock"), cgroup_driver);
@@ -109,20 +116,20 @@ pub fn ask(directory: &Path, address: &str, flags: &[String], config: Option<&st
     configz["kubeletconfig"].clone()
 }
 
-/// Fields whose values differ, but for those that say who may call.
+/// Fields whose values differ, except those about authentication.
 pub fn differing(one: &Value, other: &Value) -> BTreeSet<String> {
     let fields = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<BTreeSet<_>>();
     let all = fields(one).union(&fields(other)).cloned().collect::<BTreeSet<_>>();
     all.into_iter().filter(|field| is_compared(field) && one.get(field) != other.get(field)).collect()
 }
 
-/// Whether a field is as it was given to kubelet when it is asked here.
+/// Whether kubelet reports a field as it was configured.
 pub fn is_compared(field: &str) -> bool {
     !["authentication", "authorization"].contains(&field)
 }
 
 #[test]
-fn values_in_a_word_of_their_own_go_with_their_flags() {
+fn values_in_a_separate_word_stay_with_their_flags() {
     let flags =
         ["--kubeconfig", "/x", "--max-pods", "3", "--v=2", "--anonymous-auth", "--config=/y"].map(str::to_owned);
     assert_eq!(here(&flags), ["--max-pods=3", "--v=2", "--anonymous-auth"]);

@@ -1,4 +1,5 @@
-//! What tests of several crates share: foreign programs, servers, packages and keys made for a test. Nothing that is shipped depends on it.
+//! Code that tests of several crates share: it runs other programs and servers and makes packages
+//! and keys. No shipped program depends on it.
 
 pub mod debian_root;
 pub mod fuzz;

@@ -1,4 +1,5 @@
-//! As much of Docker as kubelet 1.20 asks for before it serves its API. No container is ever started.
+//! The part of Docker's API that kubelet 1.20 requests before it serves its own API. No container
+//! is ever started.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -9,23 +10,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Answers on the socket `path` until the process ends, as a Docker whose control groups are `driver`'s.
+/// Answers on the socket `path` until the process exits, like a Docker whose cgroup driver is
+/// `driver`.
 ///
-/// Once kubelet has started, Docker is gone: kubelet serves its API and waits for it to come back, instead of going on to change the machine,
-/// which it may not and would end of.
+/// Once kubelet has started, this Docker becomes unavailable: kubelet then serves its API and waits
+/// for Docker to return, instead of changing the machine, which it is not allowed to do and would
+/// exit on.
 ///
-/// Its start is three questions for the version: for compatibility, for where its process belongs, and for what runtime it is. The next is
-/// whether Docker is well.
+/// During its start, kubelet requests the version three times: for compatibility, for its own
+/// control group, and for the type of runtime. The next request asks whether Docker is healthy.
 pub fn docker(path: &Path, driver: &str) {
     serve(path, driver, 3);
 }
 
-/// The machine's Docker, as cAdvisor in kubelet finds it: it looks five times, a second apart, for one that does not answer.
+/// Answers like the machine's Docker for cAdvisor in kubelet, which otherwise searches for it five
+/// times with a second between attempts.
 pub fn docker_of_the_machine(path: &Path) {
     serve(path, "cgroupfs", usize::MAX);
 }
 
-/// Answers anybody, and `versions` questions for the version.
+/// Answers all clients, and the first `versions` requests for the version.
 fn serve(path: &Path, driver: &str, versions: usize) {
     let listener = UnixListener::bind(path).expect("a socket");
     fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("anybody's");
@@ -34,7 +38,7 @@ fn serve(path: &Path, driver: &str, versions: usize) {
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let (driver, asked) = (driver.clone(), Arc::clone(&asked));
-            // kubelet closes connections as it likes.
+            // kubelet may close connections at any time.
             thread::spawn(move || drop(answer(stream, &driver, versions, &asked)));
         }
     });

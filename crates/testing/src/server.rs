@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// One request as it came.
+/// One received request.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// How many requests for this target came before.
+    /// The number of earlier requests for this target.
     pub nth: usize,
     /// `GET` or `CONNECT`.
     pub method: String,
@@ -21,7 +21,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// First byte asked for.
+    /// The first requested byte.
     pub fn offset(&self) -> Option<usize> {
         self.headers.get("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
     }
@@ -42,12 +42,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Answers with what `handler` writes.
+    /// Starts a server that answers with what `handler` writes.
     pub fn start(handler: impl Fn(&Request, &mut dyn Stream) -> std::io::Result<()> + Send + Sync + 'static) -> Self {
         Self::listen(None, Arc::new(handler))
     }
 
-    /// The same over TLS.
+    /// Starts the same server with TLS.
     pub fn start_tls(
         config: Arc<rustls::ServerConfig>,
         handler: impl Fn(&Request, &mut dyn Stream) -> std::io::Result<()> + Send + Sync + 'static,
@@ -68,7 +68,7 @@ impl Server {
                 }
                 let Ok(mut stream) = stream else { continue };
                 let (log, handler, tls) = (log.clone(), handler.clone(), tls.clone());
-                // A client that hangs up in the middle is part of the tests.
+                // Some tests have clients that close the connection early.
                 thread::spawn(move || match tls {
                     None => serve(&mut stream, &log, &*handler),
                     Some(config) => {
@@ -91,7 +91,7 @@ impl Server {
         self.address.to_string()
     }
 
-    /// All requests so far.
+    /// Returns all requests so far.
     pub fn requests(&self) -> Vec<Request> {
         self.log.lock().expect("log").clone()
     }
@@ -100,7 +100,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop.store(true, SeqCst);
-        // Wakes the listener.
+        // Wakes up the listener.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -132,7 +132,7 @@ pub fn answer(stream: &mut dyn Stream, status: &str, headers: &[&str], body: &[u
     stream.write_all(body)
 }
 
-/// Writes the head of an answer whose body is to have `length` bytes.
+/// Writes the head of an answer for a body of `length` bytes.
 pub fn head(stream: &mut dyn Stream, status: &str, headers: &[&str], length: usize) -> std::io::Result<()> {
     let mut text = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n");
     for header in headers {
@@ -143,7 +143,7 @@ pub fn head(stream: &mut dyn Stream, status: &str, headers: &[&str], length: usi
     stream.write_all(b"\r\n")
 }
 
-/// Serves `body` as a good server does, from the offset asked for.
+/// Serves `body` correctly, from the requested offset.
 pub fn ranged(request: &Request, stream: &mut dyn Stream, body: &[u8]) -> std::io::Result<()> {
     match request.offset() {
         None => answer(stream, "200 OK", &[], body),
@@ -158,7 +158,7 @@ pub fn ranged(request: &Request, stream: &mut dyn Stream, body: &[u8]) -> std::i
     }
 }
 
-/// Serves only the next `count` bytes of what it announces, then hangs up.
+/// Serves only the next `count` bytes of what it announces, then closes the connection.
 pub fn cut(request: &Request, stream: &mut dyn Stream, body: &[u8], count: usize) -> std::io::Result<()> {
     let offset = request.offset().unwrap_or(0);
     let range = format!("Content-Range: bytes {offset}-{}/{}", body.len() - 1, body.len());

@@ -1,6 +1,7 @@
-//! Real Debian packages for tests: fetched once from the host's own mirror, unpacked, read as a tree.
+//! Real Debian packages for tests: fetched once from the host's mirror, unpacked, and read as a
+//! tree.
 
-// Each test program uses its own part.
+// Each test program uses only a part.
 #![allow(dead_code)]
 
 use kiln_tree::{
@@ -24,23 +25,23 @@ pub fn run(command: &mut Command, package: &str) -> Output {
     output
 }
 
-/// What a command that must succeed prints.
+/// Returns the output of a command that must succeed.
 pub fn stdout(command: &mut Command, package: &str) -> String {
     String::from_utf8(run(command, package).stdout).expect("text")
 }
 
-/// Where fetched packages are kept between runs.
+/// The directory that keeps fetched packages between runs.
 fn cache() -> PathBuf {
     let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let base = base.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
     base.expect("HOME or XDG_CACHE_HOME is set").join("kiln-test")
 }
 
-/// An apt that knows one suite of the host's mirror and nothing of the host's packages.
+/// An apt configuration with one suite of the host's mirror and without the host's packages.
 pub struct Suite {
     name: &'static str,
     dir: PathBuf,
-    /// Held while the directory is in use: other tests run beside this one.
+    /// Held while the directory is in use, because tests run in parallel.
     _lock: File,
 }
 
@@ -161,7 +162,7 @@ pub fn unpack(debs: &[PathBuf], root: &Path) {
     }
 }
 
-/// `root` as a tree whose contents are read from it.
+/// Returns `root` as a tree whose contents are read from `root`.
 pub fn tree_of(root: &Path) -> FileTree {
     let mut paths = Vec::new();
     walk(root, &mut paths);
@@ -205,7 +206,7 @@ fn entry(path: &Path) -> Entry {
     Entry { kind, meta: Metadata::new(0o755, Origin::Generated("test".into())) }
 }
 
-/// Reads files of the host on all cores, in no order: what finalizers must bear with.
+/// Reads files of the host on all cores in any order, which finalizers must support.
 pub struct ParallelReader;
 
 impl ContentReader for ParallelReader {

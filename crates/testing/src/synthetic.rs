@@ -1,7 +1,7 @@
-//! Archives, packages and signed repositories made in the test, as small as an image can be made of.
+//! Archives, packages and signed repositories made by tests, as small as an image allows.
 //!
-//! Writers take what a hostile archive holds (raw member names, wrong sizes), so nothing is checked here; that the good
-//! ones are good is dpkg-deb's word, in the tests that use this.
+//! The writers accept what a hostile archive may contain (raw member names, wrong sizes), so they
+//! check nothing. Tests that use this check with dpkg-deb that the valid packages are valid.
 
 #![allow(dead_code)] // Each test binary uses a part.
 
@@ -9,12 +9,12 @@ use kiln_tree::Digest;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-/// A member of a tar archive; the name is written as it is.
+/// A member of a tar archive; the name is written unchanged.
 #[derive(Debug, Clone)]
 pub struct Member {
-    /// As it stands in the header.
+    /// Its name in the header.
     pub name: String,
-    /// What it is.
+    /// Its type and content.
     pub kind: Kind,
     /// Permission bits.
     pub mode: u32,
@@ -22,7 +22,7 @@ pub struct Member {
     pub owner: (u64, u64),
 }
 
-/// What a member is.
+/// The type of a member.
 #[derive(Debug, Clone)]
 pub enum Kind {
     /// A regular file with these bytes.
@@ -51,7 +51,7 @@ impl Member {
     }
 }
 
-/// Something of root's.
+/// A member that belongs to root.
 pub fn member(name: &str, kind: Kind, mode: u32) -> Member {
     Member { name: name.into(), kind, mode, owner: (0, 0) }
 }
@@ -86,7 +86,7 @@ pub fn tar(members: &[Member]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for member in members {
         let mut header = tar::Header::new_ustar();
-        // Past the crate's own checks, which would refuse what the tests are about.
+        // Bypasses the crate's checks, which would reject what the tests need.
         let raw = header.as_old_mut();
         raw.name[..member.name.len()].copy_from_slice(member.name.as_bytes());
         let (kind, target, data): (_, &str, &[u8]) = match &member.kind {
@@ -145,7 +145,7 @@ pub fn deb(control: &str, members: &[Member]) -> Vec<u8> {
     deb_of(control, &xz(&tar(members)))
 }
 
-/// A .deb with this `data.tar.xz`, whatever it is.
+/// A .deb with these bytes as `data.tar.xz`.
 pub fn deb_of(control: &str, data: &[u8]) -> Vec<u8> {
     deb_with(&[file("./control", control)], data)
 }
@@ -163,14 +163,14 @@ pub struct Package {
     pub name: String,
     /// `Version`.
     pub version: String,
-    /// Further control fields, a line each: `Depends: a, b\n`.
+    /// Further control fields, one per line: `Depends: a, b\n`.
     pub fields: String,
-    /// The .deb; [`Package::new`] makes a good one.
+    /// The bytes of the .deb; [`Package::new`] makes a valid one.
     pub bytes: Vec<u8>,
 }
 
 impl Package {
-    /// A good package in version 1.
+    /// A valid package in version 1.
     pub fn new(name: &str, fields: &str, members: &[Member]) -> Self {
         let mut all: Vec<Member> = parents(members);
         all.extend_from_slice(members);
@@ -206,7 +206,7 @@ pub fn control(name: &str, version: &str, fields: &str) -> String {
     )
 }
 
-/// `./` and the directories above members with plain names, as every real package has them.
+/// Adds `./` and the parent directories of members with plain names, as in every real package.
 pub fn parents(members: &[Member]) -> Vec<Member> {
     let mut names = std::collections::BTreeSet::from(["./".to_owned()]);
     for member in members {
@@ -223,7 +223,8 @@ pub fn parents(members: &[Member]) -> Vec<Member> {
     names.into_iter().filter(there).map(|name| directory(&name)).collect()
 }
 
-/// The packages of the smallest node: a kernel, accounts, os-release, and programs that are only names.
+/// The packages of the smallest node: a kernel, accounts, os-release, and placeholders for
+/// programs.
 pub fn node() -> Vec<Package> {
     let base = [
         file("./usr/lib/os-release", "ID=debian\nVERSION_CODENAME=sid\n"),
@@ -263,13 +264,13 @@ pub fn release_text(packages: &str, date: i64, valid_until: i64) -> String {
     )
 }
 
-/// A date as `Release` has it.
+/// A date in the format of `Release`.
 fn rfc2822(second: i64) -> String {
     let time = jiff::Timestamp::from_second(second).expect("a time");
     time.strftime("%a, %d %b %Y %H:%M:%S UTC").to_string()
 }
 
-/// The files of a mirror by path: `dists/sid` with this `InRelease`, and the packages.
+/// Returns the files of a mirror by path: `dists/sid` with this `InRelease`, and the packages.
 pub fn mirror(packages: &[Package], in_release: Vec<u8>) -> BTreeMap<String, Vec<u8>> {
     let text = packages_text(packages);
     let mut files: BTreeMap<String, Vec<u8>> =

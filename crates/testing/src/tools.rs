@@ -1,4 +1,4 @@
-//! Foreign programs: found, or the test fails and names the package to install.
+//! Finds other programs, or fails the test with the name of the package to install.
 
 use std::env;
 use std::ffi::OsStr;
@@ -14,14 +14,14 @@ pub fn tool(name: &str, package: &str) -> Command {
     command
 }
 
-/// Where `name` is, also when it is only in root's path.
+/// The path of `name`, also when it is only in root's PATH.
 pub fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     directories.map(|directory| directory.join(name)).find(|path| path.is_file())
 }
 
-/// Runs `command` and returns what it said.
+/// Runs `command` and returns its output.
 ///
 /// # Panics
 /// When it fails, with its error messages.
@@ -31,7 +31,7 @@ pub fn run(command: &mut Command) -> Output {
     output
 }
 
-/// Like [`run`]; its standard output as text.
+/// Like [`run`], but returns the standard output as text.
 pub fn text(command: &mut Command) -> String {
     String::from_utf8(run(command).stdout).expect("UTF-8")
 }
@@ -49,12 +49,12 @@ pub fn unzstd(archive: &Path, command: &mut Command) -> Output {
     output
 }
 
-/// SHA-256 of each of `paths` by sha256sum(1), in order.
+/// The SHA-256 of each of `paths` from sha256sum(1), in order.
 pub fn sha256sums(directory: &Path, paths: &[impl AsRef<OsStr>]) -> Vec<String> {
     let list = tempfile::NamedTempFile::new().expect("a file");
     let names: Vec<u8> = paths.iter().flat_map(|path| [path.as_ref().as_encoded_bytes(), b"\0"].concat()).collect();
     std::fs::write(list.path(), names).expect("written");
-    // xargs keeps to the limit on arguments; --zero keeps sha256sum from escaping names.
+    // xargs respects the limit on arguments; --zero prevents sha256sum from escaping names.
     let mut command = tool("xargs", "findutils");
     command.args(["-0", "sha256sum", "--zero", "--"]).current_dir(directory);
     let sums = text(command.stdin(File::open(list.path()).expect("opened")));

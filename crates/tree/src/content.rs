@@ -84,7 +84,7 @@ impl TryFrom<String> for Digest {
     }
 }
 
-/// The bytes of one file: their size, digest and whereabouts.
+/// The bytes of one file: their size, digest and location.
 #[derive(Debug, Clone)]
 pub struct Content {
     /// Length in bytes.
@@ -95,7 +95,7 @@ pub struct Content {
     pub source: ContentSource,
 }
 
-/// Equal bytes are equal contents, wherever they are.
+/// Contents are equal when their bytes are equal, wherever the bytes are.
 impl PartialEq for Content {
     fn eq(&self, other: &Self) -> bool {
         self.size == other.size && self.digest == other.digest
@@ -107,18 +107,19 @@ impl Eq for Content {}
 /// Where the bytes of a file are.
 #[derive(Debug, Clone)]
 pub enum ContentSource {
-    /// In memory: everything kiln renders, and small configuration read from packages.
+    /// In memory: everything that kiln renders, and small configuration read from packages.
     Inline(Arc<[u8]>),
-    /// In an input of the lock (a package, an artifact), to be streamed from the cache.
+    /// In an input of the lock (a package, an artifact), streamed from the cache.
     Pack(PackRef),
-    /// A file on the build host: overlays. Read when the image is written; its digest is checked again then.
+    /// In a file on the build host: overlays. It is read when the image is written; its digest is
+    /// checked again then.
     Host(Arc<PathBuf>),
 }
 
 /// A file inside an input of the lock.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PackRef {
-    /// Digest of the input as it was fetched (the .deb, the tarball, the binary).
+    /// The digest of the input as fetched (the .deb, the tarball, the binary).
     pub input: Digest,
     /// Which member of the input, counted from 0 in archive order.
     pub member: u32,

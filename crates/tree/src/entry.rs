@@ -37,11 +37,11 @@ pub struct Metadata {
 pub enum Kind {
     /// A directory.
     Directory,
-    /// A regular file; files of one link group are one inode.
+    /// A regular file; files of one link group share an inode.
     File {
         /// Its bytes.
         content: Content,
-        /// Set when the file has (or had, in its package) more than one name.
+        /// Set when the file has more than one name, or had in its package.
         link: Option<LinkGroup>,
     },
     /// A symbolic link and its target, verbatim.
@@ -63,7 +63,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LinkGroup(pub Arc<str>);
 
-/// The two sorts of device nodes.
+/// The two kinds of device nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceKind {
@@ -81,13 +81,13 @@ pub enum Origin {
     Package(Arc<str>),
     /// A component of the Kubernetes release or another artifact, `name=version`.
     Artifact(Arc<str>),
-    /// Configuration rendered from the profile; the renderer's name.
+    /// Configuration rendered from the profile, with the renderer's name.
     Rendered(Arc<str>),
-    /// Computed by a finalizer from the rest of the tree; the finalizer's name.
+    /// Computed by a finalizer from the rest of the tree, with the finalizer's name.
     Generated(Arc<str>),
-    /// A file the profile spells out under `files:`; the profile's name.
+    /// A file that the profile defines under `files:`, with the profile's name.
     Profile(Arc<str>),
-    /// An overlay; its name.
+    /// An overlay, with its name.
     Overlay(Arc<str>),
 }
 
@@ -120,12 +120,13 @@ impl Kind {
 impl Metadata {
     /// Root-owned metadata with `mode`, time 0 and no extended attributes.
     ///
-    /// Time 0 stands for "made by kiln": the writers replace it by the image's epoch.
+    /// Time 0 stands for "made by kiln": the writers replace it with the image's epoch.
     pub fn new(mode: u16, origin: Origin) -> Self {
         Self { mode, uid: 0, gid: 0, mtime: 0, xattrs: BTreeMap::new(), origin }
     }
 
-    /// The modification time in an image of time `epoch`: what kiln made is of that time, and nothing is later.
+    /// The modification time in an image with time `epoch`. Entries that kiln made get `epoch`, and
+    /// no time is later than `epoch`.
     pub fn time(&self, epoch: u32) -> u32 {
         if self.mtime == 0 { epoch } else { self.mtime.min(epoch) }
     }
@@ -168,7 +169,7 @@ impl Entry {
         }
     }
 
-    /// Its bytes if it is a regular file small enough to be kept in memory (see
+    /// Its bytes if it is a regular file that is kept in memory (see
     /// [`ContentSource::Inline`](super::ContentSource)).
     pub fn inline(&self) -> Option<&[u8]> {
         self.content().and_then(Content::as_inline)

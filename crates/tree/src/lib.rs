@@ -1,7 +1,8 @@
 //! The image as a value: a sorted map from path to metadata plus a *reference* to content.
 //!
 //! No directory is ever unpacked. Packages, artifacts, rendered configuration and overlays are
-//! merged into one [`FileTree`]; the writers in `format` stream contents from where they already are.
+//! merged into one [`FileTree`]; the writers in `format` stream contents from where they already
+//! are.
 
 mod content;
 mod entry;
@@ -16,34 +17,35 @@ pub use reader::{ContentReader, LocalReader, ReadError};
 use std::collections::BTreeMap;
 use std::collections::btree_map;
 
-/// What a caller did that a tree cannot hold.
+/// Why the tree cannot hold an entry.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TreeError {
     /// A path's ancestor exists and is not a directory.
     #[error("/{path}: its parent /{parent} is a {kind}, not a directory (from {origin})")]
     ParentNotDirectory {
-        /// The path that was to be inserted.
+        /// The path to insert.
         path: TreePath,
-        /// The ancestor in the way.
+        /// The ancestor that is not a directory.
         parent: TreePath,
         /// What that ancestor is.
         kind: &'static str,
         /// Who put the ancestor there.
         origin: Origin,
     },
-    /// A directory that still has children was to become something else.
+    /// A directory that still has children would be replaced.
     #[error("/{path} is a directory with contents and cannot be replaced by a {kind} (from {origin})")]
     DirectoryNotEmpty {
         /// The directory.
         path: TreePath,
-        /// What was to replace it.
+        /// What would replace it.
         kind: &'static str,
-        /// Who wanted it.
+        /// Who put the replacement there.
         origin: Origin,
     },
 }
 
-/// A root file system held in memory: every path once, parents before children when iterated.
+/// A root file system held in memory: each path occurs once, and iteration yields parents before
+/// children.
 ///
 /// Iteration order is the byte order of the paths, so nothing derived from it depends on the order
 /// in which inputs arrived.
@@ -88,7 +90,7 @@ impl FileTree {
         self.entries.iter()
     }
 
-    /// All entries below directory `dir` (not `dir` itself), in order.
+    /// All entries below the directory `dir` (not `dir` itself), in order.
     pub fn below<'a>(&'a self, dir: &'a str) -> impl Iterator<Item = (&'a TreePath, &'a Entry)> {
         let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
         let start = prefix.clone();
@@ -99,18 +101,18 @@ impl FileTree {
             .into_iter()
     }
 
-    /// The direct children of directory `dir`, in order.
+    /// The direct children of the directory `dir`, in order.
     pub fn children<'a>(&'a self, dir: &'a str) -> impl Iterator<Item = (&'a TreePath, &'a Entry)> {
         self.below(dir).filter(move |(path, _)| path.parent().unwrap_or("") == dir)
     }
 
-    /// Puts `entry` at `path`, replacing what was there; missing parents become directories
-    /// `0755 root:root` with the entry's time and origin.
+    /// Puts `entry` at `path` and replaces what was there. Missing parents become directories with
+    /// mode `0755` and owner `root:root` and the entry's time and origin.
     ///
-    /// A directory over an existing directory replaces only its metadata.
+    /// A directory that replaces a directory changes only its metadata.
     ///
     /// # Errors
-    /// [`TreeError`] when a parent is not a directory or a non-empty directory would vanish.
+    /// [`TreeError`] when a parent is not a directory or a non-empty directory would be replaced.
     pub fn insert(&mut self, path: TreePath, entry: Entry) -> Result<Option<Entry>, TreeError> {
         for ancestor in path.ancestors() {
             match self.entries.get(ancestor) {
@@ -160,8 +162,9 @@ impl FileTree {
         doomed.into_iter().filter_map(|path| self.entries.remove_entry(path.as_str())).collect()
     }
 
-    /// Keeps only the entries for which `keep` says so; children of a removed directory go with it
-    /// only if `keep` drops them too, so a caller that drops directories must drop their contents.
+    /// Keeps only the entries for which `keep` returns true. Children of a removed directory stay
+    /// unless `keep` removes them too, so a caller that removes directories must remove their
+    /// contents.
     pub fn retain(&mut self, mut keep: impl FnMut(&TreePath, &Entry) -> bool) {
         self.entries.retain(|path, entry| keep(path, entry));
     }

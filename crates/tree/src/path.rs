@@ -3,9 +3,9 @@
 use std::borrow::Borrow;
 use std::fmt;
 
-/// Longest path accepted, in bytes: Linux's `PATH_MAX` without its NUL.
+/// The longest accepted path in bytes: Linux's `PATH_MAX` without its NUL.
 const MAX_PATH: usize = 4095;
-/// Longest component accepted, in bytes: Linux's `NAME_MAX`.
+/// The longest accepted component in bytes: Linux's `NAME_MAX`.
 const MAX_NAME: usize = 255;
 
 /// A path inside the image: relative to its root, `/`-separated, UTF-8, without `.`, `..`, empty
@@ -14,28 +14,28 @@ const MAX_NAME: usize = 255;
 #[serde(try_from = "String", into = "String")]
 pub struct TreePath(Box<str>);
 
-/// Why a name is not a path inside the image.
+/// Why a string is not a path inside the image.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum PathError {
-    /// Nothing is left after `./` and slashes.
+    /// The string has nothing after `./` and slashes.
     #[error("the path is empty")]
     Empty,
     /// A `..` component.
-    #[error("{0:?} climbs out with \"..\"")]
+    #[error("{0:?} leaves the tree through \"..\"")]
     Escapes(String),
     /// Not UTF-8.
     #[error("{0:?} is not UTF-8")]
     NotUtf8(String),
     /// NUL, newline or another control character.
-    #[error("{0:?} has a control character")]
+    #[error("{0:?} contains a control character")]
     Control(String),
-    /// Longer than Linux accepts.
-    #[error("{0:?}… is longer than Linux accepts (4095 bytes, 255 a component)")]
+    /// Longer than Linux allows.
+    #[error("{0:?}… is longer than Linux allows (4095 bytes, 255 per component)")]
     TooLong(String),
 }
 
 impl TreePath {
-    /// Reads a path as archives and users write it: leading `./` and `/`, doubled and trailing
+    /// Parses a path as archives and users write it: leading `./` and `/`, doubled and trailing
     /// slashes are dropped.
     ///
     /// # Errors
@@ -66,17 +66,17 @@ impl TreePath {
         if clean.is_empty() { Err(PathError::Empty) } else { Ok(Self(clean.into())) }
     }
 
-    /// As [`TreePath::new`], for bytes from an archive.
+    /// Like [`TreePath::new`], for bytes from an archive.
     ///
     /// # Errors
-    /// [`PathError`], also when the bytes are not UTF-8.
+    /// [`PathError`], also if the bytes are not UTF-8.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PathError> {
         let text = std::str::from_utf8(bytes)
             .map_err(|_| PathError::NotUtf8(String::from_utf8_lossy(bytes).chars().take(256).collect()))?;
         Self::new(text)
     }
 
-    /// A prefix of a path that was already checked.
+    /// Makes a path from a prefix of a path that was already checked.
     pub(super) fn derived(prefix: &str) -> Self {
         Self(prefix.into())
     }
@@ -101,7 +101,7 @@ impl TreePath {
         std::iter::successors(self.parent(), |path| path.rfind('/').map(|at| &path[..at]))
     }
 
-    /// This path with `name` below it.
+    /// The path of `name` below this path.
     ///
     /// # Errors
     /// As [`TreePath::new`].
@@ -142,7 +142,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn archive_spellings_are_one_path() {
+    fn archive_spellings_give_the_same_path() {
         for text in ["./usr/bin/", "/usr/bin", "usr//bin", "usr/./bin"] {
             assert_eq!(TreePath::new(text).expect("valid").as_str(), "usr/bin");
         }

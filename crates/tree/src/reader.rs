@@ -12,12 +12,13 @@ pub struct ReadError {
     pub why: String,
 }
 
-/// Gives finalizers the bytes behind a [`Content`], wherever they are.
+/// Gives finalizers the bytes behind a [`Content`], wherever they are stored.
 ///
-/// The builder's implementation decodes whole frames of a cached package, so many contents are best asked
-/// for in one call.
+/// The builder's implementation decodes whole frames of a cached package, so callers should request
+/// many contents in one call.
 pub trait ContentReader: Sync {
-    /// Calls `visit(i, bytes)` once for each `contents[i]`, in any order, possibly from several threads.
+    /// Calls `visit(i, bytes)` exactly once for each `contents[i]`, in any order, possibly from
+    /// several threads.
     ///
     /// # Errors
     /// [`ReadError`] when bytes are missing or their digest is wrong.
@@ -38,7 +39,7 @@ pub trait ContentReader: Sync {
     }
 }
 
-/// Reads inline contents and files of the build host; refuses what is inside an input.
+/// Reads inline contents and files of the build host; rejects contents inside an input.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LocalReader;
 

@@ -1,8 +1,8 @@
-//! The disk, and every encoding of it.
+//! Checks the disk and all its encodings.
 
 use super::report::{Check, Report};
 use super::verity::{Recomputed, recompute};
-use super::{Output, Tree, records};
+use super::{OutputDir, Tree, records};
 use kiln_image::blocks::{Blocks, Part, bytes};
 use kiln_image::disk::Disk;
 use kiln_image::ext4::Ext4Root;
@@ -17,38 +17,38 @@ use std::collections::BTreeMap;
 use std::iter;
 use std::sync::Arc;
 
-/// Disks an output may have, the one that is read fastest first.
+/// The disks that an output may have, in descending order of reading speed.
 const DISKS: [&str; 6] = ["disk.raw", "disk.vhd", "disk.qcow2", "disk.zlib.qcow2", "disk.vmdk", "disk.gce.tar.gz"];
-/// What the root file system is called.
+/// The label of the root file system.
 const LABEL: &str = "kiln-root";
-/// Where the boot loader is in the tree.
+/// The prefix of the boot loader's path in the tree.
 const LOADER: &str = "usr/lib/systemd/boot/efi/systemd-boot";
-/// What is read at a time.
+/// The number of bytes read at a time.
 const CHUNK: u64 = 1 << 20;
 
-/// Whether there is a disk in `output`.
-pub(super) fn is_there(output: Output<'_>) -> bool {
+/// Whether `output` has a disk.
+pub(super) fn is_there(output: OutputDir<'_>) -> bool {
     DISKS.iter().any(|name| output.lists(name))
 }
 
-/// What was read of a disk.
+/// The trees that were read from a disk.
 #[derive(Debug, Default)]
 pub(super) struct Trees {
     /// The root file system.
     pub root: Option<Tree>,
-    /// What finds, verifies and mounts it.
+    /// The initrd, which finds, verifies and mounts the root.
     pub initrd: Option<Tree>,
 }
 
-/// Checks the disk; its root is looked through for secrets if it is to be `scanned`.
-pub(super) fn check(output: Output<'_>, scanned: bool, report: &mut Report) -> Trees {
+/// Checks the disk; searches its root for secrets if `scanned`.
+pub(super) fn check(output: OutputDir<'_>, scanned: bool, report: &mut Report) -> Trees {
     let names = DISKS.into_iter().filter(|name| output.lists(name));
     let opened: Vec<Opened<'_>> = names.map(|name| (name, open_disk(&output.directory.join(name)))).collect();
     encodings(output, &opened, report);
     let Some((name, blocks)) = opened.into_iter().find_map(|(name, blocks)| Some((name, blocks.ok()?))) else {
         return Trees::default();
     };
-    // A format may fill a disk up; its backup table is where the disk ends.
+    // A format may pad a disk; the disk ends at its backup table.
     let size = output.manifest.disk.as_ref().map_or(blocks.size(), |disk| disk.size);
     let disk = match Part::new(blocks, 0, size).and_then(|blocks| Disk::open(Arc::new(blocks))) {
         Ok(disk) => disk,
@@ -64,11 +64,11 @@ pub(super) fn check(output: Output<'_>, scanned: bool, report: &mut Report) -> T
     Trees { root: root(output, &disk, scanned, report), initrd }
 }
 
-/// A disk's name, and its bytes or why there are none.
+/// A disk's name, and its bytes or the error.
 type Opened<'a> = (&'a str, Result<Arc<dyn Blocks>, ReadError>);
 
-/// Every encoding holds the same disk.
-fn encodings(output: Output<'_>, opened: &[Opened<'_>], report: &mut Report) {
+/// Checks that all encodings contain the same disk.
+fn encodings(output: OutputDir<'_>, opened: &[Opened<'_>], report: &mut Report) {
     let mut findings = Vec::new();
     let promised = |name: &str| {
         let file = output.manifest.outputs.iter().find(|file| file.path == name)?;
@@ -90,7 +90,7 @@ fn encodings(output: Output<'_>, opened: &[Opened<'_>], report: &mut Report) {
             Ok(found)
                 if promised(name).is_none_or(|digest| digest == found)
                     && wanted.is_none_or(|wanted| wanted == found) => {}
-            Ok(found) => findings.push(format!("{name} holds another disk, with the sha256 {found}")),
+            Ok(found) => findings.push(format!("{name} contains a different disk, with the sha256 {found}")),
             Err(error) => findings.push(format!("{name}: {error}")),
         }
     }
@@ -98,7 +98,7 @@ fn encodings(output: Output<'_>, opened: &[Opened<'_>], report: &mut Report) {
     report.add(Check::new("disks", format!("{} of {size} bytes", names.join(", ")), findings));
 }
 
-/// SHA-256 of the first `size` bytes; some formats fill up with zeros, and with nothing else.
+/// The SHA-256 of the first `size` bytes; some formats pad with zeros, and only zeros may follow.
 fn digest(blocks: &dyn Blocks, size: u64) -> Result<Digest, ReadError> {
     let mut hasher = Sha256::new();
     let mut offset = 0;
@@ -107,15 +107,15 @@ fn digest(blocks: &dyn Blocks, size: u64) -> Result<Digest, ReadError> {
         let within = usize::try_from(size.saturating_sub(offset)).map_or(part.len(), |left| left.min(part.len()));
         hasher.update(&part[..within]);
         if part[within..].iter().any(|byte| *byte != 0) {
-            return Err(ReadError::Damaged(std::io::Error::other("there is something after the disk's end")));
+            return Err(ReadError::Damaged(std::io::Error::other("it contains something after the disk's end")));
         }
         offset += part.len() as u64;
     }
     Ok(Digest::finish(hasher))
 }
 
-/// Both partition tables, against each other and the manifest.
-fn gpt(output: Output<'_>, name: &str, disk: &Disk, report: &mut Report) {
+/// Compares both partition tables with each other and with the manifest.
+fn gpt(output: OutputDir<'_>, name: &str, disk: &Disk, report: &mut Report) {
     let mut findings = Vec::new();
     for table in [Table::primary(&*disk.blocks), Table::backup(&*disk.blocks)] {
         match table {
@@ -131,13 +131,13 @@ fn gpt(output: Output<'_>, name: &str, disk: &Disk, report: &mut Report) {
     }
     match &output.manifest.disk {
         Some(record) => findings.extend(differences(&disk.table, record)),
-        None => findings.push("the manifest does not say what is on it".to_owned()),
+        None => findings.push("the manifest does not describe it".to_owned()),
     }
     let what = format!("{name}: {} partitions in two tables", disk.table.partitions.len());
     report.add(Check::new("gpt", what, findings));
 }
 
-/// What a table has otherwise than the manifest says.
+/// Differences between a table and the manifest.
 fn differences(table: &Table, record: &DiskRecord) -> Vec<String> {
     let line = |name: &str, kind: &str, uuid: &str, start: u64, size: u64| {
         format!("partition {name:?} {uuid} of type {kind} at {start}, {size} bytes")
@@ -148,13 +148,14 @@ fn differences(table: &Table, record: &DiskRecord) -> Vec<String> {
     let found: Vec<String> = iter::once(format!("disk {}", table.disk_guid)).chain(found).collect();
     let wanted = (record.partitions.iter()).map(|it| line(&it.label, &it.kind, &it.uuid, it.start, it.size));
     let wanted: Vec<String> = iter::once(format!("disk {}", record.uuid)).chain(wanted).collect();
-    let missing = wanted.iter().filter(|line| !found.contains(line)).map(|line| format!("there is no {line}"));
-    let strange = found.iter().filter(|line| !wanted.contains(line)).map(|line| format!("there is {line}"));
+    let missing = wanted.iter().filter(|line| !found.contains(line)).map(|line| format!("it has no {line}"));
+    let strange = found.iter().filter(|line| !wanted.contains(line)).map(|line| format!("it has an unexpected {line}"));
     missing.chain(strange).collect()
 }
 
-/// The hash tree: what the data has, the partitions are called by, and the manifest says is one root hash.
-fn verity(output: Output<'_>, disk: &Disk, report: &mut Report) {
+/// Checks the hash tree: the data, the partitions' GUIDs and the manifest must have the same root
+/// hash.
+fn verity(output: OutputDir<'_>, disk: &Disk, report: &mut Report) {
     let computed = || -> Result<(Recomputed, Superblock, String), ReadError> {
         let (data, hashes) = (disk.root()?, disk.verity()?);
         let superblock = Superblock::read(&hashes)?;
@@ -172,17 +173,17 @@ fn verity(output: Output<'_>, disk: &Disk, report: &mut Report) {
     let hash = Digest::from(computed.root_hash).to_string();
     let mut findings = computed.wrong;
     if guids != hash {
-        findings.push(format!("the root hash is {hash}, the partitions' GUIDs make {guids}"));
+        findings.push(format!("the root hash is {hash}, but the partitions' GUIDs give {guids}"));
     }
     if output.manifest.root_hash.map(String::from).as_deref() != Some(&hash) {
-        findings.push(format!("the root hash is {hash}, not what the manifest says"));
+        findings.push(format!("the root hash is {hash}, which is not the one in the manifest"));
     }
-    let what = format!("{} blocks proved by {}, root hash {hash}", superblock.data_blocks, computed.blocks);
+    let what = format!("{} blocks verified by {}, root hash {hash}", superblock.data_blocks, computed.blocks);
     report.add(Check::new("verity", what, findings));
 }
 
-/// The EFI system partition and the kernel image on it; returns what is in its initrd.
-fn boot(output: Output<'_>, disk: &Disk, report: &mut Report) -> Option<Tree> {
+/// Checks the EFI system partition and the kernel image on it; returns the tree of its initrd.
+fn boot(output: OutputDir<'_>, disk: &Disk, report: &mut Report) -> Option<Tree> {
     let boot = match disk.boot() {
         Ok(boot) => boot,
         Err(error) => {
@@ -199,11 +200,11 @@ fn boot(output: Output<'_>, disk: &Disk, report: &mut Report) -> Option<Tree> {
     for (path, loader) in &boot.loaders {
         let digest = Digest::of(loader);
         if !digests.iter().any(|(path, known)| path.starts_with(LOADER) && *known == digest) {
-            findings.push(format!("/{path} is no boot loader of the tree ({LOADER}*.efi)"));
+            findings.push(format!("/{path} is not a boot loader of the tree ({LOADER}*.efi)"));
         }
     }
     if boot.loaders.len() != 2 {
-        findings.push(format!("it has {} boot loaders, should have it under two names", boot.loaders.len()));
+        findings.push(format!("it has {} boot loaders, but should have one under two names", boot.loaders.len()));
     }
     report.add(Check::new("esp", format!("{} files, boot loader and {}", boot.files, boot.uki_path), findings));
 
@@ -227,15 +228,15 @@ fn boot(output: Output<'_>, disk: &Disk, report: &mut Report) -> Option<Tree> {
         findings.push(format!("its section .uname is {:?}, not {:?}", text(".uname"), output.manifest.kernel));
     }
     let cmdline = text(".cmdline");
-    // That this is the hash of the data is the business of the check "verity".
+    // The check "verity" compares this with the hash of the data.
     let hash = output.manifest.root_hash.map(String::from).unwrap_or_default();
     let wanted = output.manifest.disk.as_ref().map_or("", |disk| disk.cmdline.as_str());
     if cmdline != wanted {
-        findings.push(format!("its command line is {cmdline:?}, should be {wanted:?}"));
+        findings.push(format!("its command line is {cmdline:?}, but should be {wanted:?}"));
     }
     let hashes: Vec<&str> = cmdline.split_whitespace().filter_map(|word| word.strip_prefix("roothash=")).collect();
     if hashes != [hash.as_str()] {
-        findings.push(format!("its command line names the root hashes {hashes:?}, should name {hash}"));
+        findings.push(format!("its command line names the root hashes {hashes:?}, but should name {hash}"));
     }
     if !cmdline.starts_with(&output.manifest.cmdline) {
         findings.push(format!("its command line does not begin with the profile's, {:?}", output.manifest.cmdline));
@@ -252,7 +253,7 @@ fn boot(output: Output<'_>, disk: &Disk, report: &mut Report) -> Option<Tree> {
     initrd
 }
 
-/// The partitions of the next version are empty.
+/// Checks that the partitions of the next version are empty.
 fn reserved(disk: &Disk, report: &mut Report) {
     let mut findings = Vec::new();
     let mut total = 0;
@@ -261,7 +262,7 @@ fn reserved(disk: &Disk, report: &mut Report) {
         let zero = disk.part(partition).and_then(|part| is_zero(&part));
         match zero {
             Ok(true) => {}
-            Ok(false) => findings.push(format!("there is something on the partition at {}", partition.start)),
+            Ok(false) => findings.push(format!("the partition at {} is not empty", partition.start)),
             Err(error) => findings.push(error.to_string()),
         }
     }
@@ -280,8 +281,8 @@ fn is_zero(blocks: &dyn Blocks) -> Result<bool, ReadError> {
     Ok(true)
 }
 
-/// The root file system, path by path.
-fn root(output: Output<'_>, disk: &Disk, scanned: bool, report: &mut Report) -> Option<Tree> {
+/// Compares the root file system path by path.
+fn root(output: OutputDir<'_>, disk: &Disk, scanned: bool, report: &mut Report) -> Option<Tree> {
     let read = || -> Result<(Tree, String), ReadError> {
         let root = Ext4Root::new(Arc::new(disk.root()?));
         Ok((Tree::read(&root, scanned)?, root.label()?))
@@ -290,7 +291,7 @@ fn root(output: Output<'_>, disk: &Disk, scanned: bool, report: &mut Report) -> 
         Ok((tree, label)) => {
             let mut findings = records::compare(&tree.listing, output.records_without_boot(), &[]);
             if label != LABEL {
-                findings.push(format!("its label is {label:?}, should be {LABEL:?}"));
+                findings.push(format!("its label is {label:?}, but should be {LABEL:?}"));
             }
             let what = format!("{} paths, their bytes, modes, owners, times and attributes", tree.listing.paths.len());
             report.add(Check::new("root", what, findings));

@@ -1,6 +1,6 @@
-//! Tells whether an output directory is what its manifest promises, and fit to be rolled out.
+//! Checks whether an output directory matches its manifest and is fit to be rolled out.
 //!
-//! Artifacts are read by [`kiln_image`], never by what wrote them.
+//! Artifacts are read by [`kiln_image`], never by the code that wrote them.
 
 mod alone;
 pub mod diff;
@@ -19,19 +19,20 @@ pub use report::{Check, Report};
 
 use kiln_image::ReadError;
 use kiln_image::listing::Listing;
-use kiln_image::{Node, Root};
+use kiln_image::{ImageRoot, Node};
 use kiln_manifest::{FileRecord, Manifest};
 use secrets::Scanner;
 use std::path::Path;
 
-/// What a check is run on.
+/// The output that is checked.
 #[derive(Debug, Clone, Copy)]
-struct Output<'a> {
+struct OutputDir<'a> {
     directory: &'a Path,
     manifest: &'a Manifest,
 }
 
-/// Runs every check on the output in `directory`; `allowed` may be privileged beyond what Debian's packages bring.
+/// Runs every check on the output in `directory`; the paths in `allowed` may be privileged in
+/// addition to those of Debian's packages.
 pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
     let mut report = Report::default();
     let manifest = match Manifest::read(directory) {
@@ -43,7 +44,7 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
     };
     listing::check(&manifest, &mut report);
     sums::check(directory, &manifest, &mut report);
-    let output = Output { directory, manifest: &manifest };
+    let output = OutputDir { directory, manifest: &manifest };
     let in_ram = output.has("pxe/").then(|| pxe::check(output, &mut report)).flatten();
     let on_disk = match disk::is_there(output) {
         true => disk::check(output, in_ram.is_none(), &mut report),
@@ -51,7 +52,8 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
     };
     let scanned = in_ram.is_none() && on_disk.root.is_none();
     let alone = alone::is_there(output).then(|| alone::check(output, scanned, &mut report)).flatten();
-    // Roots hold the same files, or the checks of their listings have failed: one is looked through, with what boots it.
+    // All roots contain the same files, or the checks of their listings have failed, so one root
+    // with its initrd is searched.
     match in_ram.or(on_disk.root).or(alone) {
         Some(mut tree) => {
             if let Some(initrd) = on_disk.initrd {
@@ -60,23 +62,23 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
             let by_profile = manifest.privileged.keys().map(|path| path.as_str().to_owned());
             tree.judge(&allowed.iter().cloned().chain(by_profile).collect(), &mut report);
         }
-        None => report.failed("secrets", "there is no root file system that can be looked through"),
+        None => report.failed("secrets", "there is no root file system that can be searched"),
     }
     report
 }
 
-impl Output<'_> {
+impl OutputDir<'_> {
     /// Whether the manifest lists this output.
     fn lists(&self, path: &str) -> bool {
         self.manifest.outputs.iter().any(|output| output.path == path)
     }
 
-    /// What is in a root: what boots it is elsewhere, and its `/boot` is empty.
+    /// The records of a root: what boots it is stored elsewhere, and its `/boot` is empty.
     fn records_without_boot(&self) -> impl Iterator<Item = &FileRecord> {
         self.manifest.files.iter().filter(|record| !record.path.as_str().starts_with("boot/"))
     }
 
-    /// Whether the manifest lists an output whose path begins so.
+    /// Whether the manifest lists an output whose path starts with `prefix`.
     fn has(&self, prefix: &str) -> bool {
         self.manifest.outputs.iter().any(|output| output.path.starts_with(prefix))
     }
@@ -90,8 +92,8 @@ struct Tree {
 }
 
 impl Tree {
-    /// Reads `root`, and looks for secrets if it is to be `scanned`.
-    fn read(root: &dyn Root, scanned: bool) -> Result<Self, ReadError> {
+    /// Reads `root` and searches it for secrets if `scanned`.
+    fn read(root: &dyn ImageRoot, scanned: bool) -> Result<Self, ReadError> {
         let mut scanner = Scanner::new();
         let listing = Listing::read(root, &mut |node: &Node, part| {
             if scanned {
@@ -101,14 +103,14 @@ impl Tree {
         Ok(Self { listing, secrets: scanner.finish() })
     }
 
-    /// Takes in what is in `other`, its paths behind `prefix`.
+    /// Adds the contents of `other` with `prefix` before its paths.
     fn absorb(&mut self, other: Self, prefix: &str) {
         self.secrets.extend(other.secrets.into_iter().map(|finding| format!("{prefix}: {finding}")));
         let paths = other.listing.paths.into_iter().map(|(path, listed)| (format!("{prefix}:/{path}"), listed));
         self.listing.paths.extend(paths);
     }
 
-    /// The checks that need no manifest.
+    /// Runs the checks that need no manifest.
     fn judge(&self, allowed: &Allowed, report: &mut Report) {
         let paths = self.listing.paths.len();
         report.add(Check::new("secrets", format!("no key, token or password in {paths} paths"), self.secrets.clone()));

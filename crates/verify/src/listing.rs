@@ -1,4 +1,4 @@
-//! The manifest against itself.
+//! Checks that the manifest is consistent.
 
 use super::report::{Check, Report};
 use kiln_manifest::{FileRecord, Manifest, VERSION};
@@ -7,16 +7,16 @@ use std::collections::BTreeSet;
 pub(super) fn check(manifest: &Manifest, report: &mut Report) {
     let mut findings = Vec::new();
     if manifest.version != VERSION {
-        findings.push(format!("it is of version {}; this kiln knows version {VERSION}", manifest.version));
+        findings.push(format!("it has version {}; this kiln reads version {VERSION}", manifest.version));
     }
     for pair in manifest.files.windows(2).filter(|pair| pair[0].path >= pair[1].path) {
-        findings.push(format!("/{} does not come before /{}", pair[0].path, pair[1].path));
+        findings.push(format!("/{} and /{} are not in order", pair[0].path, pair[1].path));
     }
     let directories: BTreeSet<&str> =
         manifest.files.iter().filter(|record| record.kind == "directory").map(|record| record.path.as_str()).collect();
     for record in &manifest.files {
         if let Some(parent) = record.path.parent().filter(|parent| !directories.contains(parent)) {
-            findings.push(format!("/{} is below /{parent}, which is no directory", record.path));
+            findings.push(format!("/{} is below /{parent}, which is not a directory", record.path));
         }
         if let Some(why) = malformed(record) {
             findings.push(format!("/{} {why}", record.path));
@@ -34,7 +34,7 @@ pub(super) fn check(manifest: &Manifest, report: &mut Report) {
     report.add(Check::new("manifest", what, findings));
 }
 
-/// Whether a path stays in the directory it is relative to.
+/// Whether a path stays inside the directory that it is relative to.
 pub(super) fn is_plain(path: &str) -> bool {
     path.split('/').all(|part| !matches!(part, "" | "." | "..")) && !path.chars().any(char::is_control)
 }
@@ -45,10 +45,10 @@ fn malformed(record: &FileRecord) -> Option<String> {
         "file" => (true, true, false),
         "symlink" | "char" | "block" => (false, false, true),
         "directory" | "fifo" => (false, false, false),
-        kind => return Some(format!("is of unknown type {kind:?}")),
+        kind => return Some(format!("has the unknown type {kind:?}")),
     };
     if has != wanted {
-        return Some(format!("is a {} and has not the fields of one", record.kind));
+        return Some(format!("is a {} but does not have the fields of one", record.kind));
     }
     match u32::from_str_radix(&record.mode, 8) {
         Ok(mode) if mode <= 0o7777 => None,

@@ -1,4 +1,4 @@
-//! Who may write and who becomes root: what no image of kiln's has by accident.
+//! Checks which files anyone may write and which programs are privileged.
 
 use super::report::{Check, Report};
 use kiln_image::Kind;
@@ -10,10 +10,12 @@ const S_ISGID: u32 = 0o2000;
 const S_ISVTX: u32 = 0o1000;
 const S_IWOTH: u32 = 0o0002;
 
-/// Paths that may be set-user-ID, set-group-ID or have capabilities, beyond those kiln knows and those the profile names.
+/// Paths that may be set-user-ID or set-group-ID or have capabilities, in addition to those that
+/// kiln knows and the profile names.
 pub type Allowed = BTreeSet<String>;
 
-/// Programs that Debian's packages install with more rights than their caller, the bits each has, and what for.
+/// Programs that Debian's packages install with more rights than their caller, their bits and their
+/// purpose.
 const PRIVILEGED: [(&str, u32, &str); 16] = [
     ("usr/bin/chage", S_ISGID, "reads the caller's own line of /etc/shadow"),
     ("usr/bin/chfn", S_ISUID, "changes the caller's own name"),
@@ -46,7 +48,7 @@ const CAPABLE: [(&str, &str); 3] = [
 
 pub(super) fn check(listing: &Listing, allowed: &Allowed, report: &mut Report) {
     let open: Vec<String> = listing.paths.values().filter(|listed| is_open(listed)).map(open_finding).collect();
-    report.add(Check::new("world-writable", "only what is sticky, and devices", open));
+    report.add(Check::new("world-writable", "only sticky directories and devices", open));
     let mut privileged = 0;
     let mut findings = Vec::new();
     for (path, listed) in &listing.paths {
@@ -62,13 +64,13 @@ pub(super) fn check(listing: &Listing, allowed: &Allowed, report: &mut Report) {
     report.add(Check::new("privileges", format!("{privileged} programs, all known"), findings));
 }
 
-/// Anybody may write there, and remove or replace what others wrote.
+/// Whether anyone may write there, and remove or replace what others wrote.
 fn is_open(listed: &Listed) -> bool {
     let node = &listed.node;
     let guarded = match node.kind {
-        // Their mode means nothing; what they point to has one of its own.
+        // The mode of a link has no meaning; its target has its own mode.
         Kind::Symlink(_) => true,
-        // /dev/null and the like are for everybody.
+        // Devices such as /dev/null are for everyone.
         Kind::Char { .. } => true,
         Kind::Directory => node.mode & S_ISVTX != 0,
         _ => false,
@@ -77,17 +79,17 @@ fn is_open(listed: &Listed) -> bool {
 }
 
 fn open_finding(listed: &Listed) -> String {
-    format!("/{} has the mode {:04o}: anybody may write it", listed.node.path, listed.node.mode)
+    format!("/{} has the mode {:04o}: anyone may write it", listed.node.path, listed.node.mode)
 }
 
-/// More rights than the caller's.
+/// A right that exceeds those of the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Right {
     Bit(u32),
     Capability,
 }
 
-/// Directories with the set-group-ID bit only pass their group on.
+/// The set-group-ID bit of a directory only sets the group of new files.
 fn rights(listed: &Listed) -> Vec<Right> {
     let mut rights = Vec::new();
     for bit in [S_ISUID, S_ISGID] {

@@ -1,20 +1,20 @@
-//! The PXE set.
+//! Checks the PXE set.
 
 use super::report::{Check, Report};
-use super::{Output, Tree, records};
+use super::{OutputDir, Tree, records};
 use kiln_image::initramfs::{BOOT_PATHS, Initramfs};
 use std::fs::File;
 use std::io::{self, Read};
 
-/// The archive, in the output directory.
+/// The path of the archive in the output directory.
 const INITRAMFS: &str = "pxe/initramfs.cpio.zst";
-/// The kernel, in the output directory and in the tree.
+/// The paths of the kernel in the output directory and in the tree.
 const KERNEL: [&str; 2] = ["pxe/vmlinuz", "boot/vmlinuz-"];
-/// Longest text read, in bytes.
+/// The longest text that is read, in bytes.
 const MAX_TEXT: u64 = 64 << 10;
 
 /// Checks the set and returns its tree.
-pub(super) fn check(output: Output<'_>, report: &mut Report) -> Option<Tree> {
+pub(super) fn check(output: OutputDir<'_>, report: &mut Report) -> Option<Tree> {
     kernel(output, report);
     texts(output, report);
     let tree = match Tree::read(&Initramfs::new(&output.directory.join(INITRAMFS)), true) {
@@ -30,8 +30,8 @@ pub(super) fn check(output: Output<'_>, report: &mut Report) -> Option<Tree> {
     Some(tree)
 }
 
-/// The kernel beside the initramfs is the one in the tree.
-fn kernel(output: Output<'_>, report: &mut Report) {
+/// Checks that the kernel beside the initramfs is the one in the tree.
+fn kernel(output: OutputDir<'_>, report: &mut Report) {
     let path = format!("{}{}", KERNEL[1], output.manifest.kernel);
     let wanted = output.manifest.files.iter().find(|record| record.path.as_str() == path).and_then(|it| it.sha256);
     let given = output.manifest.outputs.iter().find(|output| output.path == KERNEL[0]).map(|it| it.sha256);
@@ -44,13 +44,15 @@ fn kernel(output: Output<'_>, report: &mut Report) {
     report.add(Check::new("kernel", format!("{} is {}", KERNEL[0], output.manifest.kernel), findings));
 }
 
-/// The command line, in its two places.
-fn texts(output: Output<'_>, report: &mut Report) {
+/// Checks the command line in its two places.
+fn texts(output: OutputDir<'_>, report: &mut Report) {
     let cmdline = &output.manifest.cmdline;
     let mut findings = Vec::new();
     match read(output, "pxe/cmdline") {
         Ok(text) if text.trim_end_matches('\n') == cmdline => {}
-        Ok(text) => findings.push(format!("pxe/cmdline says {:?}, the manifest {cmdline:?}", text.trim_end())),
+        Ok(text) => {
+            findings.push(format!("pxe/cmdline contains {:?}, but the manifest has {cmdline:?}", text.trim_end()))
+        }
         Err(error) => findings.push(format!("pxe/cmdline: {error}")),
     }
     match read(output, "pxe/boot.ipxe") {
@@ -60,10 +62,10 @@ fn texts(output: Output<'_>, report: &mut Report) {
     report.add(Check::new("cmdline", format!("{cmdline:?}"), findings));
 }
 
-/// What is wrong with an iPXE script (<https://ipxe.org/scripting>).
+/// Returns the defect of an iPXE script (<https://ipxe.org/scripting>).
 fn script(text: &str, cmdline: &str) -> Option<String> {
     if !text.starts_with("#!ipxe\n") {
-        return Some("pxe/boot.ipxe is no iPXE script".into());
+        return Some("pxe/boot.ipxe is not an iPXE script".into());
     }
     let words = |command: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(command)?.strip_prefix(' '));
@@ -77,7 +79,7 @@ fn script(text: &str, cmdline: &str) -> Option<String> {
     (words("initrd") != ["initramfs.cpio.zst"]).then(|| "pxe/boot.ipxe does not load the initramfs".into())
 }
 
-fn read(output: Output<'_>, path: &str) -> io::Result<String> {
+fn read(output: OutputDir<'_>, path: &str) -> io::Result<String> {
     let mut text = String::new();
     File::open(output.directory.join(path))?.take(MAX_TEXT).read_to_string(&mut text)?;
     Ok(text)

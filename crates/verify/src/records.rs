@@ -1,10 +1,11 @@
-//! What is in an image against the manifest's records.
+//! Compares the contents of an image with the manifest's records.
 
 use kiln_image::listing::{Listed, Listing};
 use kiln_manifest::FileRecord;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Every difference between `listing` and `records`. `extra` may be in the image only.
+/// Returns all differences between `listing` and `records`. Paths in `extra` may be only in the
+/// image.
 pub(super) fn compare<'a>(
     listing: &Listing,
     records: impl Iterator<Item = &'a FileRecord>,
@@ -46,5 +47,5 @@ fn differences(listed: &Listed, record: &FileRecord) -> Vec<String> {
         ("extended attributes", xattrs(&listed.xattrs_in_hex()), xattrs(&record.xattrs)),
     ];
     let differing = pairs.into_iter().filter(|(_, found, wanted)| found != wanted);
-    differing.map(|(what, found, wanted)| format!("{what} {found}, should be {wanted}")).collect()
+    differing.map(|(what, found, wanted)| format!("{what} {found}, but should be {wanted}")).collect()
 }

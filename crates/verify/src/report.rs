@@ -1,9 +1,9 @@
-//! What was checked and what came of it.
+//! The checks and their results.
 
 use serde::Serialize;
 use std::fmt;
 
-/// Most findings of one check that are kept; the rest is counted.
+/// The most findings of one check that are kept; further ones are only counted.
 const MAX_FINDINGS: usize = 1000;
 
 /// One check and its outcome.
@@ -12,20 +12,20 @@ const MAX_FINDINGS: usize = 1000;
 pub struct Check {
     /// Its name: `sums`, `initramfs`, `verity` …
     pub name: &'static str,
-    /// What holds when there are no findings.
+    /// What is true if there are no findings.
     pub what: String,
-    /// Whether it holds.
+    /// Whether the check passed.
     pub passed: bool,
-    /// What is wrong.
+    /// The defects found.
     pub findings: Vec<String>,
-    /// Findings beyond those.
+    /// The number of further findings.
     pub more: usize,
 }
 
 /// All checks of an output.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// In the order they were made.
+    /// The checks in the order in which they ran.
     pub checks: Vec<Check>,
 }
 
@@ -47,13 +47,13 @@ impl Report {
         self.checks.push(check);
     }
 
-    /// A check that could not be made to its end.
+    /// Adds a check that could not be completed.
     pub(super) fn failed(&mut self, name: &'static str, why: impl fmt::Display) {
         self.add(Check::new(name, "", vec![why.to_string()]));
     }
 }
 
-/// One line, and what is wrong indented below it.
+/// Writes one line, and the findings indented below it.
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.passed {
@@ -61,7 +61,7 @@ impl fmt::Display for Check {
         }
         write!(f, "FAIL  {}: {} wrong", self.name, self.findings.len() + self.more)?;
         for finding in self.findings.iter().take(SHOWN) {
-            // Names in an image are the image's: they must not draw on the terminal.
+            // Names in an image are untrusted: they must not control the terminal.
             write!(f, "\n        {}", finding.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'"))?;
         }
         let hidden = self.findings.len().saturating_sub(SHOWN) + self.more;

@@ -1,19 +1,21 @@
-//! Looks for what must never be in an image: whoever gets the image would have it.
+//! Searches for secrets, which must never be in an image: everyone with the image would have them.
 //!
-//! What is told from chance: a pattern must be spelt out as a secret is, and in binaries only those count whose spelling no program has
-//! among its strings. A header without a key behind it is how OpenSSL and Go know keys, not a key.
+//! To avoid false positives, a pattern must have the full form of a secret, and in binaries only
+//! those patterns count that programs do not have among their strings. A PEM header without a key
+//! after it is a constant that OpenSSL and Go use to recognize keys, not a key.
 
 use kiln_image::listing::Part;
 use regex::bytes::{Regex, RegexBuilder};
 
-/// Bytes of a part that are looked at again together with the next: no pattern needs more to match.
+/// The bytes of a part that are searched again together with the next part: no pattern needs more
+/// to match.
 const OVERLAP: usize = 4 << 10;
-/// A file without a NUL in this many first bytes is text.
+/// A file without a NUL in its first bytes, up to this number, is text.
 const TEXT_PROBE: usize = 8 << 10;
-/// Most findings that are kept.
+/// The most findings that are kept.
 const MAX_FINDINGS: usize = 10_000;
 
-/// Where a pattern is looked for.
+/// The files in which a pattern is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
     /// In every file.
@@ -26,14 +28,14 @@ enum Scope {
     Accounts,
 }
 
-/// What is looked for: its name, where, how it is spelt, and what chance does not make of it.
+/// The patterns: name, scope, regular expression, and a check that excludes accidental matches.
 type Pattern = (&'static str, Scope, &'static str, fn(&[u8]) -> bool);
 
 const PATTERNS: [Pattern; 8] = [
     (
         "a private key (PEM)",
         Scope::Anywhere,
-        // Line ends may be spelt out, as in JSON; RFC 1421 headers may come first.
+        // Line ends may be escaped, as in JSON; RFC 1421 headers may come first.
         r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----(?:\s|\\n|\\r){1,8}(?:[A-Za-z0-9-]{1,40}: [^\r\n]{1,200}\s{1,4}){0,8}[A-Za-z0-9+/=]{32}",
         |_| true,
     ),
@@ -47,7 +49,8 @@ const PATTERNS: [Pattern; 8] = [
     (
         "a private key (DER)",
         Scope::Start,
-        // SEQUENCE, version, then an AlgorithmIdentifier (PKCS #8), a modulus (PKCS #1) or an octet string (SEC 1).
+        // SEQUENCE, version, then an AlgorithmIdentifier (PKCS #8), a modulus (PKCS #1) or an octet
+        // string (SEC 1).
         r"\A\x30(?:[\x00-\x7f]|\x81.|\x82..)\x02\x01[\x00\x01](?:\x30.\x06.{3,9}|\x02\x81|\x02\x82|\x04\x20)",
         |_| true,
     ),
@@ -78,17 +81,18 @@ const PATTERNS: [Pattern; 8] = [
 /// Files with passwords in their second field, crypt(5).
 const ACCOUNTS: [&str; 6] = ["etc/passwd", "etc/shadow", "etc/group", "etc/gshadow", "etc/passwd-", "etc/shadow-"];
 
-/// Letters and digits, as 16 random ones have but for one in two hundred: no word, number or date.
+/// Whether it has both letters and digits, as all but one in two hundred random strings of 16
+/// characters: this excludes words, numbers and dates.
 fn is_random(matched: &[u8]) -> bool {
     let secret = matched.split(|byte| *byte == b'.').nth(1).unwrap_or_default();
     secret.iter().any(u8::is_ascii_digit) && secret.iter().any(u8::is_ascii_lowercase)
 }
 
-/// Looks through files, part by part.
+/// Searches files part by part.
 #[derive(Debug)]
 pub(super) struct Scanner {
     patterns: Vec<(Pattern, Regex)>,
-    /// The end of the last part and the part.
+    /// The end of the last part, followed by the current part.
     window: Vec<u8>,
     text: bool,
     /// Patterns already found in this file, as bits.
@@ -100,14 +104,14 @@ impl Scanner {
     pub(super) fn new() -> Self {
         let compiled = |pattern: Pattern| {
             let regex = RegexBuilder::new(pattern.2).unicode(false).dot_matches_new_line(true).build();
-            // They are constants, which a test compiles.
+            // The patterns are constants, and a test compiles them.
             regex.ok().map(|regex| (pattern, regex))
         };
         let patterns = PATTERNS.into_iter().filter_map(compiled).collect();
         Self { patterns, window: Vec::new(), text: false, found: 0, findings: Vec::new() }
     }
 
-    /// Takes the next part of the file at `path`; parts come in order, the first with offset 0.
+    /// Searches the next part of the file at `path`; parts come in order, the first with offset 0.
     pub(super) fn scan(&mut self, path: &str, part: Part<'_>) {
         if part.offset == 0 {
             self.window.clear();
@@ -130,12 +134,12 @@ impl Scanner {
             }
             if let Some(found) = regex.find_iter(&self.window).find(|found| plausible(found.as_bytes())) {
                 self.found |= 1 << bit;
-                self.findings.push(format!("/{path} has {name} at byte {}", start + found.start() as u64));
+                self.findings.push(format!("/{path} contains {name} at byte {}", start + found.start() as u64));
             }
         }
     }
 
-    /// What was found.
+    /// Returns the findings.
     pub(super) fn finish(self) -> Vec<String> {
         self.findings
     }
@@ -165,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_found_however_they_are_written() {
+    fn secrets_are_found_in_every_form() {
         let key = rcgen::KeyPair::generate().expect("a key");
         let pem = key.serialize_pem();
         let encoded = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &pem);
@@ -192,12 +196,12 @@ mod tests {
             assert!(found("etc/x", &text).iter().any(|line| line.contains(what)), "{what} in {text}");
         }
         let der = scan("etc/kubernetes/key.der", &key.serialize_der(), 1 << 20);
-        assert_eq!(der, ["/etc/kubernetes/key.der has a private key (DER) at byte 0"]);
+        assert_eq!(der, ["/etc/kubernetes/key.der contains a private key (DER) at byte 0"]);
         assert_eq!(found("etc/shadow", "a:*:1:::::\nroot:$y$j9T$abcdefgh$x:1:::::\n").len(), 1);
     }
 
     #[test]
-    fn what_only_looks_alike_is_not() {
+    fn strings_that_only_look_like_secrets_are_not_found() {
         for text in [
             "-----BEGIN RSA PRIVATE KEY-----\0-----END RSA PRIVATE KEY-----",
             "-----BEGIN %s PRIVATE KEY-----\n",
@@ -213,17 +217,17 @@ mod tests {
         ] {
             assert_eq!(found("etc/shadow", text), [""; 0], "{text}");
         }
-        // A program that knows such a token's form.
+        // A program that contains a token's pattern.
         assert_eq!(found("usr/bin/kubeadm", "\0 abcdef.0123456789abcdef "), [""; 0]);
     }
 
     #[test]
-    fn a_secret_across_parts_is_found_once_with_its_place() {
+    fn a_secret_across_parts_is_found_once_with_its_offset() {
         let text = format!("{}\n-----BEGIN PRIVATE KEY-----\n{BODY}{BODY}\n{}", "x".repeat(9000), "y".repeat(9000));
         for part in [5000, 8192, 9010, 9050, 1 << 20] {
             assert_eq!(
                 scan("a", text.as_bytes(), part),
-                ["/a has a private key (PEM) at byte 9001"],
+                ["/a contains a private key (PEM) at byte 9001"],
                 "parts of {part}"
             );
         }

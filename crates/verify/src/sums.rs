@@ -1,4 +1,4 @@
-//! `SHA256SUMS` and the outputs' sizes and digests.
+//! Checks `SHA256SUMS` and the sizes and digests of the outputs.
 
 use super::listing::is_plain;
 use super::report::{Check, Report};
@@ -11,9 +11,9 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Largest list read, in bytes.
+/// The largest list that is read, in bytes.
 const MAX_SUMS: u64 = 1 << 20;
-/// Directories are looked into down to this depth.
+/// The depth to which directories are read.
 const MAX_DEPTH: usize = 8;
 
 pub(super) fn check(directory: &Path, manifest: &Manifest, report: &mut Report) {
@@ -26,23 +26,23 @@ pub(super) fn check(directory: &Path, manifest: &Manifest, report: &mut Report) 
             match digest(&directory.join(FILE)) {
                 Ok((_, digest)) if sums.get(FILE) == Some(&digest) => {}
                 Ok(_) if !sums.contains_key(FILE) => findings.push(format!("{SUMS} does not list {FILE}")),
-                Ok(_) => findings.push(format!("{FILE} has not the digest that {SUMS} lists")),
+                Ok(_) => findings.push(format!("{FILE} does not have the digest that {SUMS} lists")),
                 Err(error) => findings.push(format!("{FILE}: {error}")),
             }
         }
         Err(error) => findings.push(format!("{SUMS}: {error}")),
     }
-    report.add(Check::new("sums", format!("{SUMS} is the manifest's"), findings));
+    report.add(Check::new("sums", format!("{SUMS} matches the manifest"), findings));
 
     let outputs: Vec<_> = manifest.outputs.iter().filter(|output| is_plain(&output.path)).collect();
     let mut findings: Vec<String> = outputs
         .par_iter()
         .filter_map(|output| match digest(&directory.join(&output.path)) {
             Ok((size, _)) if size != output.size => {
-                Some(format!("{} has {size} bytes and should have {}", output.path, output.size))
+                Some(format!("{} has {size} bytes, but should have {}", output.path, output.size))
             }
             Ok((_, digest)) if digest != output.sha256 => {
-                Some(format!("{} has the sha256 {digest} and should have {}", output.path, output.sha256))
+                Some(format!("{} has the sha256 {digest}, but should have {}", output.path, output.sha256))
             }
             Ok(_) => None,
             Err(error) => Some(format!("{}: {error}", output.path)),
@@ -52,7 +52,7 @@ pub(super) fn check(directory: &Path, manifest: &Manifest, report: &mut Report) 
     known.extend([FILE, SUMS]);
     strangers(directory, "", &known, 0, &mut findings);
     let bytes: u64 = outputs.iter().map(|output| output.size).sum();
-    report.add(Check::new("outputs", format!("{} files, {bytes} bytes, and no other", outputs.len()), findings));
+    report.add(Check::new("outputs", format!("{} files, {bytes} bytes, and no others", outputs.len()), findings));
 }
 
 /// `SHA256SUMS` as sha256sum(1) writes it: digest, two spaces, path.
@@ -65,7 +65,7 @@ fn listed(directory: &Path) -> io::Result<BTreeMap<String, Digest>> {
         let entry = line.split_once("  ").and_then(|(digest, path)| Some((path.to_owned(), digest.parse().ok()?)));
         let (path, digest) = entry.ok_or_else(|| invalid(format!("line {number}: not a digest and a path")))?;
         if sums.insert(path, digest).is_some() {
-            return Err(invalid(format!("line {number}: a path for the second time")));
+            return Err(invalid(format!("line {number}: the path is listed a second time")));
         }
     }
     Ok(sums)
@@ -78,10 +78,10 @@ fn compare_lists(sums: &BTreeMap<String, Digest>, outputs: &BTreeMap<&str, Diges
         None => Some(format!("{SUMS} does not list {path}")),
     });
     let strange = sums.keys().filter(|path| *path != FILE && !outputs.contains_key(path.as_str()));
-    differing.chain(strange.map(|path| format!("{SUMS} lists {path:?}, which is no output"))).collect()
+    differing.chain(strange.map(|path| format!("{SUMS} lists {path:?}, which is not an output"))).collect()
 }
 
-/// A regular file, opened; anything else could be endless.
+/// Opens a regular file; anything else could be endless.
 fn open(path: &Path) -> io::Result<File> {
     if !fs::symlink_metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
@@ -103,7 +103,7 @@ fn digest(path: &Path) -> io::Result<(u64, Digest)> {
     }
 }
 
-/// Files below `directory` that nobody listed: a set is copied to servers as a whole.
+/// Finds files below `directory` that are not listed: a set is copied to servers as a whole.
 fn strangers(directory: &Path, prefix: &str, known: &[&str], depth: usize, findings: &mut Vec<String>) {
     let mut names = match fs::read_dir(directory) {
         Ok(entries) => entries.flatten().collect::<Vec<_>>(),

@@ -1,4 +1,5 @@
-//! dm-verity's hash tree, computed again (Documentation/admin-guide/device-mapper/verity.rst, hash type 1).
+//! Computes dm-verity's hash tree again (Documentation/admin-guide/device-mapper/verity.rst, hash
+//! type 1).
 
 use kiln_image::ReadError;
 use kiln_image::blocks::{Blocks, bytes};
@@ -7,38 +8,38 @@ use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 const BLOCK: u64 = 4096;
-/// SHA-256 digests in a block.
+/// The number of SHA-256 digests in a block.
 const PER_BLOCK: u64 = BLOCK / 32;
-/// Most blocks of data: 16 TiB.
+/// The most blocks of data: 16 TiB.
 const MAX_BLOCKS: u64 = 1 << 32;
 
 /// A SHA-256 digest.
 pub type Hash = [u8; 32];
 
-/// What the tree should be.
+/// The result of computing the tree.
 #[derive(Debug)]
 pub struct Recomputed {
     /// The root hash of the data.
     pub root_hash: Hash,
-    /// Blocks of hashes that were compared.
+    /// The number of hash blocks that were compared.
     pub blocks: u64,
-    /// Hash blocks that are not those of the data.
+    /// The hash blocks that do not match the data.
     pub wrong: Vec<String>,
 }
 
-/// Computes the tree of `data` and compares it with what follows the superblock in `hashes`.
+/// Computes the tree of `data` and compares it with the tree after the superblock in `hashes`.
 ///
 /// # Errors
-/// [`ReadError`] when the superblock speaks of more than there is.
+/// [`ReadError`] when the superblock claims more blocks than there are.
 pub fn recompute(data: &dyn Blocks, hashes: &dyn Blocks, superblock: &Superblock) -> Result<Recomputed, ReadError> {
     let count = superblock.data_blocks;
     if count == 0 || count > MAX_BLOCKS || count * BLOCK > data.size() {
         return Err(ReadError::Damaged(std::io::Error::other(format!(
-            "its superblock of dm-verity speaks of {count} blocks, the root partition has {}",
+            "its dm-verity superblock claims {count} blocks, but the root partition has {}",
             data.size() / BLOCK
         ))));
     }
-    // Levels from the data up; on disk the top comes first, behind the superblock's block.
+    // Levels from the data upwards; on disk, the highest level comes first, after the superblock.
     let mut levels = Vec::new();
     let mut size = count;
     while size > 1 {
@@ -71,14 +72,14 @@ pub fn recompute(data: &dyn Blocks, hashes: &dyn Blocks, superblock: &Superblock
         let wrong = computed.iter().enumerate().filter(|(_, (_, same))| !same);
         recomputed.wrong.extend(
             wrong.map(|(index, _)| {
-                format!("hash block {} of level {level} is not that of the data", start + index as u64)
+                format!("hash block {} of level {level} does not match the data", start + index as u64)
             }),
         );
         below = computed.into_iter().map(|(hash, _)| hash).collect();
     }
     recomputed.root_hash = match below.first() {
         Some(root) => *root,
-        // A single block of data has no tree.
+        // A single data block has no tree.
         None => hash(salt, &bytes(data, 0, BLOCK)?),
     };
     Ok(recomputed)

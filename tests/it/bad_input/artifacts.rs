@@ -53,22 +53,22 @@ fn archives() {
         (
             good[..good.len() / 2].to_vec(),
             extract,
-            "reading tool 1 (cache/blobs/*): *; the file is damaged or truncated*take another version of it",
+            "reading tool 1 (cache/blobs/*): *; the file is damaged or truncated*use another version of it",
         ),
         (
             b"no archive at all".to_vec(),
             extract,
-            "reading tool 1 (cache/blobs/*): *; the file is damaged or truncated*take another version of it",
+            "reading tool 1 (cache/blobs/*): *; the file is damaged or truncated*use another version of it",
         ),
         (
             gzip(&tar(&[file("../bin/tool", "x")])),
             all,
-            "reading tool 1 (*): member 0: \"../bin/tool\" climbs out with \"..\"*",
+            "reading tool 1 (*): member 0: \"../bin/tool\" leaves the tree through \"..\"*",
         ),
         (
             gzip(&tar(&[hardlink("bin/tool", "/etc/shadow")])),
             all,
-            "reading tool 1 (*): member bin/tool is a hard link to \"/etc/shadow\", which is no earlier file of the archive*",
+            "reading tool 1 (*): member bin/tool is a hard link to \"/etc/shadow\", which is not an earlier file of the archive*",
         ),
         (
             gzip(&tar(&[symlink("bin", "/etc"), file("bin/tool", "x")])),

@@ -97,7 +97,7 @@ fn a_flipped_bit_anywhere_is_found_though_digests_are_right() {
         Place {
             name: "boot loader",
             at: find(&file, esp, b".text"),
-            expected: &[("esp", "is no boot loader of the tree")],
+            expected: &[("esp", "is not a boot loader of the tree")],
         },
         Place {
             name: "command line",
@@ -120,22 +120,14 @@ fn a_flipped_bit_anywhere_is_found_though_digests_are_right() {
             at: find(&file, root, b"ID=debian"),
             expected: &[("root", "/usr/lib/os-release: sha256"), ("verity", "the root hash is")],
         },
-        Place { name: "salt", at: verity + 88, expected: &[("verity", "is not that of the data")] },
+        Place { name: "salt", at: verity + 88, expected: &[("verity", "does not match the data")] },
         Place {
             name: "hash block",
             at: verity + 4096 + 5,
-            expected: &[("verity", "hash block 1 of level 1 is not that of the data")],
+            expected: &[("verity", "hash block 1 of level 1 does not match the data")],
         },
-        Place {
-            name: "next root",
-            at: next_root + MIB,
-            expected: &[("reserved", "there is something on the partition")],
-        },
-        Place {
-            name: "next hashes",
-            at: next_verity + next_size - 1,
-            expected: &[("reserved", "there is something on the partition")],
-        },
+        Place { name: "next root", at: next_root + MIB, expected: &[("reserved", "is not empty")] },
+        Place { name: "next hashes", at: next_verity + next_size - 1, expected: &[("reserved", "is not empty")] },
     ];
     for place in places {
         let mut byte = [0];
@@ -208,7 +200,7 @@ fn roots_alone_are_read_path_by_path() {
     let found = failures(&site, &[]);
     assert_eq!(found.keys().collect::<Vec<_>>(), ["ext4", "tar"], "{found:?}");
     assert!(found["ext4"].contains("/usr/lib/os-release: sha256"), "{found:?}");
-    assert!(found["tar"].contains("/usr/lib/os-release: mode 0464, should be 0644"), "{found:?}");
+    assert!(found["tar"].contains("/usr/lib/os-release: mode 0464, but should be 0644"), "{found:?}");
     let printed = site.kiln(&["inspect", "out/worker/root.ext4", "/usr/lib/os-release"]).output().expect("kiln runs");
     assert!(String::from_utf8_lossy(&printed.stdout).starts_with("id=debian\n"), "{printed:?}");
 }

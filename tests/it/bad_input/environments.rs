@@ -139,7 +139,7 @@ fn variables() {
         (
             "http_proxy",
             "http://127.0.0.1:9",
-            "loading the package index of sid: {mirror}: fetching {mirror}/dists/sid/InRelease: the connection is refused (tried 4 times); check the proxy 127.0.0.1:9 (http_proxy, https_proxy, no_proxy)",
+            "loading the package index of sid: {mirror}: fetching {mirror}/dists/sid/InRelease: the connection was refused (tried 4 times); check the proxy 127.0.0.1:9 (http_proxy, https_proxy, no_proxy)",
         ),
     ];
     for (name, value, expected) in proxies {
@@ -160,11 +160,11 @@ fn keyrings() {
         ),
         (
             "empty.gpg",
-            "the keyring empty.gpg holds no OpenPGP certificate (it is empty); it must be what `gpg --export` writes, armored or not",
+            "the keyring empty.gpg contains no OpenPGP certificate (it is empty); it must be what `gpg --export` writes, armored or not",
         ),
         (
             "text.gpg",
-            "the keyring text.gpg holds no OpenPGP certificate (*); it must be what `gpg --export` writes, armored or not",
+            "the keyring text.gpg contains no OpenPGP certificate (*); it must be what `gpg --export` writes, armored or not",
         ),
     ] {
         site.refuses(&["--keyring", keyring], expected);
@@ -178,7 +178,7 @@ fn networks() {
     succeeds(&mut site.kiln(&["lock", "worker", "--mirror", &site.mirror()]));
     site.refuses(&["--offline"], "--offline, and the cache lacks 2 of 3 inputs: base 1 ({mirror}/pool/main/base_1_amd64.deb), kernel 1 ({mirror}/pool/main/kernel_1_amd64.deb); run the same command once without --offline");
     let mut command = site.kiln(&["build", "worker", "-o", "out/worker", "--mirror", "http://127.0.0.1:9"]);
-    site.refuses_with(&mut command, 1, "* 1: fetching http://127.0.0.1:9/pool/main/*_1_amd64.deb: the connection is refused (tried 4 times); check the network*");
+    site.refuses_with(&mut command, 1, "* 1: fetching http://127.0.0.1:9/pool/main/*_1_amd64.deb: the connection was refused (tried 4 times); check the network*");
 }
 
 /// kiln in a process that may not write files of more than `blocks` × 512 bytes: a limit that needs no privilege, and that

@@ -110,7 +110,7 @@ fn damage_is_found() {
     expect(
         &site,
         &kept,
-        &[("outputs", "bytes and should have"), ("initramfs", "damaged or truncated"), ("secrets", "")],
+        &[("outputs", "bytes, but should have"), ("initramfs", "damaged or truncated"), ("secrets", "")],
     );
     fs::remove_file(site.path(INITRAMFS)).expect("removed");
     expect(&site, &kept, &[("outputs", "No such file"), ("initramfs", "No such file"), ("secrets", "")]);
@@ -122,7 +122,7 @@ fn damage_is_found() {
     site.write("out/worker/pxe/extra/file", "x");
     expect(&site, &kept, &[("outputs", "pxe/extra/file is not in manifest.json")]);
     site.append("out/worker/manifest.json", "\n");
-    expect(&site, &kept, &[("sums", "manifest.json has not the digest that SHA256SUMS lists")]);
+    expect(&site, &kept, &[("sums", "manifest.json does not have the digest that SHA256SUMS lists")]);
     site.write("out/worker/SHA256SUMS", site.sums().split_inclusive('\n').skip(1).collect::<String>());
     expect(&site, &kept, &[("sums", "SHA256SUMS does not list")]);
     site.append("out/worker/SHA256SUMS", "what\n");
@@ -137,12 +137,12 @@ fn damage_is_found() {
 fn what_a_manifest_may_not_say_is_found() {
     let (site, kept) = built();
     for (old, new, finding) in [
-        ("\"version\": 1", "\"version\": 2", "it is of version 2"),
+        ("\"version\": 1", "\"version\": 2", "it has version 2"),
         ("\"path\":\"pxe/cmdline\"", "\"path\":\"../cmdline\"", "is not in the output directory"),
-        ("\"path\":\"etc/motd\",\"type\":\"file\"", "\"path\":\"etc/motd\",\"type\":\"door\"", "is of unknown type"),
+        ("\"path\":\"etc/motd\",\"type\":\"file\"", "\"path\":\"etc/motd\",\"type\":\"door\"", "has the unknown type"),
         ("\"mode\":\"0640\"", "\"mode\":\"640x\"", "which is not octal"),
-        ("\"path\":\"etc/motd\"", "\"path\":\"etc/motd/x/y\"", "is below /etc/motd/x, which is no directory"),
-        ("\"path\":\"etc/motd\"", "\"path\":\"zzz\"", "/zzz does not come before"),
+        ("\"path\":\"etc/motd\"", "\"path\":\"etc/motd/x/y\"", "is below /etc/motd/x, which is not a directory"),
+        ("\"path\":\"etc/motd\"", "\"path\":\"zzz\"", "/zzz and "),
     ] {
         site.replace("out/worker/manifest.json", old, new);
         let found = failures(&site, &[]);
@@ -196,10 +196,10 @@ fn a_changed_initramfs_is_found_though_its_digests_are_right() {
     let data = |cpio: &[u8], text: &[u8]| cpio.windows(text.len()).position(|window| window == text).expect("the text");
     type Edit = fn(&mut Vec<u8>);
     let fields: [(usize, u32, &str); 4] = [
-        (1, 0o100_666, "/etc/motd: mode 0666, should be 0640"),
-        (2, 7, "/etc/motd: owner 7, should be 0"),
-        (3, 7, "/etc/motd: group 7, should be 0"),
-        (5, 7, "/etc/motd: time 7, should be "),
+        (1, 0o100_666, "/etc/motd: mode 0666, but should be 0640"),
+        (2, 7, "/etc/motd: owner 7, but should be 0"),
+        (3, 7, "/etc/motd: group 7, but should be 0"),
+        (5, 7, "/etc/motd: time 7, but should be "),
     ];
     for (field, value, finding) in fields {
         repack(&site, |cpio| set(cpio, "etc/motd", field, value));
@@ -241,14 +241,14 @@ fn a_changed_initramfs_is_found_though_its_digests_are_right() {
                 let at = member(cpio, "TRAILER!!!");
                 cpio.splice(at..at, empty("etc/motd", 0o100_640));
             },
-            "/etc/motd is there twice",
+            "/etc/motd exists twice",
         ),
         (
             |cpio| {
                 let at = member(cpio, "bin");
                 cpio[at + 116..at + 120].copy_from_slice(b"tmp/");
             },
-            "/bin: target tmp/bin, should be usr/bin",
+            "/bin: target tmp/bin, but should be usr/bin",
         ),
     ];
     for (edit, finding) in edits {
@@ -256,7 +256,7 @@ fn a_changed_initramfs_is_found_though_its_digests_are_right() {
         expect(&site, &kept, &[("initramfs", finding)]);
     }
     let refused: [(Edit, &str); 4] = [
-        (|cpio| cpio.extend(empty("etc/ld.so.preload", 0o100_644)), "there is something after the archive's end"),
+        (|cpio| cpio.extend(empty("etc/ld.so.preload", 0o100_644)), "it contains something after the archive's end"),
         (
             |cpio| {
                 let at = member(cpio, "etc/motd");
@@ -318,7 +318,10 @@ fn what_no_image_should_hold_is_found() {
     let found = failures(&site, &[]);
     let names: Vec<&str> = found.keys().map(String::as_str).collect();
     assert_eq!(names, ["privileges", "secrets", "world-writable"], "{found:?}");
-    assert!(found["secrets"].contains("/etc/kubernetes/pki/ca.key has a private key (PEM) at byte 0"), "{found:?}");
+    assert!(
+        found["secrets"].contains("/etc/kubernetes/pki/ca.key contains a private key (PEM) at byte 0"),
+        "{found:?}"
+    );
     assert!(found["secrets"].contains("/etc/join has a bootstrap token at byte 0"), "{found:?}");
     assert!(found["world-writable"].contains("/etc/open has the mode 0666"), "{found:?}");
     assert!(found["privileges"].contains("/usr/bin/rooter is set-user-ID"), "{found:?}");
@@ -342,7 +345,7 @@ fn what_cannot_be_compared_is_trouble() {
     failed(
         &diff("out/worker", "out/worker/pxe/vmlinuz"),
         2,
-        "reading out/worker/pxe/vmlinuz: it is no image that kiln makes*",
+        "reading out/worker/pxe/vmlinuz: it is not an image that kiln makes*",
     );
     failed(&diff("out/nothing", "out/worker"), 2, "out/nothing is neither an output nor an image, so a role: *");
     failed(&diff("out", "out/worker"), 2, "reading out/manifest.json; is out the output of \"kiln build\"?*");

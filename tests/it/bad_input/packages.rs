@@ -26,26 +26,26 @@ fn containers() {
     let rows: Vec<(Vec<u8>, &str)> = vec![
         (
             b"<html>404 Not Found</html>".to_vec(),
-            "not a Debian package: it does not begin with \"!<arch>\"*take another version of it",
+            "not a Debian package: it does not begin with \"!<arch>\"*use another version of it",
         ),
         (b"".to_vec(), "not a Debian package: it is shorter than an ar archive*"),
         (ar(&[("debian-binary", b"3.0\n")]), "not a Debian package: its format version is \"3.0\", not 2.x*"),
         (
             ar(&[("debian-binary", b"2.0\n"), ("data.tar.xz", &data)]),
-            "not a Debian package: its member \"data.tar.xz\" stands where control.tar should*",
+            "not a Debian package: it has the member \"data.tar.xz\" in the place of control.tar*",
         ),
         (good[..good.len() / 2].to_vec(), "not a Debian package: *truncated*"),
-        (deb_of(&control, &data[..data.len() / 2]), "*damaged or truncated*take another version of it"),
-        (deb_of(&control, &bomb), "*damaged or truncated*take another version of it"),
+        (deb_of(&control, &data[..data.len() / 2]), "*damaged or truncated*use another version of it"),
+        (deb_of(&control, &bomb), "*damaged or truncated*use another version of it"),
         (
             deb_of(&control, &{
                 let mut bytes = data.clone();
                 bytes[40] ^= 0xff;
                 bytes
             }),
-            "*damaged or truncated*take another version of it",
+            "*damaged or truncated*use another version of it",
         ),
-        (deb_of(&control, b"no archive"), "*damaged or truncated*take another version of it"),
+        (deb_of(&control, b"no archive"), "*damaged or truncated*use another version of it"),
         (deb_of("no control file", &data), "package aa: its control file: *"),
     ];
     for (bytes, expected) in rows {
@@ -62,23 +62,23 @@ fn members() {
     let rows: [(&[Member], &str); 8] = [
         (
             &[file("./usr/../../etc/evil", "x")],
-            "member 0: \"./usr/../../etc/evil\" climbs out with \"..\"; its sha256 is right, so it is broken at its source: take another version of it",
+            "member 0: \"./usr/../../etc/evil\" leaves the tree through \"..\"; its sha256 is correct, so it is broken at its source: use another version of it",
         ),
         (
             &[file("../evil", "x")],
-            "member 0: \"../evil\" climbs out with \"..\"; its sha256 is right, so it is broken at its source: take another version of it",
+            "member 0: \"../evil\" leaves the tree through \"..\"; its sha256 is correct, so it is broken at its source: use another version of it",
         ),
         (
             &[file("./usr/share/a\u{7}b", "x")],
-            "member 0: \"./usr/share/a\\u{7}b\" has a control character; its sha256 is right, so it is broken at its source: take another version of it",
+            "member 0: \"./usr/share/a\\u{7}b\" contains a control character; its sha256 is correct, so it is broken at its source: use another version of it",
         ),
         (
             &[directory("./usr/share/"), hardlink("./usr/share/shadow", "/etc/shadow")],
-            "member usr/share/shadow is a hard link to \"/etc/shadow\", which is no earlier file of the archive; its sha256 is right, so it is broken at its source: take another version of it",
+            "member usr/share/shadow is a hard link to \"/etc/shadow\", which is not an earlier file of the archive; its sha256 is correct, so it is broken at its source: use another version of it",
         ),
         (
             &[hardlink("./usr/share/later", "./usr/share/a"), file("./usr/share/a", "x")],
-            "member usr/share/later is a hard link to \"./usr/share/a\", which is no earlier file of the archive; its sha256 is right, so it is broken at its source: take another version of it",
+            "member usr/share/later is a hard link to \"./usr/share/a\", which is not an earlier file of the archive; its sha256 is correct, so it is broken at its source: use another version of it",
         ),
         (
             &[symlink("./usr/share/x", "/etc"), file("./usr/share/x/evil", "x")],

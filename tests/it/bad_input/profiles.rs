@@ -143,7 +143,7 @@ fn overlays() {
     let build = ["--overlay", "site"];
     site.refuses(&build, "--overlay: there is no directory ./site");
     site.write("site/etc/motd", "forgot rootfs");
-    site.refuses(&build, "overlay *site has no folder rootfs; the files of an overlay go to *site/rootfs/");
+    site.refuses(&build, "overlay *site has no folder rootfs; the files of an overlay belong in *site/rootfs/");
     site.write("site/rootfs/etc/motd", "hello");
     let rows = [
         (
@@ -158,7 +158,7 @@ fn overlays() {
             "entries: {etc/mtod: {mode: \"0600\"}}\n",
             "*overlay.yaml: entries names /etc/mtod, which is not in its rootfs",
         ),
-        ("entries: {../etc/motd: {}}\n", "./site/overlay.yaml:1:11: \"../etc/motd\" climbs out with \"..\""),
+        ("entries: {../etc/motd: {}}\n", "./site/overlay.yaml:1:11: \"../etc/motd\" leaves the tree through \"..\""),
         ("[\n", "./site/overlay.yaml:1:1: unclosed bracket '['"),
     ];
     for (text, expected) in rows {

@@ -20,23 +20,23 @@ fn signatures_and_dates() {
     let text = String::from_utf8(good.clone()).expect("UTF-8");
     let start = "loading the package index of sid: {mirror}: ";
     let rows: Vec<(Vec<u8>, &str)> = vec![
-        (text.replace("Origin: Test", "Origin: Evil").into_bytes(), "InRelease is not used: *does not fit the text*"),
+        (text.replace("Origin: Test", "Origin: Evil").into_bytes(), "InRelease is rejected: *does not match the text*"),
         (
             b"Origin: Test\n".to_vec(),
-            "InRelease is not used: it is not one cleartext-signed text: *; use another mirror (--mirror)",
+            "InRelease is rejected: it is not a single cleartext-signed text: *; use another mirror (--mirror)",
         ),
-        (strangers.release(&node()), "InRelease is not used: *is not in the keyring*"),
+        (strangers.release(&node()), "InRelease is rejected: *is not in the keyring*"),
         (
             keys.sign("Origin: Test\n"),
-            "InRelease, although signed, cannot be read: line 1: the paragraph has no field \"Date\"; use another mirror (--mirror)",
+            "InRelease is signed, but cannot be read: line 1: the paragraph has no field \"Date\"; use another mirror (--mirror)",
         ),
         (
             dated(&keys, now() + 90_000, now() + 180_000),
-            "InRelease is not used: it is dated * and now is *: set this machine's clock",
+            "InRelease is rejected: it is dated *, but now it is *: set this machine's clock",
         ),
         (
             dated(&keys, now() - 90_000, now() - 3600),
-            "InRelease is not used: it was valid until * and now is *: *; use another mirror (--mirror), or accept it with --ignore-valid-until",
+            "InRelease is rejected: it was valid until *, and now it is *: *; use another mirror (--mirror), or accept it with --ignore-valid-until",
         ),
     ];
     for (in_release, expected) in rows {
@@ -69,7 +69,7 @@ fn what_the_release_announces_is_not_what_comes() {
     site.answer(PACKAGES, Answer::Good(changed));
     site.refuses(&[], &format!("{start}{url} has *, expected *: the mirror is being updated or was changed; *"));
     site.answer(PACKAGES, Answer::Cut(good, 30));
-    site.refuses(&[], &format!("{start}fetching {url}: the connection was cut (tried 4 times); *"));
+    site.refuses(&[], &format!("{start}fetching {url}: the connection was closed early (tried 4 times); *"));
     site.remove(PACKAGES);
     site.refuses(
         &[],
@@ -86,7 +86,7 @@ fn resolution_explains_itself() {
     let rows: [(&[Package], &str); 4] = [
         (
             &[Package::new("aa", "Depends: bb\n", &[]), Package::new("bb", "Depends: nowhere (>= 2)\n", &[])],
-            "the wanted packages cannot be installed together: aa 1 (wanted) depends on bb → bb 1 depends on nowhere (>= 2), which no package is",
+            "the wanted packages cannot be installed together: aa 1 (wanted) depends on bb → bb 1 depends on nowhere (>= 2), which no package satisfies",
         ),
         (
             &[Package::new("aa", "Conflicts: base\n", &[])],
@@ -94,7 +94,7 @@ fn resolution_explains_itself() {
         ),
         (
             &[Package::new("aa", "Depends: base (>= 9)\n", &[])],
-            "the wanted packages cannot be installed together: aa 1 (wanted) depends on base (>= 9), which no package is (there is base 1)",
+            "the wanted packages cannot be installed together: aa 1 (wanted) depends on base (>= 9), which no package satisfies (available: base 1)",
         ),
         (&[Package::new("bb", "", &[])], "no package is named \"aa\""),
     ];
@@ -125,7 +125,7 @@ fn a_mirror_that_leads_nowhere() {
     );
     site.remove(IN_RELEASE);
     site.refuses(&[], &format!("{start}{{mirror}}{IN_RELEASE} does not exist; check the mirror's URL and the suite, or name another mirror (--mirror)"));
-    let refused = "loading the package index of sid: http://127.0.0.1:9: fetching http://127.0.0.1:9/dists/sid/InRelease: the connection is refused (tried 4 times); check the network*--mirror*";
+    let refused = "loading the package index of sid: http://127.0.0.1:9: fetching http://127.0.0.1:9/dists/sid/InRelease: the connection was refused (tried 4 times); check the network*--mirror*";
     let mut command = site.kiln(&["build", "worker", "-o", "out/worker", "--mirror", "http://127.0.0.1:9"]);
     site.refuses_with(&mut command, 1, refused);
 }
@@ -162,7 +162,10 @@ fn a_locked_package_that_is_gone() {
     site.answer("/pool/main/aa_1_amd64.deb", Answer::Good(vec![0; old.bytes.len()]));
     site.refuses(&[], "aa 1: no location has the bytes with sha256 *: {mirror}/pool/main/aa_1_amd64.deb has sha256 *, expected *; if it was replaced on purpose, run `kiln lock` *");
     site.answer("/pool/main/aa_1_amd64.deb", Answer::Cut(old.bytes.clone(), 100));
-    site.refuses(&[], "aa 1: fetching {mirror}/pool/main/aa_1_amd64.deb: the connection was cut (tried 4 times); *");
+    site.refuses(
+        &[],
+        "aa 1: fetching {mirror}/pool/main/aa_1_amd64.deb: the connection was closed early (tried 4 times); *",
+    );
     site.answer("/pool/main/aa_1_amd64.deb", Answer::Good(old.bytes));
     site.builds(&["--locked"]);
 }

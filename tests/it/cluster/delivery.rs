@@ -72,7 +72,7 @@ fn arguments_and_checks() {
         .args(["seed", "--check", "bad.yaml"])
         .output();
     let bad = String::from_utf8(bad.expect("kiln").stderr).expect("text");
-    assert_eq!(bad, "kiln: bad.yaml: nodename: is no field of a seed\n");
+    assert_eq!(bad, "kiln: bad.yaml: nodename: is not a field of a seed\n");
 }
 
 #[test]

@@ -60,5 +60,5 @@ fn a_genuine_cluster_info_from_another() {
 
 #[test]
 fn no_kubeconfig_in_it() {
-    refused("empty", &serde_json::json!({"data": {}}), "it holds no kubeconfig", "failed");
+    refused("empty", &serde_json::json!({"data": {}}), "it contains no kubeconfig", "failed");
 }

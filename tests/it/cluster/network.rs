@@ -191,7 +191,7 @@ fn a_seed_over_https_by_an_authoritys_pin() {
     // Without a pin, the image's authorities would have to know it; this image has none.
     for (words, complaint) in [
         (String::new(), "making a TLS connection to 127.0.0.1"),
-        (format!("kiln.seed_ca={}", Authority::new().pin()), "it sends no certificate authority with the pin"),
+        (format!("kiln.seed_ca={}", Authority::new().pin()), "it does not send a certificate authority with the pin"),
     ] {
         boots_with(&machine, &format!("{url} {words}"));
         machine.boot().wait_for(complaint);

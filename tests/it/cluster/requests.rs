@@ -103,9 +103,9 @@ fn a_certificate_that_is_not_this_nodes() {
     let cases: [(&str, &str); 5] = [
         ("other-key", "the client certificate is for another key than this node's"),
         ("other-name", "the client certificate is for system:node:somebody in system:nodes, not for"),
-        ("other-ca", "the cluster's authority does not vouch for it"),
-        ("expired-cert", "the cluster's authority does not vouch for it: CertExpired"),
-        ("serving-cert", "the cluster's authority does not vouch for it"),
+        ("other-ca", "the cluster's authority does not verify it"),
+        ("expired-cert", "the cluster's authority does not verify it: CertExpired"),
+        ("serving-cert", "the cluster's authority does not verify it"),
     ];
     for (node, complaint) in cases {
         let (machine, mut agent) = waiting(plane, node);

@@ -179,5 +179,8 @@ fn a_seed_that_is_none() {
     let machine = Machine::new("kind: NodeSeed\nnodename: x\n");
     let (code, said) = machine.boot().end();
     assert_eq!(code, Some(3), "{said:#?}");
-    assert_eq!(machine.status("error"), "the seed from systemd credential kiln.seed: nodename: is no field of a seed");
+    assert_eq!(
+        machine.status("error"),
+        "the seed from systemd credential kiln.seed: nodename: is not a field of a seed"
+    );
 }

@@ -5,9 +5,9 @@ use std::fs;
 
 /// What is added to the worker's profile, and what the error has to say.
 const BAD: &[(&str, &[&str])] = &[
-    ("disk: {espSize: 16MiB}", &["disk.espSize", "16 MiB", "is too small; the least is 34"]),
-    ("disk: {rootSize: 64MiB}", &["root file system takes", "its partition has 64 MiB", "disk.rootSize"]),
-    ("disk: {size: 512MiB}", &["the partitions take", "the disk has 512 MiB", "disk.size"]),
+    ("disk: {espSize: 16MiB}", &["disk.espSize", "16 MiB", "is too small; the smallest has 34"]),
+    ("disk: {rootSize: 64MiB}", &["root file system needs", "its partition has 64 MiB", "disk.rootSize"]),
+    ("disk: {size: 512MiB}", &["the partitions need", "the disk has 512 MiB", "disk.size"]),
     (
         "image: {version: 1.2.3-a-version-longer-than-a-label}",
         &["partition label", "is longer than 36", "shorter version"],

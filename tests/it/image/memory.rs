@@ -77,7 +77,7 @@ fn a_large_file_is_streamed() {
     let output = checkout.make("trixie", "pxe", tool("env", "coreutils")).output().expect("kiln starts");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    let message = "kiln: /etc/proof/large has 4294967296 bytes; an initramfs holds files below 4 GiB only: put it on a disk image, or prune it";
+    let message = "kiln: /etc/proof/large has 4294967296 bytes; an initramfs holds only files below 4 GiB: build a disk image, or prune the file";
     assert_eq!(said.lines().last(), Some(message));
     assert_eq!(
         sums,

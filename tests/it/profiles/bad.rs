@@ -207,7 +207,7 @@ const BAD: &[(&str, &str)] = &[
         "files: {/etc/systemd/system/a.service: {content: \"[Service]\\nExecStart=./a\"}}\n",
         "2:50: files./etc/systemd/system/a.service: ExecStart=./a: its program must be an absolute path such as /usr/bin/true, or a name without a slash",
     ),
-    ("files: {/../motd: {content: x}}\n", "2:9: files: \"/../motd\" climbs out with \"..\""),
+    ("files: {/../motd: {content: x}}\n", "2:9: files: \"/../motd\" leaves the tree through \"..\""),
     ("files: {/a: {content: x}, //a: {content: x}}\n", "2:9: files./a: is there twice, spelt differently"),
     ("files: {/a: {mode: '0644'}}\n", "2:13: files./a: \"content\" is missing"),
     (
@@ -237,7 +237,7 @@ const BAD: &[(&str, &str)] = &[
     // Container images.
     (
         "images: {'nginx:1': {registry: 'docker.io/library/nginx:1'}}\n",
-        "2:10: images: \"nginx:1\" is not an image with its registry, such as \"registry.k8s.io/pause:3.10.2\": it names no registry",
+        "2:10: images: \"nginx:1\" is not an image with its registry, such as \"registry.k8s.io/pause:3.10.2\": it does not name a registry",
     ),
     ("images: {'a.b/c': {registry: 'a.b/c:1'}}\n", "2:10: images: \"a.b/c\" has no tag; give the one that pods say"),
     ("images: {'a.b/c:1': {}}\n", "2:21: images.a.b/c:1: give one of \"archive\", \"registry\" and \"binary\""),

@@ -66,7 +66,7 @@ fn what_is_not_what_its_digest_says_is_refused() {
         (served(manifest.clone(), config.clone(), LAYER[..5000].to_vec()), "has 5000 bytes, expected 100000"),
         (served(manifest.clone(), padded, LAYER.to_vec()), "is damaged or was tampered with"),
         (served(vec![b' '; (4 << 20) + 1], config.clone(), LAYER.to_vec()), "more than 4194304 bytes"),
-        (served(b"<html>".to_vec(), config.clone(), LAYER.to_vec()), "no index or manifest"),
+        (served(b"<html>".to_vec(), config.clone(), LAYER.to_vec()), "not an index or manifest"),
         (served(b"{\"schemaVersion\":1}".to_vec(), config.clone(), LAYER.to_vec()), "schema version 1"),
         (BTreeMap::new(), "does not have it"),
     ] {
@@ -141,9 +141,9 @@ fn the_password_goes_to_the_registry_and_nowhere_else() {
 fn redirects_in_circles_and_strange_challenges_end() {
     let answers: [(&str, &str, &str); 6] = [
         ("307 Temporary Redirect", "Location: /v2/app/manifests/1", "redirected more than 10 times"),
-        ("401 Unauthorized", "X: y", "an authorization that kiln does not know"),
-        ("401 Unauthorized", "WWW-Authenticate: Negotiate", "an authorization that kiln does not know"),
-        ("401 Unauthorized", "WWW-Authenticate: Bearer service=\"x\"", "names no realm"),
+        ("401 Unauthorized", "X: y", "an authorization that kiln does not support"),
+        ("401 Unauthorized", "WWW-Authenticate: Negotiate", "an authorization that kiln does not support"),
+        ("401 Unauthorized", "WWW-Authenticate: Bearer service=\"x\"", "does not name a realm"),
         ("401 Unauthorized", "WWW-Authenticate: Bearer realm=\"ftp://x/\"", "which is not https"),
         ("401 Unauthorized", "WWW-Authenticate: Bearer realm=\"/\"", "which is not https"),
     ];

@@ -59,8 +59,8 @@ fn what_was_pushed_is_pulled_with_a_password() {
     }
     let reference = registry.reference("team/oci:1");
     for (config, why) in [
-        ("{}".to_owned(), "wants a user name and password: log in"),
-        ("{\"credsStore\": \"desktop\"}".to_owned(), "leaves to the helper \"desktop\""),
+        ("{}".to_owned(), "requires a user name and password: log in"),
+        ("{\"credsStore\": \"desktop\"}".to_owned(), "delegates to the helper \"desktop\""),
         (config_for(&registry.address, "me:wrong"), "answers 401"),
     ] {
         let error = resolve(&fetcher(&directory.path().join("none"), &config), &reference).expect_err("refused");
@@ -106,7 +106,7 @@ fn an_index_gives_the_image_for_the_architecture() {
     let pinned = format!("{reference}@sha256:{}", Digest::of(index.as_bytes()));
     assert_eq!(resolve(&fetcher, &pinned).expect("resolved"), single);
     let error = fetcher.registries().resolve(&reference.parse().expect("a reference"), "arm64").expect_err("refused");
-    assert!(error.to_string().contains("has nothing for linux/arm64 (it has linux/arm/v7, linux/amd64)"), "{error}");
+    assert!(error.to_string().contains("has no image for linux/arm64 (it has linux/arm/v7, linux/amd64)"), "{error}");
     let single = registry.reference("app:amd64").parse().expect("a reference");
     let error = fetcher.registries().resolve(&single, "arm64").expect_err("refused");
     assert!(error.to_string().contains("it is for linux/amd64, not for linux/arm64"), "{error}");

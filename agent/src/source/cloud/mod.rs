@@ -1,51 +1,52 @@
-//! Clouds' metadata services: which cloud this is (by what its firmware says), its user data, and what it alone knows of the machine.
+//! Clouds' metadata services: detection of the cloud by its firmware, its user data, and what only
+//! it knows about the machine.
 
 mod service;
 
 use super::{Found, Places, Platform, SourceError};
-use crate::root::Root;
+use crate::root::RootDir;
 use crate::seed::{MAX_SIZE, Seed, SeedError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use service::Service;
 use zeroize::Zeroizing;
 
-/// How a service is spoken to, and what it is asked. All are at 169.254.169.254.
+/// The protocol of a service and the requested data. All services are at 169.254.169.254.
 struct Cloud {
     name: &'static str,
-    /// A file of /sys/class/dmi/id, and what it begins with.
+    /// A file of /sys/class/dmi/id and its prefix.
     dmi: (&'static str, &'static str),
     /// Sent with every request.
     header: (&'static str, &'static str),
-    /// Whether answers bear the same header; one without is another server's.
+    /// Whether answers have the same header; an answer without it is from another server.
     is_echoed: bool,
     session: Option<Session>,
     user_data: &'static str,
-    /// User data comes in base64.
+    /// User data is in base64.
     base64: bool,
     hostname: Made,
-    /// The availability zone, as the cloud's controller calls it.
+    /// The availability zone, in the form of the cloud's controller.
     zone: Made,
     provider_id: Made,
 }
 
-/// A token to be got by PUT before anything else.
+/// A token that must be obtained with PUT before any other request.
 struct Session {
     path: &'static str,
-    /// Asks for it.
+    /// The header that requests it.
     request: (&'static str, &'static str),
-    /// The header that carries it.
+    /// The header that contains it.
     header: &'static str,
 }
 
-/// Something a service knows: a page of one line, or a text in a JSON document.
+/// A value of a service: a page with one line, or a string in a JSON document.
 #[derive(Clone, Copy)]
 enum Fact {
     Line(&'static str),
     Json(&'static str, &'static str),
 }
 
-/// What is made of several facts, if all of them are there.
+/// A value made from several facts, if all of them exist.
 #[derive(Clone, Copy)]
 struct Made {
     of: &'static [Fact],
@@ -59,22 +60,22 @@ impl Made {
         Self { of, by }
     }
 
-    /// The fact itself.
+    /// The fact unchanged.
     const fn only(of: &'static [Fact]) -> Self {
         Self { of, by: |facts| facts.concat() }
     }
 }
 
-/// The last component of a path, as GCE says its zones.
+/// The last component of a path, the form of GCE's zones.
 fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
 }
 
 /// OpenStack's document, which a config drive has at the same path.
 const META_DATA: &str = "/openstack/latest/meta_data.json";
-/// What a seed that is no sound YAML says all the same.
+/// A string that identifies a seed even if it is not valid YAML.
 const KIND: &[u8] = b"NodeSeed";
-/// For services that want none.
+/// For services that need none.
 const NO_HEADER: (&str, &str) = ("Accept", "*/*");
 
 const CLOUDS: [Cloud; 6] = [
@@ -128,7 +129,7 @@ const CLOUDS: [Cloud; 6] = [
         user_data: "/metadata/instance/compute/userData?api-version=2021-02-01&format=text",
         base64: true,
         hostname: Made::only(&[Fact::Line("/metadata/instance/compute/name?api-version=2021-02-01&format=text")]),
-        // Where a region has zones; else neither page says anything.
+        // Exists only if the region has zones; otherwise neither page has a value.
         zone: Made::of(
             &[
                 Fact::Line("/metadata/instance/compute/location?api-version=2021-02-01&format=text"),
@@ -182,7 +183,7 @@ const CLOUDS: [Cloud; 6] = [
 ];
 
 /// The cloud that this machine's firmware names.
-fn here(root: &Root) -> Option<&'static Cloud> {
+fn here(root: &RootDir) -> Option<&'static Cloud> {
     CLOUDS.iter().find(|cloud| {
         let (file, value) = cloud.dmi;
         let text = root.read(&format!("/sys/class/dmi/id/{file}")).ok().flatten();
@@ -190,7 +191,7 @@ fn here(root: &Root) -> Option<&'static Cloud> {
     })
 }
 
-/// The seed in this cloud's user data. Other user data (a script, cloud-config) is none.
+/// The seed in this cloud's user data. Other user data (a script, cloud-config) is not a seed.
 pub(super) fn user_data(places: &Places<'_>) -> Result<Option<Found>, SourceError> {
     let Some(cloud) = here(places.root) else { return Ok(None) };
     let Some(mut bytes) = Service::new(cloud, places).get(cloud.user_data, MAX_SIZE)? else { return Ok(None) };
@@ -205,7 +206,7 @@ pub(super) fn user_data(places: &Places<'_>) -> Result<Option<Found>, SourceErro
     }
 }
 
-/// What the cloud knows of this machine; nothing, on a machine that is in none.
+/// What the cloud knows about this machine; nothing if the machine is not in a cloud.
 pub(super) fn platform(places: &Places<'_>) -> Result<Platform, SourceError> {
     let Some(cloud) = here(places.root) else { return Ok(Platform::default()) };
     let mut service = Service::new(cloud, places);

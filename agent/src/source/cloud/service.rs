@@ -1,9 +1,9 @@
-//! A conversation with a metadata service. Nothing is believed that it does not say with status 200: it is in the hypervisor, and
-//! redirects to nobody.
+//! Requests to a metadata service. Only answers with status 200 are trusted: the service is in the
+//! hypervisor and never redirects.
 
 use super::{Cloud, Fact, Made};
 use crate::net::{NetError, Network, Request, Response, Url, Verify};
-use crate::root::Root;
+use crate::root::RootDir;
 use crate::source::{Places, SourceError, volume};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 const BASE: &str = "http://169.254.169.254";
-/// One request, all of it.
+/// The time limit of one complete request.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest line: a name, an id.
 const MAX_LINE: usize = 4 << 10;
@@ -20,7 +20,7 @@ const MAX_DOCUMENT: usize = 256 << 10;
 
 pub(super) struct Service<'a> {
     cloud: &'static Cloud,
-    root: &'a Root,
+    root: &'a RootDir,
     network: &'a Network,
     token: Option<Zeroizing<String>>,
     /// Documents by path.
@@ -32,7 +32,7 @@ impl<'a> Service<'a> {
         Self { cloud, root: places.root, network: places.network, token: None, documents: BTreeMap::new() }
     }
 
-    /// What is at `path`, of at most `limit` bytes; `None` if there is nothing.
+    /// Gets the page at `path` with at most `limit` bytes; `None` if there is none.
     pub(super) fn get(&mut self, path: &str, limit: usize) -> Result<Option<Zeroizing<Vec<u8>>>, SourceError> {
         self.open()?;
         let mut headers = vec![self.cloud.header];
@@ -42,10 +42,11 @@ impl<'a> Service<'a> {
         self.request("GET", path, &headers, limit)
     }
 
-    /// Gets the session's token, where there are sessions.
+    /// Gets the session's token if the service has sessions.
     fn open(&mut self) -> Result<(), SourceError> {
         if let (None, Some(session)) = (&self.token, &self.cloud.session) {
-            // Without a session there is no falling back to the service's older version, which answers anybody's forwarded request.
+            // Without a session, there is no fallback to the older version of the service, which
+            // answers forwarded requests from anyone.
             let token = self.request("PUT", session.path, &[session.request], MAX_LINE)?.and_then(line);
             self.token = Some(Zeroizing::new(token.ok_or(SourceError::NoSession { cloud: self.cloud.name })?));
         }
@@ -74,13 +75,13 @@ impl<'a> Service<'a> {
         }
     }
 
-    /// Whether an answer bears what only this service sends.
+    /// Whether an answer has the header that only this service sends.
     fn is_genuine(&self, response: &Response<'_>) -> bool {
         let (name, value) = self.cloud.header;
         !self.cloud.is_echoed || response.head.header(&name.to_ascii_lowercase()) == Some(value)
     }
 
-    /// What is made of facts; `None` if one of them is missing.
+    /// Makes a value from facts; `None` if one of them is missing.
     pub(super) fn make(&mut self, made: Made) -> Result<Option<String>, SourceError> {
         if made.of.is_empty() {
             return Ok(None);
@@ -96,7 +97,8 @@ impl<'a> Service<'a> {
         }
     }
 
-    /// A document, from the config drive if there is one: then there may be no service. Null if there is none.
+    /// A document, from the config drive if there is one, because the service may then be missing.
+    /// Null if there is no document.
     fn document(&mut self, path: &'static str) -> Result<&Value, SourceError> {
         if !self.documents.contains_key(path) {
             let bytes = match volume::config_drive_file(self.root, path.trim_start_matches('/'), MAX_DOCUMENT)? {
@@ -114,7 +116,7 @@ fn line(bytes: Zeroizing<Vec<u8>>) -> Option<String> {
     std::str::from_utf8(&bytes).ok().and_then(printable)
 }
 
-/// A text of one line that says something.
+/// A string of one line that is not empty.
 fn printable(text: &str) -> Option<String> {
     let text = text.trim();
     (!text.is_empty() && !text.contains(char::is_control)).then(|| text.to_owned())

@@ -1,4 +1,4 @@
-//! Disks and parts of them read once, for their digest and a copy, without reading what is not there.
+//! Reads disks and parts of them once, for a digest and a copy, and skips holes.
 
 use kiln_format::block::BlockSource;
 use kiln_tree::Digest;
@@ -9,29 +9,31 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
-/// What is read, and hashed, at once.
+/// The number of bytes read and hashed at a time.
 const CHUNK: usize = 256 << 10;
-/// Pieces that are read before they are hashed.
+/// The number of pieces that are read ahead of the hasher.
 const AHEAD: usize = 2;
 static ZEROS: [u8; CHUNK] = [0; CHUNK];
 
-/// How far a disk is written that is written from its first byte to its last. When it is dropped, all is there.
+/// Reports how far a disk is written that is written sequentially. When it is dropped, the disk is
+/// complete.
 #[derive(Debug)]
 pub struct Front(Sender<u64>);
 
 impl Front {
-    /// Says that everything before byte `offset` is there.
+    /// Reports that everything before byte `offset` is written.
     pub fn reached(&self, offset: u64) {
-        // Nobody listens after a failure, which `digest_during` returns.
+        // After a failure, which `digest_during` returns, nothing receives this.
         let _ = self.0.send(offset);
     }
 }
 
-/// Does `work`, which begins with writing `disk`, and takes the SHA-256 of all bytes of `disk` beside it: each when `work` says that
-/// it is there.
+/// Runs `work`, which starts by writing `disk`, and computes the SHA-256 of all bytes of `disk` in
+/// parallel: each byte is hashed when `work` has reported that it is written.
 ///
-/// That is one pass from the first byte to the last, which cannot be shared out and takes longer than all the rest: so one
-/// thread has nothing to do but this, and another reads ahead of it.
+/// The digest is a single pass from the first byte to the last, which cannot run in parallel and
+/// takes longer than everything else. So one thread does nothing else, and another thread reads
+/// ahead for it.
 ///
 /// The digest is an error when the disk cannot be read.
 pub fn digest_during<T>(disk: &dyn BlockSource, work: impl FnOnce(Front) -> T) -> (io::Result<Digest>, T) {
@@ -48,10 +50,11 @@ pub fn digest_during<T>(disk: &dyn BlockSource, work: impl FnOnce(Front) -> T) -
     })
 }
 
-/// A piece as it is hashed: how large it is, and what it begins; nothing where it is zeros.
+/// A piece to be hashed: its size and its bytes; no bytes if it is zeros.
 type Bytes = (usize, Option<Vec<u8>>);
 
-/// Reads `disk` and sends every piece as soon as it is `reached`, in buffers that are `free` again, or new ones at first.
+/// Reads `disk` and sends every piece as soon as it is `reached`, in `free` buffers, or new ones at
+/// first.
 fn read_ahead(
     disk: &dyn BlockSource,
     reached: &Receiver<u64>,
@@ -70,29 +73,29 @@ fn read_ahead(
             bytes = Some(buffer);
         }
         if pieces.send((size, bytes)).is_err() {
-            break; // The hasher died, and its end tells why.
+            break; // The hasher panicked, and joining it reports why.
         }
     }
     Ok(())
 }
 
-/// SHA-256 of `pieces`, whose buffers are given back.
+/// The SHA-256 of `pieces`, whose buffers are returned.
 fn hash(pieces: &Receiver<Bytes>, hashed: &Sender<Vec<u8>>) -> Digest {
     let mut hasher = Sha256::new();
     for (size, bytes) in pieces {
         hasher.update(bytes.as_deref().map_or(&ZEROS[..size], |bytes| &bytes[..size]));
         if let Some(buffer) = bytes {
-            // The reader may have read everything already.
+            // The reader may have finished already.
             let _ = hashed.send(buffer);
         }
     }
     Digest::finish(hasher)
 }
 
-/// Copies the part `range` of `disk` to the empty file `file`, sparse; its SHA-256.
+/// Copies `range` of `disk` to the empty file `file`, keeping holes; returns its SHA-256.
 ///
 /// # Errors
-/// When the disk cannot be read, or the file not written.
+/// When the disk cannot be read, or the file cannot be written.
 pub fn extract(disk: &dyn BlockSource, range: &Range<u64>, file: &File) -> io::Result<Digest> {
     file.set_len(range.end - range.start)?;
     let mut hasher = Sha256::new();
@@ -111,15 +114,15 @@ pub fn extract(disk: &dyn BlockSource, range: &Range<u64>, file: &File) -> io::R
 
 /// A piece of a disk.
 struct Piece {
-    /// Its first byte.
+    /// The offset of its first byte.
     offset: u64,
-    /// Its bytes, at most [`CHUNK`].
+    /// The number of its bytes, at most [`CHUNK`].
     size: usize,
-    /// Whether they can be anything but zeros.
+    /// Whether it may contain anything other than zeros.
     is_data: bool,
 }
 
-/// The pieces of the part `range` of `disk`, in order.
+/// The pieces of `range` of `disk`, in order.
 fn pieces_of(disk: &dyn BlockSource, range: &Range<u64>) -> impl Iterator<Item = Piece> {
     let Range { start, end } = *range;
     let last = end..end;
@@ -155,7 +158,7 @@ mod tests {
             bytes[at] = byte;
         }
         file.write_all_at(&bytes, 0).expect("written");
-        // A hole is zero whatever the file says.
+        // A hole counts as zeros whatever the file contains.
         file.write_all_at(&[9], 4 << 20).expect("written");
         let size = bytes.len() as u64;
         (RawFile::new(file, size, vec![0..1024, (3 << 20) - 4096..3 << 20, 5 << 20..size]), same, bytes)
@@ -168,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_read_before_it_is_there() {
+    fn nothing_is_read_before_it_is_written() {
         let (disk, file, bytes) = disk_in_file();
         let late = (3 << 20) - 4096;
         file.write_all_at(&[0; 4096], late).expect("written");

@@ -1,35 +1,38 @@
-//! The EFI system partition: boot loader, its settings, and the image of one version.
+//! The EFI system partition: the boot loader, its configuration and the kernel image of one
+//! version.
 
 use super::DiskError;
 use crate::platform::Platform;
 use kiln_format::fat::{FatError, Plan, Volume};
 use std::ops::Range;
 
-/// How often a new version may fail to boot before another one is preferred (systemd's "Automatic Boot Assessment").
-/// The count of failures is written out, too, so that counting never changes the length of the name.
+/// The number of failed boots of a new version after which another one is preferred (systemd's
+/// "Automatic Boot Assessment").
+/// The count of failures is also in the name, so that counting never changes the name's length.
 const TRIES: &str = "+3-0";
 
-/// No menu, and nobody changes the command line at the console: it names what is verified.
+/// There is no menu, and the command line cannot be edited at the console, because it names the
+/// root hash.
 const LOADER_CONF: &str = "timeout 0\neditor no\n";
 
-/// What is to be on the partition.
+/// The contents of the partition.
 #[derive(Debug, Clone, Copy)]
 pub struct Contents<'a> {
-    /// Bytes of the partition.
+    /// The size of the partition in bytes.
     pub size: u64,
     /// Its serial number.
     pub id: u32,
-    /// Time of its files, in seconds since 1970.
+    /// The time of its files, in seconds since 1970.
     pub epoch: u32,
     /// Image id and version, which name the image.
     pub image: (&'a str, &'a str),
-    /// Bytes of the boot loader and of the image.
+    /// The size of the boot loader in bytes.
     pub loader: u64,
-    /// Bytes of the Unified Kernel Image.
+    /// The size of the Unified Kernel Image in bytes.
     pub uki: u64,
 }
 
-/// Where everything on the partition goes, from its own first byte.
+/// The layout of the partition, in bytes from its beginning.
 #[derive(Debug)]
 pub struct Esp {
     /// File system and small files.
@@ -44,8 +47,8 @@ impl Esp {
     /// Lays out the partition.
     ///
     /// # Errors
-    /// [`DiskError::Esp`] when it is too small, also for a second image of the same size beside the first: every
-    /// update needs that.
+    /// [`DiskError::Esp`] when it is too small, also for a second image of the same size beside the
+    /// first, which every update needs.
     pub fn plan(contents: &Contents<'_>, platform: &Platform) -> Result<Self, DiskError> {
         let failed = |source| DiskError::Esp { size: contents.size, source };
         let (id, version) = contents.image;

@@ -1,4 +1,4 @@
-//! Where the partitions of a disk are.
+//! Lays out the partitions of a disk.
 
 use super::DiskError;
 use kiln_format::guid::Guid;
@@ -6,23 +6,24 @@ use kiln_format::{gpt, verity};
 use std::ops::Range;
 
 const MIB: u64 = gpt::ALIGNMENT;
-/// What a fitted root partition is a multiple of: a disk made of the next version most likely has the same partitions.
+/// The granularity of a fitted root partition: coarse, so that the disk of the next version most
+/// likely has the same partitions.
 const FIT_STEP: u64 = 64 * MIB;
 
-/// What decides where things are; bytes.
+/// The sizes that determine the layout, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
     /// EFI system partition.
     pub esp: u64,
     /// The root's file system.
     pub root: u64,
-    /// Each root partition, if that is not for `Layout::new` to say.
+    /// Each root partition; `Layout::new` chooses a size when it is absent.
     pub slot: Option<u64>,
-    /// The disk, if that is not for `Layout::new` to say.
+    /// The disk; `Layout::new` chooses a size when it is absent.
     pub disk: Option<u64>,
 }
 
-/// Where the partitions are, in the order they are on the disk; bytes.
+/// The byte ranges of the partitions, in the order of the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// EFI system partition.
@@ -46,12 +47,13 @@ impl Layout {
     /// Lays out a disk.
     ///
     /// # Errors
-    /// [`DiskError`] when what is to be on it exceeds a size that is given.
+    /// [`DiskError`] when the contents exceed a given size.
     pub fn new(sizes: &Sizes) -> Result<Self, DiskError> {
         let slot = match sizes.slot {
             Some(size) if size < sizes.root => return Err(DiskError::RootTooLarge { needed: sizes.root, size }),
             Some(size) => size,
-            // Later versions of a release grow by a few percent each; nothing is written to what is spare.
+            // Later versions of a release grow by a few percent each; nothing is written to the
+            // spare space.
             None => (sizes.root + sizes.root / 4).next_multiple_of(FIT_STEP),
         };
         let mut at = MIB;
@@ -71,7 +73,7 @@ impl Layout {
     }
 }
 
-/// Bytes of a partition that has room for the hash tree of any root of up to `root` bytes.
+/// The size of a partition that can hold the hash tree of any root of up to `root` bytes.
 fn verity_size(root: u64) -> u64 {
     let data_blocks = root.div_ceil(verity::BLOCK_SIZE as u64);
     verity::Parameters { uuid: Guid::NIL, salt: [0; 32], data_blocks }.size().next_multiple_of(MIB)
@@ -96,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn given_sizes_are_kept_or_refused() {
+    fn given_sizes_are_kept_or_rejected() {
         let layout = Layout::new(&Sizes { slot: Some(1024 * MIB), disk: Some(4096 * MIB), ..SIZES }).expect("a layout");
         assert_eq!((layout.slots[1].root.end - layout.slots[1].root.start, layout.size), (1024 * MIB, 4096 * MIB));
         let error = Layout::new(&Sizes { slot: Some(499 * MIB), ..SIZES }).expect_err("refused").to_string();

@@ -1,11 +1,14 @@
 //! A disk that boots by UEFI, written sparse.
 //!
-//! Its root is hashed first and written then, from the first byte to the last: the disk's beginning names the root hash, and with it
-//! known the digest of the whole disk can be taken while the root is still being written.
+//! Its root is first hashed and then written sequentially. The beginning of the disk names the root
+//! hash, so once the hash is known, the digest of the whole disk can be computed while the root is
+//! being written.
 //!
-//! The partitions are those of the Discoverable Partitions Specification (UAPI.2): EFI system partition, root and its hash tree, and
-//! both once more, empty, for the next version. State has no partition here: a node makes one at its first boot, in what its disk has
-//! beyond the image. Nothing is random: identifiers are derived from the image's name and its root hash.
+//! The partitions follow the Discoverable Partitions Specification (UAPI.2): an EFI system
+//! partition, root and its hash tree, and the latter two again, empty, for the next version. The
+//! image has no partition for state: a node creates one at its first boot in the space of its disk
+//! after the image. Nothing is random: identifiers are derived from the image's name and its root
+//! hash.
 
 mod digest;
 mod esp;
@@ -42,29 +45,29 @@ use std::path::{Path, PathBuf};
 use uki::Uki;
 
 const MIB: u64 = 1 << 20;
-/// Ranges of data closer than this count as one.
+/// Ranges of data that are closer than this are merged.
 const NEAR: u64 = 4096;
 
 /// Why a disk cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
-    /// A part of what boots is not there.
+    /// A file needed to boot is missing.
     #[error("the tree has no file /{path}, which a disk boots with; add {package} to debian.packages in the profile")]
     Missing {
         /// The file.
         path: String,
-        /// Who has it.
+        /// The package that has it.
         package: &'static str,
     },
     /// No kernel, or more than one.
     #[error(transparent)]
     Kernel(#[from] KernelError),
-    /// The stub takes no sections.
+    /// Sections cannot be added to the stub.
     #[error("making the unified kernel image from /{path}: {source}")]
     Stub {
         /// The stub.
         path: String,
-        /// Why.
+        /// The cause.
         source: PeError,
     },
     /// The EFI system partition cannot be made.
@@ -72,24 +75,24 @@ pub enum DiskError {
     Esp {
         /// Its size.
         size: u64,
-        /// Why.
+        /// The cause.
         source: FatError,
     },
     /// The EFI system partition has no room for two versions.
     #[error(
-        "the EFI system partition of {} MiB is too small: the boot loader and the kernel images of two versions take {} MiB; \
+        "the EFI system partition of {} MiB is too small: the boot loader and the kernel images of two versions need {} MiB; \
          make disk.espSize in the profile larger, or the image smaller",
         size / MIB, needed.div_ceil(MIB)
     )]
     EspTooSmall {
         /// Its size.
         size: u64,
-        /// What it should be.
+        /// The size it needs.
         needed: u64,
     },
     /// The root does not fit its partition.
     #[error(
-        "the root file system takes {} MiB, its partition has {} MiB; make disk.rootSize in the profile larger, or \"fit\"",
+        "the root file system needs {} MiB, but its partition has {} MiB; make disk.rootSize in the profile larger, or \"fit\"",
         needed.div_ceil(MIB), size / MIB
     )]
     RootTooLarge {
@@ -100,7 +103,7 @@ pub enum DiskError {
     },
     /// The partitions do not fit the disk.
     #[error(
-        "the partitions take {} MiB, the disk has {} MiB; make disk.size in the profile larger, or \"minimal\"",
+        "the partitions need {} MiB, but the disk has {} MiB; make disk.size in the profile larger, or \"minimal\"",
         needed.div_ceil(MIB), size / MIB
     )]
     TooSmall {
@@ -118,29 +121,29 @@ pub enum DiskError {
     /// The root cannot be made.
     #[error(transparent)]
     Root(#[from] RootError),
-    /// A part of what boots is damaged.
-    #[error("copying what the disk boots: {0}")]
+    /// A file needed to boot is damaged.
+    #[error("copying the files that the disk boots: {0}")]
     Read(#[from] ReadError),
     /// The output cannot be written.
     #[error("writing {path}: {source}{}", remedy(source))]
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// What a disk is made of.
+/// The inputs of a disk.
 #[derive(Debug)]
 pub struct Disk<'a> {
-    /// The finished tree: kernel and boot loader are in it, too.
+    /// The finished tree, including kernel and boot loader.
     pub tree: &'a FileTree,
-    /// What finds, verifies and mounts the root.
+    /// The initrd, which finds, verifies and mounts the root.
     pub initrd: &'a FileTree,
-    /// Contents of both.
+    /// The contents of both.
     pub store: &'a Store,
-    /// Where finished frames of the initrd are kept.
+    /// The cache for finished frames of the initrd.
     pub cache: &'a Cache,
     /// The image's time, seconds since 1970.
     pub epoch: u32,
@@ -150,13 +153,13 @@ pub struct Disk<'a> {
     pub cmdline: &'a [String],
     /// Sizes of partitions and disk.
     pub sizes: DiskSizes,
-    /// For which processor.
+    /// The target architecture.
     pub platform: &'a Platform,
     /// Threads to use; the bytes do not depend on it.
     pub threads: usize,
 }
 
-/// Sizes in bytes, whole mebibytes; what is absent is fitted to what the image needs.
+/// Sizes in bytes, whole mebibytes; absent sizes are fitted to the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskSizes {
     /// EFI system partition.
@@ -167,32 +170,32 @@ pub struct DiskSizes {
     pub disk: Option<u64>,
 }
 
-/// A disk on which everything is but the root's file system.
+/// A disk that is complete except for the root's file system.
 #[derive(Debug)]
 pub struct Begun {
-    /// Its bytes, that file system's among them.
+    /// Its size in bytes, including that file system.
     pub disk: RawFile,
     /// Its GUID.
     pub guid: Guid,
-    /// What is on it.
+    /// Its record for the manifest.
     pub record: DiskRecord,
     /// dm-verity's root hash.
     pub root_hash: Digest,
-    /// Where the root's file system and its hash tree are.
+    /// The byte ranges of the root's file system and of its hash tree.
     pub places: [Range<u64>; 2],
 }
 
-/// The EFI system partition as it is written, but for the command line.
+/// The EFI system partition, written except for the command line.
 struct Started<'a> {
     uki: Uki<'a>,
-    /// Where the image begins on the disk.
+    /// The offset of the image on the disk.
     offset: u64,
     data: Vec<Range<u64>>,
 }
 
 impl Disk<'_> {
-    /// Writes the disk to the empty file `file`, which errors call `path`, but for `root` itself, for which there is then a place:
-    /// see [`Begun::places`].
+    /// Writes the disk to the empty file `file`, which errors call `path`, except for `root`
+    /// itself, for which it reserves space: see [`Begun::places`].
     ///
     /// # Errors
     /// [`DiskError`].
@@ -207,7 +210,7 @@ impl Disk<'_> {
             let tree = root.hash_tree(self.store);
             (started.join(), tree)
         });
-        let died = |_| failed(io::Error::other("a thread died; this is a bug in kiln"));
+        let died = |_| failed(io::Error::other("a thread panicked; this is a bug in kiln"));
         let (Started { uki, offset, mut data }, tree) = (started.map_err(died)??, tree?);
         let root_hash = Digest::from(tree.root);
 
@@ -232,7 +235,7 @@ impl Disk<'_> {
         })
     }
 
-    /// Writes the EFI system partition but for the command line, while the root is being hashed.
+    /// Writes the EFI system partition except for the command line, while the root is being hashed.
     fn start_esp(&self, file: &File, path: &Path, place: &Range<u64>) -> Result<Started<'_>, DiskError> {
         let failed = |source| DiskError::Write { path: path.to_owned(), source };
         let copied = |error| match error {
@@ -269,14 +272,15 @@ impl Disk<'_> {
         Ok(Started { uki, offset, data })
     }
 
-    /// The command line of a root with this hash. `gpt`: the kernel takes the copy of the partition table at the disk's end when the one at its
-    /// beginning is damaged, by a power cut while the node made or grew the partition of its state.
+    /// The command line for a root with this hash. `gpt` makes the kernel use the backup of the
+    /// partition table at the disk's end if the primary table is damaged by a power loss while the
+    /// node created or grew the partition for its state.
     fn cmdline(&self, root_hash: &str) -> String {
         let words = self.cmdline.iter().map(String::as_str);
         words.chain(["gpt", format!("roothash={root_hash}").as_str()]).collect::<Vec<_>>().join(" ")
     }
 
-    /// Compresses the initrd into a file that vanishes with its handle.
+    /// Compresses the initrd into an unnamed temporary file.
     fn compress_initrd(&self, path: &Path) -> Result<(File, initramfs::Written), DiskError> {
         let failed = |source| DiskError::Write { path: path.to_owned(), source };
         let file = tempfile::tempfile_in(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
@@ -286,7 +290,7 @@ impl Disk<'_> {
     }
 }
 
-/// `ranges` in order, those that touch or nearly touch as one.
+/// Sorts `ranges` and merges those that touch or nearly touch.
 fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     ranges.retain(|range| range.start < range.end);
     ranges.sort_by_key(|range| range.start);
@@ -305,7 +309,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_put_in_order_and_together() {
+    fn ranges_are_sorted_and_merged() {
         let merged = merged(vec![9 << 20..10 << 20, 0..512, 512..600, 5000..5000, 4000..5000, 1 << 20..2 << 20]);
         assert_eq!(merged, [0..5000, 1 << 20..2 << 20, 9 << 20..10 << 20]);
     }

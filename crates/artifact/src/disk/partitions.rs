@@ -1,4 +1,4 @@
-//! The partition table of a disk, and what the manifest says of it.
+//! The partition table of a disk, and its record in the manifest.
 
 use super::layout::Layout;
 use crate::platform::Platform;
@@ -11,7 +11,7 @@ use std::ops::Range;
 /// Partition type of an EFI system partition (UEFI 2.10, 5.3.3).
 const ESP: Guid = Guid::from_u128(0xc12a7328_f81f_11d2_ba4b_00a0c93ec93b);
 
-/// What the manifest says of a disk with this table.
+/// The manifest's record of a disk with this table.
 pub(super) fn record(table: &Table, cmdline: String) -> DiskRecord {
     let partitions = table.partitions.iter().map(|partition| PartitionRecord {
         label: partition.name.clone(),
@@ -25,8 +25,9 @@ pub(super) fn record(table: &Table, cmdline: String) -> DiskRecord {
     DiskRecord { uuid, size: table.size, cmdline, partitions: partitions.collect() }
 }
 
-/// The table. The first slot's GUIDs are the halves of the root hash, by which it is found; the second slot is free for
-/// systemd-sysupdate(8), which knows it by its label, and nothing takes it for a root before.
+/// Makes the table. The GUIDs of the first slot are the halves of the root hash, by which the slot
+/// is found. The second slot is free for systemd-sysupdate(8), which recognizes it by its label;
+/// until then, it is not used as a root.
 pub(super) fn table(layout: &Layout, image: (&str, &str), platform: &Platform, root_hash: &Digest) -> Table {
     let derived = |name: &str| Guid::derived(derive(image, &root_hash.to_string(), name).as_bytes());
     let (mut first, mut second) = ([0; 16], [0; 16]);
@@ -59,13 +60,13 @@ pub(super) fn table(layout: &Layout, image: (&str, &str), platform: &Platform, r
     Table { disk_guid: derived("disk"), size: layout.size, partitions }
 }
 
-/// Serial number of the EFI system partition's file system.
+/// The serial number of the EFI system partition's file system.
 pub(super) fn volume_id(image: (&str, &str)) -> u32 {
     let [a, b, c, d, ..] = *derive(image, "", "esp").as_bytes();
     u32::from_be_bytes([a, b, c, d])
 }
 
-/// A digest that is this image's and `name`'s alone.
+/// A digest that is unique to this image and `name`.
 fn derive((id, version): (&str, &str), root_hash: &str, name: &str) -> Digest {
     Digest::of(format!("kiln disk\0{id}\0{version}\0{root_hash}\0{name}").as_bytes())
 }

@@ -1,15 +1,15 @@
-//! The file a disk is written to, at any place.
+//! The file to which a disk is written at any offset.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
-/// Writes to `file` from byte `offset` on, wherever others write.
+/// Writes to `file` starting at byte `offset`, independent of other writers.
 #[derive(Debug)]
 pub struct At<'a> {
     /// The file.
     pub file: &'a File,
-    /// Where the next byte goes.
+    /// The offset of the next byte.
     pub offset: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The Unified Kernel Image: everything that is started of one version, as one program for UEFI.
+//! The Unified Kernel Image: everything that one version boots, as one UEFI program.
 
 use super::DiskError;
 use super::target::At;
@@ -12,11 +12,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileExt;
 
-/// Where the boot loader's package has its programs.
+/// The directory of the boot loader's programs in its package.
 const EFI: &str = "usr/lib/systemd/boot/efi";
 const OS_RELEASE: &str = "usr/lib/os-release";
 
-/// A file of the tree that a disk boots with.
+/// Returns a file of the tree that a disk needs to boot.
 ///
 /// # Errors
 /// [`DiskError::Missing`].
@@ -25,7 +25,7 @@ pub fn needed<'a>(tree: &'a FileTree, path: &str, package: &'static str) -> Resu
     tree.resolve(path).and_then(|(_, entry)| entry.content()).ok_or_else(missing)
 }
 
-/// The boot loader.
+/// Returns the boot loader.
 ///
 /// # Errors
 /// [`DiskError::Missing`].
@@ -51,10 +51,11 @@ const INITRD: usize = 3;
 const LINUX: usize = 4;
 
 impl<'a> Uki<'a> {
-    /// Plans the image of `tree`'s kernel with `initrd` (and what is known of it) and a command line of `cmdline` bytes.
+    /// Plans the image of `tree`'s kernel with `initrd` (and its size and digests) and a command
+    /// line of `cmdline` bytes.
     ///
     /// # Errors
-    /// [`DiskError`] when the tree lacks a part, or the stub does not take it.
+    /// [`DiskError`] when the tree lacks a part, or the stub has no room for it.
     pub fn plan(
         tree: &'a FileTree,
         store: &Store,
@@ -78,12 +79,12 @@ impl<'a> Uki<'a> {
         Ok(Self { plan, os_release, uname, kernel, initrd })
     }
 
-    /// Bytes of the image.
+    /// The size of the image in bytes.
     pub fn size(&self) -> u64 {
         self.plan.size
     }
 
-    /// Writes all but the command line to `file`, from byte `offset` on.
+    /// Writes everything except the command line to `file`, starting at byte `offset`.
     ///
     /// # Errors
     /// [`CopyError`].
@@ -100,16 +101,14 @@ impl<'a> Uki<'a> {
         store.copy(self.kernel, &mut At { file, offset: at(LINUX) })
     }
 
-    /// Writes the command line to `file`, where the image begins at byte `offset`.
+    /// Writes the command line to `file`, in which the image begins at byte `offset`.
     ///
     /// # Errors
-    /// When the file cannot be written, or the text has another length than was planned.
+    /// When the file cannot be written, or the text does not have the planned length.
     pub fn write_cmdline(&self, cmdline: &str, file: &File, offset: u64) -> io::Result<()> {
         let section = &self.plan.sections[CMDLINE];
         if section.end - section.start != cmdline.len() as u64 {
-            return Err(io::Error::other(
-                "the command line has another length than was planned; this is a bug in kiln",
-            ));
+            return Err(io::Error::other("the command line does not have the planned length; this is a bug in kiln"));
         }
         file.write_all_at(cmdline.as_bytes(), offset + section.start)
     }

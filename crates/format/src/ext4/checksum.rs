@@ -1,31 +1,32 @@
-//! `metadata_csum`: CRC-32C of every structure, begun with what the structure belongs to.
+//! `metadata_csum`: the CRC-32C of every structure, seeded with the file system or inode that the
+//! structure belongs to.
 
 use crate::guid::Guid;
 use crc::{Algorithm, CRC_32_ISCSI, Crc, Table};
 
-/// As Linux's `crc32c_le`: neither begun nor ended by an inversion.
+/// Computes like Linux's `crc32c_le`: without an inversion at the beginning or the end.
 const RAW: Algorithm<u32> = Algorithm { xorout: 0, ..CRC_32_ISCSI };
 static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&RAW);
 
-/// A checksum that can be continued.
+/// A checksum that more bytes can be added to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Checksum(u32);
 
 impl Checksum {
-    /// Of nothing yet: the superblock's own begins so.
+    /// The initial value, from which the superblock's own checksum starts.
     pub(super) const START: Self = Self(!0);
 
-    /// What the checksums of a file system begin with: `s_uuid`.
+    /// The seed of a file system's checksums: `s_uuid`.
     pub(super) fn of_file_system(uuid: &Guid) -> Self {
         Self::START.then(uuid.as_bytes())
     }
 
-    /// What the checksums of an inode and of its blocks begin with. Its generation is 0.
+    /// The seed for the checksums of an inode and of its blocks. `i_generation` is 0.
     pub(super) fn of_inode(self, number: u32) -> Self {
         self.then(&number.to_le_bytes()).then(&0_u32.to_le_bytes())
     }
 
-    /// Continued over `bytes`.
+    /// The checksum continued over `bytes`.
     pub(super) fn then(self, bytes: &[u8]) -> Self {
         let mut digest = CRC.digest_with_initial(self.0.reverse_bits());
         digest.update(bytes);
@@ -37,7 +38,7 @@ impl Checksum {
         self.0
     }
 
-    /// Its halves, where structures keep them apart: low, high.
+    /// The low and the high half, for structures that store them separately.
     pub(super) fn halves(self) -> [[u8; 2]; 2] {
         let [a, b, c, d] = self.0.to_le_bytes();
         [[a, b], [c, d]]

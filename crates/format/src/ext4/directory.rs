@@ -1,15 +1,16 @@
-//! Directories as lists of names (`ext4_dir_entry_2`), without an index: a lookup reads a directory of a thousand names in ten blocks,
-//! once, and is answered from the kernel's cache of names from then on.
+//! Directories as lists of names (`ext4_dir_entry_2`) without an index: the kernel reads a
+//! directory of a thousand names in ten blocks, once, and afterwards answers lookups from its cache
+//! of names.
 
 use super::checksum::Checksum;
 use super::{BLOCK, BLOCK_SIZE};
 
-/// Inode, length, name length and type, before each name.
+/// `inode`, `rec_len`, `name_len` and `file_type`, before each name.
 const HEADER: usize = 8;
 /// `ext4_dir_entry_tail`: an entry without a name, for the checksum.
 const TAIL: usize = 12;
 const TAIL_TYPE: u8 = 0xde;
-/// Names that Linux has.
+/// The longest name that Linux allows.
 const MAX_NAME: usize = 255;
 
 /// `file_type` of an entry.
@@ -24,7 +25,7 @@ pub(super) enum FileType {
     Symlink = 7,
 }
 
-/// One name.
+/// One directory entry.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry<'a> {
     pub(super) inode: u32,
@@ -32,14 +33,14 @@ pub(super) struct Entry<'a> {
     pub(super) name: &'a [u8],
 }
 
-/// Whether a directory can hold `name`.
+/// Whether `name` is valid in a directory.
 pub(super) fn is_name(name: &[u8]) -> bool {
     (1..=MAX_NAME).contains(&name.len())
         && !matches!(name, b"." | b"..")
         && !name.iter().any(|byte| matches!(byte, 0 | b'/'))
 }
 
-/// Blocks of a directory with these names (`.` and `..` not among them).
+/// The number of blocks of a directory with these names (without `.` and `..`).
 pub(super) fn blocks<'a>(names: impl Iterator<Item = &'a [u8]>) -> u64 {
     let mut full = 0;
     let mut used = entry_size(b".") + entry_size(b"..");
@@ -54,7 +55,8 @@ pub(super) fn blocks<'a>(names: impl Iterator<Item = &'a [u8]>) -> u64 {
     full + 1
 }
 
-/// Appends the blocks of the directory `own` in the directory `parent` to `out`; `inode` is its checksum's beginning.
+/// Appends the blocks of the directory with inode `own` in the directory with inode `parent` to
+/// `out`; `inode` is the seed of its checksums.
 pub(super) fn write<'a>(
     out: &mut Vec<u8>,
     own: u32,
@@ -76,7 +78,7 @@ pub(super) fn write<'a>(
     block.close(out, inode);
 }
 
-/// Bytes of a directory of so many blocks; `None` when they do not fit `i_size`.
+/// The bytes of a directory with this many blocks; `None` when they do not fit `i_size`.
 pub(super) fn size(blocks: u64) -> Option<u32> {
     u32::try_from(blocks * BLOCK).ok().filter(|size| i32::try_from(*size).is_ok())
 }
@@ -86,29 +88,29 @@ fn entry_size(name: &[u8]) -> usize {
 }
 
 fn push(out: &mut Vec<u8>, entry: &Entry<'_>) {
-    let size = entry_size(entry.name);
-    let end = out.len() + size;
+    let rec_len = entry_size(entry.name);
+    let end = out.len() + rec_len;
     out.extend_from_slice(&entry.inode.to_le_bytes());
-    // An entry has at most 264 bytes and a name 255, which `is_name` has seen to.
-    out.extend_from_slice(&u16::try_from(size).unwrap_or(u16::MAX).to_le_bytes());
+    // An entry has at most 264 bytes and a name 255, which `is_name` ensures.
+    out.extend_from_slice(&u16::try_from(rec_len).unwrap_or(u16::MAX).to_le_bytes());
     out.extend_from_slice(&[u8::try_from(entry.name.len()).unwrap_or(u8::MAX), entry.file_type as u8]);
     out.extend_from_slice(entry.name);
     out.resize(end, 0);
 }
 
-/// The block being filled: where it and its last entry begin.
+/// The block being filled: the offsets of its beginning and of its last entry.
 struct Block {
     start: usize,
     last: usize,
 }
 
 impl Block {
-    /// The last entry gets what is left, and the tail follows.
+    /// Extends the last entry to the end of the block and appends the tail.
     fn close(&self, out: &mut Vec<u8>, inode: Checksum) {
         let tail = self.start + BLOCK_SIZE - TAIL;
         out.resize(tail, 0);
-        let length = u16::try_from(tail - self.last).unwrap_or(u16::MAX);
-        out[self.last + 4..self.last + 6].copy_from_slice(&length.to_le_bytes());
+        let rec_len = u16::try_from(tail - self.last).unwrap_or(u16::MAX);
+        out[self.last + 4..self.last + 6].copy_from_slice(&rec_len.to_le_bytes());
         let checksum = inode.then(&out[self.start..tail]);
         out.extend_from_slice(&[0, 0, 0, 0, 12, 0, 0, TAIL_TYPE]);
         out.extend_from_slice(&checksum.get().to_le_bytes());

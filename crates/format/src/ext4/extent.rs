@@ -1,25 +1,27 @@
-//! Extents (fs/ext4/ext4_extents.h): where a file's blocks are, as runs of up to 128 MiB.
+//! Extents (fs/ext4/ext4_extents.h): the location of a file's blocks, as runs of up to 128 MiB.
 //!
-//! A file's blocks are one run on disk, so its extents follow from the first block and their number.
+//! A file's blocks are contiguous on disk, so its extents follow from the first block and their
+//! number.
 
 use super::BLOCK_SIZE;
 use super::checksum::Checksum;
 
-/// `EXT_INIT_MAX_LEN`: blocks of an extent.
+/// `EXT_INIT_MAX_LEN`: the most blocks of an extent.
 const INIT_MAX_LEN: u32 = 1 << 15;
 /// `EXT4_EXT_MAGIC`.
 const MAGIC: u16 = 0xf30a;
-/// Header, extent and index entry alike.
+/// The size of a header, an extent and an index entry.
 const ENTRY_SIZE: usize = 12;
-/// Entries in an inode.
+/// The most entries in an inode.
 const ROOT_MAX: u32 = 4;
-/// Entries in a block; a checksum follows them.
+/// The most entries in a block; a checksum follows them.
 const BLOCK_MAX: u32 = 340;
 
-/// Bytes of the largest file: more would take a tree of three levels.
+/// Bytes of the largest file: a larger one would need a tree of three levels.
 pub(super) const MAX_FILE_SIZE: u64 = ROOT_MAX as u64 * BLOCK_MAX as u64 * INIT_MAX_LEN as u64 * BLOCK_SIZE as u64;
 
-/// Blocks of extents that a file of `blocks` blocks has beside what is in its inode.
+/// The number of extent blocks that a file of `blocks` blocks needs besides the extents in its
+/// inode.
 pub(super) fn leaves(blocks: u32) -> u32 {
     match blocks.div_ceil(INIT_MAX_LEN) {
         0..=ROOT_MAX => 0,
@@ -27,7 +29,8 @@ pub(super) fn leaves(blocks: u32) -> u32 {
     }
 }
 
-/// `i_block` of a file whose blocks are `first` and those after it, `blocks` in all, and whose blocks of extents begin at `leaf`.
+/// The `i_block` of a file whose `blocks` blocks begin at block `first` and whose extent blocks
+/// begin at block `leaf`.
 pub(super) fn root(first: u32, blocks: u32, leaf: u32) -> [u8; 60] {
     let mut bytes = [0; 60];
     let leaves = leaves(blocks);
@@ -38,14 +41,14 @@ pub(super) fn root(first: u32, blocks: u32, leaf: u32) -> [u8; 60] {
     }
     header(&mut bytes, leaves, ROOT_MAX, 1);
     for (number, index) in (0..leaves).zip(bytes[ENTRY_SIZE..].chunks_exact_mut(ENTRY_SIZE)) {
-        // ei_block, ei_leaf_lo; the high half is zero.
+        // ei_block and ei_leaf_lo; ei_leaf_hi is zero.
         index[..4].copy_from_slice(&(number * BLOCK_MAX * INIT_MAX_LEN).to_le_bytes());
         index[4..8].copy_from_slice(&(leaf + number).to_le_bytes());
     }
     bytes
 }
 
-/// The blocks of extents of such a file; `inode` is its checksum's beginning.
+/// Appends the extent blocks of such a file; `inode` is the seed of their checksums.
 pub(super) fn leaf_blocks(out: &mut Vec<u8>, first: u32, blocks: u32, inode: Checksum) {
     for number in 0..leaves(blocks) {
         let start = number * BLOCK_MAX * INIT_MAX_LEN;
@@ -60,22 +63,23 @@ pub(super) fn leaf_blocks(out: &mut Vec<u8>, first: u32, blocks: u32, inode: Che
     }
 }
 
-/// `ext4_extent_header`.
-fn header(out: &mut [u8], entries: u32, max: u32, depth: u16) {
-    let [entries, max] = [entries, max].map(|number| u16::try_from(number).unwrap_or(u16::MAX));
-    for (field, value) in out.chunks_exact_mut(2).zip([MAGIC, entries, max, depth]) {
+/// Writes an `ext4_extent_header`.
+fn header(out: &mut [u8], eh_entries: u32, eh_max: u32, eh_depth: u16) {
+    let [eh_entries, eh_max] = [eh_entries, eh_max].map(|number| u16::try_from(number).unwrap_or(u16::MAX));
+    for (field, value) in out.chunks_exact_mut(2).zip([MAGIC, eh_entries, eh_max, eh_depth]) {
         field.copy_from_slice(&value.to_le_bytes());
     }
 }
 
-/// `ext4_extent`s of `blocks` blocks from block `logical` of the file, which is block `physical` of the disk.
+/// Writes an `ext4_extent` for each run of the `blocks` blocks that begin at block `logical` of the
+/// file and at block `physical` of the disk.
 fn extents(out: &mut [u8], logical: u32, physical: u32, blocks: u32) {
     let starts = (0..blocks).step_by(INIT_MAX_LEN as usize);
     for (start, extent) in starts.zip(out[ENTRY_SIZE..].chunks_exact_mut(ENTRY_SIZE)) {
-        let length = u16::try_from((blocks - start).min(INIT_MAX_LEN)).unwrap_or(u16::MAX);
-        extent[..4].copy_from_slice(&(logical + start).to_le_bytes());
-        extent[4..6].copy_from_slice(&length.to_le_bytes());
-        extent[8..].copy_from_slice(&(physical + start).to_le_bytes());
+        let ee_len = u16::try_from((blocks - start).min(INIT_MAX_LEN)).unwrap_or(u16::MAX);
+        extent[..4].copy_from_slice(&(logical + start).to_le_bytes()); // ee_block
+        extent[4..6].copy_from_slice(&ee_len.to_le_bytes());
+        extent[8..].copy_from_slice(&(physical + start).to_le_bytes()); // ee_start_lo
     }
 }
 
@@ -89,7 +93,7 @@ mod tests {
         bytes.iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte))
     }
 
-    /// The runs in a node of the tree: logical block, length, physical block.
+    /// The runs in a node of the tree: `ee_block`, `ee_len`, `ee_start_lo`.
     fn runs(node: &[u8]) -> Vec<(u32, u32, u32)> {
         let entries = node[ENTRY_SIZE..].chunks_exact(ENTRY_SIZE).take(number(&node[2..4]) as usize);
         entries.map(|entry| (number(&entry[..4]), number(&entry[4..6]), number(&entry[8..]))).collect()

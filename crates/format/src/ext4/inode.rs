@@ -1,4 +1,4 @@
-//! `ext4_inode`: what an inode's 256 bytes are.
+//! `ext4_inode`: the 256 bytes of an inode.
 
 use super::checksum::Checksum;
 use super::directory::FileType;
@@ -11,55 +11,56 @@ use crate::inodes::{Attributes, Kind};
 pub(super) const ROOT_INODE: u32 = 2;
 /// `s_first_ino`: inodes before it are reserved.
 pub(super) const FIRST_INODE: u32 = 11;
-/// Bytes of fields after the first 128.
+/// `i_extra_isize`: bytes of fields after the first 128.
 pub(super) const EXTRA_ISIZE: u16 = 32;
-/// Where extended attributes begin.
+/// The offset of extended attributes.
 const XATTRS: usize = 128 + EXTRA_ISIZE as usize;
-/// Bytes there are for them.
+/// The bytes available for them.
 pub(super) const XATTR_ROOM: usize = INODE_SIZE as usize - XATTRS;
-/// Targets shorter than this are in the inode.
+/// Targets shorter than this are stored in the inode.
 const FAST_SYMLINK: usize = 60;
 /// `EXT4_LINK_MAX`.
 pub(super) const LINK_MAX: u32 = 65000;
 const EXTENTS_FL: u32 = 0x8_0000;
-/// Blocks are counted in sectors of 512 bytes.
+/// `i_blocks` counts sectors of 512 bytes.
 const SECTORS_PER_BLOCK: u64 = BLOCK / 512;
 
-/// What an inode says besides its attributes.
+/// The fields of an inode besides its attributes.
 #[derive(Debug)]
 pub(super) struct Body {
     pub(super) file_type: FileType,
-    pub(super) size: u64,
-    /// Blocks of data, extents and extended attributes.
-    pub(super) blocks: u64,
-    pub(super) links: u32,
+    pub(super) i_size: u64,
+    /// The number of blocks of data, extents and extended attributes.
+    pub(super) i_blocks: u64,
+    pub(super) i_links_count: u32,
     pub(super) i_block: IBlock,
-    /// The block of extended attributes, or 0.
-    pub(super) file_acl: u32,
+    /// The block with extended attributes, or 0.
+    pub(super) i_file_acl: u32,
 }
 
-/// What is in `i_block`.
+/// The contents of `i_block`.
 #[derive(Debug)]
 pub(super) enum IBlock {
-    /// The root of the tree of extents.
+    /// The root of the extent tree.
     Extents([u8; 60]),
     /// A short target or device numbers.
     Plain([u8; 60]),
 }
 
-/// Whether a symbolic link to `target` needs no block.
+/// Whether the target of a symbolic link fits into the inode.
 pub(super) fn is_fast_symlink(target: &[u8]) -> bool {
     target.len() < FAST_SYMLINK
 }
 
-/// `i_block` of a symbolic link whose target [is short](is_fast_symlink).
+/// The `i_block` of a symbolic link whose target [fits](is_fast_symlink).
 pub(super) fn fast_symlink(target: &[u8]) -> IBlock {
     let mut bytes = [0; 60];
     bytes[..target.len()].copy_from_slice(target);
     IBlock::Plain(bytes)
 }
 
-/// `i_block` of a device: the old form where the numbers fit it, else the new one, as `init_special_inode` expects them.
+/// The `i_block` of a device: the old encoding if the numbers fit it, otherwise the new one, as
+/// `init_special_inode` expects.
 pub(super) fn device(major: u32, minor: u32) -> IBlock {
     let mut bytes = [0; 60];
     if major < 256 && minor < 256 {
@@ -70,12 +71,12 @@ pub(super) fn device(major: u32, minor: u32) -> IBlock {
     IBlock::Plain(bytes)
 }
 
-/// Whether Linux has such a device.
+/// Whether Linux supports these device numbers.
 pub(super) fn is_device(major: u32, minor: u32) -> bool {
     major < 1 << 12 && minor < 1 << 20
 }
 
-/// The type of an inode in its directory.
+/// The `file_type` of an inode in its directory entry.
 pub(super) fn file_type<C>(kind: &Kind<'_, C>) -> FileType {
     match kind {
         Kind::Directory(_) => FileType::Directory,
@@ -87,7 +88,7 @@ pub(super) fn file_type<C>(kind: &Kind<'_, C>) -> FileType {
     }
 }
 
-/// `S_IFMT` bits.
+/// The `S_IFMT` bits of `i_mode`.
 fn format_bits(file_type: FileType) -> u16 {
     match file_type {
         FileType::Fifo => 0o010_000,
@@ -99,7 +100,7 @@ fn format_bits(file_type: FileType) -> u16 {
     }
 }
 
-/// Checks that an inode can have so many names.
+/// Checks that an inode can have this many names.
 pub(super) fn check_links(path: &dyn Fn() -> String, links: u32) -> Result<(), Ext4Error> {
     match links <= LINK_MAX {
         true => Ok(()),
@@ -107,7 +108,7 @@ pub(super) fn check_links(path: &dyn Fn() -> String, links: u32) -> Result<(), E
     }
 }
 
-/// Writes inode `number` to `out`, which is zero.
+/// Writes inode `number` to `out`, which must be zero.
 pub(super) fn write(out: &mut [u8], number: u32, body: &Body, attributes: &Attributes<'_>, file_system: Checksum) {
     let halves = |value: u32| {
         let [a, b, c, d] = value.to_le_bytes();
@@ -116,45 +117,46 @@ pub(super) fn write(out: &mut [u8], number: u32, body: &Body, attributes: &Attri
     let mut put = |at: usize, bytes: &[u8]| out[at..at + bytes.len()].copy_from_slice(bytes);
     let (uid, uid_high) = halves(attributes.uid);
     let (gid, gid_high) = halves(attributes.gid);
-    // With dir_nlink, a directory of more subdirectories than can be counted has one link.
-    let links = u16::try_from(body.links).ok().filter(|links| u32::from(*links) <= LINK_MAX).unwrap_or(1);
-    let [size @ .., _, _, _, _] = body.size.to_le_bytes();
-    let [_, _, _, _, size_high @ ..] = body.size.to_le_bytes();
-    let sectors = (body.blocks * SECTORS_PER_BLOCK).to_le_bytes();
+    // With dir_nlink, a directory with more subdirectories than i_links_count can count has one
+    // link.
+    let links = u16::try_from(body.i_links_count).ok().filter(|links| u32::from(*links) <= LINK_MAX).unwrap_or(1);
+    let [size @ .., _, _, _, _] = body.i_size.to_le_bytes();
+    let [_, _, _, _, size_high @ ..] = body.i_size.to_le_bytes();
+    let sectors = (body.i_blocks * SECTORS_PER_BLOCK).to_le_bytes();
     let (seconds, epoch) = timestamp(attributes.mtime);
-    put(0x00, &(format_bits(body.file_type) | attributes.mode & 0o7777).to_le_bytes());
-    put(0x02, &uid);
-    put(0x04, &size);
+    put(0x00, &(format_bits(body.file_type) | attributes.mode & 0o7777).to_le_bytes()); // i_mode
+    put(0x02, &uid); // i_uid
+    put(0x04, &size); // i_size_lo
     for at in [0x08, 0x0c, 0x10, 0x90] {
         put(at, &seconds); // i_atime, i_ctime, i_mtime, i_crtime
     }
-    put(0x18, &gid);
-    put(0x1a, &links.to_le_bytes());
-    put(0x1c, &sectors[..4]);
+    put(0x18, &gid); // i_gid
+    put(0x1a, &links.to_le_bytes()); // i_links_count
+    put(0x1c, &sectors[..4]); // i_blocks_lo
     let (flags, i_block) = match &body.i_block {
         IBlock::Extents(bytes) => (EXTENTS_FL, bytes),
         IBlock::Plain(bytes) => (0, bytes),
     };
-    put(0x20, &flags.to_le_bytes());
+    put(0x20, &flags.to_le_bytes()); // i_flags
     put(0x28, i_block);
-    put(0x68, &body.file_acl.to_le_bytes());
-    put(0x6c, &size_high);
-    put(0x74, &sectors[4..6]);
-    put(0x78, &uid_high);
-    put(0x7a, &gid_high);
-    put(0x80, &EXTRA_ISIZE.to_le_bytes());
+    put(0x68, &body.i_file_acl.to_le_bytes()); // i_file_acl_lo
+    put(0x6c, &size_high); // i_size_high
+    put(0x74, &sectors[4..6]); // l_i_blocks_high
+    put(0x78, &uid_high); // l_i_uid_high
+    put(0x7a, &gid_high); // l_i_gid_high
+    put(0x80, &EXTRA_ISIZE.to_le_bytes()); // i_extra_isize
     for at in [0x84, 0x88, 0x8c, 0x94] {
         put(at, &epoch); // i_ctime_extra, i_mtime_extra, i_atime_extra, i_crtime_extra
     }
-    if body.file_acl == 0 {
+    if body.i_file_acl == 0 {
         xattr::write_in_inode(&mut out[XATTRS..], attributes.xattrs);
     }
     let [low, high] = file_system.of_inode(number).then(out).halves();
-    out[0x7c..0x7e].copy_from_slice(&low);
-    out[0x82..0x84].copy_from_slice(&high);
+    out[0x7c..0x7e].copy_from_slice(&low); // l_i_checksum_lo
+    out[0x82..0x84].copy_from_slice(&high); // i_checksum_hi
 }
 
-/// Seconds, and which 136 years they are in: the low 32 bits count as signed.
+/// The seconds and the epoch bits of a timestamp: the kernel reads the low 32 bits as signed.
 fn timestamp(time: u32) -> ([u8; 4], [u8; 4]) {
     (time.to_le_bytes(), (time >> 31).to_le_bytes())
 }

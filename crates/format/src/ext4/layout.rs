@@ -1,4 +1,4 @@
-//! Where everything goes, decided before the first byte is written.
+//! Assigns blocks to everything before the first byte is written.
 
 use super::checksum::Checksum;
 use super::geometry::{Geometry, INODES_PER_BLOCK};
@@ -9,40 +9,41 @@ use super::{BLOCK, Ext4Error, Options, directory, extent, inode, superblock, xat
 use crate::inodes::{Index, Inode, Inodes, Kind, ROOT};
 use std::ops::Range;
 
-/// The blocks of an inode; numbers of blocks on disk, and how many.
+/// The blocks of an inode: block numbers on disk and block counts.
 ///
-/// Its metadata are the blocks of its directory or long target, then one of extended attributes, then those of extents.
+/// Its metadata are the blocks of its directory or long target, then a block of extended
+/// attributes, then blocks of extents.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Blocks {
-    /// Where its data begins: the metadata, for all but regular files.
+    /// The first block of its data; the metadata for all but regular files.
     pub(super) data: u32,
-    /// Blocks of data.
+    /// The number of blocks of data.
     pub(super) count: u32,
-    /// Where its metadata begins.
+    /// The first block of its metadata.
     metadata: u32,
-    /// How many of its blocks of data are metadata: all or none.
+    /// The number of its data blocks that are metadata: all or none.
     among_metadata: u32,
-    /// How many blocks of extended attributes it has: one or none.
+    /// The number of its blocks of extended attributes: one or none.
     xattrs: u32,
 }
 
 impl Blocks {
-    /// Its block of extended attributes.
+    /// The block of its extended attributes, if any.
     pub(super) fn xattrs(&self) -> Option<u32> {
         (self.xattrs > 0).then_some(self.metadata + self.among_metadata)
     }
 
-    /// Where its blocks of extents begin.
+    /// The first block of its extents.
     pub(super) fn extents(&self) -> u32 {
         self.metadata + self.among_metadata + self.xattrs
     }
 
-    /// Where its metadata begins, if it has any.
+    /// The first block of its metadata, if any.
     pub(super) fn metadata(&self) -> Option<u32> {
         (self.metadata_count() > 0).then_some(self.metadata)
     }
 
-    /// All blocks that are its own.
+    /// The number of all its blocks.
     pub(super) fn total(&self) -> u32 {
         self.metadata_count() + self.count - self.among_metadata
     }
@@ -52,28 +53,28 @@ impl Blocks {
     }
 }
 
-/// A file system whose every block has its place.
+/// A file system in which every block has been assigned.
 #[derive(Debug)]
 pub struct Layout<'a, C> {
     pub(super) inodes: Inodes<'a, C>,
     pub(super) options: Options<'a>,
     pub(super) geometry: Geometry,
     pub(super) usage: Usage,
-    /// By inode.
+    /// By inode index.
     pub(super) blocks: Vec<Blocks>,
-    /// Regular files that have data, in the order of their data.
+    /// Regular files with data, in the order of their data.
     pub(super) files: Vec<Index>,
 }
 
 impl<'a, C> Layout<'a, C> {
-    /// Finds a place for everything.
+    /// Assigns blocks to everything.
     ///
     /// # Errors
     /// [`Ext4Error`].
     pub fn new(inodes: Inodes<'a, C>, options: Options<'a>) -> Result<Self, Ext4Error> {
         superblock::check(&options)?;
         let all = inodes.all();
-        // Counted from 0 first, since the size of the tables is not known yet.
+        // Counted from 0 first, because the size of the tables is not known yet.
         let mut blocks = Vec::with_capacity(all.len());
         let mut next = Next(0);
         for (index, inode) in all.iter().enumerate() {
@@ -106,18 +107,18 @@ impl<'a, C> Layout<'a, C> {
         }
         let mut directories = vec![0; geometry.groups as usize];
         for index in (0..all.len()).filter(|index| matches!(all[*index].kind, Kind::Directory(_))) {
-            directories[((number(index) - 1) / geometry.inodes_per_group) as usize] += 1;
+            directories[((number(index) - 1) / geometry.s_inodes_per_group) as usize] += 1;
         }
         let usage = Usage { inodes: last, directories };
         Ok(Self { inodes, options, geometry, usage, blocks, files })
     }
 
-    /// Bytes of the file system.
+    /// The size of the file system in bytes.
     pub fn size(&self) -> u64 {
-        u64::from(self.geometry.blocks) * BLOCK
+        u64::from(self.geometry.s_blocks_count) * BLOCK
     }
 
-    /// Where anything other than zeros may be, in bytes: ascending and disjoint.
+    /// The byte ranges that may contain anything other than zeros: ascending and disjoint.
     pub fn data(&self) -> Vec<Range<u64>> {
         let bytes = |from: u32, to: u32| u64::from(from) * BLOCK..u64::from(to) * BLOCK;
         let tables = self.geometry.inode_table() + self.usage.inodes.div_ceil(INODES_PER_BLOCK);
@@ -125,7 +126,7 @@ impl<'a, C> Layout<'a, C> {
         ranges.into_iter().filter(|range| !range.is_empty()).collect()
     }
 
-    /// What metadata checksums begin with.
+    /// The seed of metadata checksums.
     pub(super) fn checksum(&self) -> Checksum {
         Checksum::of_file_system(&self.options.uuid)
     }
@@ -135,13 +136,13 @@ impl<'a, C> Layout<'a, C> {
 pub(super) fn number(index: Index) -> u32 {
     match u32::try_from(index) {
         Ok(0) => ROOT_INODE,
-        // `Layout::new` has seen to it that there are not more.
+        // `Layout::new` ensures that there are not more.
         Ok(index) => (FIRST_INODE - 1).saturating_add(index),
         Err(_) => u32::MAX,
     }
 }
 
-/// The inode with this number; `None` for those reserved.
+/// The inode with this number; `None` for reserved inodes.
 pub(super) fn index(number: u32) -> Option<Index> {
     match number {
         ROOT_INODE => Some(ROOT),
@@ -160,7 +161,7 @@ impl Next {
     }
 }
 
-/// Blocks of data of an inode, which is checked for what ext4 cannot hold.
+/// The number of data blocks of an inode; checks that ext4 can hold it.
 fn data_blocks<C>(inodes: &Inodes<'_, C>, index: Index, inode: &Inode<'_, C>) -> Result<u32, Ext4Error> {
     let path = || inodes.path(index);
     let blocks = match &inode.kind {
@@ -188,7 +189,8 @@ fn data_blocks<C>(inodes: &Inodes<'_, C>, index: Index, inode: &Inode<'_, C>) ->
     u32::try_from(blocks).map_err(|_| Ext4Error::TooLarge)
 }
 
-/// Files with data: first those that seldom change, so that a small change leaves most blocks as and where they were.
+/// Files with data: first those that seldom change, so that a small change moves and alters as few
+/// blocks as possible.
 fn in_order_of_data<C>(all: &[Inode<'_, C>], blocks: &[Blocks]) -> Vec<Index> {
     let is_late = |index: &Index| matches!(all[*index].kind, Kind::Regular { late: true, .. });
     let is_file = |index: &Index| matches!(all[*index].kind, Kind::Regular { .. }) && blocks[*index].count > 0;

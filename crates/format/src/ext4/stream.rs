@@ -1,19 +1,19 @@
-//! Contents as they come, made whole blocks of.
+//! Collects contents into whole blocks as they arrive.
 
 use super::BLOCK_SIZE;
 use crate::block::BlockSink;
 use std::io::{self, Write};
 
-/// Bytes collected before they are written.
+/// The number of bytes collected before they are written.
 const BUFFER: usize = 64 * BLOCK_SIZE;
 
-/// Writes contents one after another, each from a new block on.
+/// Writes contents one after another, each from a new block.
 pub(super) struct Stream<'a> {
     sink: &'a dyn BlockSink,
-    /// Where `buffer` goes.
+    /// The offset at which `buffer` is written.
     offset: u64,
     buffer: Vec<u8>,
-    /// What the content still lacks.
+    /// The bytes still missing from the content.
     missing: u64,
 }
 
@@ -23,18 +23,18 @@ impl<'a> Stream<'a> {
         Self { sink, offset, buffer: Vec::with_capacity(BUFFER), missing: 0 }
     }
 
-    /// Begins a content of `size` bytes.
+    /// Starts a content of `size` bytes.
     pub(super) fn begin(&mut self, size: u64) {
         self.missing = size;
     }
 
-    /// Ends a content and fills its last block; returns how many bytes did not come.
+    /// Ends a content and pads its last block; returns how many bytes are missing.
     pub(super) fn end(&mut self) -> u64 {
         self.buffer.resize(self.buffer.len().next_multiple_of(BLOCK_SIZE), 0);
         self.missing
     }
 
-    /// Writes what is left.
+    /// Writes what remains.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.flush()
     }
@@ -43,7 +43,10 @@ impl<'a> Stream<'a> {
 impl Write for Stream<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let length = bytes.len() as u64;
-        self.missing = self.missing.checked_sub(length).ok_or_else(|| io::Error::other("the content has grown"))?;
+        self.missing = self
+            .missing
+            .checked_sub(length)
+            .ok_or_else(|| io::Error::other("the content is longer than its size says"))?;
         let mut rest = bytes;
         while !rest.is_empty() {
             if self.buffer.len() == BUFFER {
@@ -56,7 +59,7 @@ impl Write for Stream<'_> {
         Ok(bytes.len())
     }
 
-    /// Writes whole blocks, which is to say between contents or when the buffer is full.
+    /// Writes whole blocks; called between contents or when the buffer is full.
     fn flush(&mut self) -> io::Result<()> {
         let whole = self.buffer.len() / BLOCK_SIZE * BLOCK_SIZE;
         self.sink.write_at(&self.buffer[..whole], self.offset)?;

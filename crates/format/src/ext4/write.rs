@@ -1,4 +1,4 @@
-//! Writing what [`Layout`] has laid out, from several threads.
+//! Writes the blocks that [`Layout`] assigned, from several threads.
 
 use super::geometry::{INODE_SIZE, INODES_PER_BLOCK};
 use super::inode::{self, Body, IBlock};
@@ -13,9 +13,9 @@ use std::cmp::Reverse;
 use std::io;
 use std::ops::Range;
 
-/// Inodes a thread writes at a time: 256 KiB of them.
+/// The number of inodes that a thread writes at a time: 256 KiB.
 const INODES: usize = 1024;
-/// Blocks one thread copies at a time, one small file after another.
+/// The number of blocks that a thread copies at a time, one small file after another.
 const RUN: u32 = 256;
 
 impl<C: Sync, E: Send> FileSystem<C, E> for Layout<'_, C> {
@@ -29,7 +29,7 @@ impl<C: Sync, E: Send> FileSystem<C, E> for Layout<'_, C> {
 
     fn write(&self, sink: &dyn BlockSink, copy: &CopyContent<'_, C, E>) -> Result<(), WriteError<E>> {
         let mut pieces = self.pieces();
-        // The largest first: otherwise one thread may begin with it when all others are done.
+        // Largest first: otherwise one thread may start it when all others are done.
         pieces.sort_by_key(|piece| Reverse(self.blocks_of(piece)));
         pieces.into_par_iter().with_max_len(1).try_for_each(|piece| self.write_piece(sink, copy, &piece))
     }
@@ -39,20 +39,20 @@ impl<C: Sync, E: Send> FileSystem<C, E> for Layout<'_, C> {
     }
 }
 
-/// What one thread writes at a time.
+/// The work that one thread does at a time.
 enum Piece<'a> {
     /// Everything before the inodes.
     Head,
-    /// [`INODES`] inodes from this number on.
+    /// [`INODES`] inodes, starting with this number.
     Inodes(u32),
-    /// What these inodes, which follow one another, have outside tables and contents.
+    /// The blocks of these consecutive inodes outside tables and contents.
     Metadata(Range<Index>),
-    /// The contents of these files, which follow one another: of a large one, or several small ones.
+    /// The contents of these consecutive files: one large file or several small ones.
     Contents(&'a [Index]),
 }
 
 impl<C> Layout<'_, C> {
-    /// All pieces in the order they are on the disk.
+    /// All pieces in the order of the disk.
     fn pieces(&self) -> Vec<Piece<'_>> {
         let mut pieces = vec![Piece::Head];
         pieces.extend((1..=self.usage.inodes).step_by(INODES).map(Piece::Inodes));
@@ -73,7 +73,7 @@ impl<C> Layout<'_, C> {
         pieces
     }
 
-    /// How many blocks a piece has, about.
+    /// The approximate number of blocks of a piece.
     fn blocks_of(&self, piece: &Piece<'_>) -> u32 {
         match piece {
             Piece::Contents(files) => files.iter().map(|index| self.blocks[*index].count).sum(),
@@ -96,7 +96,7 @@ impl<C> Layout<'_, C> {
         Ok(())
     }
 
-    /// Copies the contents of `files`, which follow one another.
+    /// Copies the contents of `files`, which are consecutive.
     fn write_contents<E>(
         &self,
         sink: &dyn BlockSink,
@@ -118,7 +118,7 @@ impl<C> Layout<'_, C> {
         Ok(stream.finish()?)
     }
 
-    /// Writes [`INODES`] inodes from number `first` on, and what fills their last block.
+    /// Writes [`INODES`] inodes, starting with number `first`, and pads their last block.
     fn write_inodes(&self, sink: &dyn BlockSink, first: u32) -> io::Result<()> {
         let last = self.usage.inodes.min(first.saturating_add(INODES as u32 - 1));
         let blocks = (last + 1 - first).div_ceil(INODES_PER_BLOCK);
@@ -137,7 +137,7 @@ impl<C> Layout<'_, C> {
         let own = &self.blocks[index];
         let extents = || IBlock::Extents(extent::root(own.data, own.count, own.extents()));
         let data = u64::from(own.count) * BLOCK;
-        let (size, i_block) = match &inode.kind {
+        let (i_size, i_block) = match &inode.kind {
             Kind::Directory(_) => (data, extents()),
             Kind::Regular { size, .. } => (*size, extents()),
             Kind::Symlink(target) if inode::is_fast_symlink(target) => {
@@ -147,7 +147,7 @@ impl<C> Layout<'_, C> {
             Kind::Char { major, minor } | Kind::Block { major, minor } => (0, inode::device(*major, *minor)),
             Kind::Fifo => (0, IBlock::Plain([0; 60])),
         };
-        let links = match &inode.kind {
+        let i_links_count = match &inode.kind {
             Kind::Directory(names) => {
                 let is_directory = |index: Index| matches!(self.inodes.all()[index].kind, Kind::Directory(_));
                 let below = names.iter().filter(|(_, index)| is_directory(*index)).count();
@@ -155,11 +155,11 @@ impl<C> Layout<'_, C> {
             }
             _ => inode.names,
         };
-        let (blocks, file_acl) = (u64::from(own.total()), own.xattrs().unwrap_or(0));
-        Body { file_type: inode::file_type(&inode.kind), size, blocks, links, i_block, file_acl }
+        let (i_blocks, i_file_acl) = (u64::from(own.total()), own.xattrs().unwrap_or(0));
+        Body { file_type: inode::file_type(&inode.kind), i_size, i_blocks, i_links_count, i_block, i_file_acl }
     }
 
-    /// Writes what `indexes` have outside tables and contents.
+    /// Writes the blocks of `indexes` outside tables and contents.
     fn write_metadata(&self, sink: &dyn BlockSink, mut indexes: Range<Index>) -> io::Result<()> {
         let mut bytes = Vec::new();
         for index in indexes.clone() {

@@ -1,4 +1,4 @@
-//! Extended attributes (fs/ext4/xattr.h): in what an inode has room for, or else in a block of its own.
+//! Extended attributes (fs/ext4/xattr.h): in the inode if they fit, otherwise in a separate block.
 
 use super::checksum::Checksum;
 use super::{BLOCK_SIZE, Ext4Error};
@@ -12,33 +12,33 @@ const BLOCK_HEADER: usize = 32;
 const INODE_HEADER: usize = 4;
 /// `ext4_xattr_entry` without its name.
 const ENTRY: usize = 16;
-/// The end of the list: an entry's first four bytes, all zero.
+/// The end of the list: four zero bytes in place of an entry.
 const END: usize = 4;
 const MAX_NAME: usize = 255;
 
-/// Namespaces and their `e_name_index`. POSIX ACLs have indexes, and formats, of their own.
+/// Namespaces and their `e_name_index`. POSIX ACLs have their own indexes and formats.
 const PREFIXES: [(&str, u8); 3] = [("user.", 1), ("trusted.", 4), ("security.", 6)];
 
-/// One attribute as it is on disk.
+/// One attribute as stored on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Xattr<'a> {
-    // In the order the kernel looks for them in.
-    name_index: u8,
-    name_length: u8,
+    // In the order in which the kernel searches for them.
+    e_name_index: u8,
+    e_name_len: u8,
     name: &'a [u8],
     value: &'a [u8],
 }
 
-/// Where the attributes of an inode are.
+/// Where the attributes of an inode are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// It has none, or they are in the inode.
+    /// In the inode, or there are none.
     Inode,
     /// In a block.
     Block,
 }
 
-/// Checks the attributes of the file `path`, whose inode has room for `room` bytes of them.
+/// Checks the attributes of the file `path`; its inode has `room` bytes for them.
 pub(super) fn place(
     path: &dyn Fn() -> String,
     xattrs: &BTreeMap<String, Vec<u8>>,
@@ -50,8 +50,8 @@ pub(super) fn place(
     let bad = |name: &String, why| Ext4Error::Xattr { path: path(), name: name.clone(), why };
     for name in xattrs.keys() {
         match split(name) {
-            None => return Err(bad(name, "ext4 is given those of user, trusted and security only")),
-            Some((_, "")) => return Err(bad(name, "it has no name after its namespace")),
+            None => return Err(bad(name, "kiln writes only the namespaces user, trusted and security to ext4")),
+            Some((_, "")) => return Err(bad(name, "it has a namespace but no name")),
             Some((_, rest)) if rest.len() > MAX_NAME => return Err(bad(name, "its name is longer than 255 bytes")),
             Some(_) => {}
         }
@@ -62,13 +62,13 @@ pub(super) fn place(
     }
     match xattrs.iter().max_by_key(|(_, value)| value.len()) {
         Some((name, _)) if BLOCK_HEADER + size + END > BLOCK_SIZE => {
-            Err(bad(name, "with the file's others it takes more than the one block ext4 has for them"))
+            Err(bad(name, "all attributes of the file together do not fit the one block that ext4 has for them"))
         }
         _ => Ok(Place::Block),
     }
 }
 
-/// Writes attributes into `room`, the end of an inode.
+/// Writes attributes to `room`, the end of an inode.
 pub(super) fn write_in_inode(room: &mut [u8], xattrs: &BTreeMap<String, Vec<u8>>) {
     let xattrs = sorted(xattrs);
     if !xattrs.is_empty() {
@@ -78,7 +78,8 @@ pub(super) fn write_in_inode(room: &mut [u8], xattrs: &BTreeMap<String, Vec<u8>>
     }
 }
 
-/// Appends the block of attributes, which is block `number`, to `out`; `file_system` is its checksum's beginning.
+/// Appends the block of attributes, which is block `number`, to `out`; `file_system` is the seed of
+/// its checksum.
 pub(super) fn write_block(out: &mut Vec<u8>, number: u32, xattrs: &BTreeMap<String, Vec<u8>>, file_system: Checksum) {
     let mut block = vec![0; BLOCK_SIZE];
     let hash = write(&mut block, BLOCK_HEADER, &sorted(xattrs));
@@ -91,7 +92,7 @@ pub(super) fn write_block(out: &mut Vec<u8>, number: u32, xattrs: &BTreeMap<Stri
     out.extend_from_slice(&block);
 }
 
-/// Writes entries from `first` on and their values from the end backwards; returns `h_hash`.
+/// Writes entries from `first` onwards and their values backwards from the end; returns `h_hash`.
 fn write(out: &mut [u8], first: usize, xattrs: &[Xattr<'_>]) -> u32 {
     let (mut at, mut end) = (first, out.len());
     let mut block_hash = 0_u32;
@@ -99,17 +100,17 @@ fn write(out: &mut [u8], first: usize, xattrs: &[Xattr<'_>]) -> u32 {
     for xattr in xattrs {
         end -= padded(xattr.value.len());
         out[end..end + xattr.value.len()].copy_from_slice(xattr.value);
-        let hash = hash(xattr);
-        block_hash = block_hash.rotate_left(16) ^ hash;
-        shareable &= hash != 0;
-        let offset = if xattr.value.is_empty() { 0 } else { end };
+        let e_hash = hash(xattr);
+        block_hash = block_hash.rotate_left(16) ^ e_hash;
+        shareable &= e_hash != 0;
+        let e_value_offs = if xattr.value.is_empty() { 0 } else { end };
         let entry = &mut out[at..at + ENTRY + xattr.name.len()];
-        entry[0] = xattr.name_length;
-        entry[1] = xattr.name_index;
-        // Everything is inside one block.
-        entry[2..4].copy_from_slice(&u16::try_from(offset).unwrap_or(u16::MAX).to_le_bytes());
-        entry[8..12].copy_from_slice(&u32::try_from(xattr.value.len()).unwrap_or(u32::MAX).to_le_bytes());
-        entry[12..16].copy_from_slice(&hash.to_le_bytes());
+        entry[0] = xattr.e_name_len;
+        entry[1] = xattr.e_name_index;
+        // All offsets are inside one block.
+        entry[2..4].copy_from_slice(&u16::try_from(e_value_offs).unwrap_or(u16::MAX).to_le_bytes());
+        entry[8..12].copy_from_slice(&u32::try_from(xattr.value.len()).unwrap_or(u32::MAX).to_le_bytes()); // e_value_size
+        entry[12..16].copy_from_slice(&e_hash.to_le_bytes());
         entry[ENTRY..].copy_from_slice(xattr.name);
         at += padded(ENTRY + xattr.name.len());
     }
@@ -134,8 +135,8 @@ fn sorted(xattrs: &BTreeMap<String, Vec<u8>>) -> Vec<Xattr<'_>> {
     let mut sorted: Vec<Xattr<'_>> = xattrs
         .iter()
         .filter_map(|(name, value)| {
-            let (name_index, name) = split(name)?;
-            Some(Xattr { name_index, name_length: u8::try_from(name.len()).ok()?, name: name.as_bytes(), value })
+            let (e_name_index, name) = split(name)?;
+            Some(Xattr { e_name_index, e_name_len: u8::try_from(name.len()).ok()?, name: name.as_bytes(), value })
         })
         .collect();
     sorted.sort();

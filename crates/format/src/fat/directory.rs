@@ -1,4 +1,4 @@
-//! Directories: entries, long names, and the short names beside them.
+//! Directories: entries, long names and their short names.
 
 use super::FatError;
 use jiff::Timestamp;
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 const ENTRY: usize = 32;
-/// UTF-16 units in one entry of a long name.
+/// The number of UTF-16 units in one entry of a long name.
 const UNITS: usize = 13;
 const MAX_UNITS: usize = 255;
 const ATTR_VOLUME_ID: u8 = 0x08;
@@ -16,10 +16,10 @@ const ATTR_ARCHIVE: u8 = 0x20;
 const ATTR_LONG_NAME: u8 = 0x0f;
 const LAST_LONG_ENTRY: u8 = 0x40;
 
-/// The years seven bits count from 1980.
+/// The years that seven bits can count from 1980.
 const DATE_LIMITS: RangeInclusive<i16> = 1980..=2107;
 
-/// What a name stands for.
+/// What a name refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
     Directory(Directory),
@@ -27,13 +27,14 @@ pub(super) enum Node {
     File(u32),
 }
 
-/// Names and what they stand for. They differ by more than case: they are kept under their upper-case spelling.
+/// Names and what they refer to. Two names must differ by more than case: the keys are the
+/// upper-case spellings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Directory {
     nodes: BTreeMap<String, (String, Node)>,
 }
 
-/// Date and time of everything on the volume.
+/// The date and time of everything on the volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     date: u16,
@@ -41,9 +42,10 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    /// From seconds since 1970, in UTC; what FAT cannot say becomes the nearest it can.
+    /// From seconds since 1970 in UTC. A time outside FAT's range becomes the nearest time that FAT
+    /// can store.
     pub fn new(seconds: u32) -> Self {
-        // All of u32 is within jiff's years.
+        // Every u32 is within jiff's range of years.
         let utc = Timestamp::from_second(i64::from(seconds)).unwrap_or_default().to_zoned(TimeZone::UTC);
         if utc.year() < *DATE_LIMITS.start() {
             return Self { date: 1 << 5 | 1, time: 0 };
@@ -63,7 +65,7 @@ pub(super) fn join(parent: &str, name: &str) -> String {
 }
 
 impl Directory {
-    /// Puts a file at `path` below this directory; `full` is its path on the volume, for messages.
+    /// Adds a file at `path` below this directory; `full` is its path on the volume, for messages.
     pub fn add(&mut self, path: &str, full: &str, size: u32) -> Result<(), FatError> {
         let (name, rest) = path.split_once('/').map_or((path, None), |(name, rest)| (name, Some(rest)));
         check_name(name)?;
@@ -88,14 +90,16 @@ impl Directory {
         self.nodes.values().map(|(name, node)| (name.as_str(), node))
     }
 
-    /// Bytes of its entries; the root has a label, others have two entries for themselves and their parent.
+    /// The size of its entries in bytes. The root has an entry for the label; other directories
+    /// have two entries, for themselves and for their parent.
     pub fn size(&self, is_root: bool) -> u64 {
         let entries: usize = self.short_names().iter().map(|(name, short)| long_entries(name, short) + 1).sum();
         let own = if is_root { 1 } else { 2 };
         ((own + entries) * ENTRY) as u64
     }
 
-    /// Its entries; `first_cluster` knows every path of the volume, and 0 for what has none.
+    /// Its entries. `first_cluster` returns the first cluster of every path of the volume, and 0
+    /// for paths without clusters.
     pub fn to_bytes(
         &self,
         path: &str,
@@ -110,7 +114,7 @@ impl Directory {
         match label {
             Some(label) => put(label, ATTR_VOLUME_ID, 0, 0),
             None => {
-                // The root is cluster 0 as a parent, whatever its number.
+                // As a parent, the root has the cluster number 0.
                 let parent = match path.rsplit_once('/') {
                     Some((parent, _)) => first_cluster(parent),
                     None => 0,
@@ -130,10 +134,10 @@ impl Directory {
         bytes
     }
 
-    /// Every name and its short name, each once in the directory.
+    /// Every name and its short name, which is unique in the directory.
     fn short_names(&self) -> Vec<(&str, [u8; 11])> {
         let names = || self.nodes.values().map(|(name, _)| name.as_str());
-        // A short name made up must not be one that another file has by right.
+        // A generated short name must not equal the exact short name of another file.
         let mut taken: BTreeSet<[u8; 11]> = names().filter_map(exact).collect();
         names()
             .map(|name| {
@@ -163,12 +167,12 @@ fn entry(bytes: &mut Vec<u8>, name: &[u8; 11], attributes: u8, stamp: &Stamp, cl
     bytes.extend(size.to_le_bytes()); // DIR_FileSize
 }
 
-/// How many entries precede the short one.
+/// The number of entries that precede the short one.
 fn long_entries(name: &str, short: &[u8; 11]) -> usize {
     if exact(name) == Some(*short) { 0 } else { name.encode_utf16().count().div_ceil(UNITS) }
 }
 
-/// The entries of a long name, last part first.
+/// Appends the entries of a long name, last part first.
 fn long_name(bytes: &mut Vec<u8>, name: &str, short: &[u8; 11]) {
     let count = long_entries(name, short);
     let mut units: Vec<u16> = name.encode_utf16().collect();
@@ -178,7 +182,7 @@ fn long_name(bytes: &mut Vec<u8>, name: &str, short: &[u8; 11]) {
     }
     let checksum = short.iter().fold(0_u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte));
     for (index, part) in units.chunks(UNITS).enumerate().take(count).rev() {
-        // At most 20 parts: names were checked.
+        // At most 20 parts, because names were checked.
         let number = u8::try_from(index + 1).unwrap_or(u8::MAX);
         let last = if index + 1 == count { LAST_LONG_ENTRY } else { 0 };
         let put = |bytes: &mut Vec<u8>, units: &[u16]| units.iter().for_each(|unit| bytes.extend(unit.to_le_bytes()));
@@ -203,7 +207,7 @@ fn is_short(byte: u8) -> bool {
     byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"!#$%&'()-@^_`{}~".contains(&byte)
 }
 
-/// The short name that says all: upper case, eight and three.
+/// The short name if it is exact: upper case, eight and three characters.
 fn exact(name: &str) -> Option<[u8; 11]> {
     let (stem, extension) = name.split_once('.').unwrap_or((name, ""));
     let dot_alone = name.contains('.') && extension.is_empty();
@@ -241,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_eight_and_three_need_no_other_name() {
+    fn names_of_eight_and_three_need_no_long_name() {
         assert_eq!(exact("BOOTX64.EFI"), Some(*b"BOOTX64 EFI"));
         assert_eq!(exact("EFI"), Some(*b"EFI        "));
         for name in ["loader", "LOADER.CONF", "A.B.C", "ABCDEFGHI", "A+B", "A.", ".A"] {
@@ -250,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn made_up_names_are_told_apart_by_number() {
+    fn generated_names_differ_by_number() {
         let mut directory = Directory::default();
         for name in ["worker_1.efi", "worker_2.efi", "WORKER~1.EFI", "ünï cödé.efi", "a"] {
             directory.add(name, name, 0).expect("added");
@@ -262,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_utc_and_stay_within_what_fat_can_say() {
+    fn dates_are_utc_and_clamped_to_the_range_of_fat() {
         // 2024-02-29 12:34:56.
         assert_eq!(Stamp::new(1_709_210_096), Stamp { date: 44 << 9 | 2 << 5 | 29, time: 12 << 11 | 34 << 5 | 28 });
         assert_eq!(Stamp::new(0), Stamp { date: 1 << 5 | 1, time: 0 });

@@ -1,27 +1,27 @@
-//! How a volume is divided, and the sectors that say so.
+//! How a volume is divided, and the sectors that describe it.
 
 use super::{FatError, ROOT_CLUSTER};
 
 /// Bytes of a sector.
 pub(super) const SECTOR: u64 = 512;
-/// Copies of the allocation table.
+/// The number of copies of the allocation table.
 pub(super) const FATS: u32 = 2;
-/// Sectors before the first table; a multiple of 4 KiB, as is everything before the clusters.
+/// Sectors before the first table: a multiple of 4 KiB, like everything before the clusters.
 const RESERVED_SECTORS: u32 = 32;
-/// Sectors a table is rounded up to, so that two of them end at a multiple of 4 KiB.
+/// Tables are rounded up to this many sectors, so that two of them end at a multiple of 4 KiB.
 const FAT_ALIGNMENT: u64 = 4;
-/// A volume with fewer clusters is FAT16, whatever else it says.
+/// A volume with fewer clusters is FAT16, whatever its fields say.
 const MIN_CLUSTERS: u64 = 65_525;
-/// The largest clusters used: those of the page cache and of most media.
+/// The largest cluster size that is used: that of the page cache and of most media.
 const MAX_CLUSTER_SECTORS: u64 = 8;
-/// The most clusters 28 bits number, without the special values.
+/// The most clusters that 28 bits can number, without the special values.
 const MAX_CLUSTERS: u64 = 0x0fff_fff5;
 const FSINFO_SECTOR: u16 = 1;
 const BACKUP_BOOT_SECTOR: u16 = 6;
-/// The medium: not removable.
+/// The media type: not removable.
 const MEDIA: u8 = 0xf8;
 
-/// The parts of a volume, in sectors and clusters.
+/// The layout of a volume, in sectors and clusters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Geometry {
     sectors: u32,
@@ -31,7 +31,7 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    /// Divides `size` bytes, with the largest clusters that leave enough of them.
+    /// Divides `size` bytes into the largest clusters of which there are enough for FAT32.
     pub fn new(size: u64) -> Result<Self, FatError> {
         let sectors = size / SECTOR;
         let too_large = || FatError::TooLarge { size, most: most() };
@@ -58,22 +58,22 @@ impl Geometry {
         u64::from(self.cluster_sectors) * SECTOR
     }
 
-    /// Bytes of all clusters.
+    /// The size of all clusters in bytes.
     pub fn room(&self) -> u64 {
         u64::from(self.clusters) * self.cluster_size()
     }
 
-    /// Where cluster number `cluster` is, in bytes.
+    /// The byte offset of cluster number `cluster`.
     pub fn cluster_offset(&self, cluster: u32) -> u64 {
         self.fat_offset(FATS) + u64::from(cluster.saturating_sub(ROOT_CLUSTER)) * self.cluster_size()
     }
 
-    /// Where copy number `copy` of the table is, in bytes.
+    /// The byte offset of copy number `copy` of the table.
     pub fn fat_offset(&self, copy: u32) -> u64 {
         (u64::from(RESERVED_SECTORS) + u64::from(copy) * u64::from(self.fat_sectors)) * SECTOR
     }
 
-    /// Boot sector and FSInfo, and their copies behind.
+    /// Boot sector and FSInfo, followed by their copies.
     pub fn boot_sectors(&self, id: u32, label: &[u8; 11], free: u32, next_free: u32) -> Vec<u8> {
         let boot = self.boot_sector(id, label);
         let info = fsinfo(free, next_free);
@@ -86,7 +86,7 @@ impl Geometry {
     fn boot_sector(&self, id: u32, label: &[u8; 11]) -> Vec<u8> {
         let mut sector = Vec::new();
         let mut put = |bytes: &[u8]| sector.extend_from_slice(bytes);
-        // BS_jmpBoot: over the parameters, to code that is not there; UEFI starts none.
+        // BS_jmpBoot: jumps over the parameters to code that does not exist; UEFI does not run it.
         put(&[0xeb, 0x58, 0x90]);
         // BS_OEMName: what the specification recommends.
         put(b"MSWIN4.1");
@@ -127,11 +127,11 @@ fn fsinfo(free: u32, next_free: u32) -> Vec<u8> {
     sector
 }
 
-/// Sectors of a table and number of clusters; `None` when not even the table has room.
+/// The sectors of a table and the number of clusters; `None` when not even the table fits.
 fn divide(sectors: u64, cluster_sectors: u64) -> Option<(u64, u64)> {
     let entries_per_sector = SECTOR / 4;
     let rest = sectors.checked_sub(u64::from(RESERVED_SECTORS))?;
-    // Each cluster takes its sectors and an entry in both tables; two entries are not clusters.
+    // Each cluster needs its sectors and an entry in both tables; two entries are not clusters.
     let most = (rest * entries_per_sector) / (cluster_sectors * entries_per_sector + u64::from(FATS)) + 2;
     let fat_sectors = most.div_ceil(entries_per_sector).next_multiple_of(FAT_ALIGNMENT);
     let clusters = rest.checked_sub(u64::from(FATS) * fat_sectors)? / cluster_sectors;
@@ -144,7 +144,7 @@ fn least() -> u64 {
     (u64::from(RESERVED_SECTORS) + u64::from(FATS) * fat_sectors + MIN_CLUSTERS) * SECTOR
 }
 
-/// The largest volume in bytes, about: 1 TiB.
+/// The largest volume in bytes: about 1 TiB.
 fn most() -> u64 {
     MAX_CLUSTERS * MAX_CLUSTER_SECTORS * SECTOR
 }
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_smallest_volume_is_fat32_and_anything_smaller_is_refused() {
+    fn the_smallest_volume_is_fat32_and_smaller_ones_are_rejected() {
         let geometry = Geometry::new(least()).expect("the least");
         assert_eq!(geometry.clusters, 65_525);
         let error = Geometry::new(least() - SECTOR).expect_err("refused");

@@ -1,8 +1,9 @@
-//! FAT32 volumes, made in one go (Microsoft's "FAT32 File System Specification", fatgen103).
+//! FAT32 volumes, written in one pass (Microsoft's "FAT32 File System Specification", fatgen103).
 //!
-//! A [`Volume`] is first told what it is to hold; [`Volume::plan`] then says which bytes go where. Files are contiguous, so a caller
-//! writes each in one run, and what no file covers stays unwritten: the volume is as sparse as its files allow.
-//! Nothing is taken from the clock: all dates are the caller's, in UTC.
+//! A [`Volume`] is first given its files; [`Volume::plan`] then says which bytes go where. Files
+//! are contiguous, so a caller writes each in one run, and what no file covers stays unwritten: the
+//! volume is as sparse as its files allow. Nothing is taken from the clock: the caller provides all
+//! dates, in UTC.
 
 mod directory;
 mod geometry;
@@ -12,9 +13,9 @@ use geometry::Geometry;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// The cluster of the root directory; the first two numbers are not clusters.
+/// The cluster of the root directory; the first two cluster numbers are reserved.
 const ROOT_CLUSTER: u32 = 2;
-/// A chain's end.
+/// The end of a chain.
 const END_OF_CHAIN: u32 = 0x0fff_ffff;
 /// The first two entries: the medium, and a volume that was unmounted cleanly.
 const RESERVED_ENTRIES: [u32; 2] = [0x0fff_fff8, END_OF_CHAIN];
@@ -22,52 +23,52 @@ const RESERVED_ENTRIES: [u32; 2] = [0x0fff_fff8, END_OF_CHAIN];
 /// Why a volume cannot be made.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FatError {
-    /// Too few clusters to be FAT32.
-    #[error("a FAT32 volume of {size} bytes is too small; the least is {least} bytes")]
+    /// The size gives too few clusters for FAT32.
+    #[error("a FAT32 volume of {size} bytes is too small; the smallest has {least} bytes")]
     TooSmall {
-        /// The size asked for.
+        /// The requested size.
         size: u64,
         /// The smallest size.
         least: u64,
     },
-    /// More than 32 bits can count.
-    #[error("a FAT32 volume of {size} bytes is too large; the most is {most} bytes")]
+    /// The size needs more than 32 bits.
+    #[error("a FAT32 volume of {size} bytes is too large; the largest has {most} bytes")]
     TooLarge {
-        /// The size asked for.
+        /// The requested size.
         size: u64,
         /// The largest size.
         most: u64,
     },
     /// The files do not fit.
-    #[error("{needed} bytes of files and directories do not fit the FAT32 volume, which has room for {room} bytes")]
+    #[error("{needed} bytes of files and directories do not fit the FAT32 volume, which has {room} bytes for them")]
     Full {
-        /// Bytes of clusters needed.
+        /// The bytes of clusters needed.
         needed: u64,
-        /// Bytes of clusters there are.
+        /// The bytes of clusters available.
         room: u64,
     },
-    /// A size field has 32 bits.
-    #[error("{path:?} of {size} bytes is too large for FAT32, which holds files below 4 GiB")]
+    /// The file is too large for a size field of 32 bits.
+    #[error("{path:?} of {size} bytes is too large for FAT32, which holds only files below 4 GiB")]
     FileTooLarge {
         /// The file.
         path: String,
         /// Its size.
         size: u64,
     },
-    /// A name FAT cannot hold.
+    /// A name that FAT does not allow.
     #[error(
         "{0:?} cannot be a name on FAT32 (1 to 255 UTF-16 units, no \" * / : < > ? \\ |, no dot or space at the end)"
     )]
     Name(String),
-    /// Two names that differ in case only, or a file where a directory is.
-    #[error("{0:?} is on the FAT32 volume already; its names do not differ by case")]
+    /// Two names that differ only by case, or a file in the place of a directory.
+    #[error("{0:?} is already on the FAT32 volume, where names that differ only by case are equal")]
     Duplicate(String),
-    /// A label FAT cannot hold.
+    /// A label that FAT does not allow.
     #[error("{0:?} cannot be the label of a FAT32 volume (1 to 11 upper-case letters, digits, \"-\" and \"_\")")]
     Label(String),
 }
 
-/// A volume and what it is to hold.
+/// A volume and its future contents.
 #[derive(Debug, Clone)]
 pub struct Volume {
     geometry: Geometry,
@@ -77,20 +78,21 @@ pub struct Volume {
     root: Directory,
 }
 
-/// Which bytes a volume is made of.
+/// The bytes of a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Everything but the files' contents: byte offset and bytes, ascending.
+    /// Everything except the files' contents: byte offset and bytes, ascending.
     pub metadata: Vec<(u64, Vec<u8>)>,
-    /// Where each file's content goes, by path.
+    /// The byte range of each file's content, by path.
     pub files: BTreeMap<String, Range<u64>>,
 }
 
 impl Volume {
-    /// A volume of `size` bytes with serial number `id` and `label`, everything on it made at `time` (seconds since 1970).
+    /// A volume of `size` bytes with serial number `id` and `label`. Everything on it gets the date
+    /// `time` (seconds since 1970).
     ///
     /// # Errors
-    /// [`FatError`] when FAT32 has no such sizes or labels.
+    /// [`FatError`] when FAT32 does not allow the size or the label.
     pub fn new(size: u64, id: u32, label: &str, time: u32) -> Result<Self, FatError> {
         let allowed = |char: u8| char.is_ascii_uppercase() || char.is_ascii_digit() || b"-_".contains(&char);
         if label.is_empty() || label.len() > 11 || !label.bytes().all(allowed) {
@@ -102,7 +104,8 @@ impl Volume {
         Ok(Self { geometry, id, label: padded, stamp: Stamp::new(time), root: Directory::default() })
     }
 
-    /// Puts a file of `size` bytes at `path` (`EFI/BOOT/BOOTX64.EFI`); directories above it are made.
+    /// Puts a file of `size` bytes at `path` (`EFI/BOOT/BOOTX64.EFI`); missing directories above it
+    /// are added.
     ///
     /// # Errors
     /// [`FatError`] when FAT cannot hold it.
@@ -151,17 +154,17 @@ impl Volume {
     }
 }
 
-/// A directory and where it is; the root's path is empty.
+/// A directory and its path; the root's path is empty.
 struct Found<'a> {
     path: String,
     directory: &'a Directory,
 }
 
-/// The allocation table as it fills, from the first cluster on.
+/// The allocation table while it is filled, starting at the first cluster.
 struct Layout<'a> {
     geometry: &'a Geometry,
     table: Vec<u32>,
-    /// Bytes of clusters asked for, whether they fit or not.
+    /// The bytes of clusters requested, whether they fit or not.
     needed: u64,
 }
 
@@ -187,13 +190,13 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// A chain of clusters for `size` bytes; its first.
+    /// Allocates a chain of clusters for `size` bytes; returns its first cluster.
     fn take(&mut self, size: u64) -> u32 {
         let first = self.next();
         let count = size.div_ceil(self.geometry.cluster_size());
         self.needed += count * self.geometry.cluster_size();
         if self.needed > self.geometry.room() {
-            // An error in the end; nothing is kept of what does not fit.
+            // This becomes an error at the end; what does not fit is not stored.
             return first;
         }
         for left in (0..count).rev() {
@@ -203,9 +206,9 @@ impl<'a> Layout<'a> {
         first
     }
 
-    /// The first cluster that is free.
+    /// The first free cluster.
     fn next(&self) -> u32 {
-        // Geometry has no more than 2^28 clusters, and no more are taken.
+        // The geometry has at most 2^28 clusters, and no more are allocated.
         u32::try_from(self.table.len()).unwrap_or(u32::MAX)
     }
 

@@ -1,4 +1,4 @@
-//! The plan as a whole; that it is FAT32 is fsck.vfat's and mtools' word in tests/it/disk.
+//! Tests of the plan as a whole; fsck.vfat and mtools check in tests/it/disk that it is FAT32.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn volume() -> Volume {
 }
 
 #[test]
-fn files_are_contiguous_apart_and_where_clusters_begin() {
+fn files_are_contiguous_disjoint_and_aligned_to_clusters() {
     let mut volume = volume();
     for (path, size) in [("EFI/BOOT/BOOTX64.EFI", 70_001), ("loader/loader.conf", 20), ("a b/é.txt", 512), ("none", 0)]
     {
@@ -27,7 +27,7 @@ fn files_are_contiguous_apart_and_where_clusters_begin() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_both_sizes() {
+fn files_that_do_not_fit_are_rejected_with_both_sizes() {
     let mut volume = volume();
     volume.add("big", SIZE).expect("added");
     let FatError::Full { needed, room } = volume.plan().expect_err("full") else { panic!("another error") };
@@ -36,7 +36,7 @@ fn what_does_not_fit_is_refused_with_both_sizes() {
 }
 
 #[test]
-fn bad_names_are_refused() {
+fn bad_names_are_rejected() {
     let mut volume = volume();
     volume.add("EFI/one", 1).expect("added");
     for path in ["", "a//b", "a:b", "a.", "a ", "a\n", &"x".repeat(256)] {

@@ -1,11 +1,12 @@
-//! Against a stub made here; Debian's are judged by objdump in tests/it/disk, and by booting.
+//! Tests with a stub made here; Debian's stubs are checked with objdump in tests/it/disk, and by
+//! booting.
 
 use super::*;
 use proptest::prelude::*;
 
 const HEADERS: usize = 0x400;
 
-/// An image with one section of 600 bytes and a symbol table behind it.
+/// An image with one section of 600 bytes followed by a symbol table.
 fn stub() -> Vec<u8> {
     let mut bytes = vec![0; HEADERS];
     bytes[..2].copy_from_slice(b"MZ");
@@ -38,7 +39,7 @@ fn section(name: &str, size: u64) -> Section<'_> {
 }
 
 #[test]
-fn sections_follow_the_stubs_and_what_was_behind_is_cut() {
+fn new_sections_follow_the_stubs_and_what_followed_is_removed() {
     let plan = append(&stub(), MACHINE_AMD64, &[section(".osrel", 3), section(".linux", 5000)]).expect("a plan");
     assert_eq!(plan.head.len(), 0x800);
     assert_eq!(plan.sections, [0x800..0x803, 0xa00..0xa00 + 5000]);
@@ -53,7 +54,7 @@ fn sections_follow_the_stubs_and_what_was_behind_is_cut() {
 }
 
 #[test]
-fn what_cannot_be_appended_is_refused() {
+fn sections_that_cannot_be_appended_are_rejected() {
     let stub = stub();
     let error = |sections: &[Section<'_>]| append(&stub, MACHINE_AMD64, sections).expect_err("refused");
     assert_eq!(error(&[section(".text", 1)]), PeError::Duplicate(".text".into()));

@@ -1,4 +1,4 @@
-//! Where in a qcow2 file things go, and how often each of its clusters is referred to.
+//! Allocates the clusters of a qcow2 file and counts the references to each.
 
 use super::{CLUSTER, REFCOUNTS, big_endian, usize_of};
 use std::fs::File;
@@ -7,29 +7,30 @@ use std::os::unix::fs::FileExt;
 
 const SIZE: u64 = CLUSTER as u64;
 
-/// Gives out a file's clusters one after another. Compressed ones are packed without gaps, into clusters they share.
+/// Allocates a file's clusters one after another. Compressed clusters are packed without gaps into
+/// shared clusters.
 pub struct Packer<'a> {
     file: &'a File,
-    /// Refcount of every cluster given out.
+    /// The refcount of every allocated cluster.
     refcounts: Vec<u16>,
-    /// Packed bytes not written yet: less than a cluster.
+    /// Packed bytes that are not written yet: less than a cluster.
     open: Vec<u8>,
-    /// Where they begin, always at a cluster.
+    /// Their offset, always the beginning of a cluster.
     open_at: u64,
 }
 
 impl<'a> Packer<'a> {
-    /// All of `file` behind its first `reserved` clusters.
+    /// Starts after the first `reserved` clusters of `file`.
     pub fn new(file: &'a File, reserved: usize) -> Self {
         Self { file, refcounts: vec![1; reserved], open: Vec::new(), open_at: 0 }
     }
 
-    /// Where the next cluster begins.
+    /// The offset of the next cluster.
     fn end(&self) -> u64 {
         self.refcounts.len() as u64 * SIZE
     }
 
-    /// Writes `bytes`, a cluster at most, to a cluster of their own; says where.
+    /// Writes `bytes`, at most a cluster, to a separate cluster; returns its offset.
     pub fn plain(&mut self, bytes: &[u8]) -> io::Result<u64> {
         let offset = self.end();
         self.file.write_all_at(bytes, offset)?;
@@ -37,17 +38,17 @@ impl<'a> Packer<'a> {
         Ok(offset)
     }
 
-    /// Writes `bytes`, however many, to clusters of their own; says where the first is.
+    /// Writes `bytes` of any length to separate clusters; returns the offset of the first.
     pub fn table(&mut self, bytes: &[u8]) -> io::Result<u64> {
         let offset = self.end();
         bytes.chunks(CLUSTER).try_for_each(|chunk| self.plain(chunk).map(drop))?;
         Ok(offset)
     }
 
-    /// Packs `bytes`, less than a cluster, behind the others; says where.
+    /// Packs `bytes`, less than a cluster, after the others; returns their offset.
     pub fn compressed(&mut self, bytes: &[u8]) -> io::Result<u64> {
         let overflows = self.open.len() + bytes.len() > CLUSTER;
-        // What overflows goes on in the next cluster, unless that is taken.
+        // What overflows continues in the next cluster, unless that is allocated.
         if self.open.is_empty() || overflows && self.end() != self.open_at + SIZE {
             self.close()?;
             self.open_at = self.end();
@@ -70,14 +71,15 @@ impl<'a> Packer<'a> {
         Ok(offset)
     }
 
-    /// Writes what is packed so far.
+    /// Writes the bytes packed so far.
     fn close(&mut self) -> io::Result<()> {
         self.file.write_all_at(&self.open, self.open_at)?;
         self.open.clear();
         Ok(())
     }
 
-    /// Writes refcount blocks and their table behind everything else; says where the table is and how many clusters it has.
+    /// Writes refcount blocks and their table after everything else; returns the offset of the
+    /// table and its number of clusters.
     pub fn finish(mut self) -> io::Result<(u64, u64)> {
         self.close()?;
         let (table, blocks) = refcount_clusters(self.refcounts.len() as u64);
@@ -93,7 +95,8 @@ impl<'a> Packer<'a> {
     }
 }
 
-/// Clusters of the refcount table and of refcount blocks in a file that has `others` besides: they count themselves, too.
+/// The number of clusters of the refcount table and of refcount blocks in a file with `others`
+/// other clusters. They count themselves, too.
 fn refcount_clusters(others: u64) -> (u64, u64) {
     let (mut table, mut blocks) = (1, 1);
     loop {
@@ -124,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn packed_bytes_go_on_in_the_next_cluster_unless_it_is_taken() {
+    fn packed_bytes_continue_in_the_next_cluster_unless_it_is_allocated() {
         let file = tempfile::tempfile().expect("a file");
         let mut packer = Packer::new(&file, 1);
         let half = vec![7; CLUSTER / 2 + 1];

@@ -1,11 +1,12 @@
-//! ext4, by the `ext4-view` crate, and what that leaves out by a small reader of our own (`inodes`): inode numbers, device numbers and extended
-//! attributes. Both read every directory and must agree about it.
+//! Reads ext4 with the `ext4-view` crate, and what that crate leaves out with a small reader of our
+//! own (`inodes`): inode numbers, device numbers and extended attributes. Both read every directory
+//! and must agree about it.
 
 mod inodes;
 mod xattrs;
 
 use super::blocks::{Blocks, past_end};
-use super::{Kind, MAX_TARGET, Node, ReadError, Root, Visit, Xattrs};
+use super::{ImageRoot, Kind, MAX_TARGET, Node, ReadError, Visit, Xattrs};
 use ext4_view::{Ext4, Ext4Error, Ext4Read};
 use inodes::{Inode, Inodes};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,20 +40,22 @@ impl Ext4Root {
     }
 }
 
-impl Root for Ext4Root {
+impl ImageRoot for Ext4Root {
     fn walk(&self, visit: &mut Visit<'_>) -> Result<Xattrs, ReadError> {
         let view = self.open()?;
         let inodes = Inodes::read(&*self.blocks)?;
         let mut xattrs = Xattrs::new();
         let mut firsts: BTreeMap<u32, &str> = BTreeMap::new();
-        // Files may share blocks only in a damaged file system: in a good one they fit it.
+        // Files may share blocks only in a damaged file system: in a good one, all contents
+        // together fit it.
         let mut left = self.blocks.size();
         agree(&view, "", &inodes)?;
         for (path, inode) in &inodes.paths {
             let absolute = format!("/{path}");
             let metadata = view.symlink_metadata(&absolute).map_err(damaged)?;
-            let link =
-                (inode.links > 1).then(|| *firsts.entry(inode.number).or_insert(path)).filter(|first| *first != path);
+            let link = (inode.i_links_count > 1)
+                .then(|| *firsts.entry(inode.number).or_insert(path))
+                .filter(|first| *first != path);
             let kind = kind(&view, &absolute, inode, link.map(str::to_owned))?;
             if kind == Kind::Directory {
                 agree(&view, path, &inodes)?;
@@ -72,8 +75,9 @@ impl Root for Ext4Root {
             }
             let flow = match &node.kind {
                 Kind::File { size, link: None } => {
-                    left =
-                        left.checked_sub(*size).ok_or_else(|| ReadError::damaged("its files are larger than it is"))?;
+                    left = left
+                        .checked_sub(*size)
+                        .ok_or_else(|| ReadError::damaged("its files are larger than the file system"))?;
                     visit(&node, &mut File(view.open(&absolute).map_err(damaged)?))?
                 }
                 _ => visit(&node, &mut io::empty())?,
@@ -88,10 +92,10 @@ impl Root for Ext4Root {
 
 fn kind(view: &Ext4, path: &str, inode: &Inode, link: Option<String>) -> Result<Kind, ReadError> {
     let (major, minor) = inode.device();
-    Ok(match inode.mode >> 12 {
+    Ok(match inode.i_mode >> 12 {
         0o04 => Kind::Directory,
-        0o10 => Kind::File { size: inode.size, link },
-        0o12 if inode.size <= MAX_TARGET => {
+        0o10 => Kind::File { size: inode.i_size, link },
+        0o12 if inode.i_size <= MAX_TARGET => {
             let target = view.read_link(path).map_err(damaged)?;
             Kind::Symlink(
                 target.to_str().map_err(|_| ReadError::damaged(format!("{path}: its target is not UTF-8")))?.to_owned(),
@@ -101,11 +105,16 @@ fn kind(view: &Ext4, path: &str, inode: &Inode, link: Option<String>) -> Result<
         0o06 => Kind::Block { major, minor },
         0o01 => Kind::Fifo,
         0o14 => Kind::Socket,
-        _ => return Err(ReadError::damaged(format!("{path} has the mode {:o} and {} bytes", inode.mode, inode.size))),
+        _ => {
+            return Err(ReadError::damaged(format!(
+                "{path} has the mode {:o} and {} bytes",
+                inode.i_mode, inode.i_size
+            )));
+        }
     })
 }
 
-/// Both readers find the same names in a directory.
+/// Checks that both readers find the same names in a directory.
 fn agree(view: &Ext4, path: &str, inodes: &Inodes) -> Result<(), ReadError> {
     let mut seen = BTreeSet::new();
     for entry in view.read_dir(&format!("/{path}")).map_err(damaged)? {
@@ -113,17 +122,17 @@ fn agree(view: &Ext4, path: &str, inodes: &Inodes) -> Result<(), ReadError> {
         let name = entry.file_name();
         let name = name.as_str().map_err(|_| ReadError::damaged(format!("/{path}: a name in it is not UTF-8")))?;
         if name != "." && name != ".." && !seen.insert(name.to_owned()) {
-            return Err(ReadError::damaged(format!("/{path}/{name} is there twice")));
+            return Err(ReadError::damaged(format!("/{path}/{name} exists twice")));
         }
     }
     let found = inodes.names(path);
     if seen.len() != found.len() || !found.iter().all(|name| seen.contains(*name)) {
-        return Err(ReadError::damaged(format!("the directory /{path} is read in two ways")));
+        return Err(ReadError::damaged(format!("the directory /{path} has different names for two readers")));
     }
     Ok(())
 }
 
-/// `ext4-view`'s words.
+/// Converts an error of `ext4-view`.
 fn damaged(error: Ext4Error) -> ReadError {
     match error {
         Ext4Error::Io(error) => ReadError::damaged(error.to_string()),
@@ -131,7 +140,7 @@ fn damaged(error: Ext4Error) -> ReadError {
     }
 }
 
-/// Lets `ext4-view` read.
+/// Gives `ext4-view` access to the bytes.
 struct Reader(Arc<dyn Blocks>);
 
 impl Ext4Read for Reader {
@@ -143,7 +152,7 @@ impl Ext4Read for Reader {
     }
 }
 
-/// A file's bytes.
+/// The bytes of a file.
 struct File(ext4_view::File);
 
 impl Read for File {

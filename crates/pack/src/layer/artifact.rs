@@ -1,4 +1,4 @@
-//! Artifacts of the Kubernetes release, and others, into the tree.
+//! Adds artifacts of the Kubernetes release and others to the tree.
 
 use super::package::kind_of;
 use super::usr_merge::{is_merged_top, merge_path};
@@ -8,7 +8,7 @@ use kiln_profile::{Artifact, ArtifactFormat, TarMember};
 use kiln_tree::{Digest, Entry, FileTree, Kind, Metadata, Origin, PathError, TreePath};
 use std::collections::BTreeMap;
 
-/// Why an artifact does not fit.
+/// Why an artifact cannot be added.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
     /// The archive has no such member.
@@ -18,30 +18,30 @@ pub enum ArtifactError {
     Missing {
         /// The artifact.
         artifact: String,
-        /// The member asked for.
+        /// The requested member.
         member: String,
-        /// Some members it has.
+        /// Some of its members.
         found: String,
     },
-    /// A destination that is no path.
+    /// A destination that is not a path.
     #[error("artifact {artifact}: {source}")]
     Path {
         /// The artifact.
         artifact: String,
-        /// Why.
+        /// The cause.
         source: PathError,
     },
-    /// Something else is there.
+    /// Something else is at its destination.
     #[error("artifact {artifact}: {source}{}", advice(source))]
     Layer {
         /// The artifact.
         artifact: String,
-        /// Why.
+        /// The cause.
         source: LayerError,
     },
 }
 
-/// What helps against a path that leads through a file; a conflict says itself what does.
+/// The remedy for a path that leads through a file; a conflict has its own remedy.
 fn advice(error: &LayerError) -> &'static str {
     match error {
         LayerError::Tree(_) => "; give it another destination",
@@ -49,9 +49,10 @@ fn advice(error: &LayerError) -> &'static str {
     }
 }
 
-/// Lays `artifact`, opened as `pack`, over `tree`; its files belong to root. Where a package has the same path the
-/// artifact wins: a profile names an artifact exactly to use it instead. Directories that are there stay as they are,
-/// whatever mode an archive has for them, and destinations below `/bin`, `/sbin` and `/lib*` are those in `/usr`.
+/// Lays `artifact`, opened as `pack`, over `tree`; its files belong to root. Where a package has
+/// the same path, the artifact replaces it: a profile names an artifact exactly to use it instead.
+/// Existing directories keep their metadata, whatever mode the archive has for them. Destinations
+/// below `/bin`, `/sbin` and `/lib*` are moved to `/usr`.
 ///
 /// # Errors
 /// [`ArtifactError`].
@@ -77,7 +78,7 @@ pub fn lay_artifact(
             }
             entries
         }
-        // Laid with the packages, by their rules.
+        // Laid together with the packages, by the rules for packages.
         ArtifactFormat::Deb => Vec::new(),
     };
     let entries = entries

@@ -1,7 +1,7 @@
 //! Layers of the tree, bottom to top: packages, artifacts, rendered files, overlays.
 //!
-//! Each layer is a function from what is there to what is there with it; two sources that write one path are an
-//! error unless one declares that it replaces the other.
+//! Each layer is a function from the tree below it to the tree that includes it. Two sources that
+//! write the same path are an error unless one declares that it replaces the other.
 
 mod artifact;
 mod overlay;
@@ -17,19 +17,19 @@ pub use usr_merge::{merge_path, usr_merge_links};
 
 use kiln_tree::{Entry, FileTree, Origin, TreeError, TreePath};
 
-/// Two sources that want one path.
+/// Why an entry cannot be laid over the tree.
 #[derive(Debug, thiserror::Error)]
 pub enum LayerError {
-    /// Both have an opinion and neither said that it replaces the other.
+    /// Two sources have the path and neither declares that it replaces the other.
     #[error("/{path} is in {new} and in {old}; {remedy}")]
     Conflict {
         /// The path.
         path: TreePath,
-        /// Who wants it.
+        /// The new source.
         new: Origin,
-        /// Who has it.
+        /// The source that has it.
         old: Origin,
-        /// What to do.
+        /// The remedy.
         remedy: &'static str,
     },
     /// The tree cannot hold it.
@@ -37,7 +37,9 @@ pub enum LayerError {
     Tree(#[from] TreeError),
 }
 
-/// Lays `entries` over `tree`: directories merge (the tree's metadata stays), also with links to directories; the same content is no
+/// Lays `entries` over `tree`. Directories merge (the tree's metadata stays), also with links to
+/// directories; equal contents are not a conflict; a path is only replaced where `may_replace`
+/// allows it.
 /// conflict; and a path is only replaced where `may_replace` says so.
 ///
 /// # Errors

@@ -1,8 +1,9 @@
 //! Overlays: a folder of files laid over the tree.
 //!
-//! `NAME/rootfs/` holds the files, `NAME/overlay.yaml` (optional) what a checkout cannot: owners, exact modes,
-//! extended attributes, and which of the tree's paths it means to replace. Without it files are root's, `0755` where
-//! the owner may execute them and `0644` elsewhere, so neither a umask nor git decides what is in an image.
+//! `NAME/rootfs/` holds the files. `NAME/overlay.yaml` (optional) holds what a checkout cannot:
+//! owners, exact modes, extended attributes, and the paths of the tree that the overlay replaces.
+//! By default, files belong to root and have the mode `0755` if the owner may execute them and
+//! `0644` otherwise, so neither a umask nor git affects the image.
 
 use super::{LayerError, lay, merge_path};
 use kiln_tree::{Content, ContentSource, Digest, Entry, FileTree, Kind, Metadata, Origin, PathError, TreePath};
@@ -15,9 +16,9 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Largest `overlay.yaml`.
+/// The largest `overlay.yaml`.
 const MAX_DECLARATIONS: u64 = 1 << 20;
-/// Files up to this size are read into memory once instead of twice from disk.
+/// Files up to this size are kept in memory, so that they are read once instead of twice.
 const SMALL: u64 = 64 << 10;
 
 /// An overlay read from the host.
@@ -38,15 +39,15 @@ pub enum OverlayError {
     /// Reading the folder failed.
     #[error("reading overlay {path}: {source}")]
     Read {
-        /// What was read.
+        /// The path that was read.
         path: PathBuf,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
-    /// It has no `rootfs`.
-    #[error("overlay {0} has no folder rootfs; the files of an overlay go to {0}/rootfs/")]
+    /// The folder `rootfs` is missing.
+    #[error("overlay {0} has no folder rootfs; the files of an overlay belong in {0}/rootfs/")]
     NoRootfs(PathBuf),
-    /// `overlay.yaml` is wrong.
+    /// `overlay.yaml` is invalid.
     #[error("{path}:{line}:{column}: {why}")]
     Declarations {
         /// The file.
@@ -55,46 +56,46 @@ pub enum OverlayError {
         line: u64,
         /// Column, from 1.
         column: u64,
-        /// What is wrong.
+        /// The defect.
         why: String,
     },
-    /// `overlay.yaml` speaks of a path it does not have.
+    /// `overlay.yaml` names a path that the overlay does not have.
     #[error("{path}: {field} names /{target}, which {why}")]
     Unknown {
         /// The file.
         path: PathBuf,
         /// The field.
         field: &'static str,
-        /// The path named.
+        /// The named path.
         target: TreePath,
-        /// What is wrong with it.
+        /// The defect.
         why: &'static str,
     },
-    /// `remove` names what nothing below the overlay brought.
-    #[error("overlay {name}: remove names /{target}, which is not there; correct the path or leave it out")]
+    /// `remove` names a path that no lower layer has.
+    #[error("overlay {name}: remove names /{target}, which does not exist; correct the path or leave it out")]
     NothingToRemove {
         /// The overlay.
         name: String,
         /// The path.
         target: TreePath,
     },
-    /// A name that cannot be in an image.
+    /// A name that an image cannot hold.
     #[error("overlay {path}: {source}")]
     Path {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: PathError,
     },
-    /// A socket, or something stranger.
+    /// A socket or another unsupported type.
     #[error("overlay {0}: only files, directories, symlinks and named pipes can be overlaid")]
     Type(PathBuf),
-    /// It does not fit over the tree.
+    /// It conflicts with the tree.
     #[error("overlay {name}: {source}")]
     Layer {
         /// The overlay.
         name: String,
-        /// Why.
+        /// The cause.
         source: LayerError,
     },
 }
@@ -105,9 +106,9 @@ pub enum OverlayError {
 struct Declarations {
     /// Metadata by path.
     entries: BTreeMap<TreePath, Declared>,
-    /// Paths of lower layers that this overlay may replace.
+    /// The paths of lower layers that this overlay replaces.
     replace: BTreeSet<TreePath>,
-    /// Paths of lower layers that go away, with all below them.
+    /// The paths of lower layers that are removed, with everything below them.
     remove: BTreeSet<TreePath>,
 }
 
@@ -156,7 +157,8 @@ impl TryFrom<String> for Hex {
 }
 
 impl Overlay {
-    /// Reads the overlay in folder `path`; its files are hashed, not kept.
+    /// Reads the overlay in folder `path`; its files are hashed, but large ones are not kept in
+    /// memory.
     ///
     /// # Errors
     /// [`OverlayError`].
@@ -195,7 +197,7 @@ impl Overlay {
         Ok(overlay)
     }
 
-    /// A digest of everything the overlay says.
+    /// A digest of everything in the overlay.
     pub fn digest(&self) -> Digest {
         let mut hasher = Sha256::new();
         for (path, entry) in &self.entries {
@@ -269,7 +271,7 @@ pub fn lay_overlay(tree: &mut FileTree, overlay: Overlay) -> Result<(), OverlayE
             return Err(OverlayError::NothingToRemove { name, target });
         }
     }
-    // A link to a directory would take the overlay's directory into itself.
+    // A link to a directory would merge with the overlay's directory.
     for path in &replace {
         if tree.get(path.as_str()).is_some_and(|old| old.link_target().is_some()) {
             tree.remove(path.as_str());
@@ -322,7 +324,7 @@ fn read_declarations(path: &Path) -> Result<Declarations, OverlayError> {
     serde_saphyr::from_str::<Option<Declarations>>(&text).map(Option::unwrap_or_default).map_err(|error| {
         let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
         let why = error.without_snippet().to_string();
-        // The place is said in front.
+        // The position is already at the beginning.
         let position = format!(" at line {line}, column {column}");
         let why = why.strip_suffix(position.as_str()).unwrap_or(&why).to_owned();
         OverlayError::Declarations { path: path.to_owned(), line, column, why }

@@ -1,4 +1,4 @@
-//! Packages into the tree, as dpkg would have unpacked them into an empty root.
+//! Adds packages to the tree as dpkg would unpack them into an empty root.
 
 use super::usr_merge::{merge_path, usr_merge_links};
 use crate::{MemberKind, Pack};
@@ -18,13 +18,14 @@ pub struct Packed<'a> {
     pub version: &'a str,
     /// Digest of the .deb.
     pub digest: Digest,
-    /// What is in it.
+    /// Its contents.
     pub pack: &'a Pack,
-    /// Names of packages whose files it may take over (`Replaces`, already checked against their versions).
+    /// The names of packages whose files it may replace (`Replaces`, already checked against their
+    /// versions).
     pub replaces: &'a [String],
 }
 
-/// Why packages do not fit together.
+/// Why packages conflict.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
     /// Two packages ship one path and neither declares `Replaces`.
@@ -40,7 +41,7 @@ pub enum PackageError {
         /// The other.
         second: String,
     },
-    /// A package wants something else where others have a directory, or a directory where another has something else.
+    /// A path is a directory in some packages and something else in another.
     #[error(
         "/{path} is a directory of {directory} and a {kind} of {other}; exclude one of the packages, or add to the profile: \
          diversions: {{/{path}: {{to: /{path}.{other}}}}}"
@@ -48,22 +49,22 @@ pub enum PackageError {
     Directory {
         /// The path.
         path: TreePath,
-        /// Who has (or wants) the directory.
+        /// The package with the directory.
         directory: String,
-        /// What the other has (or wants).
+        /// The type in the other package.
         kind: &'static str,
         /// The other package.
         other: String,
     },
-    /// A package ships one file of a merged tree under two names.
+    /// A package ships one path of a usr-merged tree under two names.
     #[error(
-        "package {package} ships both /{first} and /{second}, which are one path in an image (usr-merge); take another version \
+        "package {package} ships both /{first} and /{second}, which are one path in an image (usr-merge); use another version \
          of the package, or exclude it"
     )]
     Alias {
         /// The package.
         package: String,
-        /// The name it ships first.
+        /// The first name.
         first: TreePath,
         /// The other name.
         second: TreePath,
@@ -73,15 +74,15 @@ pub enum PackageError {
     Tree {
         /// The package.
         package: String,
-        /// What is in the way.
+        /// The obstacle.
         source: TreeError,
     },
-    /// Links lead to a path that cannot be.
+    /// Links lead to an invalid path.
     #[error("package {package}: {source}")]
     Path {
         /// The package.
         package: String,
-        /// What is wrong with it.
+        /// The defect.
         source: PathError,
     },
 }
@@ -90,16 +91,18 @@ pub enum PackageError {
 ///
 /// Conflicts follow dpkg (its `tarobject()`; `tests/it/layers` compares the trees):
 /// - directories are shared, and the first package to ship one decides its metadata;
-/// - a package that `Replaces` another takes over its files whichever comes first; if both replace each other, the later wins;
+/// - a package that `Replaces` another gets its files in any order; if both replace each other, the
+///   later package wins;
 /// - a diverted path moves unless its package is the diverter;
-/// - a link to a directory in a directory's place, and a directory in the place of a link to one, change nothing;
-///   paths below such a link are where it leads;
-/// - anything else that is in two packages is an error, even with the same bytes.
+/// - a link to a directory at the path of a directory, and a directory at the path of a link to a
+///   directory, change nothing; paths below such a link are moved to its target;
+/// - any other path in two packages is an error, even with equal bytes.
 ///
-/// Where it differs, it refuses what dpkg lets happen: two spellings of one path on a merged tree (`/bin/x`, `/usr/bin/x`) in two packages, a
-/// file in place of a directory that has contents. Owners are the archive's numbers, never names looked up on this machine; PAX headers
-/// are read; missing parents are made; a diversion counts for both spellings of its path (dpkg diverts the one it has), and not for
-/// directories (dpkg breaks on a diverted one).
+/// It rejects some cases that dpkg accepts: two spellings of one path on a merged tree (`/bin/x`,
+/// `/usr/bin/x`) in two packages, and a file in place of a directory that has contents. Owners are
+/// the archive's numbers; names are never looked up on this machine. PAX headers are read, and
+/// missing parents are added. A diversion applies to both spellings of its path (dpkg diverts only
+/// the one that it names) and not to directories (dpkg fails on a diverted directory).
 ///
 /// # Errors
 /// [`PackageError`].
@@ -113,8 +116,8 @@ pub fn lay_packages(packages: &[Packed<'_>], diversions: &[Diversion]) -> Result
     Ok(tree)
 }
 
-/// The tree's kind for member `number`; `linked` are the members other members are hard links to, and the link
-/// groups are named after `group` and the first name's number.
+/// The tree's kind for member `number`. `linked` contains the members that other members are hard
+/// links to; link groups are named after `group` and the number of the first name.
 pub(super) fn kind_of(pack: &Pack, digest: Digest, number: u32, linked: &BTreeSet<u32>, group: &str) -> Option<Kind> {
     let link = |first: u32| Some(LinkGroup(Arc::from(format!("{group}:{first}"))));
     let member = pack.index.members.get(usize::try_from(number).ok()?)?;
@@ -131,7 +134,7 @@ pub(super) fn kind_of(pack: &Pack, digest: Digest, number: u32, linked: &BTreeSe
     })
 }
 
-/// The diversions with both ends usr-merged.
+/// The diversions with both paths usr-merged.
 fn merged(diversions: &[Diversion]) -> Vec<Diversion> {
     let merge = |diversion: &Diversion| Diversion {
         from: merge_path(diversion.from.clone()),

@@ -1,4 +1,4 @@
-//! Leaving out what a node never reads.
+//! Removes what a node never reads.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use kiln_manifest::Pruned;
@@ -6,7 +6,7 @@ use kiln_profile::PruneRule;
 use kiln_tree::{FileTree, TreePath};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A pattern that cannot be compiled; profiles are checked when loaded, so this names a rule made in code.
+/// A pattern cannot be compiled. Profiles are checked when loaded, so the rule was made in code.
 #[derive(Debug, thiserror::Error)]
 #[error("prune rule {rule}: {source}")]
 pub struct PruneError {
@@ -14,7 +14,8 @@ pub struct PruneError {
     source: globset::Error,
 }
 
-/// Removes from `tree` what `rules` match, and directories left empty by that; says how much each rule removed.
+/// Removes from `tree` what `rules` match, and directories that this leaves empty; returns how much
+/// each rule removed.
 ///
 /// # Errors
 /// [`PruneError`].
@@ -33,7 +34,7 @@ pub fn prune(tree: &mut FileTree, rules: &BTreeMap<String, PruneRule>) -> Result
             emptied.extend(path.ancestors().map(str::to_owned));
             false
         });
-        // Directories that hold nothing else and are themselves named by the rule: `usr/share/doc/**`.
+        // Directories that contain nothing else and that the rule itself names: `usr/share/doc/**`.
         emptied.extend(
             tree.iter()
                 .filter(|(path, entry)| {
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_remove_files_and_the_directories_they_emptied() {
+    fn rules_remove_files_and_directories_that_become_empty() {
         let mut tree =
             tree(&["usr/share/doc/a/README", "usr/share/doc/a/copyright", "usr/share/doc/b/README", "usr/share/x"]);
         let rules = rules(&[("doc", &["/usr/share/doc/**"], &["usr/share/doc/*/copyright"])]);
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_stays_when_a_rule_keeps_it_or_none_speaks_of_it() {
+    fn a_directory_stays_when_a_rule_keeps_it_or_no_rule_names_it() {
         let mut tree = tree(&["var/empty/", "var/cache/kept/", "var/cache/a/b", "var/cache-x/c", "var/lib/d"]);
         let rules = rules(&[("cache", &["var/cache/**"], &["var/cache/kept"]), ("lib", &["var/lib/*"], &[])]);
         let report = prune(&mut tree, &rules).expect("pruned");
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stays_in_its_directory_and_a_file_counts_for_the_first_rule() {
+    fn a_star_matches_one_directory_level_and_a_file_counts_for_the_first_rule() {
         let mut tree = tree(&["usr/a/x", "usr/a/b/x"]);
         let rules = rules(&[("one", &["usr/a/*"], &[]), ("two", &["usr/a/**"], &["usr/a/b/*"])]);
         let report = prune(&mut tree, &rules).expect("pruned");

@@ -1,16 +1,18 @@
 //! usr-merge: `/bin`, `/sbin` and `/lib*` are links into `/usr`
-//! (<https://wiki.debian.org/UsrMerge>; what the usrmerge package's convert-usrmerge does to a running system).
+//! (<https://wiki.debian.org/UsrMerge>; convert-usrmerge of the usrmerge package does this to a
+//! running system).
 
 use kiln_tree::{Entry, FileTree, Kind, Origin, TreeError, TreePath};
 
-/// The top-level directories that live in `/usr`.
+/// The top-level directories that are moved to `/usr`.
 const MERGED: [&str; 6] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 
-/// Where a package's path is in a merged tree: `lib/x` → `usr/lib/x`.
+/// The location of a package's path in a merged tree: `lib/x` → `usr/lib/x`.
 pub fn merge_path(path: TreePath) -> TreePath {
     let top = path.as_str().split('/').next().unwrap_or("");
     if MERGED.contains(&top) && path.as_str().len() > top.len() {
-        // A checked path stays one with "usr/" before it, unless it grows too long; such a path cannot be opened anyway.
+        // A checked path stays valid with "usr/" before it, unless it becomes too long, and then it
+        // could not be opened anyway.
         return TreePath::new(&format!("usr/{path}")).unwrap_or(path);
     }
     path
@@ -22,10 +24,11 @@ pub(super) fn is_merged_top(path: &TreePath) -> bool {
     MERGED.contains(&path.as_str())
 }
 
-/// Puts the links at the top of `tree`: those of `bin`, `sbin` and `lib` always, the others where `/usr` has the directory.
+/// Adds the links at the top of `tree`: always for `bin`, `sbin` and `lib`, for the others if
+/// `/usr` has the directory.
 ///
 /// # Errors
-/// [`TreeError`] when something else is already at a link's place.
+/// [`TreeError`] when something else is already at the path of a link.
 pub fn usr_merge_links(tree: &mut FileTree) -> Result<(), TreeError> {
     let origin = Origin::Generated("usr-merge".into());
     for (index, name) in MERGED.into_iter().enumerate() {

@@ -1,8 +1,9 @@
-//! Debian mirrors out of the host's apt configuration, as in sources.list(5).
+//! Reads Debian mirrors from the host's apt configuration, see sources.list(5).
 //!
-//! kiln wants another suite than the host runs, so what is taken from an entry is its URL and its keyring, if the entry is Debian's own. Third
-//! parties like to call their suites `stable` and their component `main`, too, so that is not enough to go by.
-//! A wrong guess does no harm but delay: nothing is believed that Debian's keyring did not sign.
+//! kiln needs a different suite than the host's, so it uses only the URL and the keyring of an
+//! entry, if the entry is for Debian's archive. Suite and component names do not identify Debian,
+//! because third parties also use names like `stable` and `main`. A wrong guess only costs time:
+//! kiln trusts nothing that Debian's keyring did not sign.
 
 mod entry;
 mod evidence;
@@ -17,9 +18,9 @@ use std::io;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Most bytes of one file of sources.
+/// The most bytes of one sources file.
 const MAX_BYTES: u64 = 4 << 20;
-/// No mirror can be had from apt's configuration.
+/// Why apt's configuration gives no mirror.
 #[derive(Debug, thiserror::Error)]
 pub enum AptSourcesError {
     /// A file cannot be read.
@@ -27,48 +28,48 @@ pub enum AptSourcesError {
     Read {
         /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         why: io::Error,
     },
-    /// A line apt would refuse.
+    /// A line that apt would reject.
     #[error("{path}:{line}: {problem}")]
     Malformed {
         /// The file.
         path: PathBuf,
         /// Line, counted from 1.
         line: usize,
-        /// What is wrong.
+        /// The defect.
         problem: String,
     },
-    /// Nothing in them is Debian's.
-    #[error("apt's sources name no mirror of Debian ({}); name one with --mirror, or in the profile (debian.mirrors)", summary(.read, .notes))]
+    /// No entry is for Debian's archive.
+    #[error("apt's sources do not name a mirror of Debian ({}); name one with --mirror, or in the profile (debian.mirrors)", summary(.read, .notes))]
     NoDebian {
         /// The files that were read.
         read: Vec<PathBuf>,
-        /// What was passed over, and why.
+        /// The skipped entries and the reasons.
         notes: Vec<String>,
     },
 }
 
-/// Debian as the host's apt knows it.
+/// Debian's archives according to the host's apt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AptSources {
-    /// URLs of the archive proper, without trailing slash, each once, in apt's order.
+    /// URLs of the archive proper, without trailing slash, without duplicates, in apt's order.
     pub mirrors: Vec<String>,
-    /// The same of the security archive; may be empty.
+    /// The same for the security archive; may be empty.
     pub security_mirrors: Vec<String>,
-    /// Keyrings those entries name, each once.
+    /// Keyrings that those entries name, without duplicates.
     pub keyrings: Vec<SignedBy>,
     /// Files that were read.
     pub read: Vec<PathBuf>,
-    /// What was passed over, and why; a sentence each, for `-v`.
+    /// The skipped entries and the reasons, one sentence each, for `-v`.
     pub notes: Vec<String>,
 }
 
-/// Reads apt's sources below `root` (`/` for the host's own).
+/// Reads apt's sources below `root` (`/` for the host's sources).
 ///
 /// # Errors
-/// A file cannot be read or is malformed, or no entry is Debian's.
+/// A file cannot be read or is malformed, or no entry is for Debian's archive.
 pub fn read(root: &Path) -> Result<AptSources, AptSourcesError> {
     let mut sources = AptSources::default();
     let mut entries = Vec::new();
@@ -88,14 +89,14 @@ pub fn read(root: &Path) -> Result<AptSources, AptSourcesError> {
             match evidence {
                 Evidence::Against(why) => {
                     sources.notes.push(format!(
-                        "{}: {} {} is passed over: {why}",
+                        "{}: {} {} is skipped: {why}",
                         path.display(),
                         redact(&entry.uri),
                         entry.suite
                     ));
                 }
                 Evidence::Weak if best > Some(Evidence::Weak) => sources.notes.push(format!(
-                    "{}: {} {} is passed over: it may be Debian's, but others certainly are",
+                    "{}: {} {} is skipped: it may be Debian's, but other entries certainly are",
                     path.display(),
                     redact(&entry.uri),
                     entry.suite
@@ -125,7 +126,7 @@ impl AptSources {
     }
 }
 
-/// The files apt reads, in its order. None may exist.
+/// The files that apt reads, in its order. There may be none.
 fn source_files(root: &Path) -> Result<Vec<PathBuf>, AptSourcesError> {
     let mut files = Vec::new();
     let list = root.join("etc/apt/sources.list");
@@ -139,7 +140,7 @@ fn source_files(root: &Path) -> Result<Vec<PathBuf>, AptSourcesError> {
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(files),
         Err(why) => return Err(error(why)),
     };
-    // apt passes over names with other characters, and hidden files.
+    // apt ignores names with other characters, and hidden files.
     let is_plain = |name: &str| {
         !name.starts_with('.') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
     };
@@ -153,7 +154,7 @@ fn source_files(root: &Path) -> Result<Vec<PathBuf>, AptSourcesError> {
     Ok(files)
 }
 
-/// A file's text; what is not UTF-8, as may happen in comments, is replaced.
+/// Reads a file as text; bytes that are not UTF-8, for example in comments, are replaced.
 fn read_file(path: &Path) -> Result<String, AptSourcesError> {
     let error = |why| AptSourcesError::Read { path: path.to_owned(), why };
     let mut bytes = Vec::new();
@@ -259,12 +260,12 @@ mod tests {
         assert_eq!(found.mirrors, ["http://ftp.xy.debian.org/debian"]);
         assert_eq!(found.security_mirrors, [""; 0]);
         assert_eq!(found.notes.len(), 12, "{:#?}", found.notes);
-        assert!(found.notes.iter().any(|note| note.contains("forge") && note.contains("others certainly are")));
+        assert!(found.notes.iter().any(|note| note.contains("forge") && note.contains("other entries certainly are")));
         assert!(found.notes.iter().any(|note| note.contains("mirror+file") && note.contains("only http and https")));
     }
 
     #[test]
-    fn what_apt_got_last_decides() {
+    fn the_origin_that_apt_fetched_last_decides() {
         let list = "deb http://apt.corp.example/remote_1 trixie main\ndeb http://apt.example/debian stable main\n";
         let found = sources(&[
             ("etc/apt/sources.list", list),
@@ -278,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_of_a_private_mirror_is_debian_if_nothing_else_is() {
+    fn a_snapshot_of_a_private_mirror_counts_as_debian_if_nothing_else_does() {
         let found = sources(&[(
             "etc/apt/sources.list.d/a.list",
             "deb http://u:p@mirror.example:8080/archive/debian/20261101T000000Z/ trixie main\n",
@@ -287,15 +288,12 @@ mod tests {
     }
 
     #[test]
-    fn says_what_was_read_if_nothing_is_debian() {
+    fn the_error_lists_the_read_files_if_nothing_is_debian() {
         let error = read(root(&[]).path()).expect_err("nothing").to_string();
         assert!(error.contains("neither etc/apt/sources.list nor") && error.contains("--mirror"), "{error}");
         let only = root(&[("etc/apt/sources.list", "deb http://browser.example/linux/chrome/deb/ stable main\n")]);
         let error = read(only.path()).expect_err("no Debian").to_string();
-        assert!(
-            error.contains("etc/apt/sources.list") && error.contains("chrome/deb/ stable is passed over"),
-            "{error}"
-        );
+        assert!(error.contains("etc/apt/sources.list") && error.contains("chrome/deb/ stable is skipped"), "{error}");
     }
 
     #[test]

@@ -1,29 +1,31 @@
-//! The cleartext signature framework of RFC 9580, section 7, as far as an `InRelease` uses it.
+//! The cleartext signature framework of RFC 9580, section 7, limited to the subset that an
+//! `InRelease` uses.
 //!
-//! Stricter than the RFC, because every freedom in this format has once been used to show a reader
-//! something else than what was signed: nothing may stand before or after the message, `Hash` is the only header, a carriage return
-//! may only end a line, and a line of the text that starts with a dash must be escaped.
+//! The parser is stricter than the RFC, because every freedom of this format has been used in
+//! attacks that show a reader something other than the signed text: no text is allowed before or
+//! after the message, `Hash` is the only header, a carriage return may only end a line, and a line
+//! of the text that starts with a dash must be escaped.
 
-/// Most bytes of a whole message (Debian's largest, unstable's, is under 300 kB).
+/// The most bytes of a whole message (Debian's largest, unstable's, is under 300 kB).
 pub const MAX_MESSAGE_BYTES: usize = 32 << 20;
-/// Most bytes of its signature block.
+/// The most bytes of its signature block.
 pub const MAX_SIGNATURE_BYTES: usize = 64 << 10;
 
 const BEGIN_MESSAGE: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
 const BEGIN_SIGNATURE: &str = "-----BEGIN PGP SIGNATURE-----";
 const END_SIGNATURE: &str = "-----END PGP SIGNATURE-----";
 
-/// A message that is not a single cleartext-signed text and nothing else.
+/// The message is not exactly one cleartext-signed text.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("line {line}: {problem}")]
 pub struct CleartextError {
     /// Line of the message, counted from 1.
     pub line: usize,
-    /// What is wrong there.
+    /// The defect.
     pub problem: CleartextProblem,
 }
 
-/// What is wrong with a line of a message.
+/// The defect of a line of a message.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum CleartextProblem {
     /// The message does not start with its first line.
@@ -38,7 +40,7 @@ pub enum CleartextProblem {
     /// A carriage return that does not end a line.
     #[error("a carriage return within the line")]
     CarriageReturn,
-    /// Only `Hash` is known.
+    /// A header other than `Hash`.
     #[error("the header {0:?} is not \"Hash: …\"")]
     Header(String),
     /// A dash that is not escaped, and does not start the signature.
@@ -55,26 +57,26 @@ pub enum CleartextProblem {
     Trailing,
 }
 
-/// A message taken apart. Nothing in it is to be believed yet.
+/// A parsed message. Nothing in it is verified yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cleartext<'a> {
-    /// The signed text: dash-escapes undone, blanks at line ends (which a signature does not cover) removed, `\n` line ends,
-    /// one after the last line.
+    /// The signed text: dash-escapes are undone, blanks at line ends (which a signature does not
+    /// cover) are removed, and every line ends with `\n`, including the last one.
     pub text: String,
     /// The armored signature block, from its first to its last line.
     pub signature: &'a str,
-    /// Hash algorithms the header names, as written.
+    /// The hash algorithms that the header names, as written.
     pub hashes: Vec<&'a str>,
 }
 
 impl Cleartext<'_> {
-    /// The bytes the signature was made over: `\r\n` line ends, none after the last line.
+    /// The bytes that the signature covers: `\r\n` line ends, none after the last line.
     pub fn signed_bytes(&self) -> Vec<u8> {
         self.text.strip_suffix('\n').unwrap_or(&self.text).replace('\n', "\r\n").into_bytes()
     }
 }
 
-/// Takes a message apart.
+/// Parses a message.
 ///
 /// # Errors
 /// The message is not exactly one cleartext-signed text.
@@ -116,7 +118,7 @@ fn read_headers<'a>(lines: &mut Lines<'a>) -> Result<Vec<&'a str>, CleartextErro
     }
 }
 
-/// The text, and where in the message the signature block starts.
+/// Reads the text; returns it with the offset of the signature block in the message.
 fn read_text(lines: &mut Lines<'_>, message: &str) -> Result<(String, usize), CleartextError> {
     let mut text = String::with_capacity(lines.rest.len());
     loop {
@@ -136,7 +138,7 @@ fn read_text(lines: &mut Lines<'_>, message: &str) -> Result<(String, usize), Cl
     }
 }
 
-/// Where in the message the signature block that starts at `start` ends.
+/// Returns the end of the signature block that starts at `start`.
 fn read_to_end_of_signature(lines: &mut Lines<'_>, message: &str, start: usize) -> Result<usize, CleartextError> {
     loop {
         let line = lines.next()?;
@@ -152,7 +154,7 @@ fn read_to_end_of_signature(lines: &mut Lines<'_>, message: &str, start: usize) 
     }
 }
 
-/// Lines without their ends, which may be `\n` or `\r\n`.
+/// Lines without their line ends, which may be `\n` or `\r\n`.
 struct Lines<'a> {
     rest: &'a str,
     number: usize,
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_a_message_apart() {
+    fn a_message_is_parsed() {
         let cleartext = split(MESSAGE.as_bytes()).expect("well-formed");
         assert_eq!(cleartext.text, "Origin: x\n- dashed\n-----BEGIN PGP SIGNATURE-----\n\nlast\n");
         assert_eq!(cleartext.signed_bytes(), b"Origin: x\r\n- dashed\r\n-----BEGIN PGP SIGNATURE-----\r\n\r\nlast");
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_everything_around_and_ambiguous_within() {
+    fn text_around_the_message_and_ambiguous_lines_are_rejected() {
         assert!(problem(&format!("Origin: evil\n{MESSAGE}")).starts_with("line 1: text before"));
         assert!(problem(&format!("\n{MESSAGE}")).starts_with("line 1: text before"));
         assert!(problem("").starts_with("line 1: text before"));

@@ -1,33 +1,36 @@
-//! deb822 control data, as in deb822(5): `Packages`, `Release`, `*.sources` and a package's `control`.
+//! deb822 control data, as in deb822(5): `Packages`, `Release`, `*.sources` and a package's
+//! `control`.
 //!
-//! Nothing is copied: fields are slices of the text, so that the 63,000 paragraphs of a `Packages` index
-//! cost little more than finding their line ends. A paragraph may hold at most [`MAX_FIELDS`] fields and a field at most
-//! [`MAX_FIELD_BYTES`] bytes; the text itself is in memory already, bounded by whoever read it.
+//! Nothing is copied: fields are slices of the text, so that parsing the 63,000 paragraphs of a
+//! `Packages` index costs little more than finding line ends. A paragraph has at most
+//! [`MAX_FIELDS`] fields, and a field at most [`MAX_FIELD_BYTES`] bytes. The text is already in
+//! memory; the code that read it limits its size.
 
 use std::ops::Range;
 
-/// Most fields one paragraph may have (Debian's largest have about 40).
+/// The most fields that one paragraph may have (Debian's largest have about 40).
 pub const MAX_FIELDS: usize = 256;
-/// Most bytes one field may have, continuation lines included (Debian's largest, `SHA256` of a Release, has about 200 kB).
+/// The most bytes that one field may have, continuation lines included (Debian's largest, `SHA256`
+/// of a Release, has about 200 kB).
 pub const MAX_FIELD_BYTES: usize = 8 << 20;
 
-/// Text that is not deb822.
+/// The text is not deb822.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("line {line}: {problem}")]
 pub struct ControlError {
     /// Line of the text, counted from 1.
     pub line: usize,
-    /// What is wrong there.
+    /// The defect.
     pub problem: ControlProblem,
 }
 
-/// What is wrong with a line or paragraph.
+/// The defect of a line or paragraph.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum ControlProblem {
     /// Neither `Name: value`, nor a continuation line, nor blank.
     #[error("{0:?} is not of the form \"Field: value\"")]
     NotAField(String),
-    /// A character that no field name may have, or none at all.
+    /// The name is empty or has an invalid character.
     #[error("{0:?} is not a field name")]
     BadName(String),
     /// A line starts with a blank, but there is no field before it.
@@ -42,32 +45,34 @@ pub enum ControlProblem {
     /// More than [`MAX_FIELD_BYTES`].
     #[error("field {0:?} is larger than {MAX_FIELD_BYTES} bytes")]
     TooLarge(String),
-    /// A field the reader needs is not there.
+    /// A required field is missing.
     #[error("the paragraph has no field {0:?}")]
     Missing(&'static str),
     /// [`single`] found a second paragraph.
-    #[error("a second paragraph where only one may be")]
+    #[error("there is a second paragraph where only one is allowed")]
     SecondParagraph,
     /// [`single`] found nothing.
-    #[error("no paragraph at all")]
+    #[error("there is no paragraph")]
     Empty,
 }
 
-/// One field: a name and its value, which may go over several lines.
+/// One field: a name and its value, which may have several lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field<'a> {
     /// As written; compared without regard to case.
     pub name: &'a str,
-    /// Everything after the colon up to the end of the last continuation line, outer blanks trimmed.
-    /// Holds `\n` and the continuation lines' indentation (and, where comments are allowed, comment lines) if there are several
-    /// lines; see [`Field::lines`]. Starts with the first continuation line if nothing stands beside the name.
+    /// Everything after the colon up to the end of the last continuation line, outer blanks
+    /// trimmed. With several lines, it contains `\n` and the indentation of continuation lines (and
+    /// comment lines where comments are allowed); see [`Field::lines`]. It starts with the first
+    /// continuation line if the line of the name has no value.
     pub value: &'a str,
     /// Line of the field's name, counted from 1.
     pub line: usize,
 }
 
 impl<'a> Field<'a> {
-    /// The value's lines without indentation, trailing blanks and comments; one empty line if there is no value.
+    /// The value's lines without indentation, trailing blanks and comments; one empty line if there
+    /// is no value.
     pub fn lines(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.value
             .split('\n')
@@ -82,7 +87,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// A block of fields; at least one if it came out of [`Paragraphs`].
+/// A block of fields; at least one if it is from [`Paragraphs`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Paragraph<'a> {
     fields: Vec<Field<'a>>,
@@ -99,7 +104,7 @@ impl<'a> Paragraph<'a> {
         self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))
     }
 
-    /// The value of a field that must be there.
+    /// The value of a required field.
     ///
     /// # Errors
     /// [`ControlProblem::Missing`], at the paragraph's first line.
@@ -107,7 +112,7 @@ impl<'a> Paragraph<'a> {
         self.require_field(name).map(|field| field.value)
     }
 
-    /// A field that must be there.
+    /// A required field.
     ///
     /// # Errors
     /// [`ControlProblem::Missing`], at the paragraph's first line.
@@ -120,7 +125,7 @@ impl<'a> Paragraph<'a> {
         self.fields.first().map_or(1, |field| field.line)
     }
 
-    /// The fields in their order.
+    /// The fields in the order of the text.
     pub fn fields(&self) -> &[Field<'a>] {
         &self.fields
     }
@@ -137,11 +142,11 @@ impl<'a> Paragraph<'a> {
     }
 }
 
-/// Reads paragraph after paragraph. Ends after the first error.
+/// Reads paragraphs one after another. Ends after the first error.
 #[derive(Debug, Clone)]
 pub struct Paragraphs<'a> {
     text: &'a str,
-    /// Start of the next line.
+    /// The offset of the next line.
     offset: usize,
     /// Number of the next line, from 1.
     line: usize,
@@ -149,7 +154,8 @@ pub struct Paragraphs<'a> {
 }
 
 impl<'a> Paragraphs<'a> {
-    /// Control data proper (`Packages`, `Release`, `control`): a line that starts with `#` is an error.
+    /// Control data proper (`Packages`, `Release`, `control`): a line that starts with `#` is an
+    /// error.
     pub fn new(text: &'a str) -> Self {
         Self { text, offset: 0, line: 1, comments: false }
     }
@@ -159,10 +165,11 @@ impl<'a> Paragraphs<'a> {
         Self { comments: true, ..Self::new(text) }
     }
 
-    /// Reads the next paragraph into `paragraph`, whose memory is used again. False: there was none.
+    /// Reads the next paragraph into `paragraph` and reuses its memory. Returns false if there was
+    /// none.
     ///
     /// # Errors
-    /// [`ControlError`] with the line; what is in `paragraph` then is of no use.
+    /// [`ControlError`] with the line; the contents of `paragraph` are then meaningless.
     pub fn read(&mut self, paragraph: &mut Paragraph<'a>) -> Result<bool, ControlError> {
         paragraph.fields.clear();
         let result = self.read_fields(paragraph);
@@ -216,7 +223,7 @@ impl<'a> Paragraphs<'a> {
                     let (offset, number) = (self.offset, self.line);
                     let range = self.take_line();
                     if self.text[range.clone()].trim_ascii().is_empty() {
-                        // A blank line ends the paragraph: leave it to the caller.
+                        // A blank line ends the paragraph and is left to the caller.
                         (self.offset, self.line) = (offset, number);
                         break;
                     }
@@ -305,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_start_below_their_name_and_may_have_crlf() {
+    fn lists_may_start_on_the_next_line_and_have_crlf() {
         let paragraphs = all("SHA256:\r\n aa 1 x\r\n bb 2 y\r\nNext: z\r\n\r\nA: b\r\n");
         let field = paragraphs[0].field("SHA256").expect("there");
         assert_eq!(field.lines().collect::<Vec<_>>(), ["aa 1 x", "bb 2 y"]);
@@ -347,12 +354,12 @@ mod tests {
     }
 
     #[test]
-    fn single_wants_exactly_one() {
+    fn single_requires_exactly_one_paragraph() {
         assert_eq!(single("A: b\n").expect("one").require("A"), Ok("b"));
-        assert_eq!(single("\n\n").expect_err("none").to_string(), "line 1: no paragraph at all");
+        assert_eq!(single("\n\n").expect_err("none").to_string(), "line 1: there is no paragraph");
         assert_eq!(
             single("A: b\n\nA: c\n").expect_err("two").to_string(),
-            "line 3: a second paragraph where only one may be"
+            "line 3: there is a second paragraph where only one is allowed"
         );
         assert_eq!(
             single("\nA: b\n").expect("one").require("B").expect_err("missing").to_string(),
@@ -380,7 +387,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_is_read(fields in proptest::collection::btree_map("[A-Z][a-z0-9]{0,8}", "[!-~]([ -~]{0,20}[!-~])?", 1..10)) {
+        fn written_fields_are_read_back(fields in proptest::collection::btree_map("[A-Z][a-z0-9]{0,8}", "[!-~]([ -~]{0,20}[!-~])?", 1..10)) {
             let text: String = fields.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
             let read = single(&text).expect("well-formed");
             prop_assert_eq!(read.fields().len(), fields.len());

@@ -1,4 +1,4 @@
-//! Relationships between packages, as in deb-control(5) and Debian Policy chapter 7:
+//! Relationships between packages, see deb-control(5) and Debian Policy chapter 7:
 //! `Depends`, `Pre-Depends`, `Provides`, `Conflicts`, `Breaks`, `Replaces` and the like.
 //!
 //! `a (>= 1) | b:any, c [amd64]` is two groups; the first has two alternatives.
@@ -7,10 +7,11 @@ use super::version;
 use std::cmp::Ordering;
 use std::fmt;
 
-/// Most relations one field may hold (Debian's largest, the `Provides` of some Rust libraries, has a few hundred).
+/// The most relations that one field may have (Debian's largest, the `Provides` of some Rust
+/// libraries, has a few hundred).
 pub const MAX_RELATIONS: usize = 16_384;
 
-/// How a version must compare.
+/// A comparison operator of versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operator {
     /// `<<`
@@ -38,7 +39,8 @@ impl Operator {
         }
     }
 
-    /// The operator at the start of `text`, and what follows it. `<` and `>` mean `<=` and `>=`, as they always did.
+    /// The operator at the start of `text`, and the rest. `<` and `>` are obsolete forms of `<=`
+    /// and `>=`.
     fn split(text: &str) -> Option<(Self, &str)> {
         const SPELLINGS: [(&str, Operator); 7] = [
             ("<<", Operator::Earlier),
@@ -72,16 +74,17 @@ pub struct Relation<'a> {
     pub name: &'a str,
     /// Architecture qualifier: `any`, `native` or an architecture.
     pub qualifier: Option<&'a str>,
-    /// Which versions.
+    /// The accepted versions.
     pub constraint: Option<(Operator, &'a str)>,
-    /// The words between `[` and `]`; empty: no restriction.
+    /// The words between `[` and `]`; empty if there is no restriction.
     pub architectures: &'a str,
     /// Whether the next relation is an alternative to this one (`|` follows).
     pub or_next: bool,
 }
 
 impl Relation<'_> {
-    /// Whether the restriction `[…]` lets the relation apply on `arch`. All words are negated, or none.
+    /// Whether the restriction `[…]` allows the relation on `arch`. Either all words are negated or
+    /// none.
     pub fn applies_on(&self, arch: &str) -> bool {
         let mut words = self.architectures.split_ascii_whitespace().peekable();
         let Some(first) = words.peek() else { return true };
@@ -91,7 +94,8 @@ impl Relation<'_> {
     }
 }
 
-/// deb-control(5): `any` and `linux-any` are wildcards, `any-amd64` names a processor under every kernel.
+/// deb-control(5): `any` and `linux-any` are wildcards, `any-amd64` names an architecture with
+/// every kernel.
 fn matches_arch(pattern: &str, arch: &str) -> bool {
     pattern == arch
         || pattern == "any"
@@ -112,7 +116,7 @@ impl fmt::Display for Relation<'_> {
     }
 }
 
-/// Text that is not a list of relations.
+/// The text is not a list of relations.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum RelationError {
     /// One relation is malformed.
@@ -120,10 +124,10 @@ pub enum RelationError {
     Malformed {
         /// The relation, shortened.
         text: String,
-        /// What is wrong with it.
+        /// The defect.
         reason: String,
     },
-    /// More than [`MAX_RELATIONS`].
+    /// There are more than [`MAX_RELATIONS`].
     #[error("there are more than {MAX_RELATIONS} relations")]
     TooMany,
 }
@@ -137,7 +141,7 @@ pub struct Relations<'a> {
 }
 
 impl<'a> Relations<'a> {
-    /// Over `text`, which may go over several lines.
+    /// Iterates over `text`, which may have several lines.
     pub fn new(text: &'a str) -> Self {
         Self { rest: text.trim_ascii(), count: 0, in_group: false }
     }
@@ -199,7 +203,7 @@ fn parse(text: &str) -> Result<Relation<'_>, RelationError> {
         (architectures, rest) = (inside.trim_ascii(), after.trim_ascii_start());
     }
     if !rest.is_empty() {
-        return Err(malformed(format!("{:?} is left over", rest.chars().take(20).collect::<String>())));
+        return Err(malformed(format!("{:?} is not part of it", rest.chars().take(20).collect::<String>())));
     }
     Ok(Relation { name, qualifier, constraint, architectures, or_next: false })
 }
@@ -209,7 +213,7 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+-._".contains(&byte)
 }
 
-/// Whether `name` can be a package's.
+/// Whether `name` is a valid package name.
 pub fn is_package_name(name: &str) -> bool {
     name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric()) && name.bytes().all(is_name_byte)
 }
@@ -272,7 +276,7 @@ mod tests {
             message("a (= 1_2)"),
             "\"a (= 1_2)\" is not a package relation: \"1_2\" is not a package version: only letters, digits and . + ~ - may be in it"
         );
-        assert_eq!(message("a b"), "\"a b\" is not a package relation: \"b\" is left over");
+        assert_eq!(message("a b"), "\"a b\" is not a package relation: \"b\" is not part of it");
         assert_eq!(message("a | "), "\"\" is not a package relation: it does not start with a package name");
         assert_eq!(message("a:"), "\"a:\" is not a package relation: nothing follows the colon");
         assert_eq!(message("a [amd64"), "\"a [amd64\" is not a package relation: no ] closes the [");

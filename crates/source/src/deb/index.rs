@@ -1,6 +1,6 @@
-//! The packages of a suite, ready to be resolved: who has which versions, who provides what, who relates to whom.
+//! The packages of a suite, prepared for the resolver: versions, provided names and relations.
 //!
-//! Made by [`Index::read`]; see there.
+//! [`Index::read`] makes it.
 
 use super::control::{Paragraph, Paragraphs};
 use super::dependency::Operator;
@@ -17,7 +17,7 @@ pub struct Index {
     pub(super) arch: Box<str>,
     pub(super) texts: Vec<String>,
     pub(super) records: Vec<Record>,
-    /// In the order in which they were met, which is apt's last criterion.
+    /// In the order of their first occurrence, which is apt's last criterion.
     pub(super) names: Vec<Name>,
     by_name: HashMap<Arc<str>, NameId>,
     pub(super) targets: Vec<Target>,
@@ -56,10 +56,10 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// Where `part`, a slice of `text`, is.
+    /// The range of `part`, a slice of `text`.
     pub(super) fn of(text: &str, part: &str) -> Self {
         let start = part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
-        // Texts are refused before they are read if 32 bits do not count them.
+        // Texts whose size does not fit 32 bits are rejected before they are read.
         let count = |number| u32::try_from(number).unwrap_or(0);
         Self { start: count(start), length: count(part.len()) }
     }
@@ -74,11 +74,11 @@ impl Span {
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) name: NameId,
-    /// Which of [`Index::texts`] the spans are in.
+    /// The text in [`Index::texts`] that the spans refer to.
     pub(super) text: u16,
     pub(super) archive: Archive,
     pub(super) version: Span,
-    /// Its first field's name.
+    /// The name of its first field.
     pub(super) paragraph: Span,
     pub(super) filename: Span,
     pub(super) size: u64,
@@ -93,7 +93,7 @@ pub(super) struct Record {
     pub(super) conflicts: Range<u32>,
 }
 
-/// What is known of a name.
+/// The packages that have or provide a name.
 #[derive(Debug)]
 pub(super) struct Name {
     pub(super) text: Arc<str>,
@@ -102,14 +102,14 @@ pub(super) struct Name {
     pub(super) providers: Vec<Provider>,
 }
 
-/// A package that provides a name, perhaps in a version.
+/// A package that provides a name, optionally with a version.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Provider {
     pub(super) by: RecordId,
     pub(super) version: Option<Span>,
 }
 
-/// What a relation points to.
+/// The target of a relation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target {
     pub(super) name: NameId,
@@ -124,17 +124,17 @@ impl Index {
         Self { arch: arch.into(), texts: vec![], records: vec![], names: vec![], by_name, targets: vec![] }
     }
 
-    /// The architecture it was read for.
+    /// The architecture of the index.
     pub fn arch(&self) -> &str {
         &self.arch
     }
 
-    /// How many packages it has; versions count.
+    /// The number of packages; each version counts.
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether there is no package at all.
+    /// Whether there are no packages.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
@@ -177,18 +177,18 @@ impl Index {
         self.record(id).version.get(self.text_of(id))
     }
 
-    /// [`Self::version`] while `reading`, the last text, is not yet in the index.
+    /// Like [`Self::version`], while `reading`, the last text, is not yet in the index.
     pub(super) fn version_of<'t>(&'t self, id: RecordId, reading: &'t str) -> &'t str {
         let record = self.record(id);
         record.version.get(self.texts.get(usize::from(record.text)).map_or(reading, String::as_str))
     }
 
-    /// The groups of alternatives a record depends on.
+    /// The groups of alternatives that a record depends on.
     pub(super) fn depends(&self, id: RecordId) -> impl Iterator<Item = &[Target]> {
         self.slice(&self.record(id).depends).chunk_by(|one, _| one.or_next)
     }
 
-    /// What a record may not be together with.
+    /// The targets that conflict with a record.
     pub(super) fn conflicts(&self, id: RecordId) -> &[Target] {
         self.slice(&self.record(id).conflicts)
     }
@@ -197,7 +197,7 @@ impl Index {
         &self.targets[index(range.start)..index(range.end)]
     }
 
-    /// Whether version `have` is what `target`, a relation of `owner`, asks for.
+    /// Whether version `have` satisfies `target`, a relation of `owner`.
     pub(super) fn accepts(&self, owner: RecordId, target: &Target, have: Option<&str>) -> bool {
         match (target.constraint, have) {
             (None, _) => true,
@@ -206,7 +206,7 @@ impl Index {
         }
     }
 
-    /// The records, real ones first, that are what `target` asks for. The same one may come twice.
+    /// The records that satisfy `target`, real packages first. A record may occur twice.
     pub(super) fn matching(&self, owner: RecordId, target: &Target) -> impl Iterator<Item = RecordId> {
         let name = &self.names[target.name.at()];
         let target = *target;
@@ -218,7 +218,7 @@ impl Index {
         real.chain(provided.map(|provider| provider.by))
     }
 
-    /// `foo (>= 2) | bar`, as the index spells it.
+    /// `foo (>= 2) | bar`, in the spelling of the index.
     pub(super) fn show(&self, owner: RecordId, group: &[Target]) -> String {
         let text = self.text_of(owner);
         let one = |target: &Target| {
@@ -243,8 +243,9 @@ impl Index {
         id
     }
 
-    /// `name:any` and `name:<other architecture>` are names of their own that only what provides them satisfies; qualified with our own
-    /// architecture, or `native`, it is the plain name.
+    /// `name:any` and `name:<other architecture>` are separate names that only an explicit provider
+    /// satisfies. A name qualified with the index's architecture or with `native` is the plain
+    /// name.
     pub(super) fn intern_qualified(&mut self, name: &str, qualifier: Option<&str>) -> NameId {
         match qualifier {
             None | Some("native") => self.intern(name),
@@ -256,13 +257,15 @@ impl Index {
     pub(super) fn sort_versions(&mut self) {
         for number in 0..self.names.len() {
             let mut versions = std::mem::take(&mut self.names[number].versions);
-            // Stable: of equal versions spelt differently the one read first.
+            // The sort is stable: among equal versions in different spellings, the first one read
+            // comes first.
             versions.sort_by(|a, b| version::compare(self.version(*b), self.version(*a)));
             self.names[number].versions = versions;
         }
     }
 
-    /// The whole package. None only if the text changed under us, which it cannot.
+    /// The complete package. It is `None` only if the text changed since it was read, which is
+    /// impossible.
     pub(super) fn materialize(&self, id: RecordId) -> Option<Package> {
         let record = self.record(id);
         let text = self.text_of(id);
@@ -270,7 +273,7 @@ impl Index {
         Paragraphs::new(text.get(index(record.paragraph.start)..)?).read(&mut paragraph).ok()?;
         let field = |name: &str| paragraph.get(name).unwrap_or_default().to_owned();
         let version: Version = self.version(id).parse().ok()?;
-        // `Source: name (version)`; the version only where it differs.
+        // `Source: name (version)`; the version is present only if it differs.
         let source = field("Source");
         let (source, rest) = source.split_once('(').unwrap_or((&source, ""));
         let source_version = rest.trim_end().trim_end_matches(')').trim().parse().unwrap_or_else(|_| version.clone());

@@ -1,7 +1,9 @@
-//! OpenPGP certificates that may vouch for an archive, and which of their keys may sign what when.
+//! OpenPGP certificates that may sign for an archive, and the rules for which of their keys may
+//! sign at which time.
 //!
-//! A keyring is a local, curated file, so its certificates are trusted as such; what is checked here is what their owners said
-//! of their own keys: which may sign, until when, and whether one was revoked. Everything unclear makes a key unusable.
+//! A keyring is a local, curated file, so its certificates are trusted. This module checks what the
+//! owners declared about their keys: which may sign, until when, and whether a key was revoked. If
+//! anything is unclear, the key is unusable.
 
 use super::apt_sources::SignedBy;
 use jiff::Timestamp;
@@ -15,15 +17,15 @@ use std::cmp::Reverse;
 use std::io::Read;
 use std::path::Path;
 
-/// Where the package debian-archive-keyring puts its keyring: since Debian 13, and before.
+/// Paths of the keyring of the package debian-archive-keyring: since Debian 13, and before.
 pub const DEBIAN_KEYRINGS: [&str; 2] =
     ["/usr/share/keyrings/debian-archive-keyring.pgp", "/usr/share/keyrings/debian-archive-keyring.gpg"];
-/// Most bytes of a keyring file.
+/// The most bytes of a keyring file.
 pub const MAX_KEYRING_BYTES: u64 = 16 << 20;
-/// Fewest bits of an RSA modulus.
+/// The fewest bits of an RSA modulus.
 pub const MIN_RSA_BITS: u16 = 2048;
 
-/// A keyring that cannot be used.
+/// Why a keyring cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// The file cannot be read.
@@ -33,25 +35,25 @@ pub enum KeyringError {
     Read {
         /// The file.
         path: String,
-        /// Why.
+        /// The cause.
         why: std::io::Error,
     },
     /// Larger than [`MAX_KEYRING_BYTES`].
     #[error("the keyring {0} is larger than {MAX_KEYRING_BYTES} bytes")]
     TooLarge(String),
-    /// Not one usable certificate.
+    /// There is no usable certificate.
     #[error(
-        "the keyring {name} holds no OpenPGP certificate ({reason}); it must be what `gpg --export` writes, armored or not"
+        "the keyring {name} contains no OpenPGP certificate ({reason}); it must be what `gpg --export` writes, armored or not"
     )]
     Empty {
         /// The keyring.
         name: String,
-        /// What the parser said, or how it looks.
+        /// The parser's error, or a description.
         reason: String,
     },
 }
 
-/// Why a key does not count, whatever it signed.
+/// Why a key cannot be used, whatever it signed.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum Unusable {
     /// An algorithm or size that is no longer safe.
@@ -79,7 +81,7 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Reads a file, armored (`.asc`) or binary (`.gpg`, `.pgp`), of one or several certificates.
+    /// Reads a file, armored (`.asc`) or binary (`.gpg`, `.pgp`), with one or more certificates.
     ///
     /// # Errors
     /// The file cannot be read, is too large, or holds no certificate.
@@ -95,16 +97,16 @@ impl Keyring {
     /// Reads the first of `paths` that exists, such as one of [`DEBIAN_KEYRINGS`].
     ///
     /// # Errors
-    /// As [`Keyring::from_file`]; if none exists, for the last.
+    /// Those of [`Keyring::from_file`]; if none exists, the error of the last.
     pub fn from_first<P: AsRef<Path>>(paths: &[P]) -> Result<Self, KeyringError> {
         let existing = paths.iter().find(|path| path.as_ref().exists()).or(paths.last());
         Self::from_file(existing.map_or(Path::new(DEBIAN_KEYRINGS[0]), AsRef::as_ref))
     }
 
-    /// What an entry of apt's sources names.
+    /// Reads the key material that an entry of apt's sources names.
     ///
     /// # Errors
-    /// As [`Keyring::from_file`].
+    /// Those of [`Keyring::from_file`].
     pub fn from_signed_by(signed_by: &SignedBy) -> Result<Self, KeyringError> {
         match signed_by {
             SignedBy::File(path) => Self::from_file(path),
@@ -112,18 +114,18 @@ impl Keyring {
         }
     }
 
-    /// Reads certificates, armored or binary; `name` stands for them in messages. Certificates of a kind that is not
-    /// understood are passed over.
+    /// Reads certificates, armored or binary; messages call them `name`. Certificates of an unknown
+    /// kind are ignored.
     ///
     /// # Errors
-    /// The bytes are too many or hold no certificate.
+    /// The input is too large or contains no certificate.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, KeyringError> {
         if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_KEYRING_BYTES) {
             return Err(KeyringError::TooLarge(name.to_owned()));
         }
         let empty = |reason: String| KeyringError::Empty { name: name.to_owned(), reason };
         let packets = if bytes.first().is_some_and(|byte| byte & 0x80 != 0) {
-            bytes.to_vec() // every OpenPGP packet starts with a set bit, no armor does
+            bytes.to_vec() // the first bit of an OpenPGP packet is set, that of armor is not
         } else {
             dearmor(bytes).map_err(|error| empty(error.to_string()))?
         };
@@ -143,7 +145,7 @@ impl Keyring {
         self.certificates.extend(other.certificates);
     }
 
-    /// The names of what was read, for messages.
+    /// The names of the keyrings, for messages.
     pub fn name(&self) -> String {
         self.names.join(", ")
     }
@@ -153,7 +155,7 @@ impl Keyring {
         self.certificates.iter_mut().for_each(|certificate| certificate.public_subkeys.clear());
     }
 
-    /// The keys a signature may be by, to go by what it says of its issuer.
+    /// The keys that may have made a signature, according to its issuer fields.
     pub(super) fn issuers<'k>(&'k self, signature: &Signature) -> Vec<Key<'k>> {
         let ids = signature.issuer_key_id();
         let fingerprints = signature.issuer_fingerprint();
@@ -176,7 +178,7 @@ impl Keyring {
     }
 }
 
-/// The packets of all armored blocks of a file.
+/// Decodes the packets of all armored blocks of a file.
 fn dearmor(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     const BEGIN: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
     let text = String::from_utf8_lossy(bytes);
@@ -210,7 +212,7 @@ impl Key<'_> {
         user.map_or_else(String::new, |user| String::from_utf8_lossy(user.id.id()).into_owned())
     }
 
-    /// Whether `signature` is this key's over `text`; says nothing of whether the key may sign.
+    /// Whether this key made `signature` over `text`; does not check whether the key may sign.
     pub(super) fn made(&self, signature: &Signature, text: &[u8]) -> bool {
         match self.subkey {
             None => signature.verify(&self.certificate.primary_key, text).is_ok(),
@@ -218,7 +220,7 @@ impl Key<'_> {
         }
     }
 
-    /// Whether the key may sign data at `now`, to go by its certificate alone.
+    /// Checks that the key may sign data at `now`, according to its certificate.
     pub(super) fn check(&self, now: Timestamp) -> Result<(), Unusable> {
         let primary = &self.certificate.primary_key;
         check_strength(primary.public_params())?;
@@ -249,14 +251,16 @@ impl Key<'_> {
         if !binding.key_flags().sign() {
             return Err(Unusable::NotForSigning);
         }
-        // RFC 9580, 5.2.1.9: without the subkey's own consent anybody could claim another's signing key.
+        // RFC 9580, 5.2.1.9: without the subkey's own signature, anyone could claim another owner's
+        // signing key.
         let consents = binding.embedded_signature().is_some_and(|embedded| {
             is_sound(embedded, now) && embedded.verify_primary_key_binding(&subkey.key, primary).is_ok()
         });
         if consents { Ok(()) } else { Err(Unusable::Unbound) }
     }
 
-    /// The newest valid certification of a user id, or direct signature on the key, by the key itself.
+    /// The newest valid certification of a user id, or direct signature on the key, made by the key
+    /// itself.
     fn newest_self_signature(&self, now: Timestamp) -> Option<&Signature> {
         let primary = &self.certificate.primary_key;
         let details = &self.certificate.details;
@@ -281,12 +285,14 @@ impl Key<'_> {
     }
 }
 
-/// Whether a signature, of whatever type, is of a kind that can be relied on, already made, and not yet expired.
+/// Whether a signature of any type is of a safe kind, is not dated in the future, and has not
+/// expired.
 pub(super) fn is_sound(signature: &Signature, now: Timestamp) -> bool {
     let Some(config) = signature.config() else { return false };
     let Some(created) = signature.created().map(timestamp) else { return false };
     let expires = signature.signature_expiration_time().and_then(|duration| after(created, duration.as_secs()));
-    // RFC 9580, 5.2.3.7: who does not understand a critical subpacket must not rely on the signature.
+    // RFC 9580, 5.2.3.7: a reader that does not understand a critical subpacket must not accept the
+    // signature.
     let understood = config.hashed_subpackets().all(|subpacket| {
         !subpacket.is_critical
             || !matches!(
@@ -301,7 +307,7 @@ pub(super) fn is_sound(signature: &Signature, now: Timestamp) -> bool {
         && expires.is_none_or(|expires| expires > now)
 }
 
-/// Hash algorithms for which nobody can make two texts with one signature.
+/// Whether the hash algorithm is collision-resistant, so that no two texts have the same signature.
 pub(super) fn is_safe(algorithm: HashAlgorithm) -> bool {
     matches!(
         algorithm,
@@ -313,12 +319,12 @@ pub(super) fn is_safe(algorithm: HashAlgorithm) -> bool {
     )
 }
 
-/// A point in time as OpenPGP holds it.
+/// Converts a time of OpenPGP.
 pub(super) fn timestamp(time: pgp::types::Timestamp) -> Timestamp {
     Timestamp::from_second(i64::from(time.as_secs())).unwrap_or(Timestamp::MAX)
 }
 
-/// `seconds` after `start`; zero means never.
+/// `seconds` after `start`; zero means no expiry.
 fn after(start: Timestamp, seconds: u32) -> Option<Timestamp> {
     if seconds == 0 {
         return None;
@@ -359,14 +365,14 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn names_what_is_no_keyring() {
+    fn files_that_are_not_keyrings_are_named() {
         for bytes in [
             &b""[..],
             b"not a keyring\n",
             b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n-----END PGP PUBLIC KEY BLOCK-----\n",
         ] {
             let error = Keyring::from_bytes("keys.gpg", bytes).expect_err("no keyring").to_string();
-            assert!(error.starts_with("the keyring keys.gpg holds no OpenPGP certificate"), "{error}");
+            assert!(error.starts_with("the keyring keys.gpg contains no OpenPGP certificate"), "{error}");
         }
         let neither =
             Keyring::from_first(&["/nonexistent/a.pgp", "/nonexistent/b.gpg"]).expect_err("missing").to_string();
@@ -386,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_exists_is_read_and_a_key_spelt_out_too() {
+    fn the_first_existing_file_or_an_inline_key_is_read() {
         let directory = tempfile::tempdir().expect("temporary directory");
         let path = directory.path().join("archive.asc");
         std::fs::write(&path, include_bytes!("testdata/archive.asc")).expect("write");
@@ -406,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subkey_needs_its_binding_its_consent_and_a_bound_primary() {
+    fn a_subkey_needs_a_binding_a_back_signature_and_a_bound_primary() {
         assert_eq!(subkey_check(|_| {}), Ok(()));
         let without_consent = subkey_check(|certificate| {
             let binding = &mut certificate.public_subkeys[0].signatures[0];
@@ -430,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn a_primary_key_that_only_certifies_signs_nothing() {
+    fn a_primary_key_that_only_certifies_may_not_sign() {
         let keyring = Keyring::from_bytes("archive.asc", include_bytes!("testdata/archive.asc")).expect("a keyring");
         let key = Key { certificate: &keyring.certificates[0], subkey: None };
         assert_eq!(key.check("2026-11-01T00:00:00Z".parse().expect("a date")), Err(Unusable::NotForSigning));

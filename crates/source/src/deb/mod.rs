@@ -1,4 +1,4 @@
-//! Debian archives: which are used, what their signed indexes say, and the packages in them.
+//! Debian archives: the choice of archives, their signed indexes, and their packages.
 
 pub mod apt_sources;
 pub mod cleartext;
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_hold_no_passwords() {
+    fn messages_contain_no_passwords() {
         assert_eq!(redact("https://u:p@host/a@b"), "https://host/a@b");
         assert_eq!(redact("https://host/a@b"), "https://host/a@b");
         assert_eq!(redact("nonsense"), "nonsense");

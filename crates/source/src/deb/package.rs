@@ -1,11 +1,11 @@
-//! One binary package of an archive, as far as building an image needs to know it.
+//! One binary package of an archive, with the fields that building an image needs.
 
 use super::version::Version;
 use kiln_tree::Digest;
 use serde::Serialize;
 use std::fmt;
 
-/// Which of a suite's archives a package comes from.
+/// The archive of a suite that has a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Archive {
@@ -13,7 +13,7 @@ pub enum Archive {
     Main,
     /// `trixie-updates`.
     Updates,
-    /// `trixie-security`, on a mirror of its own.
+    /// `trixie-security`, on a separate mirror.
     Security,
 }
 
@@ -27,7 +27,7 @@ impl fmt::Display for Archive {
     }
 }
 
-/// A package's weight, Debian Policy 2.5; the earlier, the more a system needs it.
+/// A package's priority (Debian Policy 2.5), from most to least important.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
@@ -39,7 +39,7 @@ pub enum Priority {
     Standard,
     /// Nearly everything.
     Optional,
-    /// Deprecated; also what is not said, or not known.
+    /// Deprecated; also used for a missing or unknown value.
     Extra,
 }
 
@@ -94,25 +94,27 @@ pub struct Package {
     pub source: String,
     /// The source package's version.
     pub source_version: Version,
-    /// Path below the archive's root, `pool/main/…`: relative, without `..`, of characters that need no quoting in a URL.
+    /// Path below the archive's root, `pool/main/…`: relative, without `..`, of characters that
+    /// need no quoting in a URL.
     pub filename: String,
     /// Size of the `.deb` in bytes.
     pub size: u64,
     /// Digest of the `.deb`.
     pub sha256: Digest,
-    /// The archive that has it; the first one given if several do.
+    /// The archive that has it; the first given archive if several have it.
     pub archive: Archive,
     /// Whether dpkg calls it essential.
     pub essential: bool,
-    /// Its weight.
+    /// Its priority.
     pub priority: Priority,
     /// Its `Multi-Arch`.
     pub multi_arch: MultiArch,
-    /// Relations as the archive's index spells them, for [`super::dependency::Relations`]; empty where there are none.
+    /// Relations in the spelling of the archive's index, for [`super::dependency::Relations`];
+    /// empty if there are none.
     pub relations: RelationFields,
 }
 
-/// The relation fields that matter after a package was chosen.
+/// The relation fields that are needed after a package was chosen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RelationFields {
@@ -126,7 +128,7 @@ pub struct RelationFields {
     pub conflicts: String,
     /// `Breaks`.
     pub breaks: String,
-    /// `Replaces`: whose files it may take over.
+    /// `Replaces`: the packages whose files it may replace.
     pub replaces: String,
 }
 

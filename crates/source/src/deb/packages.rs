@@ -1,7 +1,7 @@
 //! Reads the `Packages` texts of a suite's archives into one [`Index`].
 //!
-//! A text has tens of thousands of paragraphs of which an image needs two hundred, so it is kept as it is: the index holds ranges into it,
-//! and names as numbers.
+//! A text has tens of thousands of paragraphs, of which an image needs two hundred. So the texts
+//! are kept unchanged, and the index contains ranges of them, and names as numbers.
 
 use super::control::{ControlError, Paragraph, Paragraphs};
 use super::dependency::{Operator, RelationError, Relations, is_package_name};
@@ -11,21 +11,21 @@ use super::version::{self, VersionError};
 use kiln_tree::{Digest, DigestError};
 use std::ops::Range;
 
-/// A `Packages` text that cannot be used.
+/// Why a `Packages` text cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PackagesError {
     /// Not deb822, or a field is missing.
     #[error("package index of {archive}: {source}")]
     Control {
-        /// Whose index.
+        /// The archive.
         archive: Archive,
-        /// Where and what.
+        /// The location and the defect.
         source: ControlError,
     },
-    /// A field's value is not what the field must hold.
+    /// A field has an invalid value.
     #[error("package index of {archive}: line {line}: field {field} of package {package:?}: {problem}")]
     Field {
-        /// Whose index.
+        /// The archive.
         archive: Archive,
         /// Line of the field, from 1.
         line: usize,
@@ -33,7 +33,7 @@ pub enum PackagesError {
         field: String,
         /// The paragraph's package.
         package: String,
-        /// What is wrong.
+        /// The defect.
         problem: FieldProblem,
     },
     /// More than 4 GiB of text in all, or more than 65,535 texts.
@@ -41,7 +41,7 @@ pub enum PackagesError {
     TooLarge(Archive),
 }
 
-/// What can be wrong with a field.
+/// The defect of a field.
 #[derive(Debug, thiserror::Error)]
 pub enum FieldProblem {
     /// Not a package name.
@@ -65,13 +65,14 @@ pub enum FieldProblem {
 }
 
 impl Index {
-    /// Reads the texts, in the order in which apt would (`main`, `updates`, `security`): among equally good providers
-    /// of a virtual package apt takes the one whose name it met last.
+    /// Reads the texts in apt's order (`main`, `updates`, `security`): among equally good providers
+    /// of a virtual package, apt chooses the one whose name occurred last.
     ///
-    /// Paragraphs for other architectures than `arch` and `all` are passed over.
+    /// Paragraphs for other architectures than `arch` and `all` are ignored.
     ///
     /// # Errors
-    /// A text is not an index of packages. Anything malformed is an error, since signed indexes are made by programs.
+    /// A text is not an index of packages. Anything malformed is an error, since signed indexes are
+    /// made by programs.
     pub fn read(arch: &str, texts: Vec<(Archive, String)>) -> Result<Self, PackagesError> {
         let mut index = Self::empty(arch);
         let mut total = 0_u32;
@@ -86,7 +87,7 @@ impl Index {
     }
 }
 
-/// The fields that are read, in the order in which apt looks at them and so meets names.
+/// The fields that are read, in the order in which apt reads them and thus sees names.
 const FIELDS: [&str; KEYS] = [
     "Package",
     "Version",
@@ -250,7 +251,7 @@ impl<'i> Reader<'i> {
         Ok(start..self.count(self.index.targets.len())?)
     }
 
-    /// Meets the names of a field that does not count for dependencies, as apt does.
+    /// Records the names of a field that does not affect dependencies, as apt does.
     fn mention(&mut self, stanza: &Stanza<'_, '_>, key: usize) -> Result<(), PackagesError> {
         for relation in Relations::new(stanza.get(key).unwrap_or_default()) {
             let relation = relation.map_err(|error| self.error(stanza, key, error.into()))?;
@@ -259,7 +260,8 @@ impl<'i> Reader<'i> {
         Ok(())
     }
 
-    /// `Provides`, and the `name:any` that `Multi-Arch: allowed` provides for the package and for what it provides.
+    /// Adds `Provides` and the `name:any` that `Multi-Arch: allowed` provides for the package and
+    /// for what it provides.
     fn provide(
         &mut self,
         text: &str,
@@ -274,7 +276,7 @@ impl<'i> Reader<'i> {
             let version = match relation.constraint {
                 None => None,
                 Some((Operator::Equal, version)) => Some(Span::of(text, version)),
-                // Policy 7.5 knows no other; apt ignores them.
+                // Policy 7.5 allows no other operator; apt ignores them.
                 Some(_) => continue,
             };
             if multi_arch == MultiArch::Allowed && relation.qualifier.is_none() {
@@ -336,7 +338,7 @@ fn shortened(text: &str) -> String {
     text.chars().take(80).collect()
 }
 
-/// A relative path without `.` and `..`, of characters that stand for themselves in a URL's path.
+/// A relative path without `.` and `..`, with characters that need no escaping in a URL's path.
 fn is_pool_path(path: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/+-._~:%=@,".contains(&byte);
     path.len() <= 4096 && path.bytes().all(allowed) && !hides_dots(path) && path.split('/').all(is_pool_name)
@@ -346,7 +348,7 @@ fn is_pool_name(part: &str) -> bool {
     !matches!(part, "" | "." | "..")
 }
 
-/// Whether a dot or a slash is written as `%2e` or `%2f`, which a server would read as such.
+/// Whether a dot or a slash is escaped as `%2e` or `%2f`, which a server would decode.
 fn hides_dots(path: &str) -> bool {
     path.split('%').skip(1).any(|after| after.starts_with("2") && after[1..].starts_with(['e', 'E', 'f', 'F']))
 }
@@ -395,7 +397,7 @@ SHA256: 85ad2cfa1ae3ab9eb6b8bfb7d2d1dd2ae0ef0b0ba5b8b3c8ff0b9c4c6e9d2a11
     }
 
     #[test]
-    fn newest_first_whatever_the_archive_and_the_same_version_once() {
+    fn versions_are_newest_first_without_duplicates_across_archives() {
         let old = BASH.replace("5.2.15-2+b7", "5.2.15-2");
         let index = read(&[BASH, &old, BASH]).expect("well-formed");
         assert_eq!(index.versions("bash"), ["5.2.15-2+b7", "5.2.15-2"]);
@@ -406,7 +408,7 @@ SHA256: 85ad2cfa1ae3ab9eb6b8bfb7d2d1dd2ae0ef0b0ba5b8b3c8ff0b9c4c6e9d2a11
     }
 
     #[test]
-    fn other_architectures_are_passed_over() {
+    fn other_architectures_are_ignored() {
         let text =
             [BASH, &BASH.replace("amd64", "i386"), &BASH.replace("bash", "sh").replace("amd64", "all")].join("\n");
         let index = read(&[&text]).expect("well-formed");
@@ -438,7 +440,7 @@ SHA256: 85ad2cfa1ae3ab9eb6b8bfb7d2d1dd2ae0ef0b0ba5b8b3c8ff0b9c4c6e9d2a11
     }
 
     #[test]
-    fn paths_that_leave_the_archive_or_change_the_url_are_refused() {
+    fn paths_that_leave_the_archive_or_change_the_url_are_rejected() {
         for bad in [
             "/etc/passwd",
             "pool/../../x",
@@ -462,7 +464,7 @@ SHA256: 85ad2cfa1ae3ab9eb6b8bfb7d2d1dd2ae0ef0b0ba5b8b3c8ff0b9c4c6e9d2a11
     }
 
     #[test]
-    fn a_dropped_alternative_leaves_its_group_whole() {
+    fn a_dropped_alternative_leaves_its_group_intact() {
         let text = BASH.replace("libtinfo6 (>= 6)", "a [i386] | b | c [i386], d [!amd64], e [amd64]");
         let index = read(&[&text]).expect("well-formed");
         let shown: Vec<String> = index.depends(RecordId(0)).map(|group| index.show(RecordId(0), group)).collect();

@@ -1,37 +1,38 @@
-//! `Release` files, as in <https://wiki.debian.org/DebianRepository/Format>: what an archive says of one suite.
+//! `Release` files, as in <https://wiki.debian.org/DebianRepository/Format>: what an archive
+//! declares about one suite.
 //!
-//! A text gets here only after its signature was verified, see [`super::signature`].
+//! The signature of a text is verified before it is parsed here, see [`super::signature`].
 
 use super::control::{self, ControlError, Field};
 use jiff::{SignedDuration, Timestamp};
 use kiln_tree::Digest;
 use std::collections::BTreeMap;
 
-/// Most files a `Release` may list (unstable's lists about 3,000).
+/// The most files that a `Release` may list (unstable's lists about 3,000).
 pub const MAX_FILES: usize = 200_000;
-/// How far in the future `Date` may be: the clocks of mirror and host differ.
+/// How far `Date` may be in the future, because the clocks of mirror and host differ.
 pub const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(24);
 
-/// A `Release` that cannot be read.
+/// Why a `Release` cannot be read.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum ReleaseError {
     /// Not deb822, or a necessary field is missing.
     #[error(transparent)]
     Control(#[from] ControlError),
-    /// A field's value is not what it should be.
+    /// A field has an invalid value.
     #[error("line {line}: {field} {value:?} is not {expected}")]
     Value {
         /// Line of the text, counted from 1.
         line: usize,
         /// The field.
         field: &'static str,
-        /// Its value or the part that is wrong, shortened.
+        /// Its value or the invalid part, shortened.
         value: String,
-        /// What would be right.
+        /// The expected form.
         expected: &'static str,
     },
-    /// Two lines of `SHA256` differ about one file.
-    #[error("line {line}: SHA256 lists {path:?} twice and differently")]
+    /// Two lines of `SHA256` differ for one file.
+    #[error("line {line}: SHA256 lists {path:?} twice with different values")]
     Contradiction {
         /// Line of the field's name, counted from 1.
         line: usize,
@@ -46,7 +47,7 @@ pub enum ReleaseError {
     },
 }
 
-/// A `Release` that is not the one wanted, or not of today.
+/// Why a `Release` is not the wanted one or not current.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum ReleaseMismatch {
     /// It describes another suite.
@@ -54,14 +55,14 @@ pub enum ReleaseMismatch {
         "it is the release of {found}, not of {wanted}: the mirror serves the wrong suite; use another mirror (--mirror)"
     )]
     WrongSuite {
-        /// What was asked for.
+        /// The requested suite.
         wanted: String,
-        /// Codename and suite of the release.
+        /// The codename and suite of the release.
         found: String,
     },
     /// `Valid-Until` has passed.
     #[error(
-        "it was valid until {valid_until} and now is {now}: the mirror is stale or someone replays old indexes; use another mirror \
+        "it was valid until {valid_until}, and now it is {now}: the mirror is stale or someone replays old indexes; use another mirror \
          (--mirror), or accept it with --ignore-valid-until"
     )]
     Expired {
@@ -71,7 +72,7 @@ pub enum ReleaseMismatch {
         now: Timestamp,
     },
     /// `Date` lies in the future.
-    #[error("it is dated {date} and now is {now}: set this machine's clock")]
+    #[error("it is dated {date}, but now it is {now}: set this machine's clock")]
     Future {
         /// `Date`.
         date: Timestamp,
@@ -89,10 +90,10 @@ pub struct ReleaseFile {
     pub size: u64,
 }
 
-/// What an archive says of one suite.
+/// What an archive declares about one suite.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
-    /// Who publishes it, `Debian`.
+    /// The publisher, `Debian`.
     pub origin: Option<String>,
     /// `stable`, `stable-updates`, `stable-security`, …
     pub suite: Option<String>,
@@ -100,9 +101,9 @@ pub struct Release {
     pub codename: Option<String>,
     /// When it was made.
     pub date: Timestamp,
-    /// When it ceases to be current; point releases carry none.
+    /// When it expires; point releases have no such date.
     pub valid_until: Option<Timestamp>,
-    /// `main`, …; the security archive says `updates/main`.
+    /// `main`, …; the security archive has `updates/main`.
     pub components: Vec<String>,
     /// `all`, `amd64`, …
     pub architectures: Vec<String>,
@@ -136,10 +137,11 @@ impl Release {
         })
     }
 
-    /// Whether this is the release of `wanted` (a code name or a suite name) and current at `now`.
+    /// Checks that this is the release of `wanted` (a code name or a suite name) and current at
+    /// `now`.
     ///
     /// # Errors
-    /// It is another suite's, dated in the future or, with `check_valid_until`, expired.
+    /// It is for another suite, dated in the future or, with `check_valid_until`, expired.
     pub fn check(&self, wanted: &str, now: Timestamp, check_valid_until: bool) -> Result<(), ReleaseMismatch> {
         if ![&self.codename, &self.suite].into_iter().flatten().any(|name| name == wanted) {
             let names: Vec<_> = [&self.codename, &self.suite].into_iter().flatten().map(String::as_str).collect();
@@ -157,7 +159,8 @@ impl Release {
         }
     }
 
-    /// Whether the suite has a component of that name (`main`, also where it is called `updates/main`).
+    /// Whether the suite has a component of that name (`main`, also if it is called
+    /// `updates/main`).
     pub fn has_component(&self, component: &str) -> bool {
         self.components.iter().any(|name| name.rsplit('/').next() == Some(component))
     }

@@ -1,7 +1,8 @@
-//! Package indexes of an archive's suites: fetched, verified, unpacked.
+//! Package indexes of an archive's suites: fetched, verified and unpacked.
 //!
-//! The chain of trust is keyring → signature of `InRelease` → its SHA-256 list → `Packages` → each package. Nothing a mirror sends is looked
-//! at before the link above it was checked. Where the bytes come from is the caller's [`Transport`].
+//! The chain of trust is keyring → signature of `InRelease` → its SHA-256 list → `Packages` → each
+//! package. Nothing that a mirror sends is used before the previous link was verified. The caller's
+//! [`Transport`] decides where bytes come from.
 
 use super::control::{ControlError, Paragraphs};
 use super::keyring::Keyring;
@@ -14,28 +15,28 @@ use jiff::Timestamp;
 use kiln_tree::Digest;
 use std::fmt;
 
-/// Most bytes of an `InRelease`.
+/// The most bytes of an `InRelease`.
 pub const MAX_RELEASE_BYTES: u64 = super::cleartext::MAX_MESSAGE_BYTES as u64;
-/// Most bytes of a compressed `Packages` (Debian's: 10 MB).
+/// The most bytes of a compressed `Packages` (Debian's: 10 MB).
 pub const MAX_COMPRESSED_BYTES: u64 = 256 << 20;
-/// Most bytes of an unpacked `Packages` (Debian's: 57 MB).
+/// The most bytes of an unpacked `Packages` (Debian's: 57 MB).
 pub const MAX_PACKAGES_BYTES: u64 = 1 << 30;
 
-/// What a suite is to the image.
+/// The role of a suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ArchiveKind {
     /// The release itself, `trixie`.
     Main,
     /// Its updates between point releases, `trixie-updates`.
     Updates,
-    /// Its security updates, `trixie-security`, of another archive.
+    /// Its security updates, `trixie-security`, from another archive.
     Security,
 }
 
 /// A suite to load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SuiteRequest {
-    /// What it is.
+    /// Its role.
     pub kind: ArchiveKind,
     /// Its name below `dists/`.
     pub name: String,
@@ -43,8 +44,8 @@ pub struct SuiteRequest {
     pub mirrors: Vec<String>,
 }
 
-/// The suites that make up a Debian release: `suite` and `suite-updates` of the archive proper, and `suite-security` of the
-/// security archive; unstable and experimental have the first only.
+/// The suites of a Debian release: `suite` and `suite-updates` of the main archive, and
+/// `suite-security` of the security archive. Unstable and experimental have only the first.
 pub fn standard_suites(suite: &str, mirrors: &[String], security_mirrors: &[String]) -> Vec<SuiteRequest> {
     let request = |kind, suffix: &str, mirrors: &[String]| SuiteRequest {
         kind,
@@ -62,34 +63,34 @@ pub fn standard_suites(suite: &str, mirrors: &[String], security_mirrors: &[Stri
     ]
 }
 
-/// What to load, and what to believe.
+/// What to load, and which signatures to trust.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// The suites, see [`standard_suites`].
     pub suites: &'a [SuiteRequest],
     /// Components, `main` first.
     pub components: &'a [String],
-    /// Debian's name of the architecture; packages for all architectures are in the same index.
+    /// Debian's name for the architecture; packages for all architectures are in the same index.
     pub architecture: &'a str,
-    /// A snapshot's timestamp, put in place of `{snapshot}`; `Valid-Until` is not checked then.
+    /// A snapshot's timestamp, which replaces `{snapshot}`; `Valid-Until` is then not checked.
     pub snapshot: Option<&'a str>,
-    /// Whose signatures count.
+    /// The trusted keys.
     pub keyring: &'a Keyring,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
-    /// Whether an expired index is refused; not with a snapshot.
+    /// Whether an expired index is rejected; ignored with a snapshot.
     pub check_valid_until: bool,
 }
 
 /// The verified indexes, in the order of the request.
 #[derive(Debug, Clone)]
 pub struct Index {
-    /// At least one.
+    /// The suites, at least one.
     pub suites: Vec<Suite>,
 }
 
 impl Index {
-    /// The newest `Date` of all suites: a time that depends on the inputs alone.
+    /// The newest `Date` of all suites: a time that depends only on the inputs.
     pub fn date(&self) -> Timestamp {
         self.suites.iter().map(|suite| suite.release.date).max().unwrap_or(Timestamp::UNIX_EPOCH)
     }
@@ -98,17 +99,17 @@ impl Index {
 /// The verified index of a suite.
 #[derive(Debug, Clone)]
 pub struct Suite {
-    /// What it is.
+    /// Its role.
     pub kind: ArchiveKind,
     /// Its name below `dists/`.
     pub name: String,
-    /// What the archive says of it.
+    /// The archive's declaration about it.
     pub release: Release,
-    /// Who says so.
+    /// Who signed it.
     pub signers: Vec<Signer>,
-    /// Digest of the `InRelease` as it was fetched.
+    /// The digest of the fetched `InRelease`.
     pub in_release: Digest,
-    /// One per component.
+    /// The indexes, one per component.
     pub packages: Vec<PackagesIndex>,
 }
 
@@ -127,7 +128,7 @@ impl fmt::Debug for PackagesIndex {
     }
 }
 
-/// No usable index.
+/// Why no index can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
     /// A suite's list of mirrors is empty.
@@ -135,15 +136,15 @@ pub enum RepositoryError {
     NoMirror {
         /// The suite.
         suite: String,
-        /// Where the profile names it.
+        /// The profile's key for mirrors.
         field: &'static str,
     },
-    /// `{snapshot}` in a mirror's URL and no snapshot, or the other way round.
+    /// A mirror's URL has `{snapshot}` but there is no snapshot, or the other way round.
     #[error("the mirror {mirror} {problem} (profile: debian.snapshot, debian.mirrors)")]
     Snapshot {
         /// The URL.
         mirror: String,
-        /// Which.
+        /// The problem.
         problem: &'static str,
     },
     /// No mirror gave a usable index.
@@ -151,7 +152,7 @@ pub enum RepositoryError {
     NoIndex {
         /// The suite.
         suite: String,
-        /// Each mirror tried, and why it was not used.
+        /// The mirrors that were tried, and why they were not used.
         attempts: Vec<(String, MirrorError)>,
     },
 }
@@ -162,61 +163,59 @@ pub enum MirrorError {
     /// `InRelease` could not be fetched.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// `InRelease` is not signed as it should be.
-    #[error("InRelease is not used: {0}")]
+    /// `InRelease` is not signed by a trusted key.
+    #[error("InRelease is rejected: {0}")]
     Signature(#[from] SignatureError),
     /// `InRelease` is signed but malformed.
-    #[error("InRelease, although signed, cannot be read: {0}; use another mirror (--mirror)")]
+    #[error("InRelease is signed, but cannot be read: {0}; use another mirror (--mirror)")]
     Release(#[from] ReleaseError),
-    /// `InRelease` is signed but not the one wanted.
-    #[error("InRelease is not used: {0}")]
+    /// `InRelease` is signed, but is not the wanted one.
+    #[error("InRelease is rejected: {0}")]
     Mismatch(#[from] ReleaseMismatch),
     /// There is no such index.
     #[error(
         "the suite has no packages of component {component:?} for {architecture:?}; it has {offered}: correct debian.components in the profile"
     )]
     NoPackages {
-        /// The component wanted.
+        /// The requested component.
         component: String,
-        /// The architecture wanted.
+        /// The requested architecture.
         architecture: String,
         /// Components and architectures of the suite.
         offered: String,
     },
-    /// An index that could only exhaust memory.
-    #[error(
-        "{path} is announced with {size} bytes, more than the {limit} that are accepted; use another mirror (--mirror)"
-    )]
+    /// An index whose announced size would exhaust memory.
+    #[error("{path} is announced with {size} bytes, more than the accepted {limit}; use another mirror (--mirror)")]
     TooLarge {
         /// The file, below `dists/<suite>/`.
         path: String,
-        /// As announced.
+        /// The announced size.
         size: u64,
-        /// What is accepted.
+        /// The accepted size.
         limit: u64,
     },
-    /// `Packages` is not what `InRelease` announces.
-    #[error("{path} is not used: {why}; use another mirror (--mirror)")]
+    /// `Packages` does not match `InRelease`.
+    #[error("{path} is rejected: {why}; use another mirror (--mirror)")]
     Digest {
         /// The file, below `dists/<suite>/`.
         path: String,
-        /// What differs.
+        /// The difference.
         why: DigestMismatch,
     },
     /// `Packages` cannot be decompressed.
-    #[error("{path} is not used: {why}; use another mirror (--mirror)")]
+    #[error("{path} is rejected: {why}; use another mirror (--mirror)")]
     Unpack {
         /// The file, below `dists/<suite>/`.
         path: String,
-        /// Why.
+        /// The cause.
         why: UnpackError,
     },
     /// `Packages` is not UTF-8 or not deb822.
-    #[error("{path} is not used: {reason}; use another mirror (--mirror)")]
+    #[error("{path} is rejected: {reason}; use another mirror (--mirror)")]
     Text {
         /// The file, below `dists/<suite>/`.
         path: String,
-        /// Why.
+        /// The cause.
         reason: String,
     },
 }
@@ -232,13 +231,14 @@ impl fmt::Display for Attempts<'_> {
     }
 }
 
-/// Loads the suites of a request, at the same time.
+/// Loads the suites of a request in parallel.
 ///
-/// For each, mirrors are tried in order until one gives an `InRelease` that holds and whose indexes can be had, from it or, being
-/// known by their digests, from the others.
+/// For each suite, mirrors are tried in order until one has a valid `InRelease` whose indexes are
+/// available: from that mirror or, because their digests are known, from the others.
 ///
 /// # Errors
-/// A suite has no mirror, or none of its mirrors gave a usable index; the error says of each why.
+/// A suite has no mirror, or none of its mirrors gave a usable index; the error has the reason for
+/// each.
 pub fn load(transport: &dyn Transport, request: &Request<'_>) -> Result<Index, RepositoryError> {
     let results: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> =
@@ -264,7 +264,7 @@ fn load_suite(
     }
     let mut attempts = Vec::new();
     for (position, mirror) in mirrors.iter().enumerate() {
-        // The mirror an InRelease is from comes first for what it announces.
+        // The files that an InRelease announces are fetched first from the same mirror.
         let others =
             mirrors.iter().enumerate().filter(|(other, _)| *other != position).map(|(_, mirror)| mirror.as_str());
         let sources: Vec<&str> = std::iter::once(mirror.as_str()).chain(others).collect();
@@ -343,12 +343,13 @@ fn load_packages(
     Ok(PackagesIndex { component: component.to_owned(), text })
 }
 
-/// Tells an index from a file of another kind early; each paragraph is read later, by whoever wants it.
+/// Detects early that a file is not an index; all paragraphs are parsed later.
 fn first_paragraph(text: &str) -> Result<(), ControlError> {
     Paragraphs::new(text).next().transpose()?.map_or(Ok(()), |paragraph| paragraph.require("Package").map(drop))
 }
 
-/// Where a file may be found: on each mirror by its digest, where it stays while the mirror is updated, then by its name.
+/// The locations of a file: on each mirror by its digest, where it stays while the mirror is
+/// updated, then by its name.
 fn locations(release: &Release, bases: &[String], path: &str, file: &ReleaseFile) -> Vec<String> {
     let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
     let mut urls = Vec::new();
@@ -368,8 +369,8 @@ fn expand(mirror: &str, snapshot: Option<&str>) -> Result<String, RepositoryErro
     let url = match (mirror.contains(PLACEHOLDER), snapshot) {
         (false, None) => mirror.to_owned(),
         (true, Some(snapshot)) => mirror.replace(PLACEHOLDER, snapshot),
-        (true, None) => return Err(error("has {snapshot} in its URL, but no snapshot is named")),
-        (false, Some(_)) => return Err(error("has no {snapshot} in its URL, although a snapshot is named")),
+        (true, None) => return Err(error("has {snapshot} in its URL, but no snapshot is set")),
+        (false, Some(_)) => return Err(error("has no {snapshot} in its URL, although a snapshot is set")),
     };
     Ok(url.trim_end_matches('/').to_owned())
 }
@@ -395,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn snapshots_need_a_place_in_the_url() {
+    fn snapshots_need_a_placeholder_in_the_url() {
         let expanded = expand("http://m/archive/{snapshot}/debian/", Some("20261101T000000Z")).expect("expands");
         assert_eq!(expanded, "http://m/archive/20261101T000000Z/debian");
         assert_eq!(expand("http://m/debian//", None).expect("expands"), "http://m/debian");

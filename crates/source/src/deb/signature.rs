@@ -1,8 +1,9 @@
-//! Whether an `InRelease` is signed by a trusted key, and exactly which text that key signed.
+//! Verifies that a trusted key signed an `InRelease`, and returns exactly the signed text.
 //!
-//! As apt does: one good signature suffices, and signatures by keys that are not in the keyring do not count either way; but a signature
-//! that names a key of the keyring and does not fit the text condemns the message, since then someone changed it.
-//! MD5 and SHA-1 are refused, as are DSA and RSA below 2048 bits. A key must be valid now, not merely when it signed.
+//! The rules are those of apt: one good signature suffices, and signatures by keys that are not in
+//! the keyring are ignored. But if a signature names a key of the keyring and does not match the
+//! text, the message is rejected, because someone changed it. MD5 and SHA-1 are rejected, as are
+//! DSA and RSA below 2048 bits. A key must be valid now, not only at the time of the signature.
 
 use super::cleartext::{self, Cleartext, CleartextError};
 use super::keyring::{Key, Keyring, Unusable, is_safe, is_sound, timestamp};
@@ -13,35 +14,35 @@ use pgp::packet::{Packet, PacketParser, Signature, SignatureType};
 use std::fmt;
 use std::io::Read;
 
-/// Most signatures a message may carry; each costs one or two public key operations.
+/// The most signatures of a message; each costs one or two public key operations.
 pub const MAX_SIGNATURES: usize = 32;
 
-/// A message that is not to be believed.
+/// Why a message is not trusted.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum SignatureError {
     /// The message is malformed.
-    #[error("it is not one cleartext-signed text: {0}; use another mirror (--mirror)")]
+    #[error("it is not a single cleartext-signed text: {0}; use another mirror (--mirror)")]
     Cleartext(#[from] CleartextError),
     /// The signature block is malformed.
     #[error("its signature block cannot be read: {0}; use another mirror (--mirror)")]
     Block(String),
     /// There is no signature in the block, or there are more than [`MAX_SIGNATURES`].
-    #[error("it carries {0} signatures, where 1 to {MAX_SIGNATURES} may be; use another mirror (--mirror)")]
+    #[error("it has {0} signatures, but 1 to {MAX_SIGNATURES} are allowed; use another mirror (--mirror)")]
     Count(usize),
-    /// The text is not what a trusted key signed.
+    /// The text is not the one that a trusted key signed.
     #[error(
-        "the signature by {owner} (key {key}, keyring {keyring}) does not fit the text: it was changed after it was signed, by the mirror or \
+        "the signature by {owner} (key {key}, keyring {keyring}) does not match the text: it was changed after it was signed, by the mirror or \
          on the way; use another mirror (--mirror)"
     )]
     Bad {
-        /// Fingerprint of the key the signature names.
+        /// The fingerprint of the key that the signature names.
         key: String,
         /// The user id of its certificate.
         owner: String,
-        /// The keyring that holds it.
+        /// The keyring that contains it.
         keyring: String,
     },
-    /// No signature counts.
+    /// No signature is trusted.
     #[error(
         "no signature can be trusted with the keyring {keyring}: {}; install a newer debian-archive-keyring, or name the keyring of this \
          archive in the profile (debian.keyring)",
@@ -50,24 +51,25 @@ pub enum SignatureError {
     Untrusted {
         /// The keyring that was used.
         keyring: String,
-        /// What speaks against each signature.
+        /// Why each signature is not trusted.
         doubts: Vec<(String, Doubt)>,
     },
 }
 
-/// Why a signature does not count.
+/// Why a signature is not trusted.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum Doubt {
-    /// The keyring does not have the key.
+    /// The keyring does not contain the key.
     #[error("is not in the keyring")]
     UnknownKey,
-    /// The key is of no use.
+    /// The key is unusable.
     #[error(transparent)]
     Key(#[from] Unusable),
     /// The signature's hash is MD5, SHA-1, or something unknown.
     #[error("signed with the hash {0}, which is not safe")]
     WeakHash(String),
-    /// It is not a signature over a text, too old a format, has expired, or is dated in the future or before its key was made.
+    /// It is not a signature over a text, too old a format, has expired, or is dated in the future
+    /// or before its key was made.
     #[error("made a signature that is not valid now for this text")]
     Invalid,
 }
@@ -83,7 +85,7 @@ impl fmt::Display for Listing<'_> {
     }
 }
 
-/// A text and who signed it.
+/// A text and its signers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// Exactly what was signed; see [`Cleartext::text`].
@@ -125,7 +127,7 @@ pub fn verify(message: &[u8], keyring: &Keyring, now: Timestamp) -> Result<Verif
     Ok(Verified { text: cleartext.text, signers })
 }
 
-/// Whether one signature counts; an error if it shows that the text was changed.
+/// Whether one signature is trusted; an error if it shows that the text was changed.
 fn judge(
     signature: &Signature,
     signed: &[u8],
@@ -156,7 +158,8 @@ fn judge(
     Ok(Err(doubt))
 }
 
-/// Whether a signature that fits the text and the key is valid at `now`, and the key allowed to make it.
+/// Checks that a signature that matches the text and the key is valid at `now` and that the key may
+/// make it.
 fn accept(signature: &Signature, key: &Key<'_>, now: Timestamp) -> Result<Signer, Doubt> {
     key.check(now)?;
     let created = signature.created().map(timestamp).ok_or(Doubt::Invalid)?;
@@ -173,21 +176,21 @@ fn read_signatures(cleartext: &Cleartext<'_>) -> Result<Vec<Signature>, Signatur
     let mut dearmor = Dearmor::with_options(cleartext.signature.as_bytes(), options);
     dearmor.read_header().map_err(block)?;
     if dearmor.typ != Some(BlockType::Signature) {
-        return Err(SignatureError::Block("it is not of the type \"PGP SIGNATURE\"".to_owned()));
+        return Err(SignatureError::Block("its type is not \"PGP SIGNATURE\"".to_owned()));
     }
     let mut packets = Vec::new();
-    // To the end first: a Dearmor must not be read again after an error.
+    // Read to the end first: a Dearmor must not be read again after an error.
     dearmor.read_to_end(&mut packets).map_err(|error| SignatureError::Block(error.to_string()))?;
     let mut signatures = Vec::new();
     for packet in PacketParser::new(packets.as_slice()) {
         if matches!(packet, Err(pgp::errors::Error::Unsupported { .. })) {
-            continue; // of a later version than this reader
+            continue; // a version that this reader does not know
         }
         match packet.map_err(block)? {
             Packet::Signature(signature) => signatures.push(signature),
             other => {
                 return Err(SignatureError::Block(format!(
-                    "it holds a packet of type {:?}",
+                    "it contains a packet of type {:?}",
                     pgp::packet::PacketTrait::tag(&other)
                 )));
             }
@@ -202,7 +205,7 @@ fn read_signatures(cleartext: &Cleartext<'_>) -> Result<Vec<Signature>, Signatur
     Ok(signatures)
 }
 
-/// The key a signature names, for messages.
+/// The key that a signature names, for messages.
 fn issuer(signature: &Signature) -> String {
     let fingerprint = signature.issuer_fingerprint().first().map(|fingerprint| format!("{fingerprint:X}"));
     let id = || signature.issuer_key_id().first().map(|id| id.to_string().to_uppercase());
@@ -214,7 +217,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// An Ed25519 certificate whose subkey may sign from 2026-01-01 to 2029-12-31, and a text it signed on 2026-11-01.
+    /// An Ed25519 certificate whose subkey may sign from 2026-01-01 to 2029-12-31, and a text it
+    /// signed on 2026-11-01.
     const KEYS: &[u8] = include_bytes!("testdata/archive.asc");
     const MESSAGE: &str = include_str!("testdata/message.asc");
     const SUBKEY: &str = "E2017C6F0DCCDF5054C5C05F214393BBBA8D85E5";
@@ -258,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_signature_does_not_cover_may_change() {
+    fn text_that_a_signature_does_not_cover_may_change() {
         let text = verify_on("2026-11-02", MESSAGE).expect("signed").text;
         for message in [
             MESSAGE.replace('\n', "\r\n"),
@@ -271,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_text_is_refused() {
+    fn a_changed_text_is_rejected() {
         for message in [
             MESSAGE.replace("trixie", "sid"),
             MESSAGE.replace("Origin", " Origin"),
@@ -285,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_signatures_have_their_time() {
+    fn keys_and_signatures_are_valid_only_in_their_period() {
         assert!(refusal("2030-01-01", MESSAGE).contains("85E5 expired on 2030-01-01"));
         assert!(verify_on("2029-12-31", MESSAGE).is_ok());
         assert!(verify_on("2026-10-31", MESSAGE).is_ok(), "clocks may differ by a day");
@@ -304,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_block_is_refused() {
+    fn a_broken_block_is_rejected() {
         let block = &MESSAGE[MESSAGE.find("-----BEGIN PGP SIGNATURE").expect("there")..];
         let with = |block: &str| format!("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nx\n{block}");
         for broken in [
@@ -317,10 +321,7 @@ mod tests {
                 .collect(),
         ] {
             let error = refusal("2026-11-02", &with(&broken));
-            assert!(
-                error.contains("signature block cannot be read") || error.contains("carries 0 signatures"),
-                "{error}"
-            );
+            assert!(error.contains("signature block cannot be read") || error.contains("has 0 signatures"), "{error}");
         }
     }
 

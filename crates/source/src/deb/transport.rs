@@ -1,20 +1,22 @@
-//! What a repository needs of the network: two ways to get bytes, implemented by the caller.
+//! The repository's interface to the network: two ways to fetch bytes, which the caller implements.
 
 use kiln_tree::Digest;
 
 /// Fetches files of a mirror.
 pub trait Transport: Sync {
-    /// Fetches `url` anew (never from a cache), at most `limit` bytes.
+    /// Fetches `url` from the network, never from a cache, and at most `limit` bytes.
     ///
     /// # Errors
-    /// [`TransportError::NotFound`] if the mirror has no such file, else [`TransportError::Failed`], also if it is larger.
+    /// [`TransportError::NotFound`] if the mirror has no such file, otherwise
+    /// [`TransportError::Failed`], also if the file is larger.
     fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, TransportError>;
 
-    /// Fetches the file with this digest and size from the first of `urls` that has it. An implementation may answer from a
-    /// cache, since the bytes cannot differ; the caller checks them in any case.
+    /// Fetches the file with this digest and size from the first of `urls` that has it. An
+    /// implementation may answer from a cache, because the bytes cannot differ; the caller verifies
+    /// them in any case.
     ///
     /// # Errors
-    /// None of `urls` gave these bytes; the error is that of the last, or of the one that says most.
+    /// None of `urls` gave these bytes; the error is the last one or the most informative one.
     fn get_by_digest(&self, urls: &[String], digest: &Digest, size: u64) -> Result<Vec<u8>, TransportError> {
         let mut first = None;
         for url in urls {
@@ -24,7 +26,7 @@ pub trait Transport: Sync {
             });
             match result {
                 Ok(bytes) => return Ok(bytes),
-                // What went wrong says more than that a second mirror has no such file.
+                // Another failure is more informative than that a second mirror has no such file.
                 Err(error) if matches!(first, None | Some(TransportError::NotFound { .. })) => first = Some(error),
                 Err(_) => {}
             }
@@ -33,47 +35,47 @@ pub trait Transport: Sync {
     }
 }
 
-/// A file that a [`Transport`] could not get.
+/// Why a [`Transport`] could not fetch a file.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// The mirror answered that it has no such file.
     #[error("{url} does not exist; check the mirror's URL and the suite, or name another mirror (--mirror)")]
     NotFound {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
     },
     /// Anything else.
     #[error("{reason}")]
     Failed {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
-        /// Why, with the URL.
+        /// The cause, with the URL.
         reason: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// Bytes that are not those announced.
+/// Why bytes do not match the announcement.
 #[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
 pub enum DigestMismatch {
-    /// Another number of bytes.
-    #[error("it has {found} bytes where {wanted} were announced: it was cut short or changed")]
+    /// The size differs.
+    #[error("it has {found} bytes, but {wanted} were announced: it was cut short or changed")]
     Size {
-        /// As announced.
+        /// The announced size.
         wanted: u64,
-        /// As received.
+        /// The received size.
         found: u64,
     },
-    /// Other bytes.
-    #[error("its sha256 is {found} where {wanted} was announced: it was changed, or the mirror is being updated")]
+    /// The digest differs.
+    #[error("its sha256 is {found}, but {wanted} was announced: it was changed, or the mirror is being updated")]
     Digest {
-        /// As announced.
+        /// The announced digest.
         wanted: Digest,
-        /// As received.
+        /// The received digest.
         found: Digest,
     },
 }
 
-/// Whether bytes are those announced.
+/// Checks that bytes match the announced digest and size.
 ///
 /// # Errors
 /// Size or digest differ.

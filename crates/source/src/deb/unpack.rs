@@ -1,21 +1,21 @@
-//! Decompression of indexes, bounded in memory by what a signed `Release` announces.
+//! Decompresses indexes; memory is bounded by the size that a signed `Release` announces.
 
 use std::io::Read;
 
-/// Most memory xz may use: `xz -9` needs 65 MiB, and Debian uses less.
+/// The most memory that xz may use: `xz -9` needs 65 MiB, and Debian uses less.
 const XZ_MEMORY: u64 = 128 << 20;
-/// Largest zstd window, as a power of two: `zstd --ultra` needs 27.
+/// The largest zstd window, as a power of two: `zstd --ultra` needs 27.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
-/// Bytes that do not decompress.
+/// Why bytes cannot be decompressed.
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
-    /// Malformed, cut short, or wanting too much memory.
+    /// The data is malformed or truncated, or needs too much memory.
     #[error("decompressing it as {name} failed: {why}")]
     Corrupt {
         /// The format.
         name: &'static str,
-        /// What the decompressor says.
+        /// The decompressor's error.
         why: std::io::Error,
     },
     /// A decompression bomb, or a wrong announcement.
@@ -26,7 +26,7 @@ pub enum UnpackError {
     },
 }
 
-/// How an index may be compressed.
+/// A compression of an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
     /// `.xz`, Debian's choice.
@@ -35,15 +35,15 @@ pub enum Compression {
     Zstd,
     /// `.gz`
     Gzip,
-    /// Not at all.
+    /// Not compressed.
     None,
 }
 
 impl Compression {
-    /// All, the preferred ones first.
+    /// All compressions, in order of preference.
     pub const ALL: [Self; 4] = [Self::Xz, Self::Zstd, Self::Gzip, Self::None];
 
-    /// What a file's name ends with.
+    /// The suffix of the file name.
     pub fn suffix(self) -> &'static str {
         match self {
             Self::Xz => ".xz",
@@ -80,7 +80,8 @@ pub fn unpack(bytes: Vec<u8>, compression: Compression, limit: u64) -> Result<Ve
     .ok_or(UnpackError::TooLarge { limit })
 }
 
-/// All bytes of a reader; none if there are more than `limit`. Memory grows with what comes, not with what is announced.
+/// Reads all bytes; `None` if there are more than `limit`. Memory grows with the received bytes,
+/// not with the announced size.
 fn read(reader: impl Read, limit: u64) -> std::io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     reader.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -127,9 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn xz_that_wants_much_memory_is_refused() {
+    fn xz_that_needs_much_memory_is_rejected() {
         let mut packed = pack(b"x", Compression::Xz);
-        // Block header (xz file format, 3.1): size, flags, filter 0x21 with one property byte, padding, CRC32.
+        // Block header (xz file format, 3.1): size, flags, filter 0x21 with one property byte,
+        // padding, CRC32.
         let (header, end) = (12, 12 + 4 * usize::from(packed[12]) + 4);
         assert_eq!(&packed[header + 2..header + 4], b"\x21\x01");
         packed[header + 4] = 37; // a dictionary of 1.5 GiB

@@ -4,14 +4,14 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-/// Longest version accepted, in bytes (Debian's longest has about 60).
+/// The longest accepted version, in bytes (Debian's longest has about 60).
 pub const MAX_VERSION_BYTES: usize = 1024;
 
 /// A checked version. Equality and order are dpkg's: `1.0`, `0:1.0` and `1.0-0` are equal.
 #[derive(Clone)]
 pub struct Version(Box<str>);
 
-/// Text that is not a version.
+/// The text is not a version.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("{text:?} is not a package version: {reason}")]
 pub struct VersionError {
@@ -73,11 +73,12 @@ impl Ord for Version {
     }
 }
 
-/// Checks a version's form. As dpkg does, it accepts an upstream version that does not start with a digit.
+/// Checks a version's form. As dpkg does, it accepts an upstream version that does not start with a
+/// digit.
 ///
 /// # Errors
-/// Empty parts, an epoch that is not a number up to 2147483647, characters that no version has, more than
-/// [`MAX_VERSION_BYTES`] bytes.
+/// Empty parts, an epoch that is not a number up to 2147483647, characters that no version has,
+/// more than [`MAX_VERSION_BYTES`] bytes.
 pub fn validate(text: &str) -> Result<(), VersionError> {
     problem(text).map_or(Ok(()), |reason| Err(VersionError { text: text.chars().take(80).collect(), reason }))
 }
@@ -108,7 +109,8 @@ fn problem(text: &str) -> Option<&'static str> {
     None
 }
 
-/// Orders two versions as `dpkg --compare-versions` does. Both should have passed [`validate`]; other text has some order too.
+/// Orders two versions as `dpkg --compare-versions` does. Both should have passed [`validate`];
+/// other text is ordered, too.
 pub fn compare(a: &str, b: &str) -> Ordering {
     if a == b {
         return Ordering::Equal;
@@ -125,7 +127,7 @@ fn split_epoch(version: &str) -> (u32, &str) {
     version.split_once(':').map_or((0, version), |(epoch, rest)| (epoch.parse().unwrap_or(0), rest))
 }
 
-/// An absent revision is empty, which sorts as `0` does.
+/// An absent revision is empty, which sorts like `0`.
 fn split_revision(version: &str) -> (&str, &str) {
     version.rsplit_once('-').unwrap_or((version, ""))
 }
@@ -162,7 +164,7 @@ fn weight(byte: Option<&u8>) -> i16 {
     }
 }
 
-/// The leading number without its leading zeros, and what follows it.
+/// The leading number without its leading zeros, and the rest.
 fn split_number(part: &[u8]) -> (&[u8], &[u8]) {
     let end = part.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(part.len());
     let (number, rest) = part.split_at(end);
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn orders_the_manual_page_s_examples() {
+    fn the_examples_of_the_manual_page_are_ordered() {
         // "1+b1" comes after "1a": letters are before other characters.
         let ascending = [
             "1~~",
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_though_written_differently() {
+    fn versions_can_be_equal_in_different_spellings() {
         for (a, b) in [("1.0", "0:1.0"), ("1.0", "1.0-0"), ("1.01", "1.1"), ("1.0-00", "1.0")] {
             assert_eq!(version(a), version(b), "{a} {b}");
         }
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_dpkg_refuses() {
+    fn versions_that_dpkg_rejects_are_rejected() {
         let message = |text: &str| text.parse::<Version>().expect_err(text).to_string();
         assert_eq!(message(""), "\"\" is not a package version: the upstream version is empty");
         assert_eq!(message("1:"), "\"1:\" is not a package version: the upstream version is empty");

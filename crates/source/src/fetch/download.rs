@@ -8,24 +8,25 @@ use kiln_progress::Phase;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// Bytes an input of unknown size may have: more than any, less than what fills a disk unnoticed.
+/// The most bytes of an input of unknown size: more than any input has, but too few to fill a disk
+/// unnoticed.
 const MAX_SIZE: u64 = 16 << 30;
 
-/// How an attempt ended, as far as the cache is sound.
+/// The result of an attempt, if the cache did not fail.
 #[derive(Debug)]
 pub(super) enum Attempt {
     /// The blob is in the cache.
     Complete(PathBuf),
-    /// Told to stop; what was received is kept.
+    /// Stopped on request; the received bytes are kept.
     Stopped,
-    /// Not from here, not now.
+    /// This location failed.
     Failed(Why),
 }
 
-/// Asks for the bytes from an offset on.
+/// Requests the bytes starting at an offset.
 pub(super) type Open<'a> = dyn Fn(u64) -> Result<Response, HttpError> + 'a;
 
-/// What an attempt works with.
+/// The state of an attempt.
 pub(super) struct Download<'a> {
     pub open: &'a Open<'a>,
     pub want: &'a Want,
@@ -36,13 +37,13 @@ pub(super) struct Download<'a> {
 }
 
 impl Download<'_> {
-    /// Receives what is missing; starts over when that does not fit what is there.
+    /// Receives the missing bytes; starts again if they do not match those already received.
     pub fn attempt(&mut self) -> Result<Attempt, CacheError> {
         let resumed = !self.partial.is_empty();
         let attempt = self.receive()?;
         let misfit = match &attempt {
-            // What was there may have come from another mirror, or from this one before it was updated. A server
-            // that only announces a wrong size has not spoilt it, though.
+            // The bytes may have come from another mirror, or from this one before it was updated.
+            // A server that only announces a wrong size has not changed them, though.
             Attempt::Failed(Why::WrongDigest { .. } | Why::WrongSize { .. }) => self.partial.is_empty(),
             Attempt::Failed(Why::Http(error)) => matches!(error.kind, HttpErrorKind::BadRange { .. }),
             _ => false,
@@ -85,7 +86,7 @@ impl Download<'_> {
         land(self.partial, self.phase)
     }
 
-    /// `None` when the body has been received to its end.
+    /// Returns `None` when the body was received completely.
     fn receive_body(&mut self, response: &mut Response) -> Result<Option<Attempt>, CacheError> {
         let limit = self.want.size.unwrap_or(MAX_SIZE);
         let mut buffer = vec![0; 128 * 1024];
@@ -109,7 +110,7 @@ impl Download<'_> {
     }
 }
 
-/// Lands a partial that was received to its end; one that is wrong is emptied.
+/// Stores a completely received partial as the blob; empties it if it is wrong.
 pub(super) fn land(partial: &mut Partial, phase: &Phase) -> Result<Attempt, CacheError> {
     match partial.land() {
         Ok(path) => Ok(Attempt::Complete(path)),
@@ -127,7 +128,8 @@ pub(super) fn land(partial: &mut Partial, phase: &Phase) -> Result<Attempt, Cach
     }
 }
 
-/// Receives something whose digest is not known. Outer error: the cache; inner: the server.
+/// Receives something whose digest is not known. The outer error is the cache's, the inner one the
+/// server's.
 pub(super) fn unpinned(open: &Open<'_>, cache: &Cache, url: &str) -> Result<Result<Stored, HttpError>, CacheError> {
     let mut response = match open(0) {
         Ok(response) => response,

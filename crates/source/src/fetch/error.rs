@@ -7,46 +7,45 @@ use kiln_tree::Digest;
 use std::fmt;
 use std::io;
 
-/// Names listed before the rest is only counted.
+/// The number of names that are listed; the rest is only counted.
 const LISTED: usize = 10;
 
 /// Why not all inputs are in the cache.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// Every location of these inputs says that it does not have them (any longer): a lock that is older than what
-    /// the mirrors keep.
+    /// No location has these inputs (any longer): the lock is older than what the mirrors keep.
     #[error("{} no longer where the lock says: {}", if inputs.len() == 1 { "an input is" } else { "inputs are" }, listed(inputs, |input| format!("{} ({})", input.name, join(&input.from))))]
     Gone {
-        /// The inputs, in the order in which they were asked for.
+        /// The inputs, in the order of the request.
         inputs: Vec<MissingInput>,
     },
-    /// The network must not be used and the cache lacks something.
+    /// The network must not be used, but the cache lacks inputs.
     #[error("--offline, and the cache lacks {} of {total} inputs: {}; run the same command once without --offline", missing.len(), listed(missing, |input| format!("{} ({})", input.name, join(&input.from))))]
     Offline {
-        /// What is missing, in the order in which it was asked for.
+        /// The missing inputs, in the order of the request.
         missing: Vec<MissingInput>,
-        /// Inputs asked for in all.
+        /// The number of all requested inputs.
         total: usize,
     },
-    /// At least one location has other bytes than the lock says, and none has the right ones.
+    /// At least one location has bytes that differ from the lock, and none has the expected ones.
     #[error(
-        "{name}: no location has the bytes with sha256 {expected}: {}; if it was replaced on purpose, run `kiln lock` (and correct its sha256 where the profile or release has one), else name another mirror (--mirror)",
+        "{name}: no location has the bytes with sha256 {expected}: {}; if it was replaced on purpose, run `kiln lock` (and correct its sha256 if the profile or release has one), otherwise name another mirror (--mirror)",
         tried_text(tried)
     )]
     WrongContent {
         /// The input.
         name: String,
-        /// Digest asked for.
+        /// The expected digest.
         expected: Digest,
-        /// What was tried.
+        /// The locations that were tried.
         tried: Vec<Tried>,
     },
-    /// No location could give it.
+    /// No location had it.
     #[error("{name}: {}", tried_text(tried))]
     Failed {
         /// The input.
         name: String,
-        /// What was tried.
+        /// The locations that were tried.
         tried: Vec<Tried>,
     },
     /// The cache failed.
@@ -54,17 +53,17 @@ pub enum FetchError {
     Cache {
         /// The input.
         name: String,
-        /// Why.
+        /// The cause.
         source: CacheError,
     },
 }
 
-/// An input that is not to be had.
+/// An input that cannot be obtained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingInput {
     /// Its name.
     pub name: String,
-    /// Where it should have been, without secrets.
+    /// The locations where it should be, without secrets.
     pub from: Vec<String>,
 }
 
@@ -79,7 +78,7 @@ impl From<&Want> for MissingInput {
 pub struct Tried {
     /// The URL (without secrets) or file.
     pub location: String,
-    /// Why it did not work.
+    /// The reason.
     pub why: Why,
 }
 
@@ -90,21 +89,21 @@ pub enum Why {
     Http(HttpError),
     /// The file could not be read.
     File {
-        /// What the system said.
+        /// The system's error.
         error: String,
     },
-    /// Other bytes.
+    /// The digest differs.
     WrongDigest {
-        /// Digest asked for.
+        /// The expected digest.
         expected: Digest,
-        /// Digest of what came.
+        /// The digest of the received bytes.
         found: Digest,
     },
-    /// More or fewer bytes.
+    /// The size differs.
     WrongSize {
-        /// Bytes asked for (or allowed).
+        /// The expected (or allowed) number of bytes.
         expected: u64,
-        /// Bytes announced or received.
+        /// The announced or received number of bytes.
         found: u64,
     },
 }
@@ -129,7 +128,7 @@ impl fmt::Display for Why {
 }
 
 impl FetchError {
-    /// What it means that none of these locations worked.
+    /// Returns the error that describes why none of these locations worked.
     pub(super) fn none_worked(want: &Want, tried: Vec<Tried>) -> Self {
         let gone = |tried: &Tried| matches!(&tried.why, Why::Http(error) if error.is_gone());
         let wrong = |tried: &Tried| matches!(tried.why, Why::WrongDigest { .. } | Why::WrongSize { .. });
@@ -144,7 +143,7 @@ impl FetchError {
     }
 }
 
-/// The one error to report: the first that is not [`FetchError::Gone`], or all that is gone.
+/// The error to report: the first that is not [`FetchError::Gone`], or all inputs that are gone.
 pub(super) fn combine(mut errors: Vec<(usize, FetchError)>) -> Option<FetchError> {
     errors.sort_by_key(|(index, _)| *index);
     let mut all_gone = Vec::new();
@@ -169,13 +168,13 @@ fn listed(inputs: &[MissingInput], text: impl Fn(&MissingInput) -> String) -> St
     names.join(", ")
 }
 
-/// All that was tried, and why it did not work.
+/// Describes all tried locations and the reasons.
 pub fn tried_text(tried: &[Tried]) -> String {
     if tried.is_empty() {
         return "no location is known".into();
     }
     let one = |tried: &Tried| match &tried.why {
-        // It names the URL itself.
+        // The error contains the URL.
         Why::Http(error) => error.to_string(),
         why @ Why::File { .. } => format!("{}: {why}", tried.location),
         why => format!("{} {why}", tried.location),

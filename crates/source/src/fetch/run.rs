@@ -1,4 +1,4 @@
-//! What the downloads of one call know in common.
+//! The state that the downloads of one call share.
 
 use super::error::Why;
 use super::{Location, Want};
@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
-/// What the downloads of one call share.
+/// The shared state.
 pub(super) struct Run<'a> {
     pub progress: &'a Progress,
     pub phase: &'a Phase,
     /// Set by the first failure.
     pub stop: AtomicBool,
-    /// Servers that could not be reached: tried last from then on.
+    /// Servers that could not be reached, which are tried last.
     unreachable: Mutex<BTreeSet<String>>,
 }
 
@@ -42,7 +42,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Results of other threads stay good when one panicked; its panic is passed on by the scope.
+/// The results of other threads stay valid when one panicked; the scope propagates the panic.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poison| poison.into_inner())
 }

@@ -1,4 +1,4 @@
-//! What is asked for, and where it may be had.
+//! A requested input and its locations.
 
 use crate::http::redacted;
 use crate::registry::Part;
@@ -6,20 +6,20 @@ use kiln_tree::Digest;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Something that must be in the cache.
+/// An input that must be in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Want {
-    /// Name in messages: a package with its version, an artifact.
+    /// The name in messages: a package with its version, an artifact.
     pub name: String,
-    /// SHA-256 it must have.
+    /// The expected SHA-256.
     pub digest: Digest,
     /// Length in bytes, if known.
     pub size: Option<u64>,
-    /// Where it may be had, tried in order.
+    /// Its locations, tried in order.
     pub from: Vec<Location>,
 }
 
-/// Where bytes may be had.
+/// A location of bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// An `http://` or `https://` URL.
@@ -31,7 +31,7 @@ pub enum Location {
 }
 
 impl Location {
-    /// `scheme://host:port` of a URL.
+    /// The `scheme://host:port` of a URL.
     pub(super) fn server(&self) -> Option<&str> {
         let Self::Url(url) = self else { return None };
         let start = url.find("://")? + 3;

@@ -1,15 +1,16 @@
 //! Plain HTTP through a proxy, with the request target in absolute form (RFC 9112, 3.2.2).
 //!
-//! ureq would open a `CONNECT` tunnel for `http://` too, which common proxies (Squid, apt-cacher-ng) refuse for
-//! port 80 and could not cache. So these requests go to the proxy as to an ordinary server, with the `Host` of the
-//! real one, and the last step before the socket completes the request line from that header.
+//! ureq would open a `CONNECT` tunnel for `http://` too, but common proxies (Squid, apt-cacher-ng)
+//! refuse tunnels to port 80 and could not cache the contents. So these requests are sent to the
+//! proxy like to an ordinary server, with the `Host` of the actual server, and the last step before
+//! the socket completes the request line from that header.
 
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, NextTimeout, RustlsConnector, TcpConnector, Transport,
 };
 
-/// An agent whose connections all lead to proxies.
+/// An agent whose connections all go to proxies.
 pub(super) fn agent(config: ureq::config::Config) -> ureq::Agent {
     let connector = ().chain(TcpConnector::default()).chain(RustlsConnector::default()).chain(AbsoluteForm);
     ureq::Agent::with_parts(config, connector, DefaultResolver::default())
@@ -53,7 +54,8 @@ impl<T: Transport> Transport for Completed<T> {
     }
 }
 
-/// Turns `GET /path` into `GET http://host/path` in the first `amount` bytes of `output`; returns the new amount.
+/// Turns `GET /path` into `GET http://host/path` in the first `amount` bytes of `output`; returns
+/// the new amount.
 fn complete(output: &mut [u8], amount: usize) -> Option<usize> {
     const METHOD: &[u8] = b"GET ";
     let request = output.get(..amount)?;
@@ -90,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_completed_is_refused() {
+    fn requests_that_cannot_be_completed_are_rejected() {
         let request = b"GET / HTTP/1.1\r\nHost: deb.example\r\n\r\n";
         assert_eq!(complete(&mut request.to_vec(), request.len()), None, "no room");
         assert_eq!(complete(&mut [b"GET / HTTP/1.1\r\n\r\n".as_slice(), &[0; 99]].concat(), 18), None, "no host");

@@ -1,4 +1,4 @@
-//! Why a document could not be had, and what to do about it.
+//! Why a document could not be fetched, and what to do.
 
 use super::proxy::ProxyServer;
 use super::url::redacted;
@@ -11,48 +11,48 @@ use ureq::http::Uri;
 /// A failed request.
 #[derive(Debug, Clone)]
 pub struct HttpError {
-    /// The URL asked for, without secrets.
+    /// The requested URL, without secrets.
     pub url: String,
-    /// Where redirects led, when that is another URL.
+    /// The URL that redirects led to, if it is another one.
     pub reached: Option<String>,
     /// What happened (at the last attempt).
     pub kind: HttpErrorKind,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: u32,
 }
 
-/// What happened to a request.
+/// The failure of a request.
 #[derive(Debug, Clone)]
 pub enum HttpErrorKind {
     /// The client was told not to use the network.
     Offline,
     /// Not a URL that can be fetched.
     BadUrl {
-        /// What is wrong with it.
+        /// The defect.
         why: String,
     },
     /// A status other than 200 and 206.
     Status {
         /// The status.
         status: u16,
-        /// The pause the server asks for.
+        /// The pause that the server requests.
         retry_after: Option<Duration>,
-        /// What it wants to be asked with (`WWW-Authenticate`).
+        /// The required authorization (`WWW-Authenticate`).
         challenges: Vec<String>,
     },
-    /// The registry wants to know who asks, and there is no answer.
+    /// The registry requires an authorization that kiln does not have.
     Unauthorized {
-        /// Why, and what to do.
+        /// The cause and the remedy.
         why: String,
     },
     /// The server cannot continue at this byte, or continues at another.
     BadRange {
-        /// First byte asked for.
+        /// The first requested byte.
         asked: u64,
     },
     /// Redirected too often.
     TooManyRedirects {
-        /// Redirects followed.
+        /// The number of redirects followed.
         limit: usize,
     },
     /// Redirected from https to http.
@@ -62,34 +62,34 @@ pub enum HttpErrorKind {
     },
     /// A redirect without a target, or to something that is not an HTTP URL.
     BadRedirect {
-        /// The target as sent.
+        /// The target as the server sent it.
         to: Option<String>,
     },
-    /// A document with more bytes than its kind can have.
+    /// The document is larger than this kind of document can be.
     TooLarge {
-        /// Bytes allowed.
+        /// The number of allowed bytes.
         limit: u64,
     },
     /// The certificate authorities to trust could not be read.
     Roots {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         why: String,
     },
-    /// The server's certificate or its TLS is not acceptable.
+    /// The server's certificate or TLS is not accepted.
     Tls {
-        /// Why.
+        /// The cause.
         why: String,
     },
-    /// The proxy does not let the request through.
+    /// The proxy rejects the request.
     Proxy {
         /// `host:port`.
         proxy: String,
-        /// Why.
+        /// The cause.
         why: String,
     },
-    /// The connection could not be made, or ended or stalled too early.
+    /// The connection failed, ended early or stalled.
     Transport {
         /// What happened.
         why: String,
@@ -98,7 +98,7 @@ pub enum HttpErrorKind {
     },
     /// The answer is not HTTP.
     Protocol {
-        /// Why.
+        /// The cause.
         why: String,
     },
 }
@@ -119,17 +119,18 @@ impl HttpError {
         self
     }
 
-    /// Whether the server says that it does not have the document (any longer).
+    /// Whether the server answers that it does not have the document (any longer).
     pub fn is_gone(&self) -> bool {
         matches!(self.kind, HttpErrorKind::Status { status: 404 | 410, .. })
     }
 
-    /// Whether no connection to the server worked, so that asking it for something else has little point.
+    /// Whether no connection to the server worked, so that another request to it is unlikely to
+    /// succeed.
     pub fn is_unreachable(&self) -> bool {
         matches!(self.kind, HttpErrorKind::Transport { .. } | HttpErrorKind::Tls { .. } | HttpErrorKind::Proxy { .. })
     }
 
-    /// Whether trying again may help.
+    /// Whether another attempt may succeed.
     pub fn is_transient(&self) -> bool {
         match &self.kind {
             HttpErrorKind::Transport { .. } | HttpErrorKind::Protocol { .. } => true,
@@ -166,7 +167,7 @@ impl HttpErrorKind {
         }
     }
 
-    /// A failure while the body was being read.
+    /// A failure while reading the body.
     pub(super) fn from_body(error: io::Error) -> Self {
         Self::from_ureq(&ureq::Error::from(error), None)
     }
@@ -174,14 +175,14 @@ impl HttpErrorKind {
     fn advice(&self) -> Option<String> {
         Some(match self {
             Self::Offline => "--offline uses only the cache; run once without it".into(),
-            Self::Status { status: 407, .. } => "the proxy wants a user name and password: http://user:password@host:port in http_proxy and https_proxy".into(),
+            Self::Status { status: 407, .. } => "the proxy requires a user name and password: http://user:password@host:port in http_proxy and https_proxy".into(),
             Self::Status { status: 401 | 403, .. } => "check the URL, or name another mirror (--mirror)".into(),
             Self::Status { status: 404 | 410, .. } => "the server does not have it (any longer)".into(),
             Self::Status { .. } => "try again later, or name another mirror (--mirror)".into(),
             Self::TooManyRedirects { .. } | Self::Downgrade { .. } | Self::BadRedirect { .. } | Self::Protocol { .. } => {
-                "the server is set up wrongly; name another mirror (--mirror)".into()
+                "the server is misconfigured; name another mirror (--mirror)".into()
             }
-            Self::Tls { .. } => "if a company's authority signs it, add that to the host's CA certificates or name its PEM file in SSL_CERT_FILE".into(),
+            Self::Tls { .. } => "if a company's authority signed it, add that authority to the host's CA certificates or name its PEM file in SSL_CERT_FILE".into(),
             Self::Proxy { proxy, .. } => format!("check the proxy {proxy} (https_proxy), or name the host in no_proxy"),
             Self::Transport { proxy: Some(proxy), .. } => format!("check the proxy {proxy} (http_proxy, https_proxy, no_proxy)"),
             Self::Transport { proxy: None, .. } => {
@@ -207,13 +208,13 @@ impl fmt::Display for HttpErrorKind {
             Self::TooManyRedirects { limit } => write!(f, "redirected more than {limit} times"),
             Self::Downgrade { to } => write!(f, "redirected from https to unprotected {to}"),
             Self::BadRedirect { to: Some(to) } => write!(f, "redirected to {to:?}, which is not an http URL"),
-            Self::BadRedirect { to: None } => write!(f, "redirected without saying where to"),
+            Self::BadRedirect { to: None } => write!(f, "redirected without a target"),
             Self::TooLarge { limit } => write!(f, "it has more than {limit} bytes"),
             Self::Roots { path, why } => write!(f, "reading the CA certificates {}: {why}", path.display()),
             Self::Tls { why } => write!(f, "no trusted connection: {why}"),
-            Self::Proxy { proxy, why } => write!(f, "the proxy {proxy} refuses: {why}"),
+            Self::Proxy { proxy, why } => write!(f, "the proxy {proxy} rejects the request: {why}"),
             Self::Transport { why, .. } => write!(f, "{why}"),
-            Self::Protocol { why } => write!(f, "the answer is not understood: {why}"),
+            Self::Protocol { why } => write!(f, "the answer is not valid HTTP: {why}"),
         }
     }
 }
@@ -237,7 +238,7 @@ impl fmt::Display for HttpError {
 
 impl std::error::Error for HttpError {}
 
-/// TLS failures come as I/O errors that carry a rustls error.
+/// TLS failures are I/O errors that contain a rustls error.
 fn tls_cause(error: &io::Error) -> Option<String> {
     let inner = error.get_ref()?;
     (error.kind() == ErrorKind::InvalidData).then(|| inner.to_string())
@@ -245,9 +246,9 @@ fn tls_cause(error: &io::Error) -> Option<String> {
 
 fn io_text(error: &io::Error) -> String {
     match error.kind() {
-        ErrorKind::ConnectionRefused => "the connection is refused".into(),
+        ErrorKind::ConnectionRefused => "the connection was refused".into(),
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => "the connection was reset".into(),
-        ErrorKind::UnexpectedEof => "the connection was cut".into(),
+        ErrorKind::UnexpectedEof => "the connection was closed early".into(),
         _ => error.to_string(),
     }
 }

@@ -1,4 +1,4 @@
-//! Which proxy a request takes, decided by the environment's variables as curl reads them.
+//! Chooses the proxy of a request from environment variables, as curl does.
 
 use super::error::HttpErrorKind;
 use super::url;
@@ -6,7 +6,7 @@ use base64::Engine as _;
 use std::net::IpAddr;
 use ureq::http::Uri;
 
-/// Proxies by scheme, and the hosts that are reached without.
+/// Proxies by scheme, and the hosts that need no proxy.
 #[derive(Debug, Clone, Default)]
 pub struct ProxyConfig {
     http: Option<ProxyServer>,
@@ -14,25 +14,26 @@ pub struct ProxyConfig {
     no_proxy: Vec<NoProxy>,
 }
 
-/// A variable that does not hold a proxy.
+/// A variable does not contain a proxy.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the environment variable {variable} does not name a proxy ({why}); write it as http://host:port or unset it")]
 pub struct ProxyError {
     /// Name of the variable.
     pub variable: String,
-    /// What is wrong with its value (which may hold a password and is not shown).
+    /// The defect of its value (which may contain a password and is not shown).
     pub why: String,
 }
 
 impl ProxyConfig {
-    /// Picks the proxy variables out of an environment.
+    /// Reads the proxy variables of an environment.
     ///
-    /// As in curl: `http_proxy` (only in lower case, since `HTTP_PROXY` is what a CGI server makes of a request's
-    /// `Proxy:` header), `https_proxy`, `all_proxy`, `no_proxy`; of the latter three lower case wins over upper case.
-    /// An empty value means no proxy. Beyond curl, `no_proxy` may hold IPv6 addresses in brackets and `/0` networks.
+    /// As in curl, the variables are `http_proxy` (only in lower case, because a CGI server sets
+    /// `HTTP_PROXY` from a request's `Proxy:` header), `https_proxy`, `all_proxy` and `no_proxy`;
+    /// for the latter three, lower case takes precedence over upper case. An empty value means no
+    /// proxy. Unlike in curl, `no_proxy` may contain IPv6 addresses in brackets and `/0` networks.
     ///
     /// # Errors
-    /// [`ProxyError`] when a variable that counts does not hold an `http://` or `https://` proxy.
+    /// [`ProxyError`] when a relevant variable does not contain an `http://` or `https://` proxy.
     pub fn from_vars<K, V>(vars: impl IntoIterator<Item = (K, V)>) -> Result<Self, ProxyError>
     where
         K: AsRef<str>,
@@ -63,12 +64,13 @@ impl ProxyConfig {
         })
     }
 
-    /// `host:port` of the proxy that a request for `url` takes; `None` when it goes directly or is no URL.
+    /// The `host:port` of the proxy for `url`; `None` if the request is direct or `url` is not a
+    /// URL.
     pub fn proxy_for(&self, url: &str) -> Option<String> {
         self.server_for(&url.parse().ok()?).map(ProxyServer::address)
     }
 
-    /// The proxy that a request for `uri` takes.
+    /// The proxy for `uri`.
     pub(super) fn server_for(&self, uri: &Uri) -> Option<&ProxyServer> {
         let server = if uri.scheme_str() == Some("https") { &self.https } else { &self.http };
         let host = uri.host()?;
@@ -92,17 +94,18 @@ impl ProxyServer {
         }
         let proxy = ureq::Proxy::new(value.trim()).map_err(|_| "it is not a URL".to_owned())?;
         if proxy.host().is_empty() {
-            return Err("it names no host".into());
+            return Err("it does not name a host".into());
         }
         Ok(Self { proxy })
     }
 
-    /// For requests through a tunnel.
+    /// The proxy for requests through a tunnel.
     pub(super) fn tunnel(&self) -> ureq::Proxy {
         self.proxy.clone()
     }
 
-    /// Where a request for `target` is sent to be forwarded: the proxy's authority and the target's path.
+    /// The URI to which a request for `target` is sent for forwarding: the proxy's authority and
+    /// the target's path.
     pub(super) fn forward_uri(&self, target: &Uri) -> Result<Uri, HttpErrorKind> {
         let path = target.path_and_query().map_or("/", |path| path.as_str());
         let scheme = self.proxy.uri().scheme_str().unwrap_or("http");
@@ -114,7 +117,7 @@ impl ProxyServer {
             .map_err(|error| HttpErrorKind::BadUrl { why: error.to_string() })
     }
 
-    /// The `Proxy-Authorization` header, if the proxy's URL holds a user name.
+    /// The `Proxy-Authorization` header, if the proxy's URL contains a user name.
     pub(super) fn authorization(&self) -> Option<String> {
         let user = self.proxy.username()?;
         let password = self.proxy.password().unwrap_or_default();
@@ -139,7 +142,7 @@ enum NoProxy {
     All,
     /// The domain and all below it, lower case, without leading or trailing dots.
     Domain(String),
-    /// Addresses whose first bits are those of this one.
+    /// Addresses with the same first bits.
     Network(IpAddr, u8),
 }
 
@@ -198,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_count_as_in_curl() {
+    fn variables_have_the_same_meaning_as_in_curl() {
         let proxy = |port: u16| Some(format!("p:{port}"));
         assert_eq!(via(&[("http_proxy", "http://p:1")], "http://h/"), proxy(1));
         assert_eq!(via(&[("http_proxy", "p:1")], "http://h/"), proxy(1), "http:// is the default");
@@ -254,7 +257,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn foreign_values_never_panic(proxy in "\\PC{0,40}", rules in "[0-9a-f.:/*, \\PC]{0,40}", host in "[a-z0-9.]{1,20}") {
+        fn arbitrary_values_never_panic(proxy in "\\PC{0,40}", rules in "[0-9a-f.:/*, \\PC]{0,40}", host in "[a-z0-9.]{1,20}") {
             let vars = [("all_proxy", proxy.as_str()), ("no_proxy", rules.as_str())];
             if let (Ok(config), Ok(uri)) = (ProxyConfig::from_vars(vars), format!("http://{host}/").parse()) {
                 let _ = config.server_for(&uri);

@@ -1,4 +1,4 @@
-//! Answers, and bodies that are not allowed to stall.
+//! Answers and their bodies, which must not stall.
 
 use super::error::{HttpError, HttpErrorKind};
 use super::retry;
@@ -6,17 +6,17 @@ use std::io::{self, Read};
 use std::time::{Duration, Instant};
 use ureq::http::{HeaderMap, Uri};
 
-/// A body that brings fewer bytes than this in one stall time counts as stalled.
+/// A body with fewer bytes than this per stall time counts as stalled.
 const STALL_BYTES: u64 = 1024;
 
-/// The body of an answer, being received.
+/// The body of an answer while it is received.
 #[derive(Debug)]
 pub struct Response {
     url: String,
-    /// Byte of the whole document with which the body starts: the offset asked for, or 0 when the server
-    /// ignored that.
+    /// The offset of the body in the whole document: the requested offset, or 0 if the server
+    /// ignored it.
     pub offset: u64,
-    /// Length of the whole document, when the server says it.
+    /// Length of the whole document, if the server sends it.
     pub total: Option<u64>,
     body: Body,
 }
@@ -50,7 +50,7 @@ impl Response {
         Ok(Self { url: url.to_owned(), offset, total, body })
     }
 
-    /// Reads some bytes of the body; 0 at its end, which is never reported for a body that was cut.
+    /// Reads some bytes of the body; returns 0 at its end, but never for a truncated body.
     ///
     /// # Errors
     /// [`HttpError`] of the kind [`HttpErrorKind::Transport`].
@@ -61,7 +61,8 @@ impl Response {
     /// Reads the whole body of a small document.
     ///
     /// # Errors
-    /// [`HttpErrorKind::TooLarge`] when it has more than `limit` bytes, or as [`Response::read`].
+    /// [`HttpErrorKind::TooLarge`] when it has more than `limit` bytes, or those of
+    /// [`Response::read`].
     pub fn bytes(mut self, limit: u64) -> Result<Vec<u8>, HttpError> {
         let too_large = HttpErrorKind::TooLarge { limit };
         if self.total.is_some_and(|total| total > limit) {
@@ -84,7 +85,7 @@ fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
     Some((start.trim().parse().ok()?, total.trim().parse().ok()))
 }
 
-/// A body that fails when it stalls, be it by trickling.
+/// A body that fails when it stalls or is too slow.
 struct Body {
     reader: Box<dyn Read + Send>,
     stall: Duration,
@@ -94,7 +95,7 @@ struct Body {
 
 impl Read for Body {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // The window starts with the read: the time that the caller takes is not the server's.
+        // The window starts with the read, because the caller's time does not count.
         if self.window_bytes == 0 {
             self.window_start = Instant::now();
         }

@@ -1,4 +1,4 @@
-//! When to try again: exponential back-off with jitter, and what the server asks for.
+//! Retries: exponential back-off with jitter, or the pause that the server requests.
 
 use super::error::{HttpError, HttpErrorKind};
 use jiff::fmt::rfc2822;
@@ -6,16 +6,16 @@ use kiln_tree::Digest;
 use std::time::Duration;
 use ureq::http::HeaderMap;
 
-/// How often and how patiently to try again.
+/// The number of retries and the pauses between them.
 #[derive(Debug, Clone)]
 pub struct RetryPolicy {
-    /// Attempts in all, at least 1.
+    /// The total number of attempts, at least 1.
     pub attempts: u32,
     /// Pause after the first failure; it doubles with every further one.
     pub first_delay: Duration,
-    /// Longest pause, also for a server's `Retry-After`.
+    /// The longest pause, also for a server's `Retry-After`.
     pub max_delay: Duration,
-    /// Varies the jitter, so that many machines do not return in step.
+    /// The seed of the jitter, so that many machines do not retry at the same time.
     pub seed: u64,
 }
 
@@ -25,7 +25,7 @@ impl Default for RetryPolicy {
     }
 }
 
-/// The attempts at one URL.
+/// The state of the attempts at one URL.
 #[derive(Debug)]
 pub struct Backoff {
     policy: RetryPolicy,
@@ -34,16 +34,18 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// No attempt made yet.
+    /// Starts without attempts.
     pub fn new(policy: &RetryPolicy, url: &str) -> Self {
         let mut first = [0; 8];
         first.copy_from_slice(&Digest::of(url.as_bytes()).as_bytes()[..8]);
         Self { policy: policy.clone(), attempts: 0, random: u64::from_le_bytes(first) ^ policy.seed }
     }
 
-    /// Counts a failed attempt: the pause before the next one, or `None` when there is no point in one.
+    /// Counts a failed attempt; returns the pause before the next one, or `None` if there should be
+    /// none.
     ///
-    /// The pause is between half and all of the exponential delay, or what the server asked for.
+    /// The pause is between half and all of the exponential delay, or the pause that the server
+    /// requested.
     pub fn after(&mut self, error: &HttpError) -> Option<Duration> {
         self.attempts += 1;
         if self.attempts >= self.policy.attempts || !error.is_transient() {
@@ -67,7 +69,7 @@ impl Backoff {
         self.attempts
     }
 
-    /// A number in 0..1, by SplitMix64: jitter needs no more.
+    /// A number in 0..1, by SplitMix64: good enough for jitter.
     fn fraction(&mut self) -> f64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.random;
@@ -77,8 +79,8 @@ impl Backoff {
     }
 }
 
-/// The pause a server asks for in `Retry-After`: seconds, or a date, which is read relative to the server's own
-/// `Date` so that no clock of ours is needed (RFC 9110, 10.2.3).
+/// The pause that a server requests in `Retry-After`: seconds, or a date. The date is interpreted
+/// relative to the server's `Date`, so it does not depend on our clock (RFC 9110, 10.2.3).
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("retry-after")?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
@@ -123,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_can_ask_for_a_pause_up_to_the_longest() {
+    fn a_server_can_request_a_pause_up_to_the_limit() {
         let policy = RetryPolicy::default();
         let after = |seconds| {
             let kind = HttpErrorKind::Status {
@@ -148,7 +150,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn foreign_headers_never_panic(after in "[0-9A-Za-z:, +-]{0,40}", date in "[0-9A-Za-z:, +-]{0,40}") {
+        fn arbitrary_headers_never_panic(after in "[0-9A-Za-z:, +-]{0,40}", date in "[0-9A-Za-z:, +-]{0,40}") {
             let mut headers = HeaderMap::new();
             headers.insert("retry-after", after.parse().expect("a header"));
             headers.insert("date", date.parse().expect("a header"));

@@ -1,11 +1,11 @@
-//! Which certificate authorities are trusted.
+//! Chooses the trusted certificate authorities.
 
 use super::error::HttpErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use ureq::tls::{PemItem, RootCerts, parse_pem};
 
-/// Where distributions keep the host's CA bundle.
+/// The paths of the host's CA bundle in various distributions.
 const BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -13,9 +13,9 @@ const BUNDLES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// The authorities in `ca_file`, or those of the host, or Mozilla's as compiled in.
+/// The authorities in `ca_file`, or those of the host, or the built-in list of Mozilla.
 ///
-/// The host's come first because a company's own authority is found only there.
+/// The host's list comes before the built-in one because only it has a company's own authority.
 pub(super) fn roots(ca_file: Option<&Path>) -> Result<RootCerts, HttpErrorKind> {
     if let Some(path) = ca_file {
         return read(path).map_err(|why| HttpErrorKind::Roots { path: path.to_owned(), why });
@@ -33,7 +33,7 @@ fn read(path: &Path) -> Result<RootCerts, String> {
         })
         .collect();
     if certificates.is_empty() {
-        return Err("it holds no certificate in PEM form".into());
+        return Err("it contains no certificate in PEM form".into());
     }
     Ok(RootCerts::Specific(Arc::new(certificates)))
 }

@@ -11,7 +11,7 @@ pub(super) fn parse(url: &str) -> Result<Uri, String> {
         None => return Err("it does not start with http:// or https://".into()),
     }
     match uri.host() {
-        None | Some("") => Err("it names no host".into()),
+        None | Some("") => Err("it does not name a host".into()),
         Some(_) => Ok(uri),
     }
 }
@@ -79,7 +79,7 @@ pub(super) fn host_and_port(uri: &Uri) -> String {
     }
 }
 
-/// A URL as it may be printed: user name and password replaced by `***`.
+/// A printable form of a URL: user name and password are replaced with `***`.
 pub fn redacted(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The examples of RFC 3986, 5.4, as far as they are HTTP.
+    /// The examples of RFC 3986, 5.4, limited to HTTP.
     #[test]
     fn references_resolve_as_in_rfc_3986() {
         let base = parse("http://a/b/c/d;p?q").expect("a URL");
@@ -143,7 +143,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn foreign_text_never_panics(text in "\\PC{0,60}", reference in "[a-z:/.?#@%\\PC]{0,40}") {
+        fn arbitrary_text_never_panics(text in "\\PC{0,60}", reference in "[a-z:/.?#@%\\PC]{0,40}") {
             let _ = redacted(&text);
             let _ = parse(&text);
             let base = parse("https://host/a/b").expect("a URL");

@@ -1,4 +1,5 @@
-//! How a registry is told who asks: `Basic`, or a token from where its challenge points (distribution's "Token Authentication").
+//! Authorizes requests to a registry: with `Basic`, or with a token from the server that its
+//! challenge names (distribution's "Token Authentication").
 
 use super::Credentials;
 use crate::http::{Client, Headers};
@@ -6,17 +7,18 @@ use kiln_oci::Reference;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// Most bytes of a token server's answer.
+/// The most bytes of a token server's answer.
 const MAX_ANSWER: u64 = 1 << 20;
 
-/// What a token server says; older ones call it `token`, OAuth 2.0 `access_token`.
+/// The answer of a token server; older servers use `token`, OAuth 2.0 uses `access_token`.
 #[derive(Deserialize)]
 struct Answer {
     token: Option<String>,
     access_token: Option<String>,
 }
 
-/// The `Authorization` that one of `challenges` asks for, to pull from the repository of `reference`; or why there is none.
+/// Returns the `Authorization` for one of `challenges`, to pull from the repository of `reference`,
+/// or the reason why there is none.
 pub fn authorize(
     http: &Client,
     credentials: &Credentials,
@@ -32,25 +34,26 @@ pub fn authorize(
             let helper = credentials.helper(registry);
             match helper {
                 Some(helper) => format!(
-                    "{registry} wants a password, which config.json leaves to the helper {helper:?}; kiln runs no programs: \
+                    "{registry} requires a password, which config.json delegates to the helper {helper:?}, but kiln runs no programs: \
                      log in with a DOCKER_CONFIG directory whose config.json has no helper"
                 ),
                 None => format!(
-                    "{registry} wants a user name and password: log in (docker login {registry}), or name in DOCKER_CONFIG \
+                    "{registry} requires a user name and password: log in (docker login {registry}), or name in DOCKER_CONFIG \
                      the directory of a config.json that has them"
                 ),
             }
         }),
-        None => Err(format!("{registry} wants an authorization that kiln does not know")),
+        None => Err(format!("{registry} requires an authorization that kiln does not support")),
     }
 }
 
 fn token(http: &Client, reference: &Reference, challenge: &Challenge, basic: Option<&str>) -> Result<String, String> {
     let registry = &reference.registry;
-    let realm = challenge.parameters.get("realm").ok_or_else(|| format!("{registry} names no realm for tokens"))?;
-    // A password goes there: never in the clear, except on this host.
+    let realm =
+        challenge.parameters.get("realm").ok_or_else(|| format!("{registry} does not name a realm for tokens"))?;
+    // A password is sent there, so it must be encrypted, except on this host.
     if !(realm.starts_with("https://") || reference.is_local() && realm.starts_with("http://")) {
-        return Err(format!("{registry} sends for tokens to {:?}, which is not https", short(realm)));
+        return Err(format!("{registry} refers to {:?} for tokens, which is not https", short(realm)));
     }
     let mut url = realm.clone();
     let mut add = |name: &str, value: &str| {
@@ -62,20 +65,20 @@ fn token(http: &Client, reference: &Reference, challenge: &Challenge, basic: Opt
     if let Some(service) = challenge.parameters.get("service") {
         add("service", service);
     }
-    // What is needed, whatever the challenge would give.
+    // The scope that is needed, whatever the challenge names.
     add("scope", &format!("repository:{}:pull", reference.repository));
     let headers = Headers { accept: None, authorization: basic.map(ToOwned::to_owned) };
     let bytes = http
         .get_with(&url, 0, &headers)
         .and_then(|response| response.bytes(MAX_ANSWER))
         .map_err(|error| match basic {
-            Some(_) => format!("no token for {registry} with the credentials of config.json: {error}"),
-            None => format!("no token for {registry} without credentials ({error}); log in, or name in DOCKER_CONFIG the directory of a config.json"),
+            Some(_) => format!("getting a token for {registry} with the credentials of config.json: {error}"),
+            None => format!("getting a token for {registry} without credentials: {error}; log in, or name in DOCKER_CONFIG the directory of a config.json"),
         })?;
     let answer: Answer = serde_json::from_slice(&bytes)
         .map_err(|_| format!("the token server of {registry} answers without a token"))?;
     let token = answer.token.or(answer.access_token).unwrap_or_default();
-    // RFC 6750, 2.1, as far as a header must hold it.
+    // RFC 6750, 2.1, limited to what a header may contain.
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(format!("the token server of {registry} answers without a token"));
     }
@@ -126,7 +129,7 @@ fn unquoted(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// Everything but unreserved characters percent-encoded (RFC 3986, 2.1).
+/// Percent-encodes everything except unreserved characters (RFC 3986, 2.1).
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for byte in text.bytes() {
@@ -148,7 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn challenges_are_read() {
+    fn challenges_are_parsed() {
         let challenge = Challenge::parse(
             "Bearer realm=\"https://auth.example.org/token?a=b\",service=\"a \\\"b\\\", c\" , scope=repository:x:pull",
         );
@@ -164,7 +167,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_challenge_is_read(text in "[Bearlm=\",\\\\ \\PC]{0,60}") {
+        fn arbitrary_challenges_never_panic(text in "[Bearlm=\",\\\\ \\PC]{0,60}") {
             let _ = Challenge::parse(&text);
         }
     }

@@ -1,4 +1,4 @@
-//! Docker's `config.json`: who may pull from where.
+//! Reads Docker's `config.json` with the credentials of registries.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,17 +11,17 @@ use std::fmt;
 pub struct Credentials {
     /// `Authorization` headers by registry.
     basic: BTreeMap<String, String>,
-    /// Programs that would know more, by registry.
+    /// Credential helpers by registry.
     helpers: BTreeMap<String, String>,
-    /// The program for all others.
+    /// The credential helper for all other registries.
     store: Option<String>,
 }
 
 /// Why a `config.json` cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
-    /// Not JSON of this form.
-    #[error("{line}:{column}: it is no config.json of Docker's")]
+    /// It is not JSON of the expected form.
+    #[error("{line}:{column}: it is not a config.json of Docker")]
     Malformed {
         /// Line, from 1.
         line: usize,
@@ -54,7 +54,8 @@ struct Auth {
 }
 
 impl Credentials {
-    /// Reads the text of a `config.json`. Its words are not in the error: they may be secret.
+    /// Reads the text of a `config.json`. The error does not quote it, because it may contain
+    /// secrets.
     ///
     /// # Errors
     /// [`CredentialsError`].
@@ -72,7 +73,7 @@ impl Credentials {
                     encoded.trim().to_owned()
                 }
                 (None, Some(user), Some(password)) => STANDARD.encode(format!("{user}:{password}")),
-                // The registry's name alone is left there by helpers.
+                // Credential helpers leave the registry's name without credentials.
                 _ => continue,
             };
             basic.insert(host(&registry), format!("Basic {encoded}"));
@@ -86,13 +87,14 @@ impl Credentials {
         self.basic.get(registry).cloned()
     }
 
-    /// The program that may have a password for `registry`.
+    /// The credential helper for `registry`.
     pub(super) fn helper(&self, registry: &str) -> Option<&str> {
         self.helpers.get(registry).or(self.store.as_ref()).map(String::as_str)
     }
 }
 
-/// A registry as references name it: keys may be URLs, and Docker's own registry goes by its first address.
+/// The name of a registry in references: keys may be URLs, and Docker's own registry uses its
+/// original address.
 fn host(key: &str) -> String {
     let key = key.split_once("://").map_or(key, |(_, rest)| rest);
     match key.split('/').next().unwrap_or(key) {
@@ -129,9 +131,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_config_is_refused_without_its_words() {
+    fn malformed_configs_are_rejected_without_quoting_them() {
         for (text, error) in [
-            ("{\"auths\": \"secret\"}", "1:18: it is no config.json of Docker's"),
+            ("{\"auths\": \"secret\"}", "1:18: it is not a config.json of Docker"),
             (
                 "{\"auths\": {\"a.b\": {\"auth\": \"c2VjcmV0\"}}}",
                 "auths.a.b.auth is not user:password in base64; log in again",

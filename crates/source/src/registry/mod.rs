@@ -1,6 +1,7 @@
-//! Container registries: pulling by the OCI distribution specification, without a daemon.
+//! Container registries: pulls images with the OCI distribution specification, without a daemon.
 //!
-//! Every document and blob is named by digest and checked against it; only a tag is believed, once, when a lock is written.
+//! Every document and blob is named by its digest and verified against it; a tag is resolved only
+//! once, when a lock is written.
 
 mod auth;
 mod credentials;
@@ -14,15 +15,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How deep indexes may be nested.
+/// The deepest nesting of indexes.
 const MAX_NESTING: usize = 3;
 
-/// A client of all registries; clones share what they were authorized for.
+/// A client of all registries; clones share authorizations.
 #[derive(Debug, Clone)]
 pub struct Registries {
     http: Client,
     credentials: Arc<Credentials>,
-    /// `Authorization` by repository, once one was asked for.
+    /// The obtained `Authorization` by repository.
     authorizations: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
@@ -31,13 +32,13 @@ pub struct Registries {
 pub struct Part {
     /// Registry and repository.
     pub reference: Reference,
-    /// What it is.
+    /// Its kind.
     pub kind: PartKind,
     /// Its digest.
     pub digest: Digest,
 }
 
-/// What a registry keeps.
+/// The kinds of content in a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartKind {
     /// An index or manifest.
@@ -46,12 +47,12 @@ pub enum PartKind {
     Blob,
 }
 
-/// An image as a registry has it for one architecture.
+/// An image in a registry for one architecture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
     /// Digest of its manifest.
     pub manifest: Digest,
-    /// Bytes of its manifest.
+    /// The bytes of its manifest.
     pub size: u64,
     /// Digest and size of its configuration and layers.
     pub blobs: Vec<(Digest, u64)>,
@@ -63,32 +64,32 @@ pub enum RegistryError {
     /// A request failed.
     #[error("{0}")]
     Http(#[from] HttpError),
-    /// A document is not what it should be.
+    /// A document is invalid.
     #[error("{url}: {source}")]
     Document {
-        /// Where it is.
+        /// Its URL.
         url: String,
-        /// What is wrong.
+        /// The defect.
         source: DocumentError,
     },
-    /// Not the bytes that were asked for.
+    /// The bytes do not match the digest.
     #[error(
         "{url} has sha256 {found} and {size} bytes, expected {expected}; the registry is damaged or was tampered with"
     )]
     WrongContent {
-        /// Where it is.
+        /// Its URL.
         url: String,
-        /// Digest, and size if known, asked for.
+        /// The expected digest, and the size if known.
         expected: String,
-        /// Digest of what came.
+        /// The digest of the received bytes.
         found: Digest,
-        /// Bytes that came.
+        /// The number of received bytes.
         size: u64,
     },
 }
 
 impl Part {
-    /// Its address.
+    /// Its URL.
     pub fn url(&self) -> String {
         let kind = match self.kind {
             PartKind::Manifest => "manifests",
@@ -105,7 +106,7 @@ impl fmt::Display for Part {
     }
 }
 
-/// Without TLS only on this host, as containerd does.
+/// TLS is omitted only on this host, as in containerd.
 fn url(reference: &Reference, kind: &str, name: &str) -> String {
     let scheme = if reference.is_local() { "http" } else { "https" };
     let host = match reference.registry.as_str() {
@@ -116,12 +117,12 @@ fn url(reference: &Reference, kind: &str, name: &str) -> String {
 }
 
 impl Registries {
-    /// A client that has `credentials`. Whether it may use the network is a setting of `http`.
+    /// Makes a client with `credentials`. `http` decides whether it may use the network.
     pub fn new(http: Client, credentials: Credentials) -> Self {
         Self { http, credentials: Arc::new(credentials), authorizations: Arc::default() }
     }
 
-    /// One attempt to get `part` from byte `offset` on.
+    /// Makes one attempt to get `part` starting at byte `offset`.
     ///
     /// # Errors
     /// [`HttpError`].
@@ -129,7 +130,7 @@ impl Registries {
         self.get_url(&part.reference, &part.url(), part.kind, offset)
     }
 
-    /// What `reference` is for linux on `arch`.
+    /// Resolves `reference` for linux on `arch`.
     ///
     /// # Errors
     /// [`RegistryError`].
@@ -162,7 +163,7 @@ impl Registries {
         Err(RegistryError::Document { url, source })
     }
 
-    /// What a descriptor describes, and its address.
+    /// Fetches what a descriptor describes; returns it with its URL.
     fn described(
         &self,
         reference: &Reference,
@@ -176,7 +177,7 @@ impl Registries {
         Ok((url, bytes))
     }
 
-    /// All of a small document, with retries.
+    /// Fetches a small document with retries.
     fn document(&self, reference: &Reference, url: &str, kind: PartKind, limit: u64) -> Result<Vec<u8>, HttpError> {
         let mut backoff = Backoff::new(&self.http.config().retry, url);
         loop {
@@ -191,7 +192,7 @@ impl Registries {
         }
     }
 
-    /// One attempt, and another one if the registry wants to know who asks.
+    /// Makes one attempt, and another one if the registry requires an authorization.
     fn get_url(&self, reference: &Reference, url: &str, kind: PartKind, offset: u64) -> Result<Response, HttpError> {
         let repository = format!("{}/{}", reference.registry, reference.repository);
         let accept = match kind {
@@ -205,7 +206,7 @@ impl Registries {
             response => return response,
         };
         let HttpErrorKind::Status { status: 401, challenges, .. } = &error.kind else { return Err(error) };
-        // A token may have expired meanwhile: then another one is as good as the first was.
+        // The token may have expired; then a new one is obtained.
         let authorization = auth::authorize(&self.http, &self.credentials, reference, challenges)
             .map_err(|why| HttpError::new(url, HttpErrorKind::Unauthorized { why }))?;
         self.authorizations().insert(repository, authorization.clone());
@@ -214,7 +215,7 @@ impl Registries {
     }
 
     fn authorizations(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
-        // A map that a panic left is as good as before.
+        // The map is valid even after a panic.
         self.authorizations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

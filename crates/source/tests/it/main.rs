@@ -1,4 +1,5 @@
-//! What this crate makes and reads, judged by other programs. A module is a subject.
+//! Tests of what this crate makes and reads, with other programs. There is one module for each
+//! subject.
 
 mod http;
 mod repository;

@@ -1,8 +1,9 @@
-//! The resolver against apt itself: for many package lists, on two suites, kiln's set must be the one that `apt-get install -s
-//! --no-install-recommends` names, package by package and version by version.
+//! Compares the resolver with apt: for many package lists on two suites, kiln's set must equal the
+//! one that `apt-get install -s --no-install-recommends` names, by package and version.
 //!
-//! apt runs as whoever runs the test, with its own configuration, state and dpkg status, and so kiln and apt read the very same `Packages` texts.
-//! They are downloaded from the mirrors the host's apt uses, into `$XDG_CACHE_HOME/kiln-test/apt`.
+//! apt runs as the user of the test, with its own configuration, state and dpkg status, so kiln and
+//! apt read the same `Packages` texts. They are downloaded from the mirrors of the host's apt to
+//! `$XDG_CACHE_HOME/kiln-test/apt`.
 
 use kiln_source::deb::index::Index;
 use kiln_source::deb::package::Archive;
@@ -14,14 +15,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Instant;
 
-/// Roots that make a bootable node, and what is left out of it.
+/// Wanted packages of a bootable node, and its excluded packages.
 const NODE: &str = "systemd systemd-sysv systemd-resolved udev dbus kmod linux-image-cloud-amd64 containerd runc \
     containernetworking-plugins iproute2 iptables conntrack ethtool socat util-linux mount e2fsprogs ca-certificates base-files \
     base-passwd bash coreutils libc-bin login passwd procps";
 const NODE_TRIXIE: &str = "libpam-systemd systemd-repart systemd-cryptsetup";
 const NODE_EXCLUDES: &str = "initramfs-tools perl perl-base klibc-utils cpio debconf usrmerge";
 
-/// Package lists: what is wanted, what is excluded.
+/// Package lists: wanted and excluded packages.
 const LISTS: &[(&str, &str)] = &[
     ("nginx", ""),
     ("apache2", ""),
@@ -91,12 +92,12 @@ const LISTS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn bookworm_sets_are_apt_s() {
+fn bookworm_sets_equal_those_of_apt() {
     compare_all("bookworm", "");
 }
 
 #[test]
-fn trixie_sets_are_apt_s() {
+fn trixie_sets_equal_those_of_apt() {
     compare_all("trixie", NODE_TRIXIE);
 }
 
@@ -117,7 +118,7 @@ fn compare_all(suite: &'static str, node_extra: &str) {
     assert!(compared >= 50, "{suite}: only {compared} lists were installable");
 }
 
-/// Whether the list can be installed, on which kiln and apt must agree, or how they differ.
+/// Returns whether the list can be installed, on which kiln and apt must agree, or how they differ.
 fn compare(apt: &Apt, index: &Index, wanted: &str, exclude: &str) -> Result<bool, String> {
     let words = |list: &str| -> BTreeSet<String> { list.split_whitespace().map(str::to_owned).collect() };
     let (wanted, exclude) = (words(wanted), words(exclude));
@@ -137,21 +138,21 @@ fn compare(apt: &Apt, index: &Index, wanted: &str, exclude: &str) -> Result<bool
             Err(format!("{title}: only kiln has {only_ours:?}, only apt has {only_theirs:?}"))
         }
         (Err(ours), Err(theirs)) => {
-            println!("{title}: both refuse, kiln with {ours:?}, apt with {theirs:?}");
+            println!("{title}: both reject it, kiln with {ours:?}, apt with {theirs:?}");
             Ok(false)
         }
-        (Ok(_), Err(theirs)) => Err(format!("{title}: only apt refuses: {theirs}")),
-        (Err(ours), Ok(_)) => Err(format!("{title}: only kiln refuses: {ours}")),
+        (Ok(_), Err(theirs)) => Err(format!("{title}: only apt rejects it: {theirs}")),
+        (Err(ours), Ok(_)) => Err(format!("{title}: only kiln rejects it: {ours}")),
     }
 }
 
-/// apt with a configuration of its own.
+/// apt with a separate configuration.
 struct Apt {
     suite: &'static str,
     directory: PathBuf,
-    /// Configuration, state and the dpkg status, which is different for each list.
+    /// Configuration, state and the dpkg status, which differs for each list.
     scratch: tempfile::TempDir,
-    /// Held as long as the lists are used: one test process at a time.
+    /// Held while the lists are used: one test process at a time.
     _lock: File,
 }
 
@@ -207,7 +208,7 @@ impl Apt {
 
     fn update(&self) {
         let output = self.run(&["update", "-q", "-o", "APT::Update::Error-Mode=any"]);
-        // Without a network the lists of an earlier run do as well: both sides read the same.
+        // Without a network, the lists of an earlier run are used: both sides read the same ones.
         let present = self.list_files().iter().all(|(_, path)| path.exists());
         assert!(output.status.success() || present, "apt-get update: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -232,7 +233,7 @@ impl Apt {
         self.list_files().into_iter().map(|(archive, path)| (archive, read(&path))).collect()
     }
 
-    /// What apt would install, as `name version`, or its error.
+    /// Returns what apt would install, as `name version`, or its error.
     fn install(
         &self,
         index: &Index,
@@ -263,7 +264,8 @@ impl Apt {
     }
 }
 
-/// An excluded package in a dpkg status file: installed, newer than any candidate, with what it provides and nothing it needs.
+/// The entry of an excluded package in a dpkg status file: installed, newer than any candidate,
+/// with its provided names and without dependencies.
 fn installed(index: &Index, name: &str) -> String {
     let newest = index.versions(name).first().copied().and_then(|version| index.package(name, version));
     let (version, provides, architecture, multi_arch) = match &newest {
@@ -285,7 +287,7 @@ fn installed(index: &Index, name: &str) -> String {
     )
 }
 
-/// The host's mirrors of the archive and of the security archive, as its own apt names them.
+/// The host's mirrors of the archive and of the security archive, according to its apt.
 fn host_mirrors() -> (String, String) {
     let output = Command::new("apt-get")
         .args(["indextargets", "--format", "$(RELEASE) $(COMPONENT) $(SITE)", "Created-By: Packages"])

@@ -1,4 +1,4 @@
-//! The order of versions against `dpkg --compare-versions`.
+//! Compares the order of versions with `dpkg --compare-versions`.
 
 use kiln_source::deb::version::{compare, validate};
 use std::cmp::Ordering;
@@ -6,10 +6,11 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::Command;
 
-/// Pairs in one shell, which costs dpkg one fork each.
+/// The number of pairs in one shell, each of which costs one fork of dpkg.
 const PAIRS: usize = 3000;
 
-/// A small generator of numbers (Knuth's MMIX constants), so that every run compares the same pairs.
+/// A small generator of numbers (Knuth's MMIX constants), so that every run compares the same
+/// pairs.
 struct Numbers(u64);
 
 impl Numbers {
@@ -34,7 +35,7 @@ impl Numbers {
 }
 
 #[test]
-fn orders_as_dpkg_does() {
+fn versions_are_ordered_as_by_dpkg() {
     let mut numbers = Numbers(2);
     let mut pairs = vec![];
     while pairs.len() < PAIRS {
@@ -64,7 +65,7 @@ fn orders_as_dpkg_does() {
 }
 
 #[test]
-fn accepts_what_dpkg_accepts() {
+fn versions_that_dpkg_accepts_are_accepted() {
     for text in [
         "1",
         "0:1",
@@ -82,7 +83,8 @@ fn accepts_what_dpkg_accepts() {
         "1-~",
         "1.ä",
     ] {
-        // dpkg exits with 2 for bad syntax, unless the other side is fine and it only warns; so both sides are the same.
+        // dpkg exits with 2 for bad syntax, unless the other side is fine and it only warns; so
+        // both sides are the same.
         let output = Command::new("dpkg")
             .args(["--compare-versions", text, "eq", text])
             .env("LC_ALL", "C")

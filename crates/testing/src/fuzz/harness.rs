@@ -1,7 +1,7 @@
-//! Runs a parser on mutated samples for a while, and keeps the input that breaks it.
+//! Runs a parser on mutated samples for a while, and saves the input that breaks it.
 //!
-//! `KILN_FUZZ_SECONDS` is the time for each parser of what every build reads (default 3), others get a tenth of it;
-//! `KILN_FUZZ_SEED` is the seed (default: the clock; it is printed).
+//! `KILN_FUZZ_SECONDS` is the time for each parser whose input every build reads (default 3); other
+//! parsers get a tenth of it. `KILN_FUZZ_SEED` is the seed (default: the clock; it is printed).
 
 use super::mutator::{Random, mutate};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,27 +9,28 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-/// What every build reads.
+/// Parsers whose input every build reads.
 const OF_A_BUILD: [&str; 5] = ["deb", "tar", "packages", "release", "profile"];
-/// Longest time for one input: what takes milliseconds here may take this long on a busy machine, not longer.
+/// The longest time for one input: generous, because a busy machine may take far more than the
+/// usual milliseconds.
 const MAX_TIME: Duration = Duration::from_secs(10);
-/// When an input is taken for one that never ends.
+/// The time after which parsing counts as endless.
 const HANG: Duration = Duration::from_secs(60);
-/// Most memory of the process, all parsers together, in KiB.
+/// The most memory of the process with all parsers, in KiB.
 const MAX_MEMORY: u64 = 1 << 20;
-/// Mutated inputs that were accepted and are mutated further: their number, or their bytes where these are more.
+/// The limit of accepted inputs that are mutated further, as a number and in bytes.
 const MAX_FOUND: usize = 512;
 const MAX_FOUND_BYTES: usize = 16 << 20;
 
-/// A parser and what it likes to read.
+/// A parser and its sample inputs.
 pub struct Fuzz<'a> {
     /// Name of the parser.
     pub name: &'static str,
-    /// Inputs it accepts.
+    /// Inputs that it accepts.
     pub samples: Vec<Vec<u8>>,
-    /// What the format is made of.
+    /// Tokens of the format.
     pub words: &'a [&'a [u8]],
-    /// Repairs what nearly every mutation breaks, such as checksums.
+    /// Repairs what almost every mutation breaks, such as checksums.
     pub repair: fn(&mut Vec<u8>),
 }
 
@@ -37,10 +38,10 @@ pub struct Fuzz<'a> {
 type Current = Arc<Mutex<Option<(Instant, Vec<u8>)>>>;
 
 impl Fuzz<'_> {
-    /// Calls `parse` until the time is over; it tells whether it accepted the input.
+    /// Calls `parse` until the time is over; `parse` returns whether it accepted the input.
     pub fn run(&self, mut parse: impl FnMut(&[u8]) -> bool) {
         for sample in &self.samples {
-            assert!(parse(sample), "{}: a sample is refused: {:?}", self.name, String::from_utf8_lossy(sample));
+            assert!(parse(sample), "{}: a sample is rejected: {:?}", self.name, String::from_utf8_lossy(sample));
         }
         let whole = variable("KILN_FUZZ_SECONDS").unwrap_or(3);
         let seconds = if OF_A_BUILD.contains(&self.name) { whole } else { whole.div_ceil(10) };
@@ -104,7 +105,7 @@ fn variable(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|error| panic!("{name}={text}: {error}")))
 }
 
-/// Ends the process when an input takes for ever; a test cannot be ended otherwise.
+/// Exits the process when parsing an input never ends, because a test cannot be stopped otherwise.
 fn watch(name: &'static str, seed: u64, current: &Current) {
     let current = Arc::downgrade(current);
     std::thread::spawn(move || {
@@ -125,7 +126,7 @@ fn watch(name: &'static str, seed: u64, current: &Current) {
     });
 }
 
-/// Keeps an input in a file.
+/// Saves an input to a file.
 fn save(name: &str, input: &[u8]) -> PathBuf {
     let file = tempfile::Builder::new().prefix(&format!("kiln-fuzz-{name}-")).tempfile().expect("a temporary file");
     let (_, path) = file.keep().expect("kept");
@@ -133,7 +134,7 @@ fn save(name: &str, input: &[u8]) -> PathBuf {
     path
 }
 
-/// Most memory the process had so far, in KiB (proc(5), `VmHWM`).
+/// The peak memory of the process so far, in KiB (proc(5), `VmHWM`).
 fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");

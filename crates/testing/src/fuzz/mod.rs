@@ -1,4 +1,4 @@
-//! Parsers fed with mutated samples.
+//! Runs parsers on mutated samples.
 
 mod harness;
 mod mutator;

@@ -1,7 +1,7 @@
-//! Bytes changed at random, but so that parsers get past their first checks: samples are real, edits are few, numbers stay
-//! numbers, and parts of samples are mixed.
+//! Mutates bytes at random, but so that inputs pass a parser's first checks: samples are real,
+//! edits are few, numbers stay numbers, and parts of samples are mixed.
 
-/// SplitMix64: good enough to choose with, and the same everywhere.
+/// SplitMix64: random enough to choose edits, and the same on every machine.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
@@ -35,7 +35,7 @@ impl Random {
     }
 }
 
-/// Numbers at which arithmetic breaks.
+/// Numbers that often break arithmetic.
 const NUMBERS: [&str; 14] = [
     "0",
     "1",
@@ -53,10 +53,10 @@ const NUMBERS: [&str; 14] = [
     "99999999999999999999999",
 ];
 
-/// Longest input made.
+/// The longest input that is made.
 const MAX_LENGTH: usize = 1 << 20;
 
-/// A sample with one to eight edits; `words` are what the format is made of.
+/// Returns a sample with one to eight edits; `words` are tokens of the format.
 pub fn mutate(random: &mut Random, samples: &[Vec<u8>], words: &[&[u8]]) -> Vec<u8> {
     let mut bytes = samples[random.below(samples.len())].clone();
     for _ in 0..1 << random.below(4) {
@@ -106,7 +106,7 @@ fn insert(random: &mut Random, bytes: &mut Vec<u8>, part: &[u8]) {
     bytes.splice(at..at, part.iter().copied());
 }
 
-/// Another number in place of one that is there, or anywhere.
+/// Replaces a number by another one, or inserts one.
 fn number(random: &mut Random, bytes: &mut Vec<u8>) {
     let new = NUMBERS[random.below(NUMBERS.len())].bytes();
     let from = random.below(bytes.len() + 1);

@@ -1,4 +1,4 @@
-//! Files that are added, removed or changed.
+//! Compares files: added, removed or changed.
 
 use super::side::{Entry, Side};
 use super::{Both, text};
@@ -6,7 +6,7 @@ use kiln_tree::Origin;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
-/// One path that is not the same on both sides.
+/// One path that differs between the sides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileChange {
@@ -14,17 +14,17 @@ pub struct FileChange {
     pub path: String,
     /// `added`, `removed` or `changed`.
     pub change: &'static str,
-    /// What it is, or what of it changed: `mode 0644 -> 0600`.
+    /// Its type, or its changed properties: `mode 0644 -> 0600`.
     pub details: Vec<String>,
     /// The difference of a configuration's text, in unified format.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Who put it there, where that is known; of a removed file, who had.
+    /// The origin of the file if it is known; for a removed file, the old origin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
 }
 
-/// Paths with anything but their origin different.
+/// Paths at which anything except the origin differs.
 pub(super) fn differing(old: &Side, new: &Side, shared: impl Fn(&str) -> bool) -> Vec<String> {
     let paths: BTreeSet<&String> = old.files.keys().chain(new.files.keys()).filter(|path| shared(path)).collect();
     let differs = |path: &&String| match (old.files.get(*path), new.files.get(*path)) {
@@ -43,7 +43,7 @@ pub(super) fn compare(old: &Side, new: &Side, differing: &[String], texts: &Both
             (None, None) => return None,
         };
         let text = match (texts.0.get(path), texts.1.get(path)) {
-            // Some are read for other sections though they are the same.
+            // Some texts were read for other sections although they are equal.
             (Some(old), Some(new)) if old != new => text::unified(old, new),
             _ => None,
         };
@@ -76,7 +76,7 @@ fn details(old: &Entry, new: &Entry) -> Vec<String> {
         .collect();
     match (old.size, new.size) {
         (Some(old), Some(new)) if old != new => details.push(format!("{old} -> {new} bytes")),
-        _ if old.sha256 != new.sha256 => details.push("other bytes".into()),
+        _ if old.sha256 != new.sha256 => details.push("different bytes".into()),
         _ => {}
     }
     details

@@ -1,23 +1,24 @@
-//! `KubeletConfiguration`, field by field.
+//! Compares `KubeletConfiguration` field by field.
 
 use super::side::Texts;
 use super::{Change, values};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Fields are looked into down to this depth; what is deeper is one value.
+/// Fields are compared down to this depth; what is deeper is one value.
 const MAX_DEPTH: usize = 16;
 
 pub(super) fn compare(old: &Texts, new: &Texts) -> Vec<Change> {
     values(&fields(old), &fields(new))
 }
 
-/// Whether `text` is one, whatever its path.
+/// Whether `text` is a `KubeletConfiguration`, whatever its path.
 pub(super) fn is_configuration(text: &str) -> bool {
     text.lines().any(|line| line.trim_end() == "kind: KubeletConfiguration")
 }
 
-/// Every field's value as JSON, by its path as jq writes it. Text that is no YAML has no fields; it is still compared as text.
+/// Every field's value as JSON, by its path in jq's syntax. Text that is not YAML has no fields; it
+/// is still compared as text.
 fn fields(texts: &Texts) -> BTreeMap<String, String> {
     let mut fields = BTreeMap::new();
     for text in texts.values().filter(|text| is_configuration(text)) {

@@ -1,7 +1,7 @@
-//! What a roll-out would change: two [`Side`]s compared.
+//! Compares two [`Side`]s: what a roll-out would change.
 //!
-//! A comparison is a list of [`Section`]s, each of named values that differ, and the files that differ. Modification times do not count: every
-//! rebuilt package has new ones.
+//! A comparison is a list of [`Section`]s with named values that differ, and the files that differ.
+//! Modification times do not count, because every rebuilt package has new ones.
 
 mod cmdline;
 mod files;
@@ -18,15 +18,15 @@ use serde::Serialize;
 use side::Texts;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One named value that is not the same on both sides.
+/// One named value that differs between the sides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
-    /// What it is the value of.
+    /// The name of the value.
     pub name: String,
     /// The old value; `None` if there was none.
     pub old: Option<String>,
-    /// The new value; `None` if there is none any more.
+    /// The new value; `None` if there is none now.
     pub new: Option<String>,
 }
 
@@ -36,19 +36,19 @@ pub struct Change {
 pub struct Section {
     /// `packages`, `units`, `sysctls` …
     pub name: &'static str,
-    /// In the order of their names.
+    /// The changes in the order of their names.
     pub changes: Vec<Change>,
 }
 
-/// All that a roll-out would change.
+/// Everything that a roll-out would change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Changes {
-    /// Only those with changes.
+    /// Only sections with changes.
     pub sections: Vec<Section>,
     /// Files, by path.
     pub files: Vec<FileChange>,
-    /// What could not be compared, and why.
+    /// What could not be compared and why.
     pub unknown: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ pub struct DiffError {
 }
 
 impl Changes {
-    /// Whether there are none.
+    /// Whether there are no changes.
     pub fn is_empty(&self) -> bool {
         self.sections.is_empty() && self.files.is_empty()
     }
@@ -81,7 +81,7 @@ impl Changes {
 /// [`DiffError`] when files cannot be read.
 pub fn diff(old: &Side, new: &Side) -> Result<Changes, DiffError> {
     let mut changes = Changes::default();
-    // What an image does not hold is no difference.
+    // Paths that an image does not contain are not a difference.
     let shared = |path: &str| (old.has_boot && new.has_boot) || !side::is_boot(path);
     let differing = files::differing(old, new, shared);
     let texts = |side: &Side| side.texts(differing.iter().map(String::as_str));
@@ -91,7 +91,7 @@ pub fn diff(old: &Side, new: &Side) -> Result<Changes, DiffError> {
     changes.add("kernel", values(&kernels(old), &kernels(new)));
     match (cmdline(old, new), cmdline(new, old)) {
         (Some(old), Some(new)) => changes.add("command line", cmdline::compare(old, new)),
-        _ => changes.unknown.push("command line: a file system alone does not say".into()),
+        _ => changes.unknown.push("command line: a file system alone does not contain it".into()),
     }
     changes.add("units", values(&units::states(old), &units::states(new)));
     changes.add("sysctls", values(&sysctls::settings(old, &texts.0), &sysctls::settings(new, &texts.1)));
@@ -101,13 +101,13 @@ pub fn diff(old: &Side, new: &Side) -> Result<Changes, DiffError> {
     Ok(changes)
 }
 
-/// The command line of `side`: that of its disk if `other` is a disk alone.
+/// The command line of `side`: that of its disk if `other` is only a disk.
 fn cmdline<'a>(side: &'a Side, other: &Side) -> Option<&'a String> {
     let of_disk = other.cmdline.as_ref().is_some_and(|line| line.contains("roothash="));
     side.disk_cmdline.as_ref().filter(|_| of_disk).or(side.cmdline.as_ref())
 }
 
-/// What only a manifest or a profile says.
+/// Compares what only a manifest or a profile contains.
 fn facts(old: &Side, new: &Side, changes: &mut Changes) {
     match (&old.facts, &new.facts) {
         (Some(old), Some(new)) => {
@@ -116,18 +116,18 @@ fn facts(old: &Side, new: &Side, changes: &mut Changes) {
                 changes.add(name, values(old.get(name).unwrap_or(&empty), new.get(name).unwrap_or(&empty)));
             }
         }
-        _ => changes.unknown.push("packages: an image alone does not say; name its output directory".into()),
+        _ => changes.unknown.push("packages: an image alone does not list them; give its output directory".into()),
     }
 }
 
-/// The versions of the kernel whose modules are there.
+/// The versions of kernels with installed modules.
 fn kernels(side: &Side) -> BTreeMap<String, String> {
     let versions = side.files.keys().filter_map(|path| path.strip_prefix("usr/lib/modules/")?.split('/').next());
     let versions: BTreeSet<&str> = versions.collect();
     BTreeMap::from([("version".to_owned(), versions.into_iter().collect::<Vec<_>>().join(" "))])
 }
 
-/// Bytes of the tree and, of two outputs, of their artifacts.
+/// The size of the tree and, for two outputs, of their artifacts.
 fn sizes(side: &Side, other: &Side) -> BTreeMap<String, String> {
     let mut sizes = if other.outputs.is_empty() { BTreeMap::new() } else { side.outputs.clone() };
     let tree = side.files.iter().filter(|(path, _)| !side::is_boot(path)).filter_map(|(_, entry)| entry.size);
@@ -135,7 +135,7 @@ fn sizes(side: &Side, other: &Side) -> BTreeMap<String, String> {
     sizes.into_iter().map(|(name, size)| (name, size.to_string())).collect()
 }
 
-/// The values that differ.
+/// Returns the values that differ.
 fn values(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<Change> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let change =

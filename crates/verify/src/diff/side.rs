@@ -1,7 +1,7 @@
 //! One of the two things compared.
 
 use super::DiffError;
-use kiln_image::Root;
+use kiln_image::ImageRoot;
 use kiln_image::initramfs::BOOT_PATHS;
 use kiln_image::listing::{Listed, Listing};
 use kiln_manifest::{FileRecord, Manifest};
@@ -9,27 +9,28 @@ use kiln_tree::{Digest, Origin};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// Largest text that is compared, in bytes.
+/// The largest text that is compared, in bytes.
 const MAX_TEXT: u64 = 128 << 10;
 
 /// The texts of a side, by path.
 pub(super) type Texts = BTreeMap<String, String>;
 
-/// Whether `path` boots an image and is therefore not in every one: the kernel's directory, and what only an initramfs holds.
+/// Whether `path` boots an image and is therefore not part of every image: the kernel's directory,
+/// and paths that only an initramfs has.
 pub(super) fn is_boot(path: &str) -> bool {
     path == "boot" || path.starts_with("boot/") || BOOT_PATHS.contains(&path)
 }
 
-/// Gives the bytes of files.
+/// Provides the bytes of files.
 pub trait Contents {
-    /// The bytes of those files among `wanted` that have at most `limit` bytes.
+    /// Returns the bytes of the files in `wanted` that have at most `limit` bytes.
     ///
     /// # Errors
-    /// In words.
+    /// A description of the failure.
     fn read(&self, wanted: &BTreeSet<String>, limit: u64) -> Result<BTreeMap<String, Vec<u8>>, String>;
 }
 
-impl Contents for Box<dyn Root> {
+impl Contents for Box<dyn ImageRoot> {
     fn read(&self, wanted: &BTreeSet<String>, limit: u64) -> Result<BTreeMap<String, Vec<u8>>, String> {
         kiln_image::contents(&**self, wanted, limit).map_err(|error| error.to_string())
     }
@@ -44,7 +45,7 @@ pub struct Entry {
     pub mode: String,
     /// Owner and group.
     pub owner: (u32, u32),
-    /// Bytes of a file.
+    /// The size of a file.
     pub size: Option<u64>,
     /// SHA-256 of a file.
     pub sha256: Option<Digest>,
@@ -52,25 +53,27 @@ pub struct Entry {
     pub target: Option<String>,
     /// Extended attributes, values in hexadecimal.
     pub xattrs: BTreeMap<String, String>,
-    /// Who put it there, where that is known.
+    /// The origin, if it is known.
     pub origin: Option<Origin>,
 }
 
 /// An output, an image, or what a profile would bake.
 pub struct Side {
-    /// As the user calls it.
+    /// The name that the user gave.
     pub name: String,
-    /// What a manifest says beyond files: `image`, `packages`, `artifacts`, `overlays`, each by name. `None`: there is none.
+    /// Values of a manifest besides files: `image`, `packages`, `artifacts`, `overlays`, each by
+    /// name. `None` if there is no manifest.
     pub facts: Option<BTreeMap<&'static str, BTreeMap<String, String>>>,
-    /// The kernel's command line, where it is known.
+    /// The kernel's command line, if it is known.
     pub cmdline: Option<String>,
-    /// The same of a disk, where an output has one: with what finds the root there.
+    /// The command line of an output's disk, if it has one: it includes the parameters that find
+    /// the root.
     pub disk_cmdline: Option<String>,
-    /// Bytes of artifacts, by path.
+    /// The sizes of artifacts, by path.
     pub outputs: BTreeMap<String, u64>,
     /// Everything in the root file system.
     pub files: BTreeMap<String, Entry>,
-    /// Whether the kernel's directory is among them.
+    /// Whether the kernel's directory is included.
     pub has_boot: bool,
     /// The files' bytes.
     pub contents: Box<dyn Contents>,
@@ -83,7 +86,7 @@ impl fmt::Debug for Side {
 }
 
 impl Side {
-    /// What `manifest` says; `contents` are its files.
+    /// The side of `manifest`; `contents` are its files.
     pub fn of_manifest(name: &str, manifest: &Manifest, contents: Box<dyn Contents>) -> Self {
         let mut facts: BTreeMap<&'static str, BTreeMap<String, String>> = BTreeMap::new();
         for input in &manifest.inputs {
@@ -116,14 +119,14 @@ impl Side {
         }
     }
 
-    /// What is in an image that comes alone.
+    /// The side of an image without an output directory.
     pub fn of_image(name: &str, listing: &Listing, cmdline: Option<String>, contents: Box<dyn Contents>) -> Self {
         let files = listing.paths.iter().map(|(path, listed)| (path.clone(), Entry::from(listed))).collect();
         let (facts, outputs, has_boot) = (None, BTreeMap::new(), false);
         Self { name: name.to_owned(), facts, disk_cmdline: None, cmdline, outputs, files, has_boot, contents }
     }
 
-    /// Those files among `paths` that are texts of moderate length.
+    /// Returns the files in `paths` that are texts of moderate length.
     pub(super) fn texts<'a>(&'a self, paths: impl Iterator<Item = &'a str>) -> Result<Texts, DiffError> {
         let moderate =
             |path: &&str| self.files.get(*path).and_then(|entry| entry.size).is_some_and(|size| size <= MAX_TEXT);

@@ -4,7 +4,7 @@ use super::Side;
 use super::side::Texts;
 use std::collections::BTreeMap;
 
-/// Where settings are, the first in force.
+/// The directories of settings, in order of precedence.
 const DIRECTORIES: [&str; 3] = ["etc/sysctl.d/", "usr/local/lib/sysctl.d/", "usr/lib/sysctl.d/"];
 
 /// Whether `path` is a file of settings.
@@ -17,9 +17,10 @@ fn name(path: &str) -> Option<&str> {
     (name.ends_with(".conf") && !name.contains('/')).then_some(name)
 }
 
-/// The value each key has in the end.
+/// The effective value of each key.
 pub(super) fn settings(side: &Side, texts: &Texts) -> BTreeMap<String, String> {
-    // Files of one name stand in for one another, and are taken in the order of their names.
+    // A file overrides files of the same name in later directories; files are read in the order of
+    // their names.
     let mut files: BTreeMap<&str, &str> = BTreeMap::new();
     for directory in DIRECTORIES {
         for path in side.files.keys().filter(|path| path.starts_with(directory)) {
@@ -32,7 +33,7 @@ pub(super) fn settings(side: &Side, texts: &Texts) -> BTreeMap<String, String> {
     for text in files.values().filter_map(|path| texts.get(*path)) {
         for line in text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';'])) {
             if let Some((key, value)) = line.split_once('=') {
-                // A leading "-" only says that a failure does not matter.
+                // A leading "-" only means that a failure is ignored.
                 settings.insert(dotted(key.trim().trim_start_matches('-')), value.trim().to_owned());
             }
         }
@@ -40,7 +41,7 @@ pub(super) fn settings(side: &Side, texts: &Texts) -> BTreeMap<String, String> {
     settings
 }
 
-/// Keys may be written with slashes, and are then dots where they have slashes and slashes where they have dots.
+/// Keys may be written with slashes; then slashes and dots are exchanged.
 fn dotted(key: &str) -> String {
     match key.find(['/', '.']) {
         Some(at) if key[at..].starts_with('/') => key

@@ -1,7 +1,7 @@
 use super::*;
 use kiln_tree::Digest;
 
-/// Files that are a map.
+/// Files in a map.
 struct Memory(BTreeMap<String, Vec<u8>>);
 
 impl Contents for Memory {
@@ -61,7 +61,7 @@ fn equal_sides_have_no_changes() {
 }
 
 #[test]
-fn units_have_the_state_systemctl_shows() {
+fn units_have_the_state_that_systemctl_shows() {
     let unit = |name: &str| format!("usr/lib/systemd/system/{name}");
     let (a, b, getty) = (unit("a.service"), unit("b.service"), unit("getty@.service"));
     let wants = "etc/systemd/system/multi-user.target.wants/a.service";
@@ -86,12 +86,13 @@ fn units_have_the_state_systemctl_shows() {
 }
 
 #[test]
-fn sysctls_are_what_is_in_force() {
+fn sysctls_have_their_effective_values() {
     let old = [
         ("usr/lib/sysctl.d/10-a.conf", "# why\nvm.swappiness=60\n-net.ipv4.conf.*.rp_filter = 2\n"),
         ("usr/lib/sysctl.d/90-b.conf", "vm/swappiness = 10\nnet/ipv4/conf/eth0.1/forwarding=1\n"),
     ];
-    // A file in /etc stands in for one of its name; later names win; the same values in other words are no change.
+    // A file in /etc overrides one of the same name; later names win; equal values in a different
+    // spelling are not a change.
     let new = [
         ("usr/lib/sysctl.d/10-a.conf", "ignored = 1\n"),
         ("etc/sysctl.d/10-a.conf", "net.ipv4.conf.*.rp_filter=1\nvm.swappiness = 5\n"),
@@ -136,7 +137,7 @@ fn words_of_the_command_line_are_paired_by_name() {
 }
 
 #[test]
-fn files_show_what_of_them_changed() {
+fn files_list_their_changed_properties() {
     let mut old = side(&[("etc/a", "one\ntwo\n"), ("usr/bin/b", "x"), ("etc/gone", "x")]);
     let mut new = side(&[("etc/a", "one\nthree\n"), ("usr/bin/b", "y"), ("etc/new", "->a")]);
     if let Some(entry) = new.files.get_mut("usr/bin/b") {
@@ -154,13 +155,13 @@ fn files_show_what_of_them_changed() {
             "changed etc/a: 8 -> 10 bytes",
             "removed etc/gone: file 0644, 1 bytes",
             "added etc/new: symlink 0644 -> a",
-            "changed usr/bin/b: mode 0644 -> 4755, owner 0:0 -> 0:7, other bytes",
+            "changed usr/bin/b: mode 0644 -> 4755, owner 0:0 -> 0:7, different bytes",
         ]
     );
     assert_eq!(changes.files[0].text.as_deref(), Some("@@ -1,2 +1,2 @@\n one\n-two\n+three\n"));
     assert!(changes.files[1..].iter().all(|file| file.text.is_none()));
 
-    // An image has no kernel's directory: that is no difference.
+    // An image has no directory of the kernel, which is not a difference.
     old.files.insert("boot/vmlinuz-1".into(), entry("file", Some("k"), None));
     let boots = |changes: &Changes| changes.files.iter().filter(|file| file.path.starts_with("boot")).count();
     assert_eq!(boots(&diff(&old, &new).expect("compared")), 1);
@@ -169,7 +170,7 @@ fn files_show_what_of_them_changed() {
 }
 
 #[test]
-fn texts_that_take_long_to_compare_are_only_said_to_differ() {
+fn texts_that_take_long_to_compare_are_only_reported_as_different() {
     let text = |word: &str| (0..5000).map(|line| format!("{word}{line}\n")).collect::<String>();
     let changes = diff(&side(&[("etc/a", &text("a"))]), &side(&[("etc/a", &text("b"))])).expect("compared");
     assert_eq!((changes.files.len(), &changes.files[0].text), (1, &None));

@@ -2,10 +2,12 @@
 
 use similar::{Algorithm, TextDiff};
 
-/// Longest texts that are compared, in lines: the time is quadratic in what differs.
+/// The longest texts that are compared, in lines: the time is quadratic in the number of
+/// differences.
 const MAX_LINES: usize = 4000;
 
-/// What people write or read to configure a node, as opposed to what programs generate and documents.
+/// Directories with configuration that people write or read, as opposed to generated files and
+/// documents.
 const CONFIGURATION: [&str; 4] = ["etc/", "usr/lib/systemd/", "var/lib/", "opt/"];
 
 pub(super) fn is_configuration(path: &str) -> bool {
@@ -13,7 +15,7 @@ pub(super) fn is_configuration(path: &str) -> bool {
     CONFIGURATION.iter().any(|directory| path.starts_with(directory)) || path == "usr/lib/os-release" || drop_in()
 }
 
-/// The difference in unified format (diff -u), without file names. `None`: they are too long.
+/// The difference in unified format (diff -u), without file names. `None` if they are too long.
 pub(super) fn unified(old: &str, new: &str) -> Option<String> {
     if old.lines().count().max(new.lines().count()) > MAX_LINES {
         return None;

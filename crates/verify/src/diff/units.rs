@@ -1,14 +1,15 @@
-//! systemd units: which there are, which are started, which are masked.
+//! Compares systemd units: which exist, which are enabled, which are masked.
 
 use super::Side;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where units are, the first in force (systemd.unit(5)).
+/// The directories of units, in order of precedence (systemd.unit(5)).
 const DIRECTORIES: [&str; 2] = ["etc/systemd/system/", "usr/lib/systemd/system/"];
-/// Directories of links by which a unit starts others.
+/// The suffixes of directories of links through which a unit starts others.
 const LINKS: [&str; 3] = ["wants", "requires", "upholds"];
 
-/// The state of every unit in words: `enabled (multi-user.target)`, `masked`, `not enabled`, `link to …`.
+/// The state of every unit in words: `enabled (multi-user.target)`, `masked`, `not enabled`, `link
+/// to …`.
 pub(super) fn states(side: &Side) -> BTreeMap<String, String> {
     let mut states = BTreeMap::new();
     let mut wanted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -37,7 +38,7 @@ pub(super) fn states(side: &Side) -> BTreeMap<String, String> {
     }
     for (unit, by) in wanted {
         let by: Vec<&str> = by.into_iter().collect();
-        // An instance has the file of its template.
+        // An instance uses the file of its template.
         let state = states.entry(unit.to_owned()).or_insert_with(|| "not enabled".to_owned());
         if state == "not enabled" {
             *state = format!("enabled ({})", by.join(" "));

@@ -1,3 +1,4 @@
-//! What this crate makes and reads, judged by other programs. A module is a subject.
+//! Tests of what this crate reads, with images made by other programs. There is one module for each
+//! subject.
 
 mod readers;

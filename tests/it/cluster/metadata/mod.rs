@@ -90,7 +90,7 @@ fn ec2_is_asked_in_sessions_only() {
         let namespace = Namespace::new(&service, plane);
         let mut agent = namespace.boot(&machine);
         agent.wait_for(&if status == 404 {
-            "user data: EC2's metadata service gives no session token".into()
+            "user data: EC2's metadata service does not give a session token".into()
         } else {
             format!("user data: EC2's metadata service answered with status {status}")
         });
@@ -138,9 +138,9 @@ fn troubles() -> Vec<(Answer, &'static str, Duration)> {
         ),
         (Answer { pause: second * 60, ..fine() }, "169.254.169.254:80: no answer in time", second * 10),
         (Answer { drip: second / 10, ..fine() }, "169.254.169.254:80: no answer in time", second * 10),
-        (Answer { cut: Some(150), ..fine() }, "169.254.169.254:80: the answer was cut off", second / 2),
-        (Answer { cut: Some(20), ..fine() }, "169.254.169.254:80: the answer was cut off", second / 2),
-        (Answer { cut: Some(0), ..fine() }, "169.254.169.254:80: the answer was cut off", second / 2),
+        (Answer { cut: Some(150), ..fine() }, "169.254.169.254:80: the answer was truncated", second / 2),
+        (Answer { cut: Some(20), ..fine() }, "169.254.169.254:80: the answer was truncated", second / 2),
+        (Answer { cut: Some(0), ..fine() }, "169.254.169.254:80: the answer was truncated", second / 2),
         (
             Answer::ok(vec![b'#'; (256 << 10) + 1]).with("Metadata-Flavor", "Google"),
             "the answer is larger than the 262144 bytes that are accepted",

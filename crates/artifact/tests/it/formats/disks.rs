@@ -16,25 +16,25 @@ use tempfile::TempDir;
 
 const MIB: u64 = 1 << 20;
 
-/// What every test calls its disk; the epoch is 2021-01-13T13:00:00Z.
+/// The name of the disk in every test; the epoch is 2021-01-13T13:00:00Z.
 pub const NAMING: Naming<'_> = Naming { name: "worker", uuid: *b"\x5a\xd1\x5c\x00kiln-formats", epoch: 1_610_542_800 };
 
 /// A raw disk in a directory of its own.
 pub struct Disk {
     pub directory: PathBuf,
-    /// Removes it in the end.
+    /// Removes it at the end.
     #[expect(dead_code, reason = "it is there to be dropped")]
     removed: Option<TempDir>,
     pub source: RawFile,
     pub size: u64,
-    /// Bytes of its data, by what the file system knows of holes.
+    /// The bytes of its data, according to the file system's holes.
     pub data: u64,
 }
 
 impl Disk {
     /// A disk of `size` bytes that `fill` writes to.
     pub fn new(size: u64, fill: impl FnOnce(&File, &Path)) -> Self {
-        // Not in memory, as /tmp may be.
+        // Not /tmp, which may be in memory.
         let directory = tempfile::Builder::new().prefix("kiln-formats-").tempdir_in("/var/tmp").expect("a directory");
         let path = directory.path().to_owned();
         Self { removed: Some(directory), ..Self::at(path, size, fill) }
@@ -60,7 +60,7 @@ impl Disk {
         self.directory.join("disk.raw")
     }
 
-    /// Encodes it into the directory `name` beside it.
+    /// Encodes it to the directory `name` beside it.
     pub fn encode(&self, kind: Kind, name: &str, threads: usize) -> Encoded {
         let directory = self.directory.join(name);
         std::fs::create_dir_all(&directory).expect("a directory");
@@ -75,7 +75,7 @@ impl Disk {
     }
 }
 
-/// What came of it.
+/// An encoded disk.
 pub struct Encoded {
     pub directory: PathBuf,
     pub files: Vec<OutputFile>,
@@ -93,21 +93,21 @@ impl Encoded {
     }
 }
 
-/// What qemu-img says about a disk, in JSON.
+/// The output of qemu-img for a disk, as JSON.
 pub fn qemu_img(arguments: &[&str], path: &Path) -> serde_json::Value {
     let mut command = tool("qemu-img", "qemu-utils");
     let said = text(command.args(arguments).arg("--output=json").arg(path));
     serde_json::from_str(&said).unwrap_or_else(|error| panic!("{said}: {error}"))
 }
 
-/// Both have the same bytes, but for zeros at the end; qemu-img compares.
+/// Checks with qemu-img that both have the same bytes, except for zeros at the end.
 pub fn assert_same(raw: &Path, path: &Path, format: &str) {
     let mut command = tool("qemu-img", "qemu-utils");
     let said = text(command.args(["compare", "-f", "raw", "-F", format]).arg(raw).arg(path));
     assert!(said.contains("Images are identical."), "{}: {said}", path.display());
 }
 
-/// Fills `buffer` with bytes that no compressor shrinks, different for each `seed`.
+/// Fills `buffer` with bytes that do not compress, different for each `seed`.
 pub fn noise(buffer: &mut [u8], seed: u64) {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     for chunk in buffer.chunks_mut(8) {
@@ -119,11 +119,12 @@ pub fn noise(buffer: &mut [u8], seed: u64) {
     }
 }
 
-/// A disk as installers make them, with an end that no format's units divide: GPT by sgdisk, a file system of this
-/// package's sources and program by mke2fs, noise, and zeros that the file system knows nothing of.
+/// A disk as installers make it, with a size that is not a multiple of any format's unit: GPT by
+/// sgdisk, a file system of this package's sources and program by mke2fs, noise, and zeros that are
+/// not holes of the file system.
 pub static REAL: LazyLock<Disk> = LazyLock::new(|| {
     const ROOT: u64 = 41 * MIB;
-    // Statics are not dropped: it is there until the next run.
+    // Statics are not dropped, so the directory exists until the next run.
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("formats");
     std::fs::create_dir_all(&directory).expect("a directory");
     static LOCK: OnceLock<File> = OnceLock::new();
@@ -163,17 +164,18 @@ pub static REAL: LazyLock<Disk> = LazyLock::new(|| {
     })
 });
 
-/// Both have the same bytes, as 7-Zip reads `path`, a `format` of its own names.
+/// Checks that both have the same bytes as read by 7-Zip, which calls the format of `path`
+/// `format`.
 pub fn assert_same_by_7z(raw: &Path, path: &Path, format: &str) {
     let mut command = tool("7z", "p7zip-full");
     command.arg("x").arg(format!("-t{format}")).arg("-so").arg(path).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut unpacked = command.spawn().expect("7z starts");
-    // Either may be filled up with zeros; their sizes are for others to check.
+    // Either may be padded with zeros; other tests check the sizes.
     let size = std::fs::metadata(raw).expect("there").len();
     let mut cmp = tool("cmp", "diffutils");
     cmp.args(["-n", &size.to_string()]).arg("-").arg(raw);
     run(cmp.stdin(unpacked.stdout.take().expect("a pipe")));
-    // With it goes our end of the pipe, which 7z would fill for ever.
+    // This closes our end of the pipe, which 7z would otherwise block on.
     drop(cmp);
     unpacked.wait().expect("7z ends");
 }

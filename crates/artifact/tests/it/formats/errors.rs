@@ -1,4 +1,4 @@
-//! What cannot be read or written is told by name, with what to do.
+//! Errors name what cannot be read or written and the remedy.
 
 use crate::formats::disks::{NAMING, REAL};
 use kiln_artifact::cloud::{self, Kind};

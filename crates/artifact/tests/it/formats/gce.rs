@@ -1,4 +1,4 @@
-//! Compute Engine's archive by gzip, GNU tar and libarchive.
+//! Tests of Compute Engine's archive with gzip, GNU tar and libarchive.
 
 use crate::formats::disks::{Disk, REAL, assert_same};
 use crate::formats::tools::{run, text, tool};
@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-/// `path` holds the same as `disk`, filled up to whole gibibytes, as GNU tar unpacks it.
+/// Checks that GNU tar unpacks `path` to `disk`, padded to whole gibibytes.
 pub fn judge(disk: &Disk, path: &Path) {
     let size = disk.size.next_multiple_of(1 << 30);
     run(tool("gzip", "gzip").arg("-t").arg(path));
@@ -35,7 +35,7 @@ fn gnu_tar_and_libarchive_unpack_it() {
 }
 
 #[test]
-fn the_archive_is_gnu_tar_s_own() {
+fn the_archive_equals_that_of_gnu_tar() {
     // As many ranges as fit in the header, in the header and one more, and in neither.
     for ranges in [0, 1, 3, 4, 24, 25, 46, 100] {
         let disk = Disk::new(1 << 30, |file, _| {
@@ -55,7 +55,7 @@ fn the_archive_is_gnu_tar_s_own() {
 }
 
 #[test]
-fn it_is_one_member() {
+fn the_gzip_file_has_one_member() {
     let encoded = REAL.encode(Kind::Gce, "member", 4);
     let bytes = fs::read(encoded.path(".tar.gz")).expect("read");
     // Reads the first member only.

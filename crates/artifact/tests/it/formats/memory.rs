@@ -18,7 +18,8 @@ fn a_large_disk_is_streamed() {
     if let Ok(name) = env::var(CHILD) {
         let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name).expect("a format");
         let disk = Disk::new(4 << 30, |file, _| {
-            // Nothing compressors can shrink: what waits to be written is as large as it gets.
+            // Data that does not compress, so that what waits to be written is as large as
+            // possible.
             let mut bytes = vec![0; 4 << 20];
             noise(&mut bytes, 1);
             for at in (0..DATA).step_by(bytes.len()) {

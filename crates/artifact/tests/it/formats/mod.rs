@@ -1,4 +1,5 @@
-//! Disks in the formats of clouds, judged by programs that read them: qemu-img, 7-Zip, GNU tar, libarchive, xmllint.
+//! Disks in the formats of clouds, judged by programs that read them: qemu-img, 7-Zip, GNU tar,
+//! libarchive, xmllint.
 
 mod disks;
 mod errors;

@@ -1,4 +1,5 @@
-//! qcow2 by qemu-img: it refers to everything once, and has the disk's bytes.
+//! Tests of qcow2 with qemu-img: every cluster is referenced once, and the bytes are those of the
+//! disk.
 
 use crate::formats::disks::{Disk, REAL, assert_same, assert_same_by_7z, qemu_img};
 use crate::formats::tools::{run, tool};
@@ -6,11 +7,11 @@ use kiln_artifact::cloud::Kind;
 use std::fs;
 use std::path::Path;
 
-/// `path` is clean, of the size and compression given, and the same as `disk`.
+/// Checks that `path` is consistent, has the given size and compression, and equals `disk`.
 pub fn judge(disk: &Disk, path: &Path, compression: &str) {
     let check = qemu_img(&["check", "-f", "qcow2"], path);
     for fault in ["corruptions", "leaks", "check-errors"] {
-        // Absent when there are none, but for check-errors.
+        // Absent when there are none, except for check-errors.
         assert_eq!(check[fault].as_u64().unwrap_or(0), 0, "{check}");
     }
     assert_eq!(check["image-end-offset"], fs::metadata(path).expect("there").len(), "{check}");
@@ -35,7 +36,7 @@ fn qemu_reads_what_zlib_compressed() {
 }
 
 #[test]
-fn it_is_no_larger_than_qemu_s_own() {
+fn the_file_is_not_larger_than_that_of_qemu() {
     let encoded = REAL.encode(Kind::Qcow2, "size", 4);
     let qemus = REAL.directory.join("qemu.qcow2");
     let mut convert = tool("qemu-img", "qemu-utils");
@@ -47,7 +48,7 @@ fn it_is_no_larger_than_qemu_s_own() {
 
 #[test]
 fn qemu_writes_to_it() {
-    // Refcounts and COPIED flags are right only if writing works and leaves nothing behind.
+    // Refcounts and COPIED flags are correct only if writing works and leaves no leaks.
     let encoded = REAL.encode(Kind::Qcow2, "written", 2);
     let path = encoded.path(".qcow2");
     let copy = REAL.directory.join("written.raw");

@@ -20,7 +20,7 @@ enum What {
     Zeros,
     Noise,
     Text,
-    /// Noise for some of it, so that it just does or just does not shrink.
+    /// The share of noise, so that the piece just compresses or just does not.
     Mixed,
 }
 

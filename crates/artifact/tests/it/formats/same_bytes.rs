@@ -1,4 +1,4 @@
-//! The bytes are the same whatever the number of threads, and are those that the digests are of.
+//! The bytes do not depend on the number of threads, and the digests match the files.
 
 use crate::formats::disks::REAL;
 use crate::formats::tools::sha256sums;
@@ -19,7 +19,7 @@ fn bytes_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn digests_are_the_files() {
     for kind in Kind::ALL {
-        // Over a longer file of the same name.
+        // Replaces a longer file of the same name.
         let encoded = REAL.encode(kind, "digests", 4);
         for file in &encoded.files {
             fs::write(encoded.directory.join(&file.path), vec![7; usize::try_from(file.size).expect("small") + 999])

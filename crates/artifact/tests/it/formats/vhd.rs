@@ -1,4 +1,4 @@
-//! Fixed VHD by qemu-img, and by its specification.
+//! Tests of fixed VHD with qemu-img and against its specification.
 
 use crate::formats::disks::{Disk, NAMING, REAL, assert_same, assert_same_by_7z, qemu_img};
 use crate::formats::tools::{run, tool};
@@ -16,7 +16,7 @@ fn footer(path: &Path) -> [u8; 512] {
     footer
 }
 
-/// `path` is the same as `disk`, filled up to whole mebibytes.
+/// Checks that `path` equals `disk`, padded to whole mebibytes.
 pub fn judge(disk: &Disk, path: &Path) {
     let size = disk.size.next_multiple_of(MIB);
     let info = qemu_img(&["info", "-f", "vpc"], path);
@@ -41,7 +41,7 @@ fn qemu_reads_it() {
 }
 
 #[test]
-fn footers_differ_from_qemu_s_in_who_made_them_only() {
+fn footers_differ_from_those_of_qemu_only_in_the_creator() {
     for mib in [1, 3, 40, 71, 129, 200, 517, 2048, 8000] {
         let disk = Disk::new(mib * MIB, |_, _| ());
         let ours = footer(&disk.encode(Kind::Vhd, "vhd", 1).path(".vhd"));
@@ -50,7 +50,8 @@ fn footers_differ_from_qemu_s_in_who_made_them_only() {
         create.args(["create", "-q", "-f", "vpc", "-o", "subformat=fixed"]).arg(&path);
         run(create.arg(format!("{mib}M")));
         let mut qemus = footer(&path);
-        // qemu-img makes the disk larger for a geometry that fits: what matters is how geometry follows from the size.
+        // qemu-img makes the disk larger to fit the geometry: this compares how the geometry
+        // follows from the size.
         let larger = u64::from_be_bytes(qemus[48..56].try_into().expect("eight bytes"));
         let disk = Disk::new(larger.next_multiple_of(MIB), |_, _| ());
         let ours =

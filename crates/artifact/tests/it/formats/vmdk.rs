@@ -1,4 +1,4 @@
-//! VMDK by qemu-img, its OVF by xmllint, its manifest by sha256sum.
+//! Tests of VMDK with qemu-img, of its OVF with xmllint, of its manifest with sha256sum.
 
 use crate::formats::disks::{Disk, REAL, assert_same, assert_same_by_7z, qemu_img};
 use crate::formats::tools::{run, sha256sums, text, tool};
@@ -6,7 +6,7 @@ use kiln_artifact::cloud::Kind;
 use std::fs;
 use std::path::Path;
 
-/// `path` is the same as `disk`, filled up to whole grains.
+/// Checks that `path` equals `disk`, padded to whole grains.
 pub fn judge(disk: &Disk, path: &Path) {
     let check = qemu_img(&["check", "-f", "vmdk"], path);
     assert_eq!((&check["check-errors"], check.get("corruptions")), (&0.into(), None), "{check}");
@@ -29,10 +29,11 @@ fn qemu_reads_it() {
     assert_same_by_7z(&REAL.raw(), &encoded.path(".vmdk"), "vmdk");
 }
 
-/// DMTF's schema (DSP8023 1.1.0) is in no package of Debian and may not be copied here, so the values are checked one by one. What kiln
-/// writes was valid when it was held against that schema by hand: `xmllint --schema dsp8023_1.1.0.xsd`, with what that imports beside it.
+/// No Debian package contains DMTF's schema (DSP8023 1.1.0), and it may not be copied here, so the
+/// values are checked one by one. kiln's output was valid when checked by hand against that schema
+/// with `xmllint --schema dsp8023_1.1.0.xsd` and the schemas that it imports.
 #[test]
-fn the_package_is_one() {
+fn the_ovf_package_is_consistent() {
     let encoded = REAL.encode(Kind::Vmdk, "ovf", 4);
     let ovf = encoded.path(".ovf");
     run(tool("xmllint", "libxml2-utils").args(["--noout", "--nonet"]).arg(&ovf));

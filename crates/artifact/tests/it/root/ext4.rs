@@ -1,4 +1,4 @@
-//! The file system, as e2fsck, debugfs and `ext4-view` read it.
+//! Tests of the file system with e2fsck, debugfs and `ext4-view`.
 
 use crate::root::specimen::{self, EPOCH, OPTIONS, Written, noise, origin, path};
 use crate::root::tools::{run, text, tool};
@@ -12,16 +12,16 @@ use std::fs;
 use std::ops::Range;
 use std::sync::Mutex;
 
-/// e2fsck finds nothing to do.
+/// Checks that e2fsck finds nothing to repair.
 fn e2fsck(written: &Written) {
     let output = tool("e2fsck", "e2fsprogs").args(["-f", "-n"]).arg(written.ext4()).output().expect("e2fsck");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}\n{said}", output.status);
-    // It asks about what it would change, answers itself, and may still be content with the whole.
+    // It asks about each change and answers itself, but may still exit with success.
     assert!(!said.contains('?') && !said.contains("IGNORED"), "{said}");
 }
 
-/// `ext4-view` reads `tree` back: nothing more, nothing less, nothing else.
+/// Checks that `ext4-view` reads exactly `tree`.
 fn is_read_back(written: &Written, tree: &FileTree) {
     let file_system = Ext4::load_from_path(written.ext4()).expect("a file system");
     assert_eq!(file_system.label().to_str(), Ok("kiln-root"));
@@ -67,13 +67,13 @@ fn is_read_back(written: &Written, tree: &FileTree) {
                 Kind::Fifo => FileType::Fifo,
             };
             assert_eq!(metadata.file_type(), wanted, "{path}");
-            assert!(found.insert(path.clone()), "{path} is there twice");
+            assert!(found.insert(path.clone()), "{path} exists twice");
         }
     }
     assert_eq!(found.len(), tree.len());
 }
 
-/// What debugfs answers to `requests`, each under the line with the request.
+/// The answers of debugfs to `requests`, by request.
 fn debugfs(written: &Written, requests: &[String]) -> BTreeMap<String, String> {
     let list = written.directory.path().join("requests");
     fs::write(&list, requests.join("\n")).expect("written");
@@ -86,7 +86,7 @@ fn debugfs(written: &Written, requests: &[String]) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn everything_there_can_be_is_there() {
+fn every_type_of_entry_is_read_back() {
     let tree = specimen::everything();
     let written = specimen::write(&tree, &OPTIONS).expect("written");
     e2fsck(&written);
@@ -144,7 +144,8 @@ fn debugfs_dumps_every_file() {
     let written = specimen::write(&tree, &OPTIONS).expect("written");
     let dump = written.directory.path().join("dump");
     fs::create_dir(&dump).expect("a directory");
-    // It cannot make devices as another user, and says so; files and links it makes for anyone.
+    // debugfs cannot create devices as an ordinary user and reports that; it can create files and
+    // links.
     let request = format!("rdump /sizes /many /names /hard /links {}", dump.display());
     run(tool("debugfs", "e2fsprogs").arg("-R").arg(request).arg(written.ext4()));
     let mut compared = 0;
@@ -152,7 +153,7 @@ fn debugfs_dumps_every_file() {
         for (path, entry) in tree.below(directory) {
             let dumped = dump.join(path.as_str());
             match &entry.kind {
-                // 4095 bytes are more than symlink(2) takes of debugfs.
+                // debugfs passes 4095 bytes to symlink(2), which is too long.
                 Kind::Symlink(target) if target.len() < 4000 => {
                     assert_eq!(fs::read_link(&dumped).expect("a link").to_str(), Some(target.as_str()));
                 }
@@ -168,7 +169,7 @@ fn debugfs_dumps_every_file() {
 }
 
 #[test]
-fn the_number_of_threads_changes_nothing() {
+fn the_bytes_do_not_depend_on_the_number_of_threads() {
     let tree = specimen::everything();
     let bytes = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
@@ -183,7 +184,7 @@ fn the_number_of_threads_changes_nothing() {
 }
 
 #[test]
-fn the_first_byte_is_written_first_and_the_last_one_last() {
+fn bytes_are_written_in_ascending_order() {
     let tree = specimen::everything();
     let plan = Root::plan(&tree, &OPTIONS).expect("a plan");
     let file = tempfile::NamedTempFile::new().expect("a file");
@@ -192,14 +193,14 @@ fn the_first_byte_is_written_first_and_the_last_one_last() {
     plan.write(&Store::default(), place, &|range| ranges.lock().expect("alone").push(range)).expect("written");
     let ranges = ranges.into_inner().expect("alone");
     assert!(ranges.len() > 10 && ranges.is_sorted_by(|one, next| one.end <= next.start), "{ranges:?}");
-    // What must be there is there, and once only.
+    // All data is written exactly once.
     let blocks =
         |ranges: &[Range<u64>]| ranges.iter().flat_map(|range| range.clone().step_by(4096)).collect::<Vec<_>>();
     assert!(blocks(&ranges) == blocks(&plan.data()));
 }
 
 #[test]
-fn a_given_size_is_kept_or_refused() {
+fn a_given_size_is_kept_or_rejected() {
     let tree = specimen::everything();
     let fitted = Root::plan(&tree, &OPTIONS).expect("a plan").size();
     let size = fitted + (300 << 20);
@@ -213,7 +214,7 @@ fn a_given_size_is_kept_or_refused() {
 }
 
 #[test]
-fn what_ext4_cannot_hold_is_refused_by_name() {
+fn entries_that_ext4_cannot_hold_are_rejected_by_name() {
     let refused = |entry: Entry| {
         let mut tree = FileTree::new();
         tree.insert(path("etc/odd"), entry).expect("inserted");
@@ -234,7 +235,7 @@ fn what_ext4_cannot_hold_is_refused_by_name() {
 }
 
 #[test]
-fn what_changes_often_comes_last() {
+fn files_that_change_often_come_last() {
     let tree = |rendered: &[u8]| {
         let mut tree = FileTree::new();
         tree.insert(path("a"), Entry::file(rendered.to_vec(), 0o644, Origin::Rendered("r".into()))).expect("inserted");
@@ -273,7 +274,7 @@ fn entry() -> impl Strategy<Value = Entry> {
     let kind = prop_oneof![
         2 => Just(Kind::Directory),
         6 => (content, proptest::option::weighted(0.2, "[ab]")).prop_map(|(bytes, link)| {
-            // Names of one inode have the same bytes.
+            // All names of one inode have the same bytes.
             let bytes = link.as_ref().map_or(bytes, |link: &String| link.as_bytes().to_vec());
             Kind::File { content: kiln_tree::Content::inline(bytes), link: link.map(|link| LinkGroup(link.into())) }
         }),
@@ -304,7 +305,7 @@ fn tree() -> impl Strategy<Value = FileTree> {
     proptest::collection::vec((path, entry()), 0..80).prop_map(|entries| {
         let mut tree = FileTree::new();
         for (path, entry) in entries {
-            // What does not fit what is there is left out.
+            // Entries that conflict with existing ones are left out.
             let _ = tree.insert(TreePath::new(&path).expect("a path"), entry);
         }
         tree
@@ -315,7 +316,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_tree_is_sound_and_read_back(tree in tree(), spare in 0_u64..3) {
+    fn any_tree_is_consistent_and_read_back(tree in tree(), spare in 0_u64..3) {
         let fitted = Root::plan(&tree, &OPTIONS).expect("a plan").size();
         let size = (spare > 0).then_some(fitted + spare * 4096 * 20_000);
         let written = specimen::write(&tree, &RootOptions { size, ..OPTIONS }).expect("written");

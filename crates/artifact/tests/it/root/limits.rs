@@ -1,4 +1,5 @@
-//! What no tree of a node has, but the format holds: files of many gigabytes, and names that are not UTF-8.
+//! Tests of what no node's tree has but the format allows: files of many gigabytes and names that
+//! are not UTF-8.
 
 use crate::root::tools::{text, tool};
 use ext4_view::Ext4;
@@ -21,7 +22,7 @@ const OPTIONS: Options<'static> = Options {
     size: None,
 };
 
-/// A file in which zeros stay holes.
+/// A file in which zeros become holes.
 struct Sparse(File);
 
 impl BlockSink for Sparse {
@@ -39,7 +40,7 @@ fn attributes(xattrs: &BTreeMap<String, Vec<u8>>) -> Attributes<'_> {
     Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 2_000_000_000, xattrs }
 }
 
-/// Writes a file system whose contents are zeros, but for their last byte.
+/// Writes a file system whose contents are zeros, except for their last byte.
 fn write(inodes: Inodes<'_, u64>) -> Result<NamedTempFile, WriteError<io::Error>> {
     let layout = Layout::new(inodes, OPTIONS).expect("a layout");
     let file = tempfile::Builder::new().prefix("kiln-test-").tempfile_in("/var/tmp").expect("a file");
@@ -89,9 +90,10 @@ fn a_file_of_more_than_four_gigabytes() {
     }
 }
 
-/// `ext4-view` takes times with their highest bit set for damage, though they are those of 2038 to 2106.
+/// `ext4-view` treats times with the highest bit set as damage, although they are valid times from
+/// 2038 to 2106.
 #[test]
-fn times_go_on_after_2038() {
+fn times_after_2038_are_supported() {
     let none = BTreeMap::new();
     let mut inodes = Inodes::new(attributes(&none));
     inodes.add(ROOT, b"late", regular(1), Attributes { mtime: 4_000_000_000, ..attributes(&none) });
@@ -117,7 +119,7 @@ fn names_are_bytes() {
 }
 
 #[test]
-fn names_that_linux_has_not_are_refused() {
+fn names_that_linux_does_not_allow_are_rejected() {
     let none = BTreeMap::new();
     for name in [b"".as_slice(), b".", b"..", b"a/b", b"a\0", &[b'x'; 256]] {
         let mut inodes = Inodes::new(attributes(&none));
@@ -128,7 +130,7 @@ fn names_that_linux_has_not_are_refused() {
 }
 
 #[test]
-fn more_hard_links_than_ext4_has_are_refused() {
+fn more_hard_links_than_ext4_allows_are_rejected() {
     let none = BTreeMap::new();
     let names: Vec<String> = (0..65_001).map(|number| number.to_string()).collect();
     let mut inodes = Inodes::new(attributes(&none));
@@ -158,7 +160,7 @@ fn more_subdirectories_than_can_be_counted() {
 }
 
 #[test]
-fn contents_of_another_size_are_refused() {
+fn contents_with_a_wrong_size_are_rejected() {
     let none = BTreeMap::new();
     for (said, comes) in [(10_000, 9_999), (10_000, 10_001), (1, 5_000), (8192, 1)] {
         let mut inodes = Inodes::new(attributes(&none));

@@ -1,4 +1,5 @@
-//! The root of a disk against programs that know ext4, dm-verity and tar: e2fsprogs, cryptsetup, GNU tar, libarchive, and `ext4-view`.
+//! Tests of a disk's root with programs that know ext4, dm-verity and tar: e2fsprogs, cryptsetup,
+//! GNU tar, libarchive, and `ext4-view`.
 
 use kiln_testing::tools;
 

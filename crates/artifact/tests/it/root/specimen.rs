@@ -1,4 +1,4 @@
-//! Trees to make roots of, and the roots made of them.
+//! Trees for tests, and the roots made from them.
 
 use kiln_artifact::root::{Place, Root, RootError, RootFileSystem, RootOptions};
 use kiln_pack::Store;
@@ -12,7 +12,7 @@ pub const EPOCH: u32 = 1_700_000_000;
 pub const OPTIONS: RootOptions<'static> =
     RootOptions { file_system: RootFileSystem::Ext4, image: ("specimen", "1"), epoch: EPOCH, size: None };
 
-/// A root in files of their own.
+/// A root written to separate files.
 pub struct Written {
     pub directory: TempDir,
     /// The root hash.
@@ -51,7 +51,7 @@ pub fn origin() -> Origin {
     Origin::Package("specimen=1".into())
 }
 
-/// Bytes that are nowhere twice.
+/// Bytes that do not repeat.
 pub fn noise(size: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2).wrapping_add(0x9e37_79b9_7f4a_7c15);
     let words = std::iter::repeat_with(|| {
@@ -63,7 +63,7 @@ pub fn noise(size: usize, seed: u64) -> Vec<u8> {
     words.flatten().take(size).collect()
 }
 
-/// A tree that has what trees can have.
+/// A tree with every type of entry.
 pub fn everything() -> FileTree {
     let mut tree = FileTree::new();
     let mut put = |name: &str, entry: Entry| {

@@ -1,4 +1,4 @@
-//! The hash tree, against veritysetup's own.
+//! Compares the hash tree with that of veritysetup.
 
 use crate::root::specimen::{self, OPTIONS, noise};
 use crate::root::tools::{run, text, tool};
@@ -25,7 +25,7 @@ fn veritysetup_format(data: &Path, hashes: &Path, parameters: &Parameters) -> St
 }
 
 #[test]
-fn trees_of_any_height_are_those_of_veritysetup() {
+fn trees_of_any_height_equal_those_of_veritysetup() {
     let directory = tempfile::tempdir().expect("a directory");
     let at = |name: &str| directory.path().join(name);
     for data_blocks in [1, 2, 127, 128, 129, 16_384, 16_385, 20_000] {
@@ -34,7 +34,7 @@ fn trees_of_any_height_are_those_of_veritysetup() {
         let data = File::create(at("data")).expect("created");
         data.set_len(data_blocks * BLOCK_SIZE as u64).expect("extended");
         let hasher = Hasher::new(parameters.clone());
-        // Not in order, several at once, and with a hole for every third block.
+        // Not in order, in several threads, and with a hole for every third block.
         for block in (0..data_blocks).rev().filter(|block| block % 3 != 1) {
             let (bytes, offset) = (noise(BLOCK_SIZE, block), block * BLOCK_SIZE as u64);
             hasher.write_at(&bytes, offset).expect("hashed");

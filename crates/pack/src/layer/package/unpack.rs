@@ -1,4 +1,4 @@
-//! dpkg's rules for what is already there.
+//! dpkg's rules for paths that exist already.
 
 use super::super::usr_merge::{is_merged_top, merge_path};
 use super::{PackageError, Packed, kind_of, merged};
@@ -8,28 +8,29 @@ use kiln_tree::{Entry, FileTree, Kind, LinkGroup, Metadata, Origin, TreeError, T
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A tree that packages are being unpacked into.
+/// A tree into which packages are unpacked.
 pub(super) struct Unpacker<'a> {
     tree: FileTree,
     diversions: Vec<Diversion>,
-    /// Who ships what is in the tree: first the package it is from, then those that have a directory there, too.
+    /// The packages that ship each path of the tree: first the package of the entry, then packages
+    /// that share a directory.
     owners: BTreeMap<TreePath, Vec<&'a Packed<'a>>>,
 }
 
-/// What becomes of a member.
+/// What happens to a member.
 enum Verdict {
-    /// It goes into the tree.
+    /// It is added to the tree.
     Lay,
-    /// What is there stays.
+    /// The existing entry stays.
     Keep,
 }
 
-/// What one package has laid so far.
+/// The members that one package has added so far.
 #[derive(Default)]
 struct Laid {
-    /// How the archive spells paths that are elsewhere in the tree.
+    /// The archive's spelling of paths that were moved in the tree.
     spellings: BTreeMap<TreePath, TreePath>,
-    /// Names of the files that have several, by the number of the first.
+    /// The names of files with several names, by the number of the first.
     names: BTreeMap<u32, Vec<TreePath>>,
 }
 
@@ -70,7 +71,7 @@ impl<'a> Unpacker<'a> {
         Ok(())
     }
 
-    /// Where `member` goes: usr-merged, diverted, and links on the way there followed.
+    /// The path of `member` in the tree: usr-merged, diverted, and with links in it followed.
     fn place(&self, package: &Packed<'_>, member: &Member) -> Result<TreePath, PackageError> {
         let path = merge_path(member.path.clone());
         let is_diverted =
@@ -83,14 +84,15 @@ impl<'a> Unpacker<'a> {
         self.follow(path, package)
     }
 
-    /// `path` with the links on its way followed.
+    /// `path` with the links in it followed.
     fn follow(&self, mut path: TreePath, package: &Packed<'_>) -> Result<TreePath, PackageError> {
         let is_dir = |parent: &str| self.tree.get(parent).is_some_and(Entry::is_dir);
         while path.parent().is_some_and(|parent| !is_dir(parent)) {
             let there = path.ancestors().find_map(|parent| Some((parent, self.tree.get(parent)?)));
             let Some((link, entry)) = there.filter(|(_, entry)| !entry.is_dir()) else { break };
             let found = self.tree.resolve(link).filter(|(_, entry)| entry.is_dir());
-            // An archive has no reason to reach past its own link; one that does is up to something.
+            // An archive has no reason to write through its own link, so this is treated as an
+            // attack.
             let Some((directory, _)) = found.filter(|_| !self.is_own(link, package)) else {
                 let source = TreeError::ParentNotDirectory {
                     parent: TreePath::new(link).unwrap_or_else(|_| path.clone()),
@@ -106,7 +108,7 @@ impl<'a> Unpacker<'a> {
         Ok(path)
     }
 
-    /// Whether what is at `path` is there by `package`.
+    /// Whether the entry at `path` is from `package`.
     fn is_own(&self, path: &str, package: &Packed<'_>) -> bool {
         self.owners.get(path).and_then(|owners| owners.first()).is_some_and(|owner| owner.name == package.name)
     }
@@ -130,7 +132,7 @@ impl<'a> Unpacker<'a> {
             || self.tree.resolve(path.as_str()).filter(|(_, entry)| entry.is_dir()).map(|(path, _)| path);
         let unchanged = match (&new.kind, &old.kind) {
             (Kind::Directory | Kind::Symlink(_), Kind::Directory) => true,
-            // Within one package the later member counts.
+            // Within one package, the later member wins.
             _ if own => return Ok(Verdict::Lay),
             (Kind::Directory, Kind::Symlink(_)) => leads_to_directory().is_some(),
             (Kind::Symlink(target), Kind::Symlink(_)) => leads_to_directory()
@@ -143,13 +145,13 @@ impl<'a> Unpacker<'a> {
         self.takes_over(path, new, old, package)
     }
 
-    /// What a link at `path` to `target` would lead to.
+    /// The entry that a link at `path` to `target` would lead to.
     fn target(&self, path: &TreePath, target: &str) -> Option<(&TreePath, &Entry)> {
         let from = if target.starts_with('/') { "" } else { path.parent().unwrap_or("") };
         self.tree.resolve(&format!("{from}/{target}"))
     }
 
-    /// `Replaces`, between `new` and everybody who ships `old`.
+    /// Applies `Replaces` between `new` and all packages that ship `old`.
     fn takes_over(
         &self,
         path: &TreePath,
@@ -203,7 +205,8 @@ impl<'a> Unpacker<'a> {
         };
         if let Some(first) = first {
             let names = laid.names.entry(first).or_default();
-            // One inode has one set of metadata; tar(1) and dpkg apply every member's, so the last counts.
+            // One inode has one set of metadata; tar(1) and dpkg apply the metadata of every
+            // member, so the last wins.
             for name in names.iter() {
                 if let Some(other) = self.tree.get_mut(name.as_str()) {
                     other.meta = Metadata { origin: other.meta.origin.clone(), ..entry.meta.clone() };
@@ -221,7 +224,8 @@ impl<'a> Unpacker<'a> {
         Ok(())
     }
 
-    /// A hard link whose first name stayed with the package that replaces this one is a link to what is there.
+    /// A hard link whose first name was taken by a package that replaces this one becomes a link to
+    /// the existing file.
     fn link(&mut self, entry: &mut Entry, package: &Packed<'_>, first: u32, laid: &Laid) {
         let Some(path) = laid.names.get(&first).and_then(|names| names.first()) else { return };
         if self.is_own(path.as_str(), package) {

@@ -3,12 +3,12 @@
 use crate::deb::control::{ControlError, Field, Paragraph, Paragraphs};
 use std::path::PathBuf;
 
-/// What an entry names to be checked with.
+/// The key material that an entry names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignedBy {
     /// A keyring file.
     File(PathBuf),
-    /// An armored key spelt out in the entry.
+    /// An armored key contained in the entry.
     Key(String),
 }
 
@@ -100,7 +100,7 @@ fn list<'p>(paragraph: &Paragraph<'p>, name: &str) -> impl Iterator<Item = Strin
     paragraph.field(name).copied().into_iter().flat_map(|field| field.words()).map(str::to_owned)
 }
 
-/// `Enabled`, with the words apt takes for no.
+/// Whether `Enabled` has one of the values that apt treats as no.
 fn is_disabled(paragraph: &Paragraph<'_>) -> bool {
     let value = paragraph.get("Enabled").unwrap_or("yes");
     ["no", "false", "without", "off", "disable", "0"].iter().any(|no| value.eq_ignore_ascii_case(no))
@@ -108,14 +108,15 @@ fn is_disabled(paragraph: &Paragraph<'_>) -> bool {
 
 fn signed_by(field: &Field<'_>) -> Vec<SignedBy> {
     if field.value.contains("-----BEGIN PGP PUBLIC KEY BLOCK-----") {
-        // An empty line is written as a dot, else it would end the paragraph.
+        // An empty line is written as a dot, because it would end the paragraph.
         let key = field.lines().map(|line| if line == "." { "\n".to_owned() } else { format!("{line}\n") }).collect();
         return vec![SignedBy::Key(key)];
     }
     field.words().flat_map(|word| word.split(',')).filter_map(keyring_file).collect()
 }
 
-/// A `Signed-By` word that names a file; a fingerprint narrows down keys apt has anyway, which kiln does not use.
+/// A `Signed-By` word that names a file; a fingerprint only selects among apt's own keys, which
+/// kiln does not use.
 fn keyring_file(word: &str) -> Option<SignedBy> {
     word.starts_with('/').then(|| SignedBy::File(PathBuf::from(word)))
 }

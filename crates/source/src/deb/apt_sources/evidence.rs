@@ -1,10 +1,10 @@
-//! Whether an entry of apt's sources is Debian's own.
+//! Decides whether an entry of apt's sources is for Debian's archive.
 
 use super::entry::{Entry, SignedBy};
 use std::io::Read;
 use std::path::Path;
 
-/// Most bytes of an `InRelease` looked at for its origin.
+/// The most bytes of an `InRelease` that are searched for its origin.
 const MAX_HEAD_BYTES: u64 = 4 << 10;
 
 /// Debian's code names and aliases, without `-updates` and the like.
@@ -29,14 +29,14 @@ const SUITES: [&str; 16] = [
 const SUFFIXES: [&str; 6] =
     ["-updates", "-security", "-backports", "-backports-sloppy", "-proposed-updates", "/updates"];
 
-/// How sure it is that an entry is Debian's.
+/// The certainty that an entry is for Debian's archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Evidence {
-    /// It is not, or cannot be used.
+    /// It is not, or it cannot be used.
     Against(&'static str),
-    /// Its URL looks like it. Used only if nothing better is there.
+    /// Its URL looks like it. It is used only if there is no better entry.
     Weak,
-    /// Its host, its keyring, or what apt last got from it says so.
+    /// Its host, its keyring, or the release that apt last fetched from it confirms it.
     Strong,
 }
 
@@ -54,7 +54,7 @@ pub(super) fn judge(root: &Path, entry: &Entry) -> Evidence {
     }
     match origin(root, entry).as_deref() {
         Some("Debian") => return Evidence::Strong,
-        Some(_) => return Evidence::Against("apt got files of another origin from it"),
+        Some(_) => return Evidence::Against("apt fetched files of another origin from it"),
         None => {}
     }
     let is_file = |signed_by: &SignedBy| matches!(signed_by, SignedBy::File(_));
@@ -76,7 +76,8 @@ fn is_debian_keyring(signed_by: &SignedBy) -> bool {
     }
 }
 
-/// By the host, `*.debian.org`, or the last directory, `debian` or `debian-security` (before a snapshot's timestamp).
+/// Judges by the host, `*.debian.org`, or by the last directory, `debian` or `debian-security`
+/// (before a snapshot's timestamp).
 fn judge_url(uri: &str) -> Evidence {
     let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
     let mut parts = rest.split('/').filter(|part| !part.is_empty());
@@ -94,7 +95,8 @@ fn judge_url(uri: &str) -> Evidence {
     }
 }
 
-/// `Origin` of the `InRelease` that apt last got for the entry, if it still has it. A hint, nothing more: not verified here.
+/// The `Origin` of the `InRelease` that apt last fetched for the entry, if it still exists. It is
+/// only a hint and not verified here.
 fn origin(root: &Path, entry: &Entry) -> Option<String> {
     let uri = entry.uri.split_once("://")?.1;
     let (authority, path) = uri.split_at(uri.find('/').unwrap_or(uri.len()));

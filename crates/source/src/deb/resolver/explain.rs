@@ -1,14 +1,15 @@
-//! Turns the solver's proof that there is no consistent set into sentences.
+//! Converts the solver's proof that there is no consistent set into sentences.
 
 use super::sat::Encoding;
 use resolvo::conflict::{ConflictCause, ConflictEdge, ConflictGraph, ConflictNode};
 use resolvo::{Interner, SolvableId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Reasons beyond these are left out; they are variations.
+/// The most reasons that are listed; further ones are variations.
 const MAX_SENTENCES: usize = 4;
 
-/// One sentence for each thing that is missing or in conflict, each with the chains of dependencies that lead to it.
+/// Returns one sentence for each missing or conflicting package, with the chains of dependencies
+/// that lead to it.
 pub(super) fn sentences(graph: &ConflictGraph, encoding: &Encoding<'_>) -> Vec<String> {
     let chains = Chains::new(graph, encoding);
     let mut found = BTreeSet::new();
@@ -19,7 +20,10 @@ pub(super) fn sentences(graph: &ConflictGraph, encoding: &Encoding<'_>) -> Vec<S
             ConflictEdge::Requires(requirement) if Some(edge.target()) == graph.unresolved_node => {
                 let relation = encoding.relation(requirement);
                 let exists = existing(encoding, &relation);
-                found.insert((0, format!("{} depends on {relation}, which no package is{exists}", chains.to(source))));
+                found.insert((
+                    0,
+                    format!("{} depends on {relation}, which no package satisfies{exists}", chains.to(source)),
+                ));
             }
             ConflictEdge::Conflict(ConflictCause::Constrains(set)) => {
                 let relation = encoding.set_text(set);
@@ -44,7 +48,7 @@ pub(super) fn sentences(graph: &ConflictGraph, encoding: &Encoding<'_>) -> Vec<S
     found.into_iter().take(MAX_SENTENCES).map(|(_, sentence)| sentence).collect()
 }
 
-/// For a relation that nothing satisfies: which versions there are of what it names.
+/// For a relation that nothing satisfies: the existing versions of the package that it names.
 fn existing(encoding: &Encoding<'_>, relation: &str) -> String {
     let names = relation.split('|').filter_map(|one| one.split_whitespace().next());
     let known = names.filter_map(|name| {
@@ -52,10 +56,10 @@ fn existing(encoding: &Encoding<'_>, relation: &str) -> String {
         (!versions.is_empty()).then(|| format!("{name} {}", versions.join(", ")))
     });
     let known = known.collect::<Vec<_>>().join("; ");
-    if known.is_empty() { String::new() } else { format!(" (there is {known})") }
+    if known.is_empty() { String::new() } else { format!(" (available: {known})") }
 }
 
-/// For each node the shortest way of dependencies from what is wanted.
+/// For each node, the shortest chain of dependencies from a wanted package.
 struct Chains<'g, 'i> {
     graph: &'g ConflictGraph,
     encoding: &'g Encoding<'i>,
@@ -92,7 +96,8 @@ impl<'g, 'i> Chains<'g, 'i> {
         self.graph.graph.raw_nodes().get(node).map(|node| node.weight)
     }
 
-    /// `a is wanted, it depends on b (>= 2): b 2.1 depends on c: c 1.0`, ending with the node itself.
+    /// `a is wanted, it depends on b (>= 2): b 2.1 depends on c: c 1.0`, ending with the node
+    /// itself.
     fn to(&self, node: usize) -> String {
         let mut steps = vec![];
         let mut at = node;

@@ -1,30 +1,39 @@
-//! apt's own way to choose packages: mark what is wanted, then, depth first, what is needed for it.
+//! apt's algorithm for choosing packages: mark the wanted packages, then, depth first, their
+//! dependencies.
 //!
-//! `apt-get install --no-install-recommends` into an empty system makes its choice in one pass without ever coming back to a decision
-//! (`pkgDepCache::MarkInstall`, the same in apt 2.6 and 3.0). Its rules, which this follows:
+//! `apt-get install --no-install-recommends` into an empty system chooses in one pass and never
+//! revises a decision (`pkgDepCache::MarkInstall`, the same in apt 2.6 and 3.0). This module
+//! follows its rules:
 //!
-//! - Only the newest version of a name is a candidate, or the one asked for.
-//! - Wanted packages are marked first, so that they satisfy what they can; then each one's dependencies, in the order in which they are
-//!   asked for. A dependency that a marked package satisfies adds nothing.
-//! - Of alternatives the first that can be marked is taken; of one name's providers those that are protected (wanted, or the only way to satisfy
-//!   what is protected), the package of that name, essential ones, those of higher priority, and last the one whose name was met last.
-//! - What conflicts with a protected package is no candidate any more; what else is in conflict is unmarked, later choices win.
-//! - A package with a dependency that no candidate satisfies is no candidate itself.
-//! - What was marked for an attempt that failed, and is needed by nothing else, is left out in the end.
+//! - Only the newest version of a name is a candidate, or the requested version.
+//! - Wanted packages are marked first, so that they can satisfy dependencies; then the dependencies
+//!   of each, in the order of the request. A dependency that a marked package satisfies adds
+//!   nothing.
+//! - The first alternative that can be marked is chosen. Among the providers of a name, the order
+//!   is: protected packages (wanted, or the only way to satisfy a protected package), the package
+//!   with that name, essential packages, packages of higher priority, and last the package whose
+//!   name occurred last.
+//! - A package that conflicts with a protected package is no longer a candidate; any other
+//!   conflicting package is unmarked, so later choices win.
+//! - A package with a dependency that no candidate satisfies is not a candidate.
+//! - A package that was marked for an attempt that failed, and that nothing else needs, is removed
+//!   at the end.
 //!
-//! The result may be inconsistent. Then apt starts repairs by scores, and we search instead, see [`super::sat`].
+//! The result may be inconsistent. apt then repairs it by scores; kiln searches instead, see
+//! [`super::sat`].
 
 use super::request::Request;
 use crate::deb::index::{Index, NameId, RecordId, Target};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-/// Deeper chains of first choices than Debian has are left to the search, as apt leaves them to its repairs.
+/// Chains of first choices that are deeper than any in Debian are left to the search, as apt leaves
+/// them to its repairs.
 const MAX_DEPTH: u32 = 3000;
-/// Enough for [`MAX_DEPTH`] in a build without optimisation.
+/// The stack size: enough for [`MAX_DEPTH`] in a build without optimization.
 const STACK_BYTES: usize = 64 << 20;
 
-/// What apt would mark. None: the thread for it could not be started.
+/// Returns the packages that apt would mark; `None` if the thread for it cannot be started.
 pub(super) fn mark(index: &Index, request: &Request) -> Option<BTreeSet<RecordId>> {
     std::thread::scope(|scope| {
         let marking = std::thread::Builder::new().stack_size(STACK_BYTES);
@@ -38,7 +47,7 @@ struct State {
     candidate: Option<RecordId>,
     /// The version that is marked.
     marked: Option<RecordId>,
-    /// Neither marked nor unmarked any more, except by itself.
+    /// No longer marked or unmarked by other packages.
     protected: bool,
 }
 
@@ -48,7 +57,7 @@ struct Marking<'i> {
     states: Vec<State>,
 }
 
-/// Who satisfies a relation.
+/// The packages that may satisfy a relation.
 #[derive(Clone, Copy)]
 enum Among {
     Marked,
@@ -117,7 +126,7 @@ impl<'i> Marking<'i> {
         names
     }
 
-    /// Whether a marked package lacks something or is in conflict.
+    /// Whether a marked package lacks a dependency or has a conflict.
     fn is_broken(&self, record: RecordId) -> bool {
         self.index.depends(record).any(|group| !self.group_satisfied(record, group, Among::Marked))
             || self
@@ -127,7 +136,7 @@ impl<'i> Marking<'i> {
                 .any(|target| !self.forbidden(record, target, Among::Marked).is_empty())
     }
 
-    /// Marks a package and what it needs; false: it could not be.
+    /// Marks a package and its dependencies; returns false if that is impossible.
     fn mark(&mut self, name: NameId, depth: u32) -> bool {
         let state = self.states[name.at()];
         let Some(candidate) = state.candidate else { return false };
@@ -143,7 +152,8 @@ impl<'i> Marking<'i> {
         self.mark_needs(name, depth, false)
     }
 
-    /// Marks what a package needs, and the package itself if it is not. `wanted`: go on after a failure, to get as far as possible.
+    /// Marks the dependencies of a package, and the package itself if it is not marked. With
+    /// `wanted`, it continues after a failure.
     fn mark_needs(&mut self, name: NameId, depth: u32, wanted: bool) -> bool {
         let Some(record) = self.candidate(name) else { return false };
         let protected = self.states[name.at()].protected;
@@ -164,7 +174,7 @@ impl<'i> Marking<'i> {
             return false;
         }
         self.states[name.at()].marked = Some(record);
-        // What is being marked must not be unmarked by what it needs.
+        // A package that is being marked must not be unmarked by its dependencies.
         self.states[name.at()].protected = true;
         let complete = self.mark_groups(record, &groups, depth, protected, persist);
         self.states[name.at()].protected = protected;
@@ -180,7 +190,7 @@ impl<'i> Marking<'i> {
         })
     }
 
-    /// Unmarks what a package must not be together with; if that is `protected`, for good.
+    /// Unmarks packages that conflict with a package; permanently if the package is `protected`.
     fn clear_conflicts(&mut self, record: RecordId, protected: bool, persist: bool) -> bool {
         let mut cleared = true;
         for target in self.index.conflicts(record) {
@@ -277,7 +287,7 @@ impl<'i> Marking<'i> {
         choices
     }
 
-    /// The less, the better.
+    /// A sort key; lower is better.
     fn rank(&self, record: RecordId, target: NameId) -> impl Ord + use<> {
         let name = self.index.record(record).name;
         (
@@ -287,7 +297,7 @@ impl<'i> Marking<'i> {
         )
     }
 
-    /// What is marked and, directly or not, needed by something wanted or essential.
+    /// The marked packages that a wanted or essential package needs, directly or indirectly.
     fn needed(&self) -> BTreeSet<RecordId> {
         let is_root = |name: &NameId, record: RecordId| {
             let record = self.index.record(record);

@@ -1,10 +1,12 @@
-//! From wanted names to an exact set of packages.
+//! Resolves wanted names to an exact set of packages.
 //!
-//! The set is what `apt-get install --no-install-recommends` would install into an empty system: `marking` makes apt's choices, and where these end
-//! in a contradiction `sat` searches for a consistent set near to them, or proves that there is none, which `explain` puts into words.
+//! The set is the one that `apt-get install --no-install-recommends` would install into an empty
+//! system: `marking` makes apt's choices. If these end in a contradiction, `sat` searches for a
+//! consistent set close to them, or proves that there is none, which `explain` describes in words.
 //!
-//! Essential packages are not added by themselves, as apt adds none: what every package may silently rely on (`base-files`, `bash`, `coreutils`, …) is for
-//! the profile to list, which knows what a node needs of it. Recommended packages are never added.
+//! Like apt, the resolver does not add essential packages by itself. The profile lists those that
+//! every package may rely on without declaring it (`base-files`, `bash`, `coreutils`, …), because
+//! it knows what a node needs. Recommended packages are never added.
 
 mod explain;
 mod marking;
@@ -24,7 +26,7 @@ pub enum ResolveError {
     Malformed {
         /// As given.
         word: String,
-        /// What is wrong with it.
+        /// The defect.
         reason: String,
     },
     /// No package has the name.
@@ -35,8 +37,8 @@ pub enum ResolveError {
         /// The nearest names, or nothing.
         hint: String,
     },
-    /// Several packages provide the name, none has it.
-    #[error("{name:?} is a virtual package: want one of those that provide it, {providers}")]
+    /// Several packages provide the name, but none has it.
+    #[error("{name:?} is a virtual package: choose one of its providers: {providers}")]
     Virtual {
         /// As given.
         name: String,
@@ -44,13 +46,13 @@ pub enum ResolveError {
         providers: String,
     },
     /// The package has other versions.
-    #[error("package {name} has no version {version}; there is {available}")]
+    #[error("package {name} has no version {version}; available: {available}")]
     NoSuchVersion {
         /// The package.
         name: String,
         /// As given.
         version: String,
-        /// Those in the archives, newest first.
+        /// The versions in the archives, newest first.
         available: String,
     },
     /// `a=1` and `a=2`.
@@ -60,7 +62,7 @@ pub enum ResolveError {
         versions: String,
     },
     /// The same name is wanted and excluded.
-    #[error("package {name} is both wanted and excluded: take it out of one of the lists")]
+    #[error("package {name} is both wanted and excluded: remove it from one of the lists")]
     WantedAndExcluded {
         /// The package.
         name: String,
@@ -73,15 +75,17 @@ pub enum ResolveError {
     },
     /// The search took too long.
     #[error(
-        "the wanted packages' dependencies are too entangled: pin some of them as \"name=version\" or exclude some"
+        "the dependencies of the wanted packages are too complex: pin some packages as \"name=version\" or exclude some"
     )]
     TooHard,
 }
 
-/// Finds the packages to install so that everything `wanted` (`name` or `name=version`) is there and every dependency is met. Sorted by name.
+/// Finds the packages to install so that everything in `wanted` (`name` or `name=version`) is
+/// included and every dependency is met. Sorted by name.
 ///
-/// Packages in `exclude` are never installed. They count as if they were, in any version that is asked for, with everything their
-/// newest version provides and without their own dependencies and conflicts. A name that no package has may be excluded, too.
+/// Packages in `exclude` are never installed. They count as installed in every requested version,
+/// with everything that their newest version provides and without their own dependencies and
+/// conflicts. A name that no package has may also be excluded.
 ///
 /// # Errors
 /// A wanted name or version does not exist, or there is no consistent set; the text says why.
@@ -105,7 +109,7 @@ pub fn resolve(
     Ok(packages)
 }
 
-/// Whether everything wanted is in `chosen`, every dependency is met and nothing is in conflict.
+/// Whether `chosen` contains everything wanted, meets every dependency and has no conflicts.
 fn is_consistent(index: &Index, request: &Request, chosen: &BTreeSet<RecordId>) -> bool {
     let there = |record: &RecordId| {
         chosen.contains(record) || {

@@ -1,4 +1,4 @@
-//! What is asked of the resolver, checked against the index: names become numbers.
+//! The resolver's request, checked against the index, with names as numbers.
 
 use super::ResolveError;
 use crate::deb::dependency::is_package_name;
@@ -6,16 +6,17 @@ use crate::deb::index::{Index, NameId, RecordId};
 use crate::deb::version;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many similar names an error suggests.
+/// The number of similar names that an error suggests.
 const SUGGESTIONS: usize = 3;
 
 /// A checked request.
 pub(super) struct Request {
     /// Wanted packages with their acceptable versions, newest first; never empty.
     pub(super) wanted: BTreeMap<NameId, Vec<RecordId>>,
-    /// The wanted names, sorted as words: apt goes by the order of its arguments, ours is that of a set.
+    /// The wanted names, sorted as strings: apt uses the order of its arguments, kiln that of a
+    /// set.
     pub(super) order: Vec<NameId>,
-    /// Excluded names: as good as installed, in the newest version if there is one.
+    /// Excluded names: they count as installed, in the newest version if there is one.
     pub(super) assumed: BTreeSet<NameId>,
 }
 
@@ -47,11 +48,11 @@ impl Request {
     }
 }
 
-/// The package a wanted word means, and its acceptable versions.
+/// The package that a wanted word refers to, and its acceptable versions.
 fn find(index: &Index, word: &str) -> Result<(NameId, Vec<RecordId>), ResolveError> {
     let (name, wanted) = word.split_once('=').map_or((word, None), |(name, version)| (name, Some(version)));
     if !is_package_name(name) {
-        return Err(ResolveError::Malformed { word: word.to_owned(), reason: "it is no package name".to_owned() });
+        return Err(ResolveError::Malformed { word: word.to_owned(), reason: "it is not a package name".to_owned() });
     }
     if let Some(Err(error)) = wanted.map(version::validate) {
         return Err(ResolveError::Malformed { word: word.to_owned(), reason: error.to_string() });
@@ -70,7 +71,7 @@ fn find(index: &Index, word: &str) -> Result<(NameId, Vec<RecordId>), ResolveErr
     })
 }
 
-/// A virtual package that one package provides means that package, as for apt.
+/// A virtual package that one package provides means that package, as in apt.
 fn only_provider(index: &Index, name: NameId) -> Option<(NameId, Vec<RecordId>)> {
     let mut providers = providers(index, name).into_iter();
     let only = providers.next().filter(|_| providers.next().is_none())?;
@@ -101,15 +102,17 @@ fn unknown(index: &Index, name: &str) -> ResolveError {
     ResolveError::Unknown { name: name.to_owned(), hint }
 }
 
-/// Edits between a mistyped name and a real one, if there are few enough for a suggestion: one per three letters, at most three.
+/// The edits between a mistyped name and a real one, if they are few enough for a suggestion: one
+/// per three letters, at most three.
 fn distance(typed: &str, real: &str) -> Option<usize> {
     let limit = (typed.len() / 3).clamp(1, 3);
     let close = typed.len().abs_diff(real.len()) <= limit;
     close.then(|| strsim::damerau_levenshtein(typed, real)).filter(|distance| *distance <= limit)
 }
 
-/// How good a provider of `target` is as far as that does not change while choosing; the less, the better.
-/// Follows apt (`CompareProviders`): the package of that name before mere providers, then essential and protected ones, then by priority.
+/// The rank of a provider of `target`, except for parts that change while choosing; lower is
+/// better. It follows apt (`CompareProviders`): the package with that name before mere providers,
+/// then essential and protected ones, then by priority.
 pub(super) fn rank(index: &Index, request: &Request, record: RecordId, target: NameId) -> impl Ord + use<> {
     let provider = index.record(record);
     let excluded = request.assumed.contains(&provider.name);

@@ -1,8 +1,9 @@
-//! The search for a consistent set where apt's first choices do not lead to one, with `resolvo`.
+//! Searches for a consistent set with `resolvo` if apt's first choices do not lead to one.
 //!
-//! A relation becomes the set of records that satisfy it, whoever provides what, so that the solver knows nothing of virtual packages.
-//! Candidates are ordered as apt orders them, those that [`super::marking`] chose first; versions that are not the newest of their
-//! package come last.
+//! A relation becomes the set of records that satisfy it, including providers, so the solver does
+//! not need to know about virtual packages. Candidates are in apt's order: those that
+//! [`super::marking`] chose come first, and versions that are not the newest of their package come
+//! last.
 
 use super::request::{Request, rank};
 use crate::deb::index::{Index, NameId, RecordId, Target};
@@ -17,14 +18,15 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-/// Rounds of propagation after which the search is given up; Debian's largest sets take some thousand.
+/// The rounds of propagation after which the search stops; Debian's largest sets need a few
+/// thousand.
 const MAX_ROUNDS: u32 = 1_000_000;
 
 /// Why there is no set.
 pub(super) enum Failure {
-    /// There is none; the reasons, as sentences.
+    /// There is none; the reasons as sentences.
     Impossible(Vec<String>),
-    /// Not within [`MAX_ROUNDS`].
+    /// None was found within [`MAX_ROUNDS`].
     TooHard,
 }
 
@@ -66,15 +68,15 @@ fn to_solvable(id: RecordId) -> resolvo::SolvableId {
     resolvo::SolvableId::from_raw(id.0)
 }
 
-/// Versions of one package.
+/// A set of versions of one package.
 pub(super) struct VersionSet {
     name: NameId,
     records: Vec<RecordId>,
-    /// The relation it is part of, as the index spells it.
+    /// The relation that it belongs to, in the spelling of the index.
     pub(super) text: String,
 }
 
-/// The index in the solver's terms.
+/// The index encoded for the solver.
 pub(super) struct Encoding<'i> {
     pub(super) index: &'i Index,
     request: &'i Request,
@@ -110,7 +112,7 @@ impl Encoding<'_> {
         versions.first() == Some(&record)
     }
 
-    /// The records that satisfy a group, best first. None: it is met whatever is chosen.
+    /// The records that satisfy a group, best first. `None` if the group is always satisfied.
     fn choices(&self, owner: RecordId, group: &[Target]) -> Option<Vec<RecordId>> {
         let mut choices = vec![];
         for (alternative, target) in group.iter().enumerate() {
@@ -155,7 +157,7 @@ impl Encoding<'_> {
         })
     }
 
-    /// For each package that has forbidden versions: the set of the others.
+    /// For each package with forbidden versions, the set of its other versions.
     fn constrains(&self, owner: RecordId) -> Vec<VersionSetId> {
         let own = self.index.record(owner).name;
         let mut sets = vec![];
@@ -178,7 +180,7 @@ fn at(number: u32) -> usize {
     crate::deb::index::index(number)
 }
 
-/// The solver's own numbers have 32 bits; memory ends long before.
+/// The solver's own numbers have 32 bits; memory runs out long before.
 fn number(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
@@ -217,7 +219,7 @@ impl Interner for Encoding<'_> {
     }
 
     fn resolve_condition(&self, _: ConditionId) -> Condition {
-        // No requirement is made with a condition, so none is ever looked up.
+        // No requirement has a condition, so this is never called.
         Condition::Requirement(VersionSetId(0))
     }
 }

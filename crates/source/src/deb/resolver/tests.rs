@@ -1,7 +1,8 @@
 use super::*;
 use crate::deb::package::Archive;
 
-/// An index of paragraphs that are spelt `name version` and then further fields, with blank lines between.
+/// An index of paragraphs in the form `name version` followed by further fields, separated by blank
+/// lines.
 fn index(paragraphs: &str) -> Index {
     let text: String = paragraphs
         .trim()
@@ -37,7 +38,7 @@ fn set(paragraphs: &str, wanted: &str) -> String {
 }
 
 #[test]
-fn takes_the_newest_version_and_what_it_needs() {
+fn the_newest_version_and_its_dependencies_are_chosen() {
     let paragraphs = "a 1\nDepends: b (>= 1)\n\na 2\nPre-Depends: c\nDepends: b\n\nb 1~\n\nb 1\n\nc 1\n\nd 1";
     assert_eq!(set(paragraphs, "a"), "a=2 b=1 c=1");
     assert_eq!(set(paragraphs, "a=1"), "a=1 b=1");
@@ -51,23 +52,23 @@ fn recommended_and_essential_packages_are_not_added() {
 }
 
 #[test]
-fn first_alternative_unless_another_is_there_or_it_cannot_be() {
+fn the_first_alternative_is_chosen_unless_another_is_present_or_it_is_impossible() {
     let paragraphs = "a 1\nDepends: x | y\n\nb 1\nDepends: y\n\nx 1\n\ny 1\n\nc 1\nDepends: gone | x (>> 1) | y";
     assert_eq!(set(paragraphs, "a"), "a=1 x=1");
     assert_eq!(set(paragraphs, "a y"), "a=1 y=1");
-    // apt decides for a before it looks at b, and never comes back.
+    // apt decides for a before it reads b, and never revises the decision.
     assert_eq!(set(paragraphs, "a b"), "a=1 b=1 x=1 y=1");
     assert_eq!(set(paragraphs, "c"), "c=1 y=1");
 }
 
 #[test]
-fn an_alternative_whose_own_needs_fail_leaves_nothing_behind() {
+fn an_alternative_whose_dependencies_fail_leaves_nothing_marked() {
     let paragraphs = "a 1\nDepends: x | y\n\nx 1\nDepends: z, w\n\nz 1\n\nw 1\nDepends: gone\n\ny 1";
     assert_eq!(set(paragraphs, "a"), "a=1 y=1");
 }
 
 #[test]
-fn virtual_packages_prefer_the_real_one_then_essential_then_priority_then_the_last_met() {
+fn virtual_packages_prefer_the_real_one_then_essential_then_priority_then_the_last_seen() {
     let providers = "a 1\nDepends: mta\n\nx 1\nProvides: mta\nPriority: optional\n\ny 1\nProvides: mta\nPriority: important\n\n\
         z 1\nProvides: mta\nPriority: optional";
     assert_eq!(set(providers, "a"), "a=1 y=1");
@@ -92,20 +93,20 @@ fn architecture_qualifiers() {
     assert_eq!(set(paragraphs, "e"), "e=1 p=1");
     assert_eq!(
         set(paragraphs, "b"),
-        "the wanted packages cannot be installed together: b 1 (wanted) depends on q:any, which no package is"
+        "the wanted packages cannot be installed together: b 1 (wanted) depends on q:any, which no package satisfies"
     );
-    assert!(set(paragraphs, "d").contains("depends on q:i386, which no package is"));
+    assert!(set(paragraphs, "d").contains("depends on q:i386, which no package satisfies"));
 }
 
 #[test]
-fn cycles_are_no_problem() {
+fn cycles_are_supported() {
     let paragraphs = "a 1\nDepends: b\n\nb 1\nDepends: c, a\n\nc 1\nPre-Depends: a, c";
     assert_eq!(set(paragraphs, "a"), "a=1 b=1 c=1");
     assert_eq!(set(paragraphs, "c b"), "a=1 b=1 c=1");
 }
 
 #[test]
-fn conflicts_choose_another_alternative() {
+fn conflicts_lead_to_another_alternative() {
     let paragraphs = "a 1\nDepends: x | y\n\nx 1\n\ny 1\n\nn 1\nConflicts: x\n\nm 1\nBreaks: x (<< 1)\n\nk 1\nConflicts: v\nProvides: v\n\n\
         x2 1\nProvides: v\n\nw 1\nDepends: x2 | y";
     assert_eq!(set(paragraphs, "a n"), "a=1 n=1 y=1");
@@ -115,13 +116,14 @@ fn conflicts_choose_another_alternative() {
 
 #[test]
 fn breaks_of_a_dependency_found_late_are_solved_by_searching() {
-    // apt's first choice for a is x; c, met later, breaks it without being protected, and only y goes with c.
+    // apt's first choice for a is x; c, met later, breaks it without being protected, and only y is
+    // compatible with c.
     let paragraphs = "a 1\nDepends: x | y\n\nb 1\nDepends: c\n\nx 1\n\ny 1\n\nc 1\nBreaks: x (<= 1)";
     assert_eq!(set(paragraphs, "a b"), "a=1 b=1 c=1 y=1");
 }
 
 #[test]
-fn an_older_version_only_if_nothing_else_will_do() {
+fn an_older_version_is_chosen_only_if_necessary() {
     let paragraphs = "a 1\nDepends: b (= 1)\n\nb 1\n\nb 2\n\nc 1\nDepends: b (= 1) | d\n\nd 1";
     assert_eq!(set(paragraphs, "a"), "a=1 b=1");
     assert_eq!(set(paragraphs, "c"), "c=1 d=1");
@@ -134,18 +136,18 @@ fn excluded_packages_count_as_installed() {
     let index = index(paragraphs);
     assert_eq!(
         solve(&index, "a", ""),
-        "the wanted packages cannot be installed together: a 1 (wanted) depends on perl (>= 5), which no package is (there is perl 4)"
+        "the wanted packages cannot be installed together: a 1 (wanted) depends on perl (>= 5), which no package satisfies (available: perl 4)"
     );
     assert_eq!(solve(&index, "a", "perl"), "a=1 b=1");
     assert_eq!(solve(&index, "a", "perl b nothing"), "a=1");
     assert_eq!(
         solve(&index, "perl", "perl"),
-        "package perl is both wanted and excluded: take it out of one of the lists"
+        "package perl is both wanted and excluded: remove it from one of the lists"
     );
 }
 
 #[test]
-fn the_order_of_paragraphs_and_archives_decides_nothing_but_ties() {
+fn the_order_of_paragraphs_and_archives_decides_only_ties() {
     let one = "a 1\nDepends: b | c\n\nb 1\n\nc 1";
     let other = "c 1\n\nb 1\n\na 1\nDepends: b | c";
     assert_eq!(set(one, "a"), set(other, "a"));
@@ -160,34 +162,34 @@ fn wanted_words_are_checked() {
         "no package is named \"contanerd\" (did you mean \"containerd\" or \"containers\"?)"
     );
     assert_eq!(set(paragraphs, "nothing-like-it"), "no package is named \"nothing-like-it\"");
-    assert_eq!(set(paragraphs, "runc=3"), "package runc has no version 3; there is 2, 1");
+    assert_eq!(set(paragraphs, "runc=3"), "package runc has no version 3; available: 2, 1");
     assert_eq!(set(paragraphs, "runc=1"), "runc=1");
     assert_eq!(set(paragraphs, "runc=0:1 runc"), "runc=1");
     assert_eq!(
         set(paragraphs, "runc=1 runc=2"),
         "only one version of a package can be installed, but runc=1 and runc=2 are wanted"
     );
-    assert_eq!(set(paragraphs, "mta"), "\"mta\" is a virtual package: want one of those that provide it, x, y");
+    assert_eq!(set(paragraphs, "mta"), "\"mta\" is a virtual package: choose one of its providers: x, y");
     assert_eq!(set(paragraphs, "only"), "x=1");
     assert_eq!(
         set(paragraphs, "runc="),
         "wanted package \"runc=\" is not of the form \"name\" or \"name=version\": \"\" is not a package version: the upstream version is empty"
     );
-    assert!(set(paragraphs, "-o").contains("it is no package name"));
+    assert!(set(paragraphs, "-o").contains("it is not a package name"));
 }
 
 #[test]
-fn explains_what_is_missing_with_the_chain_to_it() {
+fn missing_packages_are_explained_with_their_chain() {
     let paragraphs = "a 1\nDepends: b (>= 2)\n\nb 2\nDepends: c | d\n\nc 1\nDepends: e (>= 3), f\n\ne 2\n\ne 1\n\nf 1";
     assert_eq!(
         set(paragraphs, "a"),
         "the wanted packages cannot be installed together: \
-         a 1 (wanted) depends on b (>= 2) → b 2 depends on c | d → c 1 depends on e (>= 3), which no package is (there is e 2, 1)"
+         a 1 (wanted) depends on b (>= 2) → b 2 depends on c | d → c 1 depends on e (>= 3), which no package satisfies (available: e 2, 1)"
     );
 }
 
 #[test]
-fn explains_conflicts_from_both_sides() {
+fn conflicts_are_explained_from_both_sides() {
     let paragraphs = "a 1\nDepends: x\n\nb 1\nDepends: y\n\nx 1\nConflicts: y (<< 2)\n\ny 1";
     assert_eq!(
         set(paragraphs, "a b"),
@@ -197,7 +199,7 @@ fn explains_conflicts_from_both_sides() {
 }
 
 #[test]
-fn explains_two_versions_of_one_package() {
+fn two_versions_of_one_package_are_explained() {
     let paragraphs = "a 1\nDepends: x (= 1)\n\nb 1\nDepends: x (= 2)\n\nx 1\n\nx 2";
     assert_eq!(
         set(paragraphs, "a b"),
@@ -219,7 +221,8 @@ mod random {
     use super::*;
     use proptest::prelude::*;
 
-    /// Ten packages in up to two versions with few relations between them, some of which contradict each other.
+    /// Ten packages in up to two versions with few relations between them, some of which contradict
+    /// each other.
     fn paragraphs() -> impl Strategy<Value = String> {
         let target = (0..10_u8, 0..4_u8).prop_map(|(name, version)| match version {
             0 => format!("p{name} (>= 2)"),
@@ -263,7 +266,7 @@ mod random {
         #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
         #[test]
-        fn a_set_is_consistent_and_a_refusal_is_right(paragraphs in paragraphs()) {
+        fn a_set_is_consistent_and_a_rejection_is_correct(paragraphs in paragraphs()) {
             let index = index(&paragraphs);
             let (wanted, exclude) = (words("p0 p1"), words("p9"));
             let request = Request::new(&index, &wanted, &exclude).expect("both exist");

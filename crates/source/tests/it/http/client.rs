@@ -1,4 +1,4 @@
-//! One document at a time.
+//! Tests of fetching single documents.
 
 use super::server::{Server, answer, head};
 use super::{client, config, with_proxy};
@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 #[test]
-fn documents_come_unchanged_and_say_who_asks() {
+fn documents_are_unchanged_and_requests_have_a_user_agent() {
     let server = Server::start(|_, stream| answer(stream, "200 OK", &["Content-Encoding: gzip"], b"\x1f\x8bbytes"));
     assert_eq!(client().get_bytes(&server.url("/a?b=c"), 100).expect("fetched"), b"\x1f\x8bbytes");
     let request = &server.requests()[0];
@@ -20,7 +20,7 @@ fn documents_come_unchanged_and_say_who_asks() {
 }
 
 #[test]
-fn a_server_in_trouble_is_asked_again() {
+fn a_failing_server_is_retried() {
     let server = Server::start(|request, stream| match request.nth {
         0 => answer(stream, "503 Service Unavailable", &[], b""),
         1 => answer(stream, "500 Internal Server Error", &[], b""),
@@ -32,7 +32,7 @@ fn a_server_in_trouble_is_asked_again() {
 }
 
 #[test]
-fn a_server_in_lasting_trouble_is_given_up() {
+fn a_permanently_failing_server_is_reported() {
     let server = Server::start(|_, stream| answer(stream, "502 Bad Gateway", &[], b""));
     let error = client().get_bytes(&server.url("/x"), 10).expect_err("502");
     assert_eq!((error.attempts, server.requests().len()), (4, 4));
@@ -43,7 +43,7 @@ fn a_server_in_lasting_trouble_is_given_up() {
 }
 
 #[test]
-fn what_is_not_there_is_asked_for_once() {
+fn missing_documents_are_requested_once() {
     for (status, gone) in [("404 Not Found", true), ("410 Gone", true), ("403 Forbidden", false)] {
         let server = Server::start(move |_, stream| answer(stream, status, &[], b"an error page"));
         let error = client().get_bytes(&server.url("/x"), 100).expect_err(status);
@@ -52,7 +52,7 @@ fn what_is_not_there_is_asked_for_once() {
 }
 
 #[test]
-fn too_many_requests_waits_as_told() {
+fn too_many_requests_waits_for_the_requested_pause() {
     let server = Server::start(|request, stream| match request.nth {
         0 => answer(stream, "429 Too Many Requests", &["Retry-After: 1"], b""),
         _ => answer(stream, "200 OK", &[], b"ok"),
@@ -93,7 +93,7 @@ fn a_redirect_target_is_named_in_errors() {
 }
 
 #[test]
-fn oversized_documents_are_refused_before_they_fill_memory() {
+fn oversized_documents_are_rejected_before_they_fill_memory() {
     let server = Server::start(|request, stream| match request.target.as_str() {
         "/announced" => head(stream, "200 OK", &[], 1 << 40),
         _ => {
@@ -113,7 +113,7 @@ fn oversized_documents_are_refused_before_they_fill_memory() {
 }
 
 #[test]
-fn truncated_bodies_are_not_taken_for_whole() {
+fn truncated_bodies_are_detected() {
     let server = Server::start(|request, stream| match request.target.as_str() {
         "/length" => {
             head(stream, "200 OK", &[], 100)?;
@@ -153,7 +153,7 @@ fn stalled_connections_end() {
 }
 
 #[test]
-fn a_refused_connection_names_the_way_out() {
+fn a_refused_connection_names_the_remedy() {
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
     let url = format!("http://me:secret@127.0.0.1:{port}/x");
     let error = client().get_bytes(&url, 10).expect_err("refused");
@@ -178,7 +178,7 @@ fn bad_urls_and_offline_do_not_reach_the_network() {
 }
 
 #[test]
-fn nonsense_is_not_an_answer() {
+fn answers_that_are_not_http_are_rejected() {
     let server = Server::start(|request, stream| match request.target.as_str() {
         "/text" => stream.write_all(b"220 mail.example ESMTP\r\n\r\n"),
         "/header" => {
@@ -227,7 +227,7 @@ fn hosts_in_no_proxy_are_reached_directly() {
 }
 
 #[test]
-fn each_redirect_chooses_its_proxy_anew() {
+fn each_redirect_chooses_its_own_proxy() {
     let proxy = Server::start(|_, stream| answer(stream, "200 OK", &[], b"by proxy"));
     let server = Server::start(|_, stream| answer(stream, "302 Found", &["Location: http://mirror.invalid/x"], b""));
     let client = with_proxy(&[("http_proxy", &format!("http://{}", proxy.address())), ("no_proxy", "127.0.0.1")]);

@@ -1,10 +1,10 @@
-//! The proxy variables mean here what they mean to curl.
+//! Tests that the proxy variables have the same meaning as in curl.
 
 use super::server::{Server, answer};
 use kiln_source::http::ProxyConfig;
 use std::process::{Command, Stdio};
 
-/// Whether curl, with these variables and no others, sends its request to the server.
+/// Whether curl sends its request to the server with only these variables.
 fn curl_asks(server: &Server, vars: &[(&str, String)], host: &str) -> bool {
     let before = server.requests().len();
     let child = Command::new("curl")

@@ -1,4 +1,4 @@
-//! Inputs of a lock.
+//! Tests of fetching the inputs of a lock.
 
 use super::server::{Request, Server, answer, cut, head, ranged};
 use super::{body, client, config, fetcher, files_in, want};
@@ -15,17 +15,17 @@ fn temp() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary directory")
 }
 
-/// Leaves `bytes` of an earlier download of what has this digest.
+/// Leaves `bytes` of an earlier download of the blob with this digest.
 fn leave_partial(root: &std::path::Path, digest: &Digest, bytes: &[u8]) {
     let cache = Cache::open(root, SystemTime::now()).expect("a cache");
     match cache.claim(digest, None, || ()).expect("claimed") {
         Claim::Partial(mut partial) => partial.append(bytes).expect("written"),
-        Claim::Present(_) => panic!("it is there already"),
+        Claim::Present(_) => panic!("it already exists"),
     }
 }
 
 #[test]
-fn inputs_come_in_the_order_asked_for_and_only_once() {
+fn inputs_are_returned_in_order_and_fetched_once() {
     let dir = temp();
     let server = Server::start(|request, stream| ranged(request, stream, request.target.repeat(1000).as_bytes()));
     let wants: Vec<Want> = (0..40)
@@ -43,7 +43,7 @@ fn inputs_come_in_the_order_asked_for_and_only_once() {
 }
 
 #[test]
-fn downloads_run_side_by_side_but_not_more_than_allowed() {
+fn downloads_run_in_parallel_up_to_the_limit() {
     let dir = temp();
     let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let all_there = Arc::new(Barrier::new(3));
@@ -68,7 +68,7 @@ fn downloads_run_side_by_side_but_not_more_than_allowed() {
 fn a_cut_body_is_resumed() {
     let (dir, bytes) = (temp(), body(1_000_000));
     let served = bytes.clone();
-    // More cuts than attempts: each brings some bytes, so none counts as a failure.
+    // More interruptions than attempts: each delivers some bytes, so none counts as a failure.
     let server = Server::start(move |request, stream| cut(request, stream, &served, 100_000));
     let paths = fetcher(dir.path(), client()).fetch_all(&[want("x", &bytes, &[server.url("/")])]).expect("fetched");
     assert_eq!(std::fs::read(&paths[0]).expect("read"), bytes);
@@ -77,7 +77,7 @@ fn a_cut_body_is_resumed() {
 }
 
 #[test]
-fn a_server_that_always_cuts_at_the_same_place_is_given_up() {
+fn a_server_that_always_cuts_at_the_same_place_is_reported() {
     let (dir, bytes) = (temp(), body(100_000));
     let served = bytes.clone();
     let server = Server::start(move |_, stream| {
@@ -128,7 +128,7 @@ fn unusable_ranges_start_over() {
 }
 
 #[test]
-fn what_a_killed_process_left_is_used() {
+fn bytes_left_by_a_killed_process_are_used() {
     let bytes = body(500_000);
     for (left, first_request) in [(123_456, Some(Some(123_456))), (500_000, None)] {
         let dir = temp();
@@ -142,7 +142,7 @@ fn what_a_killed_process_left_is_used() {
 }
 
 #[test]
-fn leftovers_of_other_bytes_are_thrown_away() {
+fn leftovers_of_other_bytes_are_discarded() {
     let bytes = body(50_000);
     for left in [vec![7; 20_000], vec![7; 50_000], vec![7; 60_000]] {
         let dir = temp();
@@ -155,7 +155,7 @@ fn leftovers_of_other_bytes_are_thrown_away() {
 }
 
 #[test]
-fn a_stale_mirror_is_passed_over() {
+fn a_stale_mirror_is_skipped() {
     let (dir, bytes) = (temp(), body(50_000));
     let mut stale_bytes = bytes.clone();
     stale_bytes[40_000] ^= 1;
@@ -265,7 +265,7 @@ fn one_failure_ends_the_other_downloads_soon() {
 }
 
 #[test]
-fn one_blob_wanted_by_many_is_fetched_once() {
+fn one_blob_wanted_several_times_is_fetched_once() {
     let (dir, bytes) = (temp(), body(200_000));
     let served = bytes.clone();
     let server = Server::start(move |request, stream| {
@@ -305,7 +305,7 @@ fn offline_lists_what_is_missing() {
 }
 
 #[test]
-fn files_are_checked_as_downloads_are() {
+fn files_are_verified_like_downloads() {
     let (dir, bytes) = (temp(), body(300_000));
     let path = dir.path().join("kubelet");
     std::fs::write(&path, &bytes).expect("written");
@@ -328,7 +328,7 @@ fn files_are_checked_as_downloads_are() {
 }
 
 #[test]
-fn what_has_no_digest_yet_gets_one() {
+fn inputs_without_a_digest_get_one() {
     let (dir, bytes) = (temp(), body(300_000));
     let path = dir.path().join("kubelet");
     std::fs::write(&path, &bytes).expect("written");

@@ -1,4 +1,4 @@
-//! Downloads against servers on this host that cut, stall, lie, redirect and refuse.
+//! Tests of downloads with servers on this host that truncate, stall, lie, redirect and refuse.
 
 mod client;
 mod curl;
@@ -42,7 +42,7 @@ fn fetcher(root: &Path, http: Client) -> Fetcher {
     Fetcher::new(cache, http, Progress::quiet())
 }
 
-/// Bytes of which no part equals another.
+/// Bytes without repeated parts.
 fn body(len: usize) -> Vec<u8> {
     (0..len.div_ceil(32)).flat_map(|block| *Digest::of(&block.to_le_bytes()).as_bytes()).take(len).collect()
 }

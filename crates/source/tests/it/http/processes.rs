@@ -1,4 +1,4 @@
-//! What only a process of its own can show: being killed, and running out of space.
+//! Tests that need a separate process: being killed, and running out of space.
 
 use super::server::{Server, head, ranged};
 use super::{body, client, fetcher, files_in, want};
@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 const SIZE: usize = 2_000_000;
 
-/// Runs this same test in a process of its own, through `sh -c "<prelude> exec …"`; there, [`child`] is `Some`.
+/// Runs this test in a separate process, through `sh -c "<prelude> exec …"`; there, [`child`] is
+/// `Some`.
 fn spawn(test: &str, prelude: &str, root: &Path, url: &str) -> Child {
     let binary = std::env::current_exe().expect("this test");
     Command::new("sh")
@@ -27,7 +28,7 @@ fn spawn(test: &str, prelude: &str, root: &Path, url: &str) -> Child {
         .expect("sh")
 }
 
-/// In a spawned process: what comes of fetching the blob into the given cache.
+/// In a spawned process: the result of fetching the blob into the given cache.
 fn child() -> Option<Result<(), FetchError>> {
     let root = std::env::var_os("KILN_TEST_ROOT")?;
     let url = std::env::var("KILN_TEST_URL").expect("set with the other");
@@ -48,7 +49,7 @@ fn a_killed_download_is_resumed() {
         }
         head(stream, "200 OK", &[], served.len())?;
         for (index, chunk) in served.chunks(SIZE / 2000).enumerate() {
-            // Slow in the second half, where the kill finds it.
+            // Slow in the second half, during which the process is killed.
             if index > 1000 {
                 thread::sleep(Duration::from_millis(100));
             }
@@ -97,7 +98,7 @@ fn processes_at_once_fetch_a_blob_once() {
 }
 
 #[test]
-fn a_full_disk_is_named_and_gets_its_space_back() {
+fn a_full_disk_is_named_and_its_space_is_freed() {
     if let Some(result) = child() {
         let error = result.expect_err("no space");
         assert!(matches!(&error, FetchError::Cache { source: CacheError::Full { .. }, .. }), "{error:?}");
@@ -108,9 +109,10 @@ fn a_full_disk_is_named_and_gets_its_space_back() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let served = body(SIZE);
     let server = Server::start(move |request, stream| ranged(request, stream, &served));
-    // The limit on file sizes is the only one that needs no privilege; the signal must not end the process first.
+    // The limit on file sizes is the only one that needs no privileges; its signal must not kill
+    // the process.
     let limit = "trap '' XFSZ; ulimit -f 1000;";
-    succeeded(spawn("a_full_disk_is_named_and_gets_its_space_back", limit, dir.path(), &server.url("/")));
+    succeeded(spawn("a_full_disk_is_named_and_its_space_is_freed", limit, dir.path(), &server.url("/")));
     assert_eq!(files_in(&dir.path().join("partial")), 0);
 }
 

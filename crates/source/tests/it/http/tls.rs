@@ -1,4 +1,4 @@
-//! Trust, and redirects out of it.
+//! Tests of trusted certificates, and of redirects away from https.
 
 use super::config;
 use super::server::{Server, answer};
@@ -28,7 +28,7 @@ fn trusting(ca_file: &Path, proxy: ProxyConfig) -> Client {
 }
 
 #[test]
-fn only_trusted_servers_are_believed() {
+fn only_trusted_servers_are_accepted() {
     let (tls, pem) = certificate();
     let server = Server::start_tls(tls, |_, stream| answer(stream, "200 OK", &[], b"secret"));
     let error = Client::new(config()).get_bytes(&server.url("/"), 10).expect_err("self-signed");
@@ -85,7 +85,7 @@ struct Tunnel {
     asked: thread::JoinHandle<String>,
 }
 
-/// A proxy that connects whoever asks to `target`.
+/// A proxy that connects every client to `target`.
 fn tunnel_to(target: String) -> Tunnel {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();

@@ -1,4 +1,4 @@
-//! apt as the judge of how its sources are read, and of the names under which it keeps what it got.
+//! Compares with apt how its sources are read, and the names under which it stores fetched files.
 
 use kiln_source::deb::apt_sources;
 use std::collections::BTreeSet;
@@ -43,7 +43,8 @@ Suites: trixie
 Components: main
 ";
 
-/// `InRelease` files that apt would fetch: URL and the name it would keep it under.
+/// `InRelease` files that apt would fetch: the URL and the name under which it would store the
+/// file.
 fn asked_by_apt(root: &Path) -> Vec<(String, String)> {
     let output = Command::new("apt-get")
         .args(["update", "--print-uris", "-o", &format!("Dir={}", root.display())])
@@ -77,7 +78,7 @@ fn sources_and_names_are_those_of_apt() {
     std::fs::write(root.join("etc/apt/sources.list.d/off.sources.disabled"), "junk").unwrap();
     std::fs::write(root.join("etc/apt/sources.list.d/not plain.list"), "junk").unwrap();
 
-    // Most URLs do not look like Debian's: they are found because of what lies under apt's names, and only then.
+    // Most URLs do not look like Debian's: they are recognized only by the files that apt stored.
     let few = apt_sources::read(root).unwrap();
     assert!(!few.mirrors.iter().any(|mirror| mirror.contains("a.example")), "{few:?}");
     let asked = asked_by_apt(root);
@@ -86,7 +87,8 @@ fn sources_and_names_are_those_of_apt() {
     }
     let found = apt_sources::read(root).unwrap();
     let ours: BTreeSet<String> = found.mirrors.iter().chain(&found.security_mirrors).cloned().collect();
-    // apt keeps no password in what it prints, and every slash; it asks for releases for the sake of sources, too.
+    // apt omits passwords from its output and keeps every slash; it also requests releases for
+    // source entries.
     let plain = |url: &str| url.replace("user:password@", "").trim_end_matches('/').to_owned();
     let ours: BTreeSet<String> = ours.iter().map(|url| plain(url)).collect();
     let theirs: BTreeSet<String> = asked

@@ -1,4 +1,4 @@
-//! Repositories that lie, each in one way, and what is said of them.
+//! Tests of repositories that lie, each in one way, and of the errors.
 
 use crate::repository::gnupg::Gnupg;
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ const MIRROR: &str = "http://mirror.example/debian";
 const PACKAGES: &str = "Package: a\nVersion: 1\n\nPackage: b\nVersion: 2\n";
 const PATH: &str = "main/binary-amd64/Packages";
 
-/// A mirror in memory: files by URL, and the log of what was asked for.
+/// A mirror in memory: files by URL, and the log of requests.
 #[derive(Default)]
 struct Mirror {
     files: BTreeMap<String, Vec<u8>>,
@@ -111,7 +111,7 @@ fn an_honest_repository_is_loaded_by_hash() {
 }
 
 #[test]
-fn lies_are_refused_each_with_its_reason() {
+fn lies_are_rejected_with_their_reasons() {
     let keys = Gnupg::with_key("Test <test@example.org>");
     let strangers = Gnupg::with_key("Stranger <stranger@example.org>");
     let keyring = keyring_of(&keys);
@@ -140,7 +140,7 @@ fn lies_are_refused_each_with_its_reason() {
     };
     let cases: Vec<(&str, Mirror, &str)> = vec![
         ("no such suite", Mirror::default(), "InRelease does not exist"),
-        ("changed text", mirror(honest.replace("Test", "Evil").into_bytes(), &packages), "does not fit the text"),
+        ("changed text", mirror(honest.replace("Test", "Evil").into_bytes(), &packages), "does not match the text"),
         ("not signed", mirror(text.clone().into_bytes(), &packages), "text before"),
         ("unsigned text in front", mirror(format!("Origin: Evil\n\n{honest}").into_bytes(), &packages), "text before"),
         ("unsigned text behind", mirror(format!("{honest}\nOrigin: Evil\n").into_bytes(), &packages), "text after"),
@@ -189,7 +189,7 @@ fn lies_are_refused_each_with_its_reason() {
         (
             "absurd size",
             mirror(sign(&listing("18446744073709551615", &xz_path)), &packages),
-            "is announced with 18446744073709551615 bytes, more than the 268435456",
+            "is announced with 18446744073709551615 bytes, more than the accepted 268435456",
         ),
         (
             "absurd unpacked size",
@@ -197,12 +197,12 @@ fn lies_are_refused_each_with_its_reason() {
                 sign(&format!("{} {} 99999999999 {PATH}\n", release(&[(&xz_path, &packages)]), Digest::of(b""))),
                 &packages,
             ),
-            "Packages is announced with 99999999999 bytes, more than the 1073741824",
+            "Packages is announced with 99999999999 bytes, more than the accepted 1073741824",
         ),
         (
             "listed twice",
             mirror(sign(&format!("{text} {} 5 {PATH}\n", Digest::of(b""))), &packages),
-            "twice and differently",
+            "twice with different values",
         ),
         ("negative size", mirror(sign(&listing("-1", &xz_path)), &packages), "SHA256"),
         (
@@ -243,7 +243,7 @@ impl Transport for LyingCache {
 }
 
 #[test]
-fn what_a_transport_gives_is_checked_again() {
+fn bytes_from_a_transport_are_verified_again() {
     let keys = Gnupg::with_key("Test <test@example.org>");
     let keyring = keyring_of(&keys);
     let cache = LyingCache(mirror(keys.sign(&good_release()), &xz(PACKAGES.as_bytes())));
@@ -261,11 +261,11 @@ fn what_a_transport_gives_is_checked_again() {
         check_valid_until: true,
     };
     let error = repository::load(&cache, &request).expect_err("tampered cache").to_string();
-    assert!(error.contains("Packages.xz is not used: it"), "{error}");
+    assert!(error.contains("Packages.xz is rejected: it"), "{error}");
 }
 
 #[test]
-fn nothing_is_asked_of_a_mirror_whose_signature_is_bad() {
+fn nothing_else_is_requested_from_a_mirror_with_a_bad_signature() {
     let keys = Gnupg::with_key("Test <test@example.org>");
     let strangers = Gnupg::with_key("Stranger <stranger@example.org>");
     let mirror = mirror(strangers.sign(&good_release()), &xz(PACKAGES.as_bytes()));
@@ -274,7 +274,7 @@ fn nothing_is_asked_of_a_mirror_whose_signature_is_bad() {
 }
 
 #[test]
-fn the_next_mirror_is_tried_and_every_failure_told() {
+fn the_next_mirror_is_tried_and_every_failure_reported() {
     let keys = Gnupg::with_key("Test <test@example.org>");
     let (good, packages) = (keys.sign(&good_release()), xz(PACKAGES.as_bytes()));
     let second = "http://second.example/debian";
@@ -287,7 +287,8 @@ fn the_next_mirror_is_tried_and_every_failure_told() {
     assert!(error.contains("http://gone.example: ") && error.contains("; http://lost.example: "), "{error}");
     assert!(load_at(NOW, &mirror, &keyring_of(&keys), &["http://gone.example", MIRROR]).is_ok());
 
-    // The first has a release but lost its index; the second has that index, so the first's release stands.
+    // The first has a release but lost its index; the second has that index, so the release of the
+    // first is used.
     let index = mirror.files.remove(&by_hash(&packages)).unwrap();
     mirror.files.insert(other(&by_hash(&packages)), index);
     mirror.log.lock().unwrap().clear();
@@ -297,7 +298,7 @@ fn the_next_mirror_is_tried_and_every_failure_told() {
     assert_eq!(asked[2], format!("{MIRROR}/dists/trixie/{PATH}.xz"));
     assert_eq!(asked[3], other(&by_hash(&packages)));
 
-    // The first announces what nobody has; the second is consistent.
+    // The first announces what no mirror has; the second is consistent.
     let newer = keys.sign(&release(&[(&format!("{PATH}.xz"), b"newer")]));
     mirror.files.insert(in_release(), newer);
     mirror.files.insert(other(&in_release()), good);
@@ -331,5 +332,5 @@ fn a_snapshot_may_be_expired_and_is_put_into_the_url() {
     assert!(repository::load(&mirror, &request).is_ok());
     request.snapshot = None;
     let error = repository::load(&mirror, &request).expect_err("no snapshot").to_string();
-    assert!(error.contains("no snapshot is named"), "{error}");
+    assert!(error.contains("no snapshot is set"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! The mirror and the keyring of this machine, for tests on real archives.
+//! The mirror and the keyring of this machine, for tests with real archives.
 
 use kiln_source::deb::apt_sources::{self, AptSources};
 use kiln_source::deb::control::Paragraphs;
@@ -63,7 +63,7 @@ fn trixie_is_loaded_from_the_hosts_mirror() {
     assert_eq!(main.release.codename.as_deref(), Some("trixie"));
     assert_eq!(main.in_release, Digest::of(&in_release("trixie")));
 
-    // Every paragraph of every index is one package with what an installation needs of it.
+    // Every paragraph of every index is a package with all fields that an installation needs.
     let start = std::time::Instant::now();
     let mut packages = 0;
     for text in index.suites.iter().flat_map(|suite| &suite.packages) {

@@ -1,4 +1,4 @@
-//! Archives that are what they should be, and archives that are not. gpgv and gpg, other code than ours, make and judge the signatures.
+//! Tests with valid and invalid archives. gpg makes the signatures and gpgv verifies them.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 

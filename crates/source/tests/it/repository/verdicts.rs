@@ -1,4 +1,4 @@
-//! gpgv and kiln must agree which messages are to be believed, and what they say.
+//! gpgv and kiln must agree which messages are trusted, and on their text.
 
 use crate::repository::gnupg::{self, Gnupg, gpgv};
 use crate::repository::mirror;
@@ -10,7 +10,7 @@ use std::path::Path;
 
 const BLOCK: &str = "-----BEGIN PGP SIGNATURE-----";
 
-/// kiln's verdict, in gpgv's terms.
+/// kiln's verdict, in the form of gpgv's.
 fn kiln(message: &[u8], keyring: &Path) -> Result<String, String> {
     let keyring = Keyring::from_file(keyring).unwrap();
     let verified = signature::verify(message, &keyring, Timestamp::now()).map_err(|error| error.to_string())?;
@@ -18,7 +18,7 @@ fn kiln(message: &[u8], keyring: &Path) -> Result<String, String> {
 }
 
 #[test]
-fn real_archives_are_believed_and_read_alike() {
+fn real_archives_are_accepted_and_read_alike() {
     let keyring = mirror::keyring_path();
     for suite in ["trixie", "trixie-updates", "trixie-security", "bookworm"] {
         let message = mirror::in_release(suite);
@@ -47,7 +47,7 @@ fn mutations_of_a_real_archive_are_judged_alike() {
     let changed = if &block[in_block..=in_block] == "A" { "B" } else { "A" };
     let splice = |at: usize, with: &str| format!("{}{with}{}", &message[..at], &message[at + 1..]);
 
-    // (what, message, whether it is to be believed)
+    // (what, message, whether it is trusted)
     let mutations: Vec<(&str, String, bool)> = vec![
         ("nothing", message.clone(), true),
         ("CRLF line ends", message.replace('\n', "\r\n"), true),
@@ -100,9 +100,10 @@ fn twice(block: &str) -> String {
     String::from_utf8(armored).unwrap()
 }
 
-/// gpgv passes over text around a message (apt refuses it, too), NUL at a line's end, and a block that breaks off after a whole signature.
+/// gpgv ignores text around a message (apt also rejects it), NUL at a line's end, and a block that
+/// ends after a complete signature.
 #[test]
-fn kiln_is_stricter_about_what_is_around_and_cut() {
+fn kiln_is_stricter_about_surrounding_text_and_truncation() {
     let keyring = mirror::keyring_path();
     let message = String::from_utf8(mirror::in_release("trixie-updates")).unwrap();
     for (mutated, reason) in [
@@ -111,7 +112,7 @@ fn kiln_is_stricter_about_what_is_around_and_cut() {
         (format!("{message}Origin: Evil\n"), "text after"),
         (format!("{message}{message}"), "text after"),
         (message[..message.len() - 200].to_owned(), "cut short"),
-        (message.replacen("Debian\n", "Debian\0\n", 1), "does not fit the text"),
+        (message.replacen("Debian\n", "Debian\0\n", 1), "does not match the text"),
     ] {
         let error = kiln(mutated.as_bytes(), &keyring).expect_err("unsigned text");
         assert!(error.contains(reason), "{error}");
@@ -130,12 +131,14 @@ fn a_keyring_without_the_key_is_named() {
     assert!(error.contains("install a newer debian-archive-keyring"), "{error}");
 }
 
-/// Keys in every condition, each with what gpgv and kiln must think of a text it signed on 2026-11-01.
+/// Keys in every state, each with the verdict that gpgv and kiln must give on a text signed on
+/// 2026-11-01.
 #[test]
 fn keys_are_judged_alike() {
     const TEXT: &str = "Origin: Test\n- dashed\n\nlast line without end";
     type Change = fn(&Gnupg);
-    /// What it is, how to make the key, how to sign, how to change the key afterwards, and why it is refused.
+    /// The name, how to make the key, how to sign, how to change the key afterwards, and why it is
+    /// rejected.
     type Case = (&'static str, Change, &'static [&'static str], Change, Option<&'static str>);
     let cases: Vec<Case> = vec![
         ("Ed25519", |g| g.generate("a <a@example.org>", "ed25519", "sign", "never"), &[], |_| {}, None),
@@ -239,9 +242,9 @@ fn subkey(gnupg: &Gnupg, usage: &str) {
     gnupg.gpg("20260101T000000", &["--quick-add-key", &gnupg.fingerprint(), "ed25519", usage, "never"], b"");
 }
 
-/// Where kiln is stricter than gpgv 2.2: short RSA keys, which apt refuses since Debian 13.
+/// Where kiln is stricter than gpgv 2.2: short RSA keys, which apt rejects since Debian 13.
 #[test]
-fn short_rsa_keys_are_refused() {
+fn short_rsa_keys_are_rejected() {
     let gnupg = Gnupg::new();
     gnupg.generate("a <a@example.org>", "rsa1024", "sign", "never");
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Partition tables of sgdisk, volumes of mtools, hash trees of veritysetup.
+//! Reads partition tables of sgdisk, volumes of mtools and hash trees of veritysetup.
 
 use crate::readers::tools::{run, text, tool};
 use crate::readers::{noise, raw};
@@ -26,11 +26,11 @@ fn tables_of_sgdisk() {
         assert_eq!((esp.start, esp.size, esp.name.as_str()), (1 << 20, 8 << 20, "the esp"));
         assert_eq!((esp.unique_guid.to_string().as_str(), root.attributes), (guid, 1 << 63));
         assert_eq!(root.type_guid.to_string(), "4f68bce3-e8cd-4db1-96e7-fbcaf984b709");
-        assert!(disk.root().is_err(), "what is reserved is no root");
+        assert!(disk.root().is_err(), "a reserved partition is not a root");
     };
     check();
     assert_eq!(Table::primary(&*raw(&path)).expect("read"), Table::backup(&*raw(&path)).expect("read"));
-    // The backup serves when the primary is gone.
+    // The backup is used when the primary is damaged.
     File::options().write(true).open(&path).and_then(|file| file.write_all_at(&[0; 512], 512)).expect("written");
     assert!(Table::primary(&*raw(&path)).is_err());
     check();

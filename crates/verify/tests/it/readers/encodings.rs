@@ -1,4 +1,4 @@
-//! Disks as qemu-img and tar encode them.
+//! Reads disks encoded by qemu-img and tar.
 
 use crate::readers::tools::{run, tool};
 use crate::readers::{noise, raw};
@@ -7,7 +7,7 @@ use kiln_image::open_disk;
 use std::fs;
 use std::path::Path;
 
-/// 5 MiB and a little, from sector 2 on with the mark of a partition table.
+/// A little more than 5 MiB, with the signature of a partition table in sector 1.
 fn disk(path: &Path) -> Vec<u8> {
     let mut disk = noise((5 << 20) + 512, 4);
     disk[512..520].copy_from_slice(b"EFI PART");
@@ -17,7 +17,7 @@ fn disk(path: &Path) -> Vec<u8> {
     disk
 }
 
-/// Every byte, in pieces that begin and end anywhere.
+/// Compares every byte, in pieces that begin and end anywhere.
 fn compare(found: &dyn Blocks, wanted: &[u8], what: &str) {
     assert!(found.size() >= wanted.len() as u64, "{what}: {} bytes", found.size());
     let mut at = 0;
@@ -56,13 +56,13 @@ fn what_qemu_img_converts_is_read_back() {
 }
 
 #[test]
-fn what_googles_instructions_make_is_read_back() {
+fn an_archive_made_by_googles_instructions_is_read_back() {
     let dir = tempfile::tempdir().expect("a directory");
     let wanted = disk(&dir.path().join("disk.raw"));
     let archive = dir.path().join("disk.tar.gz");
     run(tool("tar", "tar").args(["--format=oldgnu", "-Sczf"]).arg(&archive).arg("-C").arg(dir.path()).arg("disk.raw"));
     compare(&*open_disk(&archive).expect("a disk"), &wanted, "gce");
-    // What is not like it is refused.
+    // Archives in another form are rejected.
     run(tool("tar", "tar")
         .arg("-czf")
         .arg(&archive)
@@ -74,7 +74,7 @@ fn what_googles_instructions_make_is_read_back() {
 }
 
 #[test]
-fn a_disk_that_is_none_is_refused() {
+fn a_file_that_is_not_a_disk_is_rejected() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("file");
     for content in [&b""[..], b"short", &[0; 4096]] {

@@ -1,4 +1,4 @@
-//! ext4 as mke2fs and debugfs make it.
+//! Reads ext4 made by mke2fs and debugfs.
 
 use crate::readers::raw;
 use crate::readers::tools::{run, tool};
@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-/// A capability, and a value that no inode has room for.
+/// A capability, and a value that does not fit into an inode.
 const CAPABILITY: &str = "0100000200200000000000000000000000000000";
 
 fn debugfs(image: &Path, command: &str) {
@@ -20,7 +20,7 @@ fn debugfs(image: &Path, command: &str) {
 }
 
 #[test]
-fn what_mke2fs_puts_in_is_read_back() {
+fn contents_written_by_mke2fs_are_read_back() {
     let dir = tempfile::tempdir().expect("a directory");
     let tree = dir.path().join("tree");
     fs::create_dir_all(tree.join("deep/er/many")).expect("directories");

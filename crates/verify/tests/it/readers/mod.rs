@@ -1,4 +1,5 @@
-//! The readers of images, on images that other programs made: mke2fs, sgdisk, mtools, veritysetup, qemu-img, tar.
+//! Tests of the image readers with images that other programs made: mke2fs, sgdisk, mtools,
+//! veritysetup, qemu-img, tar.
 
 mod disks;
 mod encodings;
@@ -13,7 +14,7 @@ fn raw(path: &Path) -> Arc<dyn Blocks> {
     Arc::new(Raw::open(path).expect("opened"))
 }
 
-/// Bytes that look random and are the same every time, with long runs of zeros among them.
+/// Bytes that look random and are reproducible, with long runs of zeros among them.
 fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed;
     let mut next = || {

@@ -243,19 +243,19 @@ impl Lock {
         let lines = |items: Vec<String>| {
             if items.is_empty() { String::new() } else { format!("\n    {}\n  ", items.join(",\n    ")) }
         };
+        // Exhaustive: a new field that is not written does not compile.
+        let Self { version, role, suite, arch, release, request, epoch, packages, artifacts, images } = self;
         format!(
-            "{{\n  \"version\": {},\n  \"role\": {},\n  \"suite\": {},\n  \"arch\": {},\n  \"release\": {},\n  \"request\": {},\n  \
-             \"epoch\": {},\n  \"packages\": [{}],\n  \"artifacts\": [{}],\n  \"images\": [{}]\n}}\n",
-            self.version,
-            json(&self.role),
-            json(&self.suite),
-            json(&self.arch),
-            json(&self.release),
-            json(&self.request),
-            self.epoch,
-            lines(self.packages.iter().map(json).collect()),
-            lines(self.artifacts.iter().map(json).collect()),
-            lines(self.images.iter().map(json).collect()),
+            "{{\n  \"version\": {version},\n  \"role\": {},\n  \"suite\": {},\n  \"arch\": {},\n  \"release\": {},\n  \
+             \"request\": {},\n  \"epoch\": {epoch},\n  \"packages\": [{}],\n  \"artifacts\": [{}],\n  \"images\": [{}]\n}}\n",
+            json(role),
+            json(suite),
+            json(arch),
+            json(release),
+            json(request),
+            lines(packages.iter().map(json).collect()),
+            lines(artifacts.iter().map(json).collect()),
+            lines(images.iter().map(json).collect()),
         )
     }
 

@@ -9,6 +9,7 @@ mod series;
 pub use pin::{Mirrors, PinError, Sources, pin, wants};
 
 use kiln_profile::{Arch, Artifact, ArtifactSource, ImageSource, Profile};
+use kiln_source::deb::package::Archive;
 use kiln_tree::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,24 +56,14 @@ pub struct LockedPackage {
     pub name: String,
     /// Exact version.
     pub version: String,
-    /// `main` or `security`: which mirrors have it.
-    pub archive: ArchiveName,
+    /// Which mirrors have it: those of `main` or of `security`.
+    pub archive: Archive,
     /// Path below the mirror, `pool/…`.
     pub filename: String,
     /// Bytes of the .deb.
     pub size: u64,
     /// Its digest.
     pub sha256: Digest,
-}
-
-/// Which of Debian's archives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ArchiveName {
-    /// The archive proper, updates included.
-    Main,
-    /// The security archive.
-    Security,
 }
 
 /// One pinned artifact.

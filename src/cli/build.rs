@@ -10,13 +10,12 @@ use super::units;
 use crate::output::{Output, OutputError, Unchanged};
 use anyhow::{Context as _, bail};
 use kiln_artifact::kernel::kernel;
-use kiln_bake::lock::{Locked, wants};
+use kiln_bake::lock::{Fetched, InputRole, Locked, LockedInput};
 use kiln_bake::{Baked, bake};
 use kiln_cache::Cache;
 use kiln_manifest::{InputRecord, Manifest};
 use kiln_pack::layer::Overlay;
 use kiln_source::fetch::{FetchError, Fetcher};
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -103,17 +102,17 @@ pub(super) fn healing<T>(host: &Host, cache: &Cache, attempt: impl Fn() -> anyho
     attempt()
 }
 
-pub(super) fn fetch(fetcher: &Fetcher, host: &Host, locked: &Locked) -> anyhow::Result<Vec<PathBuf>> {
+pub(super) fn fetch(fetcher: &Fetcher, host: &Host, locked: &Locked) -> anyhow::Result<Fetched> {
     // Where to fetch from matters only when something is missing: a warm, offline build needs no mirror.
     let mirrors = host.mirrors(locked.profile()).unwrap_or_default();
-    let wants = wants(locked, &mirrors);
+    let wants = locked.wants(&mirrors);
     match fetcher.fetch_all(&wants) {
-        Ok(files) => Ok(files),
+        Ok(files) => Ok(wants.iter().map(|want| want.digest).zip(files).collect()),
         Err(FetchError::Gone { inputs }) => {
-            // Artifacts come after the packages, and are where the profile says, whatever the lock.
-            let packages = wants.iter().take(locked.lock().packages.len()).map(|want| &want.name);
-            let packages: BTreeSet<_> = packages.collect();
-            let advice = if inputs.iter().any(|input| packages.contains(&input.name)) {
+            // Only packages are where the lock says; everything else is where the profile says, whatever the lock.
+            let gone = |input: &LockedInput<'_>| inputs.iter().any(|missing| missing.digest == input.digest);
+            let is_package = |input: &LockedInput<'_>| matches!(input.role, InputRole::Package(_));
+            let advice = if locked.inputs().iter().any(|input| is_package(input) && gone(input)) {
                 format!("pin what the mirror has now with \"kiln lock {}\"", locked.profile().role)
             } else {
                 "correct the url in the profile or release".to_owned()

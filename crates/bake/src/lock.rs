@@ -3,10 +3,12 @@
 //! It names no mirror: a package is a path in the archive's pool, a size and a digest, wherever it is fetched from. Only a
 //! [`Locked`] profile can be built, and only this module makes one, so an unpinned input cannot reach an image.
 
+mod inputs;
 mod pin;
 mod series;
 
-pub use pin::{Mirrors, PinError, Sources, pin, wants};
+pub use inputs::{Fetched, InputRole, LockedInput};
+pub use pin::{Mirrors, PinError, Sources, pin};
 
 use kiln_profile::{Arch, Artifact, ArtifactSource, ImageSource, Profile};
 use kiln_source::deb::package::Archive;
@@ -309,7 +311,7 @@ pub fn artifacts(profile: &Profile) -> impl Iterator<Item = &Artifact> {
 }
 
 /// The artifacts of a locked profile, each with its pin, in the lock's order.
-pub fn pinned(locked: &Locked) -> impl Iterator<Item = (&Artifact, &LockedArtifact)> {
+fn pinned(locked: &Locked) -> impl Iterator<Item = (&Artifact, &LockedArtifact)> {
     locked.lock.artifacts.iter().filter_map(|pinned| {
         let artifact = artifacts(&locked.profile).find(|artifact| artifact.name == pinned.name)?;
         Some((artifact, pinned))
@@ -317,7 +319,7 @@ pub fn pinned(locked: &Locked) -> impl Iterator<Item = (&Artifact, &LockedArtifa
 }
 
 /// The container images of a locked profile that are fetched, each with its pin, in the lock's order.
-pub fn pinned_images(locked: &Locked) -> impl Iterator<Item = (&ImageSource, &LockedImage)> {
+pub(crate) fn pinned_images(locked: &Locked) -> impl Iterator<Item = (&ImageSource, &LockedImage)> {
     locked.lock.images.iter().filter_map(|pinned| Some((locked.profile.images.get(&pinned.name)?, pinned)))
 }
 

@@ -14,7 +14,7 @@ use kiln_source::deb::resolver::{self, ResolveError};
 use kiln_source::deb::transport::{self, Transport, TransportError};
 use kiln_source::fetch::{FetchError, Fetcher, Location, Want, tried_text};
 use kiln_source::http::Client;
-use kiln_source::registry::{Part, PartKind, RegistryError};
+use kiln_source::registry::RegistryError;
 use kiln_tree::Digest;
 use std::path::PathBuf;
 
@@ -197,14 +197,6 @@ fn pin_images(profile: &Profile, fetcher: &Fetcher) -> Result<Vec<LockedImage>, 
     Ok(pinned)
 }
 
-/// Where an artifact is.
-fn location(source: &ArtifactSource) -> Location {
-    match source {
-        ArtifactSource::Url(url) => Location::Url(url.clone()),
-        ArtifactSource::File(path) => Location::File(path.clone()),
-    }
-}
-
 fn signers(signers: &[kiln_source::deb::signature::Signer]) -> String {
     let names: Vec<String> =
         signers.iter().map(|signer| format!("{} ({})", signer.owner, signer.fingerprint)).collect();
@@ -263,53 +255,4 @@ impl Transport for CachedTransport<'_> {
         self.fetcher.cache().recheck(digest).map_err(|error| failed(Box::new(error)))?;
         fetch()
     }
-}
-
-/// What must be fetched before `lock` can be built, with where from; packages first, then artifacts, then images.
-pub fn wants(lock: &super::Locked, mirrors: &Mirrors) -> Vec<Want> {
-    let profile = lock.profile();
-    let mut wants = Vec::new();
-    for package in &lock.lock().packages {
-        let mirrors = mirrors.of(package.archive);
-        wants.push(Want {
-            name: format!("{} {}", package.name, package.version),
-            digest: package.sha256,
-            size: Some(package.size),
-            from: mirrors
-                .iter()
-                .map(|mirror| {
-                    let mirror = match &profile.debian.snapshot {
-                        Some(snapshot) => mirror.replace("{snapshot}", snapshot),
-                        None => mirror.clone(),
-                    };
-                    Location::Url(format!("{}/{}", mirror.trim_end_matches('/'), package.filename))
-                })
-                .collect(),
-        });
-    }
-    for (artifact, pinned) in super::pinned(lock) {
-        wants.push(Want {
-            name: format!("{} {}", pinned.name, pinned.version),
-            digest: pinned.sha256,
-            size: pinned.size,
-            from: vec![location(&artifact.source)],
-        });
-    }
-    for (image, pinned) in super::pinned_images(lock) {
-        if let Some(file) = image.file() {
-            let (digest, size) = (pinned.sha256, pinned.size);
-            wants.push(Want { name: pinned.name.clone(), digest, size, from: vec![location(&file.source)] });
-        }
-        if let ImageSource::Registry(reference) = image {
-            let mut part = |kind, digest, size| {
-                let from = vec![Location::Registry(Part { reference: reference.clone(), kind, digest })];
-                wants.push(Want { name: pinned.name.clone(), digest, size, from });
-            };
-            part(PartKind::Manifest, pinned.sha256, pinned.size);
-            for blob in &pinned.blobs {
-                part(PartKind::Blob, blob.sha256, Some(blob.size));
-            }
-        }
-    }
-    wants
 }

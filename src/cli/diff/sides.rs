@@ -73,7 +73,7 @@ struct OutputContents(PathBuf);
 
 impl Contents for OutputContents {
     fn read(&self, wanted: &BTreeSet<String>, limit: u64) -> Result<BTreeMap<String, Vec<u8>>, String> {
-        let root = kiln_image::open_output(&self.0).map_err(|error| error.to_string())?;
+        let root = kiln_verify::open_output(&self.0).map_err(|error| error.to_string())?;
         root.read(wanted, limit)
     }
 }

@@ -1,6 +1,6 @@
 //! Which artifacts a build makes, and in what order: each from what is there already.
 
-use super::host::Host;
+use super::{BuildError, Means};
 use kiln_artifact::cloud::{self, CloudError, Naming};
 use kiln_artifact::disk::{Begun, Disk, DiskError, DiskSizes, digest_during, extract};
 use kiln_artifact::platform::{self, Platform};
@@ -9,7 +9,6 @@ use kiln_artifact::root::{Place, Root, RootOptions};
 use kiln_artifact::{kernel, tar};
 use kiln_bake::Baked;
 use kiln_bake::lock::Locked;
-use kiln_cache::Cache;
 use kiln_format::block::{BlockSource, RawFile};
 use kiln_format::guid::Guid;
 use kiln_manifest::{DiskRecord, OutputFile};
@@ -43,10 +42,8 @@ pub struct Outputs<'a> {
     pub locked: &'a Locked,
     /// The finished tree.
     pub baked: &'a Baked,
-    /// This machine.
-    pub host: &'a Host,
-    /// What was made before.
-    pub cache: &'a Cache,
+    /// What makes them.
+    pub means: Means<'a>,
     /// Where artifacts go.
     pub directory: &'a Path,
 }
@@ -78,7 +75,10 @@ impl Wanted {
 
 impl Outputs<'_> {
     /// Makes what the profile asks for.
-    pub fn make(&self) -> anyhow::Result<Made> {
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn make(&self) -> Result<Made, BuildError> {
         let wanted = Wanted::of(self.profile());
         let mut made = Made::default();
         if wanted.pxe {
@@ -106,35 +106,35 @@ impl Outputs<'_> {
         self.locked.profile()
     }
 
-    fn pxe(&self) -> anyhow::Result<Vec<OutputFile>> {
-        let phase = self.host.progress.phase("compress", Unit::Bytes, 0);
+    fn pxe(&self) -> Result<Vec<OutputFile>, BuildError> {
+        let phase = self.means.progress.phase("compress", Unit::Bytes, 0);
         let boot_entries = kiln_render::initramfs_entries(self.profile().arch, &self.baked.tree)?;
         let pxe = Pxe {
             tree: &self.baked.tree,
             store: &self.baked.store,
-            cache: self.cache,
+            cache: self.means.cache(),
             epoch: self.locked.lock().epoch,
             cmdline: &self.profile().kernel.cmdline,
             boot_entries: &boot_entries,
-            threads: self.host.threads,
+            threads: self.means.threads,
         };
         let files = pxe.write(&self.directory.join("pxe"), &|bytes| phase.inc(bytes))?;
         phase.finish();
         Ok(files)
     }
 
-    fn tar(&self) -> anyhow::Result<OutputFile> {
+    fn tar(&self) -> Result<OutputFile, BuildError> {
         let root = kernel::root_tree(&self.baked.tree);
         let bytes = root.iter().filter_map(|(_, entry)| entry.content()).map(|content| content.size).sum();
-        let phase = self.host.progress.phase("tar", Unit::Bytes, bytes);
-        let (epoch, threads) = (self.locked.lock().epoch, self.host.threads);
+        let phase = self.means.progress.phase("tar", Unit::Bytes, bytes);
+        let (epoch, threads) = (self.locked.lock().epoch, self.means.threads);
         let file = tar::write(&root, &self.baked.store, epoch, self.directory, threads, &|bytes| phase.inc(bytes))?;
         phase.finish();
         Ok(file)
     }
 
     /// Writes the disk once, then what is made of it; without a name when only that is wanted.
-    fn disk(&self, wanted: &Wanted, made: &mut Made) -> anyhow::Result<()> {
+    fn disk(&self, wanted: &Wanted, made: &mut Made) -> Result<(), BuildError> {
         let name = Output::Disk.file();
         let path = self.directory.join(name);
         let failed = |source| DiskError::Write { path: path.clone(), source };
@@ -142,7 +142,7 @@ impl Outputs<'_> {
         let file = if keep { self.create(name)? } else { tempfile::tempfile_in(self.directory).map_err(failed)? };
         let tree = kernel::root_tree(&self.baked.tree);
         let root = Root::plan(&tree, &self.root_options())?;
-        let phase = self.host.progress.phase("disk", Unit::Bytes, root.size());
+        let phase = self.means.progress.phase("disk", Unit::Bytes, root.size());
         let Begun { disk, guid, record, root_hash, places } = self.begin_disk(&file, &path, &root)?;
         made.root_hash = Some(root_hash);
         made.disk = Some(record);
@@ -171,16 +171,16 @@ impl Outputs<'_> {
         let data = disk.data().iter().map(|range| range.end - range.start).sum();
         let mut files = Vec::new();
         for format in formats.iter().filter(|format| format.is_encoding()) {
-            let phase = self.host.progress.phase(format.as_str(), Unit::Bytes, data);
+            let phase = self.means.progress.phase(format.as_str(), Unit::Bytes, data);
             let inc = |bytes| phase.inc(bytes);
-            files.extend(cloud::encode(*format, disk, &naming, self.directory, self.host.threads, &inc)?);
+            files.extend(cloud::encode(*format, disk, &naming, self.directory, self.means.threads, &inc)?);
             phase.finish();
         }
         Ok(files)
     }
 
     /// Copies a part of `disk` to the file `name`.
-    fn extract(&self, disk: &dyn BlockSource, name: &str, part: &Range<u64>) -> anyhow::Result<OutputFile> {
+    fn extract(&self, disk: &dyn BlockSource, name: &str, part: &Range<u64>) -> Result<OutputFile, BuildError> {
         let file = self.create(name)?;
         let failed = |source| DiskError::Write { path: self.directory.join(name), source };
         let sha256 = extract(disk, part, &file).map_err(failed)?;
@@ -188,14 +188,14 @@ impl Outputs<'_> {
     }
 
     /// Writes the root alone, and its hash tree.
-    fn root(&self, made: &mut Made) -> anyhow::Result<()> {
+    fn root(&self, made: &mut Made) -> Result<(), BuildError> {
         let name = Output::Ext4.file();
         let path = self.directory.join(name);
         let failed = |source| DiskError::Write { path: path.clone(), source };
         let tree = kernel::root_tree(&self.baked.tree);
         let root = Root::plan(&tree, &self.root_options())?;
         let size = root.size();
-        let phase = self.host.progress.phase("root", Unit::Bytes, size);
+        let phase = self.means.progress.phase("root", Unit::Bytes, size);
         let hashes = root.hash_tree(&self.baked.store)?;
         made.root_hash = Some(hashes.root.into());
         made.files.push(self.put(VERITY, &hashes.bytes)?);
@@ -216,8 +216,8 @@ impl Outputs<'_> {
         place: Place<'_>,
         disk: &RawFile,
         phase: Phase,
-        work: impl FnOnce() -> anyhow::Result<T>,
-    ) -> anyhow::Result<(Digest, T)> {
+        work: impl FnOnce() -> Result<T, BuildError>,
+    ) -> Result<(Digest, T), BuildError> {
         let (sha256, done) = digest_during(disk, |front| {
             root.write(&self.baked.store, place, &|range| {
                 phase.inc(range.end - range.start);
@@ -256,7 +256,7 @@ impl Outputs<'_> {
         file.map_err(|source| DiskError::Write { path, source })
     }
 
-    fn begin_disk(&self, file: &File, path: &Path, root: &Root<'_>) -> anyhow::Result<Begun> {
+    fn begin_disk(&self, file: &File, path: &Path, root: &Root<'_>) -> Result<Begun, BuildError> {
         let (profile, tree) = (self.profile(), &self.baked.tree);
         let mut initrd = FileTree::new();
         for (path, entry) in kiln_render::disk_initrd_entries(profile.arch, tree, &root.superblock())? {
@@ -266,13 +266,13 @@ impl Outputs<'_> {
             tree,
             initrd: &initrd,
             store: &self.baked.store,
-            cache: self.cache,
+            cache: self.means.cache(),
             epoch: self.locked.lock().epoch,
             image: (&profile.image.id, &profile.image.version),
             cmdline: &profile.kernel.cmdline,
             sizes: DiskSizes { esp: profile.disk.esp_size, slot: profile.disk.root_size, disk: profile.disk.size },
             platform: platform(profile.arch),
-            threads: self.host.threads,
+            threads: self.means.threads,
         };
         Ok(disk.begin(file, path, root)?)
     }

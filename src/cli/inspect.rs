@@ -85,7 +85,7 @@ fn print_file(output: &Path, wanted: &str, out: &mut impl Write) -> anyhow::Resu
         io::copy(&mut kernel, out)?;
         return Ok(());
     }
-    let root = kiln_image::open_output(output).with_context(reading)?;
+    let root = kiln_verify::open_output(output).with_context(reading)?;
     match root.kernel().filter(|_| wanted.starts_with("boot/vmlinuz-")) {
         Some(kernel) => Ok(out.write_all(&kernel)?),
         None => kiln_image::extract(&*root, wanted, out).with_context(reading),

@@ -1,6 +1,7 @@
 //! `kiln verify`.
 
-use kiln_verify::{Allowed, verify};
+use super::is_closed_pipe;
+use kiln_verify::{Allowed, Report, verify};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,6 +29,14 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let allowed: Allowed = args.allow.iter().map(|path| path.trim_start_matches('/').to_owned()).collect();
     let report = verify(&args.output, &allowed);
+    match print(args, &report) {
+        // Whoever reads only the first lines still learns the verdict from the exit code.
+        Err(error) if !is_closed_pipe(&error) => Err(error),
+        _ => Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+    }
+}
+
+fn print(args: &Args, report: &Report) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if args.json {
         let report = serde_json::json!({"output": args.output, "passed": report.passed(), "checks": report.checks});
@@ -37,5 +46,5 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             writeln!(out, "{check}")?;
         }
     }
-    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(())
 }

@@ -391,6 +391,8 @@ fn breaches_are_noticed() {
         ("crates/bake/src/lib.rs", "use std::process::{Child, Command};"),
         ("crates/bake/src/lib.rs", "fn f() { g().unwrap() }"),
         ("src/build/mod.rs", "use std::{env};"),
+        ("src/build/mod.rs", "use std::time::SystemTime; fn f() { SystemTime::now(); }"),
+        ("src/build/error.rs", "use anyhow::Context;"),
     ] {
         assert_eq!(bad(path, text), 1, "{path}: {text}");
     }

@@ -191,26 +191,45 @@ impl Manifest {
         let lines = |lines: Vec<String>| {
             if lines.is_empty() { "[]".to_owned() } else { format!("[\n    {}\n  ]", lines.join(",\n    ")) }
         };
+        // Exhaustive: a new field that is not written does not compile.
+        let Self {
+            version,
+            kiln,
+            role,
+            image,
+            arch,
+            suite,
+            release,
+            kernel,
+            cmdline,
+            epoch,
+            inputs,
+            pruned,
+            privileged,
+            files,
+            outputs,
+            root_hash,
+            disk,
+        } = self;
         let fields = [
-            ("version", json(&self.version)),
-            ("kiln", json(&self.kiln)),
-            ("role", json(&self.role)),
-            ("image", json(&self.image)),
-            ("arch", json(&self.arch)),
-            ("suite", json(&self.suite)),
-            ("release", json(&self.release)),
-            ("kernel", json(&self.kernel)),
-            ("cmdline", json(&self.cmdline)),
-            ("epoch", json(&self.epoch)),
-            ("inputs", lines(self.inputs.iter().map(json).collect())),
-            ("pruned", json(&self.pruned)),
-            ("files", lines(self.files.iter().map(json).collect())),
-            ("outputs", lines(self.outputs.iter().map(json).collect())),
+            ("version", json(version)),
+            ("kiln", json(kiln)),
+            ("role", json(role)),
+            ("image", json(image)),
+            ("arch", json(arch)),
+            ("suite", json(suite)),
+            ("release", json(release)),
+            ("kernel", json(kernel)),
+            ("cmdline", json(cmdline)),
+            ("epoch", json(epoch)),
+            ("inputs", lines(inputs.iter().map(json).collect())),
+            ("pruned", json(pruned)),
+            ("files", lines(files.iter().map(json).collect())),
+            ("outputs", lines(outputs.iter().map(json).collect())),
         ];
-        let privileged = Some(&self.privileged).filter(|privileged| !privileged.is_empty());
-        let privileged = privileged.map(|privileged| ("privileged", json(privileged)));
-        let root_hash = self.root_hash.iter().map(|hash| ("rootHash", json(hash)));
-        let disk = self.disk.iter().map(|disk| ("disk", json(disk)));
+        let privileged = (!privileged.is_empty()).then(|| ("privileged", json(privileged)));
+        let root_hash = root_hash.iter().map(|hash| ("rootHash", json(hash)));
+        let disk = disk.iter().map(|disk| ("disk", json(disk)));
         let fields: Vec<String> = fields
             .into_iter()
             .chain(privileged)

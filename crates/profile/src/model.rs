@@ -4,6 +4,7 @@
 //! so whoever holds a [`Profile`] need not check it again.
 
 use super::cluster::Cluster;
+use super::output::Output;
 use super::place::Place;
 use kiln_kubernetes::kube_proxy_config::Mode as ProxyMode;
 use kiln_kubernetes::runtimes;
@@ -526,49 +527,4 @@ pub struct Disk {
     pub root_size: Option<u64>,
     /// Of the whole disk; no larger than its partitions need when absent.
     pub size: Option<u64>,
-}
-
-/// A kind of artifact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Output {
-    /// Kernel, initramfs, command line and iPXE script.
-    Pxe,
-    /// A disk that boots by UEFI: the raw image, sparse.
-    Disk,
-    /// The disk as qcow2, compressed with zstd.
-    Qcow2,
-    /// The disk as qcow2, compressed with zlib: for what reads qcow2 but not zstd.
-    Qcow2Zlib,
-    /// The disk as a fixed VHD, for Azure.
-    Vhd,
-    /// The disk as a stream-optimized VMDK with its OVF, for VMware.
-    Vmdk,
-    /// The disk as a tar archive, for Google Compute Engine.
-    Gce,
-    /// The root file system alone: ext4.
-    Ext4,
-    /// The root file system alone: a tar archive.
-    Tar,
-}
-
-impl Output {
-    /// Every kind.
-    pub const ALL: [Self; 9] =
-        [Self::Pxe, Self::Disk, Self::Qcow2, Self::Qcow2Zlib, Self::Vhd, Self::Vmdk, Self::Gce, Self::Ext4, Self::Tar];
-
-    /// Its name in profiles and on the command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pxe => "pxe",
-            Self::Disk => "disk",
-            Self::Qcow2 => "qcow2",
-            Self::Qcow2Zlib => "qcow2-zlib",
-            Self::Vhd => "vhd",
-            Self::Vmdk => "vmdk",
-            Self::Gce => "gce",
-            Self::Ext4 => "ext4",
-            Self::Tar => "tar",
-        }
-    }
 }

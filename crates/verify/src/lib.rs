@@ -21,6 +21,7 @@ use kiln_image::ReadError;
 use kiln_image::listing::Listing;
 use kiln_image::{ImageRoot, Node};
 use kiln_manifest::{FileRecord, Manifest};
+use kiln_profile::{Holds, Output, RootFormat};
 use secrets::Scanner;
 use std::path::Path;
 
@@ -45,13 +46,14 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
     listing::check(&manifest, &mut report);
     sums::check(directory, &manifest, &mut report);
     let output = OutputDir { directory, manifest: &manifest };
-    let in_ram = output.has("pxe/").then(|| pxe::check(output, &mut report)).flatten();
-    let on_disk = match disk::is_there(output) {
-        true => disk::check(output, in_ram.is_none(), &mut report),
-        false => disk::Trees::default(),
+    let Made { pxe, disks, roots } = output.made();
+    let in_ram = pxe.then(|| pxe::check(output, &mut report)).flatten();
+    let on_disk = match disks.is_empty() {
+        false => disk::check(output, &disks, in_ram.is_none(), &mut report),
+        true => disk::Trees::default(),
     };
     let scanned = in_ram.is_none() && on_disk.root.is_none();
-    let alone = alone::is_there(output).then(|| alone::check(output, scanned, &mut report)).flatten();
+    let alone = alone::check(output, &roots, scanned, &mut report);
     // All roots contain the same files, or the checks of their listings have failed, so one root
     // with its initrd is searched.
     match in_ram.or(on_disk.root).or(alone) {
@@ -67,10 +69,43 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
     report
 }
 
+/// Opens the root file system in the output directory `directory`: of several outputs, the one that
+/// is read fastest.
+///
+/// # Errors
+/// [`ReadError`] when there is none.
+pub fn open_output(directory: &Path) -> Result<Box<dyn ImageRoot>, ReadError> {
+    let mut paths = Output::fastest_first().into_iter().map(|output| directory.join(output.file()));
+    let there = paths.find(|path| path.exists());
+    kiln_image::open(&there.unwrap_or_else(|| directory.join(Output::Pxe.file())))
+}
+
+/// The outputs that the manifest lists, by the check that judges them; the one that is read fastest
+/// comes first.
+#[derive(Debug, Default)]
+struct Made {
+    pxe: bool,
+    disks: Vec<Output>,
+    roots: Vec<(Output, RootFormat)>,
+}
+
 impl OutputDir<'_> {
     /// Whether the manifest lists this output.
     fn lists(&self, path: &str) -> bool {
         self.manifest.outputs.iter().any(|output| output.path == path)
+    }
+
+    /// Assigns every output that the manifest lists to the check of its contents.
+    fn made(&self) -> Made {
+        let mut made = Made { pxe: self.has("pxe/"), ..Made::default() };
+        for output in Output::fastest_first().into_iter().filter(|output| self.lists(output.file())) {
+            match output.holds() {
+                Holds::PxeSet => made.pxe = true,
+                Holds::Disk => made.disks.push(output),
+                Holds::Root(format) => made.roots.push((output, format)),
+            }
+        }
+        made
     }
 
     /// The records of a root: what boots it is stored elsewhere, and its `/boot` is empty.

@@ -1,7 +1,7 @@
 //! Making a lock: asks the archive which packages meet the profile's wishes, and pins them.
 
 use super::series::check_series;
-use super::{ArchiveName, Lock, LockedArtifact, LockedBlob, LockedImage, LockedPackage, artifacts, wanted_packages};
+use super::{Lock, LockedArtifact, LockedBlob, LockedImage, LockedPackage, artifacts, wanted_packages};
 use jiff::Timestamp;
 use kiln_profile::{ArtifactSource, ImageSource, Profile};
 use kiln_progress::{Progress, Unit};
@@ -9,12 +9,12 @@ use kiln_source::deb::index::Index;
 use kiln_source::deb::keyring::Keyring;
 use kiln_source::deb::package::Archive;
 use kiln_source::deb::packages::PackagesError;
-use kiln_source::deb::repository::{self, ArchiveKind, RepositoryError, Request};
+use kiln_source::deb::repository::{self, RepositoryError, Request};
 use kiln_source::deb::resolver::{self, ResolveError};
 use kiln_source::deb::transport::{self, Transport, TransportError};
 use kiln_source::fetch::{FetchError, Fetcher, Location, Want, tried_text};
 use kiln_source::http::Client;
-use kiln_source::registry::{Part, PartKind, RegistryError};
+use kiln_source::registry::RegistryError;
 use kiln_tree::Digest;
 use std::path::PathBuf;
 
@@ -25,6 +25,16 @@ pub struct Mirrors {
     pub main: Vec<String>,
     /// Of the security archive.
     pub security: Vec<String>,
+}
+
+impl Mirrors {
+    /// Those that have the packages of `archive`.
+    pub fn of(&self, archive: Archive) -> &[String] {
+        match archive {
+            Archive::Main | Archive::Updates => &self.main,
+            Archive::Security => &self.security,
+        }
+    }
 }
 
 /// What pinning asks.
@@ -117,12 +127,7 @@ pub fn pin(profile: &Profile, sources: &Sources<'_>, progress: &Progress) -> Res
     let mut texts = Vec::new();
     for suite in verified.suites {
         progress.detail(format_args!("{}: signed by {}", suite.name, signers(&suite.signers)));
-        let archive = match suite.kind {
-            ArchiveKind::Main => Archive::Main,
-            ArchiveKind::Updates => Archive::Updates,
-            ArchiveKind::Security => Archive::Security,
-        };
-        texts.extend(suite.packages.into_iter().map(|packages| (archive, packages.text)));
+        texts.extend(suite.packages.into_iter().map(|packages| (suite.kind, packages.text)));
     }
     let index = Index::read(profile.arch.as_str(), texts)?;
     let packages = resolver::resolve(&index, &wanted_packages(profile), &debian.exclude)
@@ -132,10 +137,7 @@ pub fn pin(profile: &Profile, sources: &Sources<'_>, progress: &Progress) -> Res
         .map(|package| LockedPackage {
             name: package.name,
             version: package.version.as_str().to_owned(),
-            archive: match package.archive {
-                Archive::Security => ArchiveName::Security,
-                Archive::Main | Archive::Updates => ArchiveName::Main,
-            },
+            archive: package.archive.pool(),
             filename: package.filename,
             size: package.size,
             sha256: package.sha256,
@@ -193,14 +195,6 @@ fn pin_images(profile: &Profile, fetcher: &Fetcher) -> Result<Vec<LockedImage>, 
         }
     }
     Ok(pinned)
-}
-
-/// Where an artifact is.
-fn location(source: &ArtifactSource) -> Location {
-    match source {
-        ArtifactSource::Url(url) => Location::Url(url.clone()),
-        ArtifactSource::File(path) => Location::File(path.clone()),
-    }
 }
 
 fn signers(signers: &[kiln_source::deb::signature::Signer]) -> String {
@@ -261,56 +255,4 @@ impl Transport for CachedTransport<'_> {
         self.fetcher.cache().recheck(digest).map_err(|error| failed(Box::new(error)))?;
         fetch()
     }
-}
-
-/// What must be fetched before `lock` can be built, with where from; packages first, then artifacts, then images.
-pub fn wants(lock: &super::Locked, mirrors: &Mirrors) -> Vec<Want> {
-    let profile = lock.profile();
-    let mut wants = Vec::new();
-    for package in &lock.lock().packages {
-        let mirrors = match package.archive {
-            ArchiveName::Main => &mirrors.main,
-            ArchiveName::Security => &mirrors.security,
-        };
-        wants.push(Want {
-            name: format!("{} {}", package.name, package.version),
-            digest: package.sha256,
-            size: Some(package.size),
-            from: mirrors
-                .iter()
-                .map(|mirror| {
-                    let mirror = match &profile.debian.snapshot {
-                        Some(snapshot) => mirror.replace("{snapshot}", snapshot),
-                        None => mirror.clone(),
-                    };
-                    Location::Url(format!("{}/{}", mirror.trim_end_matches('/'), package.filename))
-                })
-                .collect(),
-        });
-    }
-    for (artifact, pinned) in super::pinned(lock) {
-        wants.push(Want {
-            name: format!("{} {}", pinned.name, pinned.version),
-            digest: pinned.sha256,
-            size: pinned.size,
-            from: vec![location(&artifact.source)],
-        });
-    }
-    for (image, pinned) in super::pinned_images(lock) {
-        if let Some(file) = image.file() {
-            let (digest, size) = (pinned.sha256, pinned.size);
-            wants.push(Want { name: pinned.name.clone(), digest, size, from: vec![location(&file.source)] });
-        }
-        if let ImageSource::Registry(reference) = image {
-            let mut part = |kind, digest, size| {
-                let from = vec![Location::Registry(Part { reference: reference.clone(), kind, digest })];
-                wants.push(Want { name: pinned.name.clone(), digest, size, from });
-            };
-            part(PartKind::Manifest, pinned.sha256, pinned.size);
-            for blob in &pinned.blobs {
-                part(PartKind::Blob, blob.sha256, Some(blob.size));
-            }
-        }
-    }
-    wants
 }

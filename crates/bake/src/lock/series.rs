@@ -40,8 +40,8 @@ fn major(version: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::ArchiveName;
     use kiln_profile::{Arch, Overrides};
+    use kiln_source::deb::package::Archive;
     use kiln_tree::Digest;
     use std::path::Path;
 
@@ -54,7 +54,7 @@ mod tests {
         let package = |version: &str| LockedPackage {
             name: PACKAGE.into(),
             version: version.into(),
-            archive: ArchiveName::Main,
+            archive: Archive::Main,
             filename: "pool/main/c/containerd/containerd.deb".into(),
             size: 1,
             sha256: Digest::of(b""),

@@ -29,7 +29,8 @@ mod units;
 
 pub(super) use cluster::ClusterFile;
 
-use super::model::{Arch, Image, Output, Profile};
+use super::model::{Arch, Image, Profile};
+use super::output::Output;
 use super::place::{At, Fault, Pos, Sources};
 use super::raw::{RawImage, RawProfile, RawRelease};
 use globset::GlobBuilder;

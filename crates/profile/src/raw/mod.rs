@@ -13,7 +13,8 @@ pub(super) use images::*;
 pub(super) use node::*;
 pub(super) use release::*;
 
-use super::model::{Arch, Cri, KubeletConfigSource, Output, RootFileSystem};
+use super::model::{Arch, Cri, KubeletConfigSource, RootFileSystem};
+use super::output::Output;
 use super::place::At;
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -6,6 +6,7 @@
 
 use super::control::{ControlError, Paragraphs};
 use super::keyring::Keyring;
+use super::package::Archive;
 use super::redact;
 use super::release::{Release, ReleaseError, ReleaseFile, ReleaseMismatch};
 use super::signature::{self, SignatureError, Signer};
@@ -22,22 +23,11 @@ pub const MAX_COMPRESSED_BYTES: u64 = 256 << 20;
 /// The most bytes of an unpacked `Packages` (Debian's: 57 MB).
 pub const MAX_PACKAGES_BYTES: u64 = 1 << 30;
 
-/// The role of a suite.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ArchiveKind {
-    /// The release itself, `trixie`.
-    Main,
-    /// Its updates between point releases, `trixie-updates`.
-    Updates,
-    /// Its security updates, `trixie-security`, from another archive.
-    Security,
-}
-
 /// A suite to load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SuiteRequest {
     /// Its role.
-    pub kind: ArchiveKind,
+    pub kind: Archive,
     /// Its name below `dists/`.
     pub name: String,
     /// Mirrors, tried in order; `{snapshot}` stands for the snapshot's timestamp.
@@ -52,14 +42,14 @@ pub fn standard_suites(suite: &str, mirrors: &[String], security_mirrors: &[Stri
         name: format!("{suite}{suffix}"),
         mirrors: mirrors.to_vec(),
     };
-    let main = request(ArchiveKind::Main, "", mirrors);
+    let main = request(Archive::Main, "", mirrors);
     if matches!(suite, "sid" | "unstable" | "experimental" | "rc-buggy") {
         return vec![main];
     }
     vec![
         main,
-        request(ArchiveKind::Updates, "-updates", mirrors),
-        request(ArchiveKind::Security, "-security", security_mirrors),
+        request(Archive::Updates, "-updates", mirrors),
+        request(Archive::Security, "-security", security_mirrors),
     ]
 }
 
@@ -100,7 +90,7 @@ impl Index {
 #[derive(Debug, Clone)]
 pub struct Suite {
     /// Its role.
-    pub kind: ArchiveKind,
+    pub kind: Archive,
     /// Its name below `dists/`.
     pub name: String,
     /// The archive's declaration about it.
@@ -259,7 +249,7 @@ fn load_suite(
     let mirrors: Vec<String> =
         suite.mirrors.iter().map(|mirror| expand(mirror, request.snapshot)).collect::<Result<_, _>>()?;
     if mirrors.is_empty() {
-        let field = if suite.kind == ArchiveKind::Security { "debian.security-mirrors" } else { "debian.mirrors" };
+        let field = if suite.kind == Archive::Security { "debian.security-mirrors" } else { "debian.mirrors" };
         return Err(RepositoryError::NoMirror { suite: suite.name.clone(), field });
     }
     let mut attempts = Vec::new();

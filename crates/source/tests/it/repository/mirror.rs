@@ -3,7 +3,8 @@
 use kiln_source::deb::apt_sources::{self, AptSources};
 use kiln_source::deb::control::Paragraphs;
 use kiln_source::deb::keyring::{DEBIAN_KEYRINGS, Keyring};
-use kiln_source::deb::repository::{self, ArchiveKind, Request};
+use kiln_source::deb::package::Archive;
+use kiln_source::deb::repository::{self, Request};
 use kiln_source::deb::transport::{Transport, TransportError};
 use kiln_tree::Digest;
 use std::path::{Path, PathBuf};
@@ -57,7 +58,7 @@ fn trixie_is_loaded_from_the_hosts_mirror() {
     let index = repository::load(&Http, &request).unwrap();
     println!("loaded in {:?}", start.elapsed());
     let kinds: Vec<_> = index.suites.iter().map(|suite| suite.kind).collect();
-    assert_eq!(kinds, [ArchiveKind::Main, ArchiveKind::Updates, ArchiveKind::Security]);
+    assert_eq!(kinds, [Archive::Main, Archive::Updates, Archive::Security]);
     assert!(index.suites.iter().all(|suite| index.date() >= suite.release.date));
     let main = &index.suites[0];
     assert_eq!(main.release.codename.as_deref(), Some("trixie"));

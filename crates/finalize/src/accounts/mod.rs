@@ -329,7 +329,7 @@ mod tests {
         );
         assert_eq!(
             check(users("pods", user(5, Some("none"), &[]))),
-            "users.pods.groups: no group is called \"none\": declare it under groups"
+            "users.pods.group: no group is called \"none\": declare it under groups"
         );
         assert_eq!(
             check(model::Accounts { groups: BTreeMap::from([("g".into(), 42)]), ..Default::default() }),

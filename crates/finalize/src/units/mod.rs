@@ -265,7 +265,7 @@ mod tests {
         );
         assert_eq!(
             message(|units| _ = units.mask.insert("zzz.service".into())),
-            "units.mask: no unit is called \"zzz.service\""
+            "units.states.zzz.service: no unit is called \"zzz.service\""
         );
         assert!(
             message(|units| _ = units.enable.insert("static.service".into()))

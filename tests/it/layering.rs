@@ -247,7 +247,7 @@ pub fn texts() -> Vec<(String, PathBuf, usize)> {
 }
 
 /// The sources of the builder.
-fn builder() -> Vec<PathBuf> {
+pub fn builder() -> Vec<PathBuf> {
     let dirs: Vec<String> = crates().iter().map(|name| format!("crates/{name}/src")).collect();
     sources(&dirs.iter().map(String::as_str).chain(["src"]).collect::<Vec<_>>())
 }

@@ -3,7 +3,7 @@
 //! Errors of profiles carry keys of a table, `fields`, which a test of `kiln-profile` holds to the schemas. This one reads the
 //! texts in the sources, where a key may be named in passing.
 
-use crate::layering::texts;
+use crate::layering::{builder, texts};
 use kiln_profile::{cluster_schema, release_schema, schema};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -91,6 +91,46 @@ fn every_key_that_is_named_is_in_a_schema() {
     }
     assert!(seen.len() >= 60, "{seen:?}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The names of all keys in `schema`.
+fn names<'a>(schema: &'a Value, found: &mut BTreeSet<&'a str>) {
+    match schema {
+        Value::Object(object) => {
+            let properties = object.get("properties").and_then(Value::as_object);
+            found.extend(properties.into_iter().flatten().map(|(key, _)| key.as_str()));
+            object.values().for_each(|inner| names(inner, found));
+        }
+        Value::Array(items) => items.iter().for_each(|inner| names(inner, found)),
+        _ => {}
+    }
+}
+
+/// `key.below("name")` and `required(value, pos, key, "name")` are given the name of a key.
+#[test]
+fn names_below_keys_are_in_a_schema() {
+    let schemas = [schema(), release_schema(), cluster_schema()];
+    // Those of a configuration whose shape is Kubernetes' business.
+    let mut known = BTreeSet::from(["clientConnection", "kubeconfig"]);
+    schemas.iter().for_each(|schema| names(schema, &mut known));
+    let mut seen = 0;
+    for path in builder() {
+        let text = std::fs::read_to_string(&path).expect("a source");
+        let knows_keys = text.contains("kiln_profile") || path.starts_with("crates/profile/src/check");
+        if !knows_keys {
+            continue;
+        }
+        for call in ["below(\"", "required(", "missing("] {
+            for arguments in text.split(call).skip(1) {
+                let arguments = &arguments[..arguments.find(')').unwrap_or(arguments.len())];
+                let arguments = arguments.trim_end_matches([',', '\n', ' ']);
+                let Some(name) = arguments.strip_suffix('"').and_then(|rest| rest.rsplit('"').next()) else { continue };
+                seen += 1;
+                assert!(known.contains(name), "{}: there is no key {name}", path.display());
+            }
+        }
+    }
+    assert!(seen >= 20, "only {seen} names");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Whose rule it is that something in a profile breaks: where to read it up.
 //!
-//! Most of them go with a key, see [`fields`](super::key::fields); an error that breaks another rule of its key carries that.
+//! Most of them go with a key, see [`fields`](mod@super::key::fields); an error that breaks another rule of its key carries that.
 
 pub(crate) const ALTERNATIVES: &str = "update-alternatives(1)";
 pub(crate) const API_SERVERS: &str = "kubernetes.io: kubeadm Configuration (v1beta4), controlPlaneEndpoint";

@@ -1,6 +1,6 @@
 //! Keys of what users write, as errors name them.
 //!
-//! An error that is about a key carries a [`Key`]. All of them begin with a [`Field`] of the table [`fields`], and a test
+//! An error that is about a key carries a [`Key`]. All of them begin with a [`Field`] of the table [`mod@fields`], and a test
 //! holds this table to the JSON Schemas, so no error can name a key that nobody can write.
 
 use super::authority as rules;

@@ -95,7 +95,7 @@ fn what_is_found_out_late() {
     }
     site.write("profiles/worker.yaml", good.replace("{plugin: none}", "{subnet: 10.1.0.0/16}"));
     site.refuses(&[], "profiles/worker.yaml:11:6: cni: the plugin bridge is neither in /opt/cni/bin nor *");
-    // In the file that says it, be that a parent or the release.
+    // The place is in the file that says it: a parent, or the profile that asks for the component.
     site.write("profiles/base.yaml", "units:\n  states:\n    a.service: enabled\n");
     site.write("profiles/worker.yaml", format!("extends: base\n{good}"));
     site.refuses(&[], "profiles/base.yaml:3:5: units.states.a.service: no unit is called \"a.service\"*");

@@ -75,7 +75,7 @@ fn every_key_that_is_named_is_in_a_schema() {
     for (text, path, line) in texts() {
         for word in words(&text) {
             let parts: Vec<&str> = word.split('.').collect();
-            // Words that begin a message are keys, be there such a key or not.
+            // A word that begins a message is meant as a key, even when no key is called so.
             let begins = text.starts_with(word) && text[word.len()..].starts_with(": ") && text.contains('{');
             let is_file = ["conf", "cache", "json", "yaml", "service", "target"].iter().any(|end| word.ends_with(end));
             if !tops.contains(parts[0]) && (!begins || is_file)

@@ -79,6 +79,8 @@ type Spelt = (Vec<String>, usize);
 #[derive(Debug, Default)]
 struct Said {
     paths: Vec<Spelt>,
+    /// String literals, with the line of each; not documentation.
+    texts: Vec<(String, usize)>,
     /// Modules compiled for tests only, which live in files of their own.
     test_modules: BTreeSet<String>,
 }
@@ -98,6 +100,12 @@ impl Said {
             match &tokens[at] {
                 TokenTree::Punct(_) if is(at, '#') && is_cfg_test(tokens.get(at + 1)) => {
                     at = self.skip_item(&tokens, at + 2)
+                }
+                TokenTree::Punct(_) if is(at, '#') && is_documentation(&tokens[at + 1..]) => at += 2,
+                TokenTree::Literal(literal) => {
+                    let line = literal.span().start().line;
+                    self.texts.extend(unquoted(&literal.to_string()).map(|text| (text, line)));
+                    at += 1;
                 }
                 TokenTree::Ident(_) => {
                     let line = tokens[at].span().start().line;
@@ -152,6 +160,19 @@ impl Said {
 fn is_cfg_test(token: Option<&TokenTree>) -> bool {
     let text = token.map(|token| token.to_string().replace(char::is_whitespace, ""));
     text.is_some_and(|text| text == "[cfg(test)]")
+}
+
+/// `[doc = "…"]` or `![doc = "…"]`, after its `#`.
+fn is_documentation(tokens: &[TokenTree]) -> bool {
+    let attribute = tokens.iter().find(|token| matches!(token, TokenTree::Group(_)));
+    attribute.is_some_and(|attribute| attribute.to_string().trim_start_matches(['[', ' ']).starts_with("doc "))
+}
+
+/// The text of a string literal, as far as a reader needs it: its quotes are gone, and so are the breaks of its lines.
+fn unquoted(literal: &str) -> Option<String> {
+    let start = literal.find('"').filter(|at| literal[..*at].chars().all(|char| matches!(char, 'r' | 'b' | '#')))?;
+    let end = literal.rfind('"').filter(|end| *end > start)?;
+    Some(literal[start + 1..end].replace("\\\"", "\"").replace("\\\n", " "))
 }
 
 /// `crates/a/src/b/c.rs` and `crates/a/src/b/c/mod.rs` are the module `a/b/c`; below `src` it is `kiln/b/c`.
@@ -215,8 +236,18 @@ fn crates() -> Vec<String> {
     names
 }
 
+/// Every string literal of the builder's programs, with its file and line.
+pub fn texts() -> Vec<(String, PathBuf, usize)> {
+    let paths = builder();
+    let tests = test_files(&paths);
+    let of_file = |path: &PathBuf| -> Vec<_> {
+        Said::of(&read(path)).texts.into_iter().map(|(text, line)| (text, path.clone(), line)).collect()
+    };
+    paths.iter().filter(|path| !tests.contains(*path)).flat_map(of_file).collect()
+}
+
 /// The sources of the builder.
-fn builder() -> Vec<PathBuf> {
+pub fn builder() -> Vec<PathBuf> {
     let dirs: Vec<String> = crates().iter().map(|name| format!("crates/{name}/src")).collect();
     sources(&dirs.iter().map(String::as_str).chain(["src"]).collect::<Vec<_>>())
 }

@@ -9,7 +9,7 @@ use kiln_pack::layer::{
     self, ArtifactError, LayerError, Overlay, OverlayError, PackageError, PruneError, lay_artifact, lay_overlay, prune,
 };
 use kiln_pack::{Input, InputFormat, PackError, Packer, Store};
-use kiln_profile::{ArtifactFormat, Diversion};
+use kiln_profile::{AboutProfile, ArtifactFormat, Diversion, Place, Profile};
 use kiln_progress::{Progress, Unit};
 use kiln_render::{self, KubeletFileError, RenderError};
 use kiln_source::deb::control::ControlError;
@@ -94,6 +94,34 @@ pub enum BakeError {
     /// A finalizer failed.
     #[error(transparent)]
     Finalize(#[from] FinalizeError),
+    /// What a profile says turned out to be wrong.
+    #[error("{place}: {source}")]
+    Profile {
+        /// Where it says so.
+        place: Place,
+        /// What is wrong.
+        source: Box<BakeError>,
+    },
+}
+
+impl BakeError {
+    /// The error at the place where `profile` has the key that it is about, if it is about one.
+    fn placed(self, profile: &Profile) -> Self {
+        let key = match &self {
+            Self::Artifact(error) => {
+                let key = profile.artifact_key(error.artifact());
+                Some(if matches!(error, ArtifactError::Missing { .. }) { key.below("extract") } else { key })
+            }
+            Self::Image(error) => error.image().map(|name| profile.image_key(name)),
+            Self::Render(error) => error.key(),
+            Self::Finalize(error) => error.key(),
+            _ => None,
+        };
+        match key {
+            Some(key) => Self::Profile { place: profile.places.nearest(&key), source: Box::new(self) },
+            None => self,
+        }
+    }
 }
 
 /// Makes the tree of `locked`. `files` are its inputs' files; `overlays` those of the profile, read.
@@ -101,6 +129,18 @@ pub enum BakeError {
 /// # Errors
 /// [`BakeError`].
 pub fn bake(
+    locked: &Locked,
+    files: &Fetched,
+    overlays: Vec<Overlay>,
+    cache: &Cache,
+    threads: usize,
+    progress: &Progress,
+) -> Result<Baked, BakeError> {
+    bake_unplaced(locked, files, overlays, cache, threads, progress).map_err(|error| error.placed(locked.profile()))
+}
+
+/// [`bake`], whose errors do not say yet where the profile is wrong.
+fn bake_unplaced(
     locked: &Locked,
     files: &Fetched,
     overlays: Vec<Overlay>,

@@ -9,8 +9,9 @@ mod series;
 
 pub use inputs::{Fetched, InputRole, LockedInput};
 pub use pin::{Mirrors, PinError, Sources, pin};
+pub use series::SeriesError;
 
-use kiln_profile::{Arch, Artifact, ArtifactSource, ImageSource, Profile};
+use kiln_profile::{Arch, Artifact, ArtifactSource, ImageSource, Place, Profile};
 use kiln_source::deb::package::Archive;
 use kiln_tree::Digest;
 use serde::{Deserialize, Serialize};
@@ -141,12 +142,14 @@ pub enum LockError {
         source: io::Error,
     },
     /// What it pins does not go together.
-    #[error("lock {path}: {why}")]
+    #[error("{place}: {source} ({path} pins it)")]
     Series {
+        /// Where the release says which containerd it is for.
+        place: Place,
         /// The lock.
         path: PathBuf,
         /// What does not.
-        why: String,
+        source: Box<SeriesError>,
     },
     /// It pins something else than the profile asks for.
     #[error("lock {path} is stale: {why}; run \"kiln lock {role}\"")]
@@ -261,7 +264,10 @@ impl Lock {
             Some(why) => Err(LockError::Stale { path: path.to_owned(), why, role: profile.role }),
             None => match series::check_series(&profile, &self.packages) {
                 Ok(()) => Ok(Locked { profile, lock: self }),
-                Err(why) => Err(LockError::Series { path: path.to_owned(), why }),
+                Err(source) => {
+                    let place = profile.places.nearest(&series::KEY.into());
+                    Err(LockError::Series { place, path: path.to_owned(), source: Box::new(source) })
+                }
             },
         }
     }

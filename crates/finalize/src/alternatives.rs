@@ -5,7 +5,7 @@
 //! that is installed or removed, and on a node none ever is.
 
 use super::input::{self, OutputError};
-use kiln_profile::Alternative;
+use kiln_profile::{AboutProfile, Alternative, Key, fields};
 use kiln_tree::{Entry, FileTree, Kind, Origin, TreePath};
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ const DIR: &str = "etc/alternatives";
 #[derive(Debug, thiserror::Error)]
 pub enum AlternativesError {
     /// The name is no file name.
-    #[error("alternatives./{link}: {name:?} is not a name for a link in /{DIR}: it is empty, or has a slash or blank")]
+    #[error("{}: {name:?} is not a name for a link in /{DIR}: it is empty, or has a slash or blank", key(link))]
     Name {
         /// The link.
         link: TreePath,
@@ -24,7 +24,8 @@ pub enum AlternativesError {
     },
     /// The target is not there.
     #[error(
-        "alternatives./{link}: the target {target} is not in the tree: add the package that has it, or choose another target"
+        "{}: the target {target} is not in the tree: add the package that has it, or choose another target",
+        key(link)
     )]
     NoTarget {
         /// The link.
@@ -33,7 +34,7 @@ pub enum AlternativesError {
         target: String,
     },
     /// Something that is no link is where the link should be.
-    #[error("alternatives./{link}: a {kind} of {origin} is there already and is not replaced by a link")]
+    #[error("{}: a {kind} of {origin} is there already and is not replaced by a link", key(link))]
     Occupied {
         /// The link.
         link: TreePath,
@@ -43,7 +44,7 @@ pub enum AlternativesError {
         origin: Origin,
     },
     /// Two links give one name different targets.
-    #[error("alternatives./{link}: {name:?} has the target {target} here and {other} for another link")]
+    #[error("{}: {name:?} has the target {target} here and {other} for another link", key(link))]
     Contradiction {
         /// The link.
         link: TreePath,
@@ -57,6 +58,23 @@ pub enum AlternativesError {
     /// A link cannot be put into the tree.
     #[error(transparent)]
     Output(#[from] OutputError),
+}
+
+/// The key that has the link's target.
+fn key(link: &TreePath) -> Key {
+    fields::ALTERNATIVE.of(format_args!("/{link}"))
+}
+
+impl AboutProfile for AlternativesError {
+    fn key(&self) -> Option<Key> {
+        match self {
+            Self::NoTarget { link, .. } => Some(key(link)),
+            Self::Name { link, .. } | Self::Occupied { link, .. } | Self::Contradiction { link, .. } => {
+                Some(key(link).at_name())
+            }
+            Self::Output(_) => None,
+        }
+    }
 }
 
 /// Makes the profile's alternatives.

@@ -5,7 +5,7 @@
 
 use super::cluster::Cluster;
 use super::output::Output;
-use super::place::Place;
+use super::places::Places;
 use kiln_kubernetes::kube_proxy_config::Mode as ProxyMode;
 use kiln_kubernetes::runtimes;
 use kiln_oci::Reference;
@@ -24,6 +24,9 @@ pub struct Profile {
     /// The file it was loaded from.
     #[serde(skip)]
     pub path: PathBuf,
+    /// Where each key was written.
+    #[serde(skip)]
+    pub places: Places,
     /// `IMAGE_ID` and `IMAGE_VERSION` of `/usr/lib/os-release`.
     pub image: Image,
     /// Target architecture.
@@ -145,9 +148,6 @@ pub struct Kernel {
     pub modules_keep: Vec<String>,
     /// Modules loaded at boot (`modules-load.d`).
     pub modules_load: BTreeSet<String>,
-    /// Where each of them was written, and under which key: what there is only the kernel's package can tell, long after.
-    #[serde(skip)]
-    pub modules_at: BTreeMap<String, (Place, &'static str)>,
     /// `sysctl.d` settings.
     pub sysctls: BTreeMap<String, String>,
     /// Kernel command line, word by word.

@@ -17,6 +17,7 @@ pub fn worker(minor: u32, series: ContainerdSeries) -> Profile {
     Profile {
         role: "worker".into(),
         path: "profiles/worker.yaml".into(),
+        places: Places::default(),
         image: Image { id: "kiln-worker".into(), version: "1".into() },
         arch: Arch::Amd64,
         debian: Debian {
@@ -32,7 +33,6 @@ pub fn worker(minor: u32, series: ContainerdSeries) -> Profile {
         kernel: Kernel {
             package: "linux-image-cloud-amd64".into(),
             modules_keep: vec![],
-            modules_at: BTreeMap::new(),
             modules_load: set(&["br_netfilter", "nf_conntrack", "overlay"]),
             sysctls: map(&[
                 ("fs.inotify.max_user_instances", "8192"),

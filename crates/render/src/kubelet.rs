@@ -1,7 +1,7 @@
 //! kubelet's unit, kubeadm's drop-in for it, and the flags that have no field in its configuration.
 
 use super::{RenderError, Rendered, cri, program};
-use kiln_profile::{Profile, Taint};
+use kiln_profile::{Profile, Taint, fields};
 use kiln_tree::FileTree;
 use std::collections::BTreeMap;
 
@@ -109,7 +109,13 @@ fn taint(taint: &Taint) -> String {
 
 /// The flags pass through an environment file's quotes and systemd's splitting into words.
 fn check(name: &str, value: &str) -> Result<(), RenderError> {
-    let bad = |why| RenderError::BadValue { field: format!("kubelet flag --{name}"), value: value.into(), why };
+    let key = match name {
+        "node-labels" => fields::KUBELET_LABELS.into(),
+        "register-with-taints" => fields::KUBELET_TAINTS.into(),
+        "pod-infra-container-image" => fields::RELEASE_PAUSE_IMAGE.into(),
+        _ => fields::KUBELET_ARG.of(name),
+    };
+    let bad = |why| RenderError::BadValue { key: key.clone(), value: value.into(), why };
     if name.is_empty() || name.contains(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) || name.starts_with('-') {
         return Err(bad("belongs to no flag: a flag's name is letters, digits and dashes, without the leading --"));
     }

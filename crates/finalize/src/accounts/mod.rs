@@ -21,7 +21,7 @@ pub use sysusers::{SysusersError, Why};
 use super::input::{self, InputError, OutputError};
 use super::os_release;
 use from_profile::ProfileAccounts;
-use kiln_profile as model;
+use kiln_profile::{self as model, AboutProfile, Key, fields};
 use kiln_tree::{ContentReader, Entry, FileTree, Origin};
 use std::collections::BTreeMap;
 use sysusers::Items;
@@ -55,12 +55,10 @@ pub enum AccountsError {
     #[error(transparent)]
     Allocation(#[from] AllocationError),
     /// The profile gives an id that another account has.
-    #[error("accounts.{kind}.{name}: the {what} {id} belongs to {owner:?} already: choose another")]
+    #[error("{key}: the {what} {id} belongs to {owner:?} already: choose another")]
     IdTaken {
-        /// `users` or `groups`.
-        kind: &'static str,
-        /// The profile's account.
-        name: String,
+        /// The key that gives it.
+        key: Key,
         /// `uid` or `gid`.
         what: &'static str,
         /// The number.
@@ -69,12 +67,10 @@ pub enum AccountsError {
         owner: String,
     },
     /// The profile gives an existing account another id.
-    #[error("accounts.{kind}.{name}: it exists with the {what} {existing} and cannot be given {id}")]
+    #[error("{key}: the account exists with the {what} {existing} and cannot be given {id}")]
     IdChanged {
-        /// `users` or `groups`.
-        kind: &'static str,
-        /// The profile's account.
-        name: String,
+        /// The key that gives it.
+        key: Key,
         /// `uid` or `gid`.
         what: &'static str,
         /// The number wanted.
@@ -83,16 +79,32 @@ pub enum AccountsError {
         existing: u32,
     },
     /// The profile names a group nobody declares.
-    #[error("accounts.users.{user}: no group is called {group:?}: declare it under accounts.groups")]
+    #[error("{key}: no group is called {group:?}: declare it under {}", Key::from(fields::GROUPS))]
     UnknownGroup {
-        /// The profile's user.
-        user: String,
+        /// The key that names it.
+        key: Key,
         /// The group.
         group: String,
     },
     /// The files cannot be put into the tree.
     #[error(transparent)]
     Output(#[from] OutputError),
+}
+
+impl AboutProfile for AccountsError {
+    fn key(&self) -> Option<Key> {
+        match self {
+            Self::IdTaken { key, .. } | Self::IdChanged { key, .. } | Self::UnknownGroup { key, .. } => {
+                Some(key.clone())
+            }
+            Self::Input(_)
+            | Self::NoMaster { .. }
+            | Self::Database(_)
+            | Self::Sysusers(_)
+            | Self::Allocation(_)
+            | Self::Output(_) => None,
+        }
+    }
 }
 
 /// Writes the four account files into `tree` and gives files with a statoverride their owners.
@@ -309,19 +321,19 @@ mod tests {
             |name: &str, user| model::Accounts { users: BTreeMap::from([(name.into(), user)]), ..Default::default() };
         assert_eq!(
             check(users("pods", user(0, Some("root"), &[]))),
-            "accounts.users.pods: the uid 0 belongs to \"root\" already: choose another"
+            "users.pods.uid: the uid 0 belongs to \"root\" already: choose another"
         );
         assert_eq!(
             check(users("root", user(5, Some("0"), &[]))),
-            "accounts.users.root: it exists with the uid 0 and cannot be given 5"
+            "users.root.uid: the account exists with the uid 0 and cannot be given 5"
         );
         assert_eq!(
             check(users("pods", user(5, Some("none"), &[]))),
-            "accounts.users.pods: no group is called \"none\": declare it under accounts.groups"
+            "users.pods.group: no group is called \"none\": declare it under groups"
         );
         assert_eq!(
             check(model::Accounts { groups: BTreeMap::from([("g".into(), 42)]), ..Default::default() }),
-            "accounts.groups.g: the gid 42 belongs to \"shadow\" already: choose another"
+            "groups.g: the gid 42 belongs to \"shadow\" already: choose another"
         );
         let error = compute(&FileTree::new(), &LocalReader, &model::Accounts::default(), 1).expect_err("empty");
         assert_eq!(

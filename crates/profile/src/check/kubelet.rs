@@ -1,6 +1,8 @@
 //! kubelet: configuration, flags, labels, taints.
 
+use super::super::authority;
 use super::super::json::{self, Json};
+use super::super::key::fields;
 use super::super::model::{Arch, Kubelet, KubernetesVersion, Profile, Taint};
 use super::super::place::{At, Fault};
 use super::super::raw::{Effect, Map, RawKubelet, RawTaint};
@@ -50,15 +52,18 @@ pub(super) fn kubelet(raw: &RawKubelet, minor: u32, arch: Arch) -> Result<Kubele
 
 fn config(raw: &Map<At<Json>>, minor: u32) -> Result<serde_json::Map<String, Value>, Fault> {
     for (key, At { value, pos }) in raw {
-        managed(key, "kubelet.config", &MANAGED_FIELDS)?;
+        managed(key, fields::KUBELET_CONFIG, &MANAGED_FIELDS)?;
         if key.value == "cgroupDriver" && value.value() != "systemd" {
-            return Err(pos.fault("kubelet.config: cgroupDriver must be systemd, as the container runtime's is"));
+            return Err(
+                pos.fault_of(fields::KUBELET_CONFIG, "cgroupDriver must be systemd, as the container runtime's is")
+            );
         }
     }
     let config = json::object(raw);
     kubelet_config::check(&config, minor).map_err(|misfit| {
         let pos = json::place(raw, &misfit).or_else(|| raw.values().next().map(|item| item.pos));
-        pos.unwrap_or_default().fault(format!("kubelet.config: {misfit}"))
+        let rule = authority::of_field(&misfit, authority::KUBELET_CONFIG);
+        pos.unwrap_or_default().fault_of(fields::KUBELET_CONFIG, misfit.to_string()).by(rule)
     })?;
     Ok(config)
 }
@@ -77,14 +82,14 @@ pub(super) fn provide(profile: &mut Profile) {
 fn args(raw: &Map<At<String>>, minor: u32) -> Result<BTreeMap<String, String>, Fault> {
     let mut args = BTreeMap::new();
     for (key, value) in raw {
-        let flag = text(key, "kubelet.args", names::flag)?;
+        let flag = text(key, fields::KUBELET_ARGS, names::flag)?;
         let runtime = flag.starts_with("container-runtime").then(|| runtimes::replaced(&value.value)).flatten();
         if let Some(why) = runtime {
-            return Err(key.fault(format!("kubelet.args: {flag}={}: {why}", value.value)));
+            return Err(key.fault_of(fields::KUBELET_ARGS, format!("{flag}={}: {why}", value.value)));
         }
-        managed(key, "kubelet.args", &MANAGED_FLAGS)?;
-        key.check(|name| known_flag(name, minor))?;
-        let value = text(value, &format!("kubelet.args.{flag}"), |value| match value.chars().any(char::is_control) {
+        managed(key, fields::KUBELET_ARGS, &MANAGED_FLAGS)?;
+        key.check(fields::KUBELET_ARGS, |name| known_flag(name, minor))?;
+        let value = text(value, fields::KUBELET_ARG.of(&flag), |value| match value.chars().any(char::is_control) {
             true => Err(format!("{:?} has a control character", names::short(value))),
             false => kubelet_args::value(&flag, value, minor),
         })?;
@@ -98,20 +103,20 @@ fn args(raw: &Map<At<String>>, minor: u32) -> Result<BTreeMap<String, String>, F
 fn known_flag(name: &str, minor: u32) -> Result<(), String> {
     match kubelet_flags::flag(name, minor) {
         Flag::Flag => Ok(()),
-        Flag::Field(field) => Err(format!("kubelet.args: --{name} is a field, set {field} in kubelet.config")),
-        Flag::Gone { since: 0, instead } => Err(format!("kubelet.args: --{name} cannot be used: {instead}")),
+        Flag::Field(field) => Err(format!("--{name} is a field, set {field} in kubelet.config")),
+        Flag::Gone { since: 0, instead } => Err(format!("--{name} cannot be used: {instead}")),
         Flag::Gone { since, instead } => {
-            Err(format!("kubelet.args: kubelet has no flag --{name} since Kubernetes 1.{since}: {instead}"))
+            Err(format!("kubelet has no flag --{name} since Kubernetes 1.{since}: {instead}"))
         }
         Flag::Later { since } => {
             let why = format!("kubelet has the flag --{name} since Kubernetes 1.{since}, and this is 1.{minor}");
-            Err(format!("kubelet.args: {why}; leave it out"))
+            Err(format!("{why}; leave it out"))
         }
         Flag::Unknown if minor > NEWEST => Ok(()),
         Flag::Unknown => {
             let near = suggest::nearest(name, kubelet_flags::names());
             let hint = near.map(|near| format!(", did you mean --{near}?")).unwrap_or_default();
-            Err(format!("kubelet.args: kubelet has no flag --{name}{hint}"))
+            Err(format!("kubelet has no flag --{name}{hint}"))
         }
     }
 }
@@ -119,9 +124,10 @@ fn known_flag(name: &str, minor: u32) -> Result<(), String> {
 fn labels(raw: &Map<At<String>>, arch: Arch) -> Result<BTreeMap<String, String>, Fault> {
     let mut labels = BTreeMap::new();
     for (key, value) in raw {
-        let name = text(key, "kubelet.labels", qualified_name)?;
-        key.check(|key| self_settable(key).map_err(|why| format!("kubelet.labels: {why}")))?;
-        let value = text(value, "kubelet.labels", |value| label_value(value).and_then(|()| own(&name, value, arch)))?;
+        let name = text(key, fields::KUBELET_LABELS, qualified_name)?;
+        key.check(fields::KUBELET_LABELS, |key| self_settable(key))?;
+        let value =
+            text(value, fields::KUBELET_LABELS, |value| label_value(value).and_then(|()| own(&name, value, arch)))?;
         labels.insert(name, value);
     }
     Ok(labels)
@@ -150,7 +156,7 @@ fn taints(raw: &[At<RawTaint>]) -> Result<Vec<Taint>, Fault> {
             let what = format!("{}:{}", taint.key, taint.effect);
             return Err(raw
                 .pos
-                .fault(format!("kubelet.taints: {what} is there twice, and lists append; leave one out")));
+                .fault_of(fields::KUBELET_TAINTS, format!("{what} is there twice, and lists append; leave one out")));
         }
         taints.push(taint);
     }
@@ -159,12 +165,12 @@ fn taints(raw: &[At<RawTaint>]) -> Result<Vec<Taint>, Fault> {
 
 fn taint(raw: &At<RawTaint>) -> Result<Taint, Fault> {
     let RawTaint { key, value, effect } = &raw.value;
-    let key = text(required(key, raw.pos, "kubelet.taints", "key")?, "kubelet.taints", qualified_name)?;
+    let key = text(required(key, raw.pos, fields::KUBELET_TAINTS, "key")?, fields::KUBELET_TAINTS, qualified_name)?;
     let value = match value {
-        Some(value) => text(value, "kubelet.taints", label_value)?,
+        Some(value) => text(value, fields::KUBELET_TAINTS, label_value)?,
         None => String::new(),
     };
-    let effect = match required(effect, raw.pos, "kubelet.taints", "effect")?.value {
+    let effect = match required(effect, raw.pos, fields::KUBELET_TAINTS, "effect")?.value {
         Effect::NoSchedule => "NoSchedule",
         Effect::PreferNoSchedule => "PreferNoSchedule",
         Effect::NoExecute => "NoExecute",

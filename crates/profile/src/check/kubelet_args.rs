@@ -2,6 +2,7 @@
 //!
 //! Sources: `cmd/kubelet/app/options`, `cmd/kubelet/app/server.go` and `pkg/credentialprovider/plugin` of Kubernetes.
 
+use super::super::key::fields;
 use super::super::place::{At, Fault};
 use super::super::raw::Map;
 use std::net::IpAddr;
@@ -28,7 +29,7 @@ pub(super) fn together(raw: &Map<At<String>>) -> Result<(), Fault> {
     let given = |flag: &str| raw.iter().find(|(key, _)| key.value == flag);
     for (flag, other) in [(CREDENTIALS[0], CREDENTIALS[1]), (CREDENTIALS[1], CREDENTIALS[0])] {
         if let (Some((key, _)), None) = (given(flag), given(other)) {
-            return Err(key.fault(format!("kubelet.args: {flag} needs {other}")));
+            return Err(key.fault_of(fields::KUBELET_ARGS, format!("{flag} needs {other}")));
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use super::booleans;
 use super::documents::Documents;
 use super::node::Node;
 use super::report::Fate;
-use crate::Located;
+use crate::{Located, authority};
 use kiln_kubernetes::{Field, Step, Type, kube_proxy_config};
 use serde_json::{Map, Value};
 
@@ -50,7 +50,7 @@ pub(super) fn read(documents: &Documents<'_>, bake: bool, minor: u32, node: &mut
         node.report.add(Fate::Dropped, misfit.to_string(), document.place(&misfit.path)).why("kube-proxy ignores it");
     }
     kube_proxy_config::check(&config, minor)
-        .map_err(|misfit| ImportError::misfit(document.place(&misfit.path), "kubeProxy.config", &misfit))?;
+        .map_err(|misfit| ImportError::misfit(document.place(&misfit.path), authority::KUBE_PROXY, &misfit))?;
     elsewhere(&mut config, document, node);
     for field in config.keys() {
         node.report.add(Fate::Kept, field, at(document, &[field])).to("kubeProxy.config");

@@ -21,7 +21,7 @@ mod write;
 pub use error::ImportError;
 pub use report::{Entry, Fate, Report};
 
-use crate::Profile;
+use crate::{Profile, authority};
 use documents::Documents;
 use flags::{Given, Layer};
 use kiln_kubernetes::yaml;
@@ -292,11 +292,11 @@ fn checked(documents: &Documents<'_>, node: &mut Node, minor: u32) -> Result<(),
             continue;
         }
         let Some(Step::Key(field)) = misfit.path.first() else {
-            return Err(ImportError::misfit("kubelet", "kubelet.config", &misfit));
+            return Err(ImportError::misfit("kubelet", authority::KUBELET_CONFIG, &misfit));
         };
         let said = node.notes.get(field).and_then(|notes| notes.first()).cloned();
         let place = said.or_else(|| Some(documents.kubelet.first()?.place(&misfit.path).to_string()));
-        return Err(ImportError::misfit(place.unwrap_or_default(), "kubelet.config", &misfit));
+        return Err(ImportError::misfit(place.unwrap_or_default(), authority::KUBELET_CONFIG, &misfit));
     }
     Ok(())
 }

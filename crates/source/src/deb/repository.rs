@@ -122,15 +122,15 @@ impl fmt::Debug for PackagesIndex {
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
     /// A suite's list of mirrors is empty.
-    #[error("there is no mirror for the suite {suite}; name one with --mirror, or in the profile ({field})")]
+    #[error("there is no mirror for the suite {suite}")]
     NoMirror {
         /// The suite.
         suite: String,
-        /// The profile's key for mirrors.
-        field: &'static str,
+        /// The role of the suite.
+        kind: Archive,
     },
     /// A mirror's URL has `{snapshot}` but there is no snapshot, or the other way round.
-    #[error("the mirror {mirror} {problem} (profile: debian.snapshot, debian.mirrors)")]
+    #[error("the mirror {mirror} {problem}")]
     Snapshot {
         /// The URL.
         mirror: String,
@@ -249,8 +249,7 @@ fn load_suite(
     let mirrors: Vec<String> =
         suite.mirrors.iter().map(|mirror| expand(mirror, request.snapshot)).collect::<Result<_, _>>()?;
     if mirrors.is_empty() {
-        let field = if suite.kind == Archive::Security { "debian.security-mirrors" } else { "debian.mirrors" };
-        return Err(RepositoryError::NoMirror { suite: suite.name.clone(), field });
+        return Err(RepositoryError::NoMirror { suite: suite.name.clone(), kind: suite.kind });
     }
     let mut attempts = Vec::new();
     for (position, mirror) in mirrors.iter().enumerate() {

@@ -104,7 +104,7 @@ pub fn bake(
     let (profile, lock) = (locked.profile(), locked.lock());
     let inputs = inputs(locked, files);
     let phase = progress.phase("unpack", Unit::Bytes, inputs.iter().map(|input| input.size).sum());
-    let mut store = Packer::new(cache, threads).open(&inputs, &|bytes| phase.inc(bytes))?;
+    let mut store = Packer::new(cache, threads, &kiln_finalize::reads()).open(&inputs, &|bytes| phase.inc(bytes))?;
     phase.finish();
 
     let phase = progress.phase("assemble", Unit::Items, 0);

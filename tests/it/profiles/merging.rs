@@ -168,3 +168,13 @@ fn numbers_are_taken_as_they_are_written() {
     let file = profile.files.values().next().expect("a file");
     assert_eq!((file.content.as_str(), file.mode), ("1e3", 0o600));
 }
+
+#[test]
+fn an_overlay_may_bring_the_file_that_pods_take_name_servers_from() {
+    let profiles = Profiles::worker("overlays: [site]\nkubelet: {config: {resolvConf: /etc/resolv.conf}}\n");
+    // A file beside rootfs does not reach the image.
+    profiles.write("overlays/site/etc/resolv.conf", "nameserver 192.0.2.53\n");
+    assert!(profiles.error().contains("resolvConf is /etc/resolv.conf, which names systemd-resolved's stub"));
+    profiles.write("overlays/site/rootfs/etc/resolv.conf", "nameserver 192.0.2.53\n");
+    profiles.load().expect("a good profile");
+}

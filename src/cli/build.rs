@@ -65,6 +65,11 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     kiln_render::check_programs(locked.profile().arch)?;
     let directory = args.out.clone().unwrap_or_else(|| Path::new("out").join(&locked.profile().role));
     let overlays = locked.profile().overlays.iter().map(|path| Overlay::read(path)).collect::<Result<Vec<_>, _>>()?;
+    for overlay in &overlays {
+        if let Some(reason) = &overlay.not_for_production {
+            host.progress.warn(format_args!("overlay {} is not for production: {reason}", overlay.name));
+        }
+    }
 
     let unchanged = Unchanged::new(&locked, &overlays, &directory);
     if let Some(manifest) = unchanged.find(&cache) {
@@ -156,6 +161,7 @@ pub(super) fn manifest_of(locked: &Locked, baked: &Baked, made: Made) -> anyhow:
         inputs: baked.inputs.clone(),
         pruned: baked.pruned.clone(),
         privileged: profile.privileged.clone(),
+        not_for_production: baked.not_for_production.clone(),
         files: kiln_manifest::records(&baked.tree, lock.epoch),
         outputs: files,
         root_hash,

@@ -77,6 +77,9 @@ pub struct Manifest {
     /// Programs that the profile allows to have more rights than their caller, and the reasons.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub privileged: BTreeMap<TreePath, String>,
+    /// Overlays that are not for production, with their reasons.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_for_production: BTreeMap<String, String>,
     /// All entries of the tree, by path.
     pub files: Vec<FileRecord>,
     /// All output files.
@@ -209,11 +212,14 @@ impl Manifest {
         ];
         let privileged = Some(&self.privileged).filter(|privileged| !privileged.is_empty());
         let privileged = privileged.map(|privileged| ("privileged", json(privileged)));
+        let not_for_production = Some(&self.not_for_production).filter(|overlays| !overlays.is_empty());
+        let not_for_production = not_for_production.map(|overlays| ("notForProduction", json(overlays)));
         let root_hash = self.root_hash.iter().map(|hash| ("rootHash", json(hash)));
         let disk = self.disk.iter().map(|disk| ("disk", json(disk)));
         let fields: Vec<String> = fields
             .into_iter()
             .chain(privileged)
+            .chain(not_for_production)
             .chain(root_hash)
             .chain(disk)
             .map(|(name, value)| format!("  \"{name}\": {value}"))

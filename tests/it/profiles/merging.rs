@@ -158,6 +158,17 @@ fn a_role_may_be_a_path_and_paths_start_at_their_file() {
 }
 
 #[test]
+fn an_overlay_of_the_command_line_is_named_as_in_a_profile() {
+    let profiles = Profiles::worker("overlays: [first]\n");
+    profiles.write("overlays/first/rootfs/x", "");
+    profiles.write("overlays/site/rootfs/x", "");
+    let overlays = vec!["site".into(), profiles.0.path().join("overlays/first")];
+    let profile = profiles.load_with("worker", &Overrides { overlays, ..Overrides::default() });
+    let places = profile.expect("a good profile").overlays;
+    assert_eq!(places, ["first", "site", "first"].map(|name| profiles.0.path().join("overlays").join(name)));
+}
+
+#[test]
 fn numbers_are_taken_as_they_are_written() {
     let profile =
         Profiles::worker("image: {version: 1.10}\nkubelet: {args: {v: 2}}\nfiles: {/a: {content: 1e3, mode: 0600}}\n")

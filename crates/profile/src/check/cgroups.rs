@@ -1,25 +1,30 @@
 //! Control groups: words of the kernel's command line that bring the old hierarchy back.
 //!
-//! Sources: kernel-command-line(7); the NEWS of systemd 256; `parse_boolean` and `proc_cmdline_key_streq` of systemd.
+//! Sources: kernel-command-line(7); the NEWS of systemd 256 and 258; `parse_boolean` and `proc_cmdline_key_streq` of systemd.
 
 use super::super::model::Profile;
 use super::super::place::{At, Fault};
 use super::agree::Places;
+use kiln_debian::CgroupV1;
 use serde_json::Value;
 
-/// Suites whose systemd still boots the old hierarchy when it is asked to.
-const OLD_SUITES: [&str; 3] = ["buster", "bullseye", "bookworm"];
-
-/// Without it systemd of later suites waits half a minute and takes the new hierarchy all the same.
+/// Without it systemd 256 and 257 wait half a minute and take the new hierarchy all the same.
 const FORCE: &str = "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1";
 
 pub(super) fn agree(profile: &Profile, places: &Places<'_>) -> Result<(), Fault> {
     let words = &places.kernel.cmdline;
     let Some(word) = asks_for_v1(words) else { return Ok(()) };
     let suite = profile.debian.suite.as_str();
-    if !OLD_SUITES.contains(&suite) && !words.iter().any(|word| word.value == FORCE) {
+    let why = match kiln_debian::cgroup_v1(suite) {
+        CgroupV1::Forced if !words.iter().any(|word| word.value == FORCE) => {
+            Some("refuses: it waits 30 seconds at every boot and takes v2")
+        }
+        CgroupV1::Gone => Some("does not have any more"),
+        CgroupV1::Boots | CgroupV1::Forced => None,
+    };
+    if let Some(why) = why {
         return Err(word.fault(format!(
-            "kernel.cmdline: {:?} asks for cgroup v1, which systemd of {suite} refuses: it waits 30 seconds at every boot and takes v2; leave it out",
+            "kernel.cmdline: {:?} asks for cgroup v1, which systemd of {suite} {why}; leave it out",
             word.value
         )));
     }

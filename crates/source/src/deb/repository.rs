@@ -45,7 +45,7 @@ pub struct SuiteRequest {
 }
 
 /// The suites of a Debian release: `suite` and `suite-updates` of the main archive, and
-/// `suite-security` of the security archive. Unstable and experimental have only the first.
+/// `suite-security` of the security archive. A suite in development has only the first.
 pub fn standard_suites(suite: &str, mirrors: &[String], security_mirrors: &[String]) -> Vec<SuiteRequest> {
     let request = |kind, suffix: &str, mirrors: &[String]| SuiteRequest {
         kind,
@@ -53,13 +53,11 @@ pub fn standard_suites(suite: &str, mirrors: &[String], security_mirrors: &[Stri
         mirrors: mirrors.to_vec(),
     };
     let main = request(ArchiveKind::Main, "", mirrors);
-    if matches!(suite, "sid" | "unstable" | "experimental" | "rc-buggy") {
-        return vec![main];
-    }
+    let Some(security) = kiln_debian::security_suffix(suite) else { return vec![main] };
     vec![
         main,
-        request(ArchiveKind::Updates, "-updates", mirrors),
-        request(ArchiveKind::Security, "-security", security_mirrors),
+        request(ArchiveKind::Updates, kiln_debian::UPDATES, mirrors),
+        request(ArchiveKind::Security, security, security_mirrors),
     ]
 }
 

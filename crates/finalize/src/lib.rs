@@ -146,6 +146,7 @@ pub fn finalize(
     ca_certificates::finalize(tree, store)?;
     alternatives::finalize(tree, &profile.alternatives)?;
     units::finalize(tree, store, &profile.units)?;
+    kernel_modules::kernels_to_boot(tree)?;
     pruned.insert("kernel-modules".to_owned(), modules(tree, &profile.kernel, store, cache)?);
     libraries(tree, profile.arch, store, cache)?;
     Ok(pruned)

@@ -90,6 +90,11 @@ impl<'a> Line<'a> {
     /// [`BuildError`].
     pub fn build(&self, target: &Path, begun: impl FnOnce([PathBuf; 2])) -> Result<Built, BuildError> {
         kiln_render::check_programs(self.locked.profile().arch)?;
+        for overlay in &self.overlays {
+            if let Some(reason) = &overlay.not_for_production {
+                self.means.progress.warn(format_args!("overlay {} is not for production: {reason}", overlay.name));
+            }
+        }
         let unchanged = Unchanged::new(self.locked, &self.overlays, target);
         if let Some(manifest) = unchanged.find(self.means.cache()) {
             return Ok(Built { manifest, changed: false });

@@ -30,8 +30,8 @@ pub struct ChangeArgs {
     /// Architecture of the image
     #[arg(long, value_enum)]
     pub arch: Option<ArchArg>,
-    /// Overlay laid over those of the profile (repeatable)
-    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    /// Overlay laid over those of the profile: a name below overlays/, or a path, which has a "/" (repeatable)
+    #[arg(long, value_name = "OVERLAY", value_hint = clap::ValueHint::DirPath)]
     pub overlay: Vec<PathBuf>,
     /// IMAGE_VERSION of the image
     #[arg(long, value_name = "VERSION")]

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 /// and passwords, for files that anybody may write, and for programs with more rights than expected. Exits with 1 when a check fails.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  kiln verify out/worker\n  kiln verify out/worker --json\n  kiln verify out/worker --allow /usr/bin/sudo"
+    after_help = "Examples:\n  kiln verify out/worker\n  kiln verify out/worker --json\n  kiln verify out/worker --allow /usr/bin/sudo\n  kiln verify out/worker-debug --allow-debug"
 )]
 pub struct Args {
     /// Output directory of a build
@@ -21,13 +21,17 @@ pub struct Args {
     /// Accept this path though it is set-user-ID, set-group-ID or has capabilities (repeatable)
     #[arg(long, value_name = "PATH")]
     allow: Vec<String>,
+    /// Accept overlays that are not for production, such as overlays/debug
+    #[arg(long)]
+    allow_debug: bool,
     /// Print the checks as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let allowed: Allowed = args.allow.iter().map(|path| path.trim_start_matches('/').to_owned()).collect();
+    let privileged = args.allow.iter().map(|path| path.trim_start_matches('/').to_owned()).collect();
+    let allowed = Allowed { privileged, debug: args.allow_debug };
     let report = verify(&args.output, &allowed);
     match print(args, &report) {
         // Whoever reads only the first lines still learns the verdict from the exit code.

@@ -35,6 +35,8 @@ pub struct Baked {
     pub pruned: BTreeMap<String, Pruned>,
     /// Everything that went in.
     pub inputs: Vec<InputRecord>,
+    /// Overlays with which no image is for production, and why.
+    pub not_for_production: BTreeMap<String, String>,
 }
 
 /// Why a tree cannot be made.
@@ -152,7 +154,7 @@ fn bake_unplaced(
     let inputs = locked.inputs();
     let opened = inputs.iter().map(|input| file_of(input, files)).collect::<Result<Vec<_>, _>>()?;
     let phase = progress.phase("unpack", Unit::Bytes, opened.iter().map(|input| input.size).sum());
-    let mut store = Packer::new(cache, threads).open(&opened, &|bytes| phase.inc(bytes))?;
+    let mut store = Packer::new(cache, threads, &kiln_finalize::reads()).open(&opened, &|bytes| phase.inc(bytes))?;
     phase.finish();
 
     let phase = progress.phase("assemble", Unit::Items, 0);
@@ -177,15 +179,19 @@ fn bake_unplaced(
     layer::lay(&mut tree, rendered, remedy, |_, old| {
         matches!(old.meta.origin, Origin::Package(_) | Origin::Artifact(_))
     })?;
+    let mut not_for_production = BTreeMap::new();
     for overlay in overlays {
         records.push(record("overlay", &overlay.name, "", overlay.digest()));
+        if let Some(reason) = &overlay.not_for_production {
+            not_for_production.insert(overlay.name.clone(), reason.clone());
+        }
         lay_overlay(&mut tree, overlay)?;
     }
     kiln_render::check_kubelet_files(&tree, profile, &store)?;
     let mut pruned = kiln_finalize::finalize(&mut tree, profile, lock.epoch, &store, cache, progress)?;
     pruned.extend(prune(&mut tree, &profile.prune)?);
     phase.finish();
-    Ok(Baked { tree, store, pruned, inputs: records })
+    Ok(Baked { tree, store, pruned, inputs: records, not_for_production })
 }
 
 fn unpack(inputs: &[LockedInput<'_>], store: &Store, diversions: &[Diversion]) -> Result<FileTree, BakeError> {

@@ -4,11 +4,13 @@
 //! administrative files (`/var/lib/dpkg/alternatives/NAME`) record priorities and rivals for the next package
 //! that is installed or removed, and on a node none ever is.
 
+use super::Finalizer;
 use super::input::{self, OutputError};
 use kiln_profile::{AboutProfile, Alternative, Key, fields};
 use kiln_tree::{Entry, FileTree, Kind, Origin, TreePath};
 use std::collections::BTreeMap;
 
+pub(crate) const FINALIZER: Finalizer = Finalizer { name: "alternatives", reads: &[] };
 const DIR: &str = "etc/alternatives";
 
 /// Why a link could not be made.
@@ -98,7 +100,7 @@ pub fn finalize(tree: &mut FileTree, alternatives: &BTreeMap<TreePath, Alternati
             let (kind, origin) = (entry.kind.name(), entry.meta.origin.clone());
             return Err(AlternativesError::Occupied { link: link.clone(), kind, origin });
         }
-        let origin = Origin::Generated("alternatives".into());
+        let origin = FINALIZER.origin();
         let named = format!("{DIR}/{name}");
         input::put(tree, link.as_str(), Entry::symlink(format!("/{named}"), origin.clone()))?;
         input::put(tree, &named, Entry::symlink(target.as_str(), origin))?;

@@ -3,9 +3,28 @@
 use super::depmod::graph::Graph;
 use super::depmod::write::normalized;
 use super::depmod::{Kernel, KernelModules, Kmod, MODULES, ModuleFile, ModuleInfo, module_name};
+use super::input::{self, OutputError};
 use globset::{GlobBuilder, GlobMatcher};
-use kiln_tree::{PathError, TreePath};
+use kiln_tree::{Entry, FileTree, PathError, TreePath};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Moves kernels to `/boot`, where Debian's packages had them before forky: since then they are beside their
+/// modules, and a hook of the scripts copies them.
+///
+/// # Errors
+/// [`OutputError`] when something is in the way.
+pub fn kernels_to_boot(tree: &mut FileTree) -> Result<(), OutputError> {
+    let versions: Vec<String> = tree.children(MODULES).map(|(path, _)| path.name().to_owned()).collect();
+    for version in versions {
+        let kernel = format!("{MODULES}/{version}/vmlinuz");
+        if tree.get(&kernel).and_then(Entry::content).is_some() {
+            for (_, entry) in tree.remove(&kernel) {
+                input::put(tree, &format!("boot/vmlinuz-{version}"), entry)?;
+            }
+        }
+    }
+    Ok(())
+}
 
 /// What [`select`] decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -264,6 +283,21 @@ fn nearest(keep: &Keep<'_>, kernel: &Kernel) -> Option<String> {
 mod tests {
     use super::super::depmod::graph::tests::kernel;
     use super::*;
+    use kiln_tree::Origin;
+
+    #[test]
+    fn a_kernel_beside_its_modules_is_moved() {
+        let mut tree = FileTree::new();
+        let file = |text: &str| Entry::file(text, 0o644, Origin::Package("linux-binary=7".into()));
+        input::put(&mut tree, "usr/lib/modules/7.2-cloud/vmlinuz", file("kernel")).expect("a free path");
+        input::put(&mut tree, "usr/lib/modules/7.2-cloud/modules.order", file("")).expect("a free path");
+        kernels_to_boot(&mut tree).expect("moved");
+        assert_eq!(tree.get("boot/vmlinuz-7.2-cloud"), Some(&file("kernel")));
+        assert!(!tree.contains("usr/lib/modules/7.2-cloud/vmlinuz"));
+        let before = tree.clone();
+        kernels_to_boot(&mut tree).expect("nothing to do");
+        assert_eq!(tree, before);
+    }
 
     fn modules() -> KernelModules {
         let mut kernel = kernel(&[("ip-vs", &["nf_conntrack"]), ("nf_conntrack", &["nf_defrag"]), ("nf_defrag", &[])]);

@@ -29,6 +29,41 @@ use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// What the build has to know of one of the modules above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finalizer {
+    /// The name by which a manifest's files are [generated](Origin::Generated).
+    pub name: &'static str,
+    /// Small files that it reads at every build: paths of files, and of directories of files.
+    pub reads: &'static [&'static [&'static str]],
+}
+
+impl Finalizer {
+    fn origin(self) -> Origin {
+        Origin::Generated(self.name.into())
+    }
+}
+
+/// All of them, in the order in which they run.
+pub const FINALIZERS: [Finalizer; 11] = [
+    base_files::FINALIZER,
+    accounts::FINALIZER,
+    os_release::FINALIZER,
+    identity::FINALIZER,
+    nsswitch::FINALIZER,
+    pam::FINALIZER,
+    ca_certificates::FINALIZER,
+    alternatives::FINALIZER,
+    units::FINALIZER,
+    depmod::FINALIZER,
+    ld_cache::FINALIZER,
+];
+
+/// What all finalizers read at every build, for [`Packer::new`](kiln_pack::Packer::new).
+pub fn reads() -> Vec<&'static str> {
+    FINALIZERS.iter().flat_map(|finalizer| finalizer.reads.concat()).collect()
+}
+
 /// Seconds in a day, shadow(5)'s unit.
 const DAY: u32 = 86_400;
 
@@ -141,6 +176,7 @@ pub fn finalize(
     ca_certificates::finalize(tree, store)?;
     alternatives::finalize(tree, &profile.alternatives)?;
     units::finalize(tree, store, &profile.units)?;
+    kernel_modules::kernels_to_boot(tree)?;
     pruned.insert("kernel-modules".to_owned(), modules(tree, profile, store, cache)?);
     libraries(tree, profile.arch, store, cache)?;
     Ok(pruned)
@@ -165,7 +201,7 @@ fn modules(tree: &mut FileTree, profile: &Profile, reader: &Store, cache: &Cache
     })?;
     let pruned = remove_paths(tree, &dropped);
     for (path, bytes) in indexes {
-        tree.insert(path, Entry::file(bytes, 0o644, Origin::Generated("depmod".into())))?;
+        tree.insert(path, Entry::file(bytes, 0o644, depmod::FINALIZER.origin()))?;
     }
     Ok(pruned)
 }

@@ -77,6 +77,9 @@ pub struct Manifest {
     /// Programs that the profile allows to have more rights than their caller, and the reasons.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub privileged: BTreeMap<TreePath, String>,
+    /// Overlays that are not for production, with their reasons.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_for_production: BTreeMap<String, String>,
     /// All entries of the tree, by path.
     pub files: Vec<FileRecord>,
     /// All output files.
@@ -206,6 +209,7 @@ impl Manifest {
             inputs,
             pruned,
             privileged,
+            not_for_production,
             files,
             outputs,
             root_hash,
@@ -228,11 +232,14 @@ impl Manifest {
             ("outputs", lines(outputs.iter().map(json).collect())),
         ];
         let privileged = (!privileged.is_empty()).then(|| ("privileged", json(privileged)));
+        let not_for_production =
+            (!not_for_production.is_empty()).then(|| ("notForProduction", json(not_for_production)));
         let root_hash = root_hash.iter().map(|hash| ("rootHash", json(hash)));
         let disk = disk.iter().map(|disk| ("disk", json(disk)));
         let fields: Vec<String> = fields
             .into_iter()
             .chain(privileged)
+            .chain(not_for_production)
             .chain(root_hash)
             .chain(disk)
             .map(|(name, value)| format!("  \"{name}\": {value}"))

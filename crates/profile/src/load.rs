@@ -38,7 +38,7 @@ pub struct Overrides {
     pub image_version: Option<String>,
     /// `--output`; replaces the profile's outputs unless empty.
     pub outputs: BTreeSet<Output>,
-    /// `--overlay`: directories laid over those of the profile; relative to the working directory.
+    /// `--overlay`: overlays laid over those of the profile, each a name or, with a `/`, a path.
     pub overlays: Vec<PathBuf>,
 }
 
@@ -302,9 +302,7 @@ impl Loader<'_> {
             raw.outputs = outputs.into_iter().map(|output| sources.option("--output", output)).collect();
         }
         for overlay in overlays {
-            // A path even without a slash: on the command line a bare word is a directory here.
-            let overlay = Path::new(".").join(overlay).to_string_lossy().into_owned();
-            raw.overlays.push(sources.option("--overlay", overlay));
+            raw.overlays.push(sources.option("--overlay", overlay.to_string_lossy().into_owned()));
         }
         options
     }

@@ -7,6 +7,7 @@ pub mod diff;
 mod disk;
 mod listing;
 mod permissions;
+mod production;
 mod pxe;
 mod records;
 mod report;
@@ -14,7 +15,6 @@ mod secrets;
 mod sums;
 pub mod verity;
 
-pub use permissions::Allowed;
 pub use report::{Check, Report};
 
 use kiln_image::ReadError;
@@ -23,7 +23,18 @@ use kiln_image::{ImageRoot, Node};
 use kiln_manifest::{FileRecord, Manifest};
 use kiln_profile::{Holds, Output, RootFormat};
 use secrets::Scanner;
+use std::collections::BTreeSet;
 use std::path::Path;
+
+/// What is accepted in an output although a check finds it.
+#[derive(Debug, Clone, Default)]
+pub struct Allowed {
+    /// Paths that may be set-user-ID or set-group-ID or have capabilities, in addition to those that
+    /// kiln knows and the profile names.
+    pub privileged: BTreeSet<String>,
+    /// Overlays that are not for production.
+    pub debug: bool,
+}
 
 /// The output that is checked.
 #[derive(Debug, Clone, Copy)]
@@ -32,8 +43,7 @@ struct OutputDir<'a> {
     manifest: &'a Manifest,
 }
 
-/// Runs every check on the output in `directory`; the paths in `allowed` may be privileged in
-/// addition to those of Debian's packages.
+/// Runs every check on the output in `directory`, and accepts what is `allowed`.
 pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
     let mut report = Report::default();
     let manifest = match Manifest::read(directory) {
@@ -45,6 +55,7 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
     };
     listing::check(&manifest, &mut report);
     sums::check(directory, &manifest, &mut report);
+    production::check(&manifest, allowed, &mut report);
     let output = OutputDir { directory, manifest: &manifest };
     let Made { pxe, disks, roots } = output.made();
     let in_ram = pxe.then(|| pxe::check(output, &mut report)).flatten();
@@ -62,7 +73,7 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
                 tree.absorb(initrd, "initrd");
             }
             let by_profile = manifest.privileged.keys().map(|path| path.as_str().to_owned());
-            tree.judge(&allowed.iter().cloned().chain(by_profile).collect(), &mut report);
+            tree.judge(&allowed.privileged.iter().cloned().chain(by_profile).collect(), &mut report);
         }
         None => report.failed("secrets", "there is no root file system that can be searched"),
     }
@@ -146,7 +157,7 @@ impl Tree {
     }
 
     /// Runs the checks that need no manifest.
-    fn judge(&self, allowed: &Allowed, report: &mut Report) {
+    fn judge(&self, allowed: &BTreeSet<String>, report: &mut Report) {
         let paths = self.listing.paths.len();
         report.add(Check::new("secrets", format!("no key, token or password in {paths} paths"), self.secrets.clone()));
         permissions::check(&self.listing, allowed, report);

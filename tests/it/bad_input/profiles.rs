@@ -195,15 +195,16 @@ fn locks() {
 fn overlays() {
     let keys = Keys::new();
     let site = Site::new(&keys, &[]);
-    let build = ["--overlay", "site"];
+    let build = ["--overlay", "./site"];
     site.refuses(&build, "--overlay: there is no directory ./site");
     site.write("site/etc/motd", "forgot rootfs");
+    site.refuses(&["--overlay", "site"], "--overlay: there is no directory overlays/site; write \"./site\" for site");
     site.refuses(&build, "overlay *site has no folder rootfs; the files of an overlay belong in *site/rootfs/");
     site.write("site/rootfs/etc/motd", "hello");
     let rows = [
         (
             "replaces: [etc/motd]\n",
-            "./site/overlay.yaml:1:1: unknown field `replaces`, expected one of entries, replace, remove",
+            "./site/overlay.yaml:1:1: unknown field `replaces`, expected one of entries, replace, remove, notForProduction",
         ),
         (
             "entries: {etc/motd: {mode: \"9\"}}\n",
@@ -215,6 +216,7 @@ fn overlays() {
         ),
         ("entries: {../etc/motd: {}}\n", "./site/overlay.yaml:1:11: \"../etc/motd\" leaves the tree through \"..\""),
         ("[\n", "./site/overlay.yaml:1:1: unclosed bracket '['"),
+        ("notForProduction: ' '\n", "./site/overlay.yaml:1:*: the reason is empty"),
     ];
     for (text, expected) in rows {
         site.write("site/overlay.yaml", text);

@@ -18,14 +18,31 @@ pub use postinst::{ACCOUNTS, PostinstAccounts, STAT_OVERRIDES, StatOverride};
 pub use specifiers::SpecifierError;
 pub use sysusers::{SysusersError, Why};
 
+use super::Finalizer;
 use super::input::{self, InputError, OutputError};
 use super::os_release;
 use from_profile::ProfileAccounts;
 use kiln_profile::{self as model, AboutProfile, Key, fields};
-use kiln_tree::{ContentReader, Entry, FileTree, Origin};
+use kiln_tree::{ContentReader, Entry, FileTree};
 use std::collections::BTreeMap;
 use sysusers::Items;
 
+pub(crate) const FINALIZER: Finalizer = Finalizer {
+    name: "accounts",
+    reads: &[
+        &DIRS,
+        &[
+            "etc/passwd",
+            "etc/group",
+            "etc/shadow",
+            "etc/gshadow",
+            "usr/share/base-passwd",
+            LOGIN_DEFS,
+            os_release::PATH,
+        ],
+    ],
+};
+const LOGIN_DEFS: &str = "etc/login.defs";
 /// sysusers.d's directories, highest priority first.
 const DIRS: [&str; 4] = ["etc/sysusers.d", "run/sysusers.d", "usr/local/lib/sysusers.d", "usr/lib/sysusers.d"];
 /// Debian's systemd is built with `-Dsystem-uid-max=999`.
@@ -122,7 +139,7 @@ pub fn finalize(
 ) -> Result<Vec<String>, AccountsError> {
     let (database, warnings) = compute(tree, reader, accounts, epoch_days)?;
     let shadow_gid = database.gid("shadow").unwrap_or(0);
-    let file = |text: String, mode| Entry::file(text, mode, Origin::Generated("accounts".into()));
+    let file = |text: String, mode| Entry::file(text, mode, FINALIZER.origin());
     input::put(tree, "etc/passwd", file(database.passwd_text(), 0o644))?;
     input::put(tree, "etc/group", file(database.group_text(), 0o644))?;
     input::put(tree, "etc/shadow", file(database.shadow_text(), 0o640).owned(0, shadow_gid))?;
@@ -179,10 +196,10 @@ fn load(tree: &FileTree, reader: &dyn ContentReader) -> Result<Database, Account
 
 /// login.defs(5): `KEY value` lines; later ones win.
 fn login_defs(tree: &FileTree, reader: &dyn ContentReader) -> Result<BTreeMap<String, String>, InputError> {
-    if tree.resolve("etc/login.defs").is_none() {
+    if tree.resolve(LOGIN_DEFS).is_none() {
         return Ok(BTreeMap::new());
     }
-    let text = input::text(tree, reader, "etc/login.defs")?;
+    let text = input::text(tree, reader, LOGIN_DEFS)?;
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     Ok(lines
         .filter_map(|line| line.split_once(char::is_whitespace))
@@ -250,7 +267,7 @@ fn apply_stat_overrides(tree: &mut FileTree, database: &Database) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kiln_tree::LocalReader;
+    use kiln_tree::{LocalReader, Origin};
     use std::collections::BTreeSet;
 
     const PASSWD: &str = "root:*:0:0:root:/root:/bin/bash\n";

@@ -15,6 +15,7 @@ mod preset;
 pub use lookup::Scope;
 pub use preset::PresetError;
 
+use super::Finalizer;
 use super::input::{self, InputError, OutputError};
 use kiln_profile::{AboutProfile, Key, Units, fields};
 use kiln_tree::{ContentReader, FileTree};
@@ -22,6 +23,11 @@ use links::{Links, Mode};
 use lookup::Found;
 use preset::{Presets, Verdict};
 use std::collections::BTreeSet;
+
+pub(crate) const FINALIZER: Finalizer = Finalizer {
+    name: "units",
+    reads: &[Scope::System.dirs(), Scope::System.preset_dirs(), Scope::User.dirs(), Scope::User.preset_dirs()],
+};
 
 /// Why units could not be set up.
 #[derive(Debug, thiserror::Error)]

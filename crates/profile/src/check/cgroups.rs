@@ -1,17 +1,15 @@
 //! Control groups: words of the kernel's command line that bring the old hierarchy back.
 //!
-//! Sources: kernel-command-line(7); the NEWS of systemd 256; `parse_boolean` and `proc_cmdline_key_streq` of systemd.
+//! Sources: kernel-command-line(7); the NEWS of systemd 256 and 258; `parse_boolean` and `proc_cmdline_key_streq` of systemd.
 
 use super::super::authority;
 use super::super::key::{Key, fields};
 use super::super::model::Profile;
 use super::super::place::Fault;
+use kiln_debian::CgroupV1;
 use serde_json::Value;
 
-/// Suites whose systemd still boots the old hierarchy when it is asked to.
-const OLD_SUITES: [&str; 3] = ["buster", "bullseye", "bookworm"];
-
-/// Without it systemd of later suites waits half a minute and takes the new hierarchy all the same.
+/// Without it systemd 256 and 257 wait half a minute and take the new hierarchy all the same.
 const FORCE: &str = "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1";
 
 pub(super) fn agree(profile: &Profile) -> Result<(), Fault> {
@@ -20,10 +18,15 @@ pub(super) fn agree(profile: &Profile) -> Result<(), Fault> {
     let key = fields::KERNEL_CMDLINE;
     let fault = |why: String| profile.places.fault(Key::from(key).index(index), key, why).by(authority::CGROUP_V1);
     let suite = profile.debian.suite.as_str();
-    if !OLD_SUITES.contains(&suite) && !words.iter().any(|word| word == FORCE) {
-        return Err(fault(format!(
-            "{word:?} asks for cgroup v1, which systemd of {suite} refuses: it waits 30 seconds at every boot and takes v2; leave it out"
-        )));
+    let why = match kiln_debian::cgroup_v1(suite) {
+        CgroupV1::Forced if !words.iter().any(|word| word == FORCE) => {
+            Some("refuses: it waits 30 seconds at every boot and takes v2")
+        }
+        CgroupV1::Gone => Some("does not have any more"),
+        CgroupV1::Boots | CgroupV1::Forced => None,
+    };
+    if let Some(why) = why {
+        return Err(fault(format!("{word:?} asks for cgroup v1, which systemd of {suite} {why}; leave it out")));
     }
     let config = &profile.kubelet.config;
     let minor = profile.release.kubernetes.minor;

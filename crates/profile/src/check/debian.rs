@@ -8,9 +8,6 @@ use super::super::suggest;
 use super::{Context, distinct, host_path, names, text, texts};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Suites kiln is tested with; others need an entry under `debian.suites`.
-const SUITES: [&str; 2] = ["bookworm", "trixie"];
-
 pub(super) fn debian(raw: RawDebian, release: &Release, arch: Arch, context: &Context<'_>) -> Result<Debian, Fault> {
     let RawDebian {
         suite,
@@ -54,9 +51,11 @@ pub(super) fn provide(debian: &mut Debian, name: &str) {
 }
 
 fn suite(suite: Option<&At<String>>, known: &BTreeMap<At<String>, RawSuite>) -> Result<String, Fault> {
-    let Some(suite) = suite else { return Ok("trixie".to_owned()) };
+    let Some(suite) = suite else { return Ok(kiln_debian::DEFAULT_SUITE.to_owned()) };
     let name = text(suite, fields::DEBIAN_SUITE, names::suite)?;
-    let known: BTreeSet<&str> = SUITES.into_iter().chain(known.keys().map(|name| name.value.as_str())).collect();
+    // Others than those kiln is tested with need an entry under `debian.suites`.
+    let tested = kiln_debian::SUITES.iter().filter(|suite| suite.tested).map(|suite| suite.name);
+    let known: BTreeSet<&str> = tested.chain(known.keys().map(|name| name.value.as_str())).collect();
     if known.contains(name.as_str()) {
         return Ok(name);
     }

@@ -120,10 +120,16 @@ pub(super) fn overlay(value: &At<String>, context: &Context<'_>) -> Result<PathB
             context.overlays_dir.join(&value.value)
         }
     };
-    match path.is_dir() {
-        true => Ok(path),
-        false => Err(value.fault(format!("there is no directory {}", path.display()))),
+    if path.is_dir() {
+        return Ok(path);
     }
+    // Whoever means a directory here has to say that it is a path.
+    let here = context.sources.dir(value.pos).join(&value.value);
+    let hint = match here.is_dir() && !value.value.contains('/') {
+        true => format!("; write \"./{}\" for {}", value.value, here.display()),
+        false => String::new(),
+    };
+    Err(value.fault(format!("there is no directory {}{hint}", path.display())))
 }
 
 pub(super) fn alternatives(raw: &Map<At<String>>) -> Result<BTreeMap<TreePath, Alternative>, Fault> {

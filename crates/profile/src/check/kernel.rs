@@ -15,7 +15,7 @@ pub(super) fn kernel(raw: &RawKernel, arch: Arch) -> Result<Kernel, Fault> {
             let package = At { value: package.value.replace("{arch}", arch.as_str()), pos: package.pos };
             text(&package, fields::KERNEL_PACKAGE, names::package_request)?
         }
-        None => format!("linux-image-cloud-{}", arch.as_str()),
+        None => kiln_debian::KERNEL.replace("{arch}", arch.as_str()),
     };
     let mut settings = BTreeMap::new();
     for (key, value) in sysctls {

@@ -45,7 +45,7 @@ pub(super) fn agree(profile: &Profile) -> Result<(), Fault> {
 fn brings_link(profile: &Profile) -> bool {
     let below = LINK.trim_start_matches('/');
     profile.files.keys().any(|path| path.as_str() == below)
-        || profile.overlays.iter().any(|overlay| overlay.join(below).symlink_metadata().is_ok())
+        || profile.overlays.iter().any(|overlay| overlay.join("rootfs").join(below).symlink_metadata().is_ok())
 }
 
 /// Nobody would write the file, and kubelet starts no pod without it.

@@ -35,7 +35,7 @@ pub struct SuiteRequest {
 }
 
 /// The suites of a Debian release: `suite` and `suite-updates` of the main archive, and
-/// `suite-security` of the security archive. Unstable and experimental have only the first.
+/// `suite-security` of the security archive. A suite in development has only the first.
 pub fn standard_suites(suite: &str, mirrors: &[String], security_mirrors: &[String]) -> Vec<SuiteRequest> {
     let request = |kind, suffix: &str, mirrors: &[String]| SuiteRequest {
         kind,
@@ -43,13 +43,11 @@ pub fn standard_suites(suite: &str, mirrors: &[String], security_mirrors: &[Stri
         mirrors: mirrors.to_vec(),
     };
     let main = request(Archive::Main, "", mirrors);
-    if matches!(suite, "sid" | "unstable" | "experimental" | "rc-buggy") {
-        return vec![main];
-    }
+    let Some(security) = kiln_debian::security_suffix(suite) else { return vec![main] };
     vec![
         main,
-        request(Archive::Updates, "-updates", mirrors),
-        request(Archive::Security, "-security", security_mirrors),
+        request(Archive::Updates, kiln_debian::UPDATES, mirrors),
+        request(Archive::Security, security, security_mirrors),
     ]
 }
 

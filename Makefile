@@ -26,40 +26,42 @@ demo: setup-demo build ## Bake a worker, boot it in QEMU, and see its kubelet he
 test: ## All checks and tests, boot tests included; ends with a table of what each stage has cost
 	$(STAGE) --run $(MAKE) --no-print-directory --keep-going checked
 
-# Compiled for what tests run, see Cargo.toml; the program that tests start is built so, too.
-TESTS := $(CARGO) test --profile checks --locked
+# Compiled for what tests run, see Cargo.toml; the program that tests start is built so, too. Always of the whole workspace:
+# cargo would compile crates again with other features for a part of it.
+TESTS := $(CARGO) test --profile checks --locked --workspace
+PROGRAM := $(TESTS) --test program --
+# Boots of `make test` are the smallest set that notices each kind of fault (docs/testing.md); these are all of them.
 BOOTED := boot:: cluster::boots:: import::booted:: upstream::real::
 
 # A stage that fails stops no other one.
 .PHONY: checked
 checked: export LC_ALL := C.UTF-8
-checked: setup-test kubernetes lint test-build test-crates test-program test-boots test-fuzz
+checked: setup-test kubernetes lint test-build test-crates test-program test-cluster test-boots test-fuzz
 
-.PHONY: test-build test-crates test-program test-boots test-fuzz
+.PHONY: test-build test-crates test-program test-cluster test-boots test-fuzz
 test-build: setup-test
-	$(STAGE) 'build of tests' $(TESTS) --workspace --no-run
+	$(STAGE) 'build of tests' $(TESTS) --no-run
 test-crates: test-build
-	$(STAGE) --each $(TESTS) --workspace --exclude kiln --exclude kiln-agent --no-fail-fast --lib --bins --tests
-	$(STAGE) --each $(TESTS) --package kiln-agent --package kiln --no-fail-fast --lib --bins
+	$(STAGE) --each $(TESTS) --no-fail-fast --lib --bins --test it
 test-program: test-build kubernetes
-	$(STAGE) 'test: program' $(TESTS) --test it -- $(BOOTED:%=--skip %) --skip cluster::
-	$(STAGE) 'test: cluster' $(TESTS) --test it -- cluster:: --skip cluster::boots::
+	$(STAGE) 'test: program' $(PROGRAM) $(BOOTED:%=--skip %) --skip cluster::
+test-cluster: test-build kubernetes
+	$(STAGE) 'test: cluster' $(PROGRAM) cluster:: --skip cluster::boots::
 test-boots: test-build kubernetes
-	$(STAGE) 'test: boots' $(TESTS) --test it -- $(BOOTED)
+	$(STAGE) 'test: boots' $(PROGRAM) $(BOOTED)
 test-fuzz: test-build
-	$(STAGE) 'test: fuzz' $(TESTS) --package kiln --package kiln-agent --test fuzz
+	$(STAGE) 'test: fuzz' $(TESTS) --test fuzz
 
-# Boots of `make test` are the smallest set that notices each kind of fault (docs/testing.md); these are all of them.
 .PHONY: boots
 boots: export KILN_ROLES := all
 boots: export KILN_POWER_CUTS := 2,1
 boots: setup-test kubernetes ## Boot everything that tests boot; the seconds in all stand at the end
-	$(TESTS) --test it -- --include-ignored --nocapture $(BOOTED)
+	$(PROGRAM) --include-ignored --nocapture $(BOOTED)
 
 .PHONY: roles
 roles: export KILN_ROLES := all
 roles: setup-test kubelet ## Boot every role, and every node that was imported, and compare what runs with what was asked for
-	$(TESTS) --test it -- --include-ignored --nocapture boot::roles:: import::booted::
+	$(PROGRAM) --include-ignored --nocapture boot::roles:: import::booted::
 
 .PHONY: build
 build: setup-build ## Build kiln: target/release/kiln
@@ -75,11 +77,11 @@ fuzz: setup-build ## Feed arbitrary input to each parser for KILN_FUZZ_SECONDS (
 
 .PHONY: powercut
 powercut: setup-test kubelet ## Cut a node's power 30 times while it makes its state, and 10 times later: some 20 minutes
-	KILN_POWER_CUTS=30,10 $(TESTS) --test it disk_boot::power_cut -- --nocapture
+	KILN_POWER_CUTS=30,10 $(PROGRAM) disk_boot::power_cut --nocapture
 
 .PHONY: joins
 joins: setup-test kubernetes ## Join a cluster from the network and from disks, with the seed by each of its channels, and reboot
-	$(TESTS) --test it -- --include-ignored cluster::boots:: --test-threads 2 --nocapture
+	$(PROGRAM) --include-ignored cluster::boots:: --test-threads 2 --nocapture
 
 .PHONY: faults
 faults: export KILN_OUTAGE_SECONDS ?= 300
@@ -87,7 +89,7 @@ faults: export KILN_CUT_STRIDE ?= 1
 faults: export KILN_FAULT_STRIDE ?= 1
 faults: export KILN_CONTROLLER_QPS ?= 500
 faults: setup-test kubernetes ## Cut joins off at every byte, at every write, and for five minutes: some 30 minutes
-	$(TESTS) --test it -- --nocapture cluster::outage cluster::cuts cluster::interruptions cluster::clock
+	$(PROGRAM) --nocapture cluster::outage cluster::cuts cluster::interruptions cluster::clock
 
 .PHONY: lint
 lint: setup-build ## Formatting, lints, documentation, shell scripts, dependencies

@@ -119,8 +119,9 @@ if ((${#missing[@]})) || { [[ $1 == test ]] && ! has_lists; }; then
     update_lists
 fi
 if ((${#missing[@]})); then
+    # All of them, not only what is missing: apt may remove a package that it was not asked for.
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get -qq install -y --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" >&2 </dev/null
+        apt-get -qq install -y --no-install-recommends -o Dpkg::Use-Pty=0 "${wanted[@]}" >&2 </dev/null
     stop_daemons
 fi
 has_cargo

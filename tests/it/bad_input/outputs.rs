@@ -322,7 +322,7 @@ fn what_no_image_should_hold_is_found() {
         found["secrets"].contains("/etc/kubernetes/pki/ca.key contains a private key (PEM) at byte 0"),
         "{found:?}"
     );
-    assert!(found["secrets"].contains("/etc/join has a bootstrap token at byte 0"), "{found:?}");
+    assert!(found["secrets"].contains("/etc/join contains a bootstrap token at byte 0"), "{found:?}");
     assert!(found["world-writable"].contains("/etc/open has the mode 0666"), "{found:?}");
     assert!(found["privileges"].contains("/usr/bin/rooter is set-user-ID"), "{found:?}");
     let found = failures(&site, &["--allow", "/usr/bin/rooter"]);
@@ -332,7 +332,10 @@ fn what_no_image_should_hold_is_found() {
     assert_eq!(failures(&site, &[]), found);
     let text = site.kiln(&["verify", "out/worker"]).output().expect("kiln runs");
     let text = String::from_utf8(text.stdout).expect("UTF-8");
-    assert!(text.contains("\nFAIL  secrets: 2 wrong\n        /etc/join has a bootstrap token at byte 0\n"), "{text}");
+    assert!(
+        text.contains("\nFAIL  secrets: 2 wrong\n        /etc/join contains a bootstrap token at byte 0\n"),
+        "{text}"
+    );
 }
 
 #[test]

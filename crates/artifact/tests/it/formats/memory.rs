@@ -34,7 +34,9 @@ fn a_large_disk_is_streamed() {
         let report = tempfile::NamedTempFile::new().expect("a file");
         let mut time = tool("time", "time");
         time.args(["--quiet", "-f", "%M", "-o"]).arg(report.path()).arg(env::current_exe().expect("this program"));
-        run(time.args(["--exact", "memory::a_large_disk_is_streamed", "--nocapture"]).env(CHILD, kind.as_str()));
+        run(time
+            .args(["--exact", "formats::memory::a_large_disk_is_streamed", "--nocapture"])
+            .env(CHILD, kind.as_str()));
         let text = fs::read_to_string(report.path()).expect("a report");
         let kib: u64 = text.trim().parse().unwrap_or_else(|_| panic!("time(1) says {text:?}"));
         println!("{kind:?}: peak memory {kib} KiB");

@@ -19,7 +19,7 @@ fn spawn(test: &str, prelude: &str, root: &Path, url: &str) -> Child {
     Command::new("sh")
         .args(["-c", &format!("{prelude} exec \"$0\" --exact \"$1\" --nocapture")])
         .arg(binary)
-        .arg(format!("processes::{test}"))
+        .arg(format!("http::processes::{test}"))
         .env("KILN_TEST_ROOT", root)
         .env("KILN_TEST_URL", url)
         .stdout(Stdio::piped())

@@ -7,7 +7,7 @@
 //! kubelet decodes this version leniently: an unknown field is a line in its log. So it has to be refused here.
 
 use super::schema::{Field, Misfit, Type, check_object, take_unknown};
-use super::{Duration, kubelet_rules};
+use super::{Duration, Minor, kubelet_rules};
 use Type::{
     Address, Bool, CpuSet, Fraction, Int, List, Map, Object, Path, Percentage, Quantity, Reclaim, Text, Threshold,
     TimeOrDuration, Word,
@@ -18,16 +18,21 @@ use serde_json::{Map as JsonMap, Value};
 ///
 /// # Errors
 /// The first [`Misfit`].
-pub fn check(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfit> {
+pub fn check(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Misfit> {
     check_object(FIELDS, config, minor, &mut Vec::new())?;
     kubelet_rules::check(config, minor)
 }
 
 /// Takes the fields that the kubelet of Kubernetes 1.`minor` would ignore out of `config`, and tells them.
-pub fn take_ignored(config: &mut JsonMap<String, Value>, minor: u32) -> Vec<Misfit> {
+pub fn take_ignored(config: &mut JsonMap<String, Value>, minor: Minor) -> Vec<Misfit> {
     let mut taken = Vec::new();
     take_unknown(FIELDS, config, minor, &mut Vec::new(), &mut taken);
     taken
+}
+
+/// Whether a `KubeletConfiguration` of Kubernetes 1.`minor` has the field at `path`.
+pub fn has(path: &str, minor: Minor) -> bool {
+    field(path).is_some_and(|field| field.is_in(minor))
 }
 
 /// The field at `path`, as `authentication.x509.clientCAFile`.

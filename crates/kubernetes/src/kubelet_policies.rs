@@ -8,14 +8,14 @@
 use super::feature_gates::{Stage, enabled};
 use super::kubelet_rules::{Config, bool, text};
 use super::kubelet_values::{item, items, within};
-use super::schema::{Misfit, NEWEST, Step, nearest};
-use super::{Quantity, quantity};
+use super::schema::{Misfit, Step, nearest};
+use super::{Minor, Quantity, quantity};
 use Stage::{Alpha, Beta, Ga};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Checks all of them, on values whose types are right, for Kubernetes 1.`minor`.
-pub(super) fn check(config: &Config, minor: u32) -> Result<(), Misfit> {
+pub(super) fn check(config: &Config, minor: Minor) -> Result<(), Misfit> {
     static_cpus(config)?;
     cpu_options(config, minor)?;
     topology_options(config, minor)?;
@@ -74,7 +74,7 @@ fn static_cpus(config: &Config) -> Result<(), Misfit> {
     ))
 }
 
-fn cpu_options(config: &Config, minor: u32) -> Result<(), Misfit> {
+fn cpu_options(config: &Config, minor: Minor) -> Result<(), Misfit> {
     const FIELD: &str = "cpuManagerPolicyOptions";
     options(config, FIELD, CPU_OPTIONS, "CPUManagerPolicy", minor)?;
     let set = |name: &str| config.get(FIELD).and_then(|options| options.get(name)).and_then(Value::as_str);
@@ -94,7 +94,7 @@ fn cpu_options(config: &Config, minor: u32) -> Result<(), Misfit> {
     Ok(())
 }
 
-fn topology_options(config: &Config, minor: u32) -> Result<(), Misfit> {
+fn topology_options(config: &Config, minor: Minor) -> Result<(), Misfit> {
     options(config, "topologyManagerPolicyOptions", TOPOLOGY_OPTIONS, "TopologyManagerPolicy", minor)
 }
 
@@ -104,7 +104,7 @@ fn options_of<'a>(config: &'a Config, field: &str) -> impl Iterator<Item = (&'a 
 }
 
 /// Each option that is set is one of Kubernetes 1.`minor`, shown by its gate, with a value that it takes.
-fn options(config: &Config, field: &str, known: &[PolicyOption], gates: &str, minor: u32) -> Result<(), Misfit> {
+fn options(config: &Config, field: &str, known: &[PolicyOption], gates: &str, minor: Minor) -> Result<(), Misfit> {
     for (name, value) in options_of(config, field) {
         let misfit = |name_is_wrong, why| {
             let path = vec![Step::Key(field.to_owned()), Step::Key(name.clone())];
@@ -114,11 +114,11 @@ fn options(config: &Config, field: &str, known: &[PolicyOption], gates: &str, mi
             match nearest(name, known.iter().map(|option| option.name)) {
                 Some(near) => return misfit(true, format!("is no option, did you mean {near:?}?")),
                 // A newer release may have more than are known.
-                None if minor > NEWEST => continue,
+                None if !minor.is_known() => continue,
                 None => return misfit(true, format!("is no option of Kubernetes 1.{minor}; leave it out")),
             }
         };
-        let stage = match option.stages.iter().rev().find(|(since, _)| *since <= minor) {
+        let stage = match option.stages.iter().rev().find(|(since, _)| minor.is_since(*since)) {
             Some((_, stage)) => stage,
             None => {
                 let since = option.stages.first().map_or(0, |(since, _)| *since);

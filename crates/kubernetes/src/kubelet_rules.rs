@@ -1,7 +1,7 @@
 //! What kubelet demands of fields that depend on each other (`ValidateKubeletConfiguration`).
 
 use super::schema::Misfit;
-use super::{Duration, duration, feature_gates, kubelet_policies, kubelet_values, quantity};
+use super::{Duration, Minor, duration, feature_gates, kubelet_policies, kubelet_values, quantity};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ const RULES: [Rule; 12] = [
 ];
 
 /// Checks all of them, on values whose types are right, for Kubernetes 1.`minor`.
-pub(super) fn check(config: &Config, minor: u32) -> Result<(), Misfit> {
+pub(super) fn check(config: &Config, minor: Minor) -> Result<(), Misfit> {
     RULES.iter().try_for_each(|rule| rule(config))?;
     kubelet_values::check(config, minor)?;
     kubelet_policies::check(config, minor)?;
@@ -221,7 +221,7 @@ const GATED: [(&str, &str); 18] = [
     ("memoryReservationPolicy", "MemoryQoS"),
 ];
 
-fn gated(config: &Config, minor: u32) -> Result<(), Misfit> {
+fn gated(config: &Config, minor: Minor) -> Result<(), Misfit> {
     for (field, gate) in GATED {
         let default = match config.get(field) {
             None | Some(Value::Null | Value::Bool(false)) => true,

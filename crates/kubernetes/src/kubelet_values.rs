@@ -4,7 +4,7 @@
 
 use super::kubelet_rules::{Config, bool, text};
 use super::schema::{Misfit, Step};
-use super::{feature_gates, quantity};
+use super::{Minor, feature_gates, quantity};
 use serde_json::Value;
 
 type Rule = fn(&Config) -> Result<(), Misfit>;
@@ -13,7 +13,7 @@ const RULES: [Rule; 8] =
     [allowlist, pod_logs, user_namespaces, log_query, tracing_endpoint, read_only_port, cluster_dns, cluster_domain];
 
 /// Checks all of them, on values whose types are right, for Kubernetes 1.`minor`.
-pub(super) fn check(config: &Config, minor: u32) -> Result<(), Misfit> {
+pub(super) fn check(config: &Config, minor: Minor) -> Result<(), Misfit> {
     RULES.iter().try_for_each(|rule| rule(config))?;
     swap_behavior(config, minor)?;
     unsafe_sysctls(config, minor)?;
@@ -134,14 +134,14 @@ fn cluster_domain(config: &Config) -> Result<(), Misfit> {
 }
 
 /// Only what the kernel has once per pod; kubelet ends with others.
-fn unsafe_sysctls(config: &Config, minor: u32) -> Result<(), Misfit> {
+fn unsafe_sysctls(config: &Config, minor: Minor) -> Result<(), Misfit> {
     const FIELD: &str = "allowedUnsafeSysctls";
     const PREFIXES: [&str; 4] = ["kernel.shm", "kernel.msg", "fs.mqueue.", "net."];
     for (index, sysctl) in items(config, FIELD) {
         let sysctl = sysctl.as_str().unwrap_or_default();
         // The other spelling, as of sysctl(8), came with 1.23.
         let dots = match sysctl.find(['.', '/']) {
-            Some(at) if sysctl[at..].starts_with('/') && minor >= 23 => sysctl.replace('/', "."),
+            Some(at) if sysctl[at..].starts_with('/') && minor.is_since(23) => sysctl.replace('/', "."),
             _ => sysctl.to_owned(),
         };
         let name = dots.strip_suffix('*').unwrap_or(&dots);
@@ -159,11 +159,11 @@ fn unsafe_sysctls(config: &Config, minor: u32) -> Result<(), Misfit> {
 }
 
 /// A disk of containers' own (KubeletSeparateDiskGC).
-fn container_file_system(config: &Config, minor: u32) -> Result<(), Misfit> {
+fn container_file_system(config: &Config, minor: Minor) -> Result<(), Misfit> {
     for field in ["evictionHard", "evictionSoft", "evictionSoftGracePeriod", "evictionMinimumReclaim"] {
         let signals = config.get(field).and_then(Value::as_object).into_iter().flatten();
         let signal = signals.map(|(signal, _)| signal).find(|signal| signal.starts_with("containerfs."));
-        if let Some(signal) = signal.filter(|_| minor < 29) {
+        if let Some(signal) = signal.filter(|_| minor.is_before(29)) {
             let why = format!("is a signal since Kubernetes 1.29, and this is 1.{minor}; leave it out");
             return Err(Misfit { name: true, ..within(&[field, signal], why) });
         }
@@ -172,20 +172,20 @@ fn container_file_system(config: &Config, minor: u32) -> Result<(), Misfit> {
 }
 
 /// Pods without a limit of swap were a mistake that 1.30 took back; it has a word for none at all.
-fn swap_behavior(config: &Config, minor: u32) -> Result<(), Misfit> {
+fn swap_behavior(config: &Config, minor: Minor) -> Result<(), Misfit> {
     let behavior = config.get("memorySwap").and_then(|swap| swap.get("swapBehavior")).and_then(Value::as_str);
-    let why = match (behavior, minor) {
-        (Some("UnlimitedSwap"), 30..) => {
+    let why = match (behavior, minor.is_since(30)) {
+        (Some("UnlimitedSwap"), true) => {
             "is UnlimitedSwap, which kubelet does not know since Kubernetes 1.30; take LimitedSwap"
         }
-        (Some("NoSwap"), ..30) => "is NoSwap, which kubelet knows since Kubernetes 1.30; leave it out",
+        (Some("NoSwap"), false) => "is NoSwap, which kubelet knows since Kubernetes 1.30; leave it out",
         _ => return Ok(()),
     };
     Err(within(&["memorySwap", "swapBehavior"], why))
 }
 
 /// Of kubelet, and of kube-proxy in the same words.
-pub(super) fn logging(config: &Config, minor: u32) -> Result<(), Misfit> {
+pub(super) fn logging(config: &Config, minor: Minor) -> Result<(), Misfit> {
     let Some(logging) = config.get("logging").and_then(Value::as_object) else { return Ok(()) };
     for (index, rule) in items(logging, "vmodule") {
         let pattern = rule.get("filePattern").and_then(Value::as_str).unwrap_or_default();
@@ -211,9 +211,9 @@ pub(super) fn logging(config: &Config, minor: u32) -> Result<(), Misfit> {
 }
 
 /// Of kubelet, and of kube-proxy: metrics that the release before still showed.
-pub(super) fn hidden_metrics(config: &Config, minor: u32) -> Result<(), Misfit> {
+pub(super) fn hidden_metrics(config: &Config, minor: Minor) -> Result<(), Misfit> {
     const FIELD: &str = "showHiddenMetricsForVersion";
-    let (version, before) = (text(config, FIELD), format!("1.{}", minor.saturating_sub(1)));
+    let (version, before) = (text(config, FIELD), format!("1.{}", minor.previous()));
     match version.is_empty() || version == before {
         true => Ok(()),
         false => Err(Misfit::at(FIELD, format!("is {version:?}, and can be {before:?} only, the release before this"))),

@@ -1,7 +1,7 @@
 //! What Kubernetes itself accepts, release by release: facts that a profile is checked against, so that a mistake is
 //! found at build time and not by a kubelet that does not start.
 //!
-//! Knows nobody: JSON values and minor versions in, the first misfit out.
+//! Knows nobody: JSON values and releases in, the first misfit out.
 
 mod duration;
 pub mod feature_gates;
@@ -12,10 +12,12 @@ mod kubelet_policies;
 mod kubelet_rules;
 mod kubelet_values;
 mod quantity;
+mod release;
 pub mod runtimes;
 mod schema;
 pub mod yaml;
 
 pub use duration::{Duration, duration};
 pub use quantity::{Quantity, quantity};
-pub use schema::{Field, Misfit, NEWEST, Step, Type};
+pub use release::{DROP_INS_SINCE, Minor, NEWEST, NO_CLOUD_PROVIDERS_SINCE, Skew, Version};
+pub use schema::{Field, Misfit, Step, Type};

@@ -1,6 +1,7 @@
 //! kubelet's unit, kubeadm's drop-in for it, and the flags that have no field in its configuration.
 
 use super::{RenderError, Rendered, cri, program};
+use kiln_kubernetes::Minor;
 use kiln_profile::{Profile, Taint};
 use kiln_tree::FileTree;
 use std::collections::BTreeMap;
@@ -14,8 +15,6 @@ const BAKED_FLAGS: &str = "usr/lib/kiln/kubeadm-flags.env";
 
 /// Where kubelet looks for drop-ins of its configuration, files whose names end in `.conf`: the example of Kubernetes' documentation.
 pub(super) const DROP_INS: &str = "etc/kubernetes/kubelet.conf.d";
-/// The first minor release that reads them unless a variable of its environment says otherwise (KEP-3983).
-pub(super) const DROP_INS_SINCE: u32 = 30;
 
 /// Upstream's unit, except that kubelet waits for what it cannot do without: the runtime, and credentials.
 ///
@@ -46,8 +45,8 @@ WantedBy=multi-user.target
 }
 
 /// kubeadm's own drop-in: the same variables and files, in the same order; of its two packages' files the later wins.
-fn drop_in(kubelet: &str, minor: u32) -> String {
-    let drop_ins = if minor < DROP_INS_SINCE { String::new() } else { format!(" --config-dir=/{DROP_INS}") };
+fn drop_in(kubelet: &str, minor: Minor) -> String {
+    let drop_ins = if minor.has_config_drop_ins() { format!(" --config-dir=/{DROP_INS}") } else { String::new() };
     format!(
         "\
 [Service]
@@ -81,15 +80,16 @@ fn flags(profile: &Profile) -> Result<BTreeMap<String, String>, RenderError> {
     let minor = profile.release.kubernetes.minor;
     let mut flags = BTreeMap::new();
     let mut flag = |name: &str, value: String| flags.insert(name.to_owned(), value);
-    if minor < 24 {
+    if minor.needs_container_runtime_flag() {
         flag("container-runtime", "remote".into());
     }
-    if minor < 27 {
+    if !minor.has_runtime_endpoint_field() {
         flag("container-runtime-endpoint", cri::endpoint(profile.cri).into());
-        // Later, containerd itself keeps kubelet from collecting this image.
+    }
+    if minor.needs_pause_image_flag() {
         flag("pod-infra-container-image", profile.release.pause_image.clone());
     }
-    if minor < 23 && !profile.kubelet.taints.is_empty() {
+    if !minor.has_taints_field() && !profile.kubelet.taints.is_empty() {
         flag("register-with-taints", profile.kubelet.taints.iter().map(taint).collect::<Vec<_>>().join(","));
     }
     if !profile.kubelet.labels.is_empty() {

@@ -84,10 +84,10 @@ fn defaults(profile: &Profile) -> Map<String, Value> {
     set("staticPodPath", json!("/etc/kubernetes/manifests"));
     // kubelet makes this directory; its default is below /usr, which is read-only.
     set("volumePluginDir", json!("/var/lib/kubelet/volumeplugins"));
-    if minor >= 27 {
+    if minor.has_runtime_endpoint_field() {
         set("containerRuntimeEndpoint", json!(cri::endpoint(profile.cri)));
     }
-    if minor >= 23 && !profile.kubelet.taints.is_empty() {
+    if minor.has_taints_field() && !profile.kubelet.taints.is_empty() {
         let taints = profile.kubelet.taints.iter();
         let taints = taints.map(|taint| json!({ "key": taint.key, "value": taint.value, "effect": taint.effect }));
         set("registerWithTaints", taints.collect());

@@ -4,10 +4,10 @@
 //! Sources: "Set Kubelet Parameters Via A Configuration File" of Kubernetes' documentation for how drop-ins are laid over the
 //! configuration (KEP-3983); kubeadm's packages for the environment files.
 
-use super::kubelet::{DROP_INS, DROP_INS_SINCE};
+use super::kubelet::DROP_INS;
 use kiln_kubernetes::kubelet_flags::{self, Flag};
 use kiln_kubernetes::yaml;
-use kiln_kubernetes::{Misfit, Step, kubelet_config};
+use kiln_kubernetes::{DROP_INS_SINCE, Minor, Misfit, Step, kubelet_config};
 use kiln_profile::{Located, NotLocated, Place, Profile};
 use kiln_tree::{ContentReader, Entry, FileTree, Origin, ReadError, TreePath};
 use serde_json::{Map, Value};
@@ -72,10 +72,10 @@ fn text(entry: &Entry, source: &str, reader: &dyn ContentReader) -> Result<Strin
 }
 
 /// The configuration with its drop-ins laid over it in the order of their names.
-fn configuration(tree: &FileTree, minor: u32, reader: &dyn ContentReader) -> Result<(), KubeletFileError> {
+fn configuration(tree: &FileTree, minor: Minor, reader: &dyn ContentReader) -> Result<(), KubeletFileError> {
     let drop_in = |path: &TreePath, entry: &Entry| entry.content().is_some() && path.as_str().ends_with(".conf");
     let drop_ins: Vec<_> = tree.below(DROP_INS).filter(|(path, entry)| drop_in(path, entry)).collect();
-    if let Some((path, entry)) = drop_ins.first().filter(|_| minor < DROP_INS_SINCE) {
+    if let Some((path, entry)) = drop_ins.first().filter(|_| !minor.has_config_drop_ins()) {
         let why = format!(
             "kubelet reads drop-ins since Kubernetes 1.{DROP_INS_SINCE}, and this is 1.{minor}: say it in kubelet.config of the profile"
         );
@@ -125,7 +125,7 @@ fn cgroup_driver(config: &Map<String, Value>) -> Result<(), Misfit> {
 }
 
 /// Flags in `KUBELET_EXTRA_ARGS`.
-fn environment(text: &str, source: &str, minor: u32) -> Result<(), KubeletFileError> {
+fn environment(text: &str, source: &str, minor: Minor) -> Result<(), KubeletFileError> {
     for (number, line) in text.lines().enumerate() {
         let Some(value) = line.trim_start().strip_prefix("KUBELET_EXTRA_ARGS=") else { continue };
         let words = value.split(|c: char| c.is_whitespace() || c == '"' || c == '\'');
@@ -164,6 +164,7 @@ mod tests {
     use kiln_tree::LocalReader;
 
     fn verdict(files: &[(&str, &str)], minor: u32) -> Option<String> {
+        let minor = Minor::new(minor);
         let mut tree = FileTree::new();
         let config = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nmaxPods: 110\n";
         let rendered = Entry::file(config, 0o644, Origin::Rendered("kubelet".into()));

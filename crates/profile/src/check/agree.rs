@@ -9,7 +9,7 @@ use super::super::raw::{RawCni, RawKernel, RawKubeProxy, RawKubelet, RawUnits};
 use super::super::{Cluster, KubernetesVersion};
 use super::cluster::cluster_dns;
 use super::{cgroups, pod_network, resolver, sysctls};
-use kiln_kubernetes::kube_proxy_config;
+use kiln_kubernetes::{Skew, kube_proxy_config};
 use serde_json::Value;
 
 /// Where the parts were written.
@@ -75,24 +75,20 @@ fn proxied(profile: &Profile, cluster: &Cluster, places: &Places<'_>) -> Result<
     }
 }
 
-/// kubelet is never newer than an API server, and at most three minor releases older; before 1.25 two.
+/// kubelet and the cluster's API servers may work together.
 fn skew(kubelet: KubernetesVersion, cluster: &Cluster, release: &At<String>) -> Result<(), Fault> {
     let api = cluster.kubernetes;
-    if (kubelet.major, kubelet.minor) > (api.major, api.minor) {
-        return Err(release.fault(format!(
+    match kubelet.skew(api) {
+        None => Ok(()),
+        Some(Skew::Newer) => Err(release.fault(format!(
             "release: kubelet {kubelet} is newer than the API servers of cluster {}, {api}; upgrade these first, or build with an older release",
             cluster.name
-        )));
-    }
-    let most = if kubelet.minor < 25 { 2 } else { 3 };
-    if kubelet.major < api.major || api.minor - kubelet.minor > most {
-        return Err(release.fault(format!(
-            "release: kubelet {kubelet} is more than {most} minor releases older than the API servers of cluster {}, {api}; build with 1.{} or later",
+        ))),
+        Some(Skew::Older { most, oldest }) => Err(release.fault(format!(
+            "release: kubelet {kubelet} is more than {most} minor releases older than the API servers of cluster {}, {api}; build with 1.{oldest} or later",
             cluster.name,
-            api.minor.saturating_sub(if api.minor < 28 { 2 } else { 3 })
-        )));
+        ))),
     }
-    Ok(())
 }
 
 /// Every pod finds an address in the node's part of the network.

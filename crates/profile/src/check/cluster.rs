@@ -5,6 +5,7 @@ use super::super::place::{At, Fault, Pos};
 use super::super::raw::{RawCluster, RawDns};
 use super::{Context, host_path, names, pem, required, special, text};
 use ipnet::IpNet;
+use kiln_kubernetes::Minor;
 use std::net::IpAddr;
 
 /// A cluster as its file has it: its name, the contents, and where it begins.
@@ -113,14 +114,9 @@ fn one_of_each_family(networks: &[At<IpNet>], key: &str, start: Pos, what: &str)
     }
 }
 
-/// kube-apiserver refuses networks beyond 2^20 addresses; since 1.33 (MultiCIDRServiceAllocator) only IPv6 has a limit, 2^64.
-fn service_size(network: &At<IpNet>, minor: u32) -> Result<(), Fault> {
-    let least = match (is_ipv4(network), minor) {
-        (true, ..33) => 12,
-        (false, ..33) => 108,
-        (true, _) => 1,
-        (false, _) => 64,
-    };
+/// kube-apiserver accepts the network, and the network has the address that kubeadm gives to the cluster's DNS.
+fn service_size(network: &At<IpNet>, minor: Minor) -> Result<(), Fault> {
+    let least = minor.shortest_service_prefix(is_ipv4(network));
     let prefix = network.value.prefix_len();
     if prefix < least {
         let why = format!("is too large for kube-apiserver 1.{minor}, which takes /{least} and smaller ones");

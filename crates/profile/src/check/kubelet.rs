@@ -1,14 +1,14 @@
 //! kubelet: configuration, flags, labels, taints.
 
 use super::super::json::{self, Json};
-use super::super::model::{Arch, Kubelet, KubernetesVersion, Profile, Taint};
+use super::super::model::{Arch, Kubelet, Profile, Taint};
 use super::super::place::{At, Fault};
 use super::super::raw::{Effect, Map, RawKubelet, RawTaint};
 use super::super::suggest;
 use super::{debian, kubelet_args, managed, names, required, text};
 use kiln_agent::names::{label_value, qualified_name, self_settable};
 use kiln_kubernetes::kubelet_flags::{self, Flag};
-use kiln_kubernetes::{NEWEST, kubelet_config, runtimes};
+use kiln_kubernetes::{Minor, kubelet_config, runtimes};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ const MANAGED_FLAGS: [(&str, &str); 13] = [
     ("root-dir", "kubelet's state is in /var/lib/kubelet"),
 ];
 
-pub(super) fn kubelet(raw: &RawKubelet, minor: u32, arch: Arch) -> Result<Kubelet, Fault> {
+pub(super) fn kubelet(raw: &RawKubelet, minor: Minor, arch: Arch) -> Result<Kubelet, Fault> {
     let RawKubelet { config, args, labels, taints } = raw;
     Ok(Kubelet {
         config: self::config(config, minor)?,
@@ -48,7 +48,7 @@ pub(super) fn kubelet(raw: &RawKubelet, minor: u32, arch: Arch) -> Result<Kubele
     })
 }
 
-fn config(raw: &Map<At<Json>>, minor: u32) -> Result<serde_json::Map<String, Value>, Fault> {
+fn config(raw: &Map<At<Json>>, minor: Minor) -> Result<serde_json::Map<String, Value>, Fault> {
     for (key, At { value, pos }) in raw {
         managed(key, "kubelet.config", &MANAGED_FIELDS)?;
         if key.value == "cgroupDriver" && value.value() != "systemd" {
@@ -64,17 +64,13 @@ fn config(raw: &Map<At<Json>>, minor: u32) -> Result<serde_json::Map<String, Val
 }
 
 /// The packages whose programs it calls, and which a node might be without.
-///
-/// Until 1.21.7 kubelet counts the files of volumes and of containers' logs with `find` (`pkg/volume/util/fs`; kubernetes/kubernetes#96115
-/// did it in Go), and complains every ten seconds when there is none.
 pub(super) fn provide(profile: &mut Profile) {
-    let KubernetesVersion { minor, patch, .. } = profile.release.kubernetes;
-    if (minor, patch) < (21, 8) {
+    if profile.release.kubernetes.counts_files_with_find() {
         debian::provide(&mut profile.debian, "findutils");
     }
 }
 
-fn args(raw: &Map<At<String>>, minor: u32) -> Result<BTreeMap<String, String>, Fault> {
+fn args(raw: &Map<At<String>>, minor: Minor) -> Result<BTreeMap<String, String>, Fault> {
     let mut args = BTreeMap::new();
     for (key, value) in raw {
         let flag = text(key, "kubelet.args", names::flag)?;
@@ -95,7 +91,7 @@ fn args(raw: &Map<At<String>>, minor: u32) -> Result<BTreeMap<String, String>, F
 }
 
 /// What has a field is set there, and what kubelet does not know would end it.
-fn known_flag(name: &str, minor: u32) -> Result<(), String> {
+fn known_flag(name: &str, minor: Minor) -> Result<(), String> {
     match kubelet_flags::flag(name, minor) {
         Flag::Flag => Ok(()),
         Flag::Field(field) => Err(format!("kubelet.args: --{name} is a field, set {field} in kubelet.config")),
@@ -107,7 +103,7 @@ fn known_flag(name: &str, minor: u32) -> Result<(), String> {
             let why = format!("kubelet has the flag --{name} since Kubernetes 1.{since}, and this is 1.{minor}");
             Err(format!("kubelet.args: {why}; leave it out"))
         }
-        Flag::Unknown if minor > NEWEST => Ok(()),
+        Flag::Unknown if !minor.is_known() => Ok(()),
         Flag::Unknown => {
             let near = suggest::nearest(name, kubelet_flags::names());
             let hint = near.map(|near| format!(", did you mean --{near}?")).unwrap_or_default();

@@ -4,20 +4,21 @@
 
 use super::super::place::{At, Fault};
 use super::super::raw::Map;
+use kiln_kubernetes::{Minor, NO_CLOUD_PROVIDERS_SINCE};
 use std::net::IpAddr;
 
 /// Where a registry's credentials come from: a file, and a directory of programs that it names.
 const CREDENTIALS: [&str; 2] = ["image-credential-provider-config", "image-credential-provider-bin-dir"];
 
 /// The value of one flag, for Kubernetes 1.`minor`; the error follows the flag's name.
-pub(super) fn value(flag: &str, value: &str, minor: u32) -> Result<(), String> {
+pub(super) fn value(flag: &str, value: &str, minor: Minor) -> Result<(), String> {
     let wrong = |what: &str| Err(format!("{value:?} is not {what}"));
     match flag {
         "v" if value.parse::<u16>().is_err() => wrong("a whole number"),
         "node-ip" if !is_node_ip(value) => wrong("an IP address, or two of different families separated by a comma"),
-        "cloud-provider" if minor >= 29 && !["", "external"].contains(&value) => {
-            wrong("\"external\": kubelet has no providers of clouds any more since Kubernetes 1.29")
-        }
+        "cloud-provider" if !minor.has_cloud_providers() && !["", "external"].contains(&value) => wrong(&format!(
+            "\"external\": kubelet has no providers of clouds any more since Kubernetes 1.{NO_CLOUD_PROVIDERS_SINCE}"
+        )),
         _ if CREDENTIALS.contains(&flag) && !value.starts_with('/') => wrong("an absolute path"),
         _ => Ok(()),
     }
@@ -52,12 +53,12 @@ mod tests {
         let good =
             [("v", "2"), ("node-ip", "0.0.0.0"), ("node-ip", "10.0.0.1,fd00::1"), ("cloud-provider", "external")];
         for (flag, text) in good {
-            assert_eq!(value(flag, text, 36), Ok(()), "{flag}");
+            assert_eq!(value(flag, text, Minor::new(36)), Ok(()), "{flag}");
         }
         let bad = [("v", "two"), ("node-ip", "eth0"), ("node-ip", "10.0.0.1,10.0.0.2"), ("cloud-provider", "aws")];
         for (flag, text) in bad {
-            assert!(value(flag, text, 36).is_err(), "{flag}");
+            assert!(value(flag, text, Minor::new(36)).is_err(), "{flag}");
         }
-        assert_eq!(value("cloud-provider", "aws", 28), Ok(()));
+        assert_eq!(value("cloud-provider", "aws", Minor::new(28)), Ok(()));
     }
 }

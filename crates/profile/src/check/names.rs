@@ -2,6 +2,7 @@
 
 use super::super::model::KubernetesVersion;
 use ipnet::IpNet;
+use kiln_kubernetes::Minor;
 
 /// `text` is made of `allowed` characters only, and of at least one.
 fn made_of(text: &str, allowed: impl Fn(char) -> bool) -> bool {
@@ -130,7 +131,7 @@ pub fn kubernetes_version(text: &str) -> Result<KubernetesVersion, String> {
         _ => None,
     });
     let mut next = || numbers.next().flatten().ok_or_else(bad);
-    let version = KubernetesVersion { major: next()?, minor: next()?, patch: next()? };
+    let version = KubernetesVersion { major: next()?, minor: Minor::new(next()?), patch: next()? };
     if numbers.next().is_some() { Err(bad()) } else { Ok(version) }
 }
 
@@ -291,7 +292,7 @@ mod tests {
 
     #[test]
     fn versions_are_three_numbers() {
-        assert_eq!(kubernetes_version("1.36.4"), Ok(KubernetesVersion { major: 1, minor: 36, patch: 4 }));
+        assert_eq!(kubernetes_version("1.36.4"), Ok(KubernetesVersion { major: 1, minor: Minor::new(36), patch: 4 }));
         for bad in ["1.36", "v1.36.4", "1.36.4.1", "1.036.4", "1.36.x", "", "1.36.4-rc.0", "99999.1.1"] {
             assert!(kubernetes_version(bad).is_err(), "{bad}");
         }

@@ -257,7 +257,7 @@ mod tests {
         let mut config = file.as_object().cloned().expect("an object");
         let mut layer = Layer::default();
         for given in given(text) {
-            let Flag::Field(path) = kubelet_flags::flag(&given.name, 36) else { panic!("{given:?}") };
+            let Flag::Field(path) = kubelet_flags::flag(&given.name, NEWEST) else { panic!("{given:?}") };
             layer.set(&mut config, path, &given).expect("a value");
         }
         config.into()

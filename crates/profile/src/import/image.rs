@@ -2,7 +2,7 @@
 
 use super::node::Node;
 use super::report::Fate;
-use kiln_kubernetes::{Type, kubelet_config};
+use kiln_kubernetes::{Minor, kubelet_config};
 use serde_json::{Map, Value, json};
 
 /// Where the agent writes the cluster's authority.
@@ -35,7 +35,7 @@ const RENDERED: [&str; 13] = [
 const CLUSTER: [&str; 2] = ["clusterDNS", "clusterDomain"];
 
 /// Takes what belongs elsewhere out of the configuration, and changes what cannot be the same on an immutable node.
-pub(super) fn fit(node: &mut Node, minor: u32, cluster_file: bool) {
+pub(super) fn fit(node: &mut Node, minor: Minor, cluster_file: bool) {
     elsewhere(node, cluster_file);
     let text = |node: &Node, field: &str| node.config.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     if text(node, "cgroupDriver") != "systemd" {
@@ -91,14 +91,8 @@ pub(super) fn fit(node: &mut Node, minor: u32, cluster_file: bool) {
 }
 
 /// What kubelet takes for a field that nobody sets.
-fn unset(path: &str, minor: u32) -> Value {
-    let Some(field) = kubelet_config::field(path) else { return Value::Null };
-    match (field.default(minor), &field.of) {
-        ("", Type::Bool) => json!(false),
-        ("", Type::List(_)) => json!([]),
-        ("", _) => json!(""),
-        (default, _) => serde_json::from_str(default).unwrap_or_default(),
-    }
+fn unset(path: &str, minor: Minor) -> Value {
+    kubelet_config::field(path).map_or(Value::Null, |field| field.unset(minor))
 }
 
 fn change(node: &mut Node, field: &str, to: Value, why: &str) {
@@ -206,9 +200,9 @@ mod tests {
     #[test]
     fn what_is_rendered_has_a_default() {
         for path in RENDERED {
-            assert!(!unset(path, 20).is_null() && !unset(path, 36).is_null(), "{path}");
+            assert!(![20, 36].iter().any(|minor| unset(path, Minor::new(*minor)).is_null()), "{path}");
         }
-        assert_eq!(unset("healthzPort", 20), json!(10248));
-        assert_eq!(unset("clusterDNS", 20), json!([]));
+        assert_eq!(unset("healthzPort", Minor::new(20)), json!(10248));
+        assert_eq!(unset("clusterDNS", Minor::new(20)), json!([]));
     }
 }

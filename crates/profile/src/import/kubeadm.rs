@@ -9,7 +9,7 @@ use super::node::{Cluster, Node};
 use super::report::Fate;
 use crate::Located;
 use ipnet::IpNet;
-use kiln_kubernetes::Step;
+use kiln_kubernetes::{Minor, Step};
 use serde_json::{Map, Value, json};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -291,7 +291,7 @@ fn masks(manager: &Value, version: &str, node: &mut Node) {
 }
 
 /// What kubeadm of Kubernetes 1.`minor` puts into a `KubeletConfiguration` that does not say it.
-pub(super) fn complete(config: &mut Map<String, Value>, cluster: &Cluster, minor: u32) {
+pub(super) fn complete(config: &mut Map<String, Value>, cluster: &Cluster, minor: Minor) {
     let dns = cluster.service_cidrs.first().map_or("10.96.0.0/12", String::as_str);
     let dns = dns.parse::<IpNet>().ok().map(|network| match network {
         IpNet::V4(network) => Ipv4Addr::from_bits(network.network().to_bits().saturating_add(10)).to_string(),
@@ -309,7 +309,7 @@ pub(super) fn complete(config: &mut Map<String, Value>, cluster: &Cluster, minor
         ("healthzPort", json!(10248)),
         ("rotateCertificates", json!(true)),
         ("staticPodPath", json!("/etc/kubernetes/manifests")),
-        ("cgroupDriver", if minor < 22 { Value::Null } else { json!("systemd") }),
+        ("cgroupDriver", if minor.kubeadm_sets_systemd_driver() { json!("systemd") } else { Value::Null }),
     ];
     for (path, default) in defaults {
         if default.is_null() {
@@ -388,7 +388,7 @@ mod tests {
         assert_eq!(node.cluster.api_servers, ["https://[fd00::1]:6443"]);
         assert_eq!(node.cluster.masks, [Some(25), None]);
         let mut config = Map::new();
-        complete(&mut config, &node.cluster, 20);
+        complete(&mut config, &node.cluster, Minor::new(20));
         assert_eq!((&config["clusterDNS"], &config["clusterDomain"]), (&json!(["10.1.0.10"]), &json!("x.example")));
         assert!(!config.contains_key("cgroupDriver"));
     }

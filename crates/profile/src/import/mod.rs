@@ -25,7 +25,7 @@ use crate::Profile;
 use documents::Documents;
 use flags::{Given, Layer};
 use kiln_kubernetes::yaml;
-use kiln_kubernetes::{Step, kubelet_config};
+use kiln_kubernetes::{Minor, Step, kubelet_config};
 use node::Node;
 use serde_json::{Map, Value};
 use unit::{Placed, Text};
@@ -217,7 +217,7 @@ fn read(words: &[Placed<'_>]) -> Result<Vec<Given>, ImportError> {
 }
 
 /// kubelet's configuration before its flags: of files, of kubeadm, or of a kubelet that reads none.
-fn configuration(documents: &Documents<'_>, given: &[Given], node: &mut Node, minor: u32) -> Result<(), ImportError> {
+fn configuration(documents: &Documents<'_>, given: &[Given], node: &mut Node, minor: Minor) -> Result<(), ImportError> {
     let kubeadm = !documents.kubeadm.is_empty();
     for document in &documents.kubelet {
         let mut object = document.object();
@@ -269,7 +269,7 @@ fn overlay(config: &mut Map<String, Value>, field: &str, value: &Value) {
 }
 
 /// Takes out what kubelet would ignore, and refuses what it would.
-fn checked(documents: &Documents<'_>, node: &mut Node, minor: u32) -> Result<(), ImportError> {
+fn checked(documents: &Documents<'_>, node: &mut Node, minor: Minor) -> Result<(), ImportError> {
     for misfit in kubelet_config::take_ignored(&mut node.config, minor) {
         if let [Step::Key(field)] = &misfit.path[..] {
             node.report.moved(field);

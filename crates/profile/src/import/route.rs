@@ -5,7 +5,7 @@ use super::flags::{Given, Layer, taints};
 use super::node::Node;
 use super::report::Fate;
 use kiln_kubernetes::kubelet_flags::{self, Flag};
-use kiln_kubernetes::{NEWEST, kubelet_config, runtimes};
+use kiln_kubernetes::{Minor, NEWEST, NO_CLOUD_PROVIDERS_SINCE, runtimes};
 use serde_json::Value;
 use std::net::IpAddr;
 
@@ -38,7 +38,7 @@ const FILES: [&str; 6] = [
 ///
 /// # Errors
 /// [`ImportError::At`] for what no kubelet takes.
-pub(super) fn route(given: &Given, minor: u32, layer: &mut Layer, node: &mut Node) -> Result<(), ImportError> {
+pub(super) fn route(given: &Given, minor: Minor, layer: &mut Layer, node: &mut Node) -> Result<(), ImportError> {
     let Given { name, value, place } = given;
     let (name, value) = (name.as_str(), value.as_str());
     if value.contains("${") || value.starts_with('$') {
@@ -99,15 +99,14 @@ pub(super) fn route(given: &Given, minor: u32, layer: &mut Layer, node: &mut Nod
                 _ => return Err(ImportError::at(place, format!("{}: is no MTU", given.written()))),
             }
         }
-        // The cloud's own went out of kubelet bit by bit up to 1.31; from 1.29 on it does not start with them unless a gate says so.
-        "cloud-provider" if minor >= 29 && !matches!(value, "" | "external") => {
+        "cloud-provider" if !minor.has_cloud_providers() && !matches!(value, "" | "external") => {
             let why =
                 "kubelet has no providers of clouds any more, and the cluster must run the cloud's controller manager";
             node.report
                 .add(Fate::Translated, given.written(), place)
                 .to("kubelet.args.cloud-provider: external")
                 .why(why)
-                .since(29);
+                .since(NO_CLOUD_PROVIDERS_SINCE);
             node.args.insert(name.to_owned(), ("external".to_owned(), place.clone()));
         }
         _ => known(given, minor, layer, node)?,
@@ -116,7 +115,7 @@ pub(super) fn route(given: &Given, minor: u32, layer: &mut Layer, node: &mut Nod
 }
 
 /// What the tables of `kubernetes` say of it.
-fn known(given: &Given, minor: u32, layer: &mut Layer, node: &mut Node) -> Result<(), ImportError> {
+fn known(given: &Given, minor: Minor, layer: &mut Layer, node: &mut Node) -> Result<(), ImportError> {
     let Given { name, value, place } = given;
     if let Some(why) = kubelet_flags::useless(name) {
         let (since, _) = kubelet_flags::gone(name).unwrap_or_default();
@@ -155,7 +154,7 @@ fn known(given: &Given, minor: u32, layer: &mut Layer, node: &mut Node) -> Resul
 }
 
 /// A flag of a newer release, or of none.
-fn unknown(given: &Given, minor: u32, node: &mut Node) -> Result<(), ImportError> {
+fn unknown(given: &Given, minor: Minor, node: &mut Node) -> Result<(), ImportError> {
     let Given { name, place, .. } = given;
     match kubelet_flags::flag(name, NEWEST) {
         Flag::Unknown => {
@@ -165,16 +164,9 @@ fn unknown(given: &Given, minor: u32, node: &mut Node) -> Result<(), ImportError
             let hint = near.map(|near| format!(", did you mean --{near}?")).unwrap_or_default();
             Err(ImportError::at(place, format!("no kubelet has a flag --{}{hint}", kiln_agent::names::short(name))))
         }
-        newer => {
-            let since = match kubelet_flags::flag(name, minor) {
-                Flag::Later { since } => since,
-                _ => 0,
-            };
-            let since = match newer {
-                Flag::Field(path) => kubelet_config::field(path).map_or(0, |field| field.since),
-                _ => since,
-            };
-            let since = if since > minor { format!(" before 1.{since}") } else { String::new() };
+        _ => {
+            let later = kubelet_flags::came_after(name, minor);
+            let since = later.map(|since| format!(" before 1.{since}")).unwrap_or_default();
             let why = format!("no kubelet{since} has it, and this is 1.{minor}: build with a newer --release");
             node.report.add(Fate::Impossible, given.written(), place).why(why);
             Ok(())
@@ -224,7 +216,7 @@ mod tests {
             ("azure-container-registry-config", "/etc/kubernetes/azure.json"),
         ] {
             let given = Given { name: name.to_owned(), value: value.to_owned(), place: "node:1".to_owned() };
-            route(&given, 36, &mut layer, &mut node).expect("a flag that was one");
+            route(&given, NEWEST, &mut layer, &mut node).expect("a flag that was one");
         }
         assert_eq!(node.labels["gpu"], "");
         assert_eq!(node.config["failSwapOn"], false);

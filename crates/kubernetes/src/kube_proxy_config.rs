@@ -6,8 +6,9 @@
 //! kube-proxy decodes this version leniently, as kubelet does: an unknown field is a line in its log.
 
 use super::kubelet_config::LOGGING;
+use super::lookup::text;
 use super::schema::{Field, Misfit, Step, Type, check_object, is_network, take_unknown};
-use super::{Duration, Minor, duration, feature_gates, kubelet_values};
+use super::{Duration, Minor, component_base, duration, feature_gates};
 use Type::{Address, Bool, Int, List, Map, Network, Object, Path, Rate, Socket, Text, Word};
 use ipnet::IpNet;
 use serde_json::{Map as JsonMap, Value};
@@ -68,8 +69,7 @@ pub fn check(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Misfit
     cluster_cidr(config, minor)?;
     port_range(config)?;
     node_ports(config, minor)?;
-    kubelet_values::logging(config, minor)?;
-    kubelet_values::hidden_metrics(config, minor)?;
+    component_base::check(config, minor)?;
     feature_gates::check(config, minor, "kube-proxy")?;
     ["iptables", "ipvs", "nftables"].into_iter().try_for_each(|name| sync_periods(config, name))
 }
@@ -188,10 +188,6 @@ const CONNTRACK: &[Field] = &[
     f("udpTimeout", DURATION, "").since(29),
     f("udpStreamTimeout", DURATION, "").since(29),
 ];
-
-fn text<'a>(config: &'a JsonMap<String, Value>, field: &str) -> &'a str {
-    config.get(field).and_then(Value::as_str).unwrap_or_default()
-}
 
 /// A mode that is not there ends kube-proxy.
 fn mode(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Misfit> {

@@ -6,8 +6,12 @@
 //!
 //! kubelet decodes this version leniently: an unknown field is a line in its log. So it has to be refused here.
 
+mod combinations;
+mod resource_managers;
+mod single_fields;
+
 use super::schema::{Field, Misfit, Type, check_object, take_unknown};
-use super::{Duration, Minor, kubelet_rules};
+use super::{Duration, Minor, component_base, feature_gates};
 use Type::{
     Address, Bool, CpuSet, Fraction, Int, List, Map, Object, Path, Percentage, Quantity, Reclaim, Text, Threshold,
     TimeOrDuration, Word,
@@ -20,7 +24,12 @@ use serde_json::{Map as JsonMap, Value};
 /// The first [`Misfit`].
 pub fn check(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Misfit> {
     check_object(FIELDS, config, minor, &mut Vec::new())?;
-    kubelet_rules::check(config, minor)
+    combinations::check(config)?;
+    single_fields::check(config, minor)?;
+    component_base::check(config, minor)?;
+    resource_managers::check(config, minor)?;
+    combinations::gated(config, minor)?;
+    feature_gates::check(config, minor, "kubelet")
 }
 
 /// Takes the fields that the kubelet of Kubernetes 1.`minor` would ignore out of `config`, and tells them.
@@ -33,6 +42,12 @@ pub fn take_ignored(config: &mut JsonMap<String, Value>, minor: Minor) -> Vec<Mi
 /// Whether a `KubeletConfiguration` of Kubernetes 1.`minor` has the field at `path`.
 pub fn has(path: &str, minor: Minor) -> bool {
     field(path).is_some_and(|field| field.is_in(minor))
+}
+
+/// What kubelet of Kubernetes 1.`minor` runs with: the value of `field` in `config`, or its default.
+pub fn effective(config: &JsonMap<String, Value>, field: &str, minor: Minor) -> Value {
+    let set = config.get(field).filter(|value| !value.is_null()).cloned();
+    set.unwrap_or_else(|| self::field(field).map_or(Value::Null, |field| field.unset(minor)))
 }
 
 /// The field at `path`, as `authentication.x509.clientCAFile`.

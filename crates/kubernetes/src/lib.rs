@@ -3,14 +3,13 @@
 //!
 //! Knows nobody: JSON values and releases in, the first misfit out.
 
+mod component_base;
 mod duration;
 pub mod feature_gates;
 pub mod kube_proxy_config;
 pub mod kubelet_config;
 pub mod kubelet_flags;
-mod kubelet_policies;
-mod kubelet_rules;
-mod kubelet_values;
+mod lookup;
 mod quantity;
 mod release;
 pub mod runtimes;

@@ -93,6 +93,17 @@ impl Misfit {
         Self { path: vec![Step::Key(field.to_owned())], name: false, why: why.into() }
     }
 
+    /// Something wrong with what the keys in `path` lead to.
+    pub(super) fn within(path: &[&str], why: impl Into<String>) -> Self {
+        let path = path.iter().map(|step| Step::Key((*step).to_owned())).collect();
+        Self { path, name: false, why: why.into() }
+    }
+
+    /// Something wrong with an item of the list in a field at the top.
+    pub(super) fn item(field: &str, index: usize, why: impl Into<String>) -> Self {
+        Self { path: vec![Step::Key(field.to_owned()), Step::Index(index)], name: false, why: why.into() }
+    }
+
     fn name(path: &[Step], why: impl Into<String>) -> Self {
         Self { path: path.to_vec(), name: true, why: why.into() }
     }

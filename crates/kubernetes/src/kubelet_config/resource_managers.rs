@@ -5,11 +5,10 @@
 //! `pkg/kubelet/apis/config/validation`; for an option's stages, release by release, KEP-2625, 2902, 3327, 4176, 4540 and 4800
 //! (processors), 3545 and 4622 (NUMA nodes).
 
-use super::feature_gates::{Stage, enabled};
-use super::kubelet_rules::{Config, bool, text};
-use super::kubelet_values::{item, items, within};
-use super::schema::{Misfit, Step, nearest};
-use super::{Minor, Quantity, quantity};
+use crate::feature_gates::{Stage, enabled};
+use crate::lookup::{Config, bool, items, text};
+use crate::schema::{Misfit, Step, nearest};
+use crate::{Minor, Quantity, quantity};
 use Stage::{Alpha, Beta, Ga};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -83,10 +82,10 @@ fn cpu_options(config: &Config, minor: Minor) -> Result<(), Misfit> {
     }
     let on = |name: &str| set(name).and_then(boolean) == Some(true);
     if let Some((one, other)) = EXCLUSIVE.iter().find(|(one, other)| on(one) && on(other)) {
-        return Err(within(&[FIELD, one], format!("cannot be on along with {other}")));
+        return Err(Misfit::within(&[FIELD, one], format!("cannot be on along with {other}")));
     }
     if on("align-by-socket") && text(config, "topologyManagerPolicy") == "single-numa-node" {
-        return Err(within(
+        return Err(Misfit::within(
             &[FIELD, "align-by-socket"],
             "cannot be on along with \"topologyManagerPolicy: single-numa-node\"",
         ));
@@ -167,17 +166,17 @@ fn reserved_memory(config: &Config) -> Result<(), Misfit> {
         let node = reserved.get("numaNode").and_then(Value::as_i64).unwrap_or_default();
         for (resource, amount) in reserved.get("limits").and_then(Value::as_object).into_iter().flatten() {
             if resource != "memory" && !resource.starts_with("hugepages-") {
-                return Err(item(
+                return Err(Misfit::item(
                     FIELD,
                     index,
                     format!("has {resource:?}, and only memory and hugepages-SIZE can be reserved"),
                 ));
             }
             if amount.as_str().and_then(quantity).is_none_or(|amount| amount <= 0) {
-                return Err(item(FIELD, index, format!("reserves no {resource}; leave it out")));
+                return Err(Misfit::item(FIELD, index, format!("reserves no {resource}; leave it out")));
             }
             if !seen.insert((node, resource)) {
-                return Err(item(FIELD, index, format!("has {resource} of NUMA node {node} once more")));
+                return Err(Misfit::item(FIELD, index, format!("has {resource} of NUMA node {node} once more")));
             }
         }
     }
@@ -219,7 +218,7 @@ fn kept(config: &Config) -> Option<Quantity> {
         Some(signals) => signals.get("memory.available").and_then(Value::as_str),
         None => Some(DEFAULT),
     };
-    let default = if bool(config, "mergeDefaultEvictionSettings", false) { DEFAULT } else { "0" };
+    let default = if bool(config, "mergeDefaultEvictionSettings") { DEFAULT } else { "0" };
     let hard = quantity(signal.unwrap_or(default))?;
     ["kubeReserved", "systemReserved"].iter().try_fold(hard, |sum, field| {
         let memory = config.get(*field).and_then(|map| map.get("memory")).and_then(Value::as_str);

@@ -1,6 +1,7 @@
 //! The shape of a Kubernetes configuration type, and what does not fit it.
 
 use super::{Duration, Minor, duration, quantity};
+use kiln_suggest::nearest;
 use serde_json::{Map, Value, json};
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -246,17 +247,6 @@ pub(super) fn take_unknown(
         path.pop();
         known
     });
-}
-
-/// The name among `known` that `name` probably stands for.
-pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let wrong = name.to_lowercase();
-    let edits = |known: &str| strsim::damerau_levenshtein(&known.to_lowercase(), &wrong);
-    known
-        .map(|known| (edits(known), known))
-        .filter(|(edits, _)| *edits <= name.len().div_ceil(3))
-        .min()
-        .map(|(_, near)| near)
 }
 
 /// The first minor release in which a [`Type::TimeOrDuration`] may be a text.

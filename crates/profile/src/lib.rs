@@ -20,9 +20,10 @@ mod node;
 mod place;
 mod raw;
 mod schema;
-mod suggest;
 
 pub(crate) use authority::of as rule_of;
+use kiln_suggest as suggest;
+
 pub use cluster::{Cluster, PodCidr};
 pub use error::ProfileError;
 pub use load::{Overrides, load, roles};

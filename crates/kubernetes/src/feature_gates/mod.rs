@@ -7,7 +7,8 @@ mod dependencies;
 mod table;
 
 use super::Minor;
-use super::schema::{Misfit, Step, nearest};
+use super::schema::{Misfit, Step};
+use kiln_suggest::nearest;
 use serde_json::{Map, Value};
 use table::GATES;
 

@@ -7,9 +7,10 @@
 
 use crate::feature_gates::{Stage, enabled};
 use crate::lookup::{Config, bool, items, text};
-use crate::schema::{Misfit, Step, nearest};
+use crate::schema::{Misfit, Step};
 use crate::{Minor, Quantity, quantity};
 use Stage::{Alpha, Beta, Ga};
+use kiln_suggest::nearest;
 use serde_json::Value;
 use std::collections::BTreeSet;
 

@@ -158,9 +158,8 @@ fn unknown(given: &Given, minor: Minor, node: &mut Node) -> Result<(), ImportErr
     let Given { name, place, .. } = given;
     match kubelet_flags::flag(name, NEWEST) {
         Flag::Unknown => {
-            let distance = |known: &String| strsim::damerau_levenshtein(known, name);
-            let near =
-                kubelet_flags::all_names().min_by_key(distance).filter(|near| distance(near) <= name.len().div_ceil(3));
+            let known: Vec<String> = kubelet_flags::all_names().collect();
+            let near = kiln_suggest::nearest(name, known.iter().map(String::as_str));
             let hint = near.map(|near| format!(", did you mean --{near}?")).unwrap_or_default();
             Err(ImportError::at(place, format!("no kubelet has a flag --{}{hint}", kiln_agent::names::short(name))))
         }

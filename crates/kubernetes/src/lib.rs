@@ -1,7 +1,7 @@
 //! What Kubernetes itself accepts, release by release: facts that a profile is checked against, so that a mistake is
 //! found at build time and not by a kubelet that does not start.
 //!
-//! Knows nobody: JSON values and releases in, the first misfit out.
+//! JSON values and releases in, the first misfit out.
 
 mod component_base;
 mod duration;

@@ -6,7 +6,8 @@ use super::super::place::{At, Fault};
 use super::super::raw::{Effect, Map, RawKubelet, RawTaint};
 use super::super::suggest;
 use super::{debian, kubelet_args, managed, names, required, text};
-use kiln_agent::names::{label_value, qualified_name, self_settable};
+use kiln_agent::flags;
+use kiln_agent::names::{label_value, qualified_name, repeated_taint, self_settable};
 use kiln_kubernetes::kubelet_flags::{self, Flag};
 use kiln_kubernetes::{Minor, kubelet_config, runtimes};
 use serde_json::Value;
@@ -19,23 +20,6 @@ const MANAGED_FIELDS: [(&str, &str); 5] = [
     ("registerWithTaints", "use kubelet.taints"),
     ("containerRuntimeEndpoint", "\"cri\" says who serves it"),
     ("providerID", "it differs per node, the agent sets it"),
-];
-
-/// Flags kiln passes itself, and what to use instead.
-const MANAGED_FLAGS: [(&str, &str); 13] = [
-    ("bootstrap-kubeconfig", "the agent obtains the node's credentials"),
-    ("cert-dir", "the agent writes the node's certificates"),
-    ("config", "use kubelet.config"),
-    ("config-dir", "use kubelet.config; since Kubernetes 1.30 kubelet reads /etc/kubernetes/kubelet.conf.d, too"),
-    ("container-runtime", "\"cri\" says who serves it"),
-    ("container-runtime-endpoint", "\"cri\" says who serves it"),
-    ("hostname-override", "it differs per node, the agent sets it"),
-    ("kubeconfig", "the agent writes the node's kubeconfig"),
-    ("node-labels", "use kubelet.labels"),
-    ("pod-infra-container-image", "the release names the pause image"),
-    ("provider-id", "it differs per node: kubelet.providerID of the seed"),
-    ("register-with-taints", "use kubelet.taints"),
-    ("root-dir", "kubelet's state is in /var/lib/kubelet"),
 ];
 
 pub(super) fn kubelet(raw: &RawKubelet, minor: Minor, arch: Arch) -> Result<Kubelet, Fault> {
@@ -78,12 +62,11 @@ fn args(raw: &Map<At<String>>, minor: Minor) -> Result<BTreeMap<String, String>,
         if let Some(why) = runtime {
             return Err(key.fault(format!("kubelet.args: {flag}={}: {why}", value.value)));
         }
-        managed(key, "kubelet.args", &MANAGED_FLAGS)?;
+        if let Some(instead) = flags::managed_in_profile(&flag) {
+            managed(key, "kubelet.args", &[(&flag, instead)])?;
+        }
         key.check(|name| known_flag(name, minor))?;
-        let value = text(value, &format!("kubelet.args.{flag}"), |value| match value.chars().any(char::is_control) {
-            true => Err(format!("{:?} has a control character", names::short(value))),
-            false => kubelet_args::value(&flag, value, minor),
-        })?;
+        let value = text(value, &format!("kubelet.args.{flag}"), |value| kubelet_args::value(&flag, value, minor))?;
         args.insert(flag, value);
     }
     kubelet_args::together(raw)?;
@@ -137,20 +120,16 @@ fn own(name: &str, value: &str, arch: Arch) -> Result<(), String> {
     }
 }
 
-/// kubelet ends with two of one key and effect.
 fn taints(raw: &[At<RawTaint>]) -> Result<Vec<Taint>, Fault> {
-    let mut taints: Vec<Taint> = Vec::new();
-    for raw in raw {
-        let taint = taint(raw)?;
-        if taints.iter().any(|other| other.key == taint.key && other.effect == taint.effect) {
-            let what = format!("{}:{}", taint.key, taint.effect);
-            return Err(raw
-                .pos
-                .fault(format!("kubelet.taints: {what} is there twice, and lists append; leave one out")));
+    let taints = raw.iter().map(taint).collect::<Result<Vec<_>, _>>()?;
+    match repeated_taint(taints.iter().map(|taint| (&*taint.key, &*taint.effect))) {
+        None => Ok(taints),
+        Some(at) => {
+            let what = format!("{}:{}", taints[at].key, taints[at].effect);
+            let why = format!("kubelet.taints: {what} is there twice, and lists append; leave one out");
+            Err(raw[at].pos.fault(why))
         }
-        taints.push(taint);
     }
-    Ok(taints)
 }
 
 fn taint(raw: &At<RawTaint>) -> Result<Taint, Fault> {

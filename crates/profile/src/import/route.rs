@@ -4,6 +4,7 @@ use super::ImportError;
 use super::flags::{Given, Layer, taints};
 use super::node::Node;
 use super::report::Fate;
+use kiln_agent::flags;
 use kiln_kubernetes::kubelet_flags::{self, Flag};
 use kiln_kubernetes::{Minor, NEWEST, NO_CLOUD_PROVIDERS_SINCE, runtimes};
 use serde_json::Value;
@@ -12,16 +13,10 @@ use std::net::IpAddr;
 /// `kubelet --help` of every release since 1.10.
 const DEPRECATED: &str = "kubelet --help: \"DEPRECATED: This parameter should be set via the config file\"";
 
-/// Flags that kiln or its agent set, and why nothing is missing without them.
-const OWN: [(&str, &str); 8] = [
-    ("bootstrap-kubeconfig", "the agent obtains the node's credentials"),
-    ("cert-dir", "certificates are in /var/lib/kubelet/pki, where the agent writes them"),
-    ("config", "the rendered one is /var/lib/kubelet/config.yaml"),
-    ("config-dir", "what is in it is in kubelet.config"),
+/// Flags besides those that kiln or its agent sets without which nothing is missing, and why.
+const OWN: [(&str, &str); 2] = [
     ("experimental-bootstrap-kubeconfig", "the agent obtains the node's credentials"),
     ("help", "it starts no kubelet"),
-    ("kubeconfig", "the agent writes /etc/kubernetes/kubelet.conf"),
-    ("root-dir", "kubelet's state is in /var/lib/kubelet"),
 ];
 
 /// Flags that name a file which must be there when kubelet starts.
@@ -46,8 +41,9 @@ pub(super) fn route(given: &Given, minor: Minor, layer: &mut Layer, node: &mut N
         node.report.add(Fate::Impossible, given.written(), place).why(why);
         return Ok(());
     }
-    if let Some((_, why)) = OWN.iter().find(|(own, _)| *own == name) {
-        node.report.add(Fate::Dropped, given.written(), place).why(*why);
+    let own = || OWN.iter().find(|(own, _)| *own == name).map(|(_, why)| *why);
+    if let Some(why) = flags::managed_in_import(name).or_else(own) {
+        node.report.add(Fate::Dropped, given.written(), place).why(why);
         return Ok(());
     }
     match name {
@@ -123,7 +119,7 @@ fn known(given: &Given, minor: Minor, layer: &mut Layer, node: &mut Node) -> Res
         return Ok(());
     }
     match kubelet_flags::flag(name, minor) {
-        Flag::Flag if value.contains(|c: char| c.is_whitespace() || c.is_control() || "\"'\\$`".contains(c)) => {
+        Flag::Flag if !flags::is_passable(value) => {
             let why = "the flags' file takes no blanks, quotes, backslashes and dollars: say it otherwise";
             node.report.add(Fate::Impossible, given.written(), place).why(why);
         }

@@ -18,6 +18,11 @@ use Type::{
 };
 use serde_json::{Map as JsonMap, Value};
 
+/// Its `apiVersion`.
+pub const API_VERSION: &str = "kubelet.config.k8s.io/v1beta1";
+/// Its `kind`.
+pub const KIND: &str = "KubeletConfiguration";
+
 /// Checks the fields of a `KubeletConfiguration` as the kubelet of Kubernetes 1.`minor` would, and more strictly.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ mod de;
 mod error;
 pub mod import;
 mod json;
+pub mod kubelet;
 mod load;
 mod located;
 mod merge;

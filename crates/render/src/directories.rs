@@ -2,9 +2,9 @@
 //!
 //! They are in the image and in tmpfiles.d: what is mounted over `/etc` or `/var` at boot may start empty.
 
-use super::kubelet::DROP_INS;
 use super::{RenderError, Rendered};
 use kiln_profile::Profile;
+use kiln_profile::kubelet::DROP_INS;
 use std::fmt::Write as _;
 
 const BY: &str = "directories";

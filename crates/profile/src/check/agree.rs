@@ -9,8 +9,7 @@ use super::super::raw::{RawCni, RawKernel, RawKubeProxy, RawKubelet, RawUnits};
 use super::super::{Cluster, KubernetesVersion};
 use super::cluster::cluster_dns;
 use super::{cgroups, pod_network, resolver, sysctls};
-use kiln_kubernetes::{Skew, kube_proxy_config};
-use serde_json::Value;
+use kiln_kubernetes::{Skew, kube_proxy_config, kubelet_config};
 
 /// Where the parts were written.
 pub(super) struct Places<'a> {
@@ -91,9 +90,15 @@ fn skew(kubelet: KubernetesVersion, cluster: &Cluster, release: &At<String>) -> 
     }
 }
 
+/// The number of pods that kubelet takes.
+pub(super) fn max_pods(profile: &Profile) -> u64 {
+    let minor = profile.release.kubernetes.minor;
+    kubelet_config::effective(&profile.kubelet.config, "maxPods", minor).as_u64().unwrap_or_default()
+}
+
 /// Every pod finds an address in the node's part of the network.
 fn pods(profile: &Profile, cluster: &Cluster, places: &Places<'_>) -> Result<(), Fault> {
-    let most = profile.kubelet.config.get("maxPods").and_then(Value::as_u64).unwrap_or(110);
+    let most = max_pods(profile);
     let pos = places.field("maxPods").map_or(places.release.pos, |item| item.pos);
     match cluster.pod_cidrs.iter().find(|cidr| cidr.pods() < most) {
         None => Ok(()),

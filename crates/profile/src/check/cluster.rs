@@ -4,6 +4,7 @@ use super::super::cluster::{Cluster, PodCidr};
 use super::super::place::{At, Fault, Pos};
 use super::super::raw::{RawCluster, RawDns};
 use super::{Context, host_path, names, pem, required, special, text};
+use crate::kubelet::KUBEADM_DOMAIN;
 use ipnet::IpNet;
 use kiln_kubernetes::Minor;
 use std::net::IpAddr;
@@ -78,7 +79,7 @@ pub(super) fn cluster((name, raw, start): &ClusterFile, context: &Context<'_>) -
         },
         dns_domain: match domain {
             Some(domain) => text(domain, "dns.domain", dns_domain)?,
-            None => "cluster.local".to_owned(),
+            None => KUBEADM_DOMAIN.to_owned(),
         },
         dns_addresses: match addresses.is_empty() {
             true => services.iter().take(1).filter_map(|network| network.value.hosts().nth(9)).collect(),

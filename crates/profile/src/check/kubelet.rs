@@ -6,6 +6,7 @@ use super::super::place::{At, Fault};
 use super::super::raw::{Effect, Map, RawKubelet, RawTaint};
 use super::super::suggest;
 use super::{debian, kubelet_args, managed, names, required, text};
+use crate::kubelet::cgroup_driver;
 use kiln_agent::flags;
 use kiln_agent::names::{label_value, qualified_name, repeated_taint, self_settable};
 use kiln_kubernetes::kubelet_flags::{self, Flag};
@@ -35,8 +36,8 @@ pub(super) fn kubelet(raw: &RawKubelet, minor: Minor, arch: Arch) -> Result<Kube
 fn config(raw: &Map<At<Json>>, minor: Minor) -> Result<serde_json::Map<String, Value>, Fault> {
     for (key, At { value, pos }) in raw {
         managed(key, "kubelet.config", &MANAGED_FIELDS)?;
-        if key.value == "cgroupDriver" && value.value() != "systemd" {
-            return Err(pos.fault("kubelet.config: cgroupDriver must be systemd, as the container runtime's is"));
+        if key.value == "cgroupDriver" {
+            cgroup_driver(&value.value()).map_err(|why| pos.fault(format!("kubelet.config: cgroupDriver {why}")))?;
         }
     }
     let config = json::object(raw);

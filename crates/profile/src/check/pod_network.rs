@@ -7,10 +7,9 @@ use super::super::cluster::PodCidr;
 use super::super::json::Json;
 use super::super::model::{Cni, Profile};
 use super::super::place::{At, Fault};
-use super::agree::Places;
+use super::agree::{Places, max_pods};
 use super::cluster::overlap;
 use ipnet::IpNet;
-use serde_json::Value;
 use std::net::IpAddr;
 
 /// Only of what the profile says: the default stands in on a node that joins nothing.
@@ -30,7 +29,7 @@ pub(super) fn agree(profile: &Profile, places: &Places<'_>) -> Result<(), Fault>
 
 /// Every pod that kubelet takes finds an address.
 fn room(subnet: &At<IpNet>, profile: &Profile) -> Result<(), Fault> {
-    let most = profile.kubelet.config.get("maxPods").and_then(Value::as_u64).unwrap_or(110);
+    let most = max_pods(profile);
     let pods = PodCidr { network: subnet.value, node_mask: subnet.value.prefix_len() }.pods();
     match pods < most {
         false => Ok(()),

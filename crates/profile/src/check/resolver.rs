@@ -7,9 +7,7 @@ use super::super::place::Fault;
 use super::super::raw::UnitState;
 use super::agree::Places;
 use super::names;
-
-/// Where resolved lists the servers themselves.
-const SERVERS: &str = "/run/systemd/resolve/resolv.conf";
+use crate::kubelet::RESOLV_CONF as SERVERS;
 
 /// Files that name resolved's stub. In an image `/etc/resolv.conf` is a link to the first.
 const STUBS: [&str; 3] =

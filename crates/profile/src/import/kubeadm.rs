@@ -4,10 +4,11 @@
 //! `cmd/kubeadm/app/phases/kubelet/flags.go` of Kubernetes.
 
 use super::ImportError;
-use super::flags::{Given, slot};
+use super::flags::Given;
 use super::node::{Cluster, Node};
 use super::report::Fate;
 use crate::Located;
+use crate::kubelet::{self, slot};
 use ipnet::IpNet;
 use kiln_kubernetes::{Minor, Step};
 use serde_json::{Map, Value, json};
@@ -292,29 +293,16 @@ fn masks(manager: &Value, version: &str, node: &mut Node) {
 
 /// What kubeadm of Kubernetes 1.`minor` puts into a `KubeletConfiguration` that does not say it.
 pub(super) fn complete(config: &mut Map<String, Value>, cluster: &Cluster, minor: Minor) {
-    let dns = cluster.service_cidrs.first().map_or("10.96.0.0/12", String::as_str);
+    let dns = cluster.service_cidrs.first().map_or(kubelet::KUBEADM_SERVICES, String::as_str);
     let dns = dns.parse::<IpNet>().ok().map(|network| match network {
         IpNet::V4(network) => Ipv4Addr::from_bits(network.network().to_bits().saturating_add(10)).to_string(),
         IpNet::V6(network) => Ipv6Addr::from_bits(network.network().to_bits().saturating_add(10)).to_string(),
     });
-    let domain = cluster.dns_domain.as_deref().unwrap_or("cluster.local");
-    let defaults = [
-        ("authentication.anonymous.enabled", json!(false)),
-        ("authentication.webhook.enabled", json!(true)),
-        ("authentication.x509.clientCAFile", json!("/etc/kubernetes/pki/ca.crt")),
-        ("authorization.mode", json!("Webhook")),
-        ("clusterDNS", dns.map_or(Value::Null, |dns| json!([dns]))),
-        ("clusterDomain", json!(domain)),
-        ("healthzBindAddress", json!("127.0.0.1")),
-        ("healthzPort", json!(10248)),
-        ("rotateCertificates", json!(true)),
-        ("staticPodPath", json!("/etc/kubernetes/manifests")),
-        ("cgroupDriver", if minor.kubeadm_sets_systemd_driver() { json!("systemd") } else { Value::Null }),
-    ];
-    for (path, default) in defaults {
-        if default.is_null() {
-            continue;
-        }
+    let domain = cluster.dns_domain.as_deref().unwrap_or(kubelet::KUBEADM_DOMAIN);
+    let dns = dns.map_or(Value::Null, |dns| json!([dns]));
+    let driver = minor.kubeadm_sets_systemd_driver().then(|| ("cgroupDriver", json!("systemd")));
+    let defaults = kubelet::of_kubeadm(dns, domain).into_iter().chain(driver);
+    for (path, default) in defaults.filter(|(_, default)| !default.is_null()) {
         let slot = slot(config, path);
         if slot.is_null() {
             *slot = default;

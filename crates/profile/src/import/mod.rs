@@ -24,6 +24,7 @@ pub use report::{Entry, Fate, Report};
 use crate::Profile;
 use documents::Documents;
 use flags::{Given, Layer};
+use kiln_agent::paths::{FLAGS_VARIABLE, KUBELET_CONFIG};
 use kiln_kubernetes::yaml;
 use kiln_kubernetes::{Minor, Step, kubelet_config};
 use node::Node;
@@ -187,8 +188,8 @@ fn variables(file: &Text<'_>, documents: &Documents<'_>) -> Result<Vec<Given>, I
     let mut given = Vec::new();
     for (name, value) in unit::variables(file)? {
         let place = format!("{}:{}", file.name, value.line);
-        if name == "KUBELET_KUBEADM_ARGS" && documents.kubelet.is_empty() && documents.kubeadm.is_empty() {
-            return Err(ImportError::Missing { place, path: "/var/lib/kubelet/config.yaml".into() });
+        if name == FLAGS_VARIABLE && documents.kubelet.is_empty() && documents.kubeadm.is_empty() {
+            return Err(ImportError::Missing { place, path: KUBELET_CONFIG.into() });
         }
         if value.text.trim_start().starts_with("--") {
             let words = unit::split(&words::joined(&value.text, value.line), None, file.name)?;

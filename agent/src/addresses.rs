@@ -31,7 +31,8 @@ pub fn network(text: &str) -> Result<IpNet, String> {
     }
 }
 
-/// A network that pods get addresses of. The CNI plugin host-local refuses others, and no pod starts.
+/// A network that pods get addresses of. The CNI plugin host-local refuses others, and no pod
+/// starts.
 ///
 /// # Errors
 /// What is wrong.

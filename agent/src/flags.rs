@@ -1,6 +1,8 @@
-//! kubelet's flags as profiles and seeds may set them: names, values, and those that kiln sets itself.
+//! kubelet's flags as profiles and seeds may set them: names, values, and those that kiln sets
+//! itself.
 
-/// One table, and of it one list for each place where flags are written: the agent's binary keeps only its own.
+/// One table, and of it one list for each place where flags are written: the agent's binary keeps
+/// only its own.
 macro_rules! managed {
     ($($name:literal: $profile:expr, $seed:expr, $import:expr;)*) => {
         const IN_PROFILES: &[(&str, &str)] = &[$(($name, $profile)),*];
@@ -20,8 +22,8 @@ const TAINTS: &str = "use kubelet.taints";
 /// It may be set there, or an import makes something else of it.
 const NO: &str = "";
 
-// Flags that kiln or its agent sets. In the order of columns: what to use instead in a profile, what in a seed, and why an import may
-// leave the flag out.
+// Flags that kiln or its agent sets. In the order of columns: what to use instead in a profile,
+// what in a seed, and why an import may leave the flag out.
 managed! {
     "bootstrap-kubeconfig": CREDENTIALS, CREDENTIALS, CREDENTIALS;
     "cert-dir": CERTIFICATES, CERTIFICATES, "certificates are in /var/lib/kubelet/pki, where the agent writes them";
@@ -69,7 +71,8 @@ pub fn is_name(text: &str) -> bool {
 /// Why [`is_passable`] is false.
 pub const NOT_PASSABLE: &str = "cannot be passed in kubeadm-flags.env: no blanks, quotes, backslashes or dollars";
 
-/// Whether a value passes unchanged through an environment file's quotes and systemd's splitting into words.
+/// Whether a value passes unchanged through an environment file's quotes and systemd's splitting
+/// into words.
 pub fn is_passable(value: &str) -> bool {
     !value.contains(|c: char| c.is_whitespace() || c.is_control() || "\"'\\$`".contains(c))
 }

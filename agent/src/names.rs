@@ -67,7 +67,8 @@ pub fn taint(key: &str, value: &str, effect: &str) -> String {
     format!("{key}={value}:{effect}")
 }
 
-/// The number of the first of `taints`, keys and effects, that has both in common with one before: kubelet exits when there is any.
+/// The number of the first of `taints`, keys and effects, that has both in common with one before:
+/// kubelet exits when there is any.
 pub fn repeated_taint<'a>(taints: impl Iterator<Item = (&'a str, &'a str)>) -> Option<usize> {
     let mut seen = Vec::new();
     for (at, taint) in taints.enumerate() {

@@ -39,7 +39,8 @@ const NAMES: [(&[&str], &[&str], &str); 9] = [
     (&["std", "process", "Command"], &["kiln/boot"], "no other program runs at build time"),
 ];
 
-/// Rooms that may compare a `minor`: the one that knows the releases of Kubernetes, and one whose minor numbers are those of devices.
+/// Rooms that may compare a `minor`: the one that knows the releases of Kubernetes, and one whose
+/// minor numbers are those of devices.
 const COMPARES_MINOR: [&str; 2] = ["kubernetes", "format"];
 
 /// No source is longer.
@@ -156,7 +157,8 @@ impl Said {
     }
 }
 
-/// Whether the token at `at` is `minor`, or a tuple with `minor` in it: the last token of an operand.
+/// Whether the token at `at` is `minor`, or a tuple with `minor` in it: the last token of an
+/// operand.
 fn is_minor(tokens: &[TokenTree], at: usize) -> bool {
     const KEYWORDS: [&str; 5] = ["if", "in", "match", "return", "while"];
     let is_call = |before: &TokenTree| {
@@ -174,7 +176,8 @@ fn is_minor(tokens: &[TokenTree], at: usize) -> bool {
     }
 }
 
-/// Whether the operand that ends at `at` is a `minor`, and is compared, is what a `match` is about, or `matches!`.
+/// Whether the operand that ends at `at` is a `minor`, and is compared, is what a `match` is about,
+/// or `matches!`.
 fn is_compared(tokens: &[TokenTree], at: usize) -> bool {
     if let Some(TokenTree::Group(group)) = tokens.get(at)
         && at >= 2

@@ -1,4 +1,5 @@
-//! What kubelet and kube-proxy demand alike, because both are made with k8s.io/component-base: their logs and metrics.
+//! What kubelet and kube-proxy demand alike, because both are made with k8s.io/component-base:
+//! their logs and metrics.
 //!
 //! Sources: `logs/api/v1` and `metrics` of k8s.io/component-base.
 
@@ -7,7 +8,8 @@ use super::schema::{Misfit, Step};
 use super::{Minor, feature_gates, quantity};
 use serde_json::Value;
 
-/// Checks logs and metrics of `config`, of either program, whose types are right, for Kubernetes 1.`minor`.
+/// Checks logs and metrics of `config`, of either program, whose types are right, for Kubernetes
+/// 1.`minor`.
 pub(super) fn check(config: &Config, minor: Minor) -> Result<(), Misfit> {
     logging(config, minor)?;
     hidden_metrics(config, minor)

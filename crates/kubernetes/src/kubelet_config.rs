@@ -49,7 +49,8 @@ pub fn has(path: &str, minor: Minor) -> bool {
     field(path).is_some_and(|field| field.is_in(minor))
 }
 
-/// What kubelet of Kubernetes 1.`minor` runs with: the value of `field` in `config`, or its default.
+/// What kubelet of Kubernetes 1.`minor` runs with: the value of `field` in `config`, or its
+/// default.
 pub fn effective(config: &JsonMap<String, Value>, field: &str, minor: Minor) -> Value {
     let set = config.get(field).filter(|value| !value.is_null()).cloned();
     set.unwrap_or_else(|| self::field(field).map_or(Value::Null, |field| field.unset(minor)))

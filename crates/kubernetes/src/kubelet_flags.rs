@@ -47,7 +47,8 @@ pub fn flag(name: &str, minor: Minor) -> Flag {
     }
 }
 
-/// The first minor release whose kubelet takes `--name`, as a flag or for a field, when that is later than 1.`minor`.
+/// The first minor release whose kubelet takes `--name`, as a flag or for a field, when that is
+/// later than 1.`minor`.
 pub fn came_after(name: &str, minor: Minor) -> Option<u32> {
     let since = match flag(name, NEWEST) {
         Flag::Field(path) => kubelet_config::field(path).map_or(0, |field| field.since),

@@ -26,7 +26,8 @@ pub(super) fn bool(config: &Config, field: &str) -> bool {
     kubelet_config::effective(config, field, NEWEST).as_bool().unwrap_or_default()
 }
 
-/// The duration in `field` of kubelet's configuration, or its default. To most durations kubelet applies its default when they are zero.
+/// The duration in `field` of kubelet's configuration, or its default. To most durations kubelet
+/// applies its default when they are zero.
 pub(super) fn nanoseconds(config: &Config, field: &str) -> Duration {
     let value = |config: &Config| kubelet_config::effective(config, field, NEWEST).as_str().and_then(duration);
     value(config).filter(|value| *value != 0).or_else(|| value(&Config::new())).unwrap_or_default()

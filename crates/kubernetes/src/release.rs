@@ -1,6 +1,7 @@
 //! Releases of Kubernetes, and what changed with them.
 //!
-//! No other room compares numbers of releases: it asks a predicate here, or a table of this crate. `tests/it/layering.rs` enforces that.
+//! No other room compares numbers of releases: it asks a predicate here, or a table of this crate.
+//! `tests/it/layering.rs` enforces that.
 
 use super::kubelet_config;
 use serde::Serialize;
@@ -9,15 +10,16 @@ use std::fmt;
 /// The newest minor release whose fields, flags and gates are all known. A newer one may have more.
 pub const NEWEST: Minor = Minor(36);
 
-/// The first release whose kubelet reads drop-ins of its configuration without a variable in its environment: the feature is beta
-/// (KEP-3983).
+/// The first release whose kubelet reads drop-ins of its configuration without a variable in its
+/// environment: the feature is beta (KEP-3983).
 pub const DROP_INS_SINCE: u32 = 30;
 
-/// The first release whose kubelet accepts no cloud provider but `external`: the gate `DisableCloudProviders` is on (KEP-2395). The code
-/// itself went away bit by bit, up to 1.31.
+/// The first release whose kubelet accepts no cloud provider but `external`: the gate
+/// `DisableCloudProviders` is on (KEP-2395). The code itself went away bit by bit, up to 1.31.
 pub const NO_CLOUD_PROVIDERS_SINCE: u32 = 29;
 
-/// A minor release of Kubernetes 1, which is what features depend on. It has no order for other crates to compare it by.
+/// A minor release of Kubernetes 1, which is what features depend on. It has no order for other
+/// crates to compare it by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Minor(u32);
@@ -80,14 +82,16 @@ impl Minor {
         self.0 <= NEWEST.0
     }
 
-    /// Whether kubelet reads drop-ins of its configuration, `--config-dir`, unless its environment says otherwise: see [`DROP_INS_SINCE`].
+    /// Whether kubelet reads drop-ins of its configuration, `--config-dir`, unless its environment
+    /// says otherwise: see [`DROP_INS_SINCE`].
     pub const fn has_config_drop_ins(self) -> bool {
         self.is_since(DROP_INS_SINCE)
     }
 
     /// Whether kubelet runs dockershim unless `--container-runtime=remote` says otherwise.
     ///
-    /// Source: changelog of 1.24, which removed dockershim (KEP-2221) and with it any other value of the flag.
+    /// Source: changelog of 1.24, which removed dockershim (KEP-2221) and with it any other value
+    /// of the flag.
     pub const fn needs_container_runtime_flag(self) -> bool {
         self.is_before(24)
     }
@@ -99,7 +103,8 @@ impl Minor {
         kubelet_config::has("containerRuntimeEndpoint", self)
     }
 
-    /// Whether kubelet must be told of the pause image, or it collects it as garbage. Later the runtime itself pins the image.
+    /// Whether kubelet must be told of the pause image, or it collects it as garbage. Later the
+    /// runtime itself pins the image.
     ///
     /// Source: changelog of 1.27, which deprecated `--pod-infra-container-image`.
     pub const fn needs_pause_image_flag(self) -> bool {
@@ -113,7 +118,8 @@ impl Minor {
         kubelet_config::has("registerWithTaints", self)
     }
 
-    /// Whether kubelet does not start on a machine with cgroup v1 unless `failCgroupV1: false` says otherwise.
+    /// Whether kubelet does not start on a machine with cgroup v1 unless `failCgroupV1: false` says
+    /// otherwise.
     ///
     /// Source: KEP-5573; the field's default changed in 1.35.
     pub fn refuses_cgroup_v1(self) -> bool {
@@ -153,7 +159,8 @@ impl Minor {
         self.is_before(NO_CLOUD_PROVIDERS_SINCE)
     }
 
-    /// Whether kubeadm writes `cgroupDriver: systemd` into a configuration that does not name a driver.
+    /// Whether kubeadm writes `cgroupDriver: systemd` into a configuration that does not name a
+    /// driver.
     ///
     /// Source: changelog of 1.22.
     pub const fn kubeadm_sets_systemd_driver(self) -> bool {
@@ -162,7 +169,8 @@ impl Minor {
 
     /// The shortest prefix of a network of Services that kube-apiserver accepts.
     ///
-    /// A network may have at most 2^20 addresses. Since 1.33 (`MultiCIDRServiceAllocator`, KEP-1880) only IPv6 has a limit, 2^64.
+    /// A network may have at most 2^20 addresses. Since 1.33 (`MultiCIDRServiceAllocator`,
+    /// KEP-1880) only IPv6 has a limit, 2^64.
     pub const fn shortest_service_prefix(self, is_ipv4: bool) -> u8 {
         match (is_ipv4, self.is_before(33)) {
             (true, true) => 12,
@@ -180,16 +188,16 @@ impl fmt::Display for Version {
 }
 
 impl Version {
-    /// Whether kubelet counts the files of volumes and of containers' logs with the program `find` (`pkg/volume/util/fs`), and complains
-    /// every ten seconds when there is none.
+    /// Whether kubelet counts the files of volumes and of containers' logs with the program `find`
+    /// (`pkg/volume/util/fs`), and complains every ten seconds when there is none.
     ///
     /// Source: kubernetes/kubernetes#96115, which does it in Go; it is in 1.21.8 and later.
     pub const fn counts_files_with_find(self) -> bool {
         self.minor.is_before(21) || (self.minor.0 == 21 && self.patch < 8)
     }
 
-    /// What keeps a kubelet of this version from an API server of version `api`: it may be at most three minor releases older, and
-    /// before 1.25 two.
+    /// What keeps a kubelet of this version from an API server of version `api`: it may be at most
+    /// three minor releases older, and before 1.25 two.
     ///
     /// Source: version skew policy of Kubernetes; KEP-3935 made two releases three.
     pub fn skew(self, api: Self) -> Option<Skew> {
@@ -201,7 +209,8 @@ impl Version {
         if self.major == api.major && api.minor.0 - self.minor.0 <= most {
             return None;
         }
-        // The oldest kubelet decides: one of 1.25 may be three releases older, so an API server of 1.28 is the first that accepts it.
+        // The oldest kubelet decides: one of 1.25 may be three releases older, so an API server of
+        // 1.28 is the first that accepts it.
         let reach = if api.minor.is_before(28) { 2 } else { 3 };
         Some(Skew::Older { most, oldest: Minor(api.minor.0.saturating_sub(reach)) })
     }

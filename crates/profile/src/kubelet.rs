@@ -1,16 +1,19 @@
-//! What kiln decides about kubelet on every node, for the checks, the renderers and the import alike.
+//! What kiln decides about kubelet on every node, for the checks, the renderers and the import
+//! alike.
 
 use kiln_agent::paths::CA_FILE;
 use serde_json::{Map, Value, json};
 
-/// Where kubelet looks for drop-ins of its configuration, files whose names end in `.conf`: the example of Kubernetes' documentation.
+/// Where kubelet looks for drop-ins of its configuration, files whose names end in `.conf`: the
+/// example of Kubernetes' documentation.
 pub const DROP_INS: &str = "etc/kubernetes/kubelet.conf.d";
 /// Where an operator's flags are: the file of kubeadm's deb and that of its rpm, which wins.
 pub const ENVIRONMENT_FILES: [&str; 2] = ["etc/default/kubelet", "etc/sysconfig/kubelet"];
 /// The variable in them.
 pub const EXTRA_ARGS: &str = "KUBELET_EXTRA_ARGS";
 
-/// Where resolved lists the servers that it asks. Its stub on 127.0.0.53, which `/etc/resolv.conf` names, is of no use in a pod.
+/// Where resolved lists the servers that it asks. Its stub on 127.0.0.53, which `/etc/resolv.conf`
+/// names, is of no use in a pod.
 pub const RESOLV_CONF: &str = "/run/systemd/resolve/resolv.conf";
 /// kubelet makes this directory; its default is below /usr, which is read-only.
 pub const VOLUME_PLUGINS: &str = "/var/lib/kubelet/volumeplugins";
@@ -24,7 +27,8 @@ pub const KUBEADM_DNS: &str = "10.96.0.10";
 /// The cluster's domain that kubeadm takes unless it is told another.
 pub const KUBEADM_DOMAIN: &str = "cluster.local";
 
-/// Whether kubelet and the container runtime agree on who owns the control groups. If they do not, kubelet starts, but no pod.
+/// Whether kubelet and the container runtime agree on who owns the control groups. If they do not,
+/// kubelet starts, but no pod.
 ///
 /// # Errors
 /// What is wrong with `driver`, the value of `cgroupDriver`.
@@ -35,8 +39,8 @@ pub fn cgroup_driver(driver: &Value) -> Result<(), String> {
     }
 }
 
-/// What kubeadm writes into every node's configuration unless it says otherwise, by path. The driver of control groups, which not all
-/// releases write, is not among them.
+/// What kubeadm writes into every node's configuration unless it says otherwise, by path. The
+/// driver of control groups, which not all releases write, is not among them.
 pub fn of_kubeadm(dns: Value, domain: &str) -> [(&'static str, Value); 10] {
     [
         ("authentication.anonymous.enabled", json!(false)),
@@ -61,7 +65,8 @@ fn of_kiln() -> [(&'static str, Value); 3] {
     ]
 }
 
-/// The paths of all fields that every node's configuration has, whatever the profile says, in the order of their names.
+/// The paths of all fields that every node's configuration has, whatever the profile says, in the
+/// order of their names.
 pub fn rendered() -> Vec<&'static str> {
     let all = of_kubeadm(Value::Null, "").into_iter().chain(of_kiln());
     let mut paths: Vec<_> = all.map(|(path, _)| path).collect();

@@ -1,4 +1,5 @@
-//! The valid name that a wrong one probably stands for: one measure for all messages that ask "did you mean".
+//! The valid name that a wrong one probably stands for: one measure for all messages that ask "did
+//! you mean".
 
 /// Names less alike than this do not help.
 const ALIKE: f64 = 0.65;
@@ -14,7 +15,8 @@ pub fn nearest<'a>(wrong: &str, valid: impl IntoIterator<Item = &'a str>) -> Opt
     near(wrong, valid).into_iter().next()
 }
 
-/// The names among `valid` that `wrong` may stand for, the most probable first; of equal ones the first in the alphabet.
+/// The names among `valid` that `wrong` may stand for, the most probable first; of equal ones the
+/// first in the alphabet.
 pub fn near<'a>(wrong: &str, valid: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let wrong = Name::new(wrong);
     let scored = valid.into_iter().map(|name| (wrong.likeness(name, ALIKE), name));
@@ -23,7 +25,8 @@ pub fn near<'a>(wrong: &str, valid: impl IntoIterator<Item = &'a str>) -> Vec<&'
     scored.into_iter().map(|(_, name)| name).collect()
 }
 
-/// The name among `valid` that is most like `wrong`, however little that is; nothing if there is no name at all.
+/// The name among `valid` that is most like `wrong`, however little that is; nothing if there is no
+/// name at all.
 pub fn most_alike<'a>(wrong: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = Name::new(wrong);
     let scored = valid.into_iter().map(|name| (wrong.likeness(name, 0.0), name));
@@ -51,7 +54,8 @@ impl<'a> Name<'a> {
         Self { written, normal: normal(written) }
     }
 
-    /// How alike the two are: from 0 to 1, and more where `name` goes on where this one ends. Less than `least` is not measured exactly.
+    /// How alike the two are: from 0 to 1, and more where `name` goes on where this one ends. Less
+    /// than `least` is not measured exactly.
     fn likeness(&self, name: &str, least: f64) -> f64 {
         // An ending that both have says nothing: most units end in ".service".
         let (wrong, name) = match (self.written.rsplit_once('.'), name.rsplit_once('.')) {

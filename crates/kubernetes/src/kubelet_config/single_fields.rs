@@ -1,7 +1,9 @@
 //! What kubelet demands of single values, beyond their types.
 //!
-//! Sources: `NewAllowlist` of `pkg/kubelet/sysctl`, `pkg/kubelet/network/dns` and `pkg/kubelet/eviction`; `ValidateKubeletConfiguration`, `pkg/kubelet/images/pullmanager/image_pull_policies.go`;
-//! `tracing/api/v1` of k8s.io/component-base.
+//! Sources: `NewAllowlist` of `pkg/kubelet/sysctl`, `pkg/kubelet/network/dns` and
+//! `pkg/kubelet/eviction`; `ValidateKubeletConfiguration`,
+//! `pkg/kubelet/images/pullmanager/image_pull_policies.go`; `tracing/api/v1` of
+//! k8s.io/component-base.
 
 use crate::Minor;
 use crate::lookup::{Config, bool, int, items, text};

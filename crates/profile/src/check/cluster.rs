@@ -115,7 +115,8 @@ fn one_of_each_family(networks: &[At<IpNet>], key: &str, start: Pos, what: &str)
     }
 }
 
-/// kube-apiserver accepts the network, and the network has the address that kubeadm gives to the cluster's DNS.
+/// kube-apiserver accepts the network, and the network has the address that kubeadm gives to the
+/// cluster's DNS.
 fn service_size(network: &At<IpNet>, minor: Minor) -> Result<(), Fault> {
     let least = minor.shortest_service_prefix(is_ipv4(network));
     let prefix = network.value.prefix_len();

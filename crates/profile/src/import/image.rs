@@ -59,7 +59,8 @@ pub(super) fn fit(node: &mut Node, minor: Minor, cluster_file: bool) {
             }
         }
     }
-    // The profile has to say what kiln renders for every node, or a source that leaves it out would get kiln's.
+    // The profile has to say what kiln renders for every node, or a source that leaves it out would
+    // get kiln's.
     for path in kubelet::rendered().into_iter().filter(|path| !(cluster_file && CLUSTER.contains(path))) {
         let default = unset(path, minor);
         let slot = kubelet::slot(&mut node.config, path);

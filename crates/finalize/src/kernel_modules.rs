@@ -266,17 +266,13 @@ fn pre(softdep: &str) -> impl Iterator<Item = String> {
 
 /// The module whose name (or path) is most like what was asked for.
 fn nearest(keep: &Keep<'_>, kernel: &Kernel) -> Option<String> {
-    let asked = without_suffix(keep.written.trim_end_matches('?')).replace('-', "_");
+    let asked = without_suffix(keep.written.trim_end_matches('?'));
     let spelled = |file: &ModuleFile| match keep.what {
         What::Paths(_) => without_suffix(&file.path).to_owned(),
         What::Name(_) | What::Names(_) => module_name(&file.path),
     };
-    let scored = kernel.modules.iter().map(|module| {
-        let name = spelled(&module.file);
-        (strsim::normalized_damerau_levenshtein(&asked, &name.replace('-', "_")), name)
-    });
-    let best = scored.filter(|(score, _)| *score >= 0.5).reduce(|best, next| if next.0 > best.0 { next } else { best });
-    best.map(|(_, name)| name)
+    let names: Vec<String> = kernel.modules.iter().map(|module| spelled(&module.file)).collect();
+    kiln_suggest::nearest(asked, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod error;
 pub mod import;
 mod json;
 mod key;
+pub mod kubelet;
 mod load;
 mod located;
 mod merge;
@@ -24,7 +25,8 @@ mod place;
 mod places;
 mod raw;
 mod schema;
-mod suggest;
+
+use kiln_suggest as suggest;
 
 pub use asked::AboutProfile;
 pub use cluster::{Cluster, PodCidr};

@@ -6,6 +6,7 @@
 use super::cluster::Cluster;
 use super::output::Output;
 use super::places::Places;
+pub use kiln_kubernetes::Version as KubernetesVersion;
 use kiln_kubernetes::kube_proxy_config::Mode as ProxyMode;
 use kiln_kubernetes::runtimes;
 use kiln_oci::Reference;
@@ -170,23 +171,6 @@ pub struct Release {
     pub packages: BTreeSet<String>,
     /// containerd's version as far as its configuration format goes.
     pub containerd: ContainerdSeries,
-}
-
-/// `major.minor.patch`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct KubernetesVersion {
-    /// Always 1 so far.
-    pub major: u32,
-    /// What features depend on.
-    pub minor: u32,
-    /// Bug fixes.
-    pub patch: u32,
-}
-
-impl fmt::Display for KubernetesVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
-    }
 }
 
 /// Which configuration format containerd reads.

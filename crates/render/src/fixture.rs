@@ -1,5 +1,6 @@
 //! A worker's profile and the tree it is rendered on, spelt out.
 
+use kiln_kubernetes::Minor;
 use kiln_profile::*;
 use kiln_tree::{Entry, FileTree, Origin, TreePath};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,7 +54,7 @@ pub fn worker(minor: u32, series: ContainerdSeries) -> Profile {
         },
         release: Release {
             name: "test".into(),
-            kubernetes: KubernetesVersion { major: 1, minor, patch: 2 },
+            kubernetes: KubernetesVersion { major: 1, minor: Minor::new(minor), patch: 2 },
             pause_image: "registry.k8s.io/pause:3.2".into(),
             components: BTreeMap::new(),
             packages: set(&["containerd", "containernetworking-plugins", "runc"]),

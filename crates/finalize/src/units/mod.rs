@@ -189,10 +189,8 @@ fn named(
 
 fn no_such_unit(links: &Links<'_>, key: Key, unit: &str) -> UnitsError {
     let names = links.lookup().all();
-    let close = 1 + unit.rfind('.').unwrap_or(unit.len()) / 4;
-    let scored = names.into_iter().map(|name| (strsim::damerau_levenshtein(&name, unit), name));
-    let best = scored.filter(|(distance, _)| *distance <= close).min();
-    UnitsError::NoSuchUnit { key, unit: unit.to_owned(), nearest: best.map(|(_, name)| name) }
+    let nearest = kiln_suggest::nearest(unit, names.iter().map(String::as_str)).map(str::to_owned);
+    UnitsError::NoSuchUnit { key, unit: unit.to_owned(), nearest }
 }
 
 /// `systemctl set-default`.

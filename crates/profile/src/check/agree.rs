@@ -9,7 +9,7 @@ use super::super::model::Profile;
 use super::super::place::Fault;
 use super::cluster::cluster_dns;
 use super::{cgroups, pod_network, resolver, sysctls};
-use kiln_kubernetes::kube_proxy_config;
+use kiln_kubernetes::{Skew, kube_proxy_config, kubelet_config};
 use serde_json::Value;
 
 /// A field of kubelet's configuration.
@@ -53,33 +53,35 @@ fn proxied(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     }
 }
 
-/// kubelet is never newer than an API server, and at most three minor releases older; before 1.25 two.
+/// kubelet and the cluster's API servers may work together.
 fn skew(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     let (kubelet, api) = (profile.release.kubernetes, cluster.kubernetes);
     let fault = |why: String| profile.places.fault(fields::RELEASE, fields::RELEASE, why).by(authority::VERSION_SKEW);
-    if (kubelet.major, kubelet.minor) > (api.major, api.minor) {
-        return Err(fault(format!(
+    match kubelet.skew(api) {
+        None => Ok(()),
+        Some(Skew::Newer) => Err(fault(format!(
             "kubelet {kubelet} is newer than the API servers of cluster {}, {api}; upgrade these first, or build with an older release",
             cluster.name
-        )));
-    }
-    let most = if kubelet.minor < 25 { 2 } else { 3 };
-    if kubelet.major < api.major || api.minor - kubelet.minor > most {
-        return Err(fault(format!(
-            "kubelet {kubelet} is more than {most} minor releases older than the API servers of cluster {}, {api}; build with 1.{} or later",
+        ))),
+        Some(Skew::Older { most, oldest }) => Err(fault(format!(
+            "kubelet {kubelet} is more than {most} minor releases older than the API servers of cluster {}, {api}; build with 1.{oldest} or later",
             cluster.name,
-            api.minor.saturating_sub(if api.minor < 28 { 2 } else { 3 })
-        )));
+        ))),
     }
-    Ok(())
+}
+
+/// The number of pods that kubelet takes.
+pub(super) fn max_pods(profile: &Profile) -> u64 {
+    let minor = profile.release.kubernetes.minor;
+    kubelet_config::effective(&profile.kubelet.config, "maxPods", minor).as_u64().unwrap_or_default()
 }
 
 /// Every pod finds an address in the node's part of the network.
 fn pods(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
-    let written = profile.kubelet.config.get("maxPods");
-    let most = written.and_then(Value::as_u64).unwrap_or(110);
+    let most = max_pods(profile);
     let Some(cidr) = cluster.pod_cidrs.iter().find(|cidr| cidr.pods() < most) else { return Ok(()) };
-    let at = if written.is_some() { kubelet_field("maxPods") } else { fields::RELEASE.into() };
+    let is_written = profile.kubelet.config.contains_key("maxPods");
+    let at = if is_written { kubelet_field("maxPods") } else { fields::RELEASE.into() };
     let why = format!(
         "maxPods is {most}, and a node's /{} of {} has addresses for {} pods in cluster {}; lower maxPods or the mask",
         cidr.node_mask,

@@ -5,7 +5,9 @@ use super::super::key::{Field, fields};
 use super::super::place::{At, Fault, Pos};
 use super::super::raw::{RawCluster, RawDns};
 use super::{Context, host_path, missing_of, names, pem, required_of, special, text};
+use crate::kubelet::KUBEADM_DOMAIN;
 use ipnet::IpNet;
+use kiln_kubernetes::Minor;
 use std::net::IpAddr;
 
 /// A cluster as its file has it: its name, the contents, and where it begins.
@@ -82,7 +84,7 @@ pub(super) fn cluster((name, raw, start): &ClusterFile, context: &Context<'_>) -
         },
         dns_domain: match domain {
             Some(domain) => text(domain, fields::CLUSTER_DNS_DOMAIN, dns_domain)?,
-            None => "cluster.local".to_owned(),
+            None => KUBEADM_DOMAIN.to_owned(),
         },
         dns_addresses: match addresses.is_empty() {
             true => services.iter().take(1).filter_map(|network| network.value.hosts().nth(9)).collect(),
@@ -116,14 +118,10 @@ fn one_of_each_family(networks: &[At<IpNet>], key: Field, start: Pos, what: &str
     }
 }
 
-/// kube-apiserver refuses networks beyond 2^20 addresses; since 1.33 (MultiCIDRServiceAllocator) only IPv6 has a limit, 2^64.
-fn service_size(network: &At<IpNet>, minor: u32) -> Result<(), Fault> {
-    let least = match (is_ipv4(network), minor) {
-        (true, ..33) => 12,
-        (false, ..33) => 108,
-        (true, _) => 1,
-        (false, _) => 64,
-    };
+/// kube-apiserver accepts the network, and the network has the address that kubeadm gives to the
+/// cluster's DNS.
+fn service_size(network: &At<IpNet>, minor: Minor) -> Result<(), Fault> {
+    let least = minor.shortest_service_prefix(is_ipv4(network));
     let prefix = network.value.prefix_len();
     if prefix < least {
         let why = format!("is too large for kube-apiserver 1.{minor}, which takes /{least} and smaller ones");

@@ -17,7 +17,7 @@ pub(super) fn cri(
 ) -> Result<Cri, Fault> {
     let Some(cri) = raw.filter(|cri| cri.value == Cri::CriDockerd) else { return Ok(Cri::Containerd) };
     let minor = release.kubernetes.minor;
-    if minor < 24 {
+    if !minor.supports_cri_dockerd() {
         return Err(cri.fault_of(fields::CRI, format!(
             "cri-dockerd speaks v1 of the CRI and is for Kubernetes 1.24 and later, and this is 1.{minor}; leave it out"
         )));

@@ -3,14 +3,16 @@
 use super::super::authority;
 use super::super::json::{self, Json};
 use super::super::key::fields;
-use super::super::model::{Arch, Kubelet, KubernetesVersion, Profile, Taint};
+use super::super::model::{Arch, Kubelet, Profile, Taint};
 use super::super::place::{At, Fault};
 use super::super::raw::{Effect, Map, RawKubelet, RawTaint};
 use super::super::suggest;
 use super::{debian, kubelet_args, managed, names, required, text};
-use kiln_agent::names::{label_value, qualified_name, self_settable};
+use crate::kubelet::cgroup_driver;
+use kiln_agent::flags;
+use kiln_agent::names::{label_value, qualified_name, repeated_taint, self_settable};
 use kiln_kubernetes::kubelet_flags::{self, Flag};
-use kiln_kubernetes::{NEWEST, kubelet_config, runtimes};
+use kiln_kubernetes::{Minor, kubelet_config, runtimes};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -23,24 +25,7 @@ const MANAGED_FIELDS: [(&str, &str); 5] = [
     ("providerID", "it differs per node, the agent sets it"),
 ];
 
-/// Flags kiln passes itself, and what to use instead.
-const MANAGED_FLAGS: [(&str, &str); 13] = [
-    ("bootstrap-kubeconfig", "the agent obtains the node's credentials"),
-    ("cert-dir", "the agent writes the node's certificates"),
-    ("config", "use kubelet.config"),
-    ("config-dir", "use kubelet.config; since Kubernetes 1.30 kubelet reads /etc/kubernetes/kubelet.conf.d, too"),
-    ("container-runtime", "\"cri\" says who serves it"),
-    ("container-runtime-endpoint", "\"cri\" says who serves it"),
-    ("hostname-override", "it differs per node, the agent sets it"),
-    ("kubeconfig", "the agent writes the node's kubeconfig"),
-    ("node-labels", "use kubelet.labels"),
-    ("pod-infra-container-image", "the release names the pause image"),
-    ("provider-id", "it differs per node: kubelet.providerID of the seed"),
-    ("register-with-taints", "use kubelet.taints"),
-    ("root-dir", "kubelet's state is in /var/lib/kubelet"),
-];
-
-pub(super) fn kubelet(raw: &RawKubelet, minor: u32, arch: Arch) -> Result<Kubelet, Fault> {
+pub(super) fn kubelet(raw: &RawKubelet, minor: Minor, arch: Arch) -> Result<Kubelet, Fault> {
     let RawKubelet { config, args, labels, taints } = raw;
     Ok(Kubelet {
         config: self::config(config, minor)?,
@@ -50,13 +35,12 @@ pub(super) fn kubelet(raw: &RawKubelet, minor: u32, arch: Arch) -> Result<Kubele
     })
 }
 
-fn config(raw: &Map<At<Json>>, minor: u32) -> Result<serde_json::Map<String, Value>, Fault> {
+fn config(raw: &Map<At<Json>>, minor: Minor) -> Result<serde_json::Map<String, Value>, Fault> {
     for (key, At { value, pos }) in raw {
         managed(key, fields::KUBELET_CONFIG, &MANAGED_FIELDS)?;
-        if key.value == "cgroupDriver" && value.value() != "systemd" {
-            return Err(
-                pos.fault_of(fields::KUBELET_CONFIG, "cgroupDriver must be systemd, as the container runtime's is")
-            );
+        if key.value == "cgroupDriver" {
+            cgroup_driver(&value.value())
+                .map_err(|why| pos.fault_of(fields::KUBELET_CONFIG, format!("cgroupDriver {why}")))?;
         }
     }
     let config = json::object(raw);
@@ -69,17 +53,13 @@ fn config(raw: &Map<At<Json>>, minor: u32) -> Result<serde_json::Map<String, Val
 }
 
 /// The packages whose programs it calls, and which a node might be without.
-///
-/// Until 1.21.7 kubelet counts the files of volumes and of containers' logs with `find` (`pkg/volume/util/fs`; kubernetes/kubernetes#96115
-/// did it in Go), and complains every ten seconds when there is none.
 pub(super) fn provide(profile: &mut Profile) {
-    let KubernetesVersion { minor, patch, .. } = profile.release.kubernetes;
-    if (minor, patch) < (21, 8) {
+    if profile.release.kubernetes.counts_files_with_find() {
         debian::provide(&mut profile.debian, "findutils");
     }
 }
 
-fn args(raw: &Map<At<String>>, minor: u32) -> Result<BTreeMap<String, String>, Fault> {
+fn args(raw: &Map<At<String>>, minor: Minor) -> Result<BTreeMap<String, String>, Fault> {
     let mut args = BTreeMap::new();
     for (key, value) in raw {
         let flag = text(key, fields::KUBELET_ARGS, names::flag)?;
@@ -87,12 +67,11 @@ fn args(raw: &Map<At<String>>, minor: u32) -> Result<BTreeMap<String, String>, F
         if let Some(why) = runtime {
             return Err(key.fault_of(fields::KUBELET_ARGS, format!("{flag}={}: {why}", value.value)));
         }
-        managed(key, fields::KUBELET_ARGS, &MANAGED_FLAGS)?;
+        if let Some(instead) = flags::managed_in_profile(&flag) {
+            managed(key, fields::KUBELET_ARGS, &[(&flag, instead)])?;
+        }
         key.check(fields::KUBELET_ARGS, |name| known_flag(name, minor))?;
-        let value = text(value, fields::KUBELET_ARG.of(&flag), |value| match value.chars().any(char::is_control) {
-            true => Err(format!("{:?} has a control character", names::short(value))),
-            false => kubelet_args::value(&flag, value, minor),
-        })?;
+        let value = text(value, fields::KUBELET_ARG.of(&flag), |value| kubelet_args::value(&flag, value, minor))?;
         args.insert(flag, value);
     }
     kubelet_args::together(raw)?;
@@ -100,7 +79,7 @@ fn args(raw: &Map<At<String>>, minor: u32) -> Result<BTreeMap<String, String>, F
 }
 
 /// What has a field is set there, and what kubelet does not know would end it.
-fn known_flag(name: &str, minor: u32) -> Result<(), String> {
+fn known_flag(name: &str, minor: Minor) -> Result<(), String> {
     match kubelet_flags::flag(name, minor) {
         Flag::Flag => Ok(()),
         Flag::Field(field) => Err(format!("--{name} is a field, set {field} in kubelet.config")),
@@ -112,7 +91,7 @@ fn known_flag(name: &str, minor: u32) -> Result<(), String> {
             let why = format!("kubelet has the flag --{name} since Kubernetes 1.{since}, and this is 1.{minor}");
             Err(format!("{why}; leave it out"))
         }
-        Flag::Unknown if minor > NEWEST => Ok(()),
+        Flag::Unknown if !minor.is_known() => Ok(()),
         Flag::Unknown => {
             let near = suggest::nearest(name, kubelet_flags::names());
             let hint = near.map(|near| format!(", did you mean --{near}?")).unwrap_or_default();
@@ -147,20 +126,16 @@ fn own(name: &str, value: &str, arch: Arch) -> Result<(), String> {
     }
 }
 
-/// kubelet ends with two of one key and effect.
 fn taints(raw: &[At<RawTaint>]) -> Result<Vec<Taint>, Fault> {
-    let mut taints: Vec<Taint> = Vec::new();
-    for raw in raw {
-        let taint = taint(raw)?;
-        if taints.iter().any(|other| other.key == taint.key && other.effect == taint.effect) {
-            let what = format!("{}:{}", taint.key, taint.effect);
-            return Err(raw
-                .pos
-                .fault_of(fields::KUBELET_TAINTS, format!("{what} is there twice, and lists append; leave one out")));
+    let taints = raw.iter().map(taint).collect::<Result<Vec<_>, _>>()?;
+    match repeated_taint(taints.iter().map(|taint| (&*taint.key, &*taint.effect))) {
+        None => Ok(taints),
+        Some(at) => {
+            let what = format!("{}:{}", taints[at].key, taints[at].effect);
+            let why = format!("{what} is there twice, and lists append; leave one out");
+            Err(raw[at].pos.fault_of(fields::KUBELET_TAINTS, why))
         }
-        taints.push(taint);
     }
-    Ok(taints)
 }
 
 fn taint(raw: &At<RawTaint>) -> Result<Taint, Fault> {

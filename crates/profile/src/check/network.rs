@@ -67,12 +67,7 @@ fn bridge(text: &str) -> Result<(), String> {
 
 /// A network with room for pods.
 fn cidr(text: &str) -> Result<(), String> {
-    let network = names::network(text)?;
-    special::network(&network)?;
-    match network.max_prefix_len() - network.prefix_len() {
-        0 | 1 => Err(format!("{text:?} has no room for pods")),
-        _ => Ok(()),
-    }
+    special::network(&kiln_agent::addresses::pod_network(text)?)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::super::cluster::PodCidr;
 use super::super::key::fields;
 use super::super::model::{Cni, Profile};
 use super::super::place::Fault;
+use super::agree::max_pods;
 use super::cluster::overlap;
 use ipnet::IpNet;
 use serde_json::Value;
@@ -25,7 +26,7 @@ pub(super) fn agree(profile: &Profile) -> Result<(), Fault> {
 
 /// Every pod that kubelet takes finds an address.
 fn room(subnet: &IpNet, profile: &Profile) -> Result<(), String> {
-    let most = profile.kubelet.config.get("maxPods").and_then(Value::as_u64).unwrap_or(110);
+    let most = max_pods(profile);
     let pods = PodCidr { network: *subnet, node_mask: subnet.prefix_len() }.pods();
     match pods < most {
         false => Ok(()),

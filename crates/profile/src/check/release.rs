@@ -7,6 +7,7 @@ use super::super::place::{At, Fault, Pos};
 use super::super::raw::{Demand, Map, RawArtifact, RawRelease};
 use super::super::suggest;
 use super::{Context, absolute, files, host_path, names, required, required_of, text};
+use kiln_kubernetes::Minor;
 use kiln_tree::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,15 +59,14 @@ pub(super) fn release(
 
 /// kubelet and containerd speak a version of the CRI that both know.
 ///
-/// kubelet asks for v1 since 1.23 and for nothing else since 1.26; containerd answers it since 1.6 and nothing else since 2.0.
-/// Kubernetes 1.35 is the last release that supports containerd 1.
+/// containerd answers v1 since 1.6, and nothing else since 2.0.
 fn runtime_interface(
-    minor: u32,
+    minor: Minor,
     series: &At<ContainerdSeries>,
     components: &Map<At<RawArtifact>>,
 ) -> Result<(), Fault> {
     match series.value {
-        ContainerdSeries::V2 if minor < 23 => {
+        ContainerdSeries::V2 if !minor.speaks_cri_v1() => {
             return Err(series.fault_of(
                 fields::RELEASE_CONTAINERD_SERIES,
                 format!(
@@ -74,7 +74,7 @@ fn runtime_interface(
                 ),
             ));
         }
-        ContainerdSeries::V1 if minor >= 36 => {
+        ContainerdSeries::V1 if !minor.supports_containerd_1() => {
             return Err(series.fault_of(
                 fields::RELEASE_CONTAINERD_SERIES,
                 format!("Kubernetes 1.{minor} no longer supports containerd 1; take containerd 2.2 or later"),
@@ -95,7 +95,7 @@ fn runtime_interface(
         );
         return Err(version.fault_of(key, why).by(authority::CONTAINERD_SERIES));
     }
-    if minor >= 26 && (major, second) < (1, 6) {
+    if minor.speaks_only_cri_v1() && (major, second) < (1, 6) {
         let why = format!(
             "kubelet 1.{minor} speaks v1 of the CRI only, which containerd {} does not; take 1.6 or later",
             version.value

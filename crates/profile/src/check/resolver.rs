@@ -8,10 +8,8 @@ use super::super::model::Profile;
 use super::super::place::Fault;
 use super::agree::kubelet_field;
 use super::names;
+use crate::kubelet::RESOLV_CONF as SERVERS;
 use serde_json::Value;
-
-/// Where resolved lists the servers themselves.
-const SERVERS: &str = "/run/systemd/resolve/resolv.conf";
 
 /// Files that name resolved's stub. In an image `/etc/resolv.conf` is a link to the first.
 const STUBS: [&str; 3] =

@@ -9,7 +9,7 @@ use super::documents::Documents;
 use super::node::Node;
 use super::report::Fate;
 use crate::{Located, authority};
-use kiln_kubernetes::{Field, Step, Type, kube_proxy_config};
+use kiln_kubernetes::{Field, Minor, Step, Type, kube_proxy_config};
 use serde_json::{Map, Value};
 
 /// Where the service looks for its identity.
@@ -25,7 +25,7 @@ const OF_WINDOWS: [&str; 2] = ["winkernel", "windowsRunAsService"];
 ///
 /// # Errors
 /// [`ImportError::At`]: a second document, and what kube-proxy would refuse.
-pub(super) fn read(documents: &Documents<'_>, bake: bool, minor: u32, node: &mut Node) -> Result<(), ImportError> {
+pub(super) fn read(documents: &Documents<'_>, bake: bool, minor: Minor, node: &mut Node) -> Result<(), ImportError> {
     if let Some(second) = documents.kube_proxy.get(1) {
         let what = "a second KubeProxyConfiguration: give the one that kube-proxy reads";
         return Err(ImportError::at(second.place(&[]).source, what));

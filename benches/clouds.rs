@@ -5,8 +5,9 @@
 #[path = "../tests/it/common/worker.rs"]
 mod worker;
 
-use kiln_artifact::cloud::{self, Kind, Naming};
+use kiln_artifact::cloud::{self, Naming};
 use kiln_format::block::RawFile;
+use kiln_profile::Output;
 use rustix::fs::SeekFrom;
 use std::fs::File;
 use std::path::Path;
@@ -29,11 +30,11 @@ fn main() -> ExitCode {
 
     let naming = Naming { name: "worker", uuid: [7; 16], epoch: 1_610_542_800 };
     let mut qcow2 = f64::INFINITY;
-    for kind in Kind::ALL {
-        let seconds = median(kind.name(), || {
+    for kind in Output::encodings() {
+        let seconds = median(kind.as_str(), || {
             cloud::encode(kind, &disk, &naming, directory, threads, &|_| ()).expect("encoded");
         });
-        if kind == Kind::Qcow2 {
+        if kind == Output::Qcow2 {
             qcow2 = seconds;
         }
     }

@@ -3,5 +3,5 @@
 //! What they stand on are the crates below `crates/`; see `docs/architecture.md`.
 
 pub mod boot;
+pub mod build;
 pub mod cli;
-pub mod output;

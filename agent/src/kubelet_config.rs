@@ -4,15 +4,13 @@
 //! The result is for people. It changes nothing on the node, and nothing waits for it.
 
 use crate::api::{Api, ApiError, printable};
-use crate::install::{self, KUBELET_CONFIG, Node};
+use crate::install::{self, Node};
 use crate::net::{Network, Proxy, Resolver, Verify};
+use crate::paths::{KUBELET_CONFIG, SHARED_FIELDS};
 use crate::root::RootDir;
 use crate::yaml;
 use serde_json::Value;
 
-/// Fields that must be equal in a cluster, as JSON pointers, with their default values; in images
-/// whose profile has `kubeletConfig: cluster`.
-const FIELDS: &str = "/usr/lib/kiln/kubelet-config-fields.json";
 /// A limit above the size of any ConfigMap, in bytes.
 const MAX_CONFIG: usize = 1 << 20;
 const WHAT: &str = "reading the cluster's kubelet configuration";
@@ -21,7 +19,7 @@ const WHAT: &str = "reading the cluster's kubelet configuration";
 /// that another tool manages.
 pub fn compare(root: &RootDir) -> Vec<String> {
     let read = |path: &str| root.read(path).ok().flatten().unwrap_or_default();
-    let fields: Value = serde_json::from_str(&read(FIELDS)).unwrap_or_default();
+    let fields: Value = serde_json::from_str(&read(SHARED_FIELDS)).unwrap_or_default();
     let (Some(fields), Ok(Some(node))) = (fields.as_object(), Node::load(root)) else { return Vec::new() };
     let (name, theirs) = match of_cluster(root, &node) {
         Ok(found) => found,

@@ -1,8 +1,9 @@
 //! First boot of a node: from a [`seed`] to a kubelet with its own client certificate.
 //!
-//! The builder uses the seed and the names; the rest (feature `node`) runs on nodes. docs/agent.md
-//! describes what happens when.
+//! The builder uses the seed, the paths, and what checks names, flags and addresses; the rest
+//! (feature `node`) runs on nodes. docs/agent.md describes what happens when.
 
+pub mod addresses;
 #[cfg(feature = "node")]
 pub mod api;
 #[cfg(feature = "node")]
@@ -11,6 +12,7 @@ pub mod clock;
 pub mod csr;
 #[cfg(feature = "node")]
 pub mod discovery;
+pub mod flags;
 #[cfg(feature = "node")]
 pub mod install;
 #[cfg(feature = "node")]
@@ -20,6 +22,7 @@ pub mod kubelet_config;
 pub mod names;
 #[cfg(feature = "node")]
 pub mod net;
+pub mod paths;
 #[cfg(feature = "node")]
 pub mod pki;
 #[cfg(feature = "node")]

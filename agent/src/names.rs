@@ -17,16 +17,15 @@ fn is_name(text: &str, max: usize) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
+/// Whether `text` is an RFC 1123 label.
+pub fn is_dns_label(text: &str) -> bool {
+    let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.len() <= 63 && text.starts_with(edge) && text.ends_with(edge) && text.chars().all(|c| edge(c) || c == '-')
+}
+
 /// Whether `text` is an RFC 1123 subdomain: a valid name of a Node.
 pub fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253
-        && text.split('.').all(|part| {
-            let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-            part.len() <= 63
-                && part.starts_with(edge)
-                && part.ends_with(edge)
-                && part.chars().all(|c| edge(c) || c == '-')
-        })
+    text.len() <= 253 && text.split('.').all(is_dns_label)
 }
 
 /// The key of a label or a taint: `name` or `sub.domain/name`.
@@ -50,6 +49,35 @@ pub fn label_value(text: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{:?} is not a label's value (at most 63 letters, digits, \"-\", \"_\" and \".\")", short(text)))
+}
+
+/// The effect of a taint.
+///
+/// # Errors
+/// What is wrong.
+pub fn taint_effect(text: &str) -> Result<(), String> {
+    match ["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&text) {
+        true => Ok(()),
+        false => Err("must be NoSchedule, PreferNoSchedule or NoExecute".into()),
+    }
+}
+
+/// A taint as kubelet's `--register-with-taints` has it.
+pub fn taint(key: &str, value: &str, effect: &str) -> String {
+    format!("{key}={value}:{effect}")
+}
+
+/// The number of the first of `taints`, keys and effects, that has both in common with one before:
+/// kubelet exits when there is any.
+pub fn repeated_taint<'a>(taints: impl Iterator<Item = (&'a str, &'a str)>) -> Option<usize> {
+    let mut seen = Vec::new();
+    for (at, taint) in taints.enumerate() {
+        if seen.contains(&taint) {
+            return Some(at);
+        }
+        seen.push(taint);
+    }
+    None
 }
 
 /// Labels in the kubernetes.io and k8s.io domains that a kubelet may set on its own node.
@@ -110,5 +138,12 @@ mod tests {
             assert!(qualified_name(bad).is_err(), "{bad}");
         }
         assert!(label_value(&"x".repeat(64)).is_err());
+    }
+
+    #[test]
+    fn taints_share_a_key_but_no_effect_with_it() {
+        let taints = [("a", "NoSchedule"), ("a", "NoExecute"), ("b", "NoSchedule"), ("a", "NoExecute")];
+        assert_eq!(repeated_taint(taints.into_iter()), Some(3));
+        assert_eq!(repeated_taint(taints[..3].iter().copied()), None);
     }
 }

@@ -6,9 +6,10 @@
 //! new range.
 
 use crate::api::{Api, ApiError};
-use crate::install::{self, CONFLIST, CertificateFault, Node};
+use crate::install::{self, CertificateFault, Node};
 use crate::join::End;
 use crate::net::{Backoff, Network, Proxy, Resolver, Verify};
+use crate::paths::CONFLIST;
 use crate::root::RootDir;
 use crate::status::say;
 use serde_json::Value;

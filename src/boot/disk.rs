@@ -2,7 +2,7 @@
 
 use super::{BootError, Firmware};
 use kiln_init::gpt::{Guid, Table};
-use kiln_profile::Arch;
+use kiln_profile::{Arch, Output};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -33,7 +33,7 @@ impl DiskImage {
     /// # Errors
     /// [`BootError`] when it is no disk with a root for an architecture we know.
     pub fn open(path: &Path) -> Result<Self, BootError> {
-        let path = if path.is_dir() { path.join("disk.raw") } else { path.to_owned() };
+        let path = if path.is_dir() { path.join(Output::Disk.file()) } else { path.to_owned() };
         let failed = |source| BootError::Read { path: path.clone(), source };
         let mut file = File::open(&path).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();

@@ -3,6 +3,7 @@
 use clap::builder::PossibleValue;
 use kiln_profile::{Arch, Output, Overrides};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 /// Which profile, and what is changed in it for this run.
 #[derive(Debug, Clone, clap::Args)]
@@ -29,8 +30,8 @@ pub struct ChangeArgs {
     /// Architecture of the image
     #[arg(long, value_enum)]
     pub arch: Option<ArchArg>,
-    /// Overlay laid over those of the profile (repeatable)
-    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    /// Overlay laid over those of the profile: a name below overlays/, or a path, which has a "/" (repeatable)
+    #[arg(long, value_name = "OVERLAY", value_hint = clap::ValueHint::DirPath)]
     pub overlay: Vec<PathBuf>,
     /// IMAGE_VERSION of the image
     #[arg(long, value_name = "VERSION")]
@@ -73,36 +74,14 @@ pub enum ArchArg {
 #[derive(Debug, Clone, Copy)]
 pub struct OutputArg(pub Output);
 
-impl OutputArg {
-    const ALL: [Self; Output::ALL.len()] = {
-        let mut all = [Self(Output::Pxe); Output::ALL.len()];
-        let mut at = 0;
-        while at < all.len() {
-            all[at] = Self(Output::ALL[at]);
-            at += 1;
-        }
-        all
-    };
-}
-
 impl clap::ValueEnum for OutputArg {
     fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
+        static ALL: LazyLock<Vec<OutputArg>> = LazyLock::new(|| Output::ALL.iter().copied().map(OutputArg).collect());
+        &ALL
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        let help = match self.0 {
-            Output::Pxe => "kernel, initramfs, command line and iPXE script",
-            Output::Disk => "disk that boots by UEFI, raw and sparse",
-            Output::Qcow2 => "that disk as qcow2, compressed with zstd",
-            Output::Qcow2Zlib => "that disk as qcow2 for programs that cannot read zstd",
-            Output::Vhd => "that disk as fixed VHD, for Azure",
-            Output::Vmdk => "that disk as stream-optimized VMDK with OVF, for VMware",
-            Output::Gce => "that disk as tar archive, for Google Compute Engine",
-            Output::Ext4 => "root file system alone, ext4",
-            Output::Tar => "root file system alone, tar archive",
-        };
-        Some(PossibleValue::new(self.0.as_str()).help(help))
+        Some(PossibleValue::new(self.0.as_str()).help(self.0.description()))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::host::Host;
 use crate::boot::{Accelerator, Disk, DiskImage, Handout, Image, Machine, PxeSet, attached, kvm_works};
 use anyhow::Context as _;
+use kiln_profile::Output;
 use std::path::{Path, PathBuf};
 
 /// Room for the state of a node that is only looked at, in bytes; the file takes no more than is written.
@@ -50,7 +51,7 @@ pub struct Args {
 pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     let has_pxe = ["vmlinuz", "pxe/vmlinuz"].iter().any(|kernel| args.output.join(kernel).exists());
     let wants_disk = args.disk || args.disk_size.is_some() || args.keep.is_some();
-    if wants_disk || (!args.pxe && !has_pxe && args.output.join("disk.raw").exists()) {
+    if wants_disk || (!args.pxe && !has_pxe && args.output.join(Output::Disk.file()).exists()) {
         // Beside the image there is room for what a node writes; a file of its own is as short-lived as the machine.
         let scratch = tempfile::Builder::new().prefix(".kiln-boot").tempdir_in(&args.output);
         let scratch = scratch.with_context(|| format!("making a directory in {}", args.output.display()))?;

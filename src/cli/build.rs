@@ -3,26 +3,16 @@
 use super::args::{MirrorArgs, OutputArg, ProfileArgs};
 use super::host::Host;
 use super::lock::{LockPolicy, locked};
-use super::outputs::{Made, Outputs};
 use super::signals::CleanUp;
-use super::told_once;
 use super::units;
-use crate::output::{Output, OutputError, Unchanged};
-use anyhow::{Context as _, bail};
-use kiln_artifact::kernel::kernel;
-use kiln_bake::lock::{Locked, wants};
-use kiln_bake::{Baked, bake};
-use kiln_cache::Cache;
+use crate::build::{BuildError, Line, Means};
+use anyhow::Context as _;
+use kiln_bake::lock::{Locked, Mirrors};
 use kiln_manifest::{InputRecord, Manifest};
-use kiln_pack::layer::Overlay;
-use kiln_source::fetch::{FetchError, Fetcher};
-use std::collections::BTreeSet;
+use kiln_source::fetch::Fetcher;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// Damage hides damage: an input is only read once what was derived from it is gone.
-const HEALING_ATTEMPTS: usize = 4;
 
 /// Bake a role's image
 ///
@@ -62,105 +52,34 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     let policy = LockPolicy { locked: args.locked, offline: args.offline };
     let outputs: Vec<_> = args.output.iter().map(|output| output.0).collect();
     let locked = locked(host, &args.profile, &args.mirrors, &outputs, policy, &cache, &http)?;
-    kiln_render::check_programs(locked.profile().arch)?;
     let directory = args.out.clone().unwrap_or_else(|| Path::new("out").join(&locked.profile().role));
-    let overlays = locked.profile().overlays.iter().map(|path| Overlay::read(path)).collect::<Result<Vec<_>, _>>()?;
-
-    let unchanged = Unchanged::new(&locked, &overlays, &directory);
-    if let Some(manifest) = unchanged.find(&cache) {
-        host.progress.info(format_args!("{}: nothing changed", directory.display()));
-        return report(&manifest, &directory, start, args.json);
-    }
-    let output = Output::create(&directory)?;
-    clean_up.add(output.unfinished());
-    let fetcher = host.fetcher(&cache, &http);
-    let manifest = healing(host, &cache, || {
-        let files = fetch(&fetcher, host, &locked)?;
-        let baked = bake(&locked, &files, overlays.clone(), &cache, host.threads, &host.progress)?;
-        write(host, &locked, &baked, &cache, output.temporary())
+    let built = on_the_line(host, &locked, &host.fetcher(&cache, &http), |line| {
+        line.build(&directory, |unfinished| clean_up.add(unfinished))
     })?;
-    output.commit()?;
-    unchanged.remember(&cache, &manifest);
-    report(&manifest, &directory, start, args.json)
-}
-
-/// Tries again what failed because of damaged files in the cache: each is removed when it is found, so the next try fetches
-/// or makes it anew.
-pub(super) fn healing<T>(host: &Host, cache: &Cache, attempt: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let mut known = cache.damage_found();
-    for _ in 0..HEALING_ATTEMPTS {
-        let result = attempt();
-        let found = cache.damage_found();
-        match result {
-            Err(error) if found > known && !cache.is_read_only() => {
-                host.progress
-                    .warn(format_args!("a file in the cache was damaged and is replaced ({})", told_once(&error)));
-                known = found;
-            }
-            result => return result,
-        }
+    if !built.changed {
+        host.progress.info(format_args!("{}: nothing changed", directory.display()));
     }
-    attempt()
+    report(&built.manifest, &directory, start, args.json)
 }
 
-pub(super) fn fetch(fetcher: &Fetcher, host: &Host, locked: &Locked) -> anyhow::Result<Vec<PathBuf>> {
+/// Does `work` on the line of `locked` with what this machine has.
+pub(super) fn on_the_line<T>(
+    host: &Host,
+    locked: &Locked,
+    fetcher: &Fetcher,
+    work: impl FnOnce(&Line<'_>) -> Result<T, BuildError>,
+) -> anyhow::Result<T> {
     // Where to fetch from matters only when something is missing: a warm, offline build needs no mirror.
-    let mirrors = host.mirrors(locked.profile()).unwrap_or_default();
-    let wants = wants(locked, &mirrors);
-    match fetcher.fetch_all(&wants) {
-        Ok(files) => Ok(files),
-        Err(FetchError::Gone { inputs }) => {
-            // Artifacts come after the packages, and are where the profile says, whatever the lock.
-            let packages = wants.iter().take(locked.lock().packages.len()).map(|want| &want.name);
-            let packages: BTreeSet<_> = packages.collect();
-            let advice = if inputs.iter().any(|input| packages.contains(&input.name)) {
-                format!("pin what the mirror has now with \"kiln lock {}\"", locked.profile().role)
-            } else {
-                "correct the url in the profile or release".to_owned()
-            };
-            bail!("{}; {advice}", FetchError::Gone { inputs })
-        }
-        Err(error) => {
-            // The missing mirror is the cause then, and says what to do.
-            host.mirrors(locked.profile())?;
-            Err(error.into())
-        }
+    let (mirrors, no_mirror) = match host.mirrors(locked.profile()) {
+        Ok(mirrors) => (mirrors, None),
+        Err(error) => (Mirrors::default(), Some(error)),
+    };
+    let means = Means { fetcher, mirrors: &mirrors, threads: host.threads, progress: &host.progress };
+    match (Line::new(locked, means).and_then(|line| work(&line)), no_mirror) {
+        // The missing mirror is the cause then, and says what to do.
+        (Err(BuildError::Fetch(_)), Some(error)) => Err(error),
+        (result, _) => Ok(result?),
     }
-}
-
-fn write(host: &Host, locked: &Locked, baked: &Baked, cache: &Cache, directory: &Path) -> anyhow::Result<Manifest> {
-    let manifest = manifest_of(locked, baked, Outputs { host, locked, baked, cache, directory }.make()?)?;
-    let text = manifest.to_text();
-    for (name, text) in [(kiln_manifest::SUMS, manifest.sums(&text)), (kiln_manifest::FILE, text)] {
-        let path = directory.join(name);
-        std::fs::write(&path, text).map_err(|source| OutputError::Write { path, source })?;
-    }
-    Ok(manifest)
-}
-
-/// What the manifest of an image of `baked` says, of which `made` was made.
-pub(super) fn manifest_of(locked: &Locked, baked: &Baked, made: Made) -> anyhow::Result<Manifest> {
-    let (profile, lock) = (locked.profile(), locked.lock());
-    let Made { files, root_hash, disk } = made;
-    Ok(Manifest {
-        version: kiln_manifest::VERSION,
-        kiln: env!("CARGO_PKG_VERSION").to_owned(),
-        role: profile.role.clone(),
-        image: profile.image.clone(),
-        arch: profile.arch,
-        suite: profile.debian.suite.clone(),
-        release: profile.release.name.clone(),
-        kernel: kernel(&baked.tree)?.0.to_owned(),
-        cmdline: profile.kernel.cmdline.join(" "),
-        epoch: lock.epoch,
-        inputs: baked.inputs.clone(),
-        pruned: baked.pruned.clone(),
-        privileged: profile.privileged.clone(),
-        files: kiln_manifest::records(&baked.tree, lock.epoch),
-        outputs: files,
-        root_hash,
-        disk,
-    })
 }
 
 fn report(manifest: &Manifest, directory: &Path, start: Instant, json: bool) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use kiln_cache::Cache;
 use kiln_profile::{Arch, Overrides, Profile};
 use kiln_progress::{Mode, Progress};
 use kiln_source::deb::apt_sources::{self, AptSources};
-use kiln_source::deb::keyring::{DEBIAN_KEYRINGS, Keyring};
+use kiln_source::deb::keyring::Keyring;
 use kiln_source::fetch::Fetcher;
 use kiln_source::http::{Client, HttpConfig, ProxyConfig};
 use kiln_source::registry::Credentials;
@@ -146,7 +146,7 @@ impl Host {
         }
         if mirrors.security.is_empty() {
             // A mirror of everything serves the security archive beside the archive proper.
-            mirrors.security = mirrors.main.iter().filter_map(|mirror| security_beside(mirror)).collect();
+            mirrors.security = mirrors.main.iter().filter_map(|mirror| kiln_debian::security_beside(mirror)).collect();
         }
         Ok(mirrors)
     }
@@ -159,7 +159,7 @@ impl Host {
         if let Some(path) = args.keyring.as_ref().or(profile.debian.keyring.as_ref()) {
             return Ok(Keyring::from_file(path)?);
         }
-        let candidates = DEBIAN_KEYRINGS.map(PathBuf::from);
+        let candidates = kiln_debian::KEYRINGS.map(PathBuf::from);
         if let Ok(keyring) = Keyring::from_first(&candidates) {
             return Ok(keyring);
         }
@@ -169,7 +169,7 @@ impl Host {
             None => bail!(
                 "there is no keyring of Debian's archive on this host ({}); install the package debian-archive-keyring, or \
                  give --keyring FILE",
-                DEBIAN_KEYRINGS.join(", ")
+                kiln_debian::KEYRINGS.join(", ")
             ),
         }
     }
@@ -181,9 +181,4 @@ impl Host {
         }
         Ok(sources)
     }
-}
-
-/// `…/debian` → `…/debian-security`, as mirrors lay them out.
-fn security_beside(mirror: &str) -> Option<String> {
-    mirror.trim_end_matches('/').strip_suffix("/debian").map(|base| format!("{base}/debian-security"))
 }

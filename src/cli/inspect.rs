@@ -57,12 +57,11 @@ fn print(out: &mut impl Write, args: &Args, wanted: &str, lines: &[Line]) -> any
         Some(line) if line.kind == '-' && !args.json => return Ok(true),
         Some(line) if line.kind != 'd' => line.print(out, args.json)?,
         None if !wanted.is_empty() => {
-            let likeness = |path: &str| strsim::jaro_winkler(path, wanted);
-            let near = lines.iter().max_by(|a, b| likeness(&a.path).total_cmp(&likeness(&b.path)));
+            let near = kiln_suggest::most_alike(wanted, lines.iter().map(|line| line.path.as_str()));
             bail!(
                 "/{wanted} is not in {}; the nearest path is /{}; \"kiln inspect {}\" lists all",
                 args.output.display(),
-                near.map_or("", |line| line.path.as_str()),
+                near.unwrap_or_default(),
                 args.output.display()
             );
         }
@@ -85,7 +84,7 @@ fn print_file(output: &Path, wanted: &str, out: &mut impl Write) -> anyhow::Resu
         io::copy(&mut kernel, out)?;
         return Ok(());
     }
-    let root = kiln_image::open_output(output).with_context(reading)?;
+    let root = kiln_verify::open_output(output).with_context(reading)?;
     match root.kernel().filter(|_| wanted.starts_with("boot/vmlinuz-")) {
         Some(kernel) => Ok(out.write_all(&kernel)?),
         None => kiln_image::extract(&*root, wanted, out).with_context(reading),

@@ -14,7 +14,6 @@ mod host;
 mod import;
 mod inspect;
 mod lock;
-mod outputs;
 mod plan;
 mod schema;
 mod seed;
@@ -22,6 +21,7 @@ mod signals;
 mod units;
 mod verify;
 
+use crate::build::told_once;
 use clap::{Parser, Subcommand};
 use host::Host;
 use kiln_profile::ProfileError;
@@ -136,18 +136,8 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         None => cause.downcast_ref::<ProfileError>()?.rule(),
     });
     let rule = rule.map(|rule| format!(" (see {rule})")).unwrap_or_default();
-    eprintln!("kiln: {}{rule}", told_once(error));
+    eprintln!("kiln: {}{rule}", told_once(error.as_ref()));
     ExitCode::FAILURE
-}
-
-/// The error and its causes in one line, less those that an outer one quotes already.
-fn told_once(error: &anyhow::Error) -> String {
-    let text = error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
-        "" => cause,
-        _ if told.contains(&cause) => told,
-        _ => format!("{told}: {cause}"),
-    });
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// `kiln inspect … | head` is no failure.
@@ -155,17 +145,4 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let kind =
         |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
     error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
-}
-
-#[cfg(test)]
-mod tests {
-    use anyhow::anyhow;
-
-    #[test]
-    fn a_cause_is_told_once() {
-        let nested = anyhow!("no space").context("writing a: no space; free some").context("building");
-        assert_eq!(super::told_once(&nested), "building: writing a: no space; free some");
-        assert_eq!(super::told_once(&anyhow!("no space").context("writing a")), "writing a: no space");
-        assert_eq!(super::told_once(&anyhow!("a\n  b\n")), "a b");
-    }
 }

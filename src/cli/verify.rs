@@ -1,6 +1,7 @@
 //! `kiln verify`.
 
-use kiln_verify::{Allowed, verify};
+use super::is_closed_pipe;
+use kiln_verify::{Allowed, Report, verify};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 /// and passwords, for files that anybody may write, and for programs with more rights than expected. Exits with 1 when a check fails.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  kiln verify out/worker\n  kiln verify out/worker --json\n  kiln verify out/worker --allow /usr/bin/sudo"
+    after_help = "Examples:\n  kiln verify out/worker\n  kiln verify out/worker --json\n  kiln verify out/worker --allow /usr/bin/sudo\n  kiln verify out/worker-debug --allow-debug"
 )]
 pub struct Args {
     /// Output directory of a build
@@ -20,14 +21,26 @@ pub struct Args {
     /// Accept this path though it is set-user-ID, set-group-ID or has capabilities (repeatable)
     #[arg(long, value_name = "PATH")]
     allow: Vec<String>,
+    /// Accept overlays that are not for production, such as overlays/debug
+    #[arg(long)]
+    allow_debug: bool,
     /// Print the checks as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let allowed: Allowed = args.allow.iter().map(|path| path.trim_start_matches('/').to_owned()).collect();
+    let privileged = args.allow.iter().map(|path| path.trim_start_matches('/').to_owned()).collect();
+    let allowed = Allowed { privileged, debug: args.allow_debug };
     let report = verify(&args.output, &allowed);
+    match print(args, &report) {
+        // Whoever reads only the first lines still learns the verdict from the exit code.
+        Err(error) if !is_closed_pipe(&error) => Err(error),
+        _ => Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+    }
+}
+
+fn print(args: &Args, report: &Report) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if args.json {
         let report = serde_json::json!({"output": args.output, "passed": report.passed(), "checks": report.checks});
@@ -37,5 +50,5 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             writeln!(out, "{check}")?;
         }
     }
-    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(())
 }

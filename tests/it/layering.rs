@@ -39,6 +39,10 @@ const NAMES: [(&[&str], &[&str], &str); 9] = [
     (&["std", "process", "Command"], &["kiln/boot"], "no other program runs at build time"),
 ];
 
+/// Rooms that may compare a `minor`: the one that knows the releases of Kubernetes, and one whose
+/// minor numbers are those of devices.
+const COMPARES_MINOR: [&str; 2] = ["kubernetes", "format"];
+
 /// No source is longer.
 const MAX_LINES: usize = 700;
 
@@ -79,6 +83,10 @@ type Spelt = (Vec<String>, usize);
 #[derive(Debug, Default)]
 struct Said {
     paths: Vec<Spelt>,
+    /// String literals, with the line of each; not documentation.
+    texts: Vec<(String, usize)>,
+    /// Lines in which something called `minor` is compared, or matched against patterns.
+    compared: Vec<usize>,
     /// Modules compiled for tests only, which live in files of their own.
     test_modules: BTreeSet<String>,
 }
@@ -95,9 +103,18 @@ impl Said {
         let is = |at: usize, char: char| matches!(tokens.get(at), Some(TokenTree::Punct(it)) if it.as_char() == char);
         let mut at = 0;
         while at < tokens.len() {
+            if is_compared(&tokens, at) {
+                self.compared.push(tokens[at].span().start().line);
+            }
             match &tokens[at] {
                 TokenTree::Punct(_) if is(at, '#') && is_cfg_test(tokens.get(at + 1)) => {
                     at = self.skip_item(&tokens, at + 2)
+                }
+                TokenTree::Punct(_) if is(at, '#') && is_documentation(&tokens[at + 1..]) => at += 2,
+                TokenTree::Literal(literal) => {
+                    let line = literal.span().start().line;
+                    self.texts.extend(unquoted(&literal.to_string()).map(|text| (text, line)));
+                    at += 1;
                 }
                 TokenTree::Ident(_) => {
                     let line = tokens[at].span().start().line;
@@ -148,10 +165,75 @@ impl Said {
     }
 }
 
+/// Whether the token at `at` is `minor`, or a tuple with `minor` in it: the last token of an
+/// operand.
+fn is_minor(tokens: &[TokenTree], at: usize) -> bool {
+    const KEYWORDS: [&str; 5] = ["if", "in", "match", "return", "while"];
+    let is_call = |before: &TokenTree| {
+        matches!(before, TokenTree::Ident(ident) if !KEYWORDS.iter().any(|keyword| ident == keyword))
+            || matches!(before, TokenTree::Punct(punct) if punct.as_char() == '!')
+    };
+    match tokens.get(at) {
+        Some(TokenTree::Ident(ident)) => ident == "minor",
+        Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis => {
+            let inside: Vec<TokenTree> = group.stream().into_iter().collect();
+            let called = at.checked_sub(1).is_some_and(|before| is_call(&tokens[before]));
+            !called && (0..inside.len()).any(|at| is_minor(&inside, at))
+        }
+        _ => false,
+    }
+}
+
+/// Whether the operand that ends at `at` is a `minor`, and is compared, is what a `match` is about,
+/// or `matches!`.
+fn is_compared(tokens: &[TokenTree], at: usize) -> bool {
+    if let Some(TokenTree::Group(group)) = tokens.get(at)
+        && at >= 2
+        && tokens[at - 2].to_string() == "matches"
+    {
+        let inside: Vec<TokenTree> = group.stream().into_iter().collect();
+        let comma = inside.iter().position(|token| token.to_string() == ",");
+        return comma.is_some_and(|comma| comma > 0 && is_minor(&inside, comma - 1));
+    }
+    if !is_minor(tokens, at) {
+        return false;
+    }
+    let is = |at: usize, char: char| matches!(tokens.get(at), Some(TokenTree::Punct(it)) if it.as_char() == char);
+    let equals = |at: usize| (is(at, '=') || is(at, '!')) && is(at + 1, '=');
+    if is(at + 1, '<') || is(at + 1, '>') || equals(at + 1) {
+        return true;
+    }
+    // Back over `profile.release.kubernetes.`, `&` and `*`, to what is before the operand.
+    let part = |token: &TokenTree| match token {
+        TokenTree::Ident(ident) => ident != "match",
+        TokenTree::Punct(punct) => ['.', '&', '*'].contains(&punct.as_char()),
+        _ => false,
+    };
+    let begin = tokens[..at].iter().rposition(|token| !part(token)).map_or(0, |before| before + 1);
+    let Some(before) = begin.checked_sub(1) else { return false };
+    let sign = |back: usize, char: char| before.checked_sub(back).is_some_and(|at| is(at, char));
+    matches!(&tokens[before], TokenTree::Ident(ident) if ident == "match")
+        || (is(before, '<') || is(before, '>')) && !sign(1, '=') && !sign(1, '-')
+        || is(before, '=') && ['<', '>', '=', '!'].into_iter().any(|char| sign(1, char))
+}
+
 /// `[cfg(test)]`, after its `#`.
 fn is_cfg_test(token: Option<&TokenTree>) -> bool {
     let text = token.map(|token| token.to_string().replace(char::is_whitespace, ""));
     text.is_some_and(|text| text == "[cfg(test)]")
+}
+
+/// `[doc = "…"]` or `![doc = "…"]`, after its `#`.
+fn is_documentation(tokens: &[TokenTree]) -> bool {
+    let attribute = tokens.iter().find(|token| matches!(token, TokenTree::Group(_)));
+    attribute.is_some_and(|attribute| attribute.to_string().trim_start_matches(['[', ' ']).starts_with("doc "))
+}
+
+/// The text of a string literal, as far as a reader needs it: its quotes are gone, and so are the breaks of its lines.
+fn unquoted(literal: &str) -> Option<String> {
+    let start = literal.find('"').filter(|at| literal[..*at].chars().all(|char| matches!(char, 'r' | 'b' | '#')))?;
+    let end = literal.rfind('"').filter(|end| *end > start)?;
+    Some(literal[start + 1..end].replace("\\\"", "\"").replace("\\\n", " "))
 }
 
 /// `crates/a/src/b/c.rs` and `crates/a/src/b/c/mod.rs` are the module `a/b/c`; below `src` it is `kiln/b/c`.
@@ -173,8 +255,13 @@ fn module(path: &Path) -> Vec<String> {
 /// Every breach of [`NAMES`] by the source `path`.
 fn breaches(path: &Path, text: &str) -> Vec<String> {
     let inside = module(path).join("/");
+    let said = Said::of(text);
     let mut breaches = Vec::new();
-    for (spelt, line) in Said::of(text).paths {
+    if !COMPARES_MINOR.iter().any(|room| inside == *room || inside.starts_with(&format!("{room}/"))) {
+        let why = "what a release of Kubernetes does is a predicate in crates/kubernetes/src/release.rs";
+        breaches.extend(said.compared.iter().map(|line| format!("{}:{line}: minor: {why}", path.display())));
+    }
+    for (spelt, line) in said.paths {
         let mut breach = |why: &str| breaches.push(format!("{}:{line}: {}: {why}", path.display(), spelt.join("::")));
         for (name, rooms, why) in NAMES {
             let says = spelt.windows(name.len()).any(|window| window == name);
@@ -215,8 +302,18 @@ fn crates() -> Vec<String> {
     names
 }
 
+/// Every string literal of the builder's programs, with its file and line.
+pub fn texts() -> Vec<(String, PathBuf, usize)> {
+    let paths = builder();
+    let tests = test_files(&paths);
+    let of_file = |path: &PathBuf| -> Vec<_> {
+        Said::of(&read(path)).texts.into_iter().map(|(text, line)| (text, path.clone(), line)).collect()
+    };
+    paths.iter().filter(|path| !tests.contains(*path)).flat_map(of_file).collect()
+}
+
 /// The sources of the builder.
-fn builder() -> Vec<PathBuf> {
+pub fn builder() -> Vec<PathBuf> {
     let dirs: Vec<String> = crates().iter().map(|name| format!("crates/{name}/src")).collect();
     sources(&dirs.iter().map(String::as_str).chain(["src"]).collect::<Vec<_>>())
 }
@@ -391,6 +488,17 @@ fn breaches_are_noticed() {
         ("crates/bake/src/lib.rs", "use std::process::{Child, Command};"),
         ("crates/bake/src/lib.rs", "fn f() { g().unwrap() }"),
         ("src/build/mod.rs", "use std::{env};"),
+        ("src/build/mod.rs", "use std::time::SystemTime; fn f() { SystemTime::now(); }"),
+        ("src/build/error.rs", "use anyhow::Context;"),
+        ("crates/render/src/kubelet.rs", "fn f() { if minor < 24 {} }"),
+        ("crates/render/src/kubelet.rs", "fn f() { if 24 <= minor {} }"),
+        ("crates/render/src/kubelet.rs", "fn f() { g(release.kubernetes.minor >= 24) }"),
+        ("crates/render/src/kubelet.rs", "fn f() { minor == 24 }"),
+        ("crates/render/src/kubelet.rs", "fn f() { 24 != profile.minor }"),
+        ("crates/profile/src/check/mod.rs", "fn f() { if (minor, patch) < (21, 8) {} }"),
+        ("crates/profile/src/check/mod.rs", "fn f() { match (ipv4, minor) { (true, ..33) => 1, _ => 2 } }"),
+        ("crates/profile/src/check/mod.rs", "fn f() { match version.minor { 33.. => 1, _ => 2 } }"),
+        ("crates/profile/src/check/mod.rs", "fn f() { matches!(version.minor, 33..) }"),
     ] {
         assert_eq!(bad(path, text), 1, "{path}: {text}");
     }
@@ -402,6 +510,10 @@ fn breaches_are_noticed() {
         ("crates/source/src/http/retry.rs", "use std::time::Instant;"),
         ("crates/bake/src/lib.rs", "fn f() { g().unwrap_or(1) }"),
         ("src/cli/host.rs", "use std::env;"),
+        ("crates/render/src/kubelet.rs", "fn f() { if minor.has_taints_field() && a < 24 {} }"),
+        ("crates/render/src/kubelet.rs", "fn f() { match flag(name, minor) { _ => minor } }"),
+        ("crates/render/src/kubelet.rs", "fn f(minor: Minor) -> Result<X, Y> { let minor = a.minor; g(minor, 1) }"),
+        ("crates/kubernetes/src/release.rs", "fn f() { self.minor < 24 }"),
     ] {
         assert_eq!(bad(path, text), 0, "{path}: {text}");
     }

@@ -1,15 +1,9 @@
 //! Installs the image's pod network with the range of this node.
 
 use super::Node;
+use crate::paths::{CONFLIST, CONFLIST_TEMPLATE, POD_CIDR_WANTED};
 use crate::root::{Access, FileError, RootDir};
 use serde_json::{Value, json};
-
-/// The file that the builder renders (CNI 1.0.0, plugins bridge and host-local).
-pub const CONFLIST: &str = "/etc/cni/net.d/90-bridge.conflist";
-/// A copy of it in images whose profile leaves the range to the cluster.
-const TEMPLATE: &str = "/usr/lib/kiln/90-bridge.conflist";
-/// Its existence means that the cluster must be asked; kiln-pod-cidr.service has it as a condition.
-const WANTED: &str = "/run/kiln/pod-cidr-wanted";
 
 /// Gives the node's pods addresses from its range: the seed's, otherwise the range that the cluster
 /// has assigned. Until that is known, there is no pod network: with the range in the image, every
@@ -18,11 +12,11 @@ pub(super) fn install(root: &RootDir, node: &Node) -> Result<(), FileError> {
     if let Some(cidr) = &node.seed.kubelet.pod_cidr {
         return write(root, std::slice::from_ref(cidr));
     }
-    if !root.at(TEMPLATE).exists() {
+    if !root.at(CONFLIST_TEMPLATE).exists() {
         return Ok(());
     }
     // Written before the network is removed, so that the removal can be undone later.
-    root.write(WANTED, b"", Access::mode(0o644))?;
+    root.write(POD_CIDR_WANTED, b"", Access::mode(0o644))?;
     match node.pod_cidrs.as_slice() {
         [] => root.remove(CONFLIST).map(|_| ()),
         known => write(root, known),
@@ -42,7 +36,7 @@ pub fn assign(root: &RootDir, node: &mut Node, cidrs: Vec<String>) -> Result<(),
 /// An image without that file has another network with its own ranges.
 fn write(root: &RootDir, cidrs: &[String]) -> Result<(), FileError> {
     let text = match root.read(CONFLIST)? {
-        None => root.read(TEMPLATE)?,
+        None => root.read(CONFLIST_TEMPLATE)?,
         text => text,
     };
     match text.and_then(|text| with_ranges(&text, cidrs)) {

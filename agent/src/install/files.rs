@@ -2,8 +2,9 @@
 //! last.
 
 use super::certificate::current;
-use super::{CA_FILE, KUBELET_CONF, Node, cni, flags, hostname};
+use super::{Node, cni, flags, hostname};
 use crate::discovery::node_kubeconfig;
+use crate::paths::{CA_FILE, KUBELET_CONF};
 use crate::root::{Access, FileError, RootDir};
 
 const TIMESYNCD: &str = "/run/systemd/timesyncd.conf.d/50-kiln-seed.conf";

@@ -1,21 +1,18 @@
 //! kubelet's flags: those of the image, overridden by those of the node.
 
-use super::{KUBELET_CONF, KUBELET_CONFIG, Node};
+use super::Node;
+use crate::names;
+use crate::paths::{BAKED_FLAGS, FLAGS, FLAGS_VARIABLE, KUBELET_CONF, KUBELET_CONFIG};
 use crate::root::{Access, FileError, RootDir};
 use crate::yaml;
 use std::collections::BTreeMap;
 
-/// The file from which kubeadm's drop-in reads them.
-const FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
-/// The flags of the image; after an update, those of the new image.
-const BAKED: &str = "/usr/lib/kiln/kubeadm-flags.env";
-const VARIABLE: &str = "KUBELET_KUBEADM_ARGS";
 /// A limit above the size of any kubelet configuration, in bytes.
 const MAX_CONFIG: usize = 1 << 20;
 
 /// Writes [`FLAGS`] for `node`.
 pub(super) fn write(root: &RootDir, node: &Node) -> Result<(), FileError> {
-    let baked = match root.read(BAKED)? {
+    let baked = match root.read(BAKED_FLAGS)? {
         Some(text) => Some(text),
         None => root.read(FLAGS)?,
     };
@@ -57,13 +54,13 @@ fn render(baked: &str, config: &str, node: &Node) -> String {
     let words: Vec<String> = flags.iter().map(|(name, value)| format!("--{name}={value}")).collect();
     // The agent has obtained the certificate; kubelet must not use the bootstrap kubeconfig that
     // kubeadm would have left.
-    format!("KUBELET_KUBECONFIG_ARGS=\"--kubeconfig={KUBELET_CONF}\"\n{VARIABLE}=\"{}\"\n", words.join(" "))
+    format!("KUBELET_KUBECONFIG_ARGS=\"--kubeconfig={KUBELET_CONF}\"\n{FLAGS_VARIABLE}=\"{}\"\n", words.join(" "))
 }
 
 /// The flags in an environment file that kiln or the agent wrote.
 fn parse(text: &str) -> BTreeMap<String, String> {
     let value =
-        |line: &'_ str| Some(line.strip_prefix(VARIABLE)?.strip_prefix('=')?.trim().trim_matches('"').to_owned());
+        |line: &'_ str| Some(line.strip_prefix(FLAGS_VARIABLE)?.strip_prefix('=')?.trim().trim_matches('"').to_owned());
     let words = text.lines().filter_map(value).next_back().unwrap_or_default();
     let flag = |word: &str| {
         let (name, value) = word.strip_prefix("--")?.split_once('=')?;
@@ -81,8 +78,5 @@ fn baked_taints(flags: &BTreeMap<String, String>, config: &str) -> Vec<String> {
     let config = yaml::parse(config, MAX_CONFIG).unwrap_or_default();
     let taints = config["registerWithTaints"].as_array().map(Vec::as_slice).unwrap_or_default();
     let text = |taint: &serde_json::Value, field: &str| taint[field].as_str().unwrap_or_default().to_owned();
-    taints
-        .iter()
-        .map(|taint| format!("{}={}:{}", text(taint, "key"), text(taint, "value"), text(taint, "effect")))
-        .collect()
+    taints.iter().map(|it| names::taint(&text(it, "key"), &text(it, "value"), &text(it, "effect"))).collect()
 }

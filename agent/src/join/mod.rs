@@ -4,9 +4,10 @@ mod attempt;
 mod fault;
 
 use crate::clock;
-use crate::install::{self, BOOTSTRAP_CONF, KUBELET_CONF, Node};
+use crate::install::{self, Node};
 use crate::kubelet_config;
 use crate::net::Backoff;
+use crate::paths::{BOOTSTRAP_CONF, KUBELET_CONF};
 use crate::root::{FileError, RootDir};
 use crate::source::{self, Forgotten};
 use crate::status::{State, Status, say};

@@ -2,6 +2,7 @@
 
 use super::{Scheme, Url};
 use crate::seed::ProxySettings;
+use ipnet::IpNet;
 use std::net::IpAddr;
 
 /// Proxies of a node. The default is none.
@@ -47,24 +48,10 @@ fn matches(entry: &str, host: &str, address: Option<IpAddr>) -> bool {
     if entry == "*" || entry == host {
         return true;
     }
-    match (entry.split_once('/'), address) {
-        (Some((base, length)), Some(address)) => match (base.parse::<IpAddr>(), length.parse::<u32>()) {
-            (Ok(base), Ok(length)) => is_within(address, base, length),
-            _ => false,
-        },
-        (None, None) => host.strip_suffix(entry).is_some_and(|rest| rest.ends_with('.')),
-        _ => false,
+    match address {
+        Some(address) => entry.parse::<IpNet>().is_ok_and(|network| network.contains(&address)),
+        None => host.strip_suffix(entry).is_some_and(|rest| rest.ends_with('.')),
     }
-}
-
-fn is_within(address: IpAddr, base: IpAddr, length: u32) -> bool {
-    let (address, base, bits) = match (address, base) {
-        (IpAddr::V4(address), IpAddr::V4(base)) => (u128::from(address.to_bits()), u128::from(base.to_bits()), 32_u32),
-        (IpAddr::V6(address), IpAddr::V6(base)) => (address.to_bits(), base.to_bits(), 128),
-        _ => return false,
-    };
-    let Some(host_bits) = bits.checked_sub(length) else { return false };
-    host_bits == 128 || address >> host_bits == base >> host_bits
 }
 
 #[cfg(test)]

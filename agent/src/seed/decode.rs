@@ -6,6 +6,7 @@ use super::{Discovery, File, Kubelet, Pin, ProxySettings, Seed, Taint, Token};
 use crate::names;
 use crate::url::Url;
 use crate::yaml::{self, YamlError};
+use crate::{addresses, flags};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,23 +16,6 @@ pub const MAX_SIZE: usize = 256 << 10;
 
 const KIND: &str = "NodeSeed";
 const API_VERSION: &str = "kiln/v1";
-
-/// Flags of kubelet that are not allowed in `args`, and the alternatives.
-const MANAGED_FLAGS: [(&str, &str); 13] = [
-    ("bootstrap-kubeconfig", "the agent gets the node's credentials"),
-    ("cert-dir", "the agent writes the node's certificates"),
-    ("config", "the image has kubelet's configuration"),
-    ("config-dir", "the image has kubelet's configuration"),
-    ("container-runtime", "the node's containerd is the only runtime"),
-    ("container-runtime-endpoint", "the node's containerd is the only runtime"),
-    ("hostname-override", "use nodeName"),
-    ("kubeconfig", "the agent writes the node's kubeconfig"),
-    ("node-ip", "use kubelet.nodeIP"),
-    ("node-labels", "use kubelet.labels"),
-    ("provider-id", "use kubelet.providerID"),
-    ("register-with-taints", "use kubelet.taints"),
-    ("root-dir", "kubelet's state is in /var/lib/kubelet"),
-];
 
 /// Directories that `files` may not write to: they belong to the agent, or do not contain regular
 /// files.
@@ -141,13 +125,20 @@ fn kubelet(mut fields: Fields) -> Result<Kubelet, SeedError> {
     }
     let path = fields.path("taints");
     let taints = fields.list("taints")?.into_iter().enumerate();
-    let taints = taints.map(|(at, value)| taint(&format!("{path}[{at}]"), value)).collect::<Result<_, _>>()?;
+    let taints: Vec<Taint> =
+        taints.map(|(at, value)| taint(&format!("{path}[{at}]"), value)).collect::<Result<_, _>>()?;
+    if let Some(at) = names::repeated_taint(taints.iter().map(|taint| (&*taint.key, &*taint.effect))) {
+        return Err(SeedError::field(
+            &format!("{path}[{at}]"),
+            "has the key and the effect of another one; leave one out",
+        ));
+    }
     let kubelet = Kubelet {
         node_ip: fields.text("nodeIP", node_ip)?,
         labels,
         taints,
         provider_id: fields.text("providerID", flag_value)?,
-        pod_cidr: fields.text("podCIDR", cidr)?,
+        pod_cidr: fields.text("podCIDR", pod_cidr)?,
         args,
     };
     fields.end()?;
@@ -161,12 +152,7 @@ fn taint(path: &str, value: Value) -> Result<Taint, SeedError> {
     let taint = Taint {
         key: fields.text("key", word(names::qualified_name))?.ok_or_else(|| required("key"))?,
         value: fields.text("value", word(names::label_value))?.unwrap_or_default(),
-        effect: fields
-            .text("effect", |text| match text {
-                "NoSchedule" | "PreferNoSchedule" | "NoExecute" => Ok(text.to_owned()),
-                _ => Err("must be NoSchedule, PreferNoSchedule or NoExecute".into()),
-            })?
-            .ok_or_else(|| required("effect"))?,
+        effect: fields.text("effect", word(names::taint_effect))?.ok_or_else(|| required("effect"))?,
     };
     fields.end()?;
     Ok(taint)
@@ -230,43 +216,27 @@ fn host(text: &str) -> Result<String, String> {
 }
 
 fn node_ip(text: &str) -> Result<String, String> {
-    let addresses: Vec<_> = text.split(',').map(str::parse::<IpAddr>).collect();
-    let sound = match addresses.as_slice() {
-        [Ok(_)] => true,
-        [Ok(one), Ok(two)] => one.is_ipv4() != two.is_ipv4(),
-        _ => false,
-    };
-    if sound {
-        Ok(text.to_owned())
-    } else {
-        Err("must be an IP address, or one of each family separated by a comma".into())
-    }
+    addresses::node_ip(text).map(|()| text.to_owned())
 }
 
-fn cidr(text: &str) -> Result<String, String> {
-    let sound = text.split_once('/').is_some_and(|(base, length)| match (base.parse(), length.parse::<u8>()) {
-        (Ok(IpAddr::V4(_)), Ok(length)) => length <= 32,
-        (Ok(IpAddr::V6(_)), Ok(length)) => length <= 128,
-        _ => false,
-    });
-    if sound { Ok(text.to_owned()) } else { Err("must be a network such as 10.244.1.0/24".into()) }
+fn pod_cidr(text: &str) -> Result<String, String> {
+    addresses::pod_network(text).map(|_| text.to_owned())
 }
 
 fn flag(name: &str) -> Result<(), String> {
-    if let Some((_, instead)) = MANAGED_FLAGS.iter().find(|(managed, _)| *managed == name) {
-        return Err(format!("cannot be set here, {instead}"));
+    match flags::managed_in_seed(name) {
+        Some(instead) => Err(format!("cannot be set here, {instead}")),
+        None if flags::is_name(name) => Ok(()),
+        None => Err("is not a flag, such as \"v\" (without dashes before it)".into()),
     }
-    let sound = name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    if sound { Ok(()) } else { Err("is not a flag, such as \"v\" (without dashes before it)".into()) }
 }
 
 /// The value must survive an environment file's quoting and systemd's splitting into words.
 fn flag_value(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control() || "\"'\\$`".contains(c)) {
-        return Err("cannot be passed in kubeadm-flags.env: no blanks, quotes, backslashes or dollars".into());
+    match !text.is_empty() && flags::is_passable(text) {
+        true => Ok(text.to_owned()),
+        false => Err(flags::NOT_PASSABLE.into()),
     }
-    Ok(text.to_owned())
 }
 
 fn octal(text: &str) -> Result<u32, String> {

@@ -74,7 +74,7 @@ pub struct Taint {
 
 impl std::fmt::Display for Taint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}={}:{}", self.key, self.value, self.effect)
+        f.write_str(&crate::names::taint(&self.key, &self.value, &self.effect))
     }
 }
 

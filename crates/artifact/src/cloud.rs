@@ -4,6 +4,7 @@ use super::{OutputFile, remedy};
 use kiln_format::block::{BlockSource, EncodeError};
 use kiln_format::qcow2::Compression;
 use kiln_format::{gce, ovf, qcow2, vhd, vmdk};
+use kiln_profile::Output;
 use kiln_tree::Digest;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
@@ -12,56 +13,6 @@ use std::path::{Path, PathBuf};
 
 /// The number of bytes written and read at a time.
 const BUFFER: usize = 1 << 20;
-
-/// A format of disks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// `disk.qcow2` for QEMU 5.1 and later, OpenStack: clusters compressed with zstd.
-    Qcow2,
-    /// `disk.zlib.qcow2`, for programs that read qcow2 without zstd.
-    Qcow2Zlib,
-    /// `disk.vhd` for Azure: fixed, padded with zeros to whole mebibytes.
-    Vhd,
-    /// `disk.vmdk` for VMware, stream-optimized; `disk.ovf`, which describes a machine with the
-    /// disk; `disk.mf` with the digests of both. An OVA is a tar archive of these three files in
-    /// this order: `tar --format=ustar -cf disk.ova disk.ovf disk.mf disk.vmdk`.
-    Vmdk,
-    /// `disk.gce.tar.gz` for Google Compute Engine: `disk.raw`, padded with zeros to whole
-    /// gibibytes.
-    Gce,
-}
-
-impl Kind {
-    /// All formats.
-    pub const ALL: [Self; 5] = [Self::Qcow2, Self::Qcow2Zlib, Self::Vhd, Self::Vmdk, Self::Gce];
-
-    /// Its name in a profile and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Qcow2 => "qcow2",
-            Self::Qcow2Zlib => "qcow2-zlib",
-            Self::Vhd => "vhd",
-            Self::Vmdk => "vmdk",
-            Self::Gce => "gce",
-        }
-    }
-
-    /// The file name of the disk.
-    pub fn file(self) -> &'static str {
-        match self {
-            Self::Qcow2 => "disk.qcow2",
-            Self::Qcow2Zlib => "disk.zlib.qcow2",
-            Self::Vhd => "disk.vhd",
-            Self::Vmdk => "disk.vmdk",
-            Self::Gce => "disk.gce.tar.gz",
-        }
-    }
-
-    /// Whether the file's bytes depend on a compressor.
-    pub fn is_compressed(self) -> bool {
-        self != Self::Vhd
-    }
-}
 
 /// The properties of a disk besides its bytes that the formats store. They are derived from the
 /// build's inputs, so equal inputs give equal bytes.
@@ -96,37 +47,42 @@ pub enum CloudError {
     },
 }
 
-/// Writes `disk` as `kind` to the directory `directory` in up to `threads` threads; the bytes do
+/// Writes `disk` as `output` to the directory `directory` in up to `threads` threads; the bytes do
 /// not depend on their number. `made` is called with the number of bytes of each finished part of
 /// the disk: in total the bytes of its data, and up to a mebibyte more around each range of data.
+/// Writes nothing for an output that is not in [`Output::encodings`].
+///
+/// VHD is padded with zeros to whole mebibytes, Compute Engine's archive to whole gibibytes. VMDK
+/// comes with `disk.ovf`, which describes a machine with the disk, and `disk.mf` with the digests
+/// of both. An OVA is a tar archive of these three files in this order:
+/// `tar --format=ustar -cf disk.ova disk.ovf disk.mf disk.vmdk`.
 ///
 /// # Errors
 /// [`CloudError`].
 pub fn encode(
-    kind: Kind,
+    output: Output,
     disk: &dyn BlockSource,
     naming: &Naming<'_>,
     directory: &Path,
     threads: usize,
     made: &(dyn Fn(u64) + Sync),
 ) -> Result<Vec<OutputFile>, CloudError> {
-    let name = kind.file();
-    let mut output = OutputWriter::create(directory, name)?;
+    let begin = || OutputWriter::create(directory, output.file());
     let Naming { uuid, epoch, .. } = *naming;
-    match kind {
-        Kind::Qcow2 => output.fill(|file| qcow2::write(disk, Compression::Zstd, file, threads, made))?,
-        Kind::Qcow2Zlib => output.fill(|file| qcow2::write(disk, Compression::Zlib, file, threads, made))?,
-        Kind::Vhd => output.fill(|file| vhd::write(disk, vhd::Identity { uuid, epoch }, file, made))?,
-        Kind::Vmdk => {
-            output.stream(|out| vmdk::write(disk, (name, content_id(&uuid)), out, threads, made))?;
+    let as_qcow2 = |compression| begin()?.fill(|file| qcow2::write(disk, compression, file, threads, made));
+    let written = match output {
+        Output::Qcow2 => as_qcow2(Compression::Zstd)?,
+        Output::Qcow2Zlib => as_qcow2(Compression::Zlib)?,
+        Output::Vhd => begin()?.fill(|file| vhd::write(disk, vhd::Identity { uuid, epoch }, file, made))?,
+        Output::Vmdk => {
+            let identity = (output.file(), content_id(&uuid));
+            let written = begin()?.stream(|out| vmdk::write(disk, identity, out, threads, made))?;
+            return package(written, vmdk::padded(disk.size()), naming, directory);
         }
-        Kind::Gce => output.stream(|out| gce::write(disk, epoch, out, threads, made))?,
-    }
-    let written = output.finish()?;
-    match kind {
-        Kind::Vmdk => package(written, vmdk::padded(disk.size()), naming, directory),
-        _ => Ok(vec![written]),
-    }
+        Output::Gce => begin()?.stream(|out| gce::write(disk, epoch, out, threads, made))?,
+        Output::Pxe | Output::Disk | Output::Ext4 | Output::Tar => return Ok(Vec::new()),
+    };
+    Ok(vec![written])
 }
 
 /// The first four bytes of a UUID as a VMDK's content id, two values of which are reserved.
@@ -188,14 +144,17 @@ impl OutputWriter {
         }
     }
 
-    fn fill(&mut self, write: impl FnOnce(&File) -> Result<(), EncodeError>) -> Result<(), CloudError> {
-        write(&self.file).map_err(|error| self.failed(error))
+    fn fill(self, write: impl FnOnce(&File) -> Result<(), EncodeError>) -> Result<OutputFile, CloudError> {
+        write(&self.file).map_err(|error| self.failed(error))?;
+        self.finish()
     }
 
-    fn stream(&mut self, write: impl FnOnce(&mut dyn Write) -> Result<(), EncodeError>) -> Result<(), CloudError> {
+    fn stream(self, write: impl FnOnce(&mut dyn Write) -> Result<(), EncodeError>) -> Result<OutputFile, CloudError> {
         let mut out = BufWriter::with_capacity(BUFFER, &self.file);
         let result = write(&mut out).and_then(|()| Ok(out.flush()?));
-        result.map_err(|error| self.failed(error))
+        drop(out);
+        result.map_err(|error| self.failed(error))?;
+        self.finish()
     }
 
     /// The file's size and digest: it is read back from the page cache, which takes less than a

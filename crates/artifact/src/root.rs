@@ -8,6 +8,7 @@ use kiln_format::guid::Guid;
 use kiln_format::inodes::{Attributes, Inodes, Kind as InodeKind, ROOT};
 use kiln_format::verity::{self, HashTree};
 use kiln_pack::{CopyError, Store};
+use kiln_profile::RootFileSystem;
 use kiln_tree::{Content, DeviceKind, Digest, Entry, FileTree, Kind, Origin, ReadError, TreePath};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,14 +19,6 @@ use std::path::{Path, PathBuf};
 
 /// The label of the file system.
 pub const LABEL: &str = "kiln-root";
-
-/// A file system for a root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RootFileSystem {
-    /// ext4, read-only.
-    #[default]
-    Ext4,
-}
 
 /// The parameters of a root besides its tree.
 #[derive(Debug, Clone, Copy)]

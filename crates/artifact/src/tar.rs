@@ -7,6 +7,7 @@
 use super::{OutputFile, remedy};
 use kiln_format::frames;
 use kiln_pack::{CopyError, Store};
+use kiln_profile::Output;
 use kiln_tree::{DeviceKind, Digest, Entry, FileTree, Kind, LinkGroup, ReadError, TreePath};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -15,8 +16,6 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tar::{Builder, EntryType, Header};
 
-/// The name of the archive.
-pub const FILE: &str = "root.tar.zst";
 /// Headers and contents fill whole records of this size.
 const RECORD: u64 = 512;
 const BUFFER: usize = 1 << 20;
@@ -42,9 +41,9 @@ pub enum TarError {
     },
 }
 
-/// Writes `tree` to [`FILE`] in `directory`; times later than `epoch` (seconds since 1970) become
-/// `epoch`. `made` is called with the number of bytes of every file. The bytes do not depend on
-/// `threads`.
+/// Writes `tree` to the file of [`Output::Tar`] in `directory`; times later than `epoch` (seconds
+/// since 1970) become `epoch`. `made` is called with the number of bytes of every file. The bytes
+/// do not depend on `threads`.
 ///
 /// # Errors
 /// [`TarError`].
@@ -56,7 +55,7 @@ pub fn write(
     threads: usize,
     made: &dyn Fn(u64),
 ) -> Result<OutputFile, TarError> {
-    let target = directory.join(FILE);
+    let target = directory.join(Output::Tar.file());
     let failed = |source| TarError::Write { path: target.clone(), source };
     let file = Hashed::new(BufWriter::with_capacity(BUFFER, File::create(&target).map_err(failed)?));
     let threads = u32::try_from(threads).unwrap_or(u32::MAX);
@@ -79,7 +78,7 @@ pub fn write(
         let Hashed { mut out, hasher, size } = out.finish()?;
         out.flush()?;
         let (sha256, content) = (Digest::finish(hasher), Some(Digest::finish(content)));
-        Ok(OutputFile { path: FILE.to_owned(), size, sha256, content })
+        Ok(OutputFile { path: Output::Tar.file().to_owned(), size, sha256, content })
     };
     finish().map_err(failed)
 }

@@ -1,6 +1,6 @@
 //! From a locked profile and its fetched inputs to the finished tree.
 
-use crate::lock::Locked;
+use crate::lock::{Fetched, InputRole, Locked, LockedInput};
 use kiln_cache::Cache;
 use kiln_finalize::{self, FinalizeError};
 use kiln_manifest::InputRecord;
@@ -9,14 +9,13 @@ use kiln_pack::layer::{
     self, ArtifactError, LayerError, Overlay, OverlayError, PackageError, PruneError, lay_artifact, lay_overlay, prune,
 };
 use kiln_pack::{Input, InputFormat, PackError, Packer, Store};
-use kiln_profile::{Artifact, ArtifactFormat, ImageSource};
+use kiln_profile::{AboutProfile, ArtifactFormat, Diversion, Place, Profile};
 use kiln_progress::{Progress, Unit};
 use kiln_render::{self, KubeletFileError, RenderError};
 use kiln_source::deb::control::ControlError;
 use kiln_source::deb::dependency::RelationError;
-use kiln_tree::{FileTree, Origin};
+use kiln_tree::{Digest, FileTree, Origin};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 pub mod images;
 pub mod lock;
@@ -36,11 +35,21 @@ pub struct Baked {
     pub pruned: BTreeMap<String, Pruned>,
     /// Everything that went in.
     pub inputs: Vec<InputRecord>,
+    /// Overlays with which no image is for production, and why.
+    pub not_for_production: BTreeMap<String, String>,
 }
 
 /// Why a tree cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BakeError {
+    /// An input is not among the fetched files.
+    #[error("{name} with sha256 {digest} was not fetched; this is a bug in kiln")]
+    NotFetched {
+        /// The input.
+        name: String,
+        /// Its digest.
+        digest: Digest,
+    },
     /// An input is damaged.
     #[error(transparent)]
     Pack(#[from] PackError),
@@ -87,37 +96,82 @@ pub enum BakeError {
     /// A finalizer failed.
     #[error(transparent)]
     Finalize(#[from] FinalizeError),
+    /// What a profile says turned out to be wrong.
+    #[error("{place}: {source}")]
+    Profile {
+        /// Where it says so.
+        place: Place,
+        /// What is wrong.
+        source: Box<BakeError>,
+    },
 }
 
-/// Makes the tree of `locked`. `files` are its inputs in the order of [`lock::wants`]; `overlays` those of the profile, read.
+impl BakeError {
+    /// The error at the place where `profile` has the key that it is about, if it is about one.
+    fn placed(self, profile: &Profile) -> Self {
+        let key = match &self {
+            Self::Artifact(error) => {
+                let key = profile.artifact_key(error.artifact());
+                Some(if matches!(error, ArtifactError::Missing { .. }) { key.below("extract") } else { key })
+            }
+            Self::Image(error) => error.image().map(|name| profile.image_key(name)),
+            Self::Render(error) => error.key(),
+            Self::Finalize(error) => error.key(),
+            _ => None,
+        };
+        match key {
+            Some(key) => Self::Profile { place: profile.places.nearest(&key), source: Box::new(self) },
+            None => self,
+        }
+    }
+}
+
+/// Makes the tree of `locked`. `files` are its inputs' files; `overlays` those of the profile, read.
 ///
 /// # Errors
 /// [`BakeError`].
 pub fn bake(
     locked: &Locked,
-    files: &[PathBuf],
+    files: &Fetched,
+    overlays: Vec<Overlay>,
+    cache: &Cache,
+    threads: usize,
+    progress: &Progress,
+) -> Result<Baked, BakeError> {
+    bake_unplaced(locked, files, overlays, cache, threads, progress).map_err(|error| error.placed(locked.profile()))
+}
+
+/// [`bake`], whose errors do not say yet where the profile is wrong.
+fn bake_unplaced(
+    locked: &Locked,
+    files: &Fetched,
     overlays: Vec<Overlay>,
     cache: &Cache,
     threads: usize,
     progress: &Progress,
 ) -> Result<Baked, BakeError> {
     let (profile, lock) = (locked.profile(), locked.lock());
-    let inputs = inputs(locked, files);
-    let phase = progress.phase("unpack", Unit::Bytes, inputs.iter().map(|input| input.size).sum());
-    let mut store = Packer::new(cache, threads).open(&inputs, &|bytes| phase.inc(bytes))?;
+    let inputs = locked.inputs();
+    let opened = inputs.iter().map(|input| file_of(input, files)).collect::<Result<Vec<_>, _>>()?;
+    let phase = progress.phase("unpack", Unit::Bytes, opened.iter().map(|input| input.size).sum());
+    let mut store = Packer::new(cache, threads, &kiln_finalize::reads()).open(&opened, &|bytes| phase.inc(bytes))?;
     phase.finish();
 
     let phase = progress.phase("assemble", Unit::Items, 0);
     let mut records = Vec::new();
-    let mut tree = unpack(locked, &store)?;
-    for package in &lock.packages {
-        records.push(record("package", &package.name, &package.version, package.sha256));
-    }
-    for (artifact, pinned) in lock::pinned(locked) {
-        if let Some(pack) = store.pack(&pinned.sha256) {
-            lay_artifact(&mut tree, artifact, pinned.sha256, pack)?;
+    let mut tree = unpack(&inputs, &store, &profile.diversions)?;
+    for input in &inputs {
+        match input.role {
+            InputRole::Package(_) => records.push(record("package", input.name, input.version, input.digest)),
+            InputRole::Artifact(artifact) => {
+                if let Some(pack) = store.pack(&input.digest) {
+                    lay_artifact(&mut tree, artifact, input.digest, pack)?;
+                }
+                records.push(record("artifact", input.name, input.version, input.digest));
+            }
+            // An image is recorded as a whole.
+            InputRole::ImageArchive(_) | InputRole::ImageProgram(_) | InputRole::ImagePart(..) => {}
         }
-        records.push(record("artifact", &pinned.name, &pinned.version, pinned.sha256));
     }
     records.extend(images::lay(&mut tree, locked, &mut store, cache)?);
     let rendered = kiln_render::render(profile, &tree)?;
@@ -125,66 +179,60 @@ pub fn bake(
     layer::lay(&mut tree, rendered, remedy, |_, old| {
         matches!(old.meta.origin, Origin::Package(_) | Origin::Artifact(_))
     })?;
+    let mut not_for_production = BTreeMap::new();
     for overlay in overlays {
         records.push(record("overlay", &overlay.name, "", overlay.digest()));
+        if let Some(reason) = &overlay.not_for_production {
+            not_for_production.insert(overlay.name.clone(), reason.clone());
+        }
         lay_overlay(&mut tree, overlay)?;
     }
     kiln_render::check_kubelet_files(&tree, profile, &store)?;
     let mut pruned = kiln_finalize::finalize(&mut tree, profile, lock.epoch, &store, cache, progress)?;
     pruned.extend(prune(&mut tree, &profile.prune)?);
     phase.finish();
-    Ok(Baked { tree, store, pruned, inputs: records })
+    Ok(Baked { tree, store, pruned, inputs: records, not_for_production })
 }
 
-fn unpack(locked: &Locked, store: &Store) -> Result<FileTree, BakeError> {
-    let debs = lock::pinned(locked).filter(|(artifact, _)| artifact.format == ArtifactFormat::Deb);
-    let debs = locked
-        .lock()
-        .packages
+fn unpack(inputs: &[LockedInput<'_>], store: &Store, diversions: &[Diversion]) -> Result<FileTree, BakeError> {
+    let debs = inputs
         .iter()
-        .map(|package| (&package.name, &package.version, package.sha256))
-        .chain(debs.map(|(_, pinned)| (&pinned.name, &pinned.version, pinned.sha256)))
-        .filter_map(|(name, version, digest)| Some(Deb { name, version, digest, pack: store.pack(&digest)? }))
-        .collect();
-    packages::unpack(debs, &locked.profile().diversions)
-}
-
-fn inputs(locked: &Locked, files: &[PathBuf]) -> Vec<Input> {
-    let packages = locked
-        .lock()
-        .packages
-        .iter()
-        .map(|package| (format!("{} {}", package.name, package.version), package.sha256, InputFormat::Deb));
-    let artifacts = lock::pinned(locked)
-        .map(|(artifact, pinned)| (format!("{} {}", pinned.name, pinned.version), pinned.sha256, format_of(artifact)));
-    let images = lock::pinned_images(locked).flat_map(|(image, pinned)| {
-        let format = if matches!(image, ImageSource::Archive(_)) { InputFormat::Tar } else { InputFormat::Raw };
-        let parts = std::iter::once(pinned.sha256).chain(pinned.blobs.iter().map(|blob| blob.sha256));
-        parts.map(move |sha256| (pinned.name.clone(), sha256, format))
-    });
-    packages
-        .chain(artifacts)
-        .chain(images)
-        .zip(files)
-        .map(|((name, digest, format), path)| Input {
-            name,
-            digest,
-            path: path.clone(),
-            // Only for progress and scheduling; a file that vanished is an error when it is opened.
-            size: std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
-            format,
+        .filter(|input| format_of(input) == InputFormat::Deb)
+        .filter_map(|input| {
+            let LockedInput { name, version, digest, .. } = *input;
+            Some(Deb { name, version, digest, pack: store.pack(&digest)? })
         })
-        .collect()
+        .collect();
+    packages::unpack(debs, diversions)
 }
 
-fn format_of(artifact: &Artifact) -> InputFormat {
-    match artifact.format {
-        ArtifactFormat::Raw { .. } => InputFormat::Raw,
-        ArtifactFormat::Tar { .. } => InputFormat::Tar,
-        ArtifactFormat::Deb => InputFormat::Deb,
+/// The file of `input`, to be opened.
+fn file_of(input: &LockedInput<'_>, files: &Fetched) -> Result<Input, BakeError> {
+    let absent = || BakeError::NotFetched { name: input.title(), digest: input.digest };
+    let path = files.get(&input.digest).ok_or_else(absent)?;
+    Ok(Input {
+        name: input.title(),
+        digest: input.digest,
+        path: path.clone(),
+        // Only for progress and scheduling; a file that vanished is an error when it is opened.
+        size: std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
+        format: format_of(input),
+    })
+}
+
+fn format_of(input: &LockedInput<'_>) -> InputFormat {
+    match input.role {
+        InputRole::Package(_) => InputFormat::Deb,
+        InputRole::Artifact(artifact) => match artifact.format {
+            ArtifactFormat::Raw { .. } => InputFormat::Raw,
+            ArtifactFormat::Tar { .. } => InputFormat::Tar,
+            ArtifactFormat::Deb => InputFormat::Deb,
+        },
+        InputRole::ImageArchive(_) => InputFormat::Tar,
+        InputRole::ImageProgram(_) | InputRole::ImagePart(..) => InputFormat::Raw,
     }
 }
 
-fn record(kind: &str, name: &str, version: &str, sha256: kiln_tree::Digest) -> InputRecord {
+fn record(kind: &str, name: &str, version: &str, sha256: Digest) -> InputRecord {
     InputRecord { kind: kind.to_owned(), name: name.to_owned(), version: version.to_owned(), sha256 }
 }

@@ -3,12 +3,16 @@
 //! It names no mirror: a package is a path in the archive's pool, a size and a digest, wherever it is fetched from. Only a
 //! [`Locked`] profile can be built, and only this module makes one, so an unpinned input cannot reach an image.
 
+mod inputs;
 mod pin;
 mod series;
 
-pub use pin::{Mirrors, PinError, Sources, pin, wants};
+pub use inputs::{Fetched, InputRole, LockedInput};
+pub use pin::{Mirrors, PinError, Sources, pin};
+pub use series::SeriesError;
 
-use kiln_profile::{Arch, Artifact, ArtifactSource, ImageSource, Profile};
+use kiln_profile::{Arch, Artifact, ArtifactSource, ImageSource, Place, Profile};
+use kiln_source::deb::package::Archive;
 use kiln_tree::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,24 +59,14 @@ pub struct LockedPackage {
     pub name: String,
     /// Exact version.
     pub version: String,
-    /// `main` or `security`: which mirrors have it.
-    pub archive: ArchiveName,
+    /// Which mirrors have it: those of `main` or of `security`.
+    pub archive: Archive,
     /// Path below the mirror, `pool/…`.
     pub filename: String,
     /// Bytes of the .deb.
     pub size: u64,
     /// Its digest.
     pub sha256: Digest,
-}
-
-/// Which of Debian's archives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ArchiveName {
-    /// The archive proper, updates included.
-    Main,
-    /// The security archive.
-    Security,
 }
 
 /// One pinned artifact.
@@ -148,12 +142,14 @@ pub enum LockError {
         source: io::Error,
     },
     /// What it pins does not go together.
-    #[error("lock {path}: {why}")]
+    #[error("{place}: {source} ({path} pins it)")]
     Series {
+        /// Where the release says which containerd it is for.
+        place: Place,
         /// The lock.
         path: PathBuf,
         /// What does not.
-        why: String,
+        source: Box<SeriesError>,
     },
     /// It pins something else than the profile asks for.
     #[error("lock {path} is stale: {why}; run \"kiln lock {role}\"")]
@@ -243,19 +239,19 @@ impl Lock {
         let lines = |items: Vec<String>| {
             if items.is_empty() { String::new() } else { format!("\n    {}\n  ", items.join(",\n    ")) }
         };
+        // Exhaustive: a new field that is not written does not compile.
+        let Self { version, role, suite, arch, release, request, epoch, packages, artifacts, images } = self;
         format!(
-            "{{\n  \"version\": {},\n  \"role\": {},\n  \"suite\": {},\n  \"arch\": {},\n  \"release\": {},\n  \"request\": {},\n  \
-             \"epoch\": {},\n  \"packages\": [{}],\n  \"artifacts\": [{}],\n  \"images\": [{}]\n}}\n",
-            self.version,
-            json(&self.role),
-            json(&self.suite),
-            json(&self.arch),
-            json(&self.release),
-            json(&self.request),
-            self.epoch,
-            lines(self.packages.iter().map(json).collect()),
-            lines(self.artifacts.iter().map(json).collect()),
-            lines(self.images.iter().map(json).collect()),
+            "{{\n  \"version\": {version},\n  \"role\": {},\n  \"suite\": {},\n  \"arch\": {},\n  \"release\": {},\n  \
+             \"request\": {},\n  \"epoch\": {epoch},\n  \"packages\": [{}],\n  \"artifacts\": [{}],\n  \"images\": [{}]\n}}\n",
+            json(role),
+            json(suite),
+            json(arch),
+            json(release),
+            json(request),
+            lines(packages.iter().map(json).collect()),
+            lines(artifacts.iter().map(json).collect()),
+            lines(images.iter().map(json).collect()),
         )
     }
 
@@ -268,7 +264,10 @@ impl Lock {
             Some(why) => Err(LockError::Stale { path: path.to_owned(), why, role: profile.role }),
             None => match series::check_series(&profile, &self.packages) {
                 Ok(()) => Ok(Locked { profile, lock: self }),
-                Err(why) => Err(LockError::Series { path: path.to_owned(), why }),
+                Err(source) => {
+                    let place = profile.places.nearest(&series::KEY.into());
+                    Err(LockError::Series { place, path: path.to_owned(), source: Box::new(source) })
+                }
             },
         }
     }
@@ -318,7 +317,7 @@ pub fn artifacts(profile: &Profile) -> impl Iterator<Item = &Artifact> {
 }
 
 /// The artifacts of a locked profile, each with its pin, in the lock's order.
-pub fn pinned(locked: &Locked) -> impl Iterator<Item = (&Artifact, &LockedArtifact)> {
+fn pinned(locked: &Locked) -> impl Iterator<Item = (&Artifact, &LockedArtifact)> {
     locked.lock.artifacts.iter().filter_map(|pinned| {
         let artifact = artifacts(&locked.profile).find(|artifact| artifact.name == pinned.name)?;
         Some((artifact, pinned))
@@ -326,7 +325,7 @@ pub fn pinned(locked: &Locked) -> impl Iterator<Item = (&Artifact, &LockedArtifa
 }
 
 /// The container images of a locked profile that are fetched, each with its pin, in the lock's order.
-pub fn pinned_images(locked: &Locked) -> impl Iterator<Item = (&ImageSource, &LockedImage)> {
+pub(crate) fn pinned_images(locked: &Locked) -> impl Iterator<Item = (&ImageSource, &LockedImage)> {
     locked.lock.images.iter().filter_map(|pinned| Some((locked.profile.images.get(&pinned.name)?, pinned)))
 }
 

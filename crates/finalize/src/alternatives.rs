@@ -4,18 +4,20 @@
 //! administrative files (`/var/lib/dpkg/alternatives/NAME`) record priorities and rivals for the next package
 //! that is installed or removed, and on a node none ever is.
 
+use super::Finalizer;
 use super::input::{self, OutputError};
-use kiln_profile::Alternative;
+use kiln_profile::{AboutProfile, Alternative, Key, fields};
 use kiln_tree::{Entry, FileTree, Kind, Origin, TreePath};
 use std::collections::BTreeMap;
 
+pub(crate) const FINALIZER: Finalizer = Finalizer { name: "alternatives", reads: &[] };
 const DIR: &str = "etc/alternatives";
 
 /// Why a link could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum AlternativesError {
     /// The name is no file name.
-    #[error("alternatives./{link}: {name:?} is not a name for a link in /{DIR}: it is empty, or has a slash or blank")]
+    #[error("{}: {name:?} is not a name for a link in /{DIR}: it is empty, or has a slash or blank", key(link))]
     Name {
         /// The link.
         link: TreePath,
@@ -24,7 +26,8 @@ pub enum AlternativesError {
     },
     /// The target is not there.
     #[error(
-        "alternatives./{link}: the target {target} is not in the tree: add the package that has it, or choose another target"
+        "{}: the target {target} is not in the tree: add the package that has it, or choose another target",
+        key(link)
     )]
     NoTarget {
         /// The link.
@@ -33,7 +36,7 @@ pub enum AlternativesError {
         target: String,
     },
     /// Something that is no link is where the link should be.
-    #[error("alternatives./{link}: a {kind} of {origin} is there already and is not replaced by a link")]
+    #[error("{}: a {kind} of {origin} is there already and is not replaced by a link", key(link))]
     Occupied {
         /// The link.
         link: TreePath,
@@ -43,7 +46,7 @@ pub enum AlternativesError {
         origin: Origin,
     },
     /// Two links give one name different targets.
-    #[error("alternatives./{link}: {name:?} has the target {target} here and {other} for another link")]
+    #[error("{}: {name:?} has the target {target} here and {other} for another link", key(link))]
     Contradiction {
         /// The link.
         link: TreePath,
@@ -57,6 +60,23 @@ pub enum AlternativesError {
     /// A link cannot be put into the tree.
     #[error(transparent)]
     Output(#[from] OutputError),
+}
+
+/// The key that has the link's target.
+fn key(link: &TreePath) -> Key {
+    fields::ALTERNATIVE.of(format_args!("/{link}"))
+}
+
+impl AboutProfile for AlternativesError {
+    fn key(&self) -> Option<Key> {
+        match self {
+            Self::NoTarget { link, .. } => Some(key(link)),
+            Self::Name { link, .. } | Self::Occupied { link, .. } | Self::Contradiction { link, .. } => {
+                Some(key(link).at_name())
+            }
+            Self::Output(_) => None,
+        }
+    }
 }
 
 /// Makes the profile's alternatives.
@@ -80,7 +100,7 @@ pub fn finalize(tree: &mut FileTree, alternatives: &BTreeMap<TreePath, Alternati
             let (kind, origin) = (entry.kind.name(), entry.meta.origin.clone());
             return Err(AlternativesError::Occupied { link: link.clone(), kind, origin });
         }
-        let origin = Origin::Generated("alternatives".into());
+        let origin = FINALIZER.origin();
         let named = format!("{DIR}/{name}");
         input::put(tree, link.as_str(), Entry::symlink(format!("/{named}"), origin.clone()))?;
         input::put(tree, &named, Entry::symlink(target.as_str(), origin))?;

@@ -1,8 +1,17 @@
 //! What the postinst scripts of base-files, debianutils, libpam-modules and openssh-server put in place: directories,
 //! links, skeleton files and `/etc/shells`.
 
+use super::Finalizer;
 use super::input::{self, InputError, OutputError};
-use kiln_tree::{ContentReader, Entry, FileTree, Origin};
+use kiln_tree::{ContentReader, Entry, FileTree};
+
+pub(crate) const FINALIZER: Finalizer =
+    Finalizer { name: "base-files", reads: &[&["usr/share/base-files", "usr/share/openssh", SHELLS, SHELLS_DECLARED]] };
+
+/// debianutils' list of shells.
+const SHELLS: &str = "usr/share/debianutils/shells";
+/// Those that packages declare.
+const SHELLS_DECLARED: &str = "usr/share/debianutils/shells.d";
 
 /// Why the files could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +69,7 @@ const EMPTY: &[(&str, u16)] = &[("etc/security/opasswd", 0o600), ("etc/environme
 /// # Errors
 /// [`BaseFilesError`].
 pub fn finalize(tree: &mut FileTree, reader: &dyn ContentReader) -> Result<(), BaseFilesError> {
-    let origin = || Origin::Generated("base-files".into());
+    let origin = || FINALIZER.origin();
     for (path, mode, gid) in DIRECTORIES {
         if !tree.contains(path) {
             input::put(tree, path, Entry::directory(*mode, origin()).owned(0, *gid))?;
@@ -97,14 +106,12 @@ pub fn finalize(tree: &mut FileTree, reader: &dyn ContentReader) -> Result<(), B
 /// `/etc/shells` as update-shells(8) writes it: debianutils' template, then the shells that packages declare
 /// in `shells.d`, each also by its path without symlinked directories.
 fn shells(tree: &FileTree, reader: &dyn ContentReader) -> Result<String, InputError> {
-    const TEMPLATE: &str = "usr/share/debianutils/shells";
-    const DECLARED: &str = "usr/share/debianutils/shells.d";
-    if tree.resolve(TEMPLATE).is_none() {
+    if tree.resolve(SHELLS).is_none() {
         return Ok(String::new());
     }
-    let mut text = input::text(tree, reader, TEMPLATE)?;
+    let mut text = input::text(tree, reader, SHELLS)?;
     let mut files = vec![text.clone()];
-    for (path, entry) in tree.children(DECLARED) {
+    for (path, entry) in tree.children(SHELLS_DECLARED) {
         if entry.content().is_some() {
             files.push(input::text(tree, reader, path.as_str())?);
         }
@@ -131,7 +138,7 @@ fn shells(tree: &FileTree, reader: &dyn ContentReader) -> Result<String, InputEr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kiln_tree::LocalReader;
+    use kiln_tree::{LocalReader, Origin};
 
     #[test]
     fn what_is_there_stays() {

@@ -12,9 +12,12 @@
 //! | `/etc/mtab` | `../proc/self/mounts` | as systemd's tmpfiles.d would |
 //! | `/etc/.updated` | the image's epoch | `ConditionNeedsUpdate=/etc`: the finalizers did what systemd-hwdb-update, ldconfig and systemd-sysusers would repeat at every boot of an image whose `/etc` is fresh |
 
+use super::Finalizer;
 use super::input::{self, OutputError};
 use super::units::Scope;
-use kiln_tree::{Entry, FileTree, Origin};
+use kiln_tree::{Entry, FileTree};
+
+pub(crate) const FINALIZER: Finalizer = Finalizer { name: "identity", reads: &[] };
 
 /// As netbase's postinst writes it.
 const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\t\tlocalhost ip6-localhost ip6-loopback\nff02::1\t\tip6-allnodes\nff02::2\t\tip6-allrouters\n";
@@ -29,7 +32,7 @@ const UPDATED: &str =
 /// # Errors
 /// [`OutputError`] when a parent of one of the paths is not a directory.
 pub fn finalize(tree: &mut FileTree) -> Result<(), OutputError> {
-    let origin = || Origin::Generated("identity".into());
+    let origin = || FINALIZER.origin();
     input::put(tree, "etc/machine-id", Entry::file("", 0o444, origin()))?;
     for unit in FIRST_BOOT {
         if tree.resolve(&format!("usr/lib/systemd/system/{unit}")).is_some() {
@@ -58,6 +61,7 @@ fn put_missing(tree: &mut FileTree, path: &str, entry: Entry) -> Result<(), Outp
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kiln_tree::Origin;
 
     #[test]
     fn what_the_profile_put_there_stays_but_for_the_machine_id() {

@@ -3,9 +3,28 @@
 use super::depmod::graph::Graph;
 use super::depmod::write::normalized;
 use super::depmod::{Kernel, KernelModules, Kmod, MODULES, ModuleFile, ModuleInfo, module_name};
+use super::input::{self, OutputError};
 use globset::{GlobBuilder, GlobMatcher};
-use kiln_tree::{PathError, TreePath};
+use kiln_tree::{Entry, FileTree, PathError, TreePath};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Moves kernels to `/boot`, where Debian's packages had them before forky: since then they are beside their
+/// modules, and a hook of the scripts copies them.
+///
+/// # Errors
+/// [`OutputError`] when something is in the way.
+pub fn kernels_to_boot(tree: &mut FileTree) -> Result<(), OutputError> {
+    let versions: Vec<String> = tree.children(MODULES).map(|(path, _)| path.name().to_owned()).collect();
+    for version in versions {
+        let kernel = format!("{MODULES}/{version}/vmlinuz");
+        if tree.get(&kernel).and_then(Entry::content).is_some() {
+            for (_, entry) in tree.remove(&kernel) {
+                input::put(tree, &format!("boot/vmlinuz-{version}"), entry)?;
+            }
+        }
+    }
+    Ok(())
+}
 
 /// What [`select`] decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -247,23 +266,34 @@ fn pre(softdep: &str) -> impl Iterator<Item = String> {
 
 /// The module whose name (or path) is most like what was asked for.
 fn nearest(keep: &Keep<'_>, kernel: &Kernel) -> Option<String> {
-    let asked = without_suffix(keep.written.trim_end_matches('?')).replace('-', "_");
+    let asked = without_suffix(keep.written.trim_end_matches('?'));
     let spelled = |file: &ModuleFile| match keep.what {
         What::Paths(_) => without_suffix(&file.path).to_owned(),
         What::Name(_) | What::Names(_) => module_name(&file.path),
     };
-    let scored = kernel.modules.iter().map(|module| {
-        let name = spelled(&module.file);
-        (strsim::normalized_damerau_levenshtein(&asked, &name.replace('-', "_")), name)
-    });
-    let best = scored.filter(|(score, _)| *score >= 0.5).reduce(|best, next| if next.0 > best.0 { next } else { best });
-    best.map(|(_, name)| name)
+    let names: Vec<String> = kernel.modules.iter().map(|module| spelled(&module.file)).collect();
+    kiln_suggest::nearest(asked, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::depmod::graph::tests::kernel;
     use super::*;
+    use kiln_tree::Origin;
+
+    #[test]
+    fn a_kernel_beside_its_modules_is_moved() {
+        let mut tree = FileTree::new();
+        let file = |text: &str| Entry::file(text, 0o644, Origin::Package("linux-binary=7".into()));
+        input::put(&mut tree, "usr/lib/modules/7.2-cloud/vmlinuz", file("kernel")).expect("a free path");
+        input::put(&mut tree, "usr/lib/modules/7.2-cloud/modules.order", file("")).expect("a free path");
+        kernels_to_boot(&mut tree).expect("moved");
+        assert_eq!(tree.get("boot/vmlinuz-7.2-cloud"), Some(&file("kernel")));
+        assert!(!tree.contains("usr/lib/modules/7.2-cloud/vmlinuz"));
+        let before = tree.clone();
+        kernels_to_boot(&mut tree).expect("nothing to do");
+        assert_eq!(tree, before);
+    }
 
     fn modules() -> KernelModules {
         let mut kernel = kernel(&[("ip-vs", &["nf_conntrack"]), ("nf_conntrack", &["nf_defrag"]), ("nf_defrag", &[])]);

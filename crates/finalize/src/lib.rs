@@ -21,12 +21,48 @@ use kiln_cache::{Cache, CacheError};
 use kiln_manifest::Pruned;
 use kiln_pack::Store;
 use kiln_pack::layer::remove_paths;
-use kiln_profile::{Arch, Kernel, Profile};
+use kiln_profile::{AboutProfile, Arch, Key, Profile, fields};
 use kiln_progress::Progress;
 use kiln_tree::{Digest, Entry, FileTree, Origin, TreeError, TreePath};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::fmt;
+
+/// What the build has to know of one of the modules above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finalizer {
+    /// The name by which a manifest's files are [generated](Origin::Generated).
+    pub name: &'static str,
+    /// Small files that it reads at every build: paths of files, and of directories of files.
+    pub reads: &'static [&'static [&'static str]],
+}
+
+impl Finalizer {
+    fn origin(self) -> Origin {
+        Origin::Generated(self.name.into())
+    }
+}
+
+/// All of them, in the order in which they run.
+pub const FINALIZERS: [Finalizer; 11] = [
+    base_files::FINALIZER,
+    accounts::FINALIZER,
+    os_release::FINALIZER,
+    identity::FINALIZER,
+    nsswitch::FINALIZER,
+    pam::FINALIZER,
+    ca_certificates::FINALIZER,
+    alternatives::FINALIZER,
+    units::FINALIZER,
+    depmod::FINALIZER,
+    ld_cache::FINALIZER,
+];
+
+/// What all finalizers read at every build, for [`Packer::new`](kiln_pack::Packer::new).
+pub fn reads() -> Vec<&'static str> {
+    FINALIZERS.iter().flat_map(|finalizer| finalizer.reads.concat()).collect()
+}
 
 /// Seconds in a day, shadow(5)'s unit.
 const DAY: u32 = 86_400;
@@ -35,16 +71,16 @@ const DAY: u32 = 86_400;
 #[derive(Debug, thiserror::Error)]
 pub enum FinalizeError {
     /// Users and groups.
-    #[error("users and groups: {0}")]
+    #[error("{}", within("users and groups", .0))]
     Accounts(#[from] accounts::AccountsError),
     /// Kernel modules cannot be read.
     #[error("kernel modules: {0}")]
     Depmod(#[from] depmod::DepmodError),
     /// Kernel modules cannot be selected.
-    #[error("{asked}: {source}; {instead}")]
+    #[error("{key}: {source}; {instead}")]
     Select {
-        /// Where it was asked for, as far as it is known, and under which key.
-        asked: String,
+        /// The key that asks for it.
+        key: Key,
         /// Why.
         source: Box<kernel_modules::SelectError>,
         /// What to do.
@@ -54,7 +90,7 @@ pub enum FinalizeError {
     #[error("ld.so.cache: {0}")]
     LdCache(#[from] ld_cache::LdCacheError),
     /// Alternatives.
-    #[error("alternatives: {0}")]
+    #[error("{}", within("alternatives", .0))]
     Alternatives(#[from] alternatives::AlternativesError),
     /// Skeletons of /etc and /var.
     #[error("base-files: {0}")]
@@ -75,7 +111,7 @@ pub enum FinalizeError {
     #[error("PAM: {0}")]
     Pam(#[from] pam::PamError),
     /// systemd units.
-    #[error("systemd units: {0}")]
+    #[error("{}", within("systemd units", .0))]
     Units(#[from] units::UnitsError),
     /// Something is in the way of a generated file.
     #[error(transparent)]
@@ -83,6 +119,35 @@ pub enum FinalizeError {
     /// What was computed cannot be kept.
     #[error(transparent)]
     Cache(#[from] CacheError),
+}
+
+impl AboutProfile for FinalizeError {
+    fn key(&self) -> Option<Key> {
+        match self {
+            Self::Accounts(error) => error.key(),
+            Self::Select { key, .. } => Some(key.clone()),
+            Self::Alternatives(error) => error.key(),
+            Self::Units(error) => error.key(),
+            Self::Depmod(_)
+            | Self::LdCache(_)
+            | Self::BaseFiles(_)
+            | Self::CaCertificates(_)
+            | Self::Identity(_)
+            | Self::Nsswitch(_)
+            | Self::OsRelease(_)
+            | Self::Pam(_)
+            | Self::Tree(_)
+            | Self::Cache(_) => None,
+        }
+    }
+}
+
+/// The error's text, after `topic` where it does not begin with a key of the profile.
+fn within(topic: &str, error: &(impl AboutProfile + fmt::Display)) -> String {
+    match error.key() {
+        Some(_) => error.to_string(),
+        None => format!("{topic}: {error}"),
+    }
 }
 
 /// Finishes `tree` for `profile`: `epoch` is the image's time in seconds since 1970. Returns what was removed on the way.
@@ -111,14 +176,15 @@ pub fn finalize(
     ca_certificates::finalize(tree, store)?;
     alternatives::finalize(tree, &profile.alternatives)?;
     units::finalize(tree, store, &profile.units)?;
-    pruned.insert("kernel-modules".to_owned(), modules(tree, &profile.kernel, store, cache)?);
+    kernel_modules::kernels_to_boot(tree)?;
+    pruned.insert("kernel-modules".to_owned(), modules(tree, profile, store, cache)?);
     libraries(tree, profile.arch, store, cache)?;
     Ok(pruned)
 }
 
 /// Drops the modules that are not kept, and writes the indexes of the others.
-fn modules(tree: &mut FileTree, kernel: &Kernel, reader: &Store, cache: &Cache) -> Result<Pruned, FinalizeError> {
-    let keep = &kernel.modules_keep;
+fn modules(tree: &mut FileTree, profile: &Profile, reader: &Store, cache: &Cache) -> Result<Pruned, FinalizeError> {
+    let keep = &profile.kernel.modules_keep;
     let kmod = depmod::Kmod::of(tree);
     let scanned = depmod::key(tree);
     let key = Digest::of(format!("modules 1 {scanned} {keep:?} {kmod:?}").as_bytes());
@@ -128,29 +194,28 @@ fn modules(tree: &mut FileTree, kernel: &Kernel, reader: &Store, cache: &Cache) 
         let selection = if keep.is_empty() {
             kernel_modules::Selection { kept: all, dropped: Vec::new() }
         } else {
-            kernel_modules::select(&all, keep).map_err(|source| not_selected(kernel, source))?
+            kernel_modules::select(&all, keep).map_err(|source| not_selected(profile, source))?
         };
         let indexes = depmod::indexes(&selection.kept, kmod)?;
         Ok((selection.dropped.into_iter().map(|(path, _)| path).collect(), indexes))
     })?;
     let pruned = remove_paths(tree, &dropped);
     for (path, bytes) in indexes {
-        tree.insert(path, Entry::file(bytes, 0o644, Origin::Generated("depmod".into())))?;
+        tree.insert(path, Entry::file(bytes, 0o644, depmod::FINALIZER.origin()))?;
     }
     Ok(pruned)
 }
 
-/// The error at the place where the profile asks for the module.
-fn not_selected(kernel: &Kernel, source: kernel_modules::SelectError) -> FinalizeError {
-    let pattern = source.pattern().to_owned();
-    let asked = kernel.modules_at.get(&pattern);
-    let key = asked.map_or("kernel.modules", |(_, key)| *key);
-    let instead = match key {
-        "kernel.modules.keep" => format!("correct it, or write {pattern}? if the kernel need not have it"),
-        _ => "correct it, or take a kernel.package that has it".to_owned(),
+/// The error of the key that asks for the module.
+fn not_selected(profile: &Profile, source: kernel_modules::SelectError) -> FinalizeError {
+    let pattern = source.pattern();
+    let key = profile.module_key(pattern);
+    let instead = if key.is(fields::KERNEL_MODULES_KEEP) {
+        format!("correct it, or write {pattern}? if the kernel need not have it")
+    } else {
+        format!("correct it, or take a {} that has it", Key::from(fields::KERNEL_PACKAGE))
     };
-    let asked = asked.map_or_else(|| key.to_owned(), |(place, key)| format!("{place}: {key}"));
-    FinalizeError::Select { asked, source: Box::new(source), instead }
+    FinalizeError::Select { key, source: Box::new(source), instead }
 }
 
 /// Writes the linker's cache and missing SONAME links.

@@ -1,8 +1,11 @@
 //! `/etc/nsswitch.conf`: libc-bin's default plus the modules of the libnss packages in the tree, where their
 //! postinst scripts (dh_installnss) put them.
 
+use super::Finalizer;
 use super::input::{self, InputError, OutputError};
-use kiln_tree::{ContentReader, Entry, FileTree, Origin};
+use kiln_tree::{ContentReader, Entry, FileTree};
+
+pub(crate) const FINALIZER: Finalizer = Finalizer { name: "nsswitch", reads: &[&[TEMPLATE]] };
 
 const TEMPLATE: &str = "usr/share/libc-bin/nsswitch.conf";
 const PATH: &str = "etc/nsswitch.conf";
@@ -47,7 +50,7 @@ pub fn finalize(tree: &mut FileTree, reader: &dyn ContentReader) -> Result<(), N
             text = text.lines().map(|line| insert(line, service, databases, *position) + "\n").collect();
         }
     }
-    input::put(tree, PATH, Entry::file(text, 0o644, Origin::Generated("nsswitch".into())))?;
+    input::put(tree, PATH, Entry::file(text, 0o644, FINALIZER.origin()))?;
     Ok(())
 }
 

@@ -1,9 +1,12 @@
 //! os-release(5): reading it, and marking it as this image's.
 
+use super::Finalizer;
 use super::input::{self, InputError, OutputError};
 use kiln_profile::Image;
-use kiln_tree::{ContentReader, Entry, FileTree, Origin};
+use kiln_tree::{ContentReader, Entry, FileTree};
 use std::collections::BTreeMap;
+
+pub(crate) const FINALIZER: Finalizer = Finalizer { name: "os-release", reads: &[&[PATH]] };
 
 /// Where the file is; `/etc/os-release` is a link to it.
 pub const PATH: &str = "usr/lib/os-release";
@@ -81,7 +84,7 @@ pub fn with_image(text: &str, image: &Image) -> String {
 /// [`OsReleaseError`] when base-files' file is missing or unreadable.
 pub fn finalize(tree: &mut FileTree, reader: &dyn ContentReader, image: &Image) -> Result<(), OsReleaseError> {
     let text = with_image(&input::text(tree, reader, PATH)?, image);
-    let origin = Origin::Generated("os-release".into());
+    let origin = FINALIZER.origin();
     input::put(tree, PATH, Entry::file(text, 0o644, origin.clone()))?;
     input::put(tree, "etc/os-release", Entry::symlink("../usr/lib/os-release", origin))?;
     Ok(())

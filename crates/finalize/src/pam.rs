@@ -4,9 +4,12 @@
 //! libpam-runtime's templates (`/usr/share/pam`). Without these files nobody can log in and `user@.service`
 //! fails.
 
+use super::Finalizer;
 use super::input::{self, InputError, OutputError};
-use kiln_tree::{ContentReader, Entry, FileTree, Origin};
+use kiln_tree::{ContentReader, Entry, FileTree};
 use std::collections::BTreeMap;
+
+pub(crate) const FINALIZER: Finalizer = Finalizer { name: "pam", reads: &[&[PROFILES, TEMPLATES]] };
 
 const TYPES: [&str; 5] = ["auth", "account", "password", "session", "session-noninteractive"];
 const PROFILES: &str = "usr/share/pam-configs";
@@ -58,7 +61,7 @@ pub fn finalize(tree: &mut FileTree, reader: &dyn ContentReader) -> Result<(), P
         }
         let template = format!("{TEMPLATES}/common-{kind}");
         let text = render(&template, &input::text(tree, reader, &template)?, kind, &enabled)?;
-        input::put(tree, &path, Entry::file(text, 0o644, Origin::Generated("pam".into())))?;
+        input::put(tree, &path, Entry::file(text, 0o644, FINALIZER.origin()))?;
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ pub mod verity;
 pub mod vhd;
 pub mod vmdk;
 
-pub use open::{open, open_disk, open_output};
+pub use open::{open, open_disk};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};

@@ -17,19 +17,6 @@ const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const GPT_MARK: (u64, &[u8]) = (512, b"EFI PART");
 const EXT4_MARK: (u64, &[u8]) = (1080, b"\x53\xef");
 
-/// Paths of root file systems in an output directory; the first that exists is used.
-const OUTPUTS: [&str; 9] = [
-    "pxe/initramfs.cpio.zst",
-    "disk.raw",
-    "root.ext4",
-    "disk.vhd",
-    "disk.qcow2",
-    "disk.zlib.qcow2",
-    "disk.vmdk",
-    "root.tar.zst",
-    "disk.gce.tar.gz",
-];
-
 /// Opens the root file system of an image and detects the format by its bytes.
 ///
 /// # Errors
@@ -68,15 +55,6 @@ pub fn open_disk(path: &Path) -> Result<Arc<dyn Blocks>, ReadError> {
         return Ok(raw);
     }
     Err(ReadError::Unknown)
-}
-
-/// Opens the root file system in the output directory `output`.
-///
-/// # Errors
-/// [`ReadError`] when there is none.
-pub fn open_output(output: &Path) -> Result<Box<dyn ImageRoot>, ReadError> {
-    let there = OUTPUTS.iter().map(|name| output.join(name)).find(|path| path.exists());
-    open(&there.unwrap_or_else(|| output.join(OUTPUTS[0])))
 }
 
 fn starts_with(blocks: &dyn Blocks, offset: u64, mark: &[u8]) -> bool {

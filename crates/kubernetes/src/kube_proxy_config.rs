@@ -6,8 +6,9 @@
 //! kube-proxy decodes this version leniently, as kubelet does: an unknown field is a line in its log.
 
 use super::kubelet_config::LOGGING;
+use super::lookup::text;
 use super::schema::{Field, Misfit, Step, Type, check_object, is_network, take_unknown};
-use super::{Duration, duration, feature_gates, kubelet_values};
+use super::{Duration, Minor, component_base, duration, feature_gates};
 use Type::{Address, Bool, Int, List, Map, Network, Object, Path, Rate, Socket, Text, Word};
 use ipnet::IpNet;
 use serde_json::{Map as JsonMap, Value};
@@ -61,26 +62,25 @@ impl Mode {
 ///
 /// # Errors
 /// The first [`Misfit`].
-pub fn check(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfit> {
+pub fn check(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Misfit> {
     check_object(FIELDS, config, minor, &mut Vec::new())?;
     mode(config, minor)?;
     local_traffic(config, minor)?;
     cluster_cidr(config, minor)?;
     port_range(config)?;
     node_ports(config, minor)?;
-    kubelet_values::logging(config, minor)?;
-    kubelet_values::hidden_metrics(config, minor)?;
+    component_base::check(config, minor)?;
     feature_gates::check(config, minor, "kube-proxy")?;
     ["iptables", "ipvs", "nftables"].into_iter().try_for_each(|name| sync_periods(config, name))
 }
 
 /// Whether kube-proxy of Kubernetes 1.`minor` with `config` makes Services of both families of addresses; otherwise of that of its node.
-pub fn dual_stack(config: &JsonMap<String, Value>, minor: u32) -> bool {
+pub fn dual_stack(config: &JsonMap<String, Value>, minor: Minor) -> bool {
     feature_gates::enabled(config, DUAL_STACK, minor)
 }
 
 /// Takes the fields that the kube-proxy of Kubernetes 1.`minor` would ignore out of `config`, and tells them.
-pub fn take_ignored(config: &mut JsonMap<String, Value>, minor: u32) -> Vec<Misfit> {
+pub fn take_ignored(config: &mut JsonMap<String, Value>, minor: Minor) -> Vec<Misfit> {
     let mut taken = Vec::new();
     take_unknown(FIELDS, config, minor, &mut Vec::new(), &mut taken);
     taken
@@ -189,23 +189,19 @@ const CONNTRACK: &[Field] = &[
     f("udpStreamTimeout", DURATION, "").since(29),
 ];
 
-fn text<'a>(config: &'a JsonMap<String, Value>, field: &str) -> &'a str {
-    config.get(field).and_then(Value::as_str).unwrap_or_default()
-}
-
 /// A mode that is not there ends kube-proxy.
-fn mode(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfit> {
+fn mode(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Misfit> {
     const GATE: &str = "NFTablesProxyMode";
     let gate = config.get("featureGates").and_then(|gates| gates.get(GATE)).and_then(Value::as_bool);
-    match (text(config, "mode"), minor) {
-        ("userspace", 26..) => {
+    match text(config, "mode") {
+        "userspace" if minor.is_since(26) => {
             Err(Misfit::at("mode", "is userspace, which is no mode since Kubernetes 1.26; take iptables"))
         }
-        ("nftables", ..29) => Err(Misfit::at(
+        "nftables" if minor.is_before(29) => Err(Misfit::at(
             "mode",
             format!("is nftables, which is a mode since Kubernetes 1.29, and this is 1.{minor}; take iptables"),
         )),
-        ("nftables", 29..31) if gate != Some(true) => {
+        "nftables" if minor.is_before(31) && gate != Some(true) => {
             Err(Misfit::at("mode", format!("is nftables, which needs \"featureGates: {{{GATE}: true}}\" until 1.31")))
         }
         _ => Ok(()),
@@ -213,14 +209,14 @@ fn mode(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfit> {
 }
 
 /// Two ways of telling local traffic are younger than the field, and need to be told what to look for.
-fn local_traffic(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfit> {
+fn local_traffic(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Misfit> {
     let by = text(config, "detectLocalMode");
     let field = match by {
         "BridgeInterface" => "bridgeInterface",
         "InterfaceNamePrefix" => "interfaceNamePrefix",
         _ => return Ok(()),
     };
-    if minor < 24 {
+    if minor.is_before(24) {
         return Err(Misfit::at(
             "detectLocalMode",
             format!("is {by}, which it can be since Kubernetes 1.24, and this is 1.{minor}"),
@@ -233,7 +229,7 @@ fn local_traffic(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misf
 }
 
 /// One network; or one of each family, separated by a comma, if kube-proxy makes Services of both.
-fn cluster_cidr(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfit> {
+fn cluster_cidr(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Misfit> {
     let cidrs = text(config, "clusterCIDR");
     let parts = if cidrs.is_empty() { vec![] } else { cidrs.split(',').collect() };
     let networks: Vec<IpNet> = parts.iter().filter_map(|part| part.parse().ok()).collect();
@@ -253,13 +249,13 @@ fn cluster_cidr(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfi
 }
 
 /// Networks; or `primary`, the node's own address.
-fn node_ports(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfit> {
+fn node_ports(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Misfit> {
     const FIELD: &str = "nodePortAddresses";
     let entries = config.get(FIELD).and_then(Value::as_array).into_iter().flatten();
     let entries: Vec<&str> = entries.filter_map(Value::as_str).collect();
     match entries.iter().position(|entry| !is_network(entry)) {
         None => Ok(()),
-        Some(0) if entries == ["primary"] && minor >= 30 => Ok(()),
+        Some(0) if entries == ["primary"] && minor.is_since(30) => Ok(()),
         Some(index) => {
             let why = format!(
                 "is {:?}, and must be a network such as \"192.168.0.0/16\" (since 1.30 \"primary\" alone, too)",
@@ -302,7 +298,7 @@ mod tests {
     use serde_json::json;
 
     fn verdict(config: Value, minor: u32) -> Option<String> {
-        check(config.as_object().expect("an object"), minor).err().map(|misfit| misfit.to_string())
+        check(config.as_object().expect("an object"), Minor::new(minor)).err().map(|misfit| misfit.to_string())
     }
 
     #[test]

@@ -6,28 +6,54 @@
 //!
 //! kubelet decodes this version leniently: an unknown field is a line in its log. So it has to be refused here.
 
+mod combinations;
+mod resource_managers;
+mod single_fields;
+
 use super::schema::{Field, Misfit, Type, check_object, take_unknown};
-use super::{Duration, kubelet_rules};
+use super::{Duration, Minor, component_base, feature_gates};
 use Type::{
     Address, Bool, CpuSet, Fraction, Int, List, Map, Object, Path, Percentage, Quantity, Reclaim, Text, Threshold,
     TimeOrDuration, Word,
 };
 use serde_json::{Map as JsonMap, Value};
 
+/// Its `apiVersion`.
+pub const API_VERSION: &str = "kubelet.config.k8s.io/v1beta1";
+/// Its `kind`.
+pub const KIND: &str = "KubeletConfiguration";
+
 /// Checks the fields of a `KubeletConfiguration` as the kubelet of Kubernetes 1.`minor` would, and more strictly.
 ///
 /// # Errors
 /// The first [`Misfit`].
-pub fn check(config: &JsonMap<String, Value>, minor: u32) -> Result<(), Misfit> {
+pub fn check(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Misfit> {
     check_object(FIELDS, config, minor, &mut Vec::new())?;
-    kubelet_rules::check(config, minor)
+    combinations::check(config)?;
+    single_fields::check(config, minor)?;
+    component_base::check(config, minor)?;
+    resource_managers::check(config, minor)?;
+    combinations::gated(config, minor)?;
+    feature_gates::check(config, minor, "kubelet")
 }
 
 /// Takes the fields that the kubelet of Kubernetes 1.`minor` would ignore out of `config`, and tells them.
-pub fn take_ignored(config: &mut JsonMap<String, Value>, minor: u32) -> Vec<Misfit> {
+pub fn take_ignored(config: &mut JsonMap<String, Value>, minor: Minor) -> Vec<Misfit> {
     let mut taken = Vec::new();
     take_unknown(FIELDS, config, minor, &mut Vec::new(), &mut taken);
     taken
+}
+
+/// Whether a `KubeletConfiguration` of Kubernetes 1.`minor` has the field at `path`.
+pub fn has(path: &str, minor: Minor) -> bool {
+    field(path).is_some_and(|field| field.is_in(minor))
+}
+
+/// What kubelet of Kubernetes 1.`minor` runs with: the value of `field` in `config`, or its
+/// default.
+pub fn effective(config: &JsonMap<String, Value>, field: &str, minor: Minor) -> Value {
+    let set = config.get(field).filter(|value| !value.is_null()).cloned();
+    set.unwrap_or_else(|| self::field(field).map_or(Value::Null, |field| field.unset(minor)))
 }
 
 /// The field at `path`, as `authentication.x509.clientCAFile`.

@@ -2,7 +2,8 @@
 //!
 //! Sources: `kubelet --help` of each release; the `CHANGELOG` of the release that dropped a flag.
 
-use super::kubelet_config::FIELDS;
+use super::kubelet_config::{self, FIELDS};
+use super::{Minor, NEWEST};
 
 /// What became of a flag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +29,8 @@ pub enum Flag {
 }
 
 /// What the flag `--name` is to the kubelet of Kubernetes 1.`minor`.
-pub fn flag(name: &str, minor: u32) -> Flag {
-    if let Some((_, since, instead)) = GONE.iter().find(|(flag, since, _)| *flag == name && *since <= minor) {
+pub fn flag(name: &str, minor: Minor) -> Flag {
+    if let Some((_, since, instead)) = GONE.iter().find(|(flag, since, _)| *flag == name && minor.is_since(*since)) {
         return Flag::Gone { since: *since, instead };
     }
     if let Some((_, field)) = RENAMED.iter().find(|(flag, _)| *flag == name) {
@@ -37,13 +38,23 @@ pub fn flag(name: &str, minor: u32) -> Flag {
     }
     // `--image-gc-…` aside, a flag is spelt as its field is: `--tls-cert-file`, `tlsCertFile`.
     let squeezed: String = name.chars().filter(|c| *c != '-').collect();
-    let field = FIELDS.iter().find(|field| field.since <= minor && field.name.eq_ignore_ascii_case(&squeezed));
+    let field = FIELDS.iter().find(|field| minor.is_since(field.since) && field.name.eq_ignore_ascii_case(&squeezed));
     match field {
         Some(field) if name == name.to_ascii_lowercase() => Flag::Field(field.name),
-        _ if since(name) > minor => Flag::Later { since: since(name) },
+        _ if minor.is_before(since(name)) => Flag::Later { since: since(name) },
         _ if FLAGS.contains(&name) || GONE.iter().any(|(flag, ..)| *flag == name) => Flag::Flag,
         _ => Flag::Unknown,
     }
+}
+
+/// The first minor release whose kubelet takes `--name`, as a flag or for a field, when that is
+/// later than 1.`minor`.
+pub fn came_after(name: &str, minor: Minor) -> Option<u32> {
+    let since = match flag(name, NEWEST) {
+        Flag::Field(path) => kubelet_config::field(path).map_or(0, |field| field.since),
+        _ => since(name),
+    };
+    minor.is_before(since).then_some(since)
 }
 
 /// The first minor release with the flag `--name`; 0 when that was before 1.20.
@@ -328,6 +339,10 @@ const LATER: [(&str, u32); 5] = [
 mod tests {
     use super::*;
 
+    fn flag(name: &str, minor: u32) -> Flag {
+        super::flag(name, Minor::new(minor))
+    }
+
     #[test]
     fn flags_become_fields_go_or_stay() {
         assert_eq!(flag("max-pods", 20), Flag::Field("maxPods"));
@@ -358,7 +373,7 @@ mod tests {
             ["cpu-cfs-quota", "cluster-dns", "kube-apiqps", "max-pods"]
         );
         for name in all_names().filter(|name| gone(name).is_none()) {
-            assert!(flag(&name, crate::NEWEST) != Flag::Unknown, "{name}");
+            assert!(super::flag(&name, NEWEST) != Flag::Unknown, "{name}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The shape of a Kubernetes configuration type, and what does not fit it.
 
-use super::{Duration, duration, quantity};
+use super::{Duration, Minor, duration, quantity};
+use kiln_suggest::nearest;
 use serde_json::{Map, Value, json};
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -93,6 +94,17 @@ impl Misfit {
         Self { path: vec![Step::Key(field.to_owned())], name: false, why: why.into() }
     }
 
+    /// Something wrong with what the keys in `path` lead to.
+    pub(super) fn within(path: &[&str], why: impl Into<String>) -> Self {
+        let path = path.iter().map(|step| Step::Key((*step).to_owned())).collect();
+        Self { path, name: false, why: why.into() }
+    }
+
+    /// Something wrong with an item of the list in a field at the top.
+    pub(super) fn item(field: &str, index: usize, why: impl Into<String>) -> Self {
+        Self { path: vec![Step::Key(field.to_owned()), Step::Index(index)], name: false, why: why.into() }
+    }
+
     fn name(path: &[Step], why: impl Into<String>) -> Self {
         Self { path: path.to_vec(), name: true, why: why.into() }
     }
@@ -137,16 +149,21 @@ impl Field {
         self
     }
 
+    /// Whether Kubernetes 1.`minor` has the field.
+    pub fn is_in(&self, minor: Minor) -> bool {
+        minor.is_since(self.since) && minor.is_before(self.until)
+    }
+
     /// The field's value in Kubernetes 1.`minor` when it is not set, as JSON; empty when it is Go's zero value then.
-    pub fn default(&self, minor: u32) -> &'static str {
+    pub fn default(&self, minor: Minor) -> &'static str {
         match self.changed {
-            Some((since, default)) if minor >= since => default,
+            Some((since, default)) if minor.is_since(since) => default,
             _ => self.default,
         }
     }
 
     /// What kubelet runs with when the field is not set in Kubernetes 1.`minor`: its default, else Go's zero value.
-    pub fn unset(&self, minor: u32) -> Value {
+    pub fn unset(&self, minor: Minor) -> Value {
         serde_json::from_str(self.default(minor)).unwrap_or_else(|_| match self.of {
             Type::Bool => json!(false),
             Type::Int(_) | Type::Fraction | Type::Rate => json!(0),
@@ -157,14 +174,11 @@ impl Field {
     }
 }
 
-/// The newest minor release whose fields are all known. A newer one may have more.
-pub const NEWEST: u32 = 36;
-
 /// Checks `object` against the fields that Kubernetes 1.`minor` knows.
 pub(super) fn check_object(
     fields: &'static [Field],
     object: &Map<String, Value>,
-    minor: u32,
+    minor: Minor,
     path: &mut Vec<Step>,
 ) -> Result<(), Misfit> {
     for (name, value) in object {
@@ -184,23 +198,23 @@ pub(super) fn check_object(
 }
 
 /// The field `name`, to which `path` leads; nothing when a release newer than all that is known here may have it.
-fn known(name: &str, fields: &'static [Field], minor: u32, path: &[Step]) -> Result<Option<&'static Field>, Misfit> {
+fn known(name: &str, fields: &'static [Field], minor: Minor, path: &[Step]) -> Result<Option<&'static Field>, Misfit> {
     let Some(field) = fields.iter().find(|field| field.name == name) else {
-        if minor > NEWEST {
+        if !minor.is_known() {
             return Ok(None);
         }
-        let known = fields.iter().filter(|field| field.since <= minor && minor < field.until);
+        let known = fields.iter().filter(|field| field.is_in(minor));
         let hint = match nearest(name, known.map(|field| field.name)) {
             Some(near) => format!(", did you mean {near:?}?"),
             None => format!(" of Kubernetes 1.{minor}"),
         };
         return Err(Misfit::name(path, format!("is not a field{hint}")));
     };
-    if field.since > minor {
+    if minor.is_before(field.since) {
         let why = format!("is a field since Kubernetes 1.{}, and this is 1.{minor}; leave it out", field.since);
         return Err(Misfit::name(path, why));
     }
-    if field.until <= minor {
+    if minor.is_since(field.until) {
         let why = format!("is no field since Kubernetes 1.{}; leave it out", field.until);
         return Err(Misfit::name(path, why));
     }
@@ -211,7 +225,7 @@ fn known(name: &str, fields: &'static [Field], minor: u32, path: &[Step]) -> Res
 pub(super) fn take_unknown(
     fields: &'static [Field],
     object: &mut Map<String, Value>,
-    minor: u32,
+    minor: Minor,
     path: &mut Vec<Step>,
     taken: &mut Vec<Misfit>,
 ) {
@@ -235,28 +249,17 @@ pub(super) fn take_unknown(
     });
 }
 
-/// The name among `known` that `name` probably stands for.
-pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let wrong = name.to_lowercase();
-    let edits = |known: &str| strsim::damerau_levenshtein(&known.to_lowercase(), &wrong);
-    known
-        .map(|known| (edits(known), known))
-        .filter(|(edits, _)| *edits <= name.len().div_ceil(3))
-        .min()
-        .map(|(_, near)| near)
-}
-
 /// The first minor release in which a [`Type::TimeOrDuration`] may be a text.
 const TEXT_OR_INT: u32 = 27;
 
-fn check_value(of: &Type, value: &Value, minor: u32, path: &mut Vec<Step>) -> Result<(), Misfit> {
+fn check_value(of: &Type, value: &Value, minor: Minor, path: &mut Vec<Step>) -> Result<(), Misfit> {
     let fits = match (of, value) {
         // As if it were not there.
         (_, Value::Null) => true,
         (Type::Bool, Value::Bool(_)) | (Type::Text, Value::String(_)) => true,
         (Type::Int(range), Value::Number(number)) => number.as_i64().is_some_and(|number| range.contains(&number)),
         (Type::TimeOrDuration, Value::Number(number)) => number.as_i64().is_some_and(|number| number >= 0),
-        (Type::TimeOrDuration, Value::String(text)) if minor < TEXT_OR_INT && of.accepts(text) => {
+        (Type::TimeOrDuration, Value::String(text)) if minor.is_before(TEXT_OR_INT) && of.accepts(text) => {
             let why = format!(
                 "is {text:?}, and Kubernetes 1.{minor} takes nanoseconds as a whole number: {}",
                 duration(text).unwrap_or_default()

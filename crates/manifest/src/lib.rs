@@ -77,6 +77,9 @@ pub struct Manifest {
     /// Programs that the profile allows to have more rights than their caller, and the reasons.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub privileged: BTreeMap<TreePath, String>,
+    /// Overlays that are not for production, with their reasons.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_for_production: BTreeMap<String, String>,
     /// All entries of the tree, by path.
     pub files: Vec<FileRecord>,
     /// All output files.
@@ -191,29 +194,52 @@ impl Manifest {
         let lines = |lines: Vec<String>| {
             if lines.is_empty() { "[]".to_owned() } else { format!("[\n    {}\n  ]", lines.join(",\n    ")) }
         };
+        // Exhaustive: a new field that is not written does not compile.
+        let Self {
+            version,
+            kiln,
+            role,
+            image,
+            arch,
+            suite,
+            release,
+            kernel,
+            cmdline,
+            epoch,
+            inputs,
+            pruned,
+            privileged,
+            not_for_production,
+            files,
+            outputs,
+            root_hash,
+            disk,
+        } = self;
         let fields = [
-            ("version", json(&self.version)),
-            ("kiln", json(&self.kiln)),
-            ("role", json(&self.role)),
-            ("image", json(&self.image)),
-            ("arch", json(&self.arch)),
-            ("suite", json(&self.suite)),
-            ("release", json(&self.release)),
-            ("kernel", json(&self.kernel)),
-            ("cmdline", json(&self.cmdline)),
-            ("epoch", json(&self.epoch)),
-            ("inputs", lines(self.inputs.iter().map(json).collect())),
-            ("pruned", json(&self.pruned)),
-            ("files", lines(self.files.iter().map(json).collect())),
-            ("outputs", lines(self.outputs.iter().map(json).collect())),
+            ("version", json(version)),
+            ("kiln", json(kiln)),
+            ("role", json(role)),
+            ("image", json(image)),
+            ("arch", json(arch)),
+            ("suite", json(suite)),
+            ("release", json(release)),
+            ("kernel", json(kernel)),
+            ("cmdline", json(cmdline)),
+            ("epoch", json(epoch)),
+            ("inputs", lines(inputs.iter().map(json).collect())),
+            ("pruned", json(pruned)),
+            ("files", lines(files.iter().map(json).collect())),
+            ("outputs", lines(outputs.iter().map(json).collect())),
         ];
-        let privileged = Some(&self.privileged).filter(|privileged| !privileged.is_empty());
-        let privileged = privileged.map(|privileged| ("privileged", json(privileged)));
-        let root_hash = self.root_hash.iter().map(|hash| ("rootHash", json(hash)));
-        let disk = self.disk.iter().map(|disk| ("disk", json(disk)));
+        let privileged = (!privileged.is_empty()).then(|| ("privileged", json(privileged)));
+        let not_for_production =
+            (!not_for_production.is_empty()).then(|| ("notForProduction", json(not_for_production)));
+        let root_hash = root_hash.iter().map(|hash| ("rootHash", json(hash)));
+        let disk = disk.iter().map(|disk| ("disk", json(disk)));
         let fields: Vec<String> = fields
             .into_iter()
             .chain(privileged)
+            .chain(not_for_production)
             .chain(root_hash)
             .chain(disk)
             .map(|(name, value)| format!("  \"{name}\": {value}"))

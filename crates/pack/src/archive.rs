@@ -69,12 +69,12 @@ struct Extensions {
 }
 
 /// Reads `tar` to its end, writes the bytes of its regular files to `content` and returns its
-/// index.
+/// index, which holds small files that `reads` names (see [`Packer::new`](super::Packer::new)).
 ///
 /// # Errors
 /// [`ArchiveError`].
-pub fn read_archive(tar: impl Read, content: &mut impl Write) -> Result<Index, ArchiveError> {
-    let mut reader = Reader { index: Index::default(), files: HashMap::new(), offset: 0 };
+pub fn read_archive(tar: impl Read, reads: &[&str], content: &mut impl Write) -> Result<Index, ArchiveError> {
+    let mut reader = Reader { index: Index::default(), files: HashMap::new(), offset: 0, reads };
     let mut archive = tar::Archive::new(tar);
     let mut extensions = Extensions::default();
     // Raw entries, because the crate would read extensions of any announced length into memory.
@@ -101,14 +101,15 @@ pub fn read_archive(tar: impl Read, content: &mut impl Write) -> Result<Index, A
     Ok(reader.index)
 }
 
-struct Reader {
+struct Reader<'a> {
     index: Index,
     /// The regular files so far, for hard links.
     files: HashMap<TreePath, u32>,
     offset: u64,
+    reads: &'a [&'a str],
 }
 
-impl Reader {
+impl Reader<'_> {
     fn member(
         &mut self,
         header: &Header,
@@ -187,7 +188,7 @@ impl Reader {
         if offset.checked_add(size).is_none_or(|end| end > MAX_CONTENT) {
             return Err(ArchiveError::TooMuch("64 GiB of files".into()));
         }
-        let mut inline = Index::keeps_inline(path, size).then(Vec::new);
+        let mut inline = Index::keeps_inline(path, size, self.reads).then(Vec::new);
         let mut hasher = Sha256::new();
         let mut left = size;
         let mut buffer = [0; 64 << 10];
@@ -273,7 +274,7 @@ mod tests {
 
     fn read(tar: &[u8]) -> Result<(Index, Vec<u8>), ArchiveError> {
         let mut content = Vec::new();
-        read_archive(tar, &mut content).map(|index| (index, content))
+        read_archive(tar, &[], &mut content).map(|index| (index, content))
     }
 
     fn header(kind: EntryType, size: u64) -> Header {

@@ -1,5 +1,6 @@
 //! The index of an input's contents.
 
+use super::layer::merge_path;
 use kiln_tree::{DeviceKind, Digest, TreePath};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +46,7 @@ pub enum MemberKind {
         size: u64,
         /// The digest of its bytes.
         digest: Digest,
-        /// Its bytes, for small configuration files that finalizers read in every build.
+        /// Its bytes, for small files that are read in every build.
         inline: Option<Vec<u8>>,
     },
     /// Another name of an earlier regular file, by its number.
@@ -82,31 +83,31 @@ impl Index {
         self.members.iter().filter_map(target).collect()
     }
 
-    /// Whether a file is stored in the index itself: configuration that finalizers read, so that a
-    /// build with warm caches does not open content files.
-    pub(super) fn keeps_inline(path: &TreePath, size: u64) -> bool {
+    /// Whether the file at `path` is stored in the index itself. `reads` names the files, and the
+    /// directories of files, that are read in every build, so that a build with warm caches does not
+    /// open content files.
+    pub(super) fn keeps_inline(path: &TreePath, size: u64, reads: &[&str]) -> bool {
         const SMALL: u64 = 64 << 10;
-        const DIRS: [&str; 16] = [
-            "etc/",
-            "usr/lib/systemd/",
-            "lib/systemd/",
-            "usr/lib/sysusers.d/",
-            "usr/lib/tmpfiles.d/",
-            "usr/lib/sysctl.d/",
-            "usr/lib/modules-load.d/",
-            "usr/lib/modprobe.d/",
-            "usr/lib/udev/rules.d/",
-            "usr/lib/os-release",
-            "usr/share/base-passwd/",
-            "usr/share/base-files/",
-            "usr/share/libc-bin/",
-            "usr/share/ca-certificates/",
-            "usr/share/pam",
-            "usr/share/dbus-1/",
-        ];
-        if path.name().starts_with("modules.") && path.as_str().contains("lib/modules/") {
-            return size <= 1 << 20;
-        }
-        size <= SMALL && DIRS.iter().any(|dir| path.as_str().starts_with(dir))
+        let path = merge_path(path.clone());
+        let rest = |place: &&str| path.as_str().strip_prefix(*place);
+        size <= SMALL && reads.iter().filter_map(rest).any(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_files_are_kept_by_their_place() {
+        let reads = ["usr/lib/systemd/system", "etc/ld.so.conf"];
+        let keeps = |path: &str, size| Index::keeps_inline(&TreePath::new(path).expect("a path"), size, &reads);
+        assert!(keeps("usr/lib/systemd/system/a.service", 64 << 10));
+        // As packages of bookworm have it.
+        assert!(keeps("lib/systemd/system/a.service", 1));
+        assert!(keeps("etc/ld.so.conf", 1));
+        assert!(!keeps("usr/lib/systemd/system/a.service", (64 << 10) + 1));
+        assert!(!keeps("usr/lib/systemd/system-preset/a.preset", 1));
+        assert!(!keeps("etc/ld.so.conf.d/a.conf", 1));
     }
 }

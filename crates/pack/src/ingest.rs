@@ -100,12 +100,14 @@ pub enum PackError {
 pub struct Packer<'a> {
     cache: &'a Cache,
     threads: usize,
+    reads: &'a [&'a str],
 }
 
 impl<'a> Packer<'a> {
-    /// A packer that uses up to `threads` threads.
-    pub fn new(cache: &'a Cache, threads: usize) -> Self {
-        Self { cache, threads: threads.max(1) }
+    /// A packer that uses up to `threads` threads. Indexes hold small files that `reads` names, or that
+    /// are below a directory it names, so that reading them opens no other file.
+    pub fn new(cache: &'a Cache, threads: usize, reads: &'a [&'a str]) -> Self {
+        Self { cache, threads: threads.max(1), reads }
     }
 
     /// Opens all `inputs`; `done` is called with each input's size when it is ready.
@@ -154,12 +156,14 @@ impl<'a> Packer<'a> {
         if input.format == InputFormat::Raw {
             return Pack::open(Index::of_file(input.size, input.digest), &input.path).map_err(open_error);
         }
-        let key = Digest::of(format!("{INDEX_VERSION} {:?} {}", input.format, input.digest).as_bytes());
+        let Self { reads, .. } = self;
+        let key = format!("{INDEX_VERSION} {reads:?} {:?} {}", input.format, input.digest);
+        let key = Digest::of(key.as_bytes());
         if let Some(pack) = self.cached(&key) {
             return Ok(pack);
         }
         let mut content = self.cache.unsummed_writer("content", &key).map_err(cache_error)?;
-        let index = read_input(input, threads, &mut content).map_err(|error| self.judge(input, error))?;
+        let index = read_input(input, threads, reads, &mut content).map_err(|error| self.judge(input, error))?;
         content.finish().map_err(cache_error)?;
         let bytes = postcard::to_stdvec(&index).map_err(|error| open_error(io::Error::other(error)))?;
         self.cache.put_derived("index", &key, &bytes).map_err(cache_error)?;
@@ -194,7 +198,7 @@ impl<'a> Packer<'a> {
     }
 }
 
-fn read_input(input: &Input, threads: usize, content: &mut impl Write) -> Result<Index, PackError> {
+fn read_input(input: &Input, threads: usize, reads: &[&str], content: &mut impl Write) -> Result<Index, PackError> {
     let (name, path) = (input.name.clone(), input.path.clone());
     let deb_error = |source| PackError::Deb { name: name.clone(), path: path.clone(), source, advice: "" };
     let archive_error = |source| PackError::Archive { name: name.clone(), path: path.clone(), source, advice: "" };
@@ -203,21 +207,26 @@ fn read_input(input: &Input, threads: usize, content: &mut impl Write) -> Result
             let mut deb = DebFile::open(&input.path).map_err(deb_error)?;
             let control = deb.control().map_err(deb_error)?;
             let (data, _) = deb.data().map_err(|error| deb_error(error.into()))?;
-            let mut index = read_tar(data, threads, content).map_err(archive_error)?;
+            let mut index = read_tar(data, threads, reads, content).map_err(archive_error)?;
             index.control = control;
             index
         }
         InputFormat::Tar | InputFormat::Raw => {
             let file = File::open(&input.path).map_err(|error| archive_error(ArchiveError::Read(error)))?;
-            read_tar(file, threads, content).map_err(archive_error)?
+            read_tar(file, threads, reads, content).map_err(archive_error)?
         }
     };
     index.members.shrink_to_fit();
     Ok(index)
 }
 
-fn read_tar(file: impl io::Read + Send, threads: usize, content: &mut impl Write) -> Result<Index, ArchiveError> {
+fn read_tar(
+    file: impl io::Read + Send,
+    threads: usize,
+    reads: &[&str],
+    content: &mut impl Write,
+) -> Result<Index, ArchiveError> {
     let threads = u32::try_from(threads).unwrap_or(1);
     let tar = decompress(BufReader::with_capacity(256 << 10, file), threads).map_err(ArchiveError::Read)?;
-    read_archive(tar, content)
+    read_archive(tar, reads, content)
 }

@@ -1,6 +1,7 @@
 //! Decodes a [`Node`] into serde types, with errors that say where, in what, what was found and what is valid.
 
 use super::at::AT;
+use super::key::{Field, field_of};
 use super::node::{Node, Scalar, ScalarKind, Value};
 use super::place::{Fault, Pos};
 use super::suggest;
@@ -22,11 +23,13 @@ struct DecodeError {
     /// Keys from the value outwards.
     path: Vec<String>,
     text: String,
+    /// Whether it is about how profiles are written, whatever the key is for.
+    is_form: bool,
 }
 
 impl DecodeError {
     fn new(text: impl fmt::Display) -> Self {
-        Self { pos: None, path: Vec::new(), text: text.to_string() }
+        Self { pos: None, path: Vec::new(), text: text.to_string(), is_form: true }
     }
 
     fn at(mut self, pos: Pos) -> Self {
@@ -40,6 +43,7 @@ impl DecodeError {
     }
 
     fn into_fault(self, fallback: Pos) -> Fault {
+        let field = field_of(self.path.iter().rev().map(String::as_str)).filter(|_| !self.is_form);
         let mut path = String::new();
         for key in self.path.iter().rev() {
             if !path.is_empty() && !key.starts_with('[') {
@@ -48,7 +52,7 @@ impl DecodeError {
             path.push_str(key);
         }
         let text = if path.is_empty() { self.text } else { format!("{path}: {}", self.text) };
-        self.pos.unwrap_or(fallback).fault(text)
+        Fault { rule: field.and_then(Field::rule), ..self.pos.unwrap_or(fallback).fault(text) }
     }
 }
 
@@ -61,8 +65,9 @@ impl fmt::Display for DecodeError {
 impl std::error::Error for DecodeError {}
 
 impl de::Error for DecodeError {
+    /// What the type of a value says of it.
     fn custom<T: fmt::Display>(text: T) -> Self {
-        Self::new(text)
+        Self { is_form: false, ..Self::new(text) }
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {

@@ -1,6 +1,6 @@
 //! Why a profile cannot be used.
 
-use super::authority;
+use super::key::Key;
 use super::place::Place;
 use std::path::PathBuf;
 
@@ -53,8 +53,12 @@ pub enum ProfileError {
     Value {
         /// Where it is written.
         place: Place,
+        /// The key whose value is wrong, if it is a value.
+        key: Option<Key>,
         /// What is wrong with it.
         text: String,
+        /// The page or source that has the broken rule, when it is not one of kiln's own.
+        rule: Option<&'static str>,
     },
 }
 
@@ -62,7 +66,15 @@ impl ProfileError {
     /// The page or source that has the broken rule, when it is not one of kiln's own.
     pub fn rule(&self) -> Option<&'static str> {
         match self {
-            Self::Value { text, .. } => authority::of(text),
+            Self::Value { rule, .. } => *rule,
+            _ => None,
+        }
+    }
+
+    /// The key whose value is wrong.
+    pub fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Value { key, .. } => key.as_ref(),
             _ => None,
         }
     }

@@ -4,6 +4,7 @@
 //! decodes each into the types of `raw` to find unknown keys and wrong types, merges the trees (`merge`),
 //! and checks every value of the result (`check`). Downstream sees only [`Profile`].
 
+mod asked;
 mod at;
 mod authority;
 mod check;
@@ -12,21 +13,29 @@ mod de;
 mod error;
 pub mod import;
 mod json;
+mod key;
+pub mod kubelet;
 mod load;
 mod located;
 mod merge;
 mod model;
 mod node;
+mod output;
 mod place;
+mod places;
 mod raw;
 mod schema;
-mod suggest;
 
-pub(crate) use authority::of as rule_of;
+use kiln_suggest as suggest;
+
+pub use asked::AboutProfile;
 pub use cluster::{Cluster, PodCidr};
 pub use error::ProfileError;
+pub use key::{Field, Key, fields};
 pub use load::{Overrides, load, roles};
 pub use located::{Located, NotLocated};
 pub use model::*;
+pub use output::{Holds, Output, RootFormat};
 pub use place::Place;
+pub use places::Places;
 pub use schema::{cluster_schema, release_schema, schema};

@@ -1,13 +1,16 @@
 //! Finds, reads and merges the files of a profile.
 
-use super::check::{self, ClusterFile, Context};
+use super::check::{self, ClusterFile, Context, ReleaseFile};
 use super::de;
 use super::error::ProfileError;
+use super::key::{Field, fields};
 use super::merge::{merge, without_nulls};
-use super::model::{Arch, Output, Profile};
+use super::model::{Arch, Profile};
 use super::node::{MAX_FILE, Node, Value};
+use super::output::Output;
 use super::place::{At, Fault, Pos, Sources};
-use super::raw::{RawProfile, RawRelease};
+use super::places::{Places, Written};
+use super::raw::RawProfile;
 use super::suggest;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -35,7 +38,7 @@ pub struct Overrides {
     pub image_version: Option<String>,
     /// `--output`; replaces the profile's outputs unless empty.
     pub outputs: BTreeSet<Output>,
-    /// `--overlay`: directories laid over those of the profile; relative to the working directory.
+    /// `--overlay`: overlays laid over those of the profile, each a name or, with a `/`, a path.
     pub overlays: Vec<PathBuf>,
 }
 
@@ -57,9 +60,12 @@ pub fn load(
     let mut loader = Loader { dir, sources: Sources::default() };
     let loaded = loader.load(&path, overrides, home, host_arch);
     loaded.map_err(|stop| match stop {
-        Stop::Fault(fault) => {
-            ProfileError::Value { place: loader.sources.place(fault.pos), text: one_line(&fault.text) }
-        }
+        Stop::Fault(fault) => ProfileError::Value {
+            place: loader.sources.place(fault.pos),
+            text: fault.message(),
+            key: fault.key,
+            rule: fault.rule,
+        },
         Stop::Error(error) => error,
     })
 }
@@ -101,11 +107,6 @@ fn find_role(dir: &Path, role: &str) -> Result<PathBuf, ProfileError> {
     Err(ProfileError::NoRole { role: role.to_owned(), dir: dir.to_owned(), hint: suggest::hint(role, &known) })
 }
 
-/// Error texts quote what users wrote; newlines in it must not break the one line.
-fn one_line(text: &str) -> String {
-    text.replace(char::is_control, " ")
-}
-
 /// What ends loading: something written wrongly, or a file that cannot be read.
 enum Stop {
     Fault(Fault),
@@ -137,14 +138,22 @@ impl Loader<'_> {
         home: Option<&Path>,
         host_arch: Arch,
     ) -> Result<Profile, Stop> {
-        let merged = self.layers(path)?;
+        let merged = without_nulls(self.layers(path)?);
         let root = merged.pos;
-        let mut raw: RawProfile = de::decode(&without_nulls(merged))?;
-        self.apply(overrides, &mut raw);
-        let release = self.release(&raw, root)?;
-        let cluster = self.cluster(overrides.cluster.as_deref())?;
+        let mut raw: RawProfile = de::decode(&merged)?;
+        let options = self.apply(overrides, &mut raw);
+        let (release, release_node) = self.release(&raw, root)?;
+        let (cluster, cluster_node) = self.cluster(overrides.cluster.as_deref())?.unzip();
         let overlays_dir = beside(self.dir, "overlays");
-        let context = Context { sources: &self.sources, path, root, overlays_dir: &overlays_dir, home, host_arch };
+        let places = Places::new(Written {
+            sources: self.sources.clone(),
+            profile: Some(merged),
+            release: Some(release_node),
+            cluster: cluster_node,
+            options,
+        });
+        let sources = &self.sources;
+        let context = Context { sources, places, path, root, overlays_dir: &overlays_dir, home, host_arch };
         Ok(check::profile(raw, release, cluster, &context)?)
     }
 
@@ -181,7 +190,7 @@ impl Loader<'_> {
         })
     }
 
-    fn release(&mut self, raw: &RawProfile, root: Pos) -> Result<(At<String>, RawRelease, Pos), Stop> {
+    fn release(&mut self, raw: &RawProfile, root: Pos) -> Result<(ReleaseFile, Node), Stop> {
         let near = |loader: &Self, pos| [loader.sources.dir(pos).join("releases"), loader.dir.join("releases")];
         let Some(name) = raw.release.clone() else {
             let known = stems(&self.dir.join("releases")).unwrap_or_default().join(", ");
@@ -198,10 +207,10 @@ impl Loader<'_> {
         };
         let node = without_nulls(self.read(&path)?);
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok((At { value: stem, pos: name.pos }, de::decode(&node)?, node.pos))
+        Ok(((At { value: stem, pos: name.pos }, de::decode(&node)?, node.pos), node))
     }
 
-    fn cluster(&mut self, name: Option<&str>) -> Result<Option<ClusterFile>, Stop> {
+    fn cluster(&mut self, name: Option<&str>) -> Result<Option<(ClusterFile, Node)>, Stop> {
         let Some(name) = name.map(|name| self.sources.option("--cluster", name.to_owned())) else { return Ok(None) };
         let path = match self.reference(&name, &[&beside(self.dir, "clusters")])? {
             Ok(path) => path,
@@ -213,7 +222,7 @@ impl Loader<'_> {
         };
         let node = without_nulls(self.read(&path)?);
         let value = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(Some((At { value, pos: name.pos }, de::decode(&node)?, node.pos)))
+        Ok(Some(((At { value, pos: name.pos }, de::decode(&node)?, node.pos), node)))
     }
 
     /// The file a name or a path refers to; for a name that is in none of `dirs`, the names there are.
@@ -249,8 +258,9 @@ impl Loader<'_> {
         }
     }
 
-    fn apply(&mut self, overrides: &Overrides, raw: &mut RawProfile) {
-        // The cluster is loaded by its name.
+    /// Puts what options say in place of what is written; the keys that they replace.
+    fn apply(&mut self, overrides: &Overrides, raw: &mut RawProfile) -> Vec<(Field, Pos)> {
+        // The cluster is loaded by its name. Architecture and outputs cannot be wrong any more.
         let Overrides {
             release,
             cluster: _,
@@ -263,34 +273,38 @@ impl Loader<'_> {
             outputs,
             overlays,
         } = overrides.clone();
+        let mut options = Vec::new();
         let sources = &mut self.sources;
-        let mut set = |field: &mut Option<At<String>>, option, value: Option<String>| {
+        let mut set = |key: Field, field: &mut Option<At<String>>, option, value: Option<String>| {
             if let Some(value) = value {
-                *field = Some(sources.option(option, value));
+                let value = sources.option(option, value);
+                options.push((key, value.pos));
+                *field = Some(value);
             }
         };
-        set(&mut raw.release, "--release", release);
-        set(&mut raw.debian.suite, "--suite", suite);
-        set(&mut raw.debian.snapshot, "--snapshot", snapshot);
-        set(&mut raw.image.version, "--image-version", image_version);
+        set(fields::RELEASE, &mut raw.release, "--release", release);
+        set(fields::DEBIAN_SUITE, &mut raw.debian.suite, "--suite", suite);
+        set(fields::DEBIAN_SNAPSHOT, &mut raw.debian.snapshot, "--snapshot", snapshot);
+        set(fields::IMAGE_VERSION, &mut raw.image.version, "--image-version", image_version);
+        let mut set = |key: Field, list: &mut Vec<At<String>>, option, values: Vec<String>| {
+            if !values.is_empty() {
+                *list = values.into_iter().map(|value| sources.option(option, value)).collect();
+                options.extend(list.first().map(|value| (key, value.pos)));
+            }
+        };
+        set(fields::DEBIAN_MIRRORS, &mut raw.debian.mirrors, "--mirror", mirrors);
+        let security = &mut raw.debian.security_mirrors;
+        set(fields::DEBIAN_SECURITY_MIRRORS, security, "--security-mirror", security_mirrors);
         if let Some(arch) = arch {
             raw.arch = Some(sources.option("--arch", arch));
-        }
-        if !mirrors.is_empty() {
-            raw.debian.mirrors = mirrors.into_iter().map(|url| sources.option("--mirror", url)).collect();
-        }
-        if !security_mirrors.is_empty() {
-            raw.debian.security_mirrors =
-                security_mirrors.into_iter().map(|url| sources.option("--security-mirror", url)).collect();
         }
         if !outputs.is_empty() {
             raw.outputs = outputs.into_iter().map(|output| sources.option("--output", output)).collect();
         }
         for overlay in overlays {
-            // A path even without a slash: on the command line a bare word is a directory here.
-            let overlay = Path::new(".").join(overlay).to_string_lossy().into_owned();
-            raw.overlays.push(sources.option("--overlay", overlay));
+            raw.overlays.push(sources.option("--overlay", overlay.to_string_lossy().into_owned()));
         }
+        options
     }
 }
 

@@ -33,7 +33,7 @@ impl Located {
     pub fn parse(text: &str, source: &str) -> Result<Self, NotLocated> {
         let fault = |fault: super::place::Fault| NotLocated {
             place: Place { source: source.to_owned(), line: fault.pos.line, column: fault.pos.column },
-            text: fault.text.replace(char::is_control, " "),
+            text: fault.message(),
         };
         let node = Node::parse(text, 0).map_err(fault)?;
         let entries = de::decode(&super::merge::without_nulls(node)).map_err(fault)?;

@@ -4,7 +4,9 @@
 //! so whoever holds a [`Profile`] need not check it again.
 
 use super::cluster::Cluster;
-use super::place::Place;
+use super::output::Output;
+use super::places::Places;
+pub use kiln_kubernetes::Version as KubernetesVersion;
 use kiln_kubernetes::kube_proxy_config::Mode as ProxyMode;
 use kiln_kubernetes::runtimes;
 use kiln_oci::Reference;
@@ -23,6 +25,9 @@ pub struct Profile {
     /// The file it was loaded from.
     #[serde(skip)]
     pub path: PathBuf,
+    /// Where each key was written.
+    #[serde(skip)]
+    pub places: Places,
     /// `IMAGE_ID` and `IMAGE_VERSION` of `/usr/lib/os-release`.
     pub image: Image,
     /// Target architecture.
@@ -144,9 +149,6 @@ pub struct Kernel {
     pub modules_keep: Vec<String>,
     /// Modules loaded at boot (`modules-load.d`).
     pub modules_load: BTreeSet<String>,
-    /// Where each of them was written, and under which key: what there is only the kernel's package can tell, long after.
-    #[serde(skip)]
-    pub modules_at: BTreeMap<String, (Place, &'static str)>,
     /// `sysctl.d` settings.
     pub sysctls: BTreeMap<String, String>,
     /// Kernel command line, word by word.
@@ -169,23 +171,6 @@ pub struct Release {
     pub packages: BTreeSet<String>,
     /// containerd's version as far as its configuration format goes.
     pub containerd: ContainerdSeries,
-}
-
-/// `major.minor.patch`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct KubernetesVersion {
-    /// Always 1 so far.
-    pub major: u32,
-    /// What features depend on.
-    pub minor: u32,
-    /// Bug fixes.
-    pub patch: u32,
-}
-
-impl fmt::Display for KubernetesVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
-    }
 }
 
 /// Which configuration format containerd reads.
@@ -526,49 +511,4 @@ pub struct Disk {
     pub root_size: Option<u64>,
     /// Of the whole disk; no larger than its partitions need when absent.
     pub size: Option<u64>,
-}
-
-/// A kind of artifact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Output {
-    /// Kernel, initramfs, command line and iPXE script.
-    Pxe,
-    /// A disk that boots by UEFI: the raw image, sparse.
-    Disk,
-    /// The disk as qcow2, compressed with zstd.
-    Qcow2,
-    /// The disk as qcow2, compressed with zlib: for what reads qcow2 but not zstd.
-    Qcow2Zlib,
-    /// The disk as a fixed VHD, for Azure.
-    Vhd,
-    /// The disk as a stream-optimized VMDK with its OVF, for VMware.
-    Vmdk,
-    /// The disk as a tar archive, for Google Compute Engine.
-    Gce,
-    /// The root file system alone: ext4.
-    Ext4,
-    /// The root file system alone: a tar archive.
-    Tar,
-}
-
-impl Output {
-    /// Every kind.
-    pub const ALL: [Self; 9] =
-        [Self::Pxe, Self::Disk, Self::Qcow2, Self::Qcow2Zlib, Self::Vhd, Self::Vmdk, Self::Gce, Self::Ext4, Self::Tar];
-
-    /// Its name in profiles and on the command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pxe => "pxe",
-            Self::Disk => "disk",
-            Self::Qcow2 => "qcow2",
-            Self::Qcow2Zlib => "qcow2-zlib",
-            Self::Vhd => "vhd",
-            Self::Vmdk => "vmdk",
-            Self::Gce => "gce",
-            Self::Ext4 => "ext4",
-            Self::Tar => "tar",
-        }
-    }
 }

@@ -166,7 +166,7 @@ fn syntax_fault(error: &serde_saphyr::Error, text: &str, source: u32) -> Fault {
     use serde_saphyr::Error;
     if let Error::AliasError { error: inner, .. } = error {
         let at_use = error.location().map(|at| position(&at, source));
-        let Fault { pos, text } = syntax_fault(inner.without_snippet(), text, source);
+        let Fault { pos, text, .. } = syntax_fault(inner.without_snippet(), text, source);
         return at_use.unwrap_or(pos).fault(text);
     }
     let pos = error.location().map_or(Pos { source, line: 1, column: 1 }, |at| position(&at, source));

@@ -1,5 +1,6 @@
 //! Where a value was written.
 
+use super::key::Key;
 use std::cmp::Ordering;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -25,14 +26,19 @@ pub(super) struct At<T> {
 }
 
 impl<T> At<T> {
-    /// Turns the value into something checked; the fault is at this position.
-    pub fn check<U>(&self, check: impl FnOnce(&T) -> Result<U, String>) -> Result<U, Fault> {
-        check(&self.value).map_err(|text| self.fault(text))
+    /// Turns the value, which is that of `key`, into something checked; the fault is at this position.
+    pub fn check<U>(&self, key: impl Into<Key>, check: impl FnOnce(&T) -> Result<U, String>) -> Result<U, Fault> {
+        check(&self.value).map_err(|text| self.fault_of(key, text))
     }
 
-    /// A fault at this position.
+    /// A fault at this position that is about no key's value.
     pub fn fault(&self, text: impl Into<String>) -> Fault {
         self.pos.fault(text)
+    }
+
+    /// A fault at this position: `key` is wrong.
+    pub fn fault_of(&self, key: impl Into<Key>, text: impl Into<String>) -> Fault {
+        self.pos.fault_of(key, text)
     }
 }
 
@@ -61,14 +67,45 @@ impl<T: Ord> Ord for At<T> {
 pub(super) struct Fault {
     /// Where.
     pub pos: Pos,
-    /// One sentence.
+    /// The key that is wrong. None when the file itself is: its YAML, an unknown key, a value of another type.
+    pub key: Option<Key>,
+    /// One sentence, without the key.
     pub text: String,
+    /// The page or source that has the broken rule, when it is not one of kiln's own.
+    pub rule: Option<&'static str>,
+}
+
+impl Fault {
+    /// Says whose rule is broken, when it is not that of the key.
+    pub fn by(self, rule: &'static str) -> Self {
+        Self { rule: Some(rule), ..self }
+    }
+
+    /// Says that the rule is kiln's own: it is about how profiles are written, whatever the key is for.
+    pub fn by_kiln(self) -> Self {
+        Self { rule: None, ..self }
+    }
+
+    /// Key and sentence, as messages show them: in one line, whatever they quote.
+    pub fn message(&self) -> String {
+        let text = match &self.key {
+            Some(key) => format!("{key}: {}", self.text),
+            None => self.text.clone(),
+        };
+        text.replace(char::is_control, " ")
+    }
 }
 
 impl Pos {
-    /// A fault at this position.
+    /// A fault at this position that is about no key's value.
     pub fn fault(self, text: impl Into<String>) -> Fault {
-        Fault { pos: self, text: text.into() }
+        Fault { pos: self, key: None, text: text.into(), rule: None }
+    }
+
+    /// A fault at this position: `key` is wrong.
+    pub fn fault_of(self, key: impl Into<Key>, text: impl Into<String>) -> Fault {
+        let key = key.into();
+        Fault { pos: self, rule: key.rule(), key: Some(key), text: text.into() }
     }
 }
 
@@ -93,10 +130,10 @@ impl fmt::Display for Place {
 }
 
 /// The files a profile was read from, and the options that changed it. A child comes before its parents.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Sources(Vec<Source>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Source {
     name: String,
     dir: PathBuf,

@@ -4,16 +4,12 @@
 //! make a node Ready that has no pod network.
 
 use super::{RenderError, Rendered, agent};
+use kiln_agent::paths::{CONFLIST, CONFLIST_TEMPLATE, in_tree};
 use kiln_profile::{Cni, Profile};
 use kiln_tree::FileTree;
 use serde_json::{Value, json};
 
 const BY: &str = "cni";
-/// The runtime takes the first file by name: any add-on's (05-cilium, 10-calico, 10-flannel) precedes this one.
-const CONFLIST: &str = "etc/cni/net.d/90-bridge.conflist";
-
-/// The same once more, for the agent: a cluster that is to assign the range has no pod network before it did.
-const TEMPLATE: &str = "usr/lib/kiln/90-bridge.conflist";
 
 pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
     // Debian's package has its plugins elsewhere. The directory itself stays writable for add-ons.
@@ -34,10 +30,10 @@ pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered
     let chained = CHAINED.into_iter().filter(|(name, _)| has(name)).map(|(name, capability)| chained(name, capability));
     let text = format!("{:#}\n", conflist(name, subnet, *mtu, chained));
     if *assigned {
-        rendered.file(BY, TEMPLATE, text.as_str())?;
+        rendered.file(BY, in_tree(CONFLIST_TEMPLATE), text.as_str())?;
         agent::pod_cidr(rendered)?;
     }
-    rendered.file(BY, CONFLIST, text)
+    rendered.file(BY, in_tree(CONFLIST), text)
 }
 
 /// What follows the bridge, if it is there: pods' host ports, their traffic let through a firewall that drops what is forwarded,

@@ -4,7 +4,7 @@
 //! into a runtime and an images half.
 
 use super::{RenderError, Rendered, program};
-use kiln_profile::{ContainerdSeries, Profile, Runtime};
+use kiln_profile::{ContainerdSeries, Key, Profile, Runtime, fields};
 use kiln_tree::FileTree;
 use std::fmt::Write as _;
 
@@ -54,8 +54,8 @@ WantedBy=multi-user.target
 }
 
 fn config(profile: &Profile) -> Result<String, RenderError> {
-    let pause = string("release.pause_image", &profile.release.pause_image)?;
-    let snapshotter = string("containerd.snapshotter", &profile.containerd.snapshotter)?;
+    let pause = string(fields::RELEASE_PAUSE_IMAGE, &profile.release.pause_image)?;
+    let snapshotter = string(fields::CONTAINERD_SNAPSHOTTER, &profile.containerd.snapshotter)?;
     // bin_dir is deprecated since 2.1, to be gone in 2.3 (RELEASES.md of containerd). 2.0 ignores the list; its default is the same.
     let (version, runtime, plugins) = match profile.release.containerd {
         ContainerdSeries::V1 => (2, "io.containerd.grpc.v1.cri", "bin_dir = \"/opt/cni/bin\""),
@@ -98,12 +98,12 @@ path = \"/var/lib/containerd/opt\"
 "
     );
     for (handler, Runtime { shim, binary }) in &profile.containerd.runtimes {
-        let field = format!("containerd.runtimes.{handler}");
+        let key = &fields::CONTAINERD_RUNTIME.of(handler);
         // A DNS label needs no quotes.
         let table = format!("plugins.\"{runtime}\".containerd.runtimes.{handler}");
-        write!(text, "\n[{table}]\nruntime_type = {}\n", string(&field, shim)?).ok();
+        write!(text, "\n[{table}]\nruntime_type = {}\n", string(key, shim)?).ok();
         if let Some(binary) = binary {
-            let binary = string(&field, binary)?;
+            let binary = string(key, binary)?;
             write!(text, "\n[{table}.options]\nBinaryName = {binary}\nSystemdCgroup = true\n").ok();
         }
     }
@@ -115,13 +115,13 @@ path = \"/var/lib/containerd/opt\"
 
 /// `certs.d/<host>/hosts.toml` (docs/hosts.md of containerd): mirrors in order, then the registry itself.
 fn hosts(host: &str, endpoints: &[String], rendered: &mut Rendered) -> Result<(), RenderError> {
-    let field = format!("containerd.mirrors.{host}");
+    let mirror = &fields::CONTAINERD_MIRROR.of(host);
     if host.is_empty()
         || host.contains(|c: char| !(c.is_ascii_alphanumeric() || ".-_:[]".contains(c)))
         || host.starts_with('.')
     {
         let why = "is not a registry's host name (or _default)";
-        return Err(RenderError::BadValue { field, value: host.into(), why });
+        return Err(RenderError::BadValue { key: mirror.clone().at_name(), value: host.into(), why });
     }
     let mut text = String::new();
     match host {
@@ -132,7 +132,7 @@ fn hosts(host: &str, endpoints: &[String], rendered: &mut Rendered) -> Result<()
         }
     }
     for endpoint in endpoints {
-        let key = string(&field, endpoint)?;
+        let key = string(mirror, endpoint)?;
         write!(text, "\n[host.{key}]\ncapabilities = [\"pull\", \"resolve\"]\n").ok();
         if has_api_path(endpoint) {
             text.push_str("override_path = true\n");
@@ -149,10 +149,10 @@ fn has_api_path(endpoint: &str) -> bool {
 }
 
 /// A TOML basic string.
-fn string(field: &str, text: &str) -> Result<String, RenderError> {
+fn string(key: impl Into<Key>, text: &str) -> Result<String, RenderError> {
     if text.is_empty() || text.contains(|c: char| c.is_control() || c.is_whitespace()) {
         let why = "is not one word";
-        return Err(RenderError::BadValue { field: field.into(), value: text.into(), why });
+        return Err(RenderError::BadValue { key: key.into(), value: text.into(), why });
     }
     Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }

@@ -4,6 +4,7 @@
 //! dockerd(8). The packages are Debian's docker.io and what it depends on, containerd and runc among them.
 
 use super::{RenderError, Rendered, program};
+use kiln_kubernetes::kubelet_config;
 use kiln_profile::Profile;
 use kiln_tree::FileTree;
 use serde_json::{Value, json};
@@ -102,10 +103,15 @@ fn daemon(profile: &Profile) -> Value {
 
 /// `10Mi` is `10m` to Docker.
 fn log_size(profile: &Profile) -> String {
-    let size = profile.kubelet.config.get("containerLogMaxSize").and_then(Value::as_str).unwrap_or("10Mi");
-    size.trim_end_matches('i').to_lowercase()
+    let size = limit(profile, "containerLogMaxSize");
+    size.as_str().unwrap_or_default().trim_end_matches('i').to_lowercase()
 }
 
 fn log_files(profile: &Profile) -> String {
-    profile.kubelet.config.get("containerLogMaxFiles").and_then(Value::as_i64).unwrap_or(5).to_string()
+    limit(profile, "containerLogMaxFiles").to_string()
+}
+
+/// kubelet's own limit.
+fn limit(profile: &Profile, field: &str) -> Value {
+    kubelet_config::effective(&profile.kubelet.config, field, profile.release.kubernetes.minor)
 }

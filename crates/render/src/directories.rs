@@ -2,9 +2,9 @@
 //!
 //! They are in the image and in tmpfiles.d: what is mounted over `/etc` or `/var` at boot may start empty.
 
-use super::kubelet::{DROP_INS, DROP_INS_SINCE};
 use super::{RenderError, Rendered};
 use kiln_profile::Profile;
+use kiln_profile::kubelet::DROP_INS;
 use std::fmt::Write as _;
 
 const BY: &str = "directories";
@@ -28,7 +28,7 @@ const DIRECTORIES: [(&str, u16); 12] = [
 
 pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), RenderError> {
     // kubelet does not start if it is told of a directory that is not there.
-    let drop_ins = (profile.release.kubernetes.minor >= DROP_INS_SINCE).then_some((DROP_INS, 0o755));
+    let drop_ins = profile.release.kubernetes.minor.has_config_drop_ins().then_some((DROP_INS, 0o755));
     let mut tmpfiles = String::from("# Directories of a Kubernetes node; see tmpfiles.d(5).\n");
     for (path, mode) in DIRECTORIES.into_iter().chain(drop_ins) {
         rendered.directory(BY, path, mode)?;

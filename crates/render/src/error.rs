@@ -1,5 +1,6 @@
 //! What cannot be rendered.
 
+use kiln_profile::{AboutProfile, Key, fields};
 use kiln_tree::{PathError, TreePath};
 
 /// Why a profile does not make a node.
@@ -33,25 +34,30 @@ pub enum RenderError {
     },
     /// The profile's pod network needs plugins that are not there.
     #[error(
-        "cni: the plugin {name} is neither in /opt/cni/bin nor in /usr/lib/cni; add containernetworking-plugins or the \
-         component cni-plugins to the release, or set cni to plugin: none"
+        "{}: the plugin {name} is neither in /opt/cni/bin nor in /usr/lib/cni; add containernetworking-plugins or the \
+         component cni-plugins to the release, or set {} to none",
+        Key::from(fields::CNI),
+        Key::from(fields::CNI_PLUGIN)
     )]
     NoPlugin {
         /// The plugin.
         name: &'static str,
     },
     /// A value that its file's format cannot hold.
-    #[error("{field}: {value:?} {why}")]
+    #[error("{key}: {value:?} {why}")]
     BadValue {
-        /// The profile's field.
-        field: String,
+        /// Whose value it is.
+        key: Key,
         /// What it says.
         value: String,
         /// Why that cannot be.
         why: &'static str,
     },
     /// A file of the profile is already there.
-    #[error("files: /{path} is already there, from {origin}; say replace: true if that is meant")]
+    #[error(
+        "{}: /{path} is already there, from {origin}; say replace: true if that is meant",
+        Key::from(fields::FILES)
+    )]
     FileExists {
         /// The path.
         path: TreePath,
@@ -79,4 +85,22 @@ pub enum RenderError {
     /// What a list beside `/init` cannot hold: an extended attribute or a kernel module.
     #[error("this image has something that cannot be listed for /init: {0}")]
     List(#[from] kiln_init::list::ListError),
+}
+
+impl AboutProfile for RenderError {
+    fn key(&self) -> Option<Key> {
+        match self {
+            Self::NoProgram { component, .. } => Some(fields::COMPONENT.of(component).at_name()),
+            Self::NoHelper { component, .. } => Some(fields::COMPONENT.of(component).at_name()),
+            Self::NoPlugin { .. } => Some(fields::CNI_PLUGIN.into()),
+            Self::BadValue { key, .. } => Some(key.clone()),
+            Self::FileExists { path, .. } => Some(file(path).at_name()),
+            Self::Path(_) | Self::ForeignProgram { .. } | Self::List(_) => None,
+        }
+    }
+}
+
+/// The key that spells out the file at `path`.
+fn file(path: &TreePath) -> Key {
+    fields::FILE.of(format_args!("/{path}"))
 }

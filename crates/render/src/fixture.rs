@@ -1,5 +1,6 @@
 //! A worker's profile and the tree it is rendered on, spelt out.
 
+use kiln_kubernetes::Minor;
 use kiln_profile::*;
 use kiln_tree::{Entry, FileTree, Origin, TreePath};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ pub fn worker(minor: u32, series: ContainerdSeries) -> Profile {
     Profile {
         role: "worker".into(),
         path: "profiles/worker.yaml".into(),
+        places: Places::default(),
         image: Image { id: "kiln-worker".into(), version: "1".into() },
         arch: Arch::Amd64,
         debian: Debian {
@@ -32,7 +34,6 @@ pub fn worker(minor: u32, series: ContainerdSeries) -> Profile {
         kernel: Kernel {
             package: "linux-image-cloud-amd64".into(),
             modules_keep: vec![],
-            modules_at: BTreeMap::new(),
             modules_load: set(&["br_netfilter", "nf_conntrack", "overlay"]),
             sysctls: map(&[
                 ("fs.inotify.max_user_instances", "8192"),
@@ -53,7 +54,7 @@ pub fn worker(minor: u32, series: ContainerdSeries) -> Profile {
         },
         release: Release {
             name: "test".into(),
-            kubernetes: KubernetesVersion { major: 1, minor, patch: 2 },
+            kubernetes: KubernetesVersion { major: 1, minor: Minor::new(minor), patch: 2 },
             pause_image: "registry.k8s.io/pause:3.2".into(),
             components: BTreeMap::new(),
             packages: set(&["containerd", "containernetworking-plugins", "runc"]),

@@ -2,7 +2,7 @@
 
 use super::sysctl_reasons::reason;
 use super::{RenderError, Rendered};
-use kiln_profile::Profile;
+use kiln_profile::{Key, Profile, fields};
 use std::fmt::Write as _;
 
 const BY: &str = "kernel";
@@ -11,17 +11,17 @@ pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), R
     let kernel = &profile.kernel;
     let mut modules = String::from("# kernel.modules_load of the profile; see modules-load.d(5).\n");
     for module in &kernel.modules_load {
-        word("kernel.modules_load", module)?;
+        word(fields::KERNEL_MODULES_LOAD.item(module), module)?;
         writeln!(modules, "{module}").ok();
     }
     rendered.file(BY, "usr/lib/modules-load.d/kiln.conf", modules)?;
 
     let mut sysctls = String::from("# kernel.sysctls of the profile; see sysctl.d(5).\n");
     for (name, value) in &kernel.sysctls {
-        let field = format!("kernel.sysctls.{name}");
-        word(&field, name)?;
+        let key = fields::KERNEL_SYSCTL.of(name);
+        word(key.clone().at_name(), name)?;
         if value.is_empty() || value.chars().any(char::is_control) {
-            return Err(RenderError::BadValue { field, value: value.clone(), why: "is not one line of text" });
+            return Err(RenderError::BadValue { key, value: value.clone(), why: "is not one line of text" });
         }
         if let Some(reason) = reason(name) {
             writeln!(sysctls, "# {reason}").ok();
@@ -32,10 +32,10 @@ pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), R
     rendered.file(BY, "usr/lib/sysctl.d/90-kiln.conf", sysctls)
 }
 
-fn word(field: &str, text: &str) -> Result<(), RenderError> {
+fn word(key: impl Into<Key>, text: &str) -> Result<(), RenderError> {
     if text.is_empty() || text.starts_with(['#', ';']) || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
         let why = "is not one word";
-        return Err(RenderError::BadValue { field: field.into(), value: text.into(), why });
+        return Err(RenderError::BadValue { key: key.into(), value: text.into(), why });
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::{PROGRAMS, RenderError, Rendered, find, program, yaml};
 use kiln_kubernetes::kube_proxy_config;
-use kiln_profile::{KubeProxy, Profile};
+use kiln_profile::{Key, KubeProxy, Profile, fields};
 use kiln_tree::FileTree;
 use serde_json::{Map, Value, json};
 
@@ -60,7 +60,7 @@ fn kubeconfig(config: &Map<String, Value>) -> Result<&str, RenderError> {
         None => Ok(KUBECONFIG),
         // It is the end of a line of the unit.
         Some(path) if path.ends_with(['\\', ' ']) || path.contains(char::is_control) => Err(RenderError::BadValue {
-            field: "kubeProxy.config.clientConnection.kubeconfig".into(),
+            key: Key::from(fields::KUBE_PROXY_CONFIG).below("clientConnection").below("kubeconfig"),
             value: path.to_owned(),
             why: "cannot be in a unit: it has a control character, or ends with a blank or a backslash; rename the file",
         }),

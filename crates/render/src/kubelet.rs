@@ -1,21 +1,17 @@
 //! kubelet's unit, kubeadm's drop-in for it, and the flags that have no field in its configuration.
 
 use super::{RenderError, Rendered, cri, program};
-use kiln_profile::{Profile, Taint};
+use kiln_agent::paths::{BAKED_FLAGS, BOOTSTRAP_CONF, FLAGS, FLAGS_VARIABLE, KUBELET_CONF, KUBELET_CONFIG, in_tree};
+use kiln_agent::{flags, names};
+use kiln_kubernetes::Minor;
+use kiln_profile::kubelet::{DROP_INS, ENVIRONMENT_FILES, EXTRA_ARGS};
+use kiln_profile::{Profile, Taint, fields};
 use kiln_tree::FileTree;
 use std::collections::BTreeMap;
 
 const BY: &str = "kubelet";
 const UNIT: &str = "usr/lib/systemd/system/kubelet.service";
 const DROP_IN: &str = "usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf";
-const FLAGS: &str = "var/lib/kubelet/kubeadm-flags.env";
-/// The same once more, for the agent to add the node's own: it also has to find them when an updated image meets an old `/var`.
-const BAKED_FLAGS: &str = "usr/lib/kiln/kubeadm-flags.env";
-
-/// Where kubelet looks for drop-ins of its configuration, files whose names end in `.conf`: the example of Kubernetes' documentation.
-pub(super) const DROP_INS: &str = "etc/kubernetes/kubelet.conf.d";
-/// The first minor release that reads them unless a variable of its environment says otherwise (KEP-3983).
-pub(super) const DROP_INS_SINCE: u32 = 30;
 
 /// Upstream's unit, except that kubelet waits for what it cannot do without: the runtime, and credentials.
 ///
@@ -46,21 +42,21 @@ WantedBy=multi-user.target
 }
 
 /// kubeadm's own drop-in: the same variables and files, in the same order; of its two packages' files the later wins.
-fn drop_in(kubelet: &str, minor: u32) -> String {
-    let drop_ins = if minor < DROP_INS_SINCE { String::new() } else { format!(" --config-dir=/{DROP_INS}") };
+fn drop_in(kubelet: &str, minor: Minor) -> String {
+    let [deb, rpm] = ENVIRONMENT_FILES;
+    let drop_ins = if minor.has_config_drop_ins() { format!(" --config-dir=/{DROP_INS}") } else { String::new() };
     format!(
         "\
 [Service]
-Environment=\"KUBELET_KUBECONFIG_ARGS=--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf \
-         --kubeconfig=/etc/kubernetes/kubelet.conf\"
-Environment=\"KUBELET_CONFIG_ARGS=--config=/var/lib/kubelet/config.yaml{drop_ins}\"
+Environment=\"KUBELET_KUBECONFIG_ARGS=--bootstrap-kubeconfig={BOOTSTRAP_CONF} --kubeconfig={KUBELET_CONF}\"
+Environment=\"KUBELET_CONFIG_ARGS=--config={KUBELET_CONFIG}{drop_ins}\"
 # Flags without a field in config.yaml: baked, and written anew by kubeadm init and join.
-EnvironmentFile=-/{FLAGS}
-# KUBELET_EXTRA_ARGS, an operator's last resort, and the last word: where kubeadm's deb has it, and where its rpm does.
-EnvironmentFile=-/etc/default/kubelet
-EnvironmentFile=-/etc/sysconfig/kubelet
+EnvironmentFile=-{FLAGS}
+# {EXTRA_ARGS}, an operator's last resort, and the last word: where kubeadm's deb has it, and where its rpm does.
+EnvironmentFile=-/{deb}
+EnvironmentFile=-/{rpm}
 ExecStart=
-ExecStart={kubelet} $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $KUBELET_KUBEADM_ARGS $KUBELET_EXTRA_ARGS
+ExecStart={kubelet} $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS ${FLAGS_VARIABLE} ${EXTRA_ARGS}
 "
     )
 }
@@ -71,9 +67,9 @@ pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered
     rendered.file(BY, UNIT, unit(&kubelet, cri::unit(profile.cri)))?;
     rendered.file(BY, DROP_IN, drop_in(&kubelet, minor))?;
     let words = flags(profile)?.into_iter().map(|(name, value)| format!("--{name}={value}"));
-    let flags = format!("KUBELET_KUBEADM_ARGS=\"{}\"\n", words.collect::<Vec<_>>().join(" "));
-    rendered.file(BY, BAKED_FLAGS, flags.as_str())?;
-    rendered.file(BY, FLAGS, flags)
+    let flags = format!("{FLAGS_VARIABLE}=\"{}\"\n", words.collect::<Vec<_>>().join(" "));
+    rendered.file(BY, in_tree(BAKED_FLAGS), flags.as_str())?;
+    rendered.file(BY, in_tree(FLAGS), flags)
 }
 
 /// Flags by name: what the release wants as flags, and what the profile adds.
@@ -81,16 +77,17 @@ fn flags(profile: &Profile) -> Result<BTreeMap<String, String>, RenderError> {
     let minor = profile.release.kubernetes.minor;
     let mut flags = BTreeMap::new();
     let mut flag = |name: &str, value: String| flags.insert(name.to_owned(), value);
-    if minor < 24 {
+    if minor.needs_container_runtime_flag() {
         flag("container-runtime", "remote".into());
     }
-    if minor < 27 {
+    if !minor.has_runtime_endpoint_field() {
         flag("container-runtime-endpoint", cri::endpoint(profile.cri).into());
-        // Later, containerd itself keeps kubelet from collecting this image.
+    }
+    if minor.needs_pause_image_flag() {
         flag("pod-infra-container-image", profile.release.pause_image.clone());
     }
-    if minor < 23 && !profile.kubelet.taints.is_empty() {
-        flag("register-with-taints", profile.kubelet.taints.iter().map(taint).collect::<Vec<_>>().join(","));
+    if !minor.has_taints_field() && !profile.kubelet.taints.is_empty() {
+        flag("register-with-taints", taints(&profile.kubelet.taints));
     }
     if !profile.kubelet.labels.is_empty() {
         let labels = profile.kubelet.labels.iter().map(|(key, value)| format!("{key}={value}"));
@@ -103,18 +100,26 @@ fn flags(profile: &Profile) -> Result<BTreeMap<String, String>, RenderError> {
     Ok(flags)
 }
 
-fn taint(taint: &Taint) -> String {
-    format!("{}={}:{}", taint.key, taint.value, taint.effect)
+fn taints(taints: &[Taint]) -> String {
+    let taints = taints.iter().map(|Taint { key, value, effect }| names::taint(key, value, effect));
+    taints.collect::<Vec<_>>().join(",")
 }
 
-/// The flags pass through an environment file's quotes and systemd's splitting into words.
 fn check(name: &str, value: &str) -> Result<(), RenderError> {
-    let bad = |why| RenderError::BadValue { field: format!("kubelet flag --{name}"), value: value.into(), why };
-    if name.is_empty() || name.contains(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) || name.starts_with('-') {
-        return Err(bad("belongs to no flag: a flag's name is letters, digits and dashes, without the leading --"));
+    let key = match name {
+        "node-labels" => fields::KUBELET_LABELS.into(),
+        "register-with-taints" => fields::KUBELET_TAINTS.into(),
+        "pod-infra-container-image" => fields::RELEASE_PAUSE_IMAGE.into(),
+        _ => fields::KUBELET_ARG.of(name),
+    };
+    let bad = |why| RenderError::BadValue { key: key.clone(), value: value.into(), why };
+    if !flags::is_name(name) {
+        return Err(bad(
+            "belongs to no flag: a flag's name is lower-case letters, digits and dashes, without the leading --",
+        ));
     }
-    if value.contains(|c: char| c.is_whitespace() || c.is_control() || "\"'\\$`".contains(c)) {
-        return Err(bad("cannot be passed in kubeadm-flags.env: no blanks, quotes, backslashes or dollars"));
+    if !flags::is_passable(value) {
+        return Err(bad(flags::NOT_PASSABLE));
     }
     Ok(())
 }

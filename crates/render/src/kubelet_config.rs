@@ -1,12 +1,10 @@
 //! kubelet's configuration file, `KubeletConfiguration` of `kubelet.config.k8s.io/v1beta1`.
 
 use super::{RenderError, Rendered, cri, yaml};
+use kiln_agent::paths::{KUBELET_CONFIG, SHARED_FIELDS, in_tree};
 use kiln_kubernetes::kubelet_config;
-use kiln_profile::{KubeletConfigSource, Profile};
+use kiln_profile::{KubeletConfigSource, Profile, kubelet};
 use serde_json::{Map, Value, json};
-
-/// For the agent: the fields that it compares, and their values when they are not set.
-const SHARED_FIELDS: &str = "usr/lib/kiln/kubelet-config-fields.json";
 
 /// Fields that must be equal in a cluster (kubernetes.io: Configuring each kubelet in your cluster using kubeadm, "Propagating cluster-level
 /// configuration to each kubelet"), each with what goes wrong where they are not. What that page calls the node's own (`resolvConf`,
@@ -41,53 +39,28 @@ fn shared_fields(profile: &Profile) -> String {
 pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), RenderError> {
     let mut config = defaults(profile);
     yaml::merge(&mut config, &profile.kubelet.config);
-    rendered.file("kubelet", "var/lib/kubelet/config.yaml", yaml::document(&Value::Object(config)))?;
+    rendered.file("kubelet", in_tree(KUBELET_CONFIG), yaml::document(&Value::Object(config)))?;
     match profile.kubelet_config {
         KubeletConfigSource::Baked => Ok(()),
-        KubeletConfigSource::Cluster => rendered.file("kubelet", SHARED_FIELDS, shared_fields(profile)),
+        KubeletConfigSource::Cluster => rendered.file("kubelet", in_tree(SHARED_FIELDS), shared_fields(profile)),
     }
 }
 
-/// What kubeadm writes for a node, and what an immutable node needs.
+/// What every node of this profile has unless the profile says otherwise.
 fn defaults(profile: &Profile) -> Map<String, Value> {
     let minor = profile.release.kubernetes.minor;
-    let mut config = Map::new();
+    let (dns, domain) = match &profile.cluster {
+        Some(cluster) => (json!(cluster.dns_addresses), cluster.dns_domain.as_str()),
+        None => (json!([kubelet::KUBEADM_DNS]), kubelet::KUBEADM_DOMAIN),
+    };
+    let mut config = kubelet::defaults(dns, domain);
     let mut set = |field: &str, value: Value| config.insert(field.to_owned(), value);
-    set("apiVersion", json!("kubelet.config.k8s.io/v1beta1"));
-    set("kind", json!("KubeletConfiguration"));
-    set(
-        "authentication",
-        json!({
-            "anonymous": { "enabled": false },
-            "webhook": { "enabled": true },
-            "x509": { "clientCAFile": "/etc/kubernetes/pki/ca.crt" },
-        }),
-    );
-    set("authorization", json!({ "mode": "Webhook" }));
-    set("cgroupDriver", json!("systemd"));
-    match &profile.cluster {
-        Some(cluster) => {
-            set("clusterDNS", json!(cluster.dns_addresses));
-            set("clusterDomain", json!(cluster.dns_domain));
-        }
-        // kubeadm's.
-        None => {
-            set("clusterDNS", json!(["10.96.0.10"]));
-            set("clusterDomain", json!("cluster.local"));
-        }
-    }
-    set("healthzBindAddress", json!("127.0.0.1"));
-    set("healthzPort", json!(10248));
-    // resolved's stub on 127.0.0.53 is of no use inside a pod.
-    set("resolvConf", json!("/run/systemd/resolve/resolv.conf"));
-    set("rotateCertificates", json!(true));
-    set("staticPodPath", json!("/etc/kubernetes/manifests"));
-    // kubelet makes this directory; its default is below /usr, which is read-only.
-    set("volumePluginDir", json!("/var/lib/kubelet/volumeplugins"));
-    if minor >= 27 {
+    set("apiVersion", json!(kubelet_config::API_VERSION));
+    set("kind", json!(kubelet_config::KIND));
+    if minor.has_runtime_endpoint_field() {
         set("containerRuntimeEndpoint", json!(cri::endpoint(profile.cri)));
     }
-    if minor >= 23 && !profile.kubelet.taints.is_empty() {
+    if minor.has_taints_field() && !profile.kubelet.taints.is_empty() {
         let taints = profile.kubelet.taints.iter();
         let taints = taints.map(|taint| json!({ "key": taint.key, "value": taint.value, "effect": taint.effect }));
         set("registerWithTaints", taints.collect());

@@ -4,16 +4,16 @@
 //! Sources: "Set Kubelet Parameters Via A Configuration File" of Kubernetes' documentation for how drop-ins are laid over the
 //! configuration (KEP-3983); kubeadm's packages for the environment files.
 
-use super::kubelet::{DROP_INS, DROP_INS_SINCE};
+use kiln_agent::paths::{KUBELET_CONFIG, in_tree};
 use kiln_kubernetes::kubelet_flags::{self, Flag};
 use kiln_kubernetes::yaml;
-use kiln_kubernetes::{Misfit, Step, kubelet_config};
+use kiln_kubernetes::{DROP_INS_SINCE, Minor, Misfit, Step, kubelet_config};
+use kiln_profile::kubelet::{self, DROP_INS, ENVIRONMENT_FILES, EXTRA_ARGS};
 use kiln_profile::{Located, NotLocated, Place, Profile};
 use kiln_tree::{ContentReader, Entry, FileTree, Origin, ReadError, TreePath};
 use serde_json::{Map, Value};
 
-const CONFIG: &str = "var/lib/kubelet/config.yaml";
-const ENVIRONMENT: [&str; 2] = ["etc/default/kubelet", "etc/sysconfig/kubelet"];
+const CONFIG: &str = in_tree(KUBELET_CONFIG);
 /// Larger files are refused.
 const MAX_SIZE: u64 = 1 << 20;
 
@@ -39,7 +39,7 @@ pub fn check_kubelet_files(
 ) -> Result<(), KubeletFileError> {
     let minor = profile.release.kubernetes.minor;
     configuration(tree, minor, reader)?;
-    for path in ENVIRONMENT {
+    for path in ENVIRONMENT_FILES {
         if let Some(entry) = tree.get(path).filter(|entry| brought(entry)) {
             let source = source(path, entry);
             environment(&text(entry, &source, reader)?, &source, minor)?;
@@ -72,10 +72,10 @@ fn text(entry: &Entry, source: &str, reader: &dyn ContentReader) -> Result<Strin
 }
 
 /// The configuration with its drop-ins laid over it in the order of their names.
-fn configuration(tree: &FileTree, minor: u32, reader: &dyn ContentReader) -> Result<(), KubeletFileError> {
+fn configuration(tree: &FileTree, minor: Minor, reader: &dyn ContentReader) -> Result<(), KubeletFileError> {
     let drop_in = |path: &TreePath, entry: &Entry| entry.content().is_some() && path.as_str().ends_with(".conf");
     let drop_ins: Vec<_> = tree.below(DROP_INS).filter(|(path, entry)| drop_in(path, entry)).collect();
-    if let Some((path, entry)) = drop_ins.first().filter(|_| minor < DROP_INS_SINCE) {
+    if let Some((path, entry)) = drop_ins.first().filter(|_| !minor.has_config_drop_ins()) {
         let why = format!(
             "kubelet reads drop-ins since Kubernetes 1.{DROP_INS_SINCE}, and this is 1.{minor}: say it in kubelet.config of the profile"
         );
@@ -90,7 +90,7 @@ fn configuration(tree: &FileTree, minor: u32, reader: &dyn ContentReader) -> Res
         let source = source(path, entry);
         let document = Located::parse(&text(entry, &source, reader)?, &source)?;
         let object = document.object();
-        for (name, value) in [("apiVersion", "kubelet.config.k8s.io/v1beta1"), ("kind", "KubeletConfiguration")] {
+        for (name, value) in [("apiVersion", kubelet_config::API_VERSION), ("kind", kubelet_config::KIND)] {
             if object.get(name).and_then(|it| it.as_str()) != Some(value) {
                 let place = document.place(&[Step::Key(name.to_owned())]);
                 return Err(NotLocated { place, text: format!("must have \"{name}: {value}\"") }.into());
@@ -115,19 +115,20 @@ fn configuration(tree: &FileTree, minor: u32, reader: &dyn ContentReader) -> Res
 /// As a profile's own: kubelet would start, and no pod of it.
 fn cgroup_driver(config: &Map<String, Value>) -> Result<(), Misfit> {
     const FIELD: &str = "cgroupDriver";
-    match config.get(FIELD).and_then(Value::as_str) {
-        None | Some("systemd") => Ok(()),
-        Some(other) => {
-            let why = format!("is {other:?}, and must be systemd, as the container runtime's is");
-            Err(Misfit { path: vec![Step::Key(FIELD.to_owned())], name: false, why })
-        }
-    }
+    let Some(driver) = config.get(FIELD).filter(|driver| !driver.is_null()) else { return Ok(()) };
+    kubelet::cgroup_driver(driver).map_err(|why| Misfit {
+        path: vec![Step::Key(FIELD.to_owned())],
+        name: false,
+        why: format!("is {driver}, and {why}"),
+    })
 }
 
-/// Flags in `KUBELET_EXTRA_ARGS`.
-fn environment(text: &str, source: &str, minor: u32) -> Result<(), KubeletFileError> {
+/// Flags in [`EXTRA_ARGS`].
+fn environment(text: &str, source: &str, minor: Minor) -> Result<(), KubeletFileError> {
     for (number, line) in text.lines().enumerate() {
-        let Some(value) = line.trim_start().strip_prefix("KUBELET_EXTRA_ARGS=") else { continue };
+        let Some(value) = line.trim_start().strip_prefix(EXTRA_ARGS).and_then(|rest| rest.strip_prefix('=')) else {
+            continue;
+        };
         let words = value.split(|c: char| c.is_whitespace() || c == '"' || c == '\'');
         for name in words.filter_map(|word| word.strip_prefix("--")?.split('=').next()) {
             match kubelet_flags::flag(name, minor) {
@@ -164,6 +165,7 @@ mod tests {
     use kiln_tree::LocalReader;
 
     fn verdict(files: &[(&str, &str)], minor: u32) -> Option<String> {
+        let minor = Minor::new(minor);
         let mut tree = FileTree::new();
         let config = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nmaxPods: 110\n";
         let rendered = Entry::file(config, 0o644, Origin::Rendered("kubelet".into()));
@@ -173,7 +175,7 @@ mod tests {
             tree.insert(TreePath::new(path).expect("a path"), entry).expect("inserted");
         }
         let mut verdict = configuration(&tree, minor, &LocalReader);
-        for path in ENVIRONMENT {
+        for path in ENVIRONMENT_FILES {
             if let Some(entry) = tree.get(path) {
                 let source = source(path, entry);
                 let text = text(entry, &source, &LocalReader).expect("a text");

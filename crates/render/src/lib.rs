@@ -51,7 +51,7 @@ pub fn render(profile: &Profile, tree: &FileTree) -> Result<Vec<(TreePath, Entry
     let mut rendered = Rendered::default();
     directories::render(profile, &mut rendered)?;
     kernel::render(profile, &mut rendered)?;
-    network::render(tree, &mut rendered)?;
+    network::render(&mut rendered)?;
     ntp::render(tree, &mut rendered)?;
     state::render(tree, &mut rendered)?;
     system::render(profile, tree, &mut rendered)?;

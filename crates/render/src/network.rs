@@ -1,7 +1,9 @@
-//! The node's own network: systemd-networkd, systemd-resolved, name look-up.
+//! The node's own network: systemd-networkd and systemd-resolved.
+//!
+//! Name look-up (`/etc/nsswitch.conf`, `hosts`, `resolv.conf`) is what packages' scripts set up, so
+//! the finalizers write these files (`docs/maintainer-scripts.md`).
 
 use super::{RenderError, Rendered};
-use kiln_tree::FileTree;
 
 const BY: &str = "network";
 
@@ -46,34 +48,9 @@ LLMNR=no
 MulticastDNS=no
 ";
 
-const HOSTS: &str = "\
-127.0.0.1\tlocalhost
-::1\tlocalhost ip6-localhost ip6-loopback
-";
-
-const NSSWITCH: &str = "\
-passwd:         files
-group:          files
-shadow:         files
-gshadow:        files
-hosts:          files dns
-networks:       files
-protocols:      files
-services:       files
-ethers:         files
-rpc:            files
-";
-
-pub(super) fn render(tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
+pub(super) fn render(rendered: &mut Rendered) -> Result<(), RenderError> {
     rendered.file(BY, "usr/lib/systemd/network/80-kiln-wired.network", WIRED)?;
     rendered.file(BY, "usr/lib/systemd/networkd.conf.d/10-kiln.conf", NETWORKD)?;
     rendered.file(BY, "usr/lib/systemd/system/systemd-networkd-wait-online.service.d/10-kiln.conf", WAIT_ONLINE)?;
-    rendered.file(BY, "usr/lib/systemd/resolved.conf.d/10-kiln.conf", RESOLVED)?;
-    rendered.link(BY, "etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf")?;
-    for (path, text) in [("etc/hosts", HOSTS), ("etc/nsswitch.conf", NSSWITCH)] {
-        if !tree.contains(path) {
-            rendered.file(BY, path, text)?;
-        }
-    }
-    Ok(())
+    rendered.file(BY, "usr/lib/systemd/resolved.conf.d/10-kiln.conf", RESOLVED)
 }

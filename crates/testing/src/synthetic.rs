@@ -230,6 +230,7 @@ pub fn node() -> Vec<Package> {
         file("./usr/lib/os-release", "ID=debian\nVERSION_CODENAME=sid\n"),
         file("./usr/share/base-passwd/passwd.master", "root::0:0:root:/root:/bin/sh\n"),
         file("./usr/share/base-passwd/group.master", "root:*:0:\nshadow:*:42:\n"),
+        file("./usr/share/libc-bin/nsswitch.conf", "hosts: files dns\n"),
         file("./usr/lib/systemd/system/multi-user.target", "[Unit]\nDescription=Multi-User\n"),
         program("./usr/bin/containerd", "#!/bin/false\n".repeat(2000)),
         program("./usr/sbin/runc", "#!/bin/false\n"),

@@ -6,22 +6,21 @@ use kiln_image::blocks::Raw;
 use kiln_image::ext4::Ext4Root;
 use kiln_image::tarball::Tarball;
 use kiln_image::{ImageRoot, ReadError};
+use kiln_profile::{Output, RootFormat};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The outputs and their checks.
-const ROOTS: [(&str, &str); 2] = [("root.ext4", "ext4"), ("root.tar.zst", "tar")];
-
-/// Whether `output` has such a root.
-pub(super) fn is_there(output: OutputDir<'_>) -> bool {
-    ROOTS.iter().any(|(name, _)| output.lists(name))
-}
-
-/// Checks them and returns the tree of one; searches it for secrets if `scanned`.
-pub(super) fn check(output: OutputDir<'_>, mut scanned: bool, report: &mut Report) -> Option<Tree> {
+/// Checks `roots` and returns the tree of one; searches it for secrets if `scanned`.
+pub(super) fn check(
+    output: OutputDir<'_>,
+    roots: &[(Output, RootFormat)],
+    mut scanned: bool,
+    report: &mut Report,
+) -> Option<Tree> {
     let mut first = None;
-    for (name, check) in ROOTS.into_iter().filter(|(name, _)| output.lists(name)) {
-        match open(&output.directory.join(name)).and_then(|root| Tree::read(&*root, scanned)) {
+    for (kind, format) in roots {
+        let (name, check) = (kind.file(), kind.as_str());
+        match open(*format, &output.directory.join(name)).and_then(|root| Tree::read(&*root, scanned)) {
             Ok(tree) => {
                 let findings = records::compare(&tree.listing, output.records_without_boot(), &[]);
                 report.add(Check::new(check, format!("{name}: {} paths", tree.listing.paths.len()), findings));
@@ -34,9 +33,9 @@ pub(super) fn check(output: OutputDir<'_>, mut scanned: bool, report: &mut Repor
     first
 }
 
-fn open(path: &Path) -> Result<Box<dyn ImageRoot>, ReadError> {
-    if path.ends_with(ROOTS[0].0) {
-        return Ok(Box::new(Ext4Root::new(Arc::new(Raw::open(path)?))));
-    }
-    Ok(Box::new(Tarball::new(path)))
+fn open(format: RootFormat, path: &Path) -> Result<Box<dyn ImageRoot>, ReadError> {
+    Ok(match format {
+        RootFormat::Ext4 => Box::new(Ext4Root::new(Arc::new(Raw::open(path)?))),
+        RootFormat::Tar => Box::new(Tarball::new(path)),
+    })
 }

@@ -11,25 +11,19 @@ use kiln_image::initramfs::Initramfs;
 use kiln_image::verity::Superblock;
 use kiln_image::{ReadError, open_disk, uki};
 use kiln_manifest::DiskRecord;
+use kiln_profile::Output;
 use kiln_tree::Digest;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::iter;
 use std::sync::Arc;
 
-/// The disks that an output may have, in descending order of reading speed.
-const DISKS: [&str; 6] = ["disk.raw", "disk.vhd", "disk.qcow2", "disk.zlib.qcow2", "disk.vmdk", "disk.gce.tar.gz"];
 /// The label of the root file system.
 const LABEL: &str = "kiln-root";
 /// The prefix of the boot loader's path in the tree.
 const LOADER: &str = "usr/lib/systemd/boot/efi/systemd-boot";
 /// The number of bytes read at a time.
 const CHUNK: u64 = 1 << 20;
-
-/// Whether `output` has a disk.
-pub(super) fn is_there(output: OutputDir<'_>) -> bool {
-    DISKS.iter().any(|name| output.lists(name))
-}
 
 /// The trees that were read from a disk.
 #[derive(Debug, Default)]
@@ -40,12 +34,12 @@ pub(super) struct Trees {
     pub initrd: Option<Tree>,
 }
 
-/// Checks the disk; searches its root for secrets if `scanned`.
-pub(super) fn check(output: OutputDir<'_>, scanned: bool, report: &mut Report) -> Trees {
-    let names = DISKS.into_iter().filter(|name| output.lists(name));
-    let opened: Vec<Opened<'_>> = names.map(|name| (name, open_disk(&output.directory.join(name)))).collect();
+/// Checks the disk in all its formats, `disks`; searches its root for secrets if `scanned`.
+pub(super) fn check(output: OutputDir<'_>, disks: &[Output], scanned: bool, report: &mut Report) -> Trees {
+    let opened: Vec<Opened> =
+        disks.iter().map(|kind| (*kind, open_disk(&output.directory.join(kind.file())))).collect();
     encodings(output, &opened, report);
-    let Some((name, blocks)) = opened.into_iter().find_map(|(name, blocks)| Some((name, blocks.ok()?))) else {
+    let Some((name, blocks)) = opened.into_iter().find_map(|(kind, blocks)| Some((kind.file(), blocks.ok()?))) else {
         return Trees::default();
     };
     // A format may pad a disk; the disk ends at its backup table.
@@ -64,22 +58,23 @@ pub(super) fn check(output: OutputDir<'_>, scanned: bool, report: &mut Report) -
     Trees { root: root(output, &disk, scanned, report), initrd }
 }
 
-/// A disk's name, and its bytes or the error.
-type Opened<'a> = (&'a str, Result<Arc<dyn Blocks>, ReadError>);
+/// A disk, and its bytes or the error.
+type Opened = (Output, Result<Arc<dyn Blocks>, ReadError>);
 
 /// Checks that all encodings contain the same disk.
-fn encodings(output: OutputDir<'_>, opened: &[Opened<'_>], report: &mut Report) {
+fn encodings(output: OutputDir<'_>, opened: &[Opened], report: &mut Report) {
     let mut findings = Vec::new();
-    let promised = |name: &str| {
-        let file = output.manifest.outputs.iter().find(|file| file.path == name)?;
+    let promised = |kind: Output| {
+        let file = output.manifest.outputs.iter().find(|file| file.path == kind.file())?;
         // The raw disk's own bytes were compared already.
-        if name == DISKS[0] { Some(file.sha256) } else { file.content }
+        if kind == Output::Disk { Some(file.sha256) } else { file.content }
     };
-    let wanted = opened.iter().find_map(|(name, _)| promised(name));
+    let wanted = opened.iter().find_map(|(kind, _)| promised(*kind));
     let size = output.manifest.disk.as_ref().map_or(0, |disk| disk.size);
-    for (name, blocks) in opened {
+    for (kind, blocks) in opened {
+        let name = kind.file();
         let found = match blocks {
-            Ok(_) if *name == DISKS[0] => continue,
+            Ok(_) if *kind == Output::Disk => continue,
             Ok(blocks) => digest(&**blocks, size),
             Err(error) => {
                 findings.push(format!("{name}: {error}"));
@@ -88,13 +83,13 @@ fn encodings(output: OutputDir<'_>, opened: &[Opened<'_>], report: &mut Report) 
         };
         match found {
             Ok(found)
-                if promised(name).is_none_or(|digest| digest == found)
+                if promised(*kind).is_none_or(|digest| digest == found)
                     && wanted.is_none_or(|wanted| wanted == found) => {}
             Ok(found) => findings.push(format!("{name} contains a different disk, with the sha256 {found}")),
             Err(error) => findings.push(format!("{name}: {error}")),
         }
     }
-    let names: Vec<&str> = opened.iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = opened.iter().map(|(kind, _)| kind.file()).collect();
     report.add(Check::new("disks", format!("{} of {size} bytes", names.join(", ")), findings));
 }
 

@@ -7,6 +7,7 @@ pub mod diff;
 mod disk;
 mod listing;
 mod permissions;
+mod production;
 mod pxe;
 mod records;
 mod report;
@@ -14,15 +15,26 @@ mod secrets;
 mod sums;
 pub mod verity;
 
-pub use permissions::Allowed;
 pub use report::{Check, Report};
 
 use kiln_image::ReadError;
 use kiln_image::listing::Listing;
 use kiln_image::{ImageRoot, Node};
 use kiln_manifest::{FileRecord, Manifest};
+use kiln_profile::{Holds, Output, RootFormat};
 use secrets::Scanner;
+use std::collections::BTreeSet;
 use std::path::Path;
+
+/// What is accepted in an output although a check finds it.
+#[derive(Debug, Clone, Default)]
+pub struct Allowed {
+    /// Paths that may be set-user-ID or set-group-ID or have capabilities, in addition to those that
+    /// kiln knows and the profile names.
+    pub privileged: BTreeSet<String>,
+    /// Overlays that are not for production.
+    pub debug: bool,
+}
 
 /// The output that is checked.
 #[derive(Debug, Clone, Copy)]
@@ -31,8 +43,7 @@ struct OutputDir<'a> {
     manifest: &'a Manifest,
 }
 
-/// Runs every check on the output in `directory`; the paths in `allowed` may be privileged in
-/// addition to those of Debian's packages.
+/// Runs every check on the output in `directory`, and accepts what is `allowed`.
 pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
     let mut report = Report::default();
     let manifest = match Manifest::read(directory) {
@@ -44,14 +55,16 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
     };
     listing::check(&manifest, &mut report);
     sums::check(directory, &manifest, &mut report);
+    production::check(&manifest, allowed, &mut report);
     let output = OutputDir { directory, manifest: &manifest };
-    let in_ram = output.has("pxe/").then(|| pxe::check(output, &mut report)).flatten();
-    let on_disk = match disk::is_there(output) {
-        true => disk::check(output, in_ram.is_none(), &mut report),
-        false => disk::Trees::default(),
+    let Made { pxe, disks, roots } = output.made();
+    let in_ram = pxe.then(|| pxe::check(output, &mut report)).flatten();
+    let on_disk = match disks.is_empty() {
+        false => disk::check(output, &disks, in_ram.is_none(), &mut report),
+        true => disk::Trees::default(),
     };
     let scanned = in_ram.is_none() && on_disk.root.is_none();
-    let alone = alone::is_there(output).then(|| alone::check(output, scanned, &mut report)).flatten();
+    let alone = alone::check(output, &roots, scanned, &mut report);
     // All roots contain the same files, or the checks of their listings have failed, so one root
     // with its initrd is searched.
     match in_ram.or(on_disk.root).or(alone) {
@@ -60,17 +73,50 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
                 tree.absorb(initrd, "initrd");
             }
             let by_profile = manifest.privileged.keys().map(|path| path.as_str().to_owned());
-            tree.judge(&allowed.iter().cloned().chain(by_profile).collect(), &mut report);
+            tree.judge(&allowed.privileged.iter().cloned().chain(by_profile).collect(), &mut report);
         }
         None => report.failed("secrets", "there is no root file system that can be searched"),
     }
     report
 }
 
+/// Opens the root file system in the output directory `directory`: of several outputs, the one that
+/// is read fastest.
+///
+/// # Errors
+/// [`ReadError`] when there is none.
+pub fn open_output(directory: &Path) -> Result<Box<dyn ImageRoot>, ReadError> {
+    let mut paths = Output::fastest_first().into_iter().map(|output| directory.join(output.file()));
+    let there = paths.find(|path| path.exists());
+    kiln_image::open(&there.unwrap_or_else(|| directory.join(Output::Pxe.file())))
+}
+
+/// The outputs that the manifest lists, by the check that judges them; the one that is read fastest
+/// comes first.
+#[derive(Debug, Default)]
+struct Made {
+    pxe: bool,
+    disks: Vec<Output>,
+    roots: Vec<(Output, RootFormat)>,
+}
+
 impl OutputDir<'_> {
     /// Whether the manifest lists this output.
     fn lists(&self, path: &str) -> bool {
         self.manifest.outputs.iter().any(|output| output.path == path)
+    }
+
+    /// Assigns every output that the manifest lists to the check of its contents.
+    fn made(&self) -> Made {
+        let mut made = Made { pxe: self.has("pxe/"), ..Made::default() };
+        for output in Output::fastest_first().into_iter().filter(|output| self.lists(output.file())) {
+            match output.holds() {
+                Holds::PxeSet => made.pxe = true,
+                Holds::Disk => made.disks.push(output),
+                Holds::Root(format) => made.roots.push((output, format)),
+            }
+        }
+        made
     }
 
     /// The records of a root: what boots it is stored elsewhere, and its `/boot` is empty.
@@ -111,7 +157,7 @@ impl Tree {
     }
 
     /// Runs the checks that need no manifest.
-    fn judge(&self, allowed: &Allowed, report: &mut Report) {
+    fn judge(&self, allowed: &BTreeSet<String>, report: &mut Report) {
         let paths = self.listing.paths.len();
         report.add(Check::new("secrets", format!("no key, token or password in {paths} paths"), self.secrets.clone()));
         permissions::check(&self.listing, allowed, report);

@@ -10,10 +10,6 @@ const S_ISGID: u32 = 0o2000;
 const S_ISVTX: u32 = 0o1000;
 const S_IWOTH: u32 = 0o0002;
 
-/// Paths that may be set-user-ID or set-group-ID or have capabilities, in addition to those that
-/// kiln knows and the profile names.
-pub type Allowed = BTreeSet<String>;
-
 /// Programs that Debian's packages install with more rights than their caller, their bits and their
 /// purpose.
 const PRIVILEGED: [(&str, u32, &str); 16] = [
@@ -46,7 +42,7 @@ const CAPABLE: [(&str, &str); 3] = [
     ("usr/bin/ping", "opens a raw socket"),
 ];
 
-pub(super) fn check(listing: &Listing, allowed: &Allowed, report: &mut Report) {
+pub(super) fn check(listing: &Listing, allowed: &BTreeSet<String>, report: &mut Report) {
     let open: Vec<String> = listing.paths.values().filter(|listed| is_open(listed)).map(open_finding).collect();
     report.add(Check::new("world-writable", "only sticky directories and devices", open));
     let mut privileged = 0;

@@ -2,16 +2,14 @@
 
 use super::super::Global;
 use super::super::args::ProfileArgs;
-use super::super::build::{fetch, healing, manifest_of};
+use super::super::build::on_the_line;
 use super::super::host::Host;
 use super::super::lock::{LockPolicy, locked};
-use super::super::outputs::Made;
 use super::Args;
 use anyhow::Context;
-use kiln_bake::{Baked, bake};
+use kiln_bake::Baked;
 use kiln_image::listing::Listing;
 use kiln_manifest::Manifest;
-use kiln_pack::layer::Overlay;
 use kiln_verify::diff::{Contents, Side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -58,13 +56,7 @@ fn profile(global: &Global, args: &Args, role: &str) -> anyhow::Result<Side> {
     let wanted = ProfileArgs { role: role.to_owned(), changes: args.changes.clone() };
     let locked = locked(&host, &wanted, &args.mirrors, &[], policy, &cache, &http)
         .with_context(|| format!("{role} is neither an output nor an image, so a role"))?;
-    let overlays = locked.profile().overlays.iter().map(|path| Overlay::read(path)).collect::<Result<Vec<_>, _>>()?;
-    let fetcher = host.fetcher(&cache, &http);
-    let baked = healing(&host, &cache, || {
-        let files = fetch(&fetcher, &host, &locked)?;
-        Ok(bake(&locked, &files, overlays.clone(), &cache, host.threads, &host.progress)?)
-    })?;
-    let manifest = manifest_of(&locked, &baked, Made::default())?;
+    let (baked, manifest) = on_the_line(&host, &locked, &host.fetcher(&cache, &http), |line| line.bake())?;
     Ok(Side::of_manifest(role, &manifest, Box::new(BakedContents(baked))))
 }
 
@@ -73,7 +65,7 @@ struct OutputContents(PathBuf);
 
 impl Contents for OutputContents {
     fn read(&self, wanted: &BTreeSet<String>, limit: u64) -> Result<BTreeMap<String, Vec<u8>>, String> {
-        let root = kiln_image::open_output(&self.0).map_err(|error| error.to_string())?;
+        let root = kiln_verify::open_output(&self.0).map_err(|error| error.to_string())?;
         root.read(wanted, limit)
     }
 }

@@ -48,7 +48,7 @@ fn archives() {
         (
             good.clone(),
             "extract: {bin/tol: /usr/bin/tool}",
-            "artifact tool: its archive has no member \"bin/tol\" to extract (it has bin/tool, README); correct \"extract\" in the profile or release",
+            "profiles/worker.yaml:12:*: artifact tool: its archive has no member \"bin/tol\" to extract (it has bin/tool, README); correct \"extract\" in the profile or release",
         ),
         (
             good[..good.len() / 2].to_vec(),
@@ -73,18 +73,18 @@ fn archives() {
         (
             gzip(&tar(&[symlink("bin", "/etc"), file("bin/tool", "x")])),
             all,
-            "artifact tool: /opt/tool/bin/tool: its parent /opt/tool/bin is a symlink, not a directory (from artifact tool=1); give it another destination",
+            "profiles/worker.yaml:12:13: artifact tool: /opt/tool/bin/tool: its parent /opt/tool/bin is a symlink, not a directory (from artifact tool=1); give it another destination",
         ),
         (good.clone(), "deb: true", "reading tool 1 (*): not a Debian package: it does not begin with \"!<arch>\"*"),
         (
             good.clone(),
             "extract: {bin/tool: /usr/lib/os-release/tool}",
-            "artifact tool: /usr/lib/os-release/tool: its parent /usr/lib/os-release is a file, not a directory (from package base=1); give it another destination",
+            "profiles/worker.yaml:12:13: artifact tool: /usr/lib/os-release/tool: its parent /usr/lib/os-release is a file, not a directory (from package base=1); give it another destination",
         ),
         (
             good,
             "extract: {bin: /usr/bin/kubelet}",
-            "artifact tool: /usr/bin/kubelet/tool: its parent /usr/bin/kubelet is a file, not a directory (from artifact kubelet=1.36.4); give it another destination",
+            "profiles/worker.yaml:12:13: artifact tool: /usr/bin/kubelet/tool: its parent /usr/bin/kubelet is a file, not a directory (from artifact kubelet=1.36.4); give it another destination",
         ),
     ];
     for (bytes, more, expected) in rows {
@@ -99,9 +99,9 @@ fn local_files() {
     let keys = Keys::new();
     let site = Site::new(&keys, &[]);
     std::fs::remove_file(site.path("kubelet")).expect("removed");
-    site.refuses(&[], "artifact kubelet: profiles/releases/../../kubelet: No such file or directory (os error 2) (put the file there, or correct \"file\" in the profile or release)");
+    site.refuses(&[], "profiles/releases/test.yaml:5:3: artifact kubelet: profiles/releases/../../kubelet: No such file or directory (os error 2) (put the file there, or correct \"file\" in the profile or release)");
     site.write("kubelet/file", "a directory");
-    site.refuses(&[], "artifact kubelet: profiles/releases/../../kubelet: Is a directory (os error 21) (put the file there, or correct \"file\" in the profile or release)");
+    site.refuses(&[], "profiles/releases/test.yaml:5:3: artifact kubelet: profiles/releases/../../kubelet: Is a directory (os error 21) (put the file there, or correct \"file\" in the profile or release)");
     std::fs::remove_dir_all(site.path("kubelet")).expect("removed");
     site.write("kubelet", "first");
     site.builds(&[]);

@@ -332,7 +332,34 @@ fn what_no_image_should_hold_is_found() {
     assert_eq!(failures(&site, &[]), found);
     let text = site.kiln(&["verify", "out/worker"]).output().expect("kiln runs");
     let text = String::from_utf8(text.stdout).expect("UTF-8");
-    assert!(text.contains("\nFAIL  secrets: 2 wrong\n        /etc/join contains a bootstrap token at byte 0\n"), "{text}");
+    assert!(
+        text.contains("\nFAIL  secrets: 2 wrong\n        /etc/join contains a bootstrap token at byte 0\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_overlay_that_is_not_for_production_is_found_unless_it_is_allowed() {
+    let site = Site::new(&Keys::new(), &[]);
+    site.write("overlays/probe/rootfs/etc/probe", "x");
+    site.write("overlays/probe/overlay.yaml", "notForProduction: it opens a door\n");
+    for _ in 0..2 {
+        let output = site.build(&["--overlay", "probe"]).output().expect("kiln runs");
+        // Also where nothing changed.
+        assert_eq!(
+            String::from_utf8_lossy(&output.stderr),
+            "warning: overlay probe is not for production: it opens a door\n"
+        );
+        assert!(output.status.success());
+    }
+    let found = failures(&site, &[]);
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["production"], "{found:?}");
+    assert!(found["production"].contains("overlay probe is not for production: it opens a door"), "{found:?}");
+    assert!(failures(&site, &["--allow-debug"]).is_empty());
+    // What nobody changed is built no second time, and what the overlay says is part of it.
+    site.write("overlays/probe/overlay.yaml", "");
+    site.builds(&["--overlay", "probe"]);
+    assert!(failures(&site, &[]).is_empty());
 }
 
 #[test]

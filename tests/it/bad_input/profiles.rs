@@ -49,6 +49,61 @@ fn profiles() {
     site.refuses(&[], "profiles/releases/test.yaml:1:1: release test: \"pauseImage\" is missing");
 }
 
+/// What only packages, artifacts and the finished tree can tell is refused where the profile says it, too.
+#[test]
+fn what_is_found_out_late() {
+    let keys = Keys::new();
+    let site = Site::new(&keys, &[]);
+    let good = site.read("profiles/worker.yaml");
+    let rows = [
+        (
+            "units:\n  states: {kublet.service: enabled}\n",
+            "profiles/worker.yaml:13:12: units.states.kublet.service: no unit is called \"kublet.service\" (did you mean \"kubelet.service\"?)",
+        ),
+        (
+            "units: {states: {'a.service?': masked, b.service: masked}}\n",
+            "profiles/worker.yaml:12:40: units.states.b.service: no unit is called \"b.service\"*",
+        ),
+        (
+            "units: {defaultTarget: none.target}\n",
+            "profiles/worker.yaml:12:24: units.defaultTarget: no unit is called \"none.target\"*",
+        ),
+        (
+            "users:\n  pods: {uid: 0}\n",
+            "profiles/worker.yaml:13:15: users.pods.uid: the * 0 belongs to \"root\" already: choose another",
+        ),
+        (
+            "users: {pods: {uid: 900, groups: [none]}}\n",
+            "profiles/worker.yaml:12:35: users.pods.groups: no group is called \"none\": declare it under groups",
+        ),
+        (
+            "files: {/usr/bin/kubelet: {content: x}}\n",
+            "profiles/worker.yaml:12:9: files: /usr/bin/kubelet is already there, from artifact *",
+        ),
+        (
+            "alternatives: {/usr/bin/awk: /usr/bin/mawk}\n",
+            "profiles/worker.yaml:12:30: alternatives./usr/bin/awk: the target /usr/bin/mawk is not in the tree*",
+        ),
+        (
+            "images: {'a.b/c:1': {binary: {program: /usr/bin/none, entrypoint: /a}}}\n",
+            "profiles/worker.yaml:12:10: images.a.b/c:1: the node has no /usr/bin/none; add *",
+        ),
+    ];
+    for (text, expected) in rows {
+        site.write("profiles/worker.yaml", good.clone() + text);
+        site.refuses(&[], expected);
+    }
+    site.write("profiles/worker.yaml", good.replace("{plugin: none}", "{subnet: 10.1.0.0/16}"));
+    site.refuses(&[], "profiles/worker.yaml:11:6: cni: the plugin bridge is neither in /opt/cni/bin nor *");
+    // The place is in the file that says it: a parent, or the profile that asks for the component.
+    site.write("profiles/base.yaml", "units:\n  states:\n    a.service: enabled\n");
+    site.write("profiles/worker.yaml", format!("extends: base\n{good}"));
+    site.refuses(&[], "profiles/base.yaml:3:5: units.states.a.service: no unit is called \"a.service\"*");
+    site.write("profiles/worker.yaml", &good);
+    site.replace("profiles/releases/test.yaml", "/usr/bin/kubelet", "/opt/kubelet");
+    site.refuses(&[], "profiles/worker.yaml:10:14: there is no kubelet in /usr/bin, *");
+}
+
 #[test]
 fn command_lines() {
     let keys = Keys::new();
@@ -140,15 +195,16 @@ fn locks() {
 fn overlays() {
     let keys = Keys::new();
     let site = Site::new(&keys, &[]);
-    let build = ["--overlay", "site"];
+    let build = ["--overlay", "./site"];
     site.refuses(&build, "--overlay: there is no directory ./site");
     site.write("site/etc/motd", "forgot rootfs");
+    site.refuses(&["--overlay", "site"], "--overlay: there is no directory overlays/site; write \"./site\" for site");
     site.refuses(&build, "overlay *site has no folder rootfs; the files of an overlay belong in *site/rootfs/");
     site.write("site/rootfs/etc/motd", "hello");
     let rows = [
         (
             "replaces: [etc/motd]\n",
-            "./site/overlay.yaml:1:1: unknown field `replaces`, expected one of entries, replace, remove",
+            "./site/overlay.yaml:1:1: unknown field `replaces`, expected one of entries, replace, remove, notForProduction",
         ),
         (
             "entries: {etc/motd: {mode: \"9\"}}\n",
@@ -160,6 +216,7 @@ fn overlays() {
         ),
         ("entries: {../etc/motd: {}}\n", "./site/overlay.yaml:1:11: \"../etc/motd\" leaves the tree through \"..\""),
         ("[\n", "./site/overlay.yaml:1:1: unclosed bracket '['"),
+        ("notForProduction: ' '\n", "./site/overlay.yaml:1:*: the reason is empty"),
     ];
     for (text, expected) in rows {
         site.write("site/overlay.yaml", text);

@@ -1,8 +1,8 @@
 //! Roles booted: what was asked for is what runs.
 
-use crate::boot::{cri, pods};
 use crate::boot::guest::{Report, boot_and_ask, check_node};
 use crate::boot::worker;
+use crate::boot::{cri, pods};
 use kiln::boot::{Handout, PxeSet};
 use kiln_kubernetes::duration;
 use kiln_profile::{Arch, Overrides, Profile};

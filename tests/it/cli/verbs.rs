@@ -154,3 +154,17 @@ fn a_closed_pipe_is_no_failure() {
     let output = run(&mut bash);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// `kiln verify out/worker | head -1` exits with 1 when a check failed, as `kiln diff` does when something differs.
+#[test]
+fn a_closed_pipe_does_not_hide_a_failed_check() {
+    let dir = directory();
+    for options in [&[][..], &["--json"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        // An empty directory fails the check of the manifest.
+        let child = kiln(dir.path()).args(["verify", "."]).args(options).stdout(writer).spawn();
+        let code = child.and_then(|mut child| child.wait()).expect("kiln runs").code();
+        assert_eq!(code, Some(1), "{options:?}");
+    }
+}

@@ -11,6 +11,7 @@ mod links;
 pub(crate) mod manifest;
 mod memory;
 pub(crate) mod mtree;
+mod overlays;
 mod packages;
 mod privilege;
 mod reproducible;

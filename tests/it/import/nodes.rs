@@ -91,7 +91,10 @@ fn every_flag_that_is_a_field() {
     let names = known.filter_map(|rest| rest.split_whitespace().next()).collect::<BTreeSet<_>>();
     assert!(names.len() > 150, "{names:?}");
     let is_field = |name: &&str| {
-        matches!(kiln_kubernetes::kubelet_flags::flag(name, 20), kiln_kubernetes::kubelet_flags::Flag::Field(_))
+        matches!(
+            kiln_kubernetes::kubelet_flags::flag(name, kiln_kubernetes::Minor::new(20)),
+            kiln_kubernetes::kubelet_flags::Flag::Field(_)
+        )
     };
     let given: BTreeSet<String> = read
         .lines()

@@ -34,7 +34,7 @@ fn laid(below: &[Member], archive: &[Member], members: &[(&str, &str)]) -> Resul
         format: InputFormat::Tar,
     };
     let cache = Cache::open(&cache, SystemTime::now()).expect("a cache");
-    let store = Packer::new(&cache, 1).open(&[input], &|_| {}).expect("an archive");
+    let store = Packer::new(&cache, 1, &[]).open(&[input], &|_| {}).expect("an archive");
     let member = |(member, to): &(&str, &str)| TarMember {
         member: (*member).to_owned(),
         destination: TreePath::new(to).expect("a path"),

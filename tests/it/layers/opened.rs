@@ -29,7 +29,7 @@ pub fn open(cache: &Path, debs: &[Named]) -> Store {
     };
     let cache = Cache::open(cache, SystemTime::now()).expect("a cache");
     let inputs: Vec<Input> = debs.iter().map(input).collect();
-    Packer::new(&cache, 4).open(&inputs, &|_| {}).expect("packages")
+    Packer::new(&cache, 4, &kiln_finalize::reads()).open(&inputs, &|_| {}).expect("packages")
 }
 
 /// The tree of `debs`.

@@ -225,14 +225,17 @@ const BAD: &[(&str, &str)] = &[
     ),
     ("privileged: {rooter: x}\n", "2:14: privileged: \"rooter\" is not an absolute path"),
     ("privileged: {/rooter: ' '}\n", "2:23: privileged./rooter: the reason is empty"),
-    ("artifacts: {a: {version: 1, url: 'https://e.org/a', install: /a}}\n", "2:34: a: a url needs a sha256 for amd64"),
+    (
+        "artifacts: {a: {version: 1, url: 'https://e.org/a', install: /a}}\n",
+        "2:34: artifacts.a: a url needs a sha256 for amd64",
+    ),
     (
         "artifacts: {a: {version: 1, url: 'https://e.org/a', sha256: {amd64: abc}, install: /a}}\n",
-        "2:69: a.sha256: \"abc\" is not a sha256 (64 hexadecimal digits)",
+        "2:69: artifacts.a.sha256: \"abc\" is not a sha256 (64 hexadecimal digits)",
     ),
     (
         "artifacts: {a: {version: 1, file: a, sha256: {x86: ''}, install: /a}}\n",
-        "2:47: a.sha256: unknown architecture \"x86\" (valid are all, amd64, arm64)",
+        "2:47: artifacts.a.sha256: unknown architecture \"x86\" (valid are all, amd64, arm64)",
     ),
     // Container images.
     (
@@ -259,19 +262,22 @@ const BAD: &[(&str, &str)] = &[
         "images: {'a.b/c:1': {binary: {program: /a, entrypoint: /a, user: nobody}}}\n",
         "2:66: images.a.b/c:1.binary: \"nobody\" is not a user, or user and group, by number, such as \"65535:65535\"",
     ),
-    ("artifacts: {a: {version: 1, install: /a}}\n", "2:16: a: give either \"url\" or \"file\""),
-    ("artifacts: {a: {version: 1, file: x}}\n", "2:16: a: give one of \"install\", \"extract\" and \"deb: true\""),
+    ("artifacts: {a: {version: 1, install: /a}}\n", "2:16: artifacts.a: give either \"url\" or \"file\""),
+    (
+        "artifacts: {a: {version: 1, file: x}}\n",
+        "2:16: artifacts.a: give one of \"install\", \"extract\" and \"deb: true\"",
+    ),
     (
         "artifacts: {a: {version: 1, file: 'x{os}', install: /a}}\n",
-        "2:35: a: only {version} and {arch} are replaced in \"x{os}\"",
+        "2:35: artifacts.a: only {version} and {arch} are replaced in \"x{os}\"",
     ),
     (
         "artifacts: {a: {version: 1, file: x, deb: true, mode: '0755'}}\n",
-        "2:55: a: \"mode\" goes with \"install\" only",
+        "2:55: artifacts.a: \"mode\" goes with \"install\" only",
     ),
     (
         "artifacts: {a: {version: 1, file: x, extract: {../a: /a}}}\n",
-        "2:48: a.extract: \"../a\" is not a member's path",
+        "2:48: artifacts.a.extract: \"../a\" is not a member's path",
     ),
     (
         "units: {states: {a.service: enabled, a.service?: masked}}\n",
@@ -569,13 +575,13 @@ fn versions_that_do_not_go_together_are_refused() {
             "1.30.0",
             "1",
             "2.3.4",
-            "5:25: containerd: version 2.3.4 is not of containerdSeries 1, whose configuration it would be given",
+            "5:25: components.containerd: version 2.3.4 is not of containerdSeries 1, whose configuration it would be given",
         ),
         (
             "1.26.0",
             "1",
             "1.5.18",
-            "5:25: containerd: kubelet 1.26 speaks v1 of the CRI only, which containerd 1.5.18 does not; take 1.6 or later",
+            "5:25: components.containerd: kubelet 1.26 speaks v1 of the CRI only, which containerd 1.5.18 does not; take 1.6 or later",
         ),
     ] {
         assert_eq!(error(kubernetes, series, containerd).as_deref(), Some(expected));
@@ -589,6 +595,6 @@ fn a_digest_for_another_architecture_does_not_do() {
     assert!(profiles.load().is_ok());
     assert_eq!(
         profiles.error_with("worker", &Overrides { arch: Some(Arch::Arm64), ..Overrides::default() }),
-        "profiles/releases/v1.yaml:5:35: kubelet: a url needs a sha256 for arm64 (there is one for amd64)"
+        "profiles/releases/v1.yaml:5:35: components.kubelet: a url needs a sha256 for arm64 (there is one for amd64)"
     );
 }

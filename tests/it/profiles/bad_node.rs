@@ -248,6 +248,10 @@ pub const NODE: &[(&str, &str)] = &[
         "2:134: kernel.sysctls: kernel.keys.root_maxkeys is \"200\", and kubelet starts with \"1000000\" only; set that, or protectKernelDefaults: false in kubelet.config",
     ),
     (
+        "debian: {suite: forky, suites: {forky: {}}}\nkernel: {cmdline: [systemd.unified_cgroup_hierarchy=0, SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1]}\n",
+        "3:20: kernel.cmdline: \"systemd.unified_cgroup_hierarchy=0\" asks for cgroup v1, which systemd of forky does not have any more; leave it out",
+    ),
+    (
         "kernel: {cmdline: [systemd.unified_cgroup_hierarchy=off]}\n",
         "2:20: kernel.cmdline: \"systemd.unified_cgroup_hierarchy=off\" asks for cgroup v1, which systemd of trixie refuses: it waits 30 seconds at every boot and takes v2; leave it out",
     ),

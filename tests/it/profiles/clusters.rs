@@ -1,6 +1,7 @@
 //! Cluster files: what they give a node, and what is refused in them and between them and a profile.
 
 use super::Profiles;
+use kiln_kubernetes::Minor;
 use kiln_profile::{Overrides, Profile, ProfileError};
 
 /// The release of the tests is Kubernetes 1.30.0.
@@ -42,7 +43,7 @@ fn load(profile: &str, cluster: &str) -> Result<Profile, ProfileError> {
 #[test]
 fn a_cluster_is_what_its_file_says() {
     let cluster = load("", CLUSTER).expect("a good cluster").cluster.expect("a cluster");
-    assert_eq!((cluster.name.as_str(), cluster.kubernetes.minor), ("prod", 30));
+    assert_eq!((cluster.name.as_str(), cluster.kubernetes.minor), ("prod", Minor::new(30)));
     assert_eq!(cluster.api_servers, ["https://api.example.org:6443"]);
     assert!(cluster.ca_certificates.starts_with("-----BEGIN CERTIFICATE-----\n"));
     assert_eq!(cluster.dns_domain, "cluster.local");

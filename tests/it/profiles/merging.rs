@@ -158,6 +158,17 @@ fn a_role_may_be_a_path_and_paths_start_at_their_file() {
 }
 
 #[test]
+fn an_overlay_of_the_command_line_is_named_as_in_a_profile() {
+    let profiles = Profiles::worker("overlays: [first]\n");
+    profiles.write("overlays/first/rootfs/x", "");
+    profiles.write("overlays/site/rootfs/x", "");
+    let overlays = vec!["site".into(), profiles.0.path().join("overlays/first")];
+    let profile = profiles.load_with("worker", &Overrides { overlays, ..Overrides::default() });
+    let places = profile.expect("a good profile").overlays;
+    assert_eq!(places, ["first", "site", "first"].map(|name| profiles.0.path().join("overlays").join(name)));
+}
+
+#[test]
 fn numbers_are_taken_as_they_are_written() {
     let profile =
         Profiles::worker("image: {version: 1.10}\nkubelet: {args: {v: 2}}\nfiles: {/a: {content: 1e3, mode: 0600}}\n")
@@ -167,4 +178,14 @@ fn numbers_are_taken_as_they_are_written() {
     assert_eq!(profile.kubelet.args["v"], "2");
     let file = profile.files.values().next().expect("a file");
     assert_eq!((file.content.as_str(), file.mode), ("1e3", 0o600));
+}
+
+#[test]
+fn an_overlay_may_bring_the_file_that_pods_take_name_servers_from() {
+    let profiles = Profiles::worker("overlays: [site]\nkubelet: {config: {resolvConf: /etc/resolv.conf}}\n");
+    // A file beside rootfs does not reach the image.
+    profiles.write("overlays/site/etc/resolv.conf", "nameserver 192.0.2.53\n");
+    assert!(profiles.error().contains("resolvConf is /etc/resolv.conf, which names systemd-resolved's stub"));
+    profiles.write("overlays/site/rootfs/etc/resolv.conf", "nameserver 192.0.2.53\n");
+    profiles.load().expect("a good profile");
 }

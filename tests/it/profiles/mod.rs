@@ -5,6 +5,7 @@ mod bad_node;
 mod clusters;
 mod foreign;
 mod fuzz;
+mod keys;
 mod merging;
 mod reference;
 mod roles;

@@ -21,9 +21,12 @@ fn an_archive_without_a_member_is_refused() {
     let published = [containerd()];
     let server = hub::start(release::files(&published));
     bench.release("bad", &(release::text(&published, &server, &[]) + REST));
+    let said = bench.refuses("build", "bad", &["-o", "out"]);
+    let (place, what) = said.split_once(": artifact ").expect("a place and what is wrong there");
+    assert!(place.starts_with("kiln: ") && place.contains("bad.yaml:"), "{place}");
     assert_eq!(
-        bench.refuses("build", "bad", &["-o", "out"]),
-        "kiln: artifact containerd: its archive has no member \"bin/ctr\" to extract (it has bin, bin/containerd, \
+        what,
+        "containerd: its archive has no member \"bin/ctr\" to extract (it has bin, bin/containerd, \
          bin/containerd-shim-runc-v2); correct \"extract\" in the profile or release"
     );
 }

@@ -133,3 +133,25 @@ pub enum ImageError {
         why: String,
     },
 }
+
+impl ImageError {
+    /// The image that is wrong, by its name in the profile.
+    pub fn image(&self) -> Option<&str> {
+        match self {
+            Self::Document { name, .. }
+            | Self::NoIndex { name, .. }
+            | Self::OtherNames { name, .. }
+            | Self::NoBlob { name, .. }
+            | Self::NotLocked { name, .. }
+            | Self::NotFetched { name, .. }
+            | Self::NoProgram { name, .. }
+            | Self::NotElf { name, .. }
+            | Self::Dynamic { name, .. }
+            | Self::Machine { name, .. }
+            | Self::TooLarge { name, .. }
+            | Self::Entrypoint { name, .. }
+            | Self::Read { name, .. } => Some(name),
+            Self::Cache(_) | Self::Open(_) | Self::Place { .. } => None,
+        }
+    }
+}

@@ -1,20 +1,20 @@
 //! Making a lock: asks the archive which packages meet the profile's wishes, and pins them.
 
-use super::series::check_series;
-use super::{ArchiveName, Lock, LockedArtifact, LockedBlob, LockedImage, LockedPackage, artifacts, wanted_packages};
+use super::series::{SeriesError, check_series};
+use super::{Lock, LockedArtifact, LockedBlob, LockedImage, LockedPackage, artifacts, wanted_packages};
 use jiff::Timestamp;
-use kiln_profile::{ArtifactSource, ImageSource, Profile};
+use kiln_profile::{AboutProfile, ArtifactSource, ImageSource, Key, Place, Profile, fields};
 use kiln_progress::{Progress, Unit};
 use kiln_source::deb::index::Index;
 use kiln_source::deb::keyring::Keyring;
 use kiln_source::deb::package::Archive;
 use kiln_source::deb::packages::PackagesError;
-use kiln_source::deb::repository::{self, ArchiveKind, RepositoryError, Request};
+use kiln_source::deb::repository::{self, RepositoryError, Request};
 use kiln_source::deb::resolver::{self, ResolveError};
 use kiln_source::deb::transport::{self, Transport, TransportError};
 use kiln_source::fetch::{FetchError, Fetcher, Location, Want, tried_text};
 use kiln_source::http::Client;
-use kiln_source::registry::{Part, PartKind, RegistryError};
+use kiln_source::registry::RegistryError;
 use kiln_tree::Digest;
 use std::path::PathBuf;
 
@@ -25,6 +25,16 @@ pub struct Mirrors {
     pub main: Vec<String>,
     /// Of the security archive.
     pub security: Vec<String>,
+}
+
+impl Mirrors {
+    /// Those that have the packages of `archive`.
+    pub fn of(&self, archive: Archive) -> &[String] {
+        match archive {
+            Archive::Main | Archive::Updates => &self.main,
+            Archive::Security => &self.security,
+        }
+    }
 }
 
 /// What pinning asks.
@@ -50,6 +60,24 @@ pub enum PinError {
     /// The archive's index is not to be had or not to be believed.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
+    /// Nobody says where an archive is.
+    #[error("{key}: {source}; name one there, or with {option}")]
+    NoMirror {
+        /// The key that may say it.
+        key: Key,
+        /// The option that may say it.
+        option: &'static str,
+        /// Which archive.
+        source: RepositoryError,
+    },
+    /// Mirrors and snapshot do not go together.
+    #[error("{key}: {source}")]
+    Snapshot {
+        /// The key of the snapshot.
+        key: Key,
+        /// Why.
+        source: RepositoryError,
+    },
     /// It is malformed.
     #[error("reading the archive's package index: {0}")]
     Packages(#[from] PackagesError),
@@ -60,36 +88,89 @@ pub enum PinError {
         role: String,
         /// The suite.
         suite: String,
+        /// The key that asks for the package that is wrong by itself.
+        key: Option<Key>,
         /// Why.
-        source: ResolveError,
+        source: Box<ResolveError>,
     },
     /// The suite's containerd is not the one that the release configures.
-    #[error("{0}")]
-    Series(String),
+    #[error(transparent)]
+    Series(#[from] Box<SeriesError>),
     /// A local artifact cannot be read.
     #[error("artifact {source}")]
     Artifact {
-        /// The artifact.
-        name: String,
+        /// The key that has the artifact.
+        key: Key,
         /// Why.
         source: Box<FetchError>,
     },
     /// A registry's image is not to be had or not to be used.
-    #[error("images.{name}: resolving {reference}: {source}")]
+    #[error("{key}: resolving {reference}: {source}")]
     Image {
-        /// The image.
-        name: String,
+        /// The key that has the image.
+        key: Key,
         /// Where it should be.
         reference: String,
         /// Why.
         source: Box<RegistryError>,
     },
-    /// An artifact from the network without a digest.
-    #[error("artifact {name} has a url but no sha256; give the digest its publisher announces")]
+    /// An artifact or image from the network without a digest.
+    #[error("{key}: it has a url but no sha256; give the digest its publisher announces")]
     Unpinned {
-        /// The artifact.
-        name: String,
+        /// The key that has it.
+        key: Key,
     },
+    /// What the profile says turned out to be wrong.
+    #[error("{place}: {source}")]
+    Profile {
+        /// Where it says so.
+        place: Place,
+        /// What is wrong.
+        source: Box<PinError>,
+    },
+}
+
+impl AboutProfile for PinError {
+    fn key(&self) -> Option<Key> {
+        match self {
+            Self::NoMirror { key, .. }
+            | Self::Snapshot { key, .. }
+            | Self::Artifact { key, .. }
+            | Self::Image { key, .. }
+            | Self::Unpinned { key } => Some(key.clone()),
+            Self::Resolve { key, .. } => key.clone(),
+            Self::Series(error) => error.key(),
+            Self::Repository(_) | Self::Packages(_) | Self::Profile { .. } => None,
+        }
+    }
+}
+
+/// What the profile has to do with `error`.
+fn unusable(error: RepositoryError) -> PinError {
+    match &error {
+        RepositoryError::NoMirror { kind, .. } => {
+            let (key, option) = match kind {
+                Archive::Security => (fields::DEBIAN_SECURITY_MIRRORS, "--security-mirror"),
+                Archive::Main | Archive::Updates => (fields::DEBIAN_MIRRORS, "--mirror"),
+            };
+            PinError::NoMirror { key: key.into(), option, source: error }
+        }
+        RepositoryError::Snapshot { .. } => PinError::Snapshot { key: fields::DEBIAN_SNAPSHOT.into(), source: error },
+        RepositoryError::NoIndex { .. } => error.into(),
+    }
+}
+
+/// The error of the resolver, with the key that asks for the package that it names.
+fn unresolved(profile: &Profile, source: ResolveError) -> PinError {
+    let key = match &source {
+        ResolveError::Malformed { word: name, .. }
+        | ResolveError::Unknown { name, .. }
+        | ResolveError::Virtual { name, .. }
+        | ResolveError::WantedAndExcluded { name } => profile.package_key(name),
+        ResolveError::NoSuchVersion { name, version, .. } => profile.package_key(&format!("{name}={version}")),
+        ResolveError::TwoVersions { .. } | ResolveError::Impossible { .. } | ResolveError::TooHard => None,
+    };
+    PinError::Resolve { role: profile.role.clone(), suite: profile.debian.suite.clone(), key, source: Box::new(source) }
 }
 
 /// Pins every input of `profile`.
@@ -97,6 +178,14 @@ pub enum PinError {
 /// # Errors
 /// [`PinError`].
 pub fn pin(profile: &Profile, sources: &Sources<'_>, progress: &Progress) -> Result<Lock, PinError> {
+    pin_unplaced(profile, sources, progress).map_err(|error| match error.key() {
+        Some(key) => PinError::Profile { place: profile.places.nearest(&key), source: Box::new(error) },
+        None => error,
+    })
+}
+
+/// [`pin`], whose errors do not say yet where the profile is wrong.
+fn pin_unplaced(profile: &Profile, sources: &Sources<'_>, progress: &Progress) -> Result<Lock, PinError> {
     let phase = progress.phase("resolve", Unit::Items, 0);
     let debian = &profile.debian;
     let suites = repository::standard_suites(&debian.suite, &sources.mirrors.main, &sources.mirrors.security);
@@ -112,36 +201,29 @@ pub fn pin(profile: &Profile, sources: &Sources<'_>, progress: &Progress) -> Res
             now: sources.now,
             check_valid_until: sources.check_valid_until,
         },
-    )?;
+    )
+    .map_err(unusable)?;
     let epoch = u32::try_from(verified.date().as_second()).unwrap_or(0);
     let mut texts = Vec::new();
     for suite in verified.suites {
         progress.detail(format_args!("{}: signed by {}", suite.name, signers(&suite.signers)));
-        let archive = match suite.kind {
-            ArchiveKind::Main => Archive::Main,
-            ArchiveKind::Updates => Archive::Updates,
-            ArchiveKind::Security => Archive::Security,
-        };
-        texts.extend(suite.packages.into_iter().map(|packages| (archive, packages.text)));
+        texts.extend(suite.packages.into_iter().map(|packages| (suite.kind, packages.text)));
     }
     let index = Index::read(profile.arch.as_str(), texts)?;
     let packages = resolver::resolve(&index, &wanted_packages(profile), &debian.exclude)
-        .map_err(|source| PinError::Resolve { role: profile.role.clone(), suite: debian.suite.clone(), source })?;
+        .map_err(|source| unresolved(profile, source))?;
     let packages: Vec<LockedPackage> = packages
         .into_iter()
         .map(|package| LockedPackage {
             name: package.name,
             version: package.version.as_str().to_owned(),
-            archive: match package.archive {
-                Archive::Security => ArchiveName::Security,
-                Archive::Main | Archive::Updates => ArchiveName::Main,
-            },
+            archive: package.archive.pool(),
             filename: package.filename,
             size: package.size,
             sha256: package.sha256,
         })
         .collect();
-    check_series(profile, &packages).map_err(PinError::Series)?;
+    check_series(profile, &packages).map_err(Box::new)?;
     let artifacts = pin_artifacts(profile, sources.fetcher)?;
     phase.finish();
     let images = pin_images(profile, sources.fetcher)?;
@@ -151,7 +233,8 @@ pub fn pin(profile: &Profile, sources: &Sources<'_>, progress: &Progress) -> Res
 fn pin_artifacts(profile: &Profile, fetcher: &Fetcher) -> Result<Vec<LockedArtifact>, PinError> {
     let mut pinned = Vec::new();
     for artifact in artifacts(profile) {
-        let (sha256, size) = pin_file(&artifact.name, &artifact.source, artifact.sha256, fetcher)?;
+        let key = || profile.artifact_key(&artifact.name);
+        let (sha256, size) = pin_file(&artifact.name, key, &artifact.source, artifact.sha256, fetcher)?;
         pinned.push(LockedArtifact { name: artifact.name.clone(), version: artifact.version.clone(), sha256, size });
     }
     Ok(pinned)
@@ -160,17 +243,18 @@ fn pin_artifacts(profile: &Profile, fetcher: &Fetcher) -> Result<Vec<LockedArtif
 /// Digest and, where it had to be read, size of a file.
 fn pin_file(
     name: &str,
+    key: impl Fn() -> Key,
     source: &ArtifactSource,
     sha256: Option<Digest>,
     fetcher: &Fetcher,
 ) -> Result<(Digest, Option<u64>), PinError> {
     match (source, sha256) {
         (_, Some(sha256)) => Ok((sha256, None)),
-        (ArtifactSource::Url(_), None) => Err(PinError::Unpinned { name: name.to_owned() }),
+        (ArtifactSource::Url(_), None) => Err(PinError::Unpinned { key: key() }),
         (ArtifactSource::File(path), None) => {
             let stored = fetcher
                 .fetch_unpinned(name, &Location::File(path.clone()))
-                .map_err(|source| PinError::Artifact { name: name.to_owned(), source: Box::new(source) })?;
+                .map_err(|source| PinError::Artifact { key: key(), source: Box::new(source) })?;
             Ok((stored.digest, Some(stored.size)))
         }
     }
@@ -180,27 +264,23 @@ fn pin_images(profile: &Profile, fetcher: &Fetcher) -> Result<Vec<LockedImage>, 
     let mut pinned = Vec::new();
     for (name, image) in &profile.images {
         if let Some(file) = image.file() {
-            let (sha256, size) = pin_file(name, &file.source, file.sha256, fetcher)?;
+            let key = || profile.image_key(name);
+            let (sha256, size) = pin_file(name, key, &file.source, file.sha256, fetcher)?;
             pinned.push(LockedImage { name: name.clone(), sha256, size, blobs: Vec::new() });
         }
         if let ImageSource::Registry(reference) = image {
-            let resolved = fetcher.registries().resolve(reference, profile.arch.as_str()).map_err(|source| {
-                PinError::Image { name: name.clone(), reference: reference.to_string(), source: Box::new(source) }
-            })?;
+            let resolved =
+                fetcher.registries().resolve(reference, profile.arch.as_str()).map_err(|source| PinError::Image {
+                    key: profile.image_key(name),
+                    reference: reference.to_string(),
+                    source: Box::new(source),
+                })?;
             let blobs = resolved.blobs.into_iter().map(|(sha256, size)| LockedBlob { sha256, size }).collect();
             let (sha256, size) = (resolved.manifest, Some(resolved.size));
             pinned.push(LockedImage { name: name.clone(), sha256, size, blobs });
         }
     }
     Ok(pinned)
-}
-
-/// Where an artifact is.
-fn location(source: &ArtifactSource) -> Location {
-    match source {
-        ArtifactSource::Url(url) => Location::Url(url.clone()),
-        ArtifactSource::File(path) => Location::File(path.clone()),
-    }
 }
 
 fn signers(signers: &[kiln_source::deb::signature::Signer]) -> String {
@@ -263,54 +343,19 @@ impl Transport for CachedTransport<'_> {
     }
 }
 
-/// What must be fetched before `lock` can be built, with where from; packages first, then artifacts, then images.
-pub fn wants(lock: &super::Locked, mirrors: &Mirrors) -> Vec<Want> {
-    let profile = lock.profile();
-    let mut wants = Vec::new();
-    for package in &lock.lock().packages {
-        let mirrors = match package.archive {
-            ArchiveName::Main => &mirrors.main,
-            ArchiveName::Security => &mirrors.security,
-        };
-        wants.push(Want {
-            name: format!("{} {}", package.name, package.version),
-            digest: package.sha256,
-            size: Some(package.size),
-            from: mirrors
-                .iter()
-                .map(|mirror| {
-                    let mirror = match &profile.debian.snapshot {
-                        Some(snapshot) => mirror.replace("{snapshot}", snapshot),
-                        None => mirror.clone(),
-                    };
-                    Location::Url(format!("{}/{}", mirror.trim_end_matches('/'), package.filename))
-                })
-                .collect(),
-        });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_mirror_is_missed_where_it_can_be_named() {
+        let error = |kind, suite: &str| unusable(RepositoryError::NoMirror { suite: suite.into(), kind });
+        let security = error(Archive::Security, "trixie-security");
+        assert_eq!(
+            security.to_string(),
+            "debian.securityMirrors: there is no mirror for the suite trixie-security; name one there, or with --security-mirror"
+        );
+        assert_eq!(security.key(), Some(fields::DEBIAN_SECURITY_MIRRORS.into()));
+        assert_eq!(error(Archive::Updates, "a").key(), Some(fields::DEBIAN_MIRRORS.into()));
     }
-    for (artifact, pinned) in super::pinned(lock) {
-        wants.push(Want {
-            name: format!("{} {}", pinned.name, pinned.version),
-            digest: pinned.sha256,
-            size: pinned.size,
-            from: vec![location(&artifact.source)],
-        });
-    }
-    for (image, pinned) in super::pinned_images(lock) {
-        if let Some(file) = image.file() {
-            let (digest, size) = (pinned.sha256, pinned.size);
-            wants.push(Want { name: pinned.name.clone(), digest, size, from: vec![location(&file.source)] });
-        }
-        if let ImageSource::Registry(reference) = image {
-            let mut part = |kind, digest, size| {
-                let from = vec![Location::Registry(Part { reference: reference.clone(), kind, digest })];
-                wants.push(Want { name: pinned.name.clone(), digest, size, from });
-            };
-            part(PartKind::Manifest, pinned.sha256, pinned.size);
-            for blob in &pinned.blobs {
-                part(PartKind::Blob, blob.sha256, Some(blob.size));
-            }
-        }
-    }
-    wants
 }

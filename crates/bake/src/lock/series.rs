@@ -1,16 +1,44 @@
 //! Whether containerd, where it is a Debian package, reads the configuration that it will be given.
 
 use super::LockedPackage;
-use kiln_profile::{ContainerdSeries, Profile};
+use kiln_profile::{AboutProfile, ContainerdSeries, Field, Key, Profile, fields};
 
 /// The package, in Debian and in its derivatives.
 const PACKAGE: &str = "containerd";
 
+/// The suite's containerd does not read the configuration that the release asks for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{}: it is {series}, and containerd of {suite} is {version}, which does not read that configuration; write {other} there, or \
+     name a containerd of series {series} under {}",
+    Key::from(KEY),
+    Key::from(fields::RELEASE_COMPONENTS)
+)]
+pub struct SeriesError {
+    /// That of the configuration.
+    series: &'static str,
+    /// That of the package.
+    other: &'static str,
+    /// Where the package is from.
+    suite: String,
+    /// Its version.
+    version: String,
+}
+
+/// The key that says which configuration is written.
+pub const KEY: Field = fields::RELEASE_CONTAINERD_SERIES;
+
+impl AboutProfile for SeriesError {
+    fn key(&self) -> Option<Key> {
+        Some(KEY.into())
+    }
+}
+
 /// Says what does not go together: the release says which configuration is written, the suite which containerd there is.
 ///
 /// # Errors
-/// A sentence with the way out.
-pub fn check_series(profile: &Profile, packages: &[LockedPackage]) -> Result<(), String> {
+/// [`SeriesError`].
+pub fn check_series(profile: &Profile, packages: &[LockedPackage]) -> Result<(), SeriesError> {
     if !profile.release.packages.contains(PACKAGE) {
         return Ok(());
     }
@@ -24,11 +52,8 @@ pub fn check_series(profile: &Profile, packages: &[LockedPackage]) -> Result<(),
         return Ok(());
     }
     let other = if major < 2 { "1" } else { "2" };
-    Err(format!(
-        "release {}: containerdSeries is {series}, and containerd of {} is {}, which does not read that configuration; write \
-         \"containerdSeries: {other}\" in the release, or name a containerd of series {series} under its components",
-        profile.release.name, profile.debian.suite, package.version
-    ))
+    let (suite, version) = (profile.debian.suite.clone(), package.version.clone());
+    Err(SeriesError { series, other, suite, version })
 }
 
 /// The first number of a Debian version, behind its epoch.
@@ -40,8 +65,8 @@ fn major(version: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::ArchiveName;
     use kiln_profile::{Arch, Overrides};
+    use kiln_source::deb::package::Archive;
     use kiln_tree::Digest;
     use std::path::Path;
 
@@ -54,21 +79,24 @@ mod tests {
         let package = |version: &str| LockedPackage {
             name: PACKAGE.into(),
             version: version.into(),
-            archive: ArchiveName::Main,
+            archive: Archive::Main,
             filename: "pool/main/c/containerd/containerd.deb".into(),
             size: 1,
             sha256: Digest::of(b""),
         };
         assert_eq!(check_series(&profile, &[package("1.7.24~ds1-6+deb13u1")]), Ok(()));
         assert!(
-            check_series(&profile, &[package("2.1.4~ds2-1")]).is_err_and(|why| why.contains("containerdSeries: 2"))
+            check_series(&profile, &[package("2.1.4~ds2-1")])
+                .is_err_and(|error| error.to_string().contains("; write 2 there"))
         );
         profile.release.containerd = ContainerdSeries::V2;
         assert_eq!(check_series(&profile, &[package("1:2.1.4~ds2-1")]), Ok(()));
         assert_eq!(
-            check_series(&profile, &[package("1.7.24~ds1-6+deb13u1")]).expect_err("1.7 does not read version 3"),
-            "release debian-1.20.2: containerdSeries is 2, and containerd of trixie is 1.7.24~ds1-6+deb13u1, which does not read \
-             that configuration; write \"containerdSeries: 1\" in the release, or name a containerd of series 2 under its components"
+            check_series(&profile, &[package("1.7.24~ds1-6+deb13u1")])
+                .expect_err("1.7 does not read version 3")
+                .to_string(),
+            "containerdSeries: it is 2, and containerd of trixie is 1.7.24~ds1-6+deb13u1, which does not read that \
+             configuration; write 1 there, or name a containerd of series 2 under components"
         );
         // Upstream's archive comes in the package's place.
         profile.release.packages.remove(PACKAGE);

@@ -1,7 +1,7 @@
 //! The users and groups of the profile: ids are given, so they are added before any is allocated.
 
 use super::{AccountsError, Database, Group, Gshadow, Passwd, Shadow};
-use kiln_profile as model;
+use kiln_profile::{self as model, Key, fields};
 use std::collections::BTreeMap;
 
 /// The profile's users and groups.
@@ -20,19 +20,19 @@ impl ProfileAccounts<'_> {
 
     pub(super) fn add_groups(&self, database: &mut Database) -> Result<(), AccountsError> {
         for (name, &gid) in &self.accounts.groups {
-            Self::add_group(database, "groups", name, gid)?;
+            Self::add_group(database, fields::GROUP.of(name), name, gid)?;
         }
         Ok(())
     }
 
-    fn add_group(database: &mut Database, kind: &'static str, name: &str, gid: u32) -> Result<(), AccountsError> {
+    fn add_group(database: &mut Database, key: Key, name: &str, gid: u32) -> Result<(), AccountsError> {
         if let Some(existing) = database.gid(name) {
-            let changed = || AccountsError::IdChanged { kind, name: name.to_owned(), what: "gid", id: gid, existing };
+            let changed = || AccountsError::IdChanged { key, what: "gid", id: gid, existing };
             return if existing == gid { Ok(()) } else { Err(changed()) };
         }
         if let Some(owner) = database.group.iter().find(|group| group.gid == gid) {
             let owner = owner.name.clone();
-            return Err(AccountsError::IdTaken { kind, name: name.to_owned(), what: "gid", id: gid, owner });
+            return Err(AccountsError::IdTaken { key, what: "gid", id: gid, owner });
         }
         database.group.push(Group { name: name.to_owned(), password: "x".into(), gid, members: Vec::new() });
         database.gshadow.push(Gshadow {
@@ -52,13 +52,14 @@ impl ProfileAccounts<'_> {
             }
             let gid = match &user.group {
                 None => {
-                    Self::add_group(database, "users", name, user.uid)?;
+                    Self::add_group(database, fields::USER.of(name).below("uid"), name, user.uid)?;
                     user.uid
                 }
                 Some(group) => match group.parse::<u32>().ok().or_else(|| database.gid(group)) {
                     Some(gid) => gid,
                     None if last => {
-                        return Err(AccountsError::UnknownGroup { user: name.to_string(), group: group.to_string() });
+                        let key = fields::USER.of(name).below("group");
+                        return Err(AccountsError::UnknownGroup { key, group: group.to_string() });
                     }
                     None => continue,
                 },
@@ -69,19 +70,13 @@ impl ProfileAccounts<'_> {
     }
 
     fn add_user(&self, database: &mut Database, name: &str, user: &model::User, gid: u32) -> Result<(), AccountsError> {
+        let key = fields::USER.of(name).below("uid");
         if let Some(existing) = database.uid(name) {
-            let (kind, what, id) = ("users", "uid", user.uid);
-            return Err(AccountsError::IdChanged { kind, name: name.to_owned(), what, id, existing });
+            return Err(AccountsError::IdChanged { key, what: "uid", id: user.uid, existing });
         }
         if let Some(owner) = database.passwd.iter().find(|other| other.uid == user.uid) {
             let owner = owner.name.clone();
-            return Err(AccountsError::IdTaken {
-                kind: "users",
-                name: name.to_owned(),
-                what: "uid",
-                id: user.uid,
-                owner,
-            });
+            return Err(AccountsError::IdTaken { key, what: "uid", id: user.uid, owner });
         }
         database.passwd.push(Passwd {
             name: name.to_owned(),
@@ -105,7 +100,8 @@ impl ProfileAccounts<'_> {
         for (name, user) in &self.accounts.users {
             for group in &user.groups {
                 if !database.add_member(group, name) {
-                    return Err(AccountsError::UnknownGroup { user: name.to_string(), group: group.to_string() });
+                    let key = fields::USER.of(name).below("groups").item(group);
+                    return Err(AccountsError::UnknownGroup { key, group: group.to_string() });
                 }
             }
         }

@@ -18,14 +18,31 @@ pub use postinst::{ACCOUNTS, PostinstAccounts, STAT_OVERRIDES, StatOverride};
 pub use specifiers::SpecifierError;
 pub use sysusers::{SysusersError, Why};
 
+use super::Finalizer;
 use super::input::{self, InputError, OutputError};
 use super::os_release;
 use from_profile::ProfileAccounts;
-use kiln_profile as model;
-use kiln_tree::{ContentReader, Entry, FileTree, Origin};
+use kiln_profile::{self as model, AboutProfile, Key, fields};
+use kiln_tree::{ContentReader, Entry, FileTree};
 use std::collections::BTreeMap;
 use sysusers::Items;
 
+pub(crate) const FINALIZER: Finalizer = Finalizer {
+    name: "accounts",
+    reads: &[
+        &DIRS,
+        &[
+            "etc/passwd",
+            "etc/group",
+            "etc/shadow",
+            "etc/gshadow",
+            "usr/share/base-passwd",
+            LOGIN_DEFS,
+            os_release::PATH,
+        ],
+    ],
+};
+const LOGIN_DEFS: &str = "etc/login.defs";
 /// sysusers.d's directories, highest priority first.
 const DIRS: [&str; 4] = ["etc/sysusers.d", "run/sysusers.d", "usr/local/lib/sysusers.d", "usr/lib/sysusers.d"];
 /// Debian's systemd is built with `-Dsystem-uid-max=999`.
@@ -55,12 +72,10 @@ pub enum AccountsError {
     #[error(transparent)]
     Allocation(#[from] AllocationError),
     /// The profile gives an id that another account has.
-    #[error("accounts.{kind}.{name}: the {what} {id} belongs to {owner:?} already: choose another")]
+    #[error("{key}: the {what} {id} belongs to {owner:?} already: choose another")]
     IdTaken {
-        /// `users` or `groups`.
-        kind: &'static str,
-        /// The profile's account.
-        name: String,
+        /// The key that gives it.
+        key: Key,
         /// `uid` or `gid`.
         what: &'static str,
         /// The number.
@@ -69,12 +84,10 @@ pub enum AccountsError {
         owner: String,
     },
     /// The profile gives an existing account another id.
-    #[error("accounts.{kind}.{name}: it exists with the {what} {existing} and cannot be given {id}")]
+    #[error("{key}: the account exists with the {what} {existing} and cannot be given {id}")]
     IdChanged {
-        /// `users` or `groups`.
-        kind: &'static str,
-        /// The profile's account.
-        name: String,
+        /// The key that gives it.
+        key: Key,
         /// `uid` or `gid`.
         what: &'static str,
         /// The number wanted.
@@ -83,16 +96,32 @@ pub enum AccountsError {
         existing: u32,
     },
     /// The profile names a group nobody declares.
-    #[error("accounts.users.{user}: no group is called {group:?}: declare it under accounts.groups")]
+    #[error("{key}: no group is called {group:?}: declare it under {}", Key::from(fields::GROUPS))]
     UnknownGroup {
-        /// The profile's user.
-        user: String,
+        /// The key that names it.
+        key: Key,
         /// The group.
         group: String,
     },
     /// The files cannot be put into the tree.
     #[error(transparent)]
     Output(#[from] OutputError),
+}
+
+impl AboutProfile for AccountsError {
+    fn key(&self) -> Option<Key> {
+        match self {
+            Self::IdTaken { key, .. } | Self::IdChanged { key, .. } | Self::UnknownGroup { key, .. } => {
+                Some(key.clone())
+            }
+            Self::Input(_)
+            | Self::NoMaster { .. }
+            | Self::Database(_)
+            | Self::Sysusers(_)
+            | Self::Allocation(_)
+            | Self::Output(_) => None,
+        }
+    }
 }
 
 /// Writes the four account files into `tree` and gives files with a statoverride their owners.
@@ -110,7 +139,7 @@ pub fn finalize(
 ) -> Result<Vec<String>, AccountsError> {
     let (database, warnings) = compute(tree, reader, accounts, epoch_days)?;
     let shadow_gid = database.gid("shadow").unwrap_or(0);
-    let file = |text: String, mode| Entry::file(text, mode, Origin::Generated("accounts".into()));
+    let file = |text: String, mode| Entry::file(text, mode, FINALIZER.origin());
     input::put(tree, "etc/passwd", file(database.passwd_text(), 0o644))?;
     input::put(tree, "etc/group", file(database.group_text(), 0o644))?;
     input::put(tree, "etc/shadow", file(database.shadow_text(), 0o640).owned(0, shadow_gid))?;
@@ -167,10 +196,10 @@ fn load(tree: &FileTree, reader: &dyn ContentReader) -> Result<Database, Account
 
 /// login.defs(5): `KEY value` lines; later ones win.
 fn login_defs(tree: &FileTree, reader: &dyn ContentReader) -> Result<BTreeMap<String, String>, InputError> {
-    if tree.resolve("etc/login.defs").is_none() {
+    if tree.resolve(LOGIN_DEFS).is_none() {
         return Ok(BTreeMap::new());
     }
-    let text = input::text(tree, reader, "etc/login.defs")?;
+    let text = input::text(tree, reader, LOGIN_DEFS)?;
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     Ok(lines
         .filter_map(|line| line.split_once(char::is_whitespace))
@@ -238,7 +267,7 @@ fn apply_stat_overrides(tree: &mut FileTree, database: &Database) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kiln_tree::LocalReader;
+    use kiln_tree::{LocalReader, Origin};
     use std::collections::BTreeSet;
 
     const PASSWD: &str = "root:*:0:0:root:/root:/bin/bash\n";
@@ -309,19 +338,19 @@ mod tests {
             |name: &str, user| model::Accounts { users: BTreeMap::from([(name.into(), user)]), ..Default::default() };
         assert_eq!(
             check(users("pods", user(0, Some("root"), &[]))),
-            "accounts.users.pods: the uid 0 belongs to \"root\" already: choose another"
+            "users.pods.uid: the uid 0 belongs to \"root\" already: choose another"
         );
         assert_eq!(
             check(users("root", user(5, Some("0"), &[]))),
-            "accounts.users.root: it exists with the uid 0 and cannot be given 5"
+            "users.root.uid: the account exists with the uid 0 and cannot be given 5"
         );
         assert_eq!(
             check(users("pods", user(5, Some("none"), &[]))),
-            "accounts.users.pods: no group is called \"none\": declare it under accounts.groups"
+            "users.pods.group: no group is called \"none\": declare it under groups"
         );
         assert_eq!(
             check(model::Accounts { groups: BTreeMap::from([("g".into(), 42)]), ..Default::default() }),
-            "accounts.groups.g: the gid 42 belongs to \"shadow\" already: choose another"
+            "groups.g: the gid 42 belongs to \"shadow\" already: choose another"
         );
         let error = compute(&FileTree::new(), &LocalReader, &model::Accounts::default(), 1).expect_err("empty");
         assert_eq!(

@@ -12,11 +12,13 @@ mod pem;
 pub use der::DerError;
 pub use pem::PemError;
 
+use super::Finalizer;
 use super::input::{self, InputError, OutputError};
-use kiln_tree::{ContentReader, Entry, FileTree, Origin};
+use kiln_tree::{ContentReader, Entry, FileTree};
 use sha1::{Digest as _, Sha1};
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(crate) const FINALIZER: Finalizer = Finalizer { name: "ca-certificates", reads: &[&[PACKAGED, LOCAL, CONF]] };
 const PACKAGED: &str = "usr/share/ca-certificates";
 const LOCAL: &str = "usr/local/share/ca-certificates";
 const CONF: &str = "etc/ca-certificates.conf";
@@ -80,7 +82,7 @@ pub fn finalize(tree: &mut FileTree, reader: &dyn ContentReader) -> Result<usize
             bundle.push(b'\n');
         }
     }
-    let origin = Origin::Generated("ca-certificates".into());
+    let origin = FINALIZER.origin();
     let mut next_id: BTreeMap<u32, u32> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for (name, (path, certificates)) in &links {
@@ -147,7 +149,7 @@ fn subject_hash(der: &[u8]) -> Result<u32, DerError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kiln_tree::LocalReader;
+    use kiln_tree::{LocalReader, Origin};
 
     #[test]
     fn a_broken_certificate_is_named() {

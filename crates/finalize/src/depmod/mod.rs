@@ -20,8 +20,12 @@ pub use module::ModuleError;
 pub use scan::{key, scan};
 pub use write::{entries, indexes};
 
+use super::Finalizer;
 use kiln_tree::{FileTree, Origin, ReadError};
 use serde::{Deserialize, Serialize};
+
+/// Modules and their lists are read once: what was in them is kept in the cache.
+pub(crate) const FINALIZER: Finalizer = Finalizer { name: "depmod", reads: &[] };
 
 /// Where kernels keep their modules, below the root.
 pub const MODULES: &str = "usr/lib/modules";

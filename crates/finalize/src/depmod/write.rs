@@ -3,7 +3,7 @@
 use super::graph::Graph;
 use super::trie::Index;
 use super::{DepmodError, Kernel, KernelModules, Kmod, MODULES, module_name};
-use kiln_tree::{Entry, Origin, TreePath};
+use kiln_tree::{Entry, TreePath};
 use std::fmt::Write as _;
 
 /// A file's name and contents.
@@ -30,7 +30,7 @@ pub fn indexes(modules: &KernelModules, kmod: Kmod) -> Result<Vec<(TreePath, Vec
 /// # Errors
 /// As [`indexes`].
 pub fn entries(modules: &KernelModules, kmod: Kmod) -> Result<Vec<(TreePath, Entry)>, DepmodError> {
-    let entry = |(path, bytes)| (path, Entry::file(bytes, 0o644, Origin::Generated("depmod".into())));
+    let entry = |(path, bytes)| (path, Entry::file(bytes, 0o644, super::FINALIZER.origin()));
     Ok(indexes(modules, kmod)?.into_iter().map(entry).collect())
 }
 

@@ -99,7 +99,7 @@ pub fn write(
         }
     }
     stale.retain(|path| !links.contains_key(path));
-    let origin = || Origin::Generated("ld_cache".into());
+    let origin = || super::FINALIZER.origin();
     let cache = bytes(&entries, names, generator).ok_or(LdCacheError::TooBig)?;
     let links = links.into_iter().map(|(path, target)| (path, Entry::symlink(target, origin())));
     let cache = TreePath::new("etc/ld.so.cache").map(|path| (path, Entry::file(cache, 0o644, origin())));

@@ -7,7 +7,7 @@ use kiln_tree::{ContentReader, FileTree};
 use std::collections::BTreeSet;
 
 /// The main configuration file.
-const LD_SO_CONF: &str = "etc/ld.so.conf";
+pub(super) const LD_SO_CONF: &str = "etc/ld.so.conf";
 /// How deep includes may nest (ldconfig itself would recurse until it crashes).
 const MAX_DEPTH: usize = 16;
 /// Most directories and files of configuration; a root has about five.

@@ -18,11 +18,16 @@ pub use cache::{LdCache, generator, write};
 pub use conf::ConfError;
 pub use library::{Library, MAX_ISA_LEVEL};
 
+use super::Finalizer;
 use kiln_profile::Arch;
 use kiln_tree::{Content, ContentReader, Digest, FileTree, ReadError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+
+/// Libraries are read once: what was in them is kept in the cache.
+pub(crate) const FINALIZER: Finalizer =
+    Finalizer { name: "ld_cache", reads: &[&[conf::LD_SO_CONF, "etc/ld.so.conf.d"]] };
 
 /// What libraries say about themselves, by the digest of their bytes; small enough to cache (`serde`).
 ///

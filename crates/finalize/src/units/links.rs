@@ -5,7 +5,7 @@ use super::install::{self, Install};
 use super::lookup::{Found, Lookup, Scope, base, chase, chase_parent, join};
 use super::name::{self, Form};
 use crate::input;
-use kiln_tree::{ContentReader, Entry, FileTree, Kind, Origin};
+use kiln_tree::{ContentReader, Entry, FileTree, Kind};
 use std::collections::{BTreeSet, VecDeque};
 
 /// How failures of single links are taken.
@@ -143,7 +143,7 @@ impl Links<'_> {
                 return Err(UnitsError::LinkExists { path: at.to_owned(), found, target: target.to_owned() });
             }
         }
-        input::put(self.tree, at, Entry::symlink(target, Origin::Generated("units".into())))?;
+        input::put(self.tree, at, Entry::symlink(target, super::FINALIZER.origin()))?;
         Ok(())
     }
 

@@ -16,7 +16,7 @@ pub enum Scope {
 
 impl Scope {
     /// The search path, highest priority first; directories below `/run` are empty in an image.
-    pub(super) fn dirs(self) -> &'static [&'static str] {
+    pub(super) const fn dirs(self) -> &'static [&'static str] {
         match self {
             Self::System => &[
                 "etc/systemd/system.control",
@@ -44,7 +44,7 @@ impl Scope {
     }
 
     /// Where presets are, highest priority first.
-    pub(super) fn preset_dirs(self) -> &'static [&'static str] {
+    pub(super) const fn preset_dirs(self) -> &'static [&'static str] {
         match self {
             Self::System => {
                 &["etc/systemd/system-preset", "usr/local/lib/systemd/system-preset", "usr/lib/systemd/system-preset"]

@@ -15,13 +15,19 @@ mod preset;
 pub use lookup::Scope;
 pub use preset::PresetError;
 
+use super::Finalizer;
 use super::input::{self, InputError, OutputError};
-use kiln_profile::Units;
+use kiln_profile::{AboutProfile, Key, Units, fields};
 use kiln_tree::{ContentReader, FileTree};
 use links::{Links, Mode};
 use lookup::Found;
 use preset::{Presets, Verdict};
 use std::collections::BTreeSet;
+
+pub(crate) const FINALIZER: Finalizer = Finalizer {
+    name: "units",
+    reads: &[Scope::System.dirs(), Scope::System.preset_dirs(), Scope::User.dirs(), Scope::User.preset_dirs()],
+};
 
 /// Why units could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -36,10 +42,10 @@ pub enum UnitsError {
     #[error(transparent)]
     Preset(#[from] PresetError),
     /// The profile names a unit nobody has.
-    #[error("units.{list}: no unit is called {unit:?}{}", hint(nearest.as_deref()))]
+    #[error("{key}: no unit is called {unit:?}{}", hint(nearest.as_deref()))]
     NoSuchUnit {
-        /// `enable`, `disable`, `mask` or `default_target`.
-        list: &'static str,
+        /// The key that names it.
+        key: Key,
         /// The name.
         unit: String,
         /// The unit it is probably meant to be.
@@ -47,7 +53,8 @@ pub enum UnitsError {
     },
     /// The profile enables a unit that has no `[Install]`.
     #[error(
-        "units.enable: {unit} is static: /{path} has no [Install] section, other units start it; leave it out or add a drop-in {unit}.d/10-install.conf with [Install] WantedBy="
+        "{}: it is static: /{path} has no [Install] section, other units start it; leave it out or add a drop-in {unit}.d/10-install.conf with [Install] WantedBy=",
+        fields::UNIT_STATE.of(unit)
     )]
     Static {
         /// The unit.
@@ -56,7 +63,7 @@ pub enum UnitsError {
         path: String,
     },
     /// The profile enables a unit that is masked.
-    #[error("units.enable: {unit} is masked by /{path}: remove the mask or the enablement")]
+    #[error("{}: it is masked by /{path}: remove the mask or the enablement", fields::UNIT_STATE.of(unit))]
     Masked {
         /// The unit.
         unit: String,
@@ -93,6 +100,21 @@ pub enum UnitsError {
     },
 }
 
+impl AboutProfile for UnitsError {
+    fn key(&self) -> Option<Key> {
+        match self {
+            Self::NoSuchUnit { key, .. } => Some(key.clone()),
+            // What presets enable is never refused for these reasons.
+            Self::Static { unit, .. } | Self::Masked { unit, .. } | Self::BadReference { unit, .. } => {
+                Some(fields::UNIT_STATE.of(unit).at_name())
+            }
+            Self::Input(_) | Self::Output(_) | Self::Preset(_) | Self::Specifier { .. } | Self::LinkExists { .. } => {
+                None
+            }
+        }
+    }
+}
+
 fn hint(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |name| format!(" (did you mean {name:?}?)"))
 }
@@ -105,9 +127,9 @@ pub fn finalize(tree: &mut FileTree, reader: &dyn ContentReader, units: &Units) 
     preset_all(tree, reader, Scope::System)?;
     preset_all(tree, reader, Scope::User)?;
     let mut links = Links { tree, reader, scope: Scope::System };
-    let enable = named(&links, "enable", &units.enable, &units.optional)?;
-    let disable = named(&links, "disable", &units.disable, &units.optional)?;
-    let mask = named(&links, "mask", &units.mask, &units.optional)?;
+    let enable = named(&links, false, &units.enable, &units.optional)?;
+    let disable = named(&links, false, &units.disable, &units.optional)?;
+    let mask = named(&links, true, &units.mask, &units.optional)?;
     links.enable(&enable, Mode::Explicit)?;
     links.disable(&disable)?;
     for unit in &mask {
@@ -147,30 +169,28 @@ pub fn preset_all(tree: &mut FileTree, reader: &dyn ContentReader, scope: Scope)
 /// Those of `units` that are there; one that is not must be `optional`.
 fn named(
     links: &Links<'_>,
-    list: &'static str,
+    to_mask: bool,
     units: &BTreeSet<String>,
     optional: &BTreeSet<String>,
 ) -> Result<Vec<String>, UnitsError> {
     let mut there = Vec::new();
     for unit in units {
         // Generators make these at boot; only masking needs no file.
-        let generated = list == "mask" && matches!(name::unit_type(unit), "mount" | "automount" | "swap" | "device");
+        let generated = to_mask && matches!(name::unit_type(unit), "mount" | "automount" | "swap" | "device");
         let missing = !generated && links.lookup().find(unit) == Found::Missing;
         match name::form(unit).is_some() && !missing {
             true => there.push(unit.clone()),
             false if optional.contains(unit) => {}
-            false => return Err(no_such_unit(links, list, unit)),
+            false => return Err(no_such_unit(links, fields::UNIT_STATE.of(unit).at_name(), unit)),
         }
     }
     Ok(there)
 }
 
-fn no_such_unit(links: &Links<'_>, list: &'static str, unit: &str) -> UnitsError {
+fn no_such_unit(links: &Links<'_>, key: Key, unit: &str) -> UnitsError {
     let names = links.lookup().all();
-    let close = 1 + unit.rfind('.').unwrap_or(unit.len()) / 4;
-    let scored = names.into_iter().map(|name| (strsim::damerau_levenshtein(&name, unit), name));
-    let best = scored.filter(|(distance, _)| *distance <= close).min();
-    UnitsError::NoSuchUnit { list, unit: unit.to_owned(), nearest: best.map(|(_, name)| name) }
+    let nearest = kiln_suggest::nearest(unit, names.iter().map(String::as_str)).map(str::to_owned);
+    UnitsError::NoSuchUnit { key, unit: unit.to_owned(), nearest }
 }
 
 /// `systemctl set-default`.
@@ -182,7 +202,7 @@ fn set_default(links: &mut Links<'_>, target: &str) -> Result<(), UnitsError> {
         Found::Unit { path, .. } if name::unit_type(target) == "target" => {
             links.link(&format!("{}/default.target", links.scope.config()), &format!("/{path}"), true)
         }
-        _ => Err(no_such_unit(links, "default_target", target)),
+        _ => Err(no_such_unit(links, fields::UNITS_DEFAULT_TARGET.into(), target)),
     }
 }
 
@@ -245,23 +265,26 @@ mod tests {
         };
         assert_eq!(
             message(|units| _ = units.enable.insert("a.servce".into())),
-            "units.enable: no unit is called \"a.servce\" (did you mean \"a.service\"?)"
+            "units.states.a.servce: no unit is called \"a.servce\" (did you mean \"a.service\"?)"
         );
         assert_eq!(
             message(|units| _ = units.mask.insert("zzz.service".into())),
-            "units.mask: no unit is called \"zzz.service\""
+            "units.states.zzz.service: no unit is called \"zzz.service\""
         );
-        assert!(message(|units| _ = units.enable.insert("static.service".into())).contains("static.service is static"));
+        assert!(
+            message(|units| _ = units.enable.insert("static.service".into()))
+                .contains("units.states.static.service: it is static")
+        );
         assert_eq!(
             message(|units| units.default_target = "multi-usr.target".into()),
-            "units.default_target: no unit is called \"multi-usr.target\" (did you mean \"multi-user.target\"?)"
+            "units.defaultTarget: no unit is called \"multi-usr.target\" (did you mean \"multi-user.target\"?)"
         );
         let mut tree = tree(&[("etc/systemd/system/a.service", "-> /dev/null")]);
         let lists = Units { enable: ["a.service".to_owned()].into(), ..Units::default() };
         let error = finalize(&mut tree, &LocalReader, &lists).expect_err("masked");
         assert_eq!(
             error.to_string(),
-            "units.enable: a.service is masked by /etc/systemd/system/a.service: remove the mask or the enablement"
+            "units.states.a.service: it is masked by /etc/systemd/system/a.service: remove the mask or the enablement"
         );
     }
 }

@@ -3,7 +3,7 @@
 //! Sources: `defaultKubernetesFeatureGateDependencies` in `pkg/features/kube_features.go` at v1.35, without the gates of the API
 //! server alone; `unsafeSetFromMap` of k8s.io/component-base/featuregate.
 
-use super::{GATES, Gate, Misfit, Step, enabled};
+use super::{GATES, Gate, Minor, Misfit, Step, enabled};
 use serde_json::{Map, Value};
 
 /// The first minor release that checks them.
@@ -51,8 +51,8 @@ const DEPENDENCIES: [(&str, &[&str]); 31] = [
 ///
 /// # Errors
 /// The first [`Misfit`].
-pub(super) fn check(config: &Map<String, Value>, minor: u32, program: &str) -> Result<(), Misfit> {
-    let Some(set) = config.get("featureGates").and_then(Value::as_object).filter(|_| minor >= SINCE) else {
+pub(super) fn check(config: &Map<String, Value>, minor: Minor, program: &str) -> Result<(), Misfit> {
+    let Some(set) = config.get("featureGates").and_then(Value::as_object).filter(|_| minor.is_since(SINCE)) else {
         return Ok(());
     };
     let has = |name: &str| gate(name).is_some_and(|gate| gate.phase(minor).is_some());
@@ -85,23 +85,29 @@ fn gate(name: &str) -> Option<&'static Gate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::NEWEST;
     use serde_json::json;
+
+    /// The releases that check dependencies.
+    fn all() -> impl Iterator<Item = u32> {
+        (SINCE..).take_while(|minor| Minor::new(*minor).is_known())
+    }
 
     fn verdict(gates: Value, minor: u32) -> Option<String> {
         let config = json!({ "featureGates": gates });
-        check(config.as_object().expect("an object"), minor, "kubelet").err().map(|misfit| misfit.to_string())
+        check(config.as_object().expect("an object"), Minor::new(minor), "kubelet")
+            .err()
+            .map(|misfit| misfit.to_string())
     }
 
     #[test]
     fn every_gate_named_is_one_and_defaults_agree() {
         for (name, needs) in DEPENDENCIES {
             for name in [name].iter().chain(needs) {
-                let known = |minor| gate(name).is_some_and(|gate| gate.phase(minor).is_some());
-                assert!((SINCE..=NEWEST).any(known), "{name}");
+                let known = |minor| gate(name).is_some_and(|gate| gate.phase(Minor::new(minor)).is_some());
+                assert!(all().any(known), "{name}");
             }
         }
-        for minor in SINCE..=NEWEST {
+        for minor in all() {
             assert_eq!(verdict(json!({}), minor), None);
             for all in ["AllAlpha", "AllBeta"] {
                 assert_eq!(verdict(json!({ all: true }), minor), None, "{all} {minor}");

@@ -6,7 +6,9 @@
 mod dependencies;
 mod table;
 
-use super::schema::{Misfit, NEWEST, Step, nearest};
+use super::Minor;
+use super::schema::{Misfit, Step};
+use kiln_suggest::nearest;
 use serde_json::{Map, Value};
 use table::GATES;
 
@@ -49,11 +51,13 @@ pub enum Stage {
 
 impl Gate {
     /// What the gate is in Kubernetes 1.`minor`, if that has it.
-    pub fn phase(&self, minor: u32) -> Option<&Phase> {
-        match minor < self.until {
-            true => self.phases.iter().rev().find(|phase| phase.since <= minor),
-            false => None,
-        }
+    pub fn phase(&self, minor: Minor) -> Option<&Phase> {
+        self.latest(minor).filter(|_| minor.is_before(self.until))
+    }
+
+    /// The same; after a release that has dropped the gate, what it was last.
+    fn latest(&self, minor: Minor) -> Option<&Phase> {
+        self.phases.iter().rev().find(|phase| minor.is_since(phase.since))
     }
 }
 
@@ -64,10 +68,10 @@ pub fn all() -> impl Iterator<Item = &'static Gate> {
 
 /// Whether what the gate `name` guards is on in Kubernetes 1.`minor` with the `featureGates` of `config`. It stays as it was when
 /// the gate is dropped.
-pub(super) fn enabled(config: &Map<String, Value>, name: &str, minor: u32) -> bool {
+pub(super) fn enabled(config: &Map<String, Value>, name: &str, minor: Minor) -> bool {
     let set = |name: &str| config.get("featureGates")?.get(name)?.as_bool();
     let gate = GATES.iter().find(|gate| gate.name == name);
-    let phase = gate.and_then(|gate| gate.phase(minor.min(gate.until - 1)));
+    let phase = gate.and_then(|gate| gate.latest(minor));
     let all = match phase.filter(|phase| !phase.locked).map(|phase| phase.stage) {
         Some(Stage::Alpha) => set("AllAlpha"),
         Some(Stage::Beta) => set("AllBeta"),
@@ -80,7 +84,7 @@ pub(super) fn enabled(config: &Map<String, Value>, name: &str, minor: u32) -> bo
 ///
 /// # Errors
 /// The first [`Misfit`].
-pub(super) fn check(config: &Map<String, Value>, minor: u32, program: &str) -> Result<(), Misfit> {
+pub(super) fn check(config: &Map<String, Value>, minor: Minor, program: &str) -> Result<(), Misfit> {
     for (name, value) in config.get("featureGates").and_then(Value::as_object).into_iter().flatten() {
         if let Some(why) = value.as_bool().and_then(|value| refusal(name, value, minor, program)) {
             let path = vec![Step::Key("featureGates".into()), Step::Key(name.clone())];
@@ -91,7 +95,7 @@ pub(super) fn check(config: &Map<String, Value>, minor: u32, program: &str) -> R
 }
 
 /// Why `program` of Kubernetes 1.`minor` does not start with this gate at this value.
-fn refusal(name: &str, value: bool, minor: u32, program: &str) -> Option<String> {
+fn refusal(name: &str, value: bool, minor: Minor, program: &str) -> Option<String> {
     let Some(gate) = GATES.iter().find(|gate| gate.name == name) else {
         return unknown(name, minor);
     };
@@ -104,7 +108,7 @@ fn refusal(name: &str, value: bool, minor: u32, program: &str) -> Option<String>
             ))
         }
         Some(_) => None,
-        None if gate.until <= minor => Some(format!(
+        None if minor.is_since(gate.until) => Some(format!(
             "is no gate since Kubernetes 1.{}, and {program} does not start with it; leave it out",
             gate.until
         )),
@@ -115,12 +119,12 @@ fn refusal(name: &str, value: bool, minor: u32, program: &str) -> Option<String>
     }
 }
 
-fn unknown(name: &str, minor: u32) -> Option<String> {
+fn unknown(name: &str, minor: Minor) -> Option<String> {
     let known = GATES.iter().filter(|gate| gate.phase(minor).is_some()).map(|gate| gate.name);
     match nearest(name, known) {
         Some(near) => Some(format!("is no gate, did you mean {near:?}?")),
         // A newer release may have more than are known.
-        None if minor > NEWEST => None,
+        None if !minor.is_known() => None,
         None => Some(format!("is no gate of Kubernetes 1.{minor}; leave it out")),
     }
 }
@@ -132,7 +136,9 @@ mod tests {
 
     fn verdict(name: &str, value: bool, minor: u32) -> Option<String> {
         let config = json!({ "featureGates": { name: value } });
-        check(config.as_object().expect("an object"), minor, "kubelet").err().map(|misfit| misfit.to_string())
+        check(config.as_object().expect("an object"), Minor::new(minor), "kubelet")
+            .err()
+            .map(|misfit| misfit.to_string())
     }
 
     #[test]
@@ -163,23 +169,23 @@ mod tests {
     fn what_is_misspelt_is_named_and_what_is_newer_than_this_is_left_to_kubelet() {
         let near = "featureGates.GracefullNodeShutdown is no gate, did you mean \"GracefulNodeShutdown\"?";
         assert_eq!(verdict("GracefullNodeShutdown", true, 36).as_deref(), Some(near));
-        assert!(verdict("PineappleOnPizza", true, NEWEST).is_some());
-        assert_eq!(verdict("PineappleOnPizza", true, NEWEST + 1), None);
+        assert!(Minor::new(36).is_known() && verdict("PineappleOnPizza", true, 36).is_some());
+        assert_eq!((Minor::new(37).is_known(), verdict("PineappleOnPizza", true, 37)), (false, None));
     }
 
     #[test]
     fn a_gate_is_on_by_default_or_by_setting() {
         let config = |value| json!({ "featureGates": value }).as_object().expect("an object").clone();
-        assert!(!enabled(&config(json!({})), "GracefulNodeShutdown", 20));
-        assert!(enabled(&config(json!({})), "GracefulNodeShutdown", 21));
-        assert!(enabled(&config(json!({ "GracefulNodeShutdown": true })), "GracefulNodeShutdown", 20));
-        assert!(!enabled(&config(json!({ "GracefulNodeShutdown": false })), "GracefulNodeShutdown", 21));
-        assert!(enabled(&config(json!({ "AllAlpha": true })), "GracefulNodeShutdown", 20));
-        assert!(!enabled(&config(json!({ "AllBeta": false })), "GracefulNodeShutdown", 21));
+        assert!(!enabled(&config(json!({})), "GracefulNodeShutdown", Minor::new(20)));
+        assert!(enabled(&config(json!({})), "GracefulNodeShutdown", Minor::new(21)));
+        assert!(enabled(&config(json!({ "GracefulNodeShutdown": true })), "GracefulNodeShutdown", Minor::new(20)));
+        assert!(!enabled(&config(json!({ "GracefulNodeShutdown": false })), "GracefulNodeShutdown", Minor::new(21)));
+        assert!(enabled(&config(json!({ "AllAlpha": true })), "GracefulNodeShutdown", Minor::new(20)));
+        assert!(!enabled(&config(json!({ "AllBeta": false })), "GracefulNodeShutdown", Minor::new(21)));
         assert!(enabled(
             &config(json!({ "AllBeta": false, "GracefulNodeShutdown": true })),
             "GracefulNodeShutdown",
-            21
+            Minor::new(21)
         ));
     }
 }

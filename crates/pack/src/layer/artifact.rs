@@ -41,6 +41,15 @@ pub enum ArtifactError {
     },
 }
 
+impl ArtifactError {
+    /// The artifact's name.
+    pub fn artifact(&self) -> &str {
+        match self {
+            Self::Missing { artifact, .. } | Self::Path { artifact, .. } | Self::Layer { artifact, .. } => artifact,
+        }
+    }
+}
+
 /// The remedy for a path that leads through a file; a conflict has its own remedy.
 fn advice(error: &LayerError) -> &'static str {
     match error {

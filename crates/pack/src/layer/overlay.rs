@@ -1,7 +1,8 @@
 //! Overlays: a folder of files laid over the tree.
 //!
 //! `NAME/rootfs/` holds the files. `NAME/overlay.yaml` (optional) holds what a checkout cannot:
-//! owners, exact modes, extended attributes, and the paths of the tree that the overlay replaces.
+//! owners, exact modes, extended attributes, the paths of the tree that the overlay replaces, and
+//! why an image with it is not for production.
 //! By default, files belong to root and have the mode `0755` if the owner may execute them and
 //! `0644` otherwise, so neither a umask nor git affects the image.
 
@@ -26,6 +27,8 @@ const SMALL: u64 = 64 << 10;
 pub struct Overlay {
     /// The folder's name.
     pub name: String,
+    /// Why no image with it is for production, where its author says so.
+    pub not_for_production: Option<String>,
     entries: Vec<(TreePath, Entry)>,
     /// Paths whose metadata is declared.
     declared: BTreeSet<TreePath>,
@@ -110,6 +113,8 @@ struct Declarations {
     replace: BTreeSet<TreePath>,
     /// The paths of lower layers that are removed, with everything below them.
     remove: BTreeSet<TreePath>,
+    /// Why no image with this overlay is for production.
+    not_for_production: Option<Reason>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -136,6 +141,23 @@ impl TryFrom<String> for Mode {
             .filter(|mode| *mode <= 0o7777 && text.len() <= 5)
             .map(Self)
             .ok_or_else(|| format!("{text:?} is not a mode; write it in octal and in quotes, \"0644\""))
+    }
+}
+
+/// Words on one line.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+struct Reason(String);
+
+impl TryFrom<String> for Reason {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.trim() {
+            "" => Err("the reason is empty".to_owned()),
+            reason if reason.contains(char::is_control) => Err("a reason is one line".to_owned()),
+            reason => Ok(Self(reason.to_owned())),
+        }
     }
 }
 
@@ -169,9 +191,10 @@ impl Overlay {
             return Err(OverlayError::NoRootfs(path.to_owned()));
         }
         let declarations_path = path.join("overlay.yaml");
-        let Declarations { entries, replace, remove } = read_declarations(&declarations_path)?;
+        let Declarations { entries, replace, remove, not_for_production } = read_declarations(&declarations_path)?;
         let declared = entries.keys().cloned().collect();
-        let mut overlay = Self { name, entries: Vec::new(), declared, replace, remove };
+        let not_for_production = not_for_production.map(|reason| reason.0);
+        let mut overlay = Self { name, not_for_production, entries: Vec::new(), declared, replace, remove };
         overlay.walk(&rootfs, "", &Origin::Overlay(overlay.name.as_str().into()))?;
         for (target, declared) in entries {
             let Some((_, entry)) = overlay.entries.iter_mut().find(|(path, _)| *path == target) else {
@@ -210,6 +233,10 @@ impl Overlay {
             hasher.update(format!("{path:?} {what} {:o} {} {} {:?}\n", meta.mode, meta.uid, meta.gid, meta.xattrs));
         }
         hasher.update(format!("{:?} {:?} {:?}", self.declared, self.replace, self.remove));
+        // The digest of an overlay that says nothing of it is what it was before there was such a key.
+        if let Some(reason) = &self.not_for_production {
+            hasher.update(format!(" {reason:?}"));
+        }
         Digest::finish(hasher)
     }
 
@@ -263,7 +290,7 @@ impl Overlay {
 /// # Errors
 /// [`OverlayError`] when it would replace something it did not declare.
 pub fn lay_overlay(tree: &mut FileTree, overlay: Overlay) -> Result<(), OverlayError> {
-    let Overlay { name, entries, declared, replace, remove } = overlay;
+    let Overlay { name, entries, declared, replace, remove, not_for_production: _ } = overlay;
     let merged = |paths: BTreeSet<TreePath>| paths.into_iter().map(merge_path).collect::<BTreeSet<_>>();
     let (declared, replace) = (merged(declared), merged(replace));
     for target in merged(remove) {

@@ -2,132 +2,111 @@
 //!
 //! Sources: the version skew policy of Kubernetes; kube-controller-manager's node IPAM.
 
-use super::super::json::Json;
+use super::super::Cluster;
+use super::super::authority;
+use super::super::key::{Key, fields};
 use super::super::model::Profile;
-use super::super::place::{At, Fault};
-use super::super::raw::{RawCni, RawKernel, RawKubeProxy, RawKubelet, RawUnits};
-use super::super::{Cluster, KubernetesVersion};
+use super::super::place::Fault;
 use super::cluster::cluster_dns;
 use super::{cgroups, pod_network, resolver, sysctls};
-use kiln_kubernetes::kube_proxy_config;
+use kiln_kubernetes::{Skew, kube_proxy_config, kubelet_config};
 use serde_json::Value;
 
-/// Where the parts were written.
-pub(super) struct Places<'a> {
-    /// The name of the release.
-    pub release: &'a At<String>,
-    /// kubelet's settings.
-    pub kubelet: &'a RawKubelet,
-    /// The kernel's.
-    pub kernel: &'a RawKernel,
-    /// The units.
-    pub units: &'a RawUnits,
-    /// The baked pod network.
-    pub cni: &'a RawCni,
-    /// kube-proxy's settings.
-    pub kube_proxy: Option<&'a At<RawKubeProxy>>,
-}
-
-impl Places<'_> {
-    /// A field of kubelet's configuration as it was written.
-    pub fn field(&self, name: &str) -> Option<&At<Json>> {
-        self.kubelet.config.iter().find(|(key, _)| key.value == name).map(|(_, item)| item)
-    }
-
-    /// The same of kube-proxy's.
-    fn proxy_field(&self, name: &str) -> Option<&At<Json>> {
-        self.kube_proxy?.value.config.iter().find(|(key, _)| key.value == name).map(|(_, item)| item)
-    }
+/// A field of kubelet's configuration.
+pub(super) fn kubelet_field(name: &str) -> Key {
+    Key::from(fields::KUBELET_CONFIG).within(name)
 }
 
 /// Checks all of it.
-pub(super) fn check(profile: &Profile, places: &Places<'_>) -> Result<(), Fault> {
-    sysctls::agree(profile, places)?;
-    cgroups::agree(profile, places)?;
-    pod_network::agree(profile, places)?;
-    resolver::agree(profile, places)?;
+pub(super) fn check(profile: &Profile) -> Result<(), Fault> {
+    sysctls::agree(profile)?;
+    cgroups::agree(profile)?;
+    pod_network::agree(profile)?;
+    resolver::agree(profile)?;
     let Some(cluster) = &profile.cluster else { return Ok(()) };
-    skew(profile.release.kubernetes, cluster, places.release)?;
-    pods(profile, cluster, places)?;
-    dns(cluster, places)?;
-    proxied(profile, cluster, places)
+    skew(profile, cluster)?;
+    pods(profile, cluster)?;
+    dns(profile, cluster)?;
+    proxied(profile, cluster)
 }
 
 /// kube-proxy tells pods from others by the network that the cluster gives them: where it knows one family only, by that of its family,
 /// which need not be the cluster's first.
-fn proxied(profile: &Profile, cluster: &Cluster, places: &Places<'_>) -> Result<(), Fault> {
-    let (Some(At { value, pos }), Some(proxy)) = (places.proxy_field("clusterCIDR"), &profile.kube_proxy) else {
-        return Ok(());
-    };
+fn proxied(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
+    const FIELD: &str = "clusterCIDR";
+    let Some(proxy) = &profile.kube_proxy else { return Ok(()) };
+    let Some(value) = proxy.config.get(FIELD) else { return Ok(()) };
     let dual_stack = kube_proxy_config::dual_stack(&proxy.config, profile.release.kubernetes.minor);
     let cidrs = cluster.cluster_cidr(true);
     let fits = match dual_stack {
-        true => value.value() == *cidrs,
-        false => cluster.pod_cidrs.iter().any(|cidr| value.value() == *cidr.network.to_string()),
+        true => *value == *cidrs,
+        false => cluster.pod_cidrs.iter().any(|cidr| *value == *cidr.network.to_string()),
     };
     match fits {
         true => Ok(()),
-        false => Err(pos.fault(format!(
-            "kubeProxy.config: clusterCIDR is {}, and pods of cluster {} are in {cidrs:?}; leave it out",
-            value.value(),
+        false => {
+            let key = fields::KUBE_PROXY_CONFIG;
+            let why =
+                format!("{FIELD} is {value}, and pods of cluster {} are in {cidrs:?}; leave it out", cluster.name);
+            Err(profile.places.fault(Key::from(key).within(FIELD), key, why))
+        }
+    }
+}
+
+/// kubelet and the cluster's API servers may work together.
+fn skew(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
+    let (kubelet, api) = (profile.release.kubernetes, cluster.kubernetes);
+    let fault = |why: String| profile.places.fault(fields::RELEASE, fields::RELEASE, why).by(authority::VERSION_SKEW);
+    match kubelet.skew(api) {
+        None => Ok(()),
+        Some(Skew::Newer) => Err(fault(format!(
+            "kubelet {kubelet} is newer than the API servers of cluster {}, {api}; upgrade these first, or build with an older release",
             cluster.name
+        ))),
+        Some(Skew::Older { most, oldest }) => Err(fault(format!(
+            "kubelet {kubelet} is more than {most} minor releases older than the API servers of cluster {}, {api}; build with 1.{oldest} or later",
+            cluster.name,
         ))),
     }
 }
 
-/// kubelet is never newer than an API server, and at most three minor releases older; before 1.25 two.
-fn skew(kubelet: KubernetesVersion, cluster: &Cluster, release: &At<String>) -> Result<(), Fault> {
-    let api = cluster.kubernetes;
-    if (kubelet.major, kubelet.minor) > (api.major, api.minor) {
-        return Err(release.fault(format!(
-            "release: kubelet {kubelet} is newer than the API servers of cluster {}, {api}; upgrade these first, or build with an older release",
-            cluster.name
-        )));
-    }
-    let most = if kubelet.minor < 25 { 2 } else { 3 };
-    if kubelet.major < api.major || api.minor - kubelet.minor > most {
-        return Err(release.fault(format!(
-            "release: kubelet {kubelet} is more than {most} minor releases older than the API servers of cluster {}, {api}; build with 1.{} or later",
-            cluster.name,
-            api.minor.saturating_sub(if api.minor < 28 { 2 } else { 3 })
-        )));
-    }
-    Ok(())
+/// The number of pods that kubelet takes.
+pub(super) fn max_pods(profile: &Profile) -> u64 {
+    let minor = profile.release.kubernetes.minor;
+    kubelet_config::effective(&profile.kubelet.config, "maxPods", minor).as_u64().unwrap_or_default()
 }
 
 /// Every pod finds an address in the node's part of the network.
-fn pods(profile: &Profile, cluster: &Cluster, places: &Places<'_>) -> Result<(), Fault> {
-    let most = profile.kubelet.config.get("maxPods").and_then(Value::as_u64).unwrap_or(110);
-    let pos = places.field("maxPods").map_or(places.release.pos, |item| item.pos);
-    match cluster.pod_cidrs.iter().find(|cidr| cidr.pods() < most) {
-        None => Ok(()),
-        Some(cidr) => Err(pos.fault(format!(
-            "kubelet.config: maxPods is {most}, and a node's /{} of {} has addresses for {} pods in cluster {}; lower maxPods or the mask",
-            cidr.node_mask,
-            cidr.network,
-            cidr.pods(),
-            cluster.name
-        ))),
-    }
+fn pods(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
+    let most = max_pods(profile);
+    let Some(cidr) = cluster.pod_cidrs.iter().find(|cidr| cidr.pods() < most) else { return Ok(()) };
+    let is_written = profile.kubelet.config.contains_key("maxPods");
+    let at = if is_written { kubelet_field("maxPods") } else { fields::RELEASE.into() };
+    let why = format!(
+        "maxPods is {most}, and a node's /{} of {} has addresses for {} pods in cluster {}; lower maxPods or the mask",
+        cidr.node_mask,
+        cidr.network,
+        cidr.pods(),
+        cluster.name
+    );
+    Err(profile.places.fault(at, fields::KUBELET_CONFIG, why))
 }
 
 /// What a profile says of the cluster's DNS is what the cluster says.
-fn dns(cluster: &Cluster, places: &Places<'_>) -> Result<(), Fault> {
-    if let Some(At { value, pos }) = places.field("clusterDomain")
-        && value.value() != *cluster.dns_domain
+fn dns(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
+    let fault = |at: Key, why: String| profile.places.fault(at, fields::KUBELET_CONFIG, why);
+    if let Some(value) = profile.kubelet.config.get("clusterDomain")
+        && *value != *cluster.dns_domain
     {
-        return Err(pos.fault(format!(
-            "kubelet.config: clusterDomain is {}, and cluster {} has {:?}; leave it out",
-            value.value(),
-            cluster.name,
-            cluster.dns_domain
-        )));
+        let (name, domain) = (&cluster.name, &cluster.dns_domain);
+        let why = format!("clusterDomain is {value}, and cluster {name} has {domain:?}; leave it out");
+        return Err(fault(kubelet_field("clusterDomain"), why));
     }
-    let Some(Json::List(addresses)) = places.field("clusterDNS").map(|item| &item.value) else { return Ok(()) };
-    for At { value, pos } in addresses {
-        let Some(address) = value.value().as_str().and_then(|text| text.parse().ok()) else { continue };
+    let Some(Value::Array(addresses)) = profile.kubelet.config.get("clusterDNS") else { return Ok(()) };
+    for (index, address) in addresses.iter().enumerate() {
+        let Some(address) = address.as_str().and_then(|text| text.parse().ok()) else { continue };
         cluster_dns(&address, &cluster.service_cidrs)
-            .map_err(|why| pos.fault(format!("kubelet.config: clusterDNS: {why}")))?;
+            .map_err(|why| fault(kubelet_field("clusterDNS").index(index), format!("clusterDNS: {why}")))?;
     }
     Ok(())
 }

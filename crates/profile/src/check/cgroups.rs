@@ -1,51 +1,54 @@
 //! Control groups: words of the kernel's command line that bring the old hierarchy back.
 //!
-//! Sources: kernel-command-line(7); the NEWS of systemd 256; `parse_boolean` and `proc_cmdline_key_streq` of systemd.
+//! Sources: kernel-command-line(7); the NEWS of systemd 256 and 258; `parse_boolean` and `proc_cmdline_key_streq` of systemd.
 
+use super::super::authority;
+use super::super::key::{Key, fields};
 use super::super::model::Profile;
-use super::super::place::{At, Fault};
-use super::agree::Places;
+use super::super::place::Fault;
+use kiln_debian::CgroupV1;
 use serde_json::Value;
 
-/// Suites whose systemd still boots the old hierarchy when it is asked to.
-const OLD_SUITES: [&str; 3] = ["buster", "bullseye", "bookworm"];
-
-/// Without it systemd of later suites waits half a minute and takes the new hierarchy all the same.
+/// Without it systemd 256 and 257 wait half a minute and take the new hierarchy all the same.
 const FORCE: &str = "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1";
 
-pub(super) fn agree(profile: &Profile, places: &Places<'_>) -> Result<(), Fault> {
-    let words = &places.kernel.cmdline;
-    let Some(word) = asks_for_v1(words) else { return Ok(()) };
+pub(super) fn agree(profile: &Profile) -> Result<(), Fault> {
+    let words = &profile.kernel.cmdline;
+    let Some((index, word)) = asks_for_v1(words) else { return Ok(()) };
+    let key = fields::KERNEL_CMDLINE;
+    let fault = |why: String| profile.places.fault(Key::from(key).index(index), key, why).by(authority::CGROUP_V1);
     let suite = profile.debian.suite.as_str();
-    if !OLD_SUITES.contains(&suite) && !words.iter().any(|word| word.value == FORCE) {
-        return Err(word.fault(format!(
-            "kernel.cmdline: {:?} asks for cgroup v1, which systemd of {suite} refuses: it waits 30 seconds at every boot and takes v2; leave it out",
-            word.value
-        )));
+    let why = match kiln_debian::cgroup_v1(suite) {
+        CgroupV1::Forced if !words.iter().any(|word| word == FORCE) => {
+            Some("refuses: it waits 30 seconds at every boot and takes v2")
+        }
+        CgroupV1::Gone => Some("does not have any more"),
+        CgroupV1::Boots | CgroupV1::Forced => None,
+    };
+    if let Some(why) = why {
+        return Err(fault(format!("{word:?} asks for cgroup v1, which systemd of {suite} {why}; leave it out")));
     }
     let config = &profile.kubelet.config;
     let minor = profile.release.kubernetes.minor;
-    if minor >= 35 && config.get("failCgroupV1") != Some(&Value::Bool(false)) {
-        return Err(word.fault(format!(
-            "kernel.cmdline: {:?} boots cgroup v1, with which kubelet 1.{minor} does not start; leave it out",
-            word.value
+    if minor.refuses_cgroup_v1() && config.get("failCgroupV1") != Some(&Value::Bool(false)) {
+        return Err(fault(format!(
+            "{word:?} boots cgroup v1, with which kubelet 1.{minor} does not start; leave it out"
         )));
     }
     let swap = config.get("memorySwap").and_then(|swap| swap.get("swapBehavior")).and_then(Value::as_str);
     if swap == Some("LimitedSwap") {
-        return Err(word.fault(format!(
-            "kernel.cmdline: {:?} boots cgroup v1, and LimitedSwap of kubelet.config.memorySwap needs v2",
-            word.value
-        )));
+        return Err(fault(format!("{word:?} boots cgroup v1, and LimitedSwap of kubelet.config.memorySwap needs v2")));
     }
     Ok(())
 }
 
-/// The word that asks for the old hierarchy: of each key the last one counts.
-fn asks_for_v1(words: &[At<String>]) -> Option<&At<String>> {
+/// The word that asks for the old hierarchy, and its position: of each key the last one counts.
+fn asks_for_v1(words: &[String]) -> Option<(usize, &str)> {
     let last = |key: &str, asks: bool| {
-        let of_key = words.iter().rev().find_map(|word| Some((word, switch(&word.value, key)?)));
-        of_key.filter(|(_, on)| *on == asks).map(|(word, _)| word)
+        let numbered = words.iter().enumerate().rev();
+        let (at, on) =
+            numbered.map(|(index, word)| ((index, word.as_str()), switch(word, key))).find(|(_, on)| on.is_some())?;
+        (on == Some(asks)).then_some(at)
     };
     last("systemd.unified_cgroup_hierarchy", false).or_else(|| last("systemd.legacy_systemd_cgroup_controller", true))
 }
@@ -76,9 +79,7 @@ mod tests {
         assert_eq!(switch("systemd.unified-cgroup-hierarchy=0", KEY), Some(false));
         assert_eq!(switch(KEY, KEY), Some(true));
         assert_eq!(switch("cgroup_no_v1=all", KEY), None);
-        let words = |text: &str| -> Vec<At<String>> {
-            text.split(' ').map(|word| At { value: word.to_owned(), pos: Default::default() }).collect()
-        };
+        let words = |text: &str| -> Vec<String> { text.split(' ').map(str::to_owned).collect() };
         let asks = |text: &str| asks_for_v1(&words(text)).is_some();
         assert!(asks("systemd.unified_cgroup_hierarchy=no") && asks("systemd.legacy_systemd_cgroup_controller"));
         assert!(!asks("systemd.unified_cgroup_hierarchy=0 systemd.unified_cgroup_hierarchy=1"));

@@ -1,10 +1,13 @@
 //! A cluster file by itself; how a profile fits it is in `agree`.
 
 use super::super::cluster::{Cluster, PodCidr};
+use super::super::key::{Field, fields};
 use super::super::place::{At, Fault, Pos};
 use super::super::raw::{RawCluster, RawDns};
-use super::{Context, host_path, names, pem, required, special, text};
+use super::{Context, host_path, missing_of, names, pem, required_of, special, text};
+use crate::kubelet::KUBEADM_DOMAIN;
 use ipnet::IpNet;
+use kiln_kubernetes::Minor;
 use std::net::IpAddr;
 
 /// A cluster as its file has it: its name, the contents, and where it begins.
@@ -25,26 +28,32 @@ pub(super) fn cluster((name, raw, start): &ClusterFile, context: &Context<'_>) -
         dns,
     } = raw;
     let what = format!("cluster {}", name.value);
-    let kubernetes = required(kubernetes, *start, &what, "kubernetes")?
-        .check(|text| names::kubernetes_version(text).map_err(|why| format!("kubernetes: {why}")))?;
-    let services = networks(service_cidrs, "serviceCIDRs")?;
-    let pods = networks(pod_cidrs, "podCIDRs")?;
-    let nodes_at = networks(node_networks, "nodeNetworks")?;
-    one_of_each_family(&services, "serviceCIDRs", *start, &what)?;
-    one_of_each_family(&pods, "podCIDRs", *start, &what)?;
+    let kubernetes = required_of(kubernetes, *start, &what, fields::CLUSTER_KUBERNETES)?
+        .check(fields::CLUSTER_KUBERNETES, |text| names::kubernetes_version(text))?;
+    let services = networks(service_cidrs, fields::CLUSTER_SERVICE_CIDRS)?;
+    let pods = networks(pod_cidrs, fields::CLUSTER_POD_CIDRS)?;
+    let nodes_at = networks(node_networks, fields::CLUSTER_NODE_NETWORKS)?;
+    one_of_each_family(&services, fields::CLUSTER_SERVICE_CIDRS, *start, &what)?;
+    one_of_each_family(&pods, fields::CLUSTER_POD_CIDRS, *start, &what)?;
     services.iter().try_for_each(|network| service_size(network, kubernetes.minor))?;
     for service in &services {
         if !pods.iter().any(|pod| is_ipv4(pod) == is_ipv4(service)) {
             let family = if is_ipv4(service) { "IPv4" } else { "IPv6" };
-            return Err(service
-                .fault(format!("serviceCIDRs: there are {family} Services, and no {family} network in podCIDRs")));
+            return Err(service.fault_of(
+                fields::CLUSTER_SERVICE_CIDRS,
+                format!("there are {family} Services, and no {family} network in podCIDRs"),
+            ));
         }
     }
-    apart(&[("serviceCIDRs", &services), ("podCIDRs", &pods), ("nodeNetworks", &nodes_at)])?;
+    apart(&[
+        (fields::CLUSTER_SERVICE_CIDRS, &services),
+        (fields::CLUSTER_POD_CIDRS, &pods),
+        (fields::CLUSTER_NODE_NETWORKS, &nodes_at),
+    ])?;
     let mask = |pod: &At<IpNet>| {
         let (mask, key, default) = match is_ipv4(pod) {
-            true => (node_cidr_mask_size_ipv4, "nodeCIDRMaskSizeIPv4", 24),
-            false => (node_cidr_mask_size_ipv6, "nodeCIDRMaskSizeIPv6", 64),
+            true => (node_cidr_mask_size_ipv4, fields::CLUSTER_MASK_IPV4, 24),
+            false => (node_cidr_mask_size_ipv6, fields::CLUSTER_MASK_IPV6, 64),
         };
         node_mask(pod, mask.as_ref(), key, default)
     };
@@ -53,7 +62,7 @@ pub(super) fn cluster((name, raw, start): &ClusterFile, context: &Context<'_>) -
         enough(nodes, &pod_cidrs)?;
     }
     if api_servers.is_empty() {
-        return Err(start.fault(format!("{what}: \"apiServers\" is missing")));
+        return Err(missing_of(*start, &what, fields::CLUSTER_API_SERVERS));
     }
     let outside = [&services[..], &pods[..]].concat();
     let servers = api_servers.iter().map(|url| api_server(url, &outside));
@@ -63,21 +72,19 @@ pub(super) fn cluster((name, raw, start): &ClusterFile, context: &Context<'_>) -
         kubernetes,
         api_servers: servers.collect::<Result<_, _>>()?,
         ca_certificates: match (ca_certificate, ca_file) {
-            (Some(text), None) => {
-                text.check(|text| pem::certificates(text).map_err(|why| format!("caCertificate: {why}")))?
-            }
+            (Some(text), None) => text.check(fields::CLUSTER_CA_CERTIFICATE, |text| pem::certificates(text))?,
             (None, Some(file)) => {
-                let path = host_path(file, "caFile", context)?;
-                file.check(|_| pem::read(&path).map_err(|why| format!("caFile: {why}")))?
+                let path = host_path(file, fields::CLUSTER_CA_FILE, context)?;
+                file.check(fields::CLUSTER_CA_FILE, |_| pem::read(&path))?
             }
             (Some(_), Some(file)) => {
-                return Err(file.fault("caFile: there is a caCertificate, too; keep one of them"));
+                return Err(file.fault_of(fields::CLUSTER_CA_FILE, "there is a caCertificate, too; keep one of them"));
             }
             (None, None) => return Err(start.fault(format!("{what}: \"caCertificate\" (or \"caFile\") is missing"))),
         },
         dns_domain: match domain {
-            Some(domain) => text(domain, "dns.domain", dns_domain)?,
-            None => "cluster.local".to_owned(),
+            Some(domain) => text(domain, fields::CLUSTER_DNS_DOMAIN, dns_domain)?,
+            None => KUBEADM_DOMAIN.to_owned(),
         },
         dns_addresses: match addresses.is_empty() {
             true => services.iter().take(1).filter_map(|network| network.value.hosts().nth(9)).collect(),
@@ -93,57 +100,57 @@ fn is_ipv4(network: &At<IpNet>) -> bool {
     network.value.addr().is_ipv4()
 }
 
-fn networks(raw: &[At<String>], key: &str) -> Result<Vec<At<IpNet>>, Fault> {
+fn networks(raw: &[At<String>], key: Field) -> Result<Vec<At<IpNet>>, Fault> {
     let network = |raw: &At<String>| {
-        let value = raw.check(|text| names::network(text).map_err(|why| format!("{key}: {why}")))?;
-        raw.check(|_| special::network(&value).map_err(|why| format!("{key}: {why}")))?;
+        let value = raw.check(key, |text| names::network(text))?;
+        raw.check(key, |_| special::network(&value))?;
         Ok(At { value, pos: raw.pos })
     };
     raw.iter().map(network).collect()
 }
 
-fn one_of_each_family(networks: &[At<IpNet>], key: &str, start: Pos, what: &str) -> Result<(), Fault> {
+fn one_of_each_family(networks: &[At<IpNet>], key: Field, start: Pos, what: &str) -> Result<(), Fault> {
     match networks {
-        [] => Err(start.fault(format!("{what}: \"{key}\" is missing"))),
+        [] => Err(missing_of(start, what, key)),
         [_] => Ok(()),
         [first, second] if is_ipv4(first) != is_ipv4(second) => Ok(()),
-        [_, second, ..] => {
-            Err(second.fault(format!("{key}: there may be one network, or one IPv4 and one IPv6 network")))
-        }
+        [_, second, ..] => Err(second.fault_of(key, "there may be one network, or one IPv4 and one IPv6 network")),
     }
 }
 
-/// kube-apiserver refuses networks beyond 2^20 addresses; since 1.33 (MultiCIDRServiceAllocator) only IPv6 has a limit, 2^64.
-fn service_size(network: &At<IpNet>, minor: u32) -> Result<(), Fault> {
-    let least = match (is_ipv4(network), minor) {
-        (true, ..33) => 12,
-        (false, ..33) => 108,
-        (true, _) => 1,
-        (false, _) => 64,
-    };
+/// kube-apiserver accepts the network, and the network has the address that kubeadm gives to the
+/// cluster's DNS.
+fn service_size(network: &At<IpNet>, minor: Minor) -> Result<(), Fault> {
+    let least = minor.shortest_service_prefix(is_ipv4(network));
     let prefix = network.value.prefix_len();
     if prefix < least {
         let why = format!("is too large for kube-apiserver 1.{minor}, which takes /{least} and smaller ones");
-        return Err(network.fault(format!("serviceCIDRs: {} {why}", network.value)));
+        return Err(network.fault_of(fields::CLUSTER_SERVICE_CIDRS, format!("{} {why}", network.value)));
     }
     if network.value.max_prefix_len() - prefix < 4 {
-        return Err(network
-            .fault(format!("serviceCIDRs: {} has no room for the cluster's DNS, its tenth address", network.value)));
+        return Err(network.fault_of(
+            fields::CLUSTER_SERVICE_CIDRS,
+            format!("{} has no room for the cluster's DNS, its tenth address", network.value),
+        ));
     }
     Ok(())
 }
 
 /// No two networks share an address: a packet would go to either.
-fn apart(groups: &[(&str, &[At<IpNet>])]) -> Result<(), Fault> {
+fn apart(groups: &[(Field, &[At<IpNet>])]) -> Result<(), Fault> {
     let all: Vec<_> =
         groups.iter().flat_map(|(key, networks)| networks.iter().map(move |network| (key, network))).collect();
     for (at, (key, network)) in all.iter().enumerate() {
         for (other_key, other) in &all[..at] {
             if overlap(&network.value, &other.value) {
-                return Err(network.fault(format!(
-                    "{key}: {} and {} of {other_key} have addresses in common; no address can be both",
-                    network.value, other.value
-                )));
+                let other_key = other_key.path();
+                return Err(network.fault_of(
+                    **key,
+                    format!(
+                        "{} and {} of {other_key} have addresses in common; no address can be both",
+                        network.value, other.value
+                    ),
+                ));
             }
         }
     }
@@ -156,7 +163,7 @@ pub(super) fn overlap(one: &IpNet, other: &IpNet) -> bool {
 }
 
 /// The node IPAM controller divides a network into at most 2^16 parts.
-fn node_mask(pod: &At<IpNet>, mask: Option<&At<u32>>, key: &str, default: u8) -> Result<PodCidr, Fault> {
+fn node_mask(pod: &At<IpNet>, mask: Option<&At<u32>>, key: Field, default: u8) -> Result<PodCidr, Fault> {
     let (network, prefix) = (pod.value, pod.value.prefix_len());
     let (pos, value) = mask.map_or((pod.pos, u32::from(default)), |mask| (mask.pos, mask.value));
     let most = (network.max_prefix_len() - 2).min(prefix.saturating_add(16));
@@ -164,34 +171,43 @@ fn node_mask(pod: &At<IpNet>, mask: Option<&At<u32>>, key: &str, default: u8) ->
         Ok(node_mask) if (prefix..=most).contains(&node_mask) => Ok(PodCidr { network, node_mask }),
         _ => {
             Err(pos
-                .fault(format!("{key}: a node's part of {network} has a prefix from {prefix} to {most}, not {value}")))
+                .fault_of(key, format!("a node's part of {network} has a prefix from {prefix} to {most}, not {value}")))
         }
     }
 }
 
 fn enough(nodes: &At<u32>, pods: &[PodCidr]) -> Result<(), Fault> {
     if nodes.value == 0 {
-        return Err(nodes.fault("nodes: 0 is no cluster; give the most nodes that it may have, or leave it out"));
+        return Err(nodes.fault_of(
+            fields::CLUSTER_NODES,
+            "0 is no cluster; give the most nodes that it may have, or leave it out",
+        ));
     }
     match pods.iter().find(|pod| pod.nodes() < nodes.value.into()) {
         None => Ok(()),
-        Some(pod) => Err(nodes.fault(format!(
-            "nodes: {} nodes do not find a /{} each in {}, which has {}; take a longer mask or a larger network",
-            nodes.value,
-            pod.node_mask,
-            pod.network,
-            pod.nodes()
-        ))),
+        Some(pod) => Err(nodes.fault_of(
+            fields::CLUSTER_NODES,
+            format!(
+                "{} nodes do not find a /{} each in {}, which has {}; take a longer mask or a larger network",
+                nodes.value,
+                pod.node_mask,
+                pod.network,
+                pod.nodes()
+            ),
+        )),
     }
 }
 
 /// `https://host[:port]`, reachable before there is a pod network.
 fn api_server(url: &At<String>, virtual_networks: &[At<IpNet>]) -> Result<String, Fault> {
     let bad = || {
-        url.fault(format!(
-            "apiServers: {:?} is not https:// and a host, such as \"https://api.example.org:6443\"",
-            names::short(&url.value)
-        ))
+        url.fault_of(
+            fields::CLUSTER_API_SERVERS,
+            format!(
+                "{:?} is not https:// and a host, such as \"https://api.example.org:6443\"",
+                names::short(&url.value)
+            ),
+        )
     };
     let authority = url.value.strip_prefix("https://").ok_or_else(bad)?.trim_end_matches('/');
     let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -204,14 +220,14 @@ fn api_server(url: &At<String>, virtual_networks: &[At<IpNet>]) -> Result<String
         return Err(bad());
     }
     if special::is_this_machine(host) {
-        return Err(url.fault(format!(
-            "apiServers: {host} is whichever node asks, and not the API server; name the load balancer or each API server as all nodes reach it"
+        return Err(url.fault_of(fields::CLUSTER_API_SERVERS, format!(
+            "{host} is whichever node asks, and not the API server; name the load balancer or each API server as all nodes reach it"
         )));
     }
     match address.and_then(|address| virtual_networks.iter().find(|network| network.value.contains(&address))) {
         None => Ok(format!("https://{authority}")),
-        Some(network) => Err(url.fault(format!(
-            "apiServers: {host} is in {}, and a node reaches Services and pods only after it has joined; name an address of the nodes' networks",
+        Some(network) => Err(url.fault_of(fields::CLUSTER_API_SERVERS, format!(
+            "{host} is in {}, and a node reaches Services and pods only after it has joined; name an address of the nodes' networks",
             network.value
         ))),
     }
@@ -226,11 +242,11 @@ fn dns_domain(text: &str) -> Result<(), String> {
 
 /// An address of a Service, or a link-local one: that of NodeLocal DNSCache.
 fn dns_address(address: &At<String>, services: &[At<IpNet>]) -> Result<IpAddr, Fault> {
-    let value = address.check(|text| {
-        text.parse().map_err(|_| format!("dns.addresses: {:?} is not an IP address", names::short(text)))
+    let value = address.check(fields::CLUSTER_DNS_ADDRESSES, |text| {
+        text.parse().map_err(|_| format!("{:?} is not an IP address", names::short(text)))
     })?;
     let networks: Vec<IpNet> = services.iter().map(|network| network.value).collect();
-    cluster_dns(&value, &networks).map_err(|why| address.fault(format!("dns.addresses: {why}")))?;
+    cluster_dns(&value, &networks).map_err(|why| address.fault_of(fields::CLUSTER_DNS_ADDRESSES, why))?;
     Ok(value)
 }
 

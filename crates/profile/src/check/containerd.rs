@@ -1,5 +1,6 @@
 //! containerd.
 
+use super::super::key::fields;
 use super::super::model::{Containerd, ContainerdSeries, Runtime};
 use super::super::place::{At, Fault};
 use super::super::raw::{RawContainerd, RawRuntime};
@@ -15,20 +16,23 @@ pub(super) fn containerd(raw: &RawContainerd, series: ContainerdSeries) -> Resul
     let RawContainerd { snapshotter, mirrors, runtimes, metrics } = raw;
     let mut endpoints = BTreeMap::new();
     for (host, urls) in mirrors {
-        let name = text(host, "containerd.mirrors", names::registry)?;
+        let name = text(host, fields::CONTAINERD_MIRRORS, names::registry)?;
         if urls.is_empty() {
-            return Err(host.fault(format!("containerd.mirrors: {name} has no endpoint")));
+            return Err(host.fault_of(fields::CONTAINERD_MIRRORS, format!("{name} has no endpoint")));
         }
-        endpoints.insert(name, texts(urls, "containerd.mirrors", names::url)?);
+        endpoints.insert(name, texts(urls, fields::CONTAINERD_MIRRORS, names::url)?);
     }
     Ok(Containerd {
         snapshotter: match snapshotter {
-            Some(name) => text(name, "containerd.snapshotter", |name| built_in(name, series))?,
+            Some(name) => text(name, fields::CONTAINERD_SNAPSHOTTER, |name| built_in(name, series))?,
             None => "overlayfs".to_owned(),
         },
         mirrors: endpoints,
         runtimes: runtimes.iter().map(runtime).collect::<Result<_, _>>()?,
-        metrics: metrics.as_ref().map(|address| address.check(|text| socket(text))).transpose()?,
+        metrics: metrics
+            .as_ref()
+            .map(|address| address.check(fields::CONTAINERD_METRICS, |text| socket(text)))
+            .transpose()?,
     })
 }
 
@@ -57,20 +61,20 @@ fn built_in(text: &str, series: ContainerdSeries) -> Result<(), String> {
 }
 
 fn runtime((name, raw): (&At<String>, &At<RawRuntime>)) -> Result<(String, Runtime), Fault> {
-    let name = text(name, "containerd.runtimes", handler)?;
-    let what = format!("containerd.runtimes.{name}");
+    let name = text(name, fields::CONTAINERD_RUNTIMES, handler)?;
+    let key = &fields::CONTAINERD_RUNTIME.of(&name);
     let RawRuntime { r#type, binary } = &raw.value;
     let shim = match r#type {
-        Some(kind) => text(kind, &what, shim)?,
+        Some(kind) => text(kind, key, shim)?,
         None => RUNC.to_owned(),
     };
     let binary = match binary {
         Some(path) if shim != RUNC => {
-            return Err(path.fault(format!("{what}: \"binary\" goes with the type {RUNC} only")));
+            return Err(path.fault_of(key, format!("\"binary\" goes with the type {RUNC} only")));
         }
-        Some(path) => Some(format!("/{}", absolute(path, &what)?)),
+        Some(path) => Some(format!("/{}", absolute(path, key)?)),
         None if shim == RUNC => {
-            return Err(raw.fault(format!("{what}: is runc once more, name its program with \"binary\"")));
+            return Err(raw.fault_of(key, "is runc once more, name its program with \"binary\""));
         }
         None => None,
     };
@@ -106,7 +110,8 @@ fn shim(text: &str) -> Result<(), String> {
 
 fn socket(text: &str) -> Result<SocketAddr, String> {
     // Port 0 would be another one at each start, which nobody could ask.
-    text.parse().ok().filter(|address: &SocketAddr| address.port() != 0).ok_or_else(|| {
-        format!("containerd.metrics: {:?} is not an address and a port, such as \"127.0.0.1:1338\"", names::short(text))
-    })
+    text.parse()
+        .ok()
+        .filter(|address: &SocketAddr| address.port() != 0)
+        .ok_or_else(|| format!("{:?} is not an address and a port, such as \"127.0.0.1:1338\"", names::short(text)))
 }

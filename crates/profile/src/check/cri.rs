@@ -1,5 +1,6 @@
 //! Who serves the CRI, and what must be in the image for it.
 
+use super::super::key::fields;
 use super::super::model::{Cri, Profile, Release};
 use super::super::place::{At, Fault};
 use super::super::raw::RawContainerd;
@@ -16,37 +17,40 @@ pub(super) fn cri(
 ) -> Result<Cri, Fault> {
     let Some(cri) = raw.filter(|cri| cri.value == Cri::CriDockerd) else { return Ok(Cri::Containerd) };
     let minor = release.kubernetes.minor;
-    if minor < 24 {
-        return Err(cri.fault(format!(
-            "cri: cri-dockerd speaks v1 of the CRI and is for Kubernetes 1.24 and later, and this is 1.{minor}; leave it out"
+    if !minor.supports_cri_dockerd() {
+        return Err(cri.fault_of(fields::CRI, format!(
+            "cri-dockerd speaks v1 of the CRI and is for Kubernetes 1.24 and later, and this is 1.{minor}; leave it out"
         )));
     }
     if !release.components.contains_key("cri-dockerd") {
-        return Err(cri.fault(
-            "cri: there is no cri-dockerd in the image; add to components \"cri-dockerd: required\", and to a release that has none the \
+        return Err(cri.fault_of(
+            fields::CRI,
+            "there is no cri-dockerd in the image; add to components \"cri-dockerd: required\", and to a release that has none the \
              component cri-dockerd (v1.36.4 shows how)",
         ));
     }
     if let Some(name) = ["containerd", "runc"].into_iter().find(|name| release.components.contains_key(*name)) {
-        return Err(cri.fault(format!(
-            "cri: Debian's docker.io comes with its own containerd and runc, and the release has {name}, too; add to components \
+        return Err(cri.fault_of(fields::CRI, format!(
+            "Debian's docker.io comes with its own containerd and runc, and the release has {name}, too; add to components \
              \"containerd: omitted\" and \"runc: omitted\""
         )));
     }
     let RawContainerd { snapshotter: _, mirrors, runtimes, metrics } = containerd;
     let set = [
-        ("mirrors", mirrors.keys().next().map(|key| key.pos)),
-        ("runtimes", runtimes.keys().next().map(|key| key.pos)),
-        ("metrics", metrics.as_ref().map(|metrics| metrics.pos)),
+        (fields::CONTAINERD_MIRRORS, mirrors.keys().next().map(|key| key.pos)),
+        (fields::CONTAINERD_RUNTIMES, runtimes.keys().next().map(|key| key.pos)),
+        (fields::CONTAINERD_METRICS, metrics.as_ref().map(|metrics| metrics.pos)),
     ];
     if let Some((key, pos)) = set.into_iter().find_map(|(key, pos)| Some((key, pos?))) {
-        return Err(pos.fault(format!(
-            "containerd.{key}: cri-dockerd asks dockerd, which does not read it; say it in /etc/docker/daemon.json with an overlay, or leave cri out"
-        )));
+        return Err(pos.fault_of(
+            key,
+            "cri-dockerd asks dockerd, which does not read it; say it in /etc/docker/daemon.json with an overlay, or leave cri out",
+        ));
     }
     if let Some(image) = image {
-        return Err(image.fault(
-            "images: they are imported into containerd, where dockerd does not look for them; leave them or cri out",
+        return Err(image.fault_of(
+            fields::CONTAINER_IMAGES,
+            "they are imported into containerd, where dockerd does not look for them; leave them or cri out",
         ));
     }
     Ok(cri.value)

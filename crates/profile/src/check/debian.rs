@@ -1,14 +1,12 @@
 //! Debian's archive and packages.
 
+use super::super::key::{Field, fields};
 use super::super::model::{Arch, Debian, Release};
 use super::super::place::{At, Fault};
 use super::super::raw::{RawDebian, RawSuite};
 use super::super::suggest;
 use super::{Context, distinct, host_path, names, text, texts};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Suites kiln is tested with; others need an entry under `debian.suites`.
-const SUITES: [&str; 2] = ["bookworm", "trixie"];
 
 pub(super) fn debian(raw: RawDebian, release: &Release, arch: Arch, context: &Context<'_>) -> Result<Debian, Fault> {
     let RawDebian {
@@ -24,19 +22,19 @@ pub(super) fn debian(raw: RawDebian, release: &Release, arch: Arch, context: &Co
     } = raw;
     let suite = self::suite(suite.as_ref(), &suites)?;
     for (name, RawSuite { packages: more, exclude: less }) in std::mem::take(&mut suites) {
-        if text(&name, "debian.suites", names::suite)? == suite {
+        if text(&name, fields::DEBIAN_SUITES, names::suite)? == suite {
             packages.extend(more);
             exclude.extend(less);
         }
     }
-    let snapshot = snapshot.map(|stamp| text(&stamp, "debian.snapshot", names::snapshot)).transpose()?;
+    let snapshot = snapshot.map(|stamp| text(&stamp, fields::DEBIAN_SNAPSHOT, names::snapshot)).transpose()?;
     let (packages, exclude) = choose(&packages, &exclude, release, arch)?;
-    let components: Vec<String> = texts(&components, "debian.components", names::archive_component)?;
+    let components: Vec<String> = texts(&components, fields::DEBIAN_COMPONENTS, names::archive_component)?;
     Ok(Debian {
         suite,
         components: if components.is_empty() { vec!["main".to_owned()] } else { distinct(components) },
-        mirrors: self::mirrors(&mirrors, "debian.mirrors", snapshot.as_deref())?,
-        security_mirrors: self::mirrors(&security_mirrors, "debian.securityMirrors", snapshot.as_deref())?,
+        mirrors: self::mirrors(&mirrors, fields::DEBIAN_MIRRORS, snapshot.as_deref())?,
+        security_mirrors: self::mirrors(&security_mirrors, fields::DEBIAN_SECURITY_MIRRORS, snapshot.as_deref())?,
         snapshot,
         keyring: keyring.map(|keyring| self::keyring(&keyring, context)).transpose()?,
         packages,
@@ -53,9 +51,11 @@ pub(super) fn provide(debian: &mut Debian, name: &str) {
 }
 
 fn suite(suite: Option<&At<String>>, known: &BTreeMap<At<String>, RawSuite>) -> Result<String, Fault> {
-    let Some(suite) = suite else { return Ok("trixie".to_owned()) };
-    let name = text(suite, "debian.suite", names::suite)?;
-    let known: BTreeSet<&str> = SUITES.into_iter().chain(known.keys().map(|name| name.value.as_str())).collect();
+    let Some(suite) = suite else { return Ok(kiln_debian::DEFAULT_SUITE.to_owned()) };
+    let name = text(suite, fields::DEBIAN_SUITE, names::suite)?;
+    // Others than those kiln is tested with need an entry under `debian.suites`.
+    let tested = kiln_debian::SUITES.iter().filter(|suite| suite.tested).map(|suite| suite.name);
+    let known: BTreeSet<&str> = tested.chain(known.keys().map(|name| name.value.as_str())).collect();
     if known.contains(name.as_str()) {
         return Ok(name);
     }
@@ -64,24 +64,24 @@ fn suite(suite: Option<&At<String>>, known: &BTreeMap<At<String>, RawSuite>) -> 
         Some(near) => format!(", did you mean {near:?}?"),
         None => format!(" (known are {}; another one needs an entry under debian.suites)", known.join(", ")),
     };
-    Err(suite.fault(format!("debian.suite: unknown suite {name:?}{hint}")))
+    Err(suite.fault_of(fields::DEBIAN_SUITE, format!("unknown suite {name:?}{hint}")))
 }
 
-fn mirrors(mirrors: &[At<String>], key: &str, snapshot: Option<&str>) -> Result<Vec<String>, Fault> {
+fn mirrors(mirrors: &[At<String>], key: Field, snapshot: Option<&str>) -> Result<Vec<String>, Fault> {
     for mirror in mirrors {
         if mirror.value.contains("{snapshot}") && snapshot.is_none() {
-            return Err(mirror.fault(format!("{key}: {:?} needs debian.snapshot, which is not set", mirror.value)));
+            return Err(mirror.fault_of(key, format!("{:?} needs debian.snapshot, which is not set", mirror.value)));
         }
     }
     texts(mirrors, key, names::url).map(distinct)
 }
 
 fn keyring(value: &At<String>, context: &Context<'_>) -> Result<std::path::PathBuf, Fault> {
-    let path = host_path(value, "debian.keyring", context)?;
+    let path = host_path(value, fields::DEBIAN_KEYRING, context)?;
     if path.is_file() {
         return Ok(path);
     }
-    Err(value.fault(format!("debian.keyring: there is no file {}", path.display())))
+    Err(value.fault_of(fields::DEBIAN_KEYRING, format!("there is no file {}", path.display())))
 }
 
 /// Wanted and excluded packages. Of two profiles that disagree the child's word counts; in one file it is an error.
@@ -94,11 +94,11 @@ fn choose(
     let mut wanted: BTreeMap<String, (At<String>, String)> = BTreeMap::new();
     for package in packages {
         let package = At { value: package.value.replace("{arch}", arch.as_str()), pos: package.pos };
-        let request = text(&package, "debian.packages", names::package_request)?;
+        let request = text(&package, fields::DEBIAN_PACKAGES, names::package_request)?;
         let name = request.split('=').next().unwrap_or_default().to_owned();
         match wanted.get(&name) {
             Some((first, other)) if *other != request && first.pos.source == package.pos.source => {
-                return Err(package.fault(format!("debian.packages: {request} contradicts {other} above")));
+                return Err(package.fault_of(fields::DEBIAN_PACKAGES, format!("{request} contradicts {other} above")));
             }
             // A child's request replaces its parent's: sources are numbered from the child upwards.
             Some((first, _)) if first.pos.source < package.pos.source => {}
@@ -109,13 +109,13 @@ fn choose(
     }
     let mut excluded = BTreeSet::new();
     for package in exclude {
-        let name = text(package, "debian.exclude", names::package)?;
+        let name = text(package, fields::DEBIAN_EXCLUDE, names::package)?;
         if release.packages.contains(&name) {
-            return Err(package.fault(format!("debian.exclude: release {} needs {name}", release.name)));
+            return Err(package.fault_of(fields::DEBIAN_EXCLUDE, format!("release {} needs {name}", release.name)));
         }
         match wanted.get(&name) {
             Some((wish, _)) if wish.pos.source == package.pos.source => {
-                return Err(package.fault(format!("debian.exclude: {name} is in debian.packages, too")));
+                return Err(package.fault_of(fields::DEBIAN_EXCLUDE, format!("{name} is in debian.packages, too")));
             }
             Some((wish, _)) if wish.pos.source < package.pos.source => continue,
             _ => {}

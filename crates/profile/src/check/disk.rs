@@ -1,5 +1,6 @@
 //! Sizes of disks.
 
+use super::super::key::{Field, fields};
 use super::super::model::Disk;
 use super::super::place::{At, Fault};
 use super::super::raw::RawDisk;
@@ -15,33 +16,36 @@ const ESP_SIZE: u64 = 256 * MIB;
 pub(super) fn disk(raw: &RawDisk) -> Result<Disk, Fault> {
     let RawDisk { esp_size, root_size, size } = raw;
     let esp = match esp_size {
-        Some(value) => value.check(|text| self::size(text, "disk.espSize", None))?.unwrap_or(ESP_SIZE),
+        Some(value) => value.check(fields::DISK_ESP_SIZE, |text| self::size(text, None))?.unwrap_or(ESP_SIZE),
         None => ESP_SIZE,
     };
-    let word = |value: &Option<At<String>>, key, word| match value {
-        Some(value) => value.check(|text| self::size(text, key, Some(word))),
+    let word = |value: &Option<At<String>>, key: Field, word| match value {
+        Some(value) => value.check(key, |text| self::size(text, Some(word))),
         None => Ok(None),
     };
     let disk = Disk {
         esp_size: esp,
-        root_size: word(root_size, "disk.rootSize", "fit")?,
-        size: word(size, "disk.size", "minimal")?,
+        root_size: word(root_size, fields::DISK_ROOT_SIZE, "fit")?,
+        size: word(size, fields::DISK_SIZE, "minimal")?,
     };
     if let (Some(written), Some(size), Some(root)) = (size, disk.size, disk.root_size)
         && size <= esp + 2 * root
     {
-        return Err(written.fault(format!(
-            "disk.size: {:?} has no room for two root partitions of {}MiB and an EFI system partition of {}MiB",
-            written.value,
-            root / MIB,
-            esp / MIB
-        )));
+        return Err(written.fault_of(
+            fields::DISK_SIZE,
+            format!(
+                "{:?} has no room for two root partitions of {}MiB and an EFI system partition of {}MiB",
+                written.value,
+                root / MIB,
+                esp / MIB
+            ),
+        ));
     }
     Ok(disk)
 }
 
 /// The bytes of `256MiB`; `None` for `word`.
-fn size(text: &str, key: &str, word: Option<&str>) -> Result<Option<u64>, String> {
+fn size(text: &str, word: Option<&str>) -> Result<Option<u64>, String> {
     if Some(text) == word {
         return Ok(None);
     }
@@ -51,9 +55,7 @@ fn size(text: &str, key: &str, word: Option<&str>) -> Result<Option<u64>, String
         Some(number.saturating_mul(*bytes))
     });
     match parsed {
-        Some(size) if size > MAX_SIZE => {
-            Err(format!("{key}: {:?} is larger than {}TiB", names::short(text), MAX_SIZE >> 40))
-        }
+        Some(size) if size > MAX_SIZE => Err(format!("{:?} is larger than {}TiB", names::short(text), MAX_SIZE >> 40)),
         Some(size) if size > 0 => Ok(Some(size)),
         _ => {
             let what = match word {
@@ -61,7 +63,7 @@ fn size(text: &str, key: &str, word: Option<&str>) -> Result<Option<u64>, String
                 None => "not".to_owned(),
             };
             let examples = "such as \"256MiB\" or \"2GiB\"";
-            Err(format!("{key}: {:?} is {what} a size in whole mebibytes, {examples}", names::short(text)))
+            Err(format!("{:?} is {what} a size in whole mebibytes, {examples}", names::short(text)))
         }
     }
 }

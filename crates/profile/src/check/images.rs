@@ -1,5 +1,6 @@
 //! Container images that nodes have from the start.
 
+use super::super::key::{Field, Key, fields};
 use super::super::model::{Arch, Binary, ImageFile, ImageSource, Program};
 use super::super::place::{At, Fault};
 use super::super::raw::{Map, RawBinary, RawContainerImage, RawImageFile};
@@ -15,12 +16,16 @@ pub(super) fn images(
     arch: Arch,
     context: &Context<'_>,
 ) -> Result<BTreeMap<String, ImageSource>, Fault> {
-    let image = |(name, raw): (&At<String>, &At<RawContainerImage>)| {
-        let name = text(name, "images", tagged)?;
-        let what = format!("images.{name}");
-        Ok((name, image(raw, &what, arch, context)?))
+    let image = |(name, raw, list, key): (&At<String>, &At<RawContainerImage>, Field, Field)| {
+        let name = text(name, list, tagged)?;
+        let image = image(raw, &key.of(&name), arch, context)?;
+        Ok((name, image))
     };
-    release.iter().chain(profile).map(image).collect()
+    let (list, key) = (fields::RELEASE_CONTAINER_IMAGES, fields::RELEASE_CONTAINER_IMAGE);
+    let release = release.iter().map(|(name, raw)| (name, raw, list, key));
+    let (list, key) = (fields::CONTAINER_IMAGES, fields::CONTAINER_IMAGE);
+    let profile = profile.iter().map(|(name, raw)| (name, raw, list, key));
+    release.chain(profile).map(image).collect()
 }
 
 /// What pods may say: containerd knows an image that it did not pull by its tag only.
@@ -35,21 +40,21 @@ fn tagged(name: &str) -> Result<(), String> {
     }
 }
 
-fn image(raw: &At<RawContainerImage>, what: &str, arch: Arch, context: &Context<'_>) -> Result<ImageSource, Fault> {
+fn image(raw: &At<RawContainerImage>, key: &Key, arch: Arch, context: &Context<'_>) -> Result<ImageSource, Fault> {
     let RawContainerImage { archive, registry, binary } = &raw.value;
     match (archive, registry, binary) {
         (Some(archive), None, None) => {
             let RawImageFile { url, file, sha256 } = &archive.value;
             let origin = Origin { url: url.as_ref(), file: file.as_ref(), sha256, version: None };
-            let (source, sha256) = origin.resolve(&format!("{what}.archive"), archive.pos, arch, context)?;
+            let (source, sha256) = origin.resolve(&key.below("archive"), archive.pos, arch, context)?;
             Ok(ImageSource::Archive(ImageFile { source, sha256 }))
         }
         (None, Some(registry), None) => {
-            let reference = registry.check(|text| pullable(text).map_err(|why| format!("{what}: {why}")))?;
+            let reference = registry.check(key, |text| pullable(text))?;
             Ok(ImageSource::Registry(reference))
         }
-        (None, None, Some(raw)) => self::binary(raw, &format!("{what}.binary"), arch, context).map(ImageSource::Binary),
-        _ => Err(raw.fault(format!("{what}: give one of \"archive\", \"registry\" and \"binary\""))),
+        (None, None, Some(raw)) => self::binary(raw, &key.below("binary"), arch, context).map(ImageSource::Binary),
+        _ => Err(raw.fault_of(key, "give one of \"archive\", \"registry\" and \"binary\"")),
     }
 }
 
@@ -61,27 +66,27 @@ fn pullable(name: &str) -> Result<Reference, String> {
     }
 }
 
-fn binary(raw: &At<RawBinary>, what: &str, arch: Arch, context: &Context<'_>) -> Result<Binary, Fault> {
+fn binary(raw: &At<RawBinary>, key: &Key, arch: Arch, context: &Context<'_>) -> Result<Binary, Fault> {
     let RawBinary { program, url, file, sha256, entrypoint, args, user } = &raw.value;
     let program = match (program, url, file) {
         (Some(program), None, None) => {
-            if let Some(key) = sha256.keys().next() {
-                return Err(key.fault(format!("{what}: \"sha256\" goes with \"url\" and \"file\" only")));
+            if let Some(digest) = sha256.keys().next() {
+                return Err(digest.fault_of(key, "\"sha256\" goes with \"url\" and \"file\" only"));
             }
-            Program::Node(absolute(program, what)?)
+            Program::Node(absolute(program, key)?)
         }
         (None, Some(_), None) | (None, None, Some(_)) => {
             let origin = Origin { url: url.as_ref(), file: file.as_ref(), sha256, version: None };
-            let (source, sha256) = origin.resolve(what, raw.pos, arch, context)?;
+            let (source, sha256) = origin.resolve(key, raw.pos, arch, context)?;
             Program::File(ImageFile { source, sha256 })
         }
-        _ => return Err(raw.fault(format!("{what}: give one of \"program\", \"url\" and \"file\""))),
+        _ => return Err(raw.fault_of(key, "give one of \"program\", \"url\" and \"file\"")),
     };
     Ok(Binary {
         program,
-        entrypoint: absolute(required(entrypoint, raw.pos, what, "entrypoint")?, what)?,
-        args: args.iter().map(|arg| text(arg, what, argument)).collect::<Result<_, _>>()?,
-        user: user.as_ref().map(|user| text(user, what, numbers)).transpose()?,
+        entrypoint: absolute(required(entrypoint, raw.pos, key, "entrypoint")?, key)?,
+        args: args.iter().map(|arg| text(arg, key, argument)).collect::<Result<_, _>>()?,
+        user: user.as_ref().map(|user| text(user, key, numbers)).transpose()?,
     })
 }
 

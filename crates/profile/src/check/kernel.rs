@@ -1,37 +1,32 @@
 //! Kernel, modules, sysctls, command line.
 
+use super::super::key::fields;
 use super::super::model::{Arch, Kernel};
 use super::super::place::{At, Fault};
 use super::super::raw::{Map, RawKernel};
 use super::super::suggest;
-use super::{Context, modules, names, sysctls, text, texts};
+use super::{modules, names, sysctls, text, texts};
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) fn kernel(raw: &RawKernel, arch: Arch, context: &Context<'_>) -> Result<Kernel, Fault> {
+pub(super) fn kernel(raw: &RawKernel, arch: Arch) -> Result<Kernel, Fault> {
     let RawKernel { package, modules: modules_raw, sysctls, huge_pages, cmdline } = raw;
     let package = match package {
         Some(package) => {
             let package = At { value: package.value.replace("{arch}", arch.as_str()), pos: package.pos };
-            text(&package, "kernel.package", names::package_request)?
+            text(&package, fields::KERNEL_PACKAGE, names::package_request)?
         }
-        None => format!("linux-image-cloud-{}", arch.as_str()),
+        None => kiln_debian::KERNEL.replace("{arch}", arch.as_str()),
     };
     let mut settings = BTreeMap::new();
     for (key, value) in sysctls {
-        let name = text(key, "kernel.sysctls", sysctls::name)?;
-        settings.insert(name, text(value, &format!("kernel.sysctls.{}", key.value), sysctl_value)?);
+        let name = text(key, fields::KERNEL_SYSCTLS, sysctls::name)?;
+        settings.insert(name, text(value, fields::KERNEL_SYSCTL.of(&key.value), sysctl_value)?);
     }
-    let mut words: Vec<String> = texts(cmdline, "kernel.cmdline", names::cmdline_word)?;
+    let mut words: Vec<String> = texts(cmdline, fields::KERNEL_CMDLINE, names::cmdline_word)?;
     words.extend(self::huge_pages(huge_pages, raw, arch)?);
-    let mut kernel = Kernel {
-        package,
-        modules_keep: Vec::new(),
-        modules_load: BTreeSet::new(),
-        modules_at: BTreeMap::new(),
-        sysctls: settings,
-        cmdline: words,
-    };
-    modules::modules(modules_raw, &mut kernel, context)?;
+    let mut kernel =
+        Kernel { package, modules_keep: Vec::new(), modules_load: BTreeSet::new(), sysctls: settings, cmdline: words };
+    modules::modules(modules_raw, &mut kernel)?;
     Ok(kernel)
 }
 
@@ -47,24 +42,26 @@ fn huge_pages(pages: &Map<At<u32>>, raw: &RawKernel, arch: Arch) -> Result<Vec<S
         let Some((_, kernels)) = sizes.iter().find(|(name, _)| *name == size.value) else {
             let names: Vec<&str> = sizes.iter().map(|(name, _)| *name).collect();
             let hint = suggest::hint(&size.value, &names);
-            return Err(
-                size.fault(format!("kernel.hugePages: {arch} has no pages of {:?}{hint}", names::short(&size.value)))
-            );
+            return Err(size.fault_of(
+                fields::KERNEL_HUGE_PAGES,
+                format!("{arch} has no pages of {:?}{hint}", names::short(&size.value)),
+            ));
         };
         if number.value == 0 {
-            return Err(
-                number.fault(format!("kernel.hugePages: no pages of {} is the default; leave it out", size.value))
-            );
+            return Err(number.fault_of(
+                fields::KERNEL_HUGE_PAGES,
+                format!("no pages of {} is the default; leave it out", size.value),
+            ));
         }
         words.push(format!("hugepagesz={kernels} hugepages={}", number.value));
     }
     let otherwise = raw.cmdline.iter().find(|word| word.value.starts_with("hugepages"));
     let sysctl = raw.sysctls.keys().find(|name| name.value == "vm.nr_hugepages");
     match otherwise.or(sysctl) {
-        Some(other) if !words.is_empty() => Err(other.fault(format!(
-            "kernel.hugePages: {:?} sets pages aside, too; keep one of them",
-            names::short(&other.value)
-        ))),
+        Some(other) if !words.is_empty() => Err(other.fault_of(
+            fields::KERNEL_HUGE_PAGES,
+            format!("{:?} sets pages aside, too; keep one of them", names::short(&other.value)),
+        )),
         _ => Ok(words.iter().flat_map(|pair| pair.split(' ')).map(str::to_owned).collect()),
     }
 }

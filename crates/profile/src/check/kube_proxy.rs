@@ -1,6 +1,8 @@
 //! kube-proxy as a service of the node, and what follows from its mode.
 
+use super::super::authority;
 use super::super::json;
+use super::super::key::fields;
 use super::super::model::{KubeProxy, Profile, Release};
 use super::super::place::{At, Fault};
 use super::super::raw::RawKubeProxy;
@@ -17,17 +19,19 @@ const MANAGED_FIELDS: [(&str, &str); 3] = [
 pub(super) fn kube_proxy(raw: &At<RawKubeProxy>, release: &Release) -> Result<KubeProxy, Fault> {
     let RawKubeProxy { config } = &raw.value;
     if !release.components.contains_key("kube-proxy") {
-        return Err(
-            raw.fault("kubeProxy: there is no kube-proxy in the image; add \"kube-proxy: required\" to components")
-        );
+        return Err(raw.fault_of(
+            fields::KUBE_PROXY,
+            "there is no kube-proxy in the image; add \"kube-proxy: required\" to components",
+        ));
     }
     for key in config.keys() {
-        managed(key, "kubeProxy.config", &MANAGED_FIELDS)?;
+        managed(key, fields::KUBE_PROXY_CONFIG, &MANAGED_FIELDS)?;
     }
     let fields = json::object(config);
     kube_proxy_config::check(&fields, release.kubernetes.minor).map_err(|misfit| {
         let pos = json::place(config, &misfit).unwrap_or(raw.pos);
-        pos.fault(format!("kubeProxy.config: {misfit}"))
+        let rule = authority::of_field(&misfit, authority::KUBE_PROXY);
+        pos.fault_of(fields::KUBE_PROXY_CONFIG, misfit.to_string()).by(rule)
     })?;
     Ok(KubeProxy { mode: Mode::of(&fields), config: fields })
 }

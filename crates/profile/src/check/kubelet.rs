@@ -1,14 +1,18 @@
 //! kubelet: configuration, flags, labels, taints.
 
+use super::super::authority;
 use super::super::json::{self, Json};
-use super::super::model::{Arch, Kubelet, KubernetesVersion, Profile, Taint};
+use super::super::key::fields;
+use super::super::model::{Arch, Kubelet, Profile, Taint};
 use super::super::place::{At, Fault};
 use super::super::raw::{Effect, Map, RawKubelet, RawTaint};
 use super::super::suggest;
 use super::{debian, kubelet_args, managed, names, required, text};
-use kiln_agent::names::{label_value, qualified_name, self_settable};
+use crate::kubelet::cgroup_driver;
+use kiln_agent::flags;
+use kiln_agent::names::{label_value, qualified_name, repeated_taint, self_settable};
 use kiln_kubernetes::kubelet_flags::{self, Flag};
-use kiln_kubernetes::{NEWEST, kubelet_config, runtimes};
+use kiln_kubernetes::{Minor, kubelet_config, runtimes};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -21,24 +25,7 @@ const MANAGED_FIELDS: [(&str, &str); 5] = [
     ("providerID", "it differs per node, the agent sets it"),
 ];
 
-/// Flags kiln passes itself, and what to use instead.
-const MANAGED_FLAGS: [(&str, &str); 13] = [
-    ("bootstrap-kubeconfig", "the agent obtains the node's credentials"),
-    ("cert-dir", "the agent writes the node's certificates"),
-    ("config", "use kubelet.config"),
-    ("config-dir", "use kubelet.config; since Kubernetes 1.30 kubelet reads /etc/kubernetes/kubelet.conf.d, too"),
-    ("container-runtime", "\"cri\" says who serves it"),
-    ("container-runtime-endpoint", "\"cri\" says who serves it"),
-    ("hostname-override", "it differs per node, the agent sets it"),
-    ("kubeconfig", "the agent writes the node's kubeconfig"),
-    ("node-labels", "use kubelet.labels"),
-    ("pod-infra-container-image", "the release names the pause image"),
-    ("provider-id", "it differs per node: kubelet.providerID of the seed"),
-    ("register-with-taints", "use kubelet.taints"),
-    ("root-dir", "kubelet's state is in /var/lib/kubelet"),
-];
-
-pub(super) fn kubelet(raw: &RawKubelet, minor: u32, arch: Arch) -> Result<Kubelet, Fault> {
+pub(super) fn kubelet(raw: &RawKubelet, minor: Minor, arch: Arch) -> Result<Kubelet, Fault> {
     let RawKubelet { config, args, labels, taints } = raw;
     Ok(Kubelet {
         config: self::config(config, minor)?,
@@ -48,46 +35,43 @@ pub(super) fn kubelet(raw: &RawKubelet, minor: u32, arch: Arch) -> Result<Kubele
     })
 }
 
-fn config(raw: &Map<At<Json>>, minor: u32) -> Result<serde_json::Map<String, Value>, Fault> {
+fn config(raw: &Map<At<Json>>, minor: Minor) -> Result<serde_json::Map<String, Value>, Fault> {
     for (key, At { value, pos }) in raw {
-        managed(key, "kubelet.config", &MANAGED_FIELDS)?;
-        if key.value == "cgroupDriver" && value.value() != "systemd" {
-            return Err(pos.fault("kubelet.config: cgroupDriver must be systemd, as the container runtime's is"));
+        managed(key, fields::KUBELET_CONFIG, &MANAGED_FIELDS)?;
+        if key.value == "cgroupDriver" {
+            cgroup_driver(&value.value())
+                .map_err(|why| pos.fault_of(fields::KUBELET_CONFIG, format!("cgroupDriver {why}")))?;
         }
     }
     let config = json::object(raw);
     kubelet_config::check(&config, minor).map_err(|misfit| {
         let pos = json::place(raw, &misfit).or_else(|| raw.values().next().map(|item| item.pos));
-        pos.unwrap_or_default().fault(format!("kubelet.config: {misfit}"))
+        let rule = authority::of_field(&misfit, authority::KUBELET_CONFIG);
+        pos.unwrap_or_default().fault_of(fields::KUBELET_CONFIG, misfit.to_string()).by(rule)
     })?;
     Ok(config)
 }
 
 /// The packages whose programs it calls, and which a node might be without.
-///
-/// Until 1.21.7 kubelet counts the files of volumes and of containers' logs with `find` (`pkg/volume/util/fs`; kubernetes/kubernetes#96115
-/// did it in Go), and complains every ten seconds when there is none.
 pub(super) fn provide(profile: &mut Profile) {
-    let KubernetesVersion { minor, patch, .. } = profile.release.kubernetes;
-    if (minor, patch) < (21, 8) {
+    if profile.release.kubernetes.counts_files_with_find() {
         debian::provide(&mut profile.debian, "findutils");
     }
 }
 
-fn args(raw: &Map<At<String>>, minor: u32) -> Result<BTreeMap<String, String>, Fault> {
+fn args(raw: &Map<At<String>>, minor: Minor) -> Result<BTreeMap<String, String>, Fault> {
     let mut args = BTreeMap::new();
     for (key, value) in raw {
-        let flag = text(key, "kubelet.args", names::flag)?;
+        let flag = text(key, fields::KUBELET_ARGS, names::flag)?;
         let runtime = flag.starts_with("container-runtime").then(|| runtimes::replaced(&value.value)).flatten();
         if let Some(why) = runtime {
-            return Err(key.fault(format!("kubelet.args: {flag}={}: {why}", value.value)));
+            return Err(key.fault_of(fields::KUBELET_ARGS, format!("{flag}={}: {why}", value.value)));
         }
-        managed(key, "kubelet.args", &MANAGED_FLAGS)?;
-        key.check(|name| known_flag(name, minor))?;
-        let value = text(value, &format!("kubelet.args.{flag}"), |value| match value.chars().any(char::is_control) {
-            true => Err(format!("{:?} has a control character", names::short(value))),
-            false => kubelet_args::value(&flag, value, minor),
-        })?;
+        if let Some(instead) = flags::managed_in_profile(&flag) {
+            managed(key, fields::KUBELET_ARGS, &[(&flag, instead)])?;
+        }
+        key.check(fields::KUBELET_ARGS, |name| known_flag(name, minor))?;
+        let value = text(value, fields::KUBELET_ARG.of(&flag), |value| kubelet_args::value(&flag, value, minor))?;
         args.insert(flag, value);
     }
     kubelet_args::together(raw)?;
@@ -95,23 +79,23 @@ fn args(raw: &Map<At<String>>, minor: u32) -> Result<BTreeMap<String, String>, F
 }
 
 /// What has a field is set there, and what kubelet does not know would end it.
-fn known_flag(name: &str, minor: u32) -> Result<(), String> {
+fn known_flag(name: &str, minor: Minor) -> Result<(), String> {
     match kubelet_flags::flag(name, minor) {
         Flag::Flag => Ok(()),
-        Flag::Field(field) => Err(format!("kubelet.args: --{name} is a field, set {field} in kubelet.config")),
-        Flag::Gone { since: 0, instead } => Err(format!("kubelet.args: --{name} cannot be used: {instead}")),
+        Flag::Field(field) => Err(format!("--{name} is a field, set {field} in kubelet.config")),
+        Flag::Gone { since: 0, instead } => Err(format!("--{name} cannot be used: {instead}")),
         Flag::Gone { since, instead } => {
-            Err(format!("kubelet.args: kubelet has no flag --{name} since Kubernetes 1.{since}: {instead}"))
+            Err(format!("kubelet has no flag --{name} since Kubernetes 1.{since}: {instead}"))
         }
         Flag::Later { since } => {
             let why = format!("kubelet has the flag --{name} since Kubernetes 1.{since}, and this is 1.{minor}");
-            Err(format!("kubelet.args: {why}; leave it out"))
+            Err(format!("{why}; leave it out"))
         }
-        Flag::Unknown if minor > NEWEST => Ok(()),
+        Flag::Unknown if !minor.is_known() => Ok(()),
         Flag::Unknown => {
             let near = suggest::nearest(name, kubelet_flags::names());
             let hint = near.map(|near| format!(", did you mean --{near}?")).unwrap_or_default();
-            Err(format!("kubelet.args: kubelet has no flag --{name}{hint}"))
+            Err(format!("kubelet has no flag --{name}{hint}"))
         }
     }
 }
@@ -119,9 +103,10 @@ fn known_flag(name: &str, minor: u32) -> Result<(), String> {
 fn labels(raw: &Map<At<String>>, arch: Arch) -> Result<BTreeMap<String, String>, Fault> {
     let mut labels = BTreeMap::new();
     for (key, value) in raw {
-        let name = text(key, "kubelet.labels", qualified_name)?;
-        key.check(|key| self_settable(key).map_err(|why| format!("kubelet.labels: {why}")))?;
-        let value = text(value, "kubelet.labels", |value| label_value(value).and_then(|()| own(&name, value, arch)))?;
+        let name = text(key, fields::KUBELET_LABELS, qualified_name)?;
+        key.check(fields::KUBELET_LABELS, |key| self_settable(key))?;
+        let value =
+            text(value, fields::KUBELET_LABELS, |value| label_value(value).and_then(|()| own(&name, value, arch)))?;
         labels.insert(name, value);
     }
     Ok(labels)
@@ -141,30 +126,26 @@ fn own(name: &str, value: &str, arch: Arch) -> Result<(), String> {
     }
 }
 
-/// kubelet ends with two of one key and effect.
 fn taints(raw: &[At<RawTaint>]) -> Result<Vec<Taint>, Fault> {
-    let mut taints: Vec<Taint> = Vec::new();
-    for raw in raw {
-        let taint = taint(raw)?;
-        if taints.iter().any(|other| other.key == taint.key && other.effect == taint.effect) {
-            let what = format!("{}:{}", taint.key, taint.effect);
-            return Err(raw
-                .pos
-                .fault(format!("kubelet.taints: {what} is there twice, and lists append; leave one out")));
+    let taints = raw.iter().map(taint).collect::<Result<Vec<_>, _>>()?;
+    match repeated_taint(taints.iter().map(|taint| (&*taint.key, &*taint.effect))) {
+        None => Ok(taints),
+        Some(at) => {
+            let what = format!("{}:{}", taints[at].key, taints[at].effect);
+            let why = format!("{what} is there twice, and lists append; leave one out");
+            Err(raw[at].pos.fault_of(fields::KUBELET_TAINTS, why))
         }
-        taints.push(taint);
     }
-    Ok(taints)
 }
 
 fn taint(raw: &At<RawTaint>) -> Result<Taint, Fault> {
     let RawTaint { key, value, effect } = &raw.value;
-    let key = text(required(key, raw.pos, "kubelet.taints", "key")?, "kubelet.taints", qualified_name)?;
+    let key = text(required(key, raw.pos, fields::KUBELET_TAINTS, "key")?, fields::KUBELET_TAINTS, qualified_name)?;
     let value = match value {
-        Some(value) => text(value, "kubelet.taints", label_value)?,
+        Some(value) => text(value, fields::KUBELET_TAINTS, label_value)?,
         None => String::new(),
     };
-    let effect = match required(effect, raw.pos, "kubelet.taints", "effect")?.value {
+    let effect = match required(effect, raw.pos, fields::KUBELET_TAINTS, "effect")?.value {
         Effect::NoSchedule => "NoSchedule",
         Effect::PreferNoSchedule => "PreferNoSchedule",
         Effect::NoExecute => "NoExecute",

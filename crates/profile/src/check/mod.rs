@@ -28,10 +28,14 @@ mod unit_text;
 mod units;
 
 pub(super) use cluster::ClusterFile;
+pub(super) use release::ReleaseFile;
 
-use super::model::{Arch, Image, Output, Profile};
+use super::key::{Field, Key, fields};
+use super::model::{Arch, Image, Profile};
+use super::output::Output;
 use super::place::{At, Fault, Pos, Sources};
-use super::raw::{RawImage, RawProfile, RawRelease};
+use super::places::Places;
+use super::raw::{RawImage, RawProfile};
 use globset::GlobBuilder;
 use kiln_tree::{PathError, TreePath};
 use std::collections::BTreeSet;
@@ -41,6 +45,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Context<'a> {
     /// Where relative paths start from.
     pub sources: &'a Sources,
+    /// Where each key is written.
+    pub places: Places,
     /// The role's file.
     pub path: &'a Path,
     /// The start of the role's file, for what is missing in it.
@@ -56,7 +62,7 @@ pub(super) struct Context<'a> {
 /// Checks a merged profile; `release` is the stem and position of the release it names, and the release; `cluster` the same.
 pub(super) fn profile(
     raw: RawProfile,
-    release: (At<String>, RawRelease, Pos),
+    release: ReleaseFile,
     cluster: Option<ClusterFile>,
     context: &Context<'_>,
 ) -> Result<Profile, Fault> {
@@ -92,7 +98,6 @@ pub(super) fn profile(
     let role = context.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     names::role(&role).map_err(|text| context.root.fault(text))?;
     let arch = arch.map_or(context.host_arch, |arch| arch.value);
-    let release_name = release.0.clone();
     let preloaded = [&release.1.images, &images].into_iter().find_map(|images| images.keys().next()).cloned();
     let images = images::images(&release.1.images, &images, arch, context)?;
     let release = release::release(release, &components, arch, context)?;
@@ -102,7 +107,7 @@ pub(super) fn profile(
         arch,
         cluster: cluster.as_ref().map(|file| cluster::cluster(file, context)).transpose()?,
         debian: debian::debian(debian, &release, arch, context)?,
-        kernel: kernel::kernel(&kernel, arch, context)?,
+        kernel: kernel::kernel(&kernel, arch)?,
         kubelet: kubelet::kubelet(&kubelet, release.kubernetes.minor, arch)?,
         kubelet_config: kubelet_config.map(|source| source.value).unwrap_or_default(),
         kube_proxy: kube_proxy.as_ref().map(|raw| kube_proxy::kube_proxy(raw, &release)).transpose()?,
@@ -111,7 +116,7 @@ pub(super) fn profile(
         cni: network::cni(&cni)?,
         artifacts: artifacts
             .iter()
-            .map(|(name, raw)| release::artifact(name, raw, arch, context))
+            .map(|(name, raw)| release::artifact(name, raw, fields::ARTIFACTS, fields::ARTIFACT, arch, context))
             .collect::<Result<_, _>>()?,
         images,
         units: units::units(&units)?,
@@ -131,16 +136,9 @@ pub(super) fn profile(
         release,
         role,
         path: context.path.to_owned(),
+        places: context.places.clone(),
     };
-    let places = agree::Places {
-        release: &release_name,
-        kubelet: &kubelet,
-        kernel: &kernel,
-        units: &units,
-        cni: &cni,
-        kube_proxy: kube_proxy.as_ref(),
-    };
-    agree::check(&profile, &places)?;
+    agree::check(&profile)?;
     kubelet::provide(&mut profile);
     cri::provide(&mut profile);
     kube_proxy::provide(&mut profile);
@@ -154,29 +152,33 @@ fn image(raw: &RawImage, role: &str, kubernetes: &str) -> Result<Image, Fault> {
         None => Ok(default),
     };
     Ok(Image {
-        id: word(id, "image.id", format!("kiln-{role}"))?,
-        version: word(version, "image.version", kubernetes.to_owned())?,
+        id: word(id, fields::IMAGE_ID, format!("kiln-{role}"))?,
+        version: word(version, fields::IMAGE_VERSION, kubernetes.to_owned())?,
     })
 }
 
 /// What kiln writes itself cannot be set.
-fn managed(key: &At<String>, within: &str, table: &[(&str, &str)]) -> Result<(), Fault> {
+fn managed(key: &At<String>, within: Field, table: &[(&str, &str)]) -> Result<(), Fault> {
     match table.iter().find(|(name, _)| *name == key.value) {
-        Some((name, instead)) => Err(key.fault(format!("{within}: {name} cannot be set here, {instead}"))),
+        Some((name, instead)) => Err(key.fault_of(within, format!("{name} cannot be set here, {instead}"))),
         None => Ok(()),
     }
 }
 
-/// A string that `check` accepts; `key` says what it is in the message.
-fn text(value: &At<String>, key: &str, check: impl FnOnce(&str) -> Result<(), String>) -> Result<String, Fault> {
-    value.check(|text| check(text).map_err(|why| format!("{key}: {why}")))?;
+/// A string that `check` accepts, the value of `key`.
+fn text(
+    value: &At<String>,
+    key: impl Into<Key>,
+    check: impl FnOnce(&str) -> Result<(), String>,
+) -> Result<String, Fault> {
+    value.check(key, |text| check(text))?;
     Ok(value.value.clone())
 }
 
 /// Strings that `check` accepts, each once.
 fn texts<C: FromIterator<String>>(
     values: &[At<String>],
-    key: &str,
+    key: impl Into<Key> + Copy,
     check: impl Fn(&str) -> Result<(), String>,
 ) -> Result<C, Fault> {
     values.iter().map(|value| text(value, key, &check)).collect()
@@ -189,20 +191,35 @@ fn distinct(mut values: Vec<String>) -> Vec<String> {
     values
 }
 
-/// What must be there, or a fault at `pos`.
-fn required<'a, T>(value: &'a Option<At<T>>, pos: Pos, what: &str, key: &str) -> Result<&'a At<T>, Fault> {
-    value.as_ref().ok_or_else(|| pos.fault(format!("{what}: \"{key}\" is missing")))
+/// What must be there below `key`, which is at `pos`.
+fn required<'a, T>(value: &'a Option<At<T>>, pos: Pos, key: impl Into<Key>, name: &str) -> Result<&'a At<T>, Fault> {
+    value.as_ref().ok_or_else(|| missing(pos, key, name))
+}
+
+/// There is nothing called `name` below `key`.
+fn missing(pos: Pos, key: impl Into<Key>, name: &str) -> Fault {
+    pos.fault_of(key, format!("\"{name}\" is missing")).by_kiln()
+}
+
+/// What must be there at the top of a file, which begins at `pos` and is called `what`.
+fn required_of<'a, T>(value: &'a Option<At<T>>, pos: Pos, what: &str, field: Field) -> Result<&'a At<T>, Fault> {
+    value.as_ref().ok_or_else(|| missing_of(pos, what, field))
+}
+
+/// There is no `field` in the file called `what`.
+fn missing_of(pos: Pos, what: &str, field: Field) -> Fault {
+    pos.fault(format!("{what}: \"{}\" is missing", field.path()))
 }
 
 /// An absolute path in the image, as a path of the tree.
-fn absolute(value: &At<String>, key: &str) -> Result<TreePath, Fault> {
-    value.check(|text| {
+fn absolute(value: &At<String>, key: impl Into<Key>) -> Result<TreePath, Fault> {
+    value.check(key, |text| {
         if !text.starts_with('/') {
-            return Err(format!("{key}: {:?} is not an absolute path", names::short(text)));
+            return Err(format!("{:?} is not an absolute path", names::short(text)));
         }
         TreePath::new(text).map_err(|error| match error {
-            PathError::Empty => format!("{key}: \"/\" is the root itself, name something below it"),
-            error => format!("{key}: {error}"),
+            PathError::Empty => "\"/\" is the root itself, name something below it".to_owned(),
+            error => error.to_string(),
         })
     })
 }
@@ -219,11 +236,11 @@ fn glob(text: &str) -> Result<(), String> {
 }
 
 /// A path on the build host: `~/` is the home directory, a relative path starts at the file that names it.
-fn host_path(value: &At<String>, key: &str, context: &Context<'_>) -> Result<PathBuf, Fault> {
+fn host_path(value: &At<String>, key: impl Into<Key>, context: &Context<'_>) -> Result<PathBuf, Fault> {
     match value.value.strip_prefix("~/") {
         Some(below) => match context.home {
             Some(home) => Ok(home.join(below)),
-            None => Err(value.fault(format!("{key}: {:?} needs a home directory, set HOME", value.value))),
+            None => Err(value.fault_of(key, format!("{:?} needs a home directory, set HOME", value.value))),
         },
         None => Ok(context.sources.dir(value.pos).join(&value.value)),
     }

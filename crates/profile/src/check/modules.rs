@@ -1,14 +1,11 @@
 //! Kernel modules: their names, and those that Linux has under another one.
 
+use super::super::key::{Field, fields};
 use super::super::model::Kernel;
 use super::super::place::{At, Fault};
 use super::super::raw::RawModules;
-use super::{Context, distinct, glob, names, text};
+use super::{distinct, glob, names, text};
 use std::collections::BTreeSet;
-
-/// Keys of the profile, as messages have them.
-const KEEP: &str = "kernel.modules.keep";
-const LOAD: &str = "kernel.modules.load";
 
 /// Modules that no suite's kernel has, what to write instead, and why.
 const GONE: [(&str, &str, &str); 9] = [
@@ -24,18 +21,17 @@ const GONE: [(&str, &str, &str); 9] = [
 ];
 
 /// Fills in `kernel` what the profile says of modules.
-pub(super) fn modules(raw: &RawModules, kernel: &mut Kernel, context: &Context<'_>) -> Result<(), Fault> {
+pub(super) fn modules(raw: &RawModules, kernel: &mut Kernel) -> Result<(), Fault> {
     let RawModules { keep, load } = raw;
-    let mut check = |item: &At<String>, key: &'static str, check: fn(&str) -> Result<(), String>| {
+    let check = |item: &At<String>, key: Field, check: fn(&str) -> Result<(), String>| {
         let name = text(item, key, check)?;
         there(item, key)?;
-        // Written in both, it is kept because `keep` says so.
-        let place = context.sources.place(item.pos);
-        kernel.modules_at.entry(name.clone()).or_insert((place, key));
         Ok(name)
     };
-    let mut kept = keep.iter().map(|item| check(item, KEEP, pattern)).collect::<Result<Vec<_>, Fault>>()?;
-    let loaded = load.iter().map(|item| check(item, LOAD, names::module)).collect::<Result<BTreeSet<_>, Fault>>()?;
+    let kept = keep.iter().map(|item| check(item, fields::KERNEL_MODULES_KEEP, pattern));
+    let mut kept = kept.collect::<Result<Vec<_>, Fault>>()?;
+    let loaded = load.iter().map(|item| check(item, fields::KERNEL_MODULES_LOAD, names::module));
+    let loaded = loaded.collect::<Result<BTreeSet<_>, Fault>>()?;
     if !kept.is_empty() {
         // An empty list keeps all modules; any other must have those that are loaded.
         kept.extend(loaded.iter().cloned());
@@ -51,12 +47,12 @@ fn pattern(text: &str) -> Result<(), String> {
 }
 
 /// What is optional may be gone.
-fn there(item: &At<String>, key: &str) -> Result<(), Fault> {
+fn there(item: &At<String>, key: Field) -> Result<(), Fault> {
     let name = item.value.replace('-', "_");
     match GONE.iter().find(|(gone, ..)| *gone == name) {
         None => Ok(()),
         Some((_, instead, why)) => {
-            Err(item.fault(format!("{key}: no kernel has a module {:?}; take {instead:?}: {why}", item.value)))
+            Err(item.fault_of(key, format!("no kernel has a module {:?}; take {instead:?}: {why}", item.value)))
         }
     }
 }

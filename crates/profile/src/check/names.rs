@@ -1,7 +1,7 @@
 //! The syntax of names, each by the document that defines it. The error is a phrase that follows the key's name.
 
 use super::super::model::KubernetesVersion;
-use ipnet::IpNet;
+use kiln_kubernetes::Minor;
 
 /// `text` is made of `allowed` characters only, and of at least one.
 fn made_of(text: &str, allowed: impl Fn(char) -> bool) -> bool {
@@ -16,14 +16,8 @@ fn expect(text: &str, valid: bool, what: &str) -> Result<(), String> {
     if valid { Ok(()) } else { Err(format!("{:?} is not {what}", short(text))) }
 }
 
-/// Enough of `text` to recognise it in a message.
-pub fn short(text: &str) -> String {
-    let mut short: String = text.chars().take(60).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
-}
+pub use kiln_agent::addresses::network;
+pub use kiln_agent::names::{is_dns_label, is_subdomain, short};
 
 /// A role: it names files, images and hosts.
 pub fn role(text: &str) -> Result<(), String> {
@@ -130,7 +124,7 @@ pub fn kubernetes_version(text: &str) -> Result<KubernetesVersion, String> {
         _ => None,
     });
     let mut next = || numbers.next().flatten().ok_or_else(bad);
-    let version = KubernetesVersion { major: next()?, minor: next()?, patch: next()? };
+    let version = KubernetesVersion { major: next()?, minor: Minor::new(next()?), patch: next()? };
     if numbers.next().is_some() { Err(bad()) } else { Ok(version) }
 }
 
@@ -177,27 +171,6 @@ pub fn registry(text: &str) -> Result<(), String> {
     expect(text, valid, "a registry's host, such as \"docker.io\" or \"registry.example.org:5000\"")
 }
 
-/// An RFC 1123 label.
-pub fn is_dns_label(text: &str) -> bool {
-    text.len() <= 63
-        && made_of(text, |c| lower_or_digit(c) || c == '-')
-        && text.starts_with(lower_or_digit)
-        && text.ends_with(lower_or_digit)
-}
-
-pub use kiln_agent::names::is_subdomain;
-
-/// A network in CIDR notation, host bits zero.
-pub fn network(text: &str) -> Result<IpNet, String> {
-    let bad = || format!("{:?} is not a network such as \"10.88.0.0/16\"", short(text));
-    let network: IpNet = text.parse().map_err(|_| bad())?;
-    match (network.prefix_len(), network.trunc()) {
-        (0, _) => Err(bad()),
-        (_, trunc) if trunc == network => Ok(network),
-        (_, trunc) => Err(format!("{text:?} is an address in a network, the network is \"{trunc}\"")),
-    }
-}
-
 /// A network device, at most 15 bytes.
 pub fn device(text: &str) -> Result<(), String> {
     let valid = text.len() <= 15
@@ -219,7 +192,7 @@ pub fn flag(text: &str) -> Result<(), String> {
     if text.starts_with('-') {
         return Err(format!("{:?} has dashes, write {:?}", short(text), short(text.trim_start_matches('-'))));
     }
-    expect(text, made_of(text, |c| lower_or_digit(c) || c == '-'), "a flag, such as \"v\"")
+    expect(text, kiln_agent::flags::is_name(text), "a flag, such as \"v\"")
 }
 
 /// Permission bits: exactly four octal digits, so that nobody takes them for decimal.
@@ -291,7 +264,7 @@ mod tests {
 
     #[test]
     fn versions_are_three_numbers() {
-        assert_eq!(kubernetes_version("1.36.4"), Ok(KubernetesVersion { major: 1, minor: 36, patch: 4 }));
+        assert_eq!(kubernetes_version("1.36.4"), Ok(KubernetesVersion { major: 1, minor: Minor::new(36), patch: 4 }));
         for bad in ["1.36", "v1.36.4", "1.36.4.1", "1.036.4", "1.36.x", "", "1.36.4-rc.0", "99999.1.1"] {
             assert!(kubernetes_version(bad).is_err(), "{bad}");
         }

@@ -1,5 +1,6 @@
 //! The baked pod network.
 
+use super::super::key::fields;
 use super::super::model::Cni;
 use super::super::place::Fault;
 use super::super::raw::{Plugin, RawCni};
@@ -11,20 +12,24 @@ pub(super) fn cni(raw: &RawCni) -> Result<Cni, Fault> {
         return without_bridge(raw);
     }
     let mtu = mtu.as_ref().map(|mtu| {
-        mtu.check(|mtu| match *mtu {
+        mtu.check(fields::CNI_MTU, |mtu| match *mtu {
             68..=65535 => Ok(*mtu),
-            other => Err(format!("cni.mtu: {other} is not between 68 and 65535")),
+            other => Err(format!("{other} is not between 68 and 65535")),
         })
     });
     let mtu = mtu.transpose()?;
     if let (Some(mtu @ ..1280), Some(at)) = (mtu, raw.mtu.as_ref())
         && subnet.as_ref().is_some_and(|subnet| subnet.value.contains(':'))
     {
-        return Err(at.fault(format!("cni.mtu: {mtu} is too small for IPv6, which needs 1280 (RFC 8200, 5)")));
+        return Err(
+            at.fault_of(fields::CNI_MTU, format!("{mtu} is too small for IPv6, which needs 1280 (RFC 8200, 5)"))
+        );
     }
     Ok(Cni::Bridge {
-        name: name.as_ref().map_or(Ok("cbr0".to_owned()), |name| text(name, "cni.name", bridge))?,
-        subnet: subnet.as_ref().map_or(Ok("10.88.0.0/16".to_owned()), |subnet| text(subnet, "cni.subnet", cidr))?,
+        name: name.as_ref().map_or(Ok("cbr0".to_owned()), |name| text(name, fields::CNI_NAME, bridge))?,
+        subnet: subnet
+            .as_ref()
+            .map_or(Ok("10.88.0.0/16".to_owned()), |subnet| text(subnet, fields::CNI_SUBNET, cidr))?,
         assigned: subnet.is_none(),
         mtu,
     })
@@ -35,15 +40,15 @@ fn without_bridge(raw: &RawCni) -> Result<Cni, Fault> {
     let RawCni { plugin, name, subnet, mtu } = raw;
     let none = plugin.as_ref().map_or(u32::MAX, |plugin| plugin.pos.source);
     let set = [
-        ("name", name.as_ref().map(|name| name.pos)),
-        ("subnet", subnet.as_ref().map(|subnet| subnet.pos)),
-        ("mtu", mtu.as_ref().map(|mtu| mtu.pos)),
+        (fields::CNI_NAME, name.as_ref().map(|name| name.pos)),
+        (fields::CNI_SUBNET, subnet.as_ref().map(|subnet| subnet.pos)),
+        (fields::CNI_MTU, mtu.as_ref().map(|mtu| mtu.pos)),
     ];
     match set.into_iter().find_map(|(key, pos)| pos.filter(|pos| pos.source <= none).map(|pos| (key, pos))) {
         None => Ok(Cni::None),
-        Some((key, pos)) => Err(pos.fault(format!(
-            "cni.{key}: it is the bridge's, and with \"plugin: none\" there is none; leave one of them out"
-        ))),
+        Some((key, pos)) => {
+            Err(pos.fault_of(key, "it is the bridge's, and with \"plugin: none\" there is none; leave one of them out"))
+        }
     }
 }
 
@@ -62,12 +67,7 @@ fn bridge(text: &str) -> Result<(), String> {
 
 /// A network with room for pods.
 fn cidr(text: &str) -> Result<(), String> {
-    let network = names::network(text)?;
-    special::network(&network)?;
-    match network.max_prefix_len() - network.prefix_len() {
-        0 | 1 => Err(format!("{text:?} has no room for pods")),
-        _ => Ok(()),
-    }
+    special::network(&kiln_agent::addresses::pod_network(text)?)
 }
 
 #[cfg(test)]

@@ -4,76 +4,69 @@
 
 use super::super::Cluster;
 use super::super::cluster::PodCidr;
-use super::super::json::Json;
+use super::super::key::fields;
 use super::super::model::{Cni, Profile};
-use super::super::place::{At, Fault};
-use super::agree::Places;
+use super::super::place::Fault;
+use super::agree::max_pods;
 use super::cluster::overlap;
 use ipnet::IpNet;
 use serde_json::Value;
 use std::net::IpAddr;
 
 /// Only of what the profile says: the default stands in on a node that joins nothing.
-pub(super) fn agree(profile: &Profile, places: &Places<'_>) -> Result<(), Fault> {
-    let (Cni::Bridge { subnet, assigned: false, .. }, Some(raw)) = (&profile.cni, &places.cni.subnet) else {
-        return Ok(());
-    };
-    let Ok(network) = subnet.parse::<IpNet>() else { return Ok(()) };
-    let subnet = At { value: network, pos: raw.pos };
-    room(&subnet, profile)?;
-    dns(&subnet, places)?;
-    match &profile.cluster {
+pub(super) fn agree(profile: &Profile) -> Result<(), Fault> {
+    let Cni::Bridge { subnet, assigned: false, .. } = &profile.cni else { return Ok(()) };
+    let Ok(subnet) = subnet.parse::<IpNet>() else { return Ok(()) };
+    let checked = room(&subnet, profile).and_then(|()| dns(&subnet, profile)).and_then(|()| match &profile.cluster {
         Some(cluster) => within(&subnet, cluster),
         None => Ok(()),
-    }
+    });
+    checked.map_err(|why| profile.places.fault(fields::CNI_SUBNET, fields::CNI_SUBNET, why))
 }
 
 /// Every pod that kubelet takes finds an address.
-fn room(subnet: &At<IpNet>, profile: &Profile) -> Result<(), Fault> {
-    let most = profile.kubelet.config.get("maxPods").and_then(Value::as_u64).unwrap_or(110);
-    let pods = PodCidr { network: subnet.value, node_mask: subnet.value.prefix_len() }.pods();
+fn room(subnet: &IpNet, profile: &Profile) -> Result<(), String> {
+    let most = max_pods(profile);
+    let pods = PodCidr { network: *subnet, node_mask: subnet.prefix_len() }.pods();
     match pods < most {
         false => Ok(()),
-        true => Err(subnet.fault(format!(
-            "cni.subnet: {} has addresses for {pods} pods, without its own, the gateway's and the last one, and kubelet takes {most}; take a \
-             larger network, or lower maxPods in kubelet.config",
-            subnet.value
-        ))),
+        true => Err(format!(
+            "{subnet} has addresses for {pods} pods, without its own, the gateway's and the last one, and kubelet takes {most}; take a \
+             larger network, or lower maxPods in kubelet.config"
+        )),
     }
 }
 
 /// A pod would get the address that all others ask for names, or nobody would answer there.
-fn dns(subnet: &At<IpNet>, places: &Places<'_>) -> Result<(), Fault> {
-    let Some(Json::List(servers)) = places.field("clusterDNS").map(|item| &item.value) else { return Ok(()) };
-    let servers = servers.iter().filter_map(|item| item.value.value().as_str()?.parse::<IpAddr>().ok());
-    match servers.into_iter().find(|server| subnet.value.contains(server)) {
+fn dns(subnet: &IpNet, profile: &Profile) -> Result<(), String> {
+    let Some(Value::Array(servers)) = profile.kubelet.config.get("clusterDNS") else { return Ok(()) };
+    let servers = servers.iter().filter_map(|server| server.as_str()?.parse::<IpAddr>().ok());
+    match servers.into_iter().find(|server| subnet.contains(server)) {
         None => Ok(()),
-        Some(server) => Err(subnet.fault(format!(
-            "cni.subnet: {} has the address of clusterDNS in kubelet.config, {server}, which a pod would get; take another network",
-            subnet.value
-        ))),
+        Some(server) => Err(format!(
+            "{subnet} has the address of clusterDNS in kubelet.config, {server}, which a pod would get; take another network"
+        )),
     }
 }
 
 /// Pods reach Services and nodes, and are known as pods everywhere.
-fn within(subnet: &At<IpNet>, cluster: &Cluster) -> Result<(), Fault> {
+fn within(subnet: &IpNet, cluster: &Cluster) -> Result<(), String> {
     let networks = [("serviceCIDRs", &cluster.service_cidrs), ("nodeNetworks", &cluster.node_networks)];
     for (key, other) in networks.iter().flat_map(|(key, networks)| networks.iter().map(move |network| (key, network))) {
-        if overlap(&subnet.value, other) {
-            return Err(subnet.fault(format!(
-                "cni.subnet: {} and {other} of {key} in cluster {} have addresses in common; take a part of the pods' network",
-                subnet.value, cluster.name
-            )));
+        if overlap(subnet, other) {
+            return Err(format!(
+                "{subnet} and {other} of {key} in cluster {} have addresses in common; take a part of the pods' network",
+                cluster.name
+            ));
         }
     }
-    if cluster.pod_cidrs.iter().any(|pods| pods.network.contains(&subnet.value)) {
+    if cluster.pod_cidrs.iter().any(|pods| pods.network.contains(subnet)) {
         return Ok(());
     }
-    Err(subnet.fault(format!(
-        "cni.subnet: {} is outside the pods' network of cluster {}, {}, where nobody knows its addresses for pods'; leave it out, \
+    Err(format!(
+        "{subnet} is outside the pods' network of cluster {}, {}, where nobody knows its addresses for pods'; leave it out, \
          and the cluster gives each node its part",
-        subnet.value,
         cluster.name,
         cluster.cluster_cidr(true)
-    )))
+    ))
 }

@@ -1,41 +1,51 @@
 //! The Kubernetes release, its components, and other artifacts.
 
+use super::super::authority;
+use super::super::key::{Field, Key, fields};
 use super::super::model::{Arch, Artifact, ArtifactFormat, ArtifactSource, ContainerdSeries, Release, TarMember};
 use super::super::place::{At, Fault, Pos};
 use super::super::raw::{Demand, Map, RawArtifact, RawRelease};
 use super::super::suggest;
-use super::{Context, absolute, files, host_path, names, required, text};
+use super::{Context, absolute, files, host_path, names, required, required_of, text};
+use kiln_kubernetes::Minor;
 use kiln_tree::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// A release as its file has it: its name, the contents, and where it begins.
+pub(in super::super) type ReleaseFile = (At<String>, RawRelease, Pos);
+
 pub(super) fn release(
-    (name, raw, pos): (At<String>, RawRelease, Pos),
+    (name, raw, pos): ReleaseFile,
     chosen: &Map<At<Demand>>,
     arch: Arch,
     context: &Context<'_>,
 ) -> Result<Release, Fault> {
     let RawRelease { kubernetes, pause_image, containerd_series, components, packages, images: _ } = raw; // with the profile's
     let what = format!("release {}", name.value);
-    let kubernetes = required(&kubernetes, pos, &what, "kubernetes")?;
-    let pause_image = required(&pause_image, pos, &what, "pauseImage")?;
+    let kubernetes = required_of(&kubernetes, pos, &what, fields::RELEASE_KUBERNETES)?;
+    let pause_image = required_of(&pause_image, pos, &what, fields::RELEASE_PAUSE_IMAGE)?;
     for (component, package) in &packages {
-        text(component, "packages", names::label)?;
-        text(package, "packages", names::package)?;
+        text(component, fields::RELEASE_PACKAGES, names::label)?;
+        text(package, fields::RELEASE_PACKAGES, names::package)?;
         if components.contains_key(component) {
-            return Err(component.fault(format!("packages: {} is in components, too", component.value)));
+            return Err(
+                component.fault_of(fields::RELEASE_PACKAGES, format!("{} is in components, too", component.value))
+            );
         }
     }
     let chosen = choose(chosen, &components, &packages, &name.value)?;
     let selected = components.iter().filter(|(component, _)| chosen.contains(component.value.as_str()));
-    let series = required(&containerd_series, pos, &what, "containerdSeries")?;
-    let kubernetes =
-        kubernetes.check(|text| names::kubernetes_version(text).map_err(|why| format!("kubernetes: {why}")))?;
+    let series = required_of(&containerd_series, pos, &what, fields::RELEASE_CONTAINERD_SERIES)?;
+    let kubernetes = kubernetes.check(fields::RELEASE_KUBERNETES, |text| names::kubernetes_version(text))?;
     runtime_interface(kubernetes.minor, series, &components)?;
     Ok(Release {
         kubernetes,
-        pause_image: text(pause_image, "pauseImage", names::image_reference)?,
+        pause_image: text(pause_image, fields::RELEASE_PAUSE_IMAGE, names::image_reference)?,
         components: selected
-            .map(|(name, raw)| Ok((name.value.clone(), artifact(name, raw, arch, context)?)))
+            .map(|(name, raw)| {
+                let key = fields::RELEASE_COMPONENT;
+                Ok((name.value.clone(), artifact(name, raw, fields::RELEASE_COMPONENTS, key, arch, context)?))
+            })
             .collect::<Result<_, Fault>>()?,
         packages: packages
             .iter()
@@ -49,23 +59,26 @@ pub(super) fn release(
 
 /// kubelet and containerd speak a version of the CRI that both know.
 ///
-/// kubelet asks for v1 since 1.23 and for nothing else since 1.26; containerd answers it since 1.6 and nothing else since 2.0.
-/// Kubernetes 1.35 is the last release that supports containerd 1.
+/// containerd answers v1 since 1.6, and nothing else since 2.0.
 fn runtime_interface(
-    minor: u32,
+    minor: Minor,
     series: &At<ContainerdSeries>,
     components: &Map<At<RawArtifact>>,
 ) -> Result<(), Fault> {
     match series.value {
-        ContainerdSeries::V2 if minor < 23 => {
-            return Err(series.fault(format!(
-                "containerdSeries: kubelet 1.{minor} speaks v1alpha2 of the CRI, which containerd 2 dropped; take containerd 1.7"
-            )));
+        ContainerdSeries::V2 if !minor.speaks_cri_v1() => {
+            return Err(series.fault_of(
+                fields::RELEASE_CONTAINERD_SERIES,
+                format!(
+                    "kubelet 1.{minor} speaks v1alpha2 of the CRI, which containerd 2 dropped; take containerd 1.7"
+                ),
+            ));
         }
-        ContainerdSeries::V1 if minor >= 36 => {
-            return Err(series.fault(format!(
-                "containerdSeries: Kubernetes 1.{minor} no longer supports containerd 1; take containerd 2.2 or later"
-            )));
+        ContainerdSeries::V1 if !minor.supports_containerd_1() => {
+            return Err(series.fault_of(
+                fields::RELEASE_CONTAINERD_SERIES,
+                format!("Kubernetes 1.{minor} no longer supports containerd 1; take containerd 2.2 or later"),
+            ));
         }
         _ => {}
     }
@@ -74,17 +87,20 @@ fn runtime_interface(
     let mut numbers = version.value.split('.').map_while(|number| number.parse::<u32>().ok());
     let (major, second) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
     let wanted = if series.value == ContainerdSeries::V1 { 1 } else { 2 };
+    let key = &fields::RELEASE_COMPONENT.of("containerd");
     if major != wanted {
-        return Err(version.fault(format!(
-            "containerd: version {} is not of containerdSeries {wanted}, whose configuration it would be given",
+        let why = format!(
+            "version {} is not of containerdSeries {wanted}, whose configuration it would be given",
             version.value
-        )));
+        );
+        return Err(version.fault_of(key, why).by(authority::CONTAINERD_SERIES));
     }
-    if minor >= 26 && (major, second) < (1, 6) {
-        return Err(version.fault(format!(
-            "containerd: kubelet 1.{minor} speaks v1 of the CRI only, which containerd {} does not; take 1.6 or later",
+    if minor.speaks_only_cri_v1() && (major, second) < (1, 6) {
+        let why = format!(
+            "kubelet 1.{minor} speaks v1 of the CRI only, which containerd {} does not; take 1.6 or later",
             version.value
-        )));
+        );
+        return Err(version.fault_of(key, why).by(authority::CONTAINERD_SERIES));
     }
     Ok(())
 }
@@ -99,12 +115,14 @@ fn choose<'a>(
     let there: BTreeSet<&str> = components.keys().chain(packages.keys()).map(|name| name.value.as_str()).collect();
     let mut taken = BTreeSet::new();
     for (name, demand) in chosen {
-        text(name, "components", names::label)?;
+        text(name, fields::COMPONENTS, names::label)?;
         match (demand.value, there.contains(name.value.as_str())) {
             (Demand::Required, false) => {
                 let there: Vec<&str> = there.into_iter().collect();
                 let hint = suggest::hint(&name.value, &there);
-                return Err(name.fault(format!("components: release {release} has no {:?}{hint}", name.value)));
+                return Err(
+                    name.fault_of(fields::COMPONENTS, format!("release {release} has no {:?}{hint}", name.value))
+                );
             }
             (Demand::Required | Demand::Optional, true) => {
                 taken.insert(name.value.as_str());
@@ -115,31 +133,34 @@ fn choose<'a>(
     Ok(taken)
 }
 
-/// Something fetched, for `arch`.
+/// Something fetched, for `arch`, an entry of `list` whose keys are those of `entry`.
 pub(super) fn artifact(
     name: &At<String>,
     raw: &At<RawArtifact>,
+    list: Field,
+    entry: Field,
     arch: Arch,
     context: &Context<'_>,
 ) -> Result<Artifact, Fault> {
-    let what = text(name, "artifacts", names::label)?;
+    let name = text(name, list, names::label)?;
+    let key = &entry.of(&name);
     let RawArtifact { version, url, file, sha256, install, mode, extract, deb } = &raw.value;
-    let version = text(required(version, raw.pos, &what, "version")?, &what, names::version)?;
+    let version = text(required(version, raw.pos, key, "version")?, key, names::version)?;
     let origin = Origin { url: url.as_ref(), file: file.as_ref(), sha256, version: Some(&version) };
-    let (source, sha256) = origin.resolve(&what, raw.pos, arch, context)?;
+    let (source, sha256) = origin.resolve(key, raw.pos, arch, context)?;
     let deb = deb.as_ref().is_some_and(|deb| deb.value);
     let format = match (install, extract.is_empty(), deb) {
         (Some(path), true, false) => {
-            ArtifactFormat::Raw { destination: absolute(path, &what)?, mode: files::mode(mode.as_ref(), &what, 0o755)? }
+            ArtifactFormat::Raw { destination: absolute(path, key)?, mode: files::mode(mode.as_ref(), key, 0o755)? }
         }
-        (None, false, false) => ArtifactFormat::Tar { members: members(extract, &what)? },
+        (None, false, false) => ArtifactFormat::Tar { members: members(extract, key)? },
         (None, true, true) => ArtifactFormat::Deb,
-        _ => return Err(raw.fault(format!("{what}: give one of \"install\", \"extract\" and \"deb: true\""))),
+        _ => return Err(raw.fault_of(key, "give one of \"install\", \"extract\" and \"deb: true\"")),
     };
     if let (Some(mode), false) = (mode, matches!(format, ArtifactFormat::Raw { .. })) {
-        return Err(mode.fault(format!("{what}: \"mode\" goes with \"install\" only")));
+        return Err(mode.fault_of(key, "\"mode\" goes with \"install\" only"));
     }
-    Ok(Artifact { name: what, version, source, sha256, format })
+    Ok(Artifact { name, version, source, sha256, format })
 }
 
 /// Where something fetched is, as it is written.
@@ -152,16 +173,16 @@ pub(super) struct Origin<'a> {
 }
 
 impl Origin<'_> {
-    /// Where it is for `arch`, and its digest; `what` stands at `pos`.
+    /// Where it is for `arch`, and its digest; `key` stands at `pos`.
     pub fn resolve(
         self,
-        what: &str,
+        key: &Key,
         pos: Pos,
         arch: Arch,
         context: &Context<'_>,
     ) -> Result<(ArtifactSource, Option<Digest>), Fault> {
         let others: Vec<&str> = self.sha256.keys().map(|key| key.value.as_str()).collect();
-        let sha256 = digest(self.sha256, what, arch)?;
+        let sha256 = digest(self.sha256, key, arch)?;
         let source = match (self.url, self.file) {
             (Some(url), None) if sha256.is_none() => {
                 let arch = arch.as_str();
@@ -170,52 +191,52 @@ impl Origin<'_> {
                 } else {
                     format!(" (there is one for {})", others.join(", "))
                 };
-                return Err(url.fault(format!("{what}: a url needs a sha256 for {arch}{there}")));
+                return Err(url.fault_of(key, format!("a url needs a sha256 for {arch}{there}")));
             }
-            (Some(url), None) => ArtifactSource::Url(text(&self.substituted(url, what, arch)?, what, names::url)?),
-            (None, Some(file)) => ArtifactSource::File(host_path(&self.substituted(file, what, arch)?, what, context)?),
-            _ => return Err(pos.fault(format!("{what}: give either \"url\" or \"file\""))),
+            (Some(url), None) => ArtifactSource::Url(text(&self.substituted(url, key, arch)?, key, names::url)?),
+            (None, Some(file)) => ArtifactSource::File(host_path(&self.substituted(file, key, arch)?, key, context)?),
+            _ => return Err(pos.fault_of(key, "give either \"url\" or \"file\"")),
         };
         Ok((source, sha256))
     }
 
-    fn substituted(&self, template: &At<String>, what: &str, arch: Arch) -> Result<At<String>, Fault> {
+    fn substituted(&self, template: &At<String>, key: &Key, arch: Arch) -> Result<At<String>, Fault> {
         let value = template.value.replace("{arch}", arch.as_str());
         let (value, replaced) = match self.version {
             Some(version) => (value.replace("{version}", version), "{version} and {arch} are"),
             None => (value, "{arch} is"),
         };
         match value.contains(['{', '}']) {
-            true => Err(template.fault(format!("{what}: only {replaced} replaced in {:?}", template.value))),
+            true => Err(template.fault_of(key, format!("only {replaced} replaced in {:?}", template.value))),
             false => Ok(At { value, pos: template.pos }),
         }
     }
 }
 
 /// The digest for `arch`; those for other architectures are checked as well.
-fn digest(sha256: &Map<At<String>>, what: &str, arch: Arch) -> Result<Option<Digest>, Fault> {
+fn digest(sha256: &Map<At<String>>, key: &Key, arch: Arch) -> Result<Option<Digest>, Fault> {
     let mut digests = BTreeMap::new();
-    for (key, value) in sha256 {
+    for (name, value) in sha256 {
         const KEYS: [&str; 3] = ["all", "amd64", "arm64"];
-        if !KEYS.contains(&key.value.as_str()) {
-            let hint = suggest::hint(&key.value, &KEYS);
-            return Err(key.fault(format!("{what}.sha256: unknown architecture {:?}{hint}", names::short(&key.value))));
+        let key = key.below("sha256");
+        if !KEYS.contains(&name.value.as_str()) {
+            let hint = suggest::hint(&name.value, &KEYS);
+            return Err(name.fault_of(key, format!("unknown architecture {:?}{hint}", names::short(&name.value))));
         }
-        let digest: Digest = value.check(|text| text.parse().map_err(|error| format!("{what}.sha256: {error}")))?;
-        digests.insert(key.value.as_str(), digest);
+        let digest: Digest = value.check(key, |text| text.parse().map_err(|error| format!("{error}")))?;
+        digests.insert(name.value.as_str(), digest);
     }
     Ok(digests.get(arch.as_str()).or_else(|| digests.get("all")).copied())
 }
 
-fn members(extract: &Map<At<String>>, what: &str) -> Result<Vec<TarMember>, Fault> {
+fn members(extract: &Map<At<String>>, key: &Key) -> Result<Vec<TarMember>, Fault> {
     let member = |(member, destination): (&At<String>, &At<String>)| {
         let climbs = member.value.split('/').any(|part| part == "..") || member.value.chars().any(char::is_control);
         if climbs || member.value.starts_with('/') {
-            return Err(
-                member.fault(format!("{what}.extract: {:?} is not a member's path", names::short(&member.value)))
-            );
+            let why = format!("{:?} is not a member's path", names::short(&member.value));
+            return Err(member.fault_of(key.below("extract"), why));
         }
-        Ok(TarMember { member: member.value.clone(), destination: absolute(destination, what)? })
+        Ok(TarMember { member: member.value.clone(), destination: absolute(destination, key)? })
     };
     extract.iter().map(member).collect()
 }

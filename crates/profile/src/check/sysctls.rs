@@ -3,9 +3,11 @@
 //! Sources: sysctl.d(5); `pkg/kubelet/cm` of Kubernetes (the sysctls of protectKernelDefaults); kubeadm's preflight checks (the
 //! forwarding of packets).
 
+use super::super::authority;
+use super::super::key::fields;
 use super::super::model::{Cni, Profile};
 use super::super::place::Fault;
-use super::agree::Places;
+use super::agree::kubelet_field;
 use super::names;
 use serde_json::Value;
 
@@ -29,10 +31,10 @@ pub(super) fn name(text: &str) -> Result<(), String> {
 }
 
 /// Checks what other parts of the profile rest on.
-pub(super) fn agree(profile: &Profile, places: &Places<'_>) -> Result<(), Fault> {
-    kernel_defaults(profile, places)?;
-    connection_table(profile, places)?;
-    routing(profile, places)
+pub(super) fn agree(profile: &Profile) -> Result<(), Fault> {
+    kernel_defaults(profile)?;
+    connection_table(profile)?;
+    routing(profile)
 }
 
 /// What kubelet compares with when `protectKernelDefaults` is set (`pkg/util/sysctl`).
@@ -46,42 +48,46 @@ const KERNEL_DEFAULTS: [(&str, &str); 6] = [
 ];
 
 /// Otherwise kubelet would stop at every boot.
-fn kernel_defaults(profile: &Profile, places: &Places<'_>) -> Result<(), Fault> {
-    let Some(protect) = places.field("protectKernelDefaults").filter(|item| item.value.value() == Value::Bool(true))
-    else {
+fn kernel_defaults(profile: &Profile) -> Result<(), Fault> {
+    const PROTECT: &str = "protectKernelDefaults";
+    if profile.kubelet.config.get(PROTECT) != Some(&Value::Bool(true)) {
         return Ok(());
-    };
+    }
     for (name, wanted) in KERNEL_DEFAULTS {
         match profile.kernel.sysctls.get(name).map(|value| value.trim()) {
             Some(value) if value == wanted => {}
             Some(found) => {
-                let key = places.kernel.sysctls.iter().find(|(key, _)| key.value == name);
-                let pos = key.map_or(protect.pos, |(_, value)| value.pos);
-                return Err(pos.fault(format!(
-                    "kernel.sysctls: {name} is {found:?}, and kubelet starts with {wanted:?} only; set that, or protectKernelDefaults: false in kubelet.config"
-                )));
+                let why = format!(
+                    "{name} is {found:?}, and kubelet starts with {wanted:?} only; set that, or protectKernelDefaults: false in kubelet.config"
+                );
+                return Err(fault(profile, name, why).by(authority::KERNEL_DEFAULTS));
             }
             None => {
-                return Err(protect.fault(format!(
-                    "kubelet.config: protectKernelDefaults needs {name}: {wanted:?} in kernel.sysctls; set it, or protectKernelDefaults: false"
-                )));
+                let why = format!("{PROTECT} needs {name}: {wanted:?} in kernel.sysctls; set it, or {PROTECT}: false");
+                return Err(profile.places.fault(kubelet_field(PROTECT), fields::KUBELET_CONFIG, why));
             }
         }
     }
     Ok(())
 }
 
+/// A fault of the setting `name`.
+fn fault(profile: &Profile, name: &str, why: String) -> Fault {
+    profile.places.fault(fields::KERNEL_SYSCTL.of(name), fields::KERNEL_SYSCTLS, why)
+}
+
 /// kube-proxy sets the size of the connection table by the number of processors, unless it is told to leave it.
-fn connection_table(profile: &Profile, places: &Places<'_>) -> Result<(), Fault> {
+fn connection_table(profile: &Profile) -> Result<(), Fault> {
     const TABLE: &str = "net.netfilter.nf_conntrack_max";
     let Some(proxy) = &profile.kube_proxy else { return Ok(()) };
-    let key = places.kernel.sysctls.iter().find(|(key, _)| key.value == TABLE);
     let left = proxy.config.get("conntrack").and_then(|conntrack| conntrack.get("maxPerCore")) == Some(&Value::from(0));
-    match key {
-        Some((_, size)) if !left => Err(size.fault(format!(
-            "kernel.sysctls: kube-proxy would replace {TABLE}; leave it to \"conntrack: {{min: {}}}\" in kubeProxy.config, or set its maxPerCore to 0",
-            size.value
-        ))),
+    match profile.kernel.sysctls.get(TABLE) {
+        Some(size) if !left => {
+            let why = format!(
+                "kube-proxy would replace {TABLE}; leave it to \"conntrack: {{min: {size}}}\" in kubeProxy.config, or set its maxPerCore to 0"
+            );
+            Err(fault(profile, TABLE, why).by(authority::CONNTRACK))
+        }
         _ => Ok(()),
     }
 }
@@ -101,14 +107,15 @@ const ROUTING: [(&str, &str); 4] = [
 ];
 
 /// The baked bridge leaves it to the kernel to route. An add-on (`plugin: none`) may do it otherwise.
-fn routing(profile: &Profile, places: &Places<'_>) -> Result<(), Fault> {
+fn routing(profile: &Profile) -> Result<(), Fault> {
     let Cni::Bridge { .. } = profile.cni else { return Ok(()) };
-    for (key, value) in &places.kernel.sysctls {
-        let Some((name, breaks)) = ROUTING.iter().find(|(name, _)| *name == key.value) else { continue };
-        if value.value.trim() == "0" {
-            return Err(value.fault(format!(
-                "kernel.sysctls: {name} is \"0\", {breaks}; set \"1\", or \"plugin: none\" in cni where an add-on does without"
-            )));
+    for (key, value) in &profile.kernel.sysctls {
+        let Some((name, breaks)) = ROUTING.iter().find(|(name, _)| name == key) else { continue };
+        if value.trim() == "0" {
+            let why = format!(
+                "{name} is \"0\", {breaks}; set \"1\", or \"plugin: none\" in cni where an add-on does without"
+            );
+            return Err(fault(profile, name, why).by(authority::FORWARDING));
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! systemd units.
 
+use super::super::key::fields;
 use super::super::model::Units;
 use super::super::place::{At, Fault, Pos};
 use super::super::raw::{RawUnits, UnitState};
@@ -10,17 +11,17 @@ pub(super) fn units(raw: &RawUnits) -> Result<Units, Fault> {
     let RawUnits { add, states, default_target } = raw;
     let mut units = Units {
         default_target: match default_target {
-            Some(target) => text(target, "units.defaultTarget", self::target)?,
+            Some(target) => text(target, fields::UNITS_DEFAULT_TARGET, self::target)?,
             None => "multi-user.target".to_owned(),
         },
         ..Units::default()
     };
     for (name, content) in add {
-        let name = text(name, "units.add", names::unit_or_drop_in)?;
+        let name = text(name, fields::UNITS_ADD, names::unit_or_drop_in)?;
         let drop_ins = format!("{name}.d/");
         // What a unit lacks, a drop-in beside it may bring.
         let whole = !name.contains('/') && !add.keys().any(|other| other.value.starts_with(&drop_ins));
-        let content = text(content, &format!("units.add.{name}"), |text| unit_text::check(&name, text, whole))?;
+        let content = text(content, fields::UNIT_ADDED.of(&name), |text| unit_text::check(&name, text, whole))?;
         units.add.insert(name, content);
     }
     let mut decided: BTreeMap<String, Pos> = BTreeMap::new();
@@ -29,11 +30,13 @@ pub(super) fn units(raw: &RawUnits) -> Result<Units, Fault> {
             Some(unit) => (At { value: unit.to_owned(), pos: name.pos }, true),
             None => (name.clone(), false),
         };
-        let unit = text(&unit, "units.states", names::unit)?;
+        let unit = text(&unit, fields::UNITS_STATES, names::unit)?;
         // `a.service` and `a.service?` are two keys for the merge: the child's counts, its source has the lower number.
         match decided.get(&unit) {
             Some(other) if other.source == name.pos.source => {
-                return Err(name.fault(format!("units.states: {unit} is there twice, with \"?\" and without")));
+                return Err(
+                    name.fault_of(fields::UNITS_STATES, format!("{unit} is there twice, with \"?\" and without"))
+                );
             }
             Some(other) if other.source < name.pos.source => continue,
             _ => {}
@@ -49,7 +52,7 @@ pub(super) fn units(raw: &RawUnits) -> Result<Units, Fault> {
             UnitState::Enabled => units.enable.insert(unit),
             UnitState::Disabled => units.disable.insert(unit),
             UnitState::Masked if units.add.contains_key(&unit) => {
-                return Err(name.fault(format!("units.states: {unit} is masked, and units.add adds it")));
+                return Err(name.fault_of(fields::UNITS_STATES, format!("{unit} is masked, and units.add adds it")));
             }
             UnitState::Masked => units.mask.insert(unit),
         };

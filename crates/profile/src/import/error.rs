@@ -1,6 +1,6 @@
 //! Why there is nothing to import.
 
-use crate::{NotLocated, rule_of};
+use crate::{NotLocated, authority};
 use kiln_kubernetes::Misfit;
 
 /// Why documents cannot be imported; every text is one line and names the place and the way out.
@@ -60,11 +60,11 @@ impl ImportError {
         Self::At { place: place.to_string(), what: what.into().replace(char::is_control, " "), rule: None }
     }
 
-    /// What does not fit into `within`, a key of profiles: whose rule that is, it is for both.
-    pub(super) fn misfit(place: impl ToString, within: &str, misfit: &Misfit) -> Self {
+    /// What does not fit where `usual` has the rules for most fields, in a profile and here alike.
+    pub(super) fn misfit(place: impl ToString, usual: &'static str, misfit: &Misfit) -> Self {
         let mut error = Self::at(place, misfit.to_string());
         if let Self::At { rule, .. } = &mut error {
-            *rule = rule_of(&format!("{within}: {misfit}"));
+            *rule = Some(authority::of_field(misfit, usual));
         }
         error
     }

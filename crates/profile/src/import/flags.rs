@@ -3,6 +3,7 @@
 //! Sources: spf13/pflag; `component-base/cli/flag` of Kubernetes for its maps and lists.
 
 use super::words::Word;
+use crate::kubelet::slot;
 use kiln_kubernetes::kubelet_flags::{self, Flag};
 use kiln_kubernetes::{NEWEST, Type, kubelet_config};
 use serde_json::{Map, Value};
@@ -117,24 +118,6 @@ impl Layer {
             (slot, value) => *slot = value,
         }
         Ok(())
-    }
-}
-
-/// The place of a value, made where there is none.
-pub(super) fn slot<'a>(config: &'a mut Map<String, Value>, path: &str) -> &'a mut Value {
-    match path.split_once('.') {
-        None => config.entry(path).or_insert(Value::Null),
-        Some((first, rest)) => {
-            let inner = config.entry(first).or_insert(Value::Null);
-            if !inner.is_object() {
-                *inner = Value::Object(Map::new());
-            }
-            match inner {
-                Value::Object(inner) => slot(inner, rest),
-                // It is one.
-                other => other,
-            }
-        }
     }
 }
 
@@ -257,7 +240,7 @@ mod tests {
         let mut config = file.as_object().cloned().expect("an object");
         let mut layer = Layer::default();
         for given in given(text) {
-            let Flag::Field(path) = kubelet_flags::flag(&given.name, 36) else { panic!("{given:?}") };
+            let Flag::Field(path) = kubelet_flags::flag(&given.name, NEWEST) else { panic!("{given:?}") };
             layer.set(&mut config, path, &given).expect("a value");
         }
         config.into()

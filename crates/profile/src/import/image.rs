@@ -2,47 +2,26 @@
 
 use super::node::Node;
 use super::report::Fate;
-use kiln_kubernetes::{Type, kubelet_config};
+use crate::kubelet::{self, CGROUP_DRIVER, RESOLV_CONF, VOLUME_PLUGINS};
+use kiln_agent::paths::CA_FILE;
+use kiln_kubernetes::{Minor, kubelet_config};
 use serde_json::{Map, Value, json};
 
-/// Where the agent writes the cluster's authority.
-const CA: &str = "/etc/kubernetes/pki/ca.crt";
-/// Servers of names that a pod reaches, too.
-const RESOLV_CONF: &str = "/run/systemd/resolve/resolv.conf";
-/// Outside /usr, which is read-only.
-const VOLUME_PLUGINS: &str = "/var/lib/kubelet/volumeplugins";
 /// Directories that can be written to.
 const WRITABLE: [&str; 4] = ["/etc/", "/run/", "/tmp/", "/var/"];
 
-/// Fields that kiln renders for every node: the profile has to say them, or a source that leaves them out would get kiln's.
-const RENDERED: [&str; 13] = [
-    "authentication.anonymous.enabled",
-    "authentication.webhook.enabled",
-    "authentication.x509.clientCAFile",
-    "authorization.mode",
-    "cgroupDriver",
-    "clusterDNS",
-    "clusterDomain",
-    "healthzBindAddress",
-    "healthzPort",
-    "resolvConf",
-    "rotateCertificates",
-    "staticPodPath",
-    "volumePluginDir",
-];
-
-/// Of these, what a cluster's file says.
+/// Of the fields that kiln renders for every node, what a cluster's file says.
 const CLUSTER: [&str; 2] = ["clusterDNS", "clusterDomain"];
 
 /// Takes what belongs elsewhere out of the configuration, and changes what cannot be the same on an immutable node.
-pub(super) fn fit(node: &mut Node, minor: u32, cluster_file: bool) {
+pub(super) fn fit(node: &mut Node, minor: Minor, cluster_file: bool) {
     elsewhere(node, cluster_file);
     let text = |node: &Node, field: &str| node.config.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-    if text(node, "cgroupDriver") != "systemd" {
+    if text(node, "cgroupDriver") != CGROUP_DRIVER {
         change(
             node,
             "cgroupDriver",
-            json!("systemd"),
+            json!(CGROUP_DRIVER),
             "containerd's driver and systemd's: one owner of the control groups",
         );
     }
@@ -56,11 +35,11 @@ pub(super) fn fit(node: &mut Node, minor: u32, cluster_file: bool) {
     }
     let authority = node.config.get("authentication").and_then(|it| it.pointer("/x509/clientCAFile"));
     if let Some(path) =
-        authority.and_then(Value::as_str).map(str::to_owned).filter(|path| ![CA, ""].contains(&path.as_str()))
+        authority.and_then(Value::as_str).map(str::to_owned).filter(|path| ![CA_FILE, ""].contains(&path.as_str()))
     {
-        *super::flags::slot(&mut node.config, "authentication.x509.clientCAFile") = json!(CA);
+        *kubelet::slot(&mut node.config, "authentication.x509.clientCAFile") = json!(CA_FILE);
         let why = "where the agent writes the cluster's authority";
-        told(node, "authentication", &format!("authentication.x509.clientCAFile={path}"), &json!(CA), why);
+        told(node, "authentication", &format!("authentication.x509.clientCAFile={path}"), &json!(CA_FILE), why);
     }
     for field in ["tlsCertFile", "tlsPrivateKeyFile"] {
         if let Some(path) = node.config.remove(field) {
@@ -80,9 +59,11 @@ pub(super) fn fit(node: &mut Node, minor: u32, cluster_file: bool) {
             }
         }
     }
-    for path in RENDERED.into_iter().filter(|path| !(cluster_file && CLUSTER.contains(path))) {
+    // The profile has to say what kiln renders for every node, or a source that leaves it out would
+    // get kiln's.
+    for path in kubelet::rendered().into_iter().filter(|path| !(cluster_file && CLUSTER.contains(path))) {
         let default = unset(path, minor);
-        let slot = super::flags::slot(&mut node.config, path);
+        let slot = kubelet::slot(&mut node.config, path);
         if slot.is_null() {
             *slot = default;
             node.note(path.split('.').next().unwrap_or(path), "not said there: kubelet's default");
@@ -91,14 +72,8 @@ pub(super) fn fit(node: &mut Node, minor: u32, cluster_file: bool) {
 }
 
 /// What kubelet takes for a field that nobody sets.
-fn unset(path: &str, minor: u32) -> Value {
-    let Some(field) = kubelet_config::field(path) else { return Value::Null };
-    match (field.default(minor), &field.of) {
-        ("", Type::Bool) => json!(false),
-        ("", Type::List(_)) => json!([]),
-        ("", _) => json!(""),
-        (default, _) => serde_json::from_str(default).unwrap_or_default(),
-    }
+fn unset(path: &str, minor: Minor) -> Value {
+    kubelet_config::field(path).map_or(Value::Null, |field| field.unset(minor))
 }
 
 fn change(node: &mut Node, field: &str, to: Value, why: &str) {
@@ -205,10 +180,10 @@ mod tests {
 
     #[test]
     fn what_is_rendered_has_a_default() {
-        for path in RENDERED {
-            assert!(!unset(path, 20).is_null() && !unset(path, 36).is_null(), "{path}");
+        for path in kubelet::rendered() {
+            assert!(![20, 36].iter().any(|minor| unset(path, Minor::new(*minor)).is_null()), "{path}");
         }
-        assert_eq!(unset("healthzPort", 20), json!(10248));
-        assert_eq!(unset("clusterDNS", 20), json!([]));
+        assert_eq!(unset("healthzPort", Minor::new(20)), json!(10248));
+        assert_eq!(unset("clusterDNS", Minor::new(20)), json!([]));
     }
 }

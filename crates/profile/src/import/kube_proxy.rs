@@ -8,8 +8,8 @@ use super::booleans;
 use super::documents::Documents;
 use super::node::Node;
 use super::report::Fate;
-use crate::Located;
-use kiln_kubernetes::{Field, Step, Type, kube_proxy_config};
+use crate::{Located, authority};
+use kiln_kubernetes::{Field, Minor, Step, Type, kube_proxy_config};
 use serde_json::{Map, Value};
 
 /// Where the service looks for its identity.
@@ -25,7 +25,7 @@ const OF_WINDOWS: [&str; 2] = ["winkernel", "windowsRunAsService"];
 ///
 /// # Errors
 /// [`ImportError::At`]: a second document, and what kube-proxy would refuse.
-pub(super) fn read(documents: &Documents<'_>, bake: bool, minor: u32, node: &mut Node) -> Result<(), ImportError> {
+pub(super) fn read(documents: &Documents<'_>, bake: bool, minor: Minor, node: &mut Node) -> Result<(), ImportError> {
     if let Some(second) = documents.kube_proxy.get(1) {
         let what = "a second KubeProxyConfiguration: give the one that kube-proxy reads";
         return Err(ImportError::at(second.place(&[]).source, what));
@@ -50,7 +50,7 @@ pub(super) fn read(documents: &Documents<'_>, bake: bool, minor: u32, node: &mut
         node.report.add(Fate::Dropped, misfit.to_string(), document.place(&misfit.path)).why("kube-proxy ignores it");
     }
     kube_proxy_config::check(&config, minor)
-        .map_err(|misfit| ImportError::misfit(document.place(&misfit.path), "kubeProxy.config", &misfit))?;
+        .map_err(|misfit| ImportError::misfit(document.place(&misfit.path), authority::KUBE_PROXY, &misfit))?;
     elsewhere(&mut config, document, node);
     for field in config.keys() {
         node.report.add(Fate::Kept, field, at(document, &[field])).to("kubeProxy.config");

@@ -4,12 +4,13 @@
 //! `cmd/kubeadm/app/phases/kubelet/flags.go` of Kubernetes.
 
 use super::ImportError;
-use super::flags::{Given, slot};
+use super::flags::Given;
 use super::node::{Cluster, Node};
 use super::report::Fate;
 use crate::Located;
+use crate::kubelet::{self, slot};
 use ipnet::IpNet;
-use kiln_kubernetes::Step;
+use kiln_kubernetes::{Minor, Step};
 use serde_json::{Map, Value, json};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -291,30 +292,17 @@ fn masks(manager: &Value, version: &str, node: &mut Node) {
 }
 
 /// What kubeadm of Kubernetes 1.`minor` puts into a `KubeletConfiguration` that does not say it.
-pub(super) fn complete(config: &mut Map<String, Value>, cluster: &Cluster, minor: u32) {
-    let dns = cluster.service_cidrs.first().map_or("10.96.0.0/12", String::as_str);
+pub(super) fn complete(config: &mut Map<String, Value>, cluster: &Cluster, minor: Minor) {
+    let dns = cluster.service_cidrs.first().map_or(kubelet::KUBEADM_SERVICES, String::as_str);
     let dns = dns.parse::<IpNet>().ok().map(|network| match network {
         IpNet::V4(network) => Ipv4Addr::from_bits(network.network().to_bits().saturating_add(10)).to_string(),
         IpNet::V6(network) => Ipv6Addr::from_bits(network.network().to_bits().saturating_add(10)).to_string(),
     });
-    let domain = cluster.dns_domain.as_deref().unwrap_or("cluster.local");
-    let defaults = [
-        ("authentication.anonymous.enabled", json!(false)),
-        ("authentication.webhook.enabled", json!(true)),
-        ("authentication.x509.clientCAFile", json!("/etc/kubernetes/pki/ca.crt")),
-        ("authorization.mode", json!("Webhook")),
-        ("clusterDNS", dns.map_or(Value::Null, |dns| json!([dns]))),
-        ("clusterDomain", json!(domain)),
-        ("healthzBindAddress", json!("127.0.0.1")),
-        ("healthzPort", json!(10248)),
-        ("rotateCertificates", json!(true)),
-        ("staticPodPath", json!("/etc/kubernetes/manifests")),
-        ("cgroupDriver", if minor < 22 { Value::Null } else { json!("systemd") }),
-    ];
-    for (path, default) in defaults {
-        if default.is_null() {
-            continue;
-        }
+    let domain = cluster.dns_domain.as_deref().unwrap_or(kubelet::KUBEADM_DOMAIN);
+    let dns = dns.map_or(Value::Null, |dns| json!([dns]));
+    let driver = minor.kubeadm_sets_systemd_driver().then(|| ("cgroupDriver", json!("systemd")));
+    let defaults = kubelet::of_kubeadm(dns, domain).into_iter().chain(driver);
+    for (path, default) in defaults.filter(|(_, default)| !default.is_null()) {
         let slot = slot(config, path);
         if slot.is_null() {
             *slot = default;
@@ -388,7 +376,7 @@ mod tests {
         assert_eq!(node.cluster.api_servers, ["https://[fd00::1]:6443"]);
         assert_eq!(node.cluster.masks, [Some(25), None]);
         let mut config = Map::new();
-        complete(&mut config, &node.cluster, 20);
+        complete(&mut config, &node.cluster, Minor::new(20));
         assert_eq!((&config["clusterDNS"], &config["clusterDomain"]), (&json!(["10.1.0.10"]), &json!("x.example")));
         assert!(!config.contains_key("cgroupDriver"));
     }

@@ -21,11 +21,12 @@ mod write;
 pub use error::ImportError;
 pub use report::{Entry, Fate, Report};
 
-use crate::Profile;
+use crate::{Profile, authority};
 use documents::Documents;
 use flags::{Given, Layer};
+use kiln_agent::paths::{FLAGS_VARIABLE, KUBELET_CONFIG};
 use kiln_kubernetes::yaml;
-use kiln_kubernetes::{Step, kubelet_config};
+use kiln_kubernetes::{Minor, Step, kubelet_config};
 use node::Node;
 use serde_json::{Map, Value};
 use unit::{Placed, Text};
@@ -187,8 +188,8 @@ fn variables(file: &Text<'_>, documents: &Documents<'_>) -> Result<Vec<Given>, I
     let mut given = Vec::new();
     for (name, value) in unit::variables(file)? {
         let place = format!("{}:{}", file.name, value.line);
-        if name == "KUBELET_KUBEADM_ARGS" && documents.kubelet.is_empty() && documents.kubeadm.is_empty() {
-            return Err(ImportError::Missing { place, path: "/var/lib/kubelet/config.yaml".into() });
+        if name == FLAGS_VARIABLE && documents.kubelet.is_empty() && documents.kubeadm.is_empty() {
+            return Err(ImportError::Missing { place, path: KUBELET_CONFIG.into() });
         }
         if value.text.trim_start().starts_with("--") {
             let words = unit::split(&words::joined(&value.text, value.line), None, file.name)?;
@@ -217,7 +218,7 @@ fn read(words: &[Placed<'_>]) -> Result<Vec<Given>, ImportError> {
 }
 
 /// kubelet's configuration before its flags: of files, of kubeadm, or of a kubelet that reads none.
-fn configuration(documents: &Documents<'_>, given: &[Given], node: &mut Node, minor: u32) -> Result<(), ImportError> {
+fn configuration(documents: &Documents<'_>, given: &[Given], node: &mut Node, minor: Minor) -> Result<(), ImportError> {
     let kubeadm = !documents.kubeadm.is_empty();
     for document in &documents.kubelet {
         let mut object = document.object();
@@ -269,7 +270,7 @@ fn overlay(config: &mut Map<String, Value>, field: &str, value: &Value) {
 }
 
 /// Takes out what kubelet would ignore, and refuses what it would.
-fn checked(documents: &Documents<'_>, node: &mut Node, minor: u32) -> Result<(), ImportError> {
+fn checked(documents: &Documents<'_>, node: &mut Node, minor: Minor) -> Result<(), ImportError> {
     for misfit in kubelet_config::take_ignored(&mut node.config, minor) {
         if let [Step::Key(field)] = &misfit.path[..] {
             node.report.moved(field);
@@ -292,11 +293,11 @@ fn checked(documents: &Documents<'_>, node: &mut Node, minor: u32) -> Result<(),
             continue;
         }
         let Some(Step::Key(field)) = misfit.path.first() else {
-            return Err(ImportError::misfit("kubelet", "kubelet.config", &misfit));
+            return Err(ImportError::misfit("kubelet", authority::KUBELET_CONFIG, &misfit));
         };
         let said = node.notes.get(field).and_then(|notes| notes.first()).cloned();
         let place = said.or_else(|| Some(documents.kubelet.first()?.place(&misfit.path).to_string()));
-        return Err(ImportError::misfit(place.unwrap_or_default(), "kubelet.config", &misfit));
+        return Err(ImportError::misfit(place.unwrap_or_default(), authority::KUBELET_CONFIG, &misfit));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! A node as it is read: what kubelet runs with, what its cluster is, what it is alone.
 
 use super::report::{Fate, Report};
+use kiln_agent::names;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -79,8 +80,8 @@ impl Node {
     /// A label: of this machine alone, or of the role. Labels that no kubelet may set are told.
     pub fn label(&mut self, key: &str, value: &str, place: &str) {
         let what = format!("label {key}={value}");
-        let valid = kiln_agent::names::qualified_name(key).and_then(|()| kiln_agent::names::label_value(value));
-        if let Err(why) = valid.and_then(|()| kiln_agent::names::self_settable(key)) {
+        let valid = names::qualified_name(key).and_then(|()| names::label_value(value));
+        if let Err(why) = valid.and_then(|()| names::self_settable(key)) {
             self.report.add(Fate::Impossible, what, place).why(why);
         } else if OF_MACHINES.contains(&key) {
             self.report.add(Fate::Translated, what, place).to("kubelet.labels of the seed").why("it differs per node");
@@ -97,16 +98,12 @@ impl Node {
         for taint in list.as_array().into_iter().flatten() {
             let text = |name: &str| taint.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
             let (key, value, effect) = (text("key"), text("value"), text("effect"));
-            let what = format!("taint {key}={value}:{effect}");
-            let checked = kiln_agent::names::qualified_name(&key).and_then(|()| kiln_agent::names::label_value(&value));
-            match checked {
-                Ok(()) if ["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect.as_str()) => {
+            let what = format!("taint {}", names::taint(&key, &value, &effect));
+            let checked = names::qualified_name(&key).and_then(|()| names::label_value(&value));
+            match checked.and_then(|()| names::taint_effect(&effect)) {
+                Ok(()) => {
                     self.report.add(Fate::Kept, what, place).to("kubelet.taints");
                     self.taints.push((key, value, effect));
-                }
-                Ok(()) => {
-                    let why = format!("{effect:?} is none of NoSchedule, PreferNoSchedule and NoExecute");
-                    self.report.add(Fate::Impossible, what, place).why(why);
                 }
                 Err(why) => {
                     self.report.add(Fate::Impossible, what, place).why(why);

@@ -86,8 +86,8 @@ impl Entry {
         self
     }
 
-    pub(super) fn since(&mut self, minor: u32) -> &mut Self {
-        self.since = (minor > 0).then_some(minor);
+    pub(super) fn since(&mut self, release: u32) -> &mut Self {
+        self.since = (release > 0).then_some(release);
         self
     }
 

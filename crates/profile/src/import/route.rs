@@ -4,24 +4,19 @@ use super::ImportError;
 use super::flags::{Given, Layer, taints};
 use super::node::Node;
 use super::report::Fate;
+use kiln_agent::flags;
 use kiln_kubernetes::kubelet_flags::{self, Flag};
-use kiln_kubernetes::{NEWEST, kubelet_config, runtimes};
+use kiln_kubernetes::{Minor, NEWEST, NO_CLOUD_PROVIDERS_SINCE, runtimes};
 use serde_json::Value;
 use std::net::IpAddr;
 
 /// `kubelet --help` of every release since 1.10.
 const DEPRECATED: &str = "kubelet --help: \"DEPRECATED: This parameter should be set via the config file\"";
 
-/// Flags that kiln or its agent set, and why nothing is missing without them.
-const OWN: [(&str, &str); 8] = [
-    ("bootstrap-kubeconfig", "the agent obtains the node's credentials"),
-    ("cert-dir", "certificates are in /var/lib/kubelet/pki, where the agent writes them"),
-    ("config", "the rendered one is /var/lib/kubelet/config.yaml"),
-    ("config-dir", "what is in it is in kubelet.config"),
+/// Flags besides those that kiln or its agent sets without which nothing is missing, and why.
+const OWN: [(&str, &str); 2] = [
     ("experimental-bootstrap-kubeconfig", "the agent obtains the node's credentials"),
     ("help", "it starts no kubelet"),
-    ("kubeconfig", "the agent writes /etc/kubernetes/kubelet.conf"),
-    ("root-dir", "kubelet's state is in /var/lib/kubelet"),
 ];
 
 /// Flags that name a file which must be there when kubelet starts.
@@ -38,7 +33,7 @@ const FILES: [&str; 6] = [
 ///
 /// # Errors
 /// [`ImportError::At`] for what no kubelet takes.
-pub(super) fn route(given: &Given, minor: u32, layer: &mut Layer, node: &mut Node) -> Result<(), ImportError> {
+pub(super) fn route(given: &Given, minor: Minor, layer: &mut Layer, node: &mut Node) -> Result<(), ImportError> {
     let Given { name, value, place } = given;
     let (name, value) = (name.as_str(), value.as_str());
     if value.contains("${") || value.starts_with('$') {
@@ -46,8 +41,9 @@ pub(super) fn route(given: &Given, minor: u32, layer: &mut Layer, node: &mut Nod
         node.report.add(Fate::Impossible, given.written(), place).why(why);
         return Ok(());
     }
-    if let Some((_, why)) = OWN.iter().find(|(own, _)| *own == name) {
-        node.report.add(Fate::Dropped, given.written(), place).why(*why);
+    let own = || OWN.iter().find(|(own, _)| *own == name).map(|(_, why)| *why);
+    if let Some(why) = flags::managed_in_import(name).or_else(own) {
+        node.report.add(Fate::Dropped, given.written(), place).why(why);
         return Ok(());
     }
     match name {
@@ -99,15 +95,14 @@ pub(super) fn route(given: &Given, minor: u32, layer: &mut Layer, node: &mut Nod
                 _ => return Err(ImportError::at(place, format!("{}: is no MTU", given.written()))),
             }
         }
-        // The cloud's own went out of kubelet bit by bit up to 1.31; from 1.29 on it does not start with them unless a gate says so.
-        "cloud-provider" if minor >= 29 && !matches!(value, "" | "external") => {
+        "cloud-provider" if !minor.has_cloud_providers() && !matches!(value, "" | "external") => {
             let why =
                 "kubelet has no providers of clouds any more, and the cluster must run the cloud's controller manager";
             node.report
                 .add(Fate::Translated, given.written(), place)
                 .to("kubelet.args.cloud-provider: external")
                 .why(why)
-                .since(29);
+                .since(NO_CLOUD_PROVIDERS_SINCE);
             node.args.insert(name.to_owned(), ("external".to_owned(), place.clone()));
         }
         _ => known(given, minor, layer, node)?,
@@ -116,7 +111,7 @@ pub(super) fn route(given: &Given, minor: u32, layer: &mut Layer, node: &mut Nod
 }
 
 /// What the tables of `kubernetes` say of it.
-fn known(given: &Given, minor: u32, layer: &mut Layer, node: &mut Node) -> Result<(), ImportError> {
+fn known(given: &Given, minor: Minor, layer: &mut Layer, node: &mut Node) -> Result<(), ImportError> {
     let Given { name, value, place } = given;
     if let Some(why) = kubelet_flags::useless(name) {
         let (since, _) = kubelet_flags::gone(name).unwrap_or_default();
@@ -124,7 +119,7 @@ fn known(given: &Given, minor: u32, layer: &mut Layer, node: &mut Node) -> Resul
         return Ok(());
     }
     match kubelet_flags::flag(name, minor) {
-        Flag::Flag if value.contains(|c: char| c.is_whitespace() || c.is_control() || "\"'\\$`".contains(c)) => {
+        Flag::Flag if !flags::is_passable(value) => {
             let why = "the flags' file takes no blanks, quotes, backslashes and dollars: say it otherwise";
             node.report.add(Fate::Impossible, given.written(), place).why(why);
         }
@@ -155,26 +150,18 @@ fn known(given: &Given, minor: u32, layer: &mut Layer, node: &mut Node) -> Resul
 }
 
 /// A flag of a newer release, or of none.
-fn unknown(given: &Given, minor: u32, node: &mut Node) -> Result<(), ImportError> {
+fn unknown(given: &Given, minor: Minor, node: &mut Node) -> Result<(), ImportError> {
     let Given { name, place, .. } = given;
     match kubelet_flags::flag(name, NEWEST) {
         Flag::Unknown => {
-            let distance = |known: &String| strsim::damerau_levenshtein(known, name);
-            let near =
-                kubelet_flags::all_names().min_by_key(distance).filter(|near| distance(near) <= name.len().div_ceil(3));
+            let known: Vec<String> = kubelet_flags::all_names().collect();
+            let near = kiln_suggest::nearest(name, known.iter().map(String::as_str));
             let hint = near.map(|near| format!(", did you mean --{near}?")).unwrap_or_default();
             Err(ImportError::at(place, format!("no kubelet has a flag --{}{hint}", kiln_agent::names::short(name))))
         }
-        newer => {
-            let since = match kubelet_flags::flag(name, minor) {
-                Flag::Later { since } => since,
-                _ => 0,
-            };
-            let since = match newer {
-                Flag::Field(path) => kubelet_config::field(path).map_or(0, |field| field.since),
-                _ => since,
-            };
-            let since = if since > minor { format!(" before 1.{since}") } else { String::new() };
+        _ => {
+            let later = kubelet_flags::came_after(name, minor);
+            let since = later.map(|since| format!(" before 1.{since}")).unwrap_or_default();
             let why = format!("no kubelet{since} has it, and this is 1.{minor}: build with a newer --release");
             node.report.add(Fate::Impossible, given.written(), place).why(why);
             Ok(())
@@ -224,7 +211,7 @@ mod tests {
             ("azure-container-registry-config", "/etc/kubernetes/azure.json"),
         ] {
             let given = Given { name: name.to_owned(), value: value.to_owned(), place: "node:1".to_owned() };
-            route(&given, 36, &mut layer, &mut node).expect("a flag that was one");
+            route(&given, NEWEST, &mut layer, &mut node).expect("a flag that was one");
         }
         assert_eq!(node.labels["gpu"], "");
         assert_eq!(node.config["failSwapOn"], false);

@@ -13,7 +13,8 @@ pub(super) use images::*;
 pub(super) use node::*;
 pub(super) use release::*;
 
-use super::model::{Arch, Cri, KubeletConfigSource, Output, RootFileSystem};
+use super::model::{Arch, Cri, KubeletConfigSource, RootFileSystem};
+use super::output::Output;
 use super::place::At;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -132,7 +133,7 @@ pub(super) struct RawDisk {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct RawDebian {
     /// Release code name: `trixie`, `bookworm`, or another one that has an entry under `suites`. Default: `trixie`.
-    #[schemars(extend("default" = "trixie"))]
+    #[schemars(extend("default" = kiln_debian::DEFAULT_SUITE))]
     pub suite: Option<At<String>>,
     /// Components of the archive. Default: `[main]`.
     #[schemars(extend("examples" = [["main", "non-free-firmware"]]))]
@@ -175,7 +176,7 @@ pub(super) struct RawSuite {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct RawKernel {
     /// Debian package of the kernel; `{arch}` stands for the architecture. Default: `linux-image-cloud-{arch}`.
-    #[schemars(extend("default" = "linux-image-cloud-{arch}"))]
+    #[schemars(extend("default" = kiln_debian::KERNEL))]
     pub package: Option<At<String>>,
     /// Kernel modules.
     pub modules: RawModules,

@@ -17,9 +17,6 @@ use std::cmp::Reverse;
 use std::io::Read;
 use std::path::Path;
 
-/// Paths of the keyring of the package debian-archive-keyring: since Debian 13, and before.
-pub const DEBIAN_KEYRINGS: [&str; 2] =
-    ["/usr/share/keyrings/debian-archive-keyring.pgp", "/usr/share/keyrings/debian-archive-keyring.gpg"];
 /// The most bytes of a keyring file.
 pub const MAX_KEYRING_BYTES: u64 = 16 << 20;
 /// The fewest bits of an RSA modulus.
@@ -94,13 +91,13 @@ impl Keyring {
         Self::from_bytes(&name, &bytes)
     }
 
-    /// Reads the first of `paths` that exists, such as one of [`DEBIAN_KEYRINGS`].
+    /// Reads the first of `paths` that exists, such as one of [`kiln_debian::KEYRINGS`].
     ///
     /// # Errors
     /// Those of [`Keyring::from_file`]; if none exists, the error of the last.
     pub fn from_first<P: AsRef<Path>>(paths: &[P]) -> Result<Self, KeyringError> {
         let existing = paths.iter().find(|path| path.as_ref().exists()).or(paths.last());
-        Self::from_file(existing.map_or(Path::new(DEBIAN_KEYRINGS[0]), AsRef::as_ref))
+        Self::from_file(existing.map_or(Path::new(kiln_debian::KEYRINGS[0]), AsRef::as_ref))
     }
 
     /// Reads the key material that an entry of apt's sources names.

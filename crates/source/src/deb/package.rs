@@ -2,19 +2,29 @@
 
 use super::version::Version;
 use kiln_tree::Digest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The archive of a suite that has a package.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Archive {
     /// The suite itself: `trixie`.
     Main,
-    /// `trixie-updates`.
+    /// Its updates between point releases: `trixie-updates`.
     Updates,
-    /// `trixie-security`, on a separate mirror.
+    /// Its security updates: `trixie-security`, on a separate mirror.
     Security,
+}
+
+impl Archive {
+    /// The archive whose mirrors have its packages: updates are in the pool of the suite itself.
+    pub fn pool(self) -> Self {
+        match self {
+            Self::Main | Self::Updates => Self::Main,
+            Self::Security => Self::Security,
+        }
+    }
 }
 
 impl fmt::Display for Archive {

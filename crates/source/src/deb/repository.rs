@@ -6,6 +6,7 @@
 
 use super::control::{ControlError, Paragraphs};
 use super::keyring::Keyring;
+use super::package::Archive;
 use super::redact;
 use super::release::{Release, ReleaseError, ReleaseFile, ReleaseMismatch};
 use super::signature::{self, SignatureError, Signer};
@@ -22,22 +23,11 @@ pub const MAX_COMPRESSED_BYTES: u64 = 256 << 20;
 /// The most bytes of an unpacked `Packages` (Debian's: 57 MB).
 pub const MAX_PACKAGES_BYTES: u64 = 1 << 30;
 
-/// The role of a suite.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ArchiveKind {
-    /// The release itself, `trixie`.
-    Main,
-    /// Its updates between point releases, `trixie-updates`.
-    Updates,
-    /// Its security updates, `trixie-security`, from another archive.
-    Security,
-}
-
 /// A suite to load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SuiteRequest {
     /// Its role.
-    pub kind: ArchiveKind,
+    pub kind: Archive,
     /// Its name below `dists/`.
     pub name: String,
     /// Mirrors, tried in order; `{snapshot}` stands for the snapshot's timestamp.
@@ -45,21 +35,19 @@ pub struct SuiteRequest {
 }
 
 /// The suites of a Debian release: `suite` and `suite-updates` of the main archive, and
-/// `suite-security` of the security archive. Unstable and experimental have only the first.
+/// `suite-security` of the security archive. A suite in development has only the first.
 pub fn standard_suites(suite: &str, mirrors: &[String], security_mirrors: &[String]) -> Vec<SuiteRequest> {
     let request = |kind, suffix: &str, mirrors: &[String]| SuiteRequest {
         kind,
         name: format!("{suite}{suffix}"),
         mirrors: mirrors.to_vec(),
     };
-    let main = request(ArchiveKind::Main, "", mirrors);
-    if matches!(suite, "sid" | "unstable" | "experimental" | "rc-buggy") {
-        return vec![main];
-    }
+    let main = request(Archive::Main, "", mirrors);
+    let Some(security) = kiln_debian::security_suffix(suite) else { return vec![main] };
     vec![
         main,
-        request(ArchiveKind::Updates, "-updates", mirrors),
-        request(ArchiveKind::Security, "-security", security_mirrors),
+        request(Archive::Updates, kiln_debian::UPDATES, mirrors),
+        request(Archive::Security, security, security_mirrors),
     ]
 }
 
@@ -100,7 +88,7 @@ impl Index {
 #[derive(Debug, Clone)]
 pub struct Suite {
     /// Its role.
-    pub kind: ArchiveKind,
+    pub kind: Archive,
     /// Its name below `dists/`.
     pub name: String,
     /// The archive's declaration about it.
@@ -132,15 +120,15 @@ impl fmt::Debug for PackagesIndex {
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
     /// A suite's list of mirrors is empty.
-    #[error("there is no mirror for the suite {suite}; name one with --mirror, or in the profile ({field})")]
+    #[error("there is no mirror for the suite {suite}")]
     NoMirror {
         /// The suite.
         suite: String,
-        /// The profile's key for mirrors.
-        field: &'static str,
+        /// The role of the suite.
+        kind: Archive,
     },
     /// A mirror's URL has `{snapshot}` but there is no snapshot, or the other way round.
-    #[error("the mirror {mirror} {problem} (profile: debian.snapshot, debian.mirrors)")]
+    #[error("the mirror {mirror} {problem}")]
     Snapshot {
         /// The URL.
         mirror: String,
@@ -259,8 +247,7 @@ fn load_suite(
     let mirrors: Vec<String> =
         suite.mirrors.iter().map(|mirror| expand(mirror, request.snapshot)).collect::<Result<_, _>>()?;
     if mirrors.is_empty() {
-        let field = if suite.kind == ArchiveKind::Security { "debian.security-mirrors" } else { "debian.mirrors" };
-        return Err(RepositoryError::NoMirror { suite: suite.name.clone(), field });
+        return Err(RepositoryError::NoMirror { suite: suite.name.clone(), kind: suite.kind });
     }
     let mut attempts = Vec::new();
     for (position, mirror) in mirrors.iter().enumerate() {

@@ -63,13 +63,15 @@ pub enum FetchError {
 pub struct MissingInput {
     /// Its name.
     pub name: String,
+    /// Its digest.
+    pub digest: Digest,
     /// The locations where it should be, without secrets.
     pub from: Vec<String>,
 }
 
 impl From<&Want> for MissingInput {
     fn from(want: &Want) -> Self {
-        Self { name: want.name.clone(), from: want.from.iter().map(ToString::to_string).collect() }
+        Self { name: want.name.clone(), digest: want.digest, from: want.from.iter().map(ToString::to_string).collect() }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Disks to encode, as sparse raw files.
 
 use crate::formats::tools::{run, text, tool};
-use kiln_artifact::cloud::{self, Kind, Naming};
+use kiln_artifact::cloud::{self, Naming};
 use kiln_format::block::RawFile;
 use kiln_manifest::OutputFile;
+use kiln_profile::Output;
 use kiln_tree::Digest;
 use rustix::fs::SeekFrom;
 use std::fs::File;
@@ -61,7 +62,7 @@ impl Disk {
     }
 
     /// Encodes it to the directory `name` beside it.
-    pub fn encode(&self, kind: Kind, name: &str, threads: usize) -> Encoded {
+    pub fn encode(&self, kind: Output, name: &str, threads: usize) -> Encoded {
         let directory = self.directory.join(name);
         std::fs::create_dir_all(&directory).expect("a directory");
         let done = AtomicU64::new(0);

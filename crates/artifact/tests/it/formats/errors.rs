@@ -1,8 +1,9 @@
 //! Errors name what cannot be read or written and the remedy.
 
 use crate::formats::disks::{NAMING, REAL};
-use kiln_artifact::cloud::{self, Kind};
+use kiln_artifact::cloud;
 use kiln_format::block::BlockSource;
+use kiln_profile::Output;
 use std::io;
 use std::ops::Range;
 
@@ -27,7 +28,7 @@ impl BlockSource for Damaged {
 #[test]
 fn a_disk_that_cannot_be_read_is_named() {
     let directory = tempfile::tempdir().expect("a directory");
-    for kind in Kind::ALL {
+    for kind in Output::encodings() {
         for threads in [1, 8] {
             let source = Damaged(vec![0..512 << 20, 512 << 20..1 << 30]);
             let error = cloud::encode(kind, &source, &NAMING, directory.path(), threads, &|_| ()).expect_err("damaged");
@@ -43,7 +44,7 @@ fn a_disk_that_cannot_be_read_is_named() {
 fn an_output_that_cannot_be_written_is_named() {
     let directory = tempfile::tempdir().expect("a directory");
     let missing = directory.path().join("missing");
-    for kind in Kind::ALL {
+    for kind in Output::encodings() {
         let error = cloud::encode(kind, &REAL.source, &NAMING, &missing, 2, &|_| ()).expect_err("nowhere");
         let said = error.to_string();
         assert!(said.starts_with(&format!("writing {}/disk.", missing.display())), "{said}");

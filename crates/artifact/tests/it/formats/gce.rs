@@ -2,7 +2,7 @@
 
 use crate::formats::disks::{Disk, REAL, assert_same};
 use crate::formats::tools::{run, text, tool};
-use kiln_artifact::cloud::Kind;
+use kiln_profile::Output;
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
@@ -26,7 +26,7 @@ pub fn judge(disk: &Disk, path: &Path) {
 
 #[test]
 fn gnu_tar_and_libarchive_unpack_it() {
-    let encoded = REAL.encode(Kind::Gce, "gce", 4);
+    let encoded = REAL.encode(Output::Gce, "gce", 4);
     let path = encoded.path(".tar.gz");
     judge(&REAL, &path);
     let directory = tempfile::tempdir_in(&REAL.directory).expect("a directory");
@@ -43,7 +43,7 @@ fn the_archive_equals_that_of_gnu_tar() {
                 file.write_all_at(&vec![7; 5000], number * (10 << 20) + 70_000).expect("written");
             }
         });
-        let encoded = disk.encode(Kind::Gce, "own", 4);
+        let encoded = disk.encode(Output::Gce, "own", 4);
         let archive = disk.directory.join("own.tar");
         let mut tar = tool("tar", "tar");
         tar.args(["--format=oldgnu", "--owner=root:0", "--group=root:0", "--mode=0644"]);
@@ -56,7 +56,7 @@ fn the_archive_equals_that_of_gnu_tar() {
 
 #[test]
 fn the_gzip_file_has_one_member() {
-    let encoded = REAL.encode(Kind::Gce, "member", 4);
+    let encoded = REAL.encode(Output::Gce, "member", 4);
     let bytes = fs::read(encoded.path(".tar.gz")).expect("read");
     // Reads the first member only.
     let mut decoder = flate2::bufread::GzDecoder::new(bytes.as_slice());

@@ -2,7 +2,7 @@
 
 use crate::formats::disks::{Disk, noise};
 use crate::formats::tools::{run, tool};
-use kiln_artifact::cloud::Kind;
+use kiln_profile::Output;
 use std::env;
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -16,7 +16,7 @@ const CHILD: &str = "KILN_TEST_ENCODE";
 #[test]
 fn a_large_disk_is_streamed() {
     if let Ok(name) = env::var(CHILD) {
-        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name).expect("a format");
+        let kind = Output::encodings().find(|kind| kind.as_str() == name).expect("a format");
         let disk = Disk::new(4 << 30, |file, _| {
             // Data that does not compress, so that what waits to be written is as large as
             // possible.
@@ -30,11 +30,13 @@ fn a_large_disk_is_streamed() {
         println!("{} bytes", encoded.files.iter().map(|file| file.size).sum::<u64>());
         return;
     }
-    for kind in Kind::ALL {
+    for kind in Output::encodings() {
         let report = tempfile::NamedTempFile::new().expect("a file");
         let mut time = tool("time", "time");
         time.args(["--quiet", "-f", "%M", "-o"]).arg(report.path()).arg(env::current_exe().expect("this program"));
-        run(time.args(["--exact", "formats::memory::a_large_disk_is_streamed", "--nocapture"]).env(CHILD, kind.name()));
+        run(time
+            .args(["--exact", "formats::memory::a_large_disk_is_streamed", "--nocapture"])
+            .env(CHILD, kind.as_str()));
         let text = fs::read_to_string(report.path()).expect("a report");
         let kib: u64 = text.trim().parse().unwrap_or_else(|_| panic!("time(1) says {text:?}"));
         println!("{kind:?}: peak memory {kib} KiB");

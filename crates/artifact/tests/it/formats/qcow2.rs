@@ -3,7 +3,7 @@
 
 use crate::formats::disks::{Disk, REAL, assert_same, assert_same_by_7z, qemu_img};
 use crate::formats::tools::{run, tool};
-use kiln_artifact::cloud::Kind;
+use kiln_profile::Output;
 use std::fs;
 use std::path::Path;
 
@@ -24,20 +24,20 @@ pub fn judge(disk: &Disk, path: &Path, compression: &str) {
 
 #[test]
 fn qemu_reads_what_zstd_compressed() {
-    let encoded = REAL.encode(Kind::Qcow2, "zstd", 4);
+    let encoded = REAL.encode(Output::Qcow2, "zstd", 4);
     judge(&REAL, &encoded.path(".qcow2"), "zstd");
 }
 
 #[test]
 fn qemu_reads_what_zlib_compressed() {
-    let encoded = REAL.encode(Kind::Qcow2Zlib, "zlib", 4);
+    let encoded = REAL.encode(Output::Qcow2Zlib, "zlib", 4);
     judge(&REAL, &encoded.path(".qcow2"), "zlib");
     assert_same_by_7z(&REAL.raw(), &encoded.path(".qcow2"), "qcow");
 }
 
 #[test]
 fn the_file_is_not_larger_than_that_of_qemu() {
-    let encoded = REAL.encode(Kind::Qcow2, "size", 4);
+    let encoded = REAL.encode(Output::Qcow2, "size", 4);
     let qemus = REAL.directory.join("qemu.qcow2");
     let mut convert = tool("qemu-img", "qemu-utils");
     convert.args(["convert", "-c", "-f", "raw", "-O", "qcow2", "-o", "compression_type=zstd"]);
@@ -49,7 +49,7 @@ fn the_file_is_not_larger_than_that_of_qemu() {
 #[test]
 fn qemu_writes_to_it() {
     // Refcounts and COPIED flags are correct only if writing works and leaves no leaks.
-    let encoded = REAL.encode(Kind::Qcow2, "written", 2);
+    let encoded = REAL.encode(Output::Qcow2, "written", 2);
     let path = encoded.path(".qcow2");
     let copy = REAL.directory.join("written.raw");
     fs::copy(REAL.raw(), &copy).expect("copied");

@@ -2,7 +2,7 @@
 
 use crate::formats::disks::{Disk, noise};
 use crate::formats::{gce, qcow2, vhd, vmdk};
-use kiln_artifact::cloud::Kind;
+use kiln_profile::Output;
 use proptest::prelude::*;
 use std::os::unix::fs::FileExt;
 
@@ -63,10 +63,10 @@ proptest! {
     ) {
         let disk = disk(sectors, &pieces);
         let encoded = |kind, suffix| disk.encode(kind, "out", threads).path(suffix);
-        qcow2::judge(&disk, &encoded(Kind::Qcow2, ".qcow2"), "zstd");
-        qcow2::judge(&disk, &encoded(Kind::Qcow2Zlib, ".qcow2"), "zlib");
-        vhd::judge(&disk, &encoded(Kind::Vhd, ".vhd"));
-        vmdk::judge(&disk, &encoded(Kind::Vmdk, ".vmdk"));
-        gce::judge(&disk, &encoded(Kind::Gce, ".tar.gz"));
+        qcow2::judge(&disk, &encoded(Output::Qcow2, ".qcow2"), "zstd");
+        qcow2::judge(&disk, &encoded(Output::Qcow2Zlib, ".qcow2"), "zlib");
+        vhd::judge(&disk, &encoded(Output::Vhd, ".vhd"));
+        vmdk::judge(&disk, &encoded(Output::Vmdk, ".vmdk"));
+        gce::judge(&disk, &encoded(Output::Gce, ".tar.gz"));
     }
 }

@@ -2,12 +2,12 @@
 
 use crate::formats::disks::REAL;
 use crate::formats::tools::sha256sums;
-use kiln_artifact::cloud::Kind;
+use kiln_profile::Output;
 use std::fs;
 
 #[test]
 fn bytes_do_not_depend_on_the_number_of_threads() {
-    for kind in Kind::ALL {
+    for kind in Output::encodings() {
         let first = REAL.encode(kind, "one", 1);
         for threads in [0, 2, 3, 64] {
             let next = REAL.encode(kind, "more", threads);
@@ -18,7 +18,7 @@ fn bytes_do_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn digests_are_the_files() {
-    for kind in Kind::ALL {
+    for kind in Output::encodings() {
         // Replaces a longer file of the same name.
         let encoded = REAL.encode(kind, "digests", 4);
         for file in &encoded.files {

@@ -2,7 +2,7 @@
 
 use crate::formats::disks::{Disk, NAMING, REAL, assert_same, assert_same_by_7z, qemu_img};
 use crate::formats::tools::{run, tool};
-use kiln_artifact::cloud::Kind;
+use kiln_profile::Output;
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
@@ -27,7 +27,7 @@ pub fn judge(disk: &Disk, path: &Path) {
 
 #[test]
 fn qemu_reads_it() {
-    let encoded = REAL.encode(Kind::Vhd, "vhd", 4);
+    let encoded = REAL.encode(Output::Vhd, "vhd", 4);
     let path = encoded.path(".vhd");
     judge(&REAL, &path);
     assert_same_by_7z(&REAL.raw(), &path, "vhd");
@@ -44,7 +44,7 @@ fn qemu_reads_it() {
 fn footers_differ_from_those_of_qemu_only_in_the_creator() {
     for mib in [1, 3, 40, 71, 129, 200, 517, 2048, 8000] {
         let disk = Disk::new(mib * MIB, |_, _| ());
-        let ours = footer(&disk.encode(Kind::Vhd, "vhd", 1).path(".vhd"));
+        let ours = footer(&disk.encode(Output::Vhd, "vhd", 1).path(".vhd"));
         let path = disk.directory.join("qemu.vhd");
         let mut create = tool("qemu-img", "qemu-utils");
         create.args(["create", "-q", "-f", "vpc", "-o", "subformat=fixed"]).arg(&path);
@@ -55,7 +55,7 @@ fn footers_differ_from_those_of_qemu_only_in_the_creator() {
         let larger = u64::from_be_bytes(qemus[48..56].try_into().expect("eight bytes"));
         let disk = Disk::new(larger.next_multiple_of(MIB), |_, _| ());
         let ours =
-            if larger.is_multiple_of(MIB) { footer(&disk.encode(Kind::Vhd, "again", 1).path(".vhd")) } else { ours };
+            if larger.is_multiple_of(MIB) { footer(&disk.encode(Output::Vhd, "again", 1).path(".vhd")) } else { ours };
         qemus[24..36].copy_from_slice(&ours[24..36]);
         for field in [40..56, 64..84] {
             qemus[field.clone()].copy_from_slice(&ours[field]);

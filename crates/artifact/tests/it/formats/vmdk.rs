@@ -2,7 +2,7 @@
 
 use crate::formats::disks::{Disk, REAL, assert_same, assert_same_by_7z, qemu_img};
 use crate::formats::tools::{run, sha256sums, text, tool};
-use kiln_artifact::cloud::Kind;
+use kiln_profile::Output;
 use std::fs;
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub fn judge(disk: &Disk, path: &Path) {
 
 #[test]
 fn qemu_reads_it() {
-    let encoded = REAL.encode(Kind::Vmdk, "vmdk", 4);
+    let encoded = REAL.encode(Output::Vmdk, "vmdk", 4);
     judge(&REAL, &encoded.path(".vmdk"));
     assert_same_by_7z(&REAL.raw(), &encoded.path(".vmdk"), "vmdk");
 }
@@ -34,7 +34,7 @@ fn qemu_reads_it() {
 /// with `xmllint --schema dsp8023_1.1.0.xsd` and the schemas that it imports.
 #[test]
 fn the_ovf_package_is_consistent() {
-    let encoded = REAL.encode(Kind::Vmdk, "ovf", 4);
+    let encoded = REAL.encode(Output::Vmdk, "ovf", 4);
     let ovf = encoded.path(".ovf");
     run(tool("xmllint", "libxml2-utils").args(["--noout", "--nonet"]).arg(&ovf));
     let value = |path: &str| {

@@ -1,7 +1,8 @@
 //! Trees for tests, and the roots made from them.
 
-use kiln_artifact::root::{Place, Root, RootError, RootFileSystem, RootOptions};
+use kiln_artifact::root::{Place, Root, RootError, RootOptions};
 use kiln_pack::Store;
+use kiln_profile::RootFileSystem;
 use kiln_tree::{Content, DeviceKind, Digest, Entry, FileTree, Kind, LinkGroup, Metadata, Origin, TreePath};
 use std::fs::{self, File};
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ use super::MINOR;
 use super::kubelet::{Verdict, made, side_by_side, unprivileged};
 use super::samples::{object, sample};
 use kiln_kubernetes::kube_proxy_config::{FIELDS, check};
-use kiln_kubernetes::{Field, NEWEST};
+use kiln_kubernetes::{Field, Minor, NEWEST};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -72,13 +72,13 @@ fn what_is_written_and_means_nothing_is_accepted() {
 }
 
 /// A value of the field that is not its default.
-fn valid(field: &Field, minor: u32) -> Value {
+fn valid(field: &Field, minor: Minor) -> Value {
     match field.name {
         "mode" => json!("ipvs"),
         "detectLocalMode" => json!("NodeCIDR"),
         "clusterCIDR" => json!("10.244.0.0/16"),
         "featureGates" => json!({ "AllAlpha": false }),
-        "showHiddenMetricsForVersion" => json!(format!("1.{}", minor - 1)),
+        "showHiddenMetricsForVersion" => json!(format!("1.{}", minor.previous())),
         "nodePortAddresses" => json!(["192.168.0.0/16"]),
         "portRange" => json!("30000-32767"),
         "logging" => json!({ "format": "text" }),
@@ -101,11 +101,11 @@ fn every_field_of_kube_proxy_is_accepted_and_the_newer_ones_are_unknown() {
     for ((field, config), verdict) in configs.iter().zip(verdicts) {
         let (ours, newest) =
             (check(config, MINOR), check(&object(json!({ field.name: valid(field, NEWEST) })), NEWEST));
-        let alike = match field.since <= MINOR {
+        let alike = match field.is_in(MINOR) {
             true => verdict == Verdict::Accepted && ours.is_ok(),
             false => verdict == Verdict::Unknown(field.name.to_owned()) && ours.is_err(),
         };
-        if !alike || newest.is_ok() != (field.until > NEWEST) {
+        if !alike || newest.is_ok() != field.is_in(NEWEST) {
             wrong.push(format!("{config:?}: kube-proxy {verdict:?}, kiln {ours:?}, {newest:?}"));
         }
     }

@@ -14,12 +14,12 @@ mod shown;
 
 use kiln_kubernetes::kubelet_config::{FIELDS, check};
 use kiln_kubernetes::kubelet_flags::{Flag, all_names, flag};
-use kiln_kubernetes::{Field, NEWEST};
+use kiln_kubernetes::{Field, Minor, NEWEST};
 use kubelet::{Verdict, verdicts};
 use samples::{companions, invalid, object, valid};
 use serde_json::{Map, Value, json};
 
-const MINOR: u32 = 20;
+const MINOR: Minor = Minor::new(20);
 
 fn with(mut config: Map<String, Value>, more: Map<String, Value>) -> Map<String, Value> {
     config.extend(more);
@@ -48,7 +48,7 @@ fn every_field_is_accepted_and_the_newer_ones_are_unknown() {
     let mut wrong = Vec::new();
     for ((field, config), verdict) in configs.iter().zip(verdicts) {
         let ours = check(config, MINOR);
-        let alike = match field.since <= MINOR {
+        let alike = match field.is_in(MINOR) {
             true => verdict == Verdict::Accepted && ours.is_ok(),
             false => verdict == Verdict::Unknown(field.name.to_owned()) && ours.is_err(),
         };

@@ -1,6 +1,6 @@
 //! What newer kubelets and kube-proxies refuse, in fields that the one that tests can ask does not have.
 
-use kiln_kubernetes::{NEWEST, kube_proxy_config, kubelet_config};
+use kiln_kubernetes::{Minor, NEWEST, kube_proxy_config, kubelet_config};
 use serde_json::{Value, json};
 
 #[test]
@@ -84,7 +84,9 @@ fn what_came_after_1_20() {
 fn logs_are_flushed_after_a_number_or_a_duration() {
     let verdict = |value: Value, minor| {
         let config = json!({ "logging": { "flushFrequency": value } });
-        kubelet_config::check(config.as_object().expect("an object"), minor).err().map(|misfit| misfit.to_string())
+        kubelet_config::check(config.as_object().expect("an object"), Minor::new(minor))
+            .err()
+            .map(|misfit| misfit.to_string())
     };
     for (value, minor) in [(json!(0), 23), (json!(5_000_000_000_i64), 26), (json!(0), 36), (json!("5s"), 27)] {
         assert_eq!(verdict(value, minor), None);
@@ -95,7 +97,7 @@ fn logs_are_flushed_after_a_number_or_a_duration() {
         assert!(verdict(value, 36).is_some_and(|why| why.contains("must be a duration such as")));
     }
     // Defaults that a release changed.
-    let default = |field: &str, minor| kubelet_config::field(field).expect("a field").default(minor);
+    let default = |field: &str, minor| kubelet_config::field(field).expect("a field").default(Minor::new(minor));
     assert_eq!(["0.8", "0.9"], [26, 27].map(|minor| default("memoryThrottlingFactor", minor)));
     let inodes = [29, 30].map(|minor| default("evictionHard", minor).contains("imagefs.inodesFree"));
     assert_eq!(inodes, [false, true]);
@@ -125,7 +127,9 @@ fn options_of_the_static_policy_come_by_release_and_exclude_each_other() {
             "featureGates": gates,
             "topologyManagerPolicy": "single-numa-node",
         });
-        kubelet_config::check(config.as_object().expect("an object"), minor).err().map(|misfit| misfit.to_string())
+        kubelet_config::check(config.as_object().expect("an object"), Minor::new(minor))
+            .err()
+            .map(|misfit| misfit.to_string())
     };
     let alpha = || json!({ "CPUManagerPolicyAlphaOptions": true });
     let refused = |options, gates, minor, said: &str| {

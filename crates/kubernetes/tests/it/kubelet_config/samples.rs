@@ -1,10 +1,10 @@
 //! Values that fit and values that do not.
 
-use kiln_kubernetes::{Field, Type};
+use kiln_kubernetes::{Field, Minor, Type};
 use serde_json::{Map, Value, json};
 
 /// A value for `field` that is not its default, in Kubernetes 1.`minor`.
-pub fn valid(field: &Field, minor: u32) -> Value {
+pub fn valid(field: &Field, minor: Minor) -> Value {
     match field.name {
         "port" => json!(10251),
         "runOnce" => json!(false),
@@ -18,7 +18,7 @@ pub fn valid(field: &Field, minor: u32) -> Value {
         "staticPodURLHeader" => json!({ "X-Node": ["a"] }),
         "allowedUnsafeSysctls" => json!(["net.core.somaxconn", "kernel.shm*", "kernel.sem", "fs.mqueue.*"]),
         "podCIDR" => json!("10.244.1.0/24"),
-        "showHiddenMetricsForVersion" => json!(format!("1.{}", minor - 1)),
+        "showHiddenMetricsForVersion" => json!(format!("1.{}", minor.previous())),
         "reservedMemory" => json!([{ "numaNode": 1, "limits": { "memory": "1Gi" } }]),
         "memorySwap" => json!({ "swapBehavior": "LimitedSwap" }),
         "userNamespaces" => json!({ "idsPerPod": 131_072 }),
@@ -59,7 +59,7 @@ pub fn sample(of: &Type, default: bool) -> Value {
         Type::Map(keys, of) => json!({ *keys.first().unwrap_or(&"key"): sample(of, default) }),
         Type::Object(fields) => fields
             .iter()
-            .filter(|field| field.since <= super::MINOR || default)
+            .filter(|field| field.is_in(super::MINOR) || default)
             .map(|field| (field.name.to_owned(), sample(&field.of, default)))
             .collect::<Map<_, _>>()
             .into(),

@@ -37,7 +37,7 @@ const APART: [&[&str]; 3] = [
 
 /// Fields of 1.20 that are the configuration's own.
 fn fields() -> impl Iterator<Item = &'static Field> {
-    FIELDS.iter().filter(|field| field.since <= MINOR && !["apiVersion", "kind"].contains(&field.name))
+    FIELDS.iter().filter(|field| field.is_in(MINOR) && !["apiVersion", "kind"].contains(&field.name))
 }
 
 /// A value of `field` that is not its default, written as kubelet writes it; `directory` has a certificate.
@@ -181,7 +181,7 @@ fn not_shown(fields: &[&Field]) -> Vec<String> {
 
 /// Of `fields` those that have a default, by path, with it.
 fn defaults(fields: impl Iterator<Item = &'static Field>, path: &str, found: &mut Vec<(String, Value)>) {
-    for field in fields.filter(|field| field.since <= MINOR) {
+    for field in fields.filter(|field| field.is_in(MINOR)) {
         let path = format!("{path}{}", field.name);
         if let Type::Object(fields) = field.of {
             defaults(fields.iter(), &format!("{path}."), found);

@@ -7,28 +7,6 @@ use std::path::Path;
 /// The most bytes of an `InRelease` that are searched for its origin.
 const MAX_HEAD_BYTES: u64 = 4 << 10;
 
-/// Debian's code names and aliases, without `-updates` and the like.
-const SUITES: [&str; 16] = [
-    "buster",
-    "bullseye",
-    "bookworm",
-    "trixie",
-    "forky",
-    "duke",
-    "sid",
-    "rc-buggy",
-    "oldoldstable",
-    "oldstable",
-    "stable",
-    "testing",
-    "unstable",
-    "experimental",
-    "oldoldoldstable",
-    "next-stable",
-];
-const SUFFIXES: [&str; 6] =
-    ["-updates", "-security", "-backports", "-backports-sloppy", "-proposed-updates", "/updates"];
-
 /// The certainty that an entry is for Debian's archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Evidence {
@@ -45,8 +23,7 @@ pub(super) fn judge(root: &Path, entry: &Entry) -> Evidence {
     if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
         return Evidence::Against("only http and https can be used");
     }
-    let base = SUFFIXES.iter().find_map(|suffix| entry.suite.strip_suffix(suffix)).unwrap_or(&entry.suite);
-    if !SUITES.contains(&base) {
+    if !kiln_debian::is_debians(&entry.suite) {
         return Evidence::Against("it is not a suite of Debian");
     }
     if !entry.components.iter().any(|component| component == "main") {
@@ -70,7 +47,7 @@ pub(super) fn judge(root: &Path, entry: &Entry) -> Evidence {
 fn is_debian_keyring(signed_by: &SignedBy) -> bool {
     match signed_by {
         SignedBy::File(path) => {
-            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("debian-archive-"))
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(kiln_debian::KEYRING_PREFIX))
         }
         SignedBy::Key(_) => false,
     }
@@ -90,7 +67,7 @@ fn judge_url(uri: &str) -> Evidence {
     let is_timestamp =
         |part: &&str| part.len() == 16 && part.ends_with('Z') && part.starts_with(|c: char| c.is_ascii_digit());
     match parts.rfind(|part| !is_timestamp(part)) {
-        Some(part) if part.to_ascii_lowercase().starts_with("debian") => Evidence::Weak,
+        Some(part) if part.to_ascii_lowercase().starts_with(kiln_debian::ARCHIVE) => Evidence::Weak,
         _ => Evidence::Against("its URL does not look like a mirror of Debian"),
     }
 }

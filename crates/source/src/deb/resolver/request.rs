@@ -94,20 +94,10 @@ fn unknown_or_virtual(index: &Index, name: NameId) -> ResolveError {
 
 fn unknown(index: &Index, name: &str) -> ResolveError {
     let real = index.names.iter().filter(|entry| !entry.versions.is_empty());
-    let mut near: Vec<(usize, &str)> =
-        real.filter_map(|entry| Some((distance(name, &entry.text)?, &*entry.text))).collect();
-    near.sort_unstable();
-    let near: Vec<String> = near.into_iter().take(SUGGESTIONS).map(|(_, text)| format!("{text:?}")).collect();
+    let near = kiln_suggest::near(name, real.map(|entry| &*entry.text));
+    let near: Vec<String> = near.into_iter().take(SUGGESTIONS).map(|text| format!("{text:?}")).collect();
     let hint = if near.is_empty() { String::new() } else { format!(" (did you mean {}?)", near.join(" or ")) };
     ResolveError::Unknown { name: name.to_owned(), hint }
-}
-
-/// The edits between a mistyped name and a real one, if they are few enough for a suggestion: one
-/// per three letters, at most three.
-fn distance(typed: &str, real: &str) -> Option<usize> {
-    let limit = (typed.len() / 3).clamp(1, 3);
-    let close = typed.len().abs_diff(real.len()) <= limit;
-    close.then(|| strsim::damerau_levenshtein(typed, real)).filter(|distance| *distance <= limit)
 }
 
 /// The rank of a provider of `target`, except for parts that change while choosing; lower is

@@ -3,7 +3,8 @@
 use crate::repository::gnupg::Gnupg;
 use jiff::Timestamp;
 use kiln_source::deb::keyring::Keyring;
-use kiln_source::deb::repository::{self, ArchiveKind, Index, Request, SuiteRequest};
+use kiln_source::deb::package::Archive;
+use kiln_source::deb::repository::{self, Index, Request, SuiteRequest};
 use kiln_source::deb::transport::{Transport, TransportError};
 use kiln_tree::Digest;
 use std::collections::BTreeMap;
@@ -86,7 +87,7 @@ fn load_as(
 ) -> Result<Index, String> {
     let mirrors = mirrors.iter().map(|mirror| (*mirror).to_owned()).collect();
     let request = Request {
-        suites: &[SuiteRequest { kind: ArchiveKind::Main, name: "trixie".to_owned(), mirrors }],
+        suites: &[SuiteRequest { kind: Archive::Main, name: "trixie".to_owned(), mirrors }],
         components: &[component.to_owned()],
         architecture,
         snapshot: None,
@@ -248,11 +249,7 @@ fn bytes_from_a_transport_are_verified_again() {
     let keyring = keyring_of(&keys);
     let cache = LyingCache(mirror(keys.sign(&good_release()), &xz(PACKAGES.as_bytes())));
     let request = Request {
-        suites: &[SuiteRequest {
-            kind: ArchiveKind::Main,
-            name: "trixie".to_owned(),
-            mirrors: vec![MIRROR.to_owned()],
-        }],
+        suites: &[SuiteRequest { kind: Archive::Main, name: "trixie".to_owned(), mirrors: vec![MIRROR.to_owned()] }],
         components: &["main".to_owned()],
         architecture: "amd64",
         snapshot: None,
@@ -319,7 +316,7 @@ fn a_snapshot_may_be_expired_and_is_put_into_the_url() {
         log: Mutex::default(),
     };
     let mirrors = vec!["http://snapshot.example/archive/debian/{snapshot}/".to_owned()];
-    let suites = [SuiteRequest { kind: ArchiveKind::Main, name: "trixie".to_owned(), mirrors }];
+    let suites = [SuiteRequest { kind: Archive::Main, name: "trixie".to_owned(), mirrors }];
     let mut request = Request {
         suites: &suites,
         components: &["main".to_owned()],

@@ -2,8 +2,9 @@
 
 use kiln_source::deb::apt_sources::{self, AptSources};
 use kiln_source::deb::control::Paragraphs;
-use kiln_source::deb::keyring::{DEBIAN_KEYRINGS, Keyring};
-use kiln_source::deb::repository::{self, ArchiveKind, Request};
+use kiln_source::deb::keyring::Keyring;
+use kiln_source::deb::package::Archive;
+use kiln_source::deb::repository::{self, Request};
 use kiln_source::deb::transport::{Transport, TransportError};
 use kiln_tree::Digest;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ impl Transport for Http {
 }
 
 pub fn keyring_path() -> PathBuf {
-    let existing = DEBIAN_KEYRINGS.iter().map(Path::new).find(|path| path.exists());
+    let existing = kiln_debian::KEYRINGS.iter().map(Path::new).find(|path| path.exists());
     existing.expect("install the Debian package debian-archive-keyring").to_owned()
 }
 
@@ -42,7 +43,7 @@ pub fn in_release(suite: &str) -> Vec<u8> {
 #[test]
 fn trixie_is_loaded_from_the_hosts_mirror() {
     let sources = host_sources();
-    let keyring = Keyring::from_first(&DEBIAN_KEYRINGS).unwrap();
+    let keyring = Keyring::from_first(&kiln_debian::KEYRINGS).unwrap();
     let suites = repository::standard_suites("trixie", &sources.mirrors, &sources.security_mirrors);
     let request = Request {
         suites: &suites,
@@ -57,7 +58,7 @@ fn trixie_is_loaded_from_the_hosts_mirror() {
     let index = repository::load(&Http, &request).unwrap();
     println!("loaded in {:?}", start.elapsed());
     let kinds: Vec<_> = index.suites.iter().map(|suite| suite.kind).collect();
-    assert_eq!(kinds, [ArchiveKind::Main, ArchiveKind::Updates, ArchiveKind::Security]);
+    assert_eq!(kinds, [Archive::Main, Archive::Updates, Archive::Security]);
     assert!(index.suites.iter().all(|suite| index.date() >= suite.release.date));
     let main = &index.suites[0];
     assert_eq!(main.release.codename.as_deref(), Some("trixie"));

@@ -1,10 +1,13 @@
 //! What kubelet demands of single values, beyond their types.
 //!
-//! Sources: `NewAllowlist` of `pkg/kubelet/sysctl`, `pkg/kubelet/network/dns` and `pkg/kubelet/eviction`; `ValidateKubeletConfiguration`, `pkg/kubelet/images/pullmanager/image_pull_policies.go`; of k8s.io/component-base `logs/api/v1`, `tracing/api/v1` and `metrics`.
+//! Sources: `NewAllowlist` of `pkg/kubelet/sysctl`, `pkg/kubelet/network/dns` and
+//! `pkg/kubelet/eviction`; `ValidateKubeletConfiguration`,
+//! `pkg/kubelet/images/pullmanager/image_pull_policies.go`; `tracing/api/v1` of
+//! k8s.io/component-base.
 
-use super::kubelet_rules::{Config, bool, text};
-use super::schema::{Misfit, Step};
-use super::{feature_gates, quantity};
+use crate::Minor;
+use crate::lookup::{Config, bool, int, items, text};
+use crate::schema::Misfit;
 use serde_json::Value;
 
 type Rule = fn(&Config) -> Result<(), Misfit>;
@@ -13,26 +16,11 @@ const RULES: [Rule; 8] =
     [allowlist, pod_logs, user_namespaces, log_query, tracing_endpoint, read_only_port, cluster_dns, cluster_domain];
 
 /// Checks all of them, on values whose types are right, for Kubernetes 1.`minor`.
-pub(super) fn check(config: &Config, minor: u32) -> Result<(), Misfit> {
+pub(super) fn check(config: &Config, minor: Minor) -> Result<(), Misfit> {
     RULES.iter().try_for_each(|rule| rule(config))?;
     swap_behavior(config, minor)?;
     unsafe_sysctls(config, minor)?;
-    container_file_system(config, minor)?;
-    logging(config, minor)?;
-    hidden_metrics(config, minor)
-}
-
-pub(super) fn items<'a>(config: &'a Config, field: &str) -> impl Iterator<Item = (usize, &'a Value)> {
-    config.get(field).and_then(Value::as_array).into_iter().flatten().enumerate()
-}
-
-pub(super) fn within(path: &[&str], why: impl Into<String>) -> Misfit {
-    let path = path.iter().map(|step| Step::Key((*step).to_owned())).collect();
-    Misfit { path, name: false, why: why.into() }
-}
-
-pub(super) fn item(field: &str, index: usize, why: impl Into<String>) -> Misfit {
-    Misfit { path: vec![Step::Key(field.to_owned()), Step::Index(index)], name: false, why: why.into() }
+    container_file_system(config, minor)
 }
 
 /// Images by name, or all below `registry/path/*`.
@@ -44,7 +32,7 @@ fn allowlist(config: &Config) -> Result<(), Misfit> {
         let prefix = pattern.strip_suffix("/*").unwrap_or(pattern);
         if prefix.is_empty() || prefix.contains(|c: char| c == '*' || c.is_whitespace()) || prefix.ends_with('/') {
             let why = format!("is {pattern:?}, and must be an image, or a registry and path that end in \"/*\"");
-            return Err(item(FIELD, index, why));
+            return Err(Misfit::item(FIELD, index, why));
         }
         if text(config, "imagePullCredentialsVerificationPolicy") != POLICY {
             return Err(Misfit::at(FIELD, format!("needs \"imagePullCredentialsVerificationPolicy: {POLICY}\"")));
@@ -71,12 +59,14 @@ fn user_namespaces(config: &Config) -> Result<(), Misfit> {
         config.get("userNamespaces").and_then(|of| of.get("idsPerPod")).and_then(Value::as_i64).unwrap_or_default();
     match ids % 65536 {
         0 => Ok(()),
-        _ => Err(within(&["userNamespaces", "idsPerPod"], format!("is {ids}, and must be a multiple of 65536"))),
+        _ => {
+            Err(Misfit::within(&["userNamespaces", "idsPerPod"], format!("is {ids}, and must be a multiple of 65536")))
+        }
     }
 }
 
 fn log_query(config: &Config) -> Result<(), Misfit> {
-    if bool(config, "enableSystemLogQuery", false) && !bool(config, "enableSystemLogHandler", true) {
+    if bool(config, "enableSystemLogQuery") && !bool(config, "enableSystemLogHandler") {
         return Err(Misfit::at("enableSystemLogQuery", "needs \"enableSystemLogHandler: true\""));
     }
     Ok(())
@@ -86,7 +76,7 @@ fn log_query(config: &Config) -> Result<(), Misfit> {
 fn tracing_endpoint(config: &Config) -> Result<(), Misfit> {
     let endpoint = config.get("tracing").and_then(|tracing| tracing.get("endpoint")).and_then(Value::as_str);
     match endpoint.and_then(|endpoint| endpoint.split_once("//")) {
-        Some((scheme, _)) if !["dns:", "unix:", "unix-abstract:"].contains(&scheme) => Err(within(
+        Some((scheme, _)) if !["dns:", "unix:", "unix-abstract:"].contains(&scheme) => Err(Misfit::within(
             &["tracing", "endpoint"],
             "must be HOST:PORT, or begin with dns, unix or unix-abstract: traces are sent by gRPC",
         )),
@@ -96,10 +86,9 @@ fn tracing_endpoint(config: &Config) -> Result<(), Misfit> {
 
 /// Both serve at the same address.
 fn read_only_port(config: &Config) -> Result<(), Misfit> {
-    let port = |field: &str, default| config.get(field).and_then(Value::as_i64).unwrap_or(default);
-    match port("readOnlyPort", 0) {
+    match int(config, "readOnlyPort") {
         0 => Ok(()),
-        number if number != port("port", 10250) => Ok(()),
+        number if number != int(config, "port") => Ok(()),
         number => {
             Err(Misfit::at("readOnlyPort", format!("is {number}, which is kubelet's own port; take another, or 0")))
         }
@@ -134,14 +123,14 @@ fn cluster_domain(config: &Config) -> Result<(), Misfit> {
 }
 
 /// Only what the kernel has once per pod; kubelet ends with others.
-fn unsafe_sysctls(config: &Config, minor: u32) -> Result<(), Misfit> {
+fn unsafe_sysctls(config: &Config, minor: Minor) -> Result<(), Misfit> {
     const FIELD: &str = "allowedUnsafeSysctls";
     const PREFIXES: [&str; 4] = ["kernel.shm", "kernel.msg", "fs.mqueue.", "net."];
     for (index, sysctl) in items(config, FIELD) {
         let sysctl = sysctl.as_str().unwrap_or_default();
         // The other spelling, as of sysctl(8), came with 1.23.
         let dots = match sysctl.find(['.', '/']) {
-            Some(at) if sysctl[at..].starts_with('/') && minor >= 23 => sysctl.replace('/', "."),
+            Some(at) if sysctl[at..].starts_with('/') && minor.is_since(23) => sysctl.replace('/', "."),
             _ => sysctl.to_owned(),
         };
         let name = dots.strip_suffix('*').unwrap_or(&dots);
@@ -152,70 +141,34 @@ fn unsafe_sysctls(config: &Config, minor: u32) -> Result<(), Misfit> {
                 "is {sysctl:?}, which pods do not have for themselves: there are kernel.shm*, kernel.msg*, kernel.sem, \
                  fs.mqueue.* and net.*; set it for the node in kernel.sysctls"
             );
-            return Err(item(FIELD, index, why));
+            return Err(Misfit::item(FIELD, index, why));
         }
     }
     Ok(())
 }
 
 /// A disk of containers' own (KubeletSeparateDiskGC).
-fn container_file_system(config: &Config, minor: u32) -> Result<(), Misfit> {
+fn container_file_system(config: &Config, minor: Minor) -> Result<(), Misfit> {
     for field in ["evictionHard", "evictionSoft", "evictionSoftGracePeriod", "evictionMinimumReclaim"] {
         let signals = config.get(field).and_then(Value::as_object).into_iter().flatten();
         let signal = signals.map(|(signal, _)| signal).find(|signal| signal.starts_with("containerfs."));
-        if let Some(signal) = signal.filter(|_| minor < 29) {
+        if let Some(signal) = signal.filter(|_| minor.is_before(29)) {
             let why = format!("is a signal since Kubernetes 1.29, and this is 1.{minor}; leave it out");
-            return Err(Misfit { name: true, ..within(&[field, signal], why) });
+            return Err(Misfit { name: true, ..Misfit::within(&[field, signal], why) });
         }
     }
     Ok(())
 }
 
 /// Pods without a limit of swap were a mistake that 1.30 took back; it has a word for none at all.
-fn swap_behavior(config: &Config, minor: u32) -> Result<(), Misfit> {
+fn swap_behavior(config: &Config, minor: Minor) -> Result<(), Misfit> {
     let behavior = config.get("memorySwap").and_then(|swap| swap.get("swapBehavior")).and_then(Value::as_str);
-    let why = match (behavior, minor) {
-        (Some("UnlimitedSwap"), 30..) => {
+    let why = match (behavior, minor.is_since(30)) {
+        (Some("UnlimitedSwap"), true) => {
             "is UnlimitedSwap, which kubelet does not know since Kubernetes 1.30; take LimitedSwap"
         }
-        (Some("NoSwap"), ..30) => "is NoSwap, which kubelet knows since Kubernetes 1.30; leave it out",
+        (Some("NoSwap"), false) => "is NoSwap, which kubelet knows since Kubernetes 1.30; leave it out",
         _ => return Ok(()),
     };
-    Err(within(&["memorySwap", "swapBehavior"], why))
-}
-
-/// Of kubelet, and of kube-proxy in the same words.
-pub(super) fn logging(config: &Config, minor: u32) -> Result<(), Misfit> {
-    let Some(logging) = config.get("logging").and_then(Value::as_object) else { return Ok(()) };
-    for (index, rule) in items(logging, "vmodule") {
-        let pattern = rule.get("filePattern").and_then(Value::as_str).unwrap_or_default();
-        if pattern.is_empty() || pattern.contains(['=', ',']) {
-            let path =
-                ["logging", "vmodule"].map(|step| Step::Key(step.to_owned())).into_iter().chain([Step::Index(index)]);
-            let why = "needs a filePattern without \"=\" and \",\"".to_owned();
-            return Err(Misfit { path: path.collect(), name: false, why });
-        }
-        if text(logging, "format") == "json" {
-            return Err(within(&["logging", "vmodule"], "goes with the format text only"));
-        }
-    }
-    const GATE: &str = "LoggingAlphaOptions";
-    for (format, options) in logging.get("options").and_then(Value::as_object).into_iter().flatten() {
-        let split = options.get("splitStream") == Some(&Value::Bool(true));
-        let size = options.get("infoBufferSize").and_then(Value::as_str).and_then(quantity);
-        if (split || size.is_some_and(|size| size > 0)) && !feature_gates::enabled(config, GATE, minor) {
-            return Err(within(&["logging", "options", format], format!("needs \"featureGates: {{{GATE}: true}}\"")));
-        }
-    }
-    Ok(())
-}
-
-/// Of kubelet, and of kube-proxy: metrics that the release before still showed.
-pub(super) fn hidden_metrics(config: &Config, minor: u32) -> Result<(), Misfit> {
-    const FIELD: &str = "showHiddenMetricsForVersion";
-    let (version, before) = (text(config, FIELD), format!("1.{}", minor.saturating_sub(1)));
-    match version.is_empty() || version == before {
-        true => Ok(()),
-        false => Err(Misfit::at(FIELD, format!("is {version:?}, and can be {before:?} only, the release before this"))),
-    }
+    Err(Misfit::within(&["memorySwap", "swapBehavior"], why))
 }

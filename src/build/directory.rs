@@ -17,7 +17,7 @@ const PREFIX: &str = ".kiln-";
 
 /// Why the output cannot be written.
 #[derive(Debug, thiserror::Error)]
-pub enum OutputError {
+pub enum DirectoryError {
     /// It is there and was not made by kiln.
     #[error(
         "{0} exists and is not an output of kiln (it has no manifest.json); choose another with --out, or remove it"
@@ -38,7 +38,7 @@ pub enum OutputError {
 
 /// A new output under construction, beside the old one.
 #[derive(Debug)]
-pub struct Output {
+pub struct OutputDirectory {
     target: PathBuf,
     temporary: tempfile::TempDir,
     /// Held until the end: two builds of one output take turns at failing, not at mixing.
@@ -53,15 +53,15 @@ struct Lock {
     _file: File,
 }
 
-impl Output {
+impl OutputDirectory {
     /// Starts a new output for `target`, or for the directory it is a link to; what killed builds left beside it is removed.
     ///
     /// # Errors
-    /// [`OutputError`].
-    pub fn create(target: &Path) -> Result<Self, OutputError> {
-        let failed = |path: &Path, source| OutputError::Write { path: path.to_owned(), source };
+    /// [`DirectoryError`].
+    pub fn create(target: &Path) -> Result<Self, DirectoryError> {
+        let failed = |path: &Path, source| DirectoryError::Write { path: path.to_owned(), source };
         if target.symlink_metadata().is_ok() && !is_ours(target) {
-            return Err(OutputError::Foreign(target.to_owned()));
+            return Err(DirectoryError::Foreign(target.to_owned()));
         }
         // Where it really is: a link to it, or "." for it, cannot be renamed in its stead.
         let real = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
@@ -74,7 +74,7 @@ impl Output {
         let lock_path = parent.join(format!("{PREFIX}{name}.lock"));
         let lock = match Lock::acquire(&lock_path) {
             Ok(Some(lock)) => lock,
-            Ok(None) => return Err(OutputError::Busy(target.to_owned())),
+            Ok(None) => return Err(DirectoryError::Busy(target.to_owned())),
             Err(error) => return Err(failed(&lock_path, error)),
         };
         let prefix = format!("{PREFIX}{name}.");
@@ -93,7 +93,7 @@ impl Output {
         [self.temporary.path().to_owned(), self.lock.path.clone()]
     }
 
-    /// Where to write; it becomes the output by [`Output::commit`] and vanishes otherwise.
+    /// Where to write; it becomes the output by [`OutputDirectory::commit`] and vanishes otherwise.
     pub fn temporary(&self) -> &Path {
         self.temporary.path()
     }
@@ -101,9 +101,9 @@ impl Output {
     /// Puts the new output in the old one's place.
     ///
     /// # Errors
-    /// [`OutputError::Write`]; the old output is then still there.
-    pub fn commit(self) -> Result<(), OutputError> {
-        let failed = |source| OutputError::Write { path: self.target.clone(), source };
+    /// [`DirectoryError::Write`]; the old output is then still there.
+    pub fn commit(self) -> Result<(), DirectoryError> {
+        let failed = |source| DirectoryError::Write { path: self.target.clone(), source };
         let new = self.temporary.path();
         if self.target.exists() {
             exchange(new, &self.target).map_err(failed)?;

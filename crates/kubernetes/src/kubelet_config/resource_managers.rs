@@ -5,17 +5,17 @@
 //! `pkg/kubelet/apis/config/validation`; for an option's stages, release by release, KEP-2625, 2902, 3327, 4176, 4540 and 4800
 //! (processors), 3545 and 4622 (NUMA nodes).
 
-use super::feature_gates::{Stage, enabled};
-use super::kubelet_rules::{Config, bool, text};
-use super::kubelet_values::{item, items, within};
-use super::schema::{Misfit, NEWEST, Step, nearest};
-use super::{Quantity, quantity};
+use crate::feature_gates::{Stage, enabled};
+use crate::lookup::{Config, bool, items, text};
+use crate::schema::{Misfit, Step};
+use crate::{Minor, Quantity, quantity};
 use Stage::{Alpha, Beta, Ga};
+use kiln_suggest::nearest;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Checks all of them, on values whose types are right, for Kubernetes 1.`minor`.
-pub(super) fn check(config: &Config, minor: u32) -> Result<(), Misfit> {
+pub(super) fn check(config: &Config, minor: Minor) -> Result<(), Misfit> {
     static_cpus(config)?;
     cpu_options(config, minor)?;
     topology_options(config, minor)?;
@@ -74,7 +74,7 @@ fn static_cpus(config: &Config) -> Result<(), Misfit> {
     ))
 }
 
-fn cpu_options(config: &Config, minor: u32) -> Result<(), Misfit> {
+fn cpu_options(config: &Config, minor: Minor) -> Result<(), Misfit> {
     const FIELD: &str = "cpuManagerPolicyOptions";
     options(config, FIELD, CPU_OPTIONS, "CPUManagerPolicy", minor)?;
     let set = |name: &str| config.get(FIELD).and_then(|options| options.get(name)).and_then(Value::as_str);
@@ -83,10 +83,10 @@ fn cpu_options(config: &Config, minor: u32) -> Result<(), Misfit> {
     }
     let on = |name: &str| set(name).and_then(boolean) == Some(true);
     if let Some((one, other)) = EXCLUSIVE.iter().find(|(one, other)| on(one) && on(other)) {
-        return Err(within(&[FIELD, one], format!("cannot be on along with {other}")));
+        return Err(Misfit::within(&[FIELD, one], format!("cannot be on along with {other}")));
     }
     if on("align-by-socket") && text(config, "topologyManagerPolicy") == "single-numa-node" {
-        return Err(within(
+        return Err(Misfit::within(
             &[FIELD, "align-by-socket"],
             "cannot be on along with \"topologyManagerPolicy: single-numa-node\"",
         ));
@@ -94,7 +94,7 @@ fn cpu_options(config: &Config, minor: u32) -> Result<(), Misfit> {
     Ok(())
 }
 
-fn topology_options(config: &Config, minor: u32) -> Result<(), Misfit> {
+fn topology_options(config: &Config, minor: Minor) -> Result<(), Misfit> {
     options(config, "topologyManagerPolicyOptions", TOPOLOGY_OPTIONS, "TopologyManagerPolicy", minor)
 }
 
@@ -104,7 +104,7 @@ fn options_of<'a>(config: &'a Config, field: &str) -> impl Iterator<Item = (&'a 
 }
 
 /// Each option that is set is one of Kubernetes 1.`minor`, shown by its gate, with a value that it takes.
-fn options(config: &Config, field: &str, known: &[PolicyOption], gates: &str, minor: u32) -> Result<(), Misfit> {
+fn options(config: &Config, field: &str, known: &[PolicyOption], gates: &str, minor: Minor) -> Result<(), Misfit> {
     for (name, value) in options_of(config, field) {
         let misfit = |name_is_wrong, why| {
             let path = vec![Step::Key(field.to_owned()), Step::Key(name.clone())];
@@ -114,11 +114,11 @@ fn options(config: &Config, field: &str, known: &[PolicyOption], gates: &str, mi
             match nearest(name, known.iter().map(|option| option.name)) {
                 Some(near) => return misfit(true, format!("is no option, did you mean {near:?}?")),
                 // A newer release may have more than are known.
-                None if minor > NEWEST => continue,
+                None if !minor.is_known() => continue,
                 None => return misfit(true, format!("is no option of Kubernetes 1.{minor}; leave it out")),
             }
         };
-        let stage = match option.stages.iter().rev().find(|(since, _)| *since <= minor) {
+        let stage = match option.stages.iter().rev().find(|(since, _)| minor.is_since(*since)) {
             Some((_, stage)) => stage,
             None => {
                 let since = option.stages.first().map_or(0, |(since, _)| *since);
@@ -167,17 +167,17 @@ fn reserved_memory(config: &Config) -> Result<(), Misfit> {
         let node = reserved.get("numaNode").and_then(Value::as_i64).unwrap_or_default();
         for (resource, amount) in reserved.get("limits").and_then(Value::as_object).into_iter().flatten() {
             if resource != "memory" && !resource.starts_with("hugepages-") {
-                return Err(item(
+                return Err(Misfit::item(
                     FIELD,
                     index,
                     format!("has {resource:?}, and only memory and hugepages-SIZE can be reserved"),
                 ));
             }
             if amount.as_str().and_then(quantity).is_none_or(|amount| amount <= 0) {
-                return Err(item(FIELD, index, format!("reserves no {resource}; leave it out")));
+                return Err(Misfit::item(FIELD, index, format!("reserves no {resource}; leave it out")));
             }
             if !seen.insert((node, resource)) {
-                return Err(item(FIELD, index, format!("has {resource} of NUMA node {node} once more")));
+                return Err(Misfit::item(FIELD, index, format!("has {resource} of NUMA node {node} once more")));
             }
         }
     }
@@ -219,7 +219,7 @@ fn kept(config: &Config) -> Option<Quantity> {
         Some(signals) => signals.get("memory.available").and_then(Value::as_str),
         None => Some(DEFAULT),
     };
-    let default = if bool(config, "mergeDefaultEvictionSettings", false) { DEFAULT } else { "0" };
+    let default = if bool(config, "mergeDefaultEvictionSettings") { DEFAULT } else { "0" };
     let hard = quantity(signal.unwrap_or(default))?;
     ["kubeReserved", "systemReserved"].iter().try_fold(hard, |sum, field| {
         let memory = config.get(*field).and_then(|map| map.get("memory")).and_then(Value::as_str);

@@ -1,11 +1,12 @@
 //! What kubelet demands of fields that depend on each other (`ValidateKubeletConfiguration`).
 
-use super::schema::Misfit;
-use super::{Duration, duration, feature_gates, kubelet_policies, kubelet_values, quantity};
-use serde_json::{Map, Value};
+use super::effective;
+use crate::lookup::{Config, bool, int, nanoseconds, text};
+use crate::schema::Misfit;
+use crate::{Duration, Minor, NEWEST, duration, feature_gates, quantity};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
-pub(super) type Config = Map<String, Value>;
 type Rule = fn(&Config) -> Result<(), Misfit>;
 
 const RULES: [Rule; 12] = [
@@ -23,33 +24,9 @@ const RULES: [Rule; 12] = [
     swap,
 ];
 
-/// Checks all of them, on values whose types are right, for Kubernetes 1.`minor`.
-pub(super) fn check(config: &Config, minor: u32) -> Result<(), Misfit> {
-    RULES.iter().try_for_each(|rule| rule(config))?;
-    kubelet_values::check(config, minor)?;
-    kubelet_policies::check(config, minor)?;
-    gated(config, minor)?;
-    feature_gates::check(config, minor, "kubelet")
-}
-
-pub(super) fn text<'a>(config: &'a Config, field: &str) -> &'a str {
-    config.get(field).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn int(config: &Config, field: &str, default: i64) -> i64 {
-    config.get(field).and_then(Value::as_i64).unwrap_or(default)
-}
-
-pub(super) fn bool(config: &Config, field: &str, default: bool) -> bool {
-    config.get(field).and_then(Value::as_bool).unwrap_or(default)
-}
-
-fn nanoseconds(config: &Config, field: &str, default: Duration) -> Duration {
-    match duration(text(config, field)) {
-        // To most durations kubelet applies its default when they are zero.
-        None | Some(0) => default,
-        Some(value) => value,
-    }
+/// Checks all of them, on values whose types are right.
+pub(super) fn check(config: &Config) -> Result<(), Misfit> {
+    RULES.iter().try_for_each(|rule| rule(config))
 }
 
 fn lease(config: &Config) -> Result<(), Misfit> {
@@ -70,8 +47,8 @@ fn log_size(config: &Config) -> Result<(), Misfit> {
 }
 
 fn image_gc(config: &Config) -> Result<(), Misfit> {
-    let high = int(config, "imageGCHighThresholdPercent", 85);
-    let low = int(config, "imageGCLowThresholdPercent", 80);
+    let high = int(config, "imageGCHighThresholdPercent");
+    let low = int(config, "imageGCLowThresholdPercent");
     if low < high {
         return Ok(());
     }
@@ -87,15 +64,15 @@ fn image_gc(config: &Config) -> Result<(), Misfit> {
 }
 
 fn image_gc_age(config: &Config) -> Result<(), Misfit> {
-    let maximum = nanoseconds(config, "imageMaximumGCAge", 0);
-    if maximum != 0 && maximum <= nanoseconds(config, "imageMinimumGCAge", 120_000_000_000) {
+    let maximum = nanoseconds(config, "imageMaximumGCAge");
+    if maximum != 0 && maximum <= nanoseconds(config, "imageMinimumGCAge") {
         return Err(Misfit::at("imageMaximumGCAge", "must be longer than imageMinimumGCAge (2m unless set)"));
     }
     Ok(())
 }
 
 fn parallel_pulls(config: &Config) -> Result<(), Misfit> {
-    let parallel = int(config, "maxParallelImagePulls", 1);
+    let parallel = int(config, "maxParallelImagePulls");
     if parallel > 1 && config.get("serializeImagePulls").and_then(Value::as_bool) == Some(true) {
         return Err(Misfit::at("maxParallelImagePulls", "is above 1, which needs \"serializeImagePulls: false\""));
     }
@@ -104,8 +81,8 @@ fn parallel_pulls(config: &Config) -> Result<(), Misfit> {
 
 fn shutdown(config: &Config) -> Result<(), Misfit> {
     const SECOND: Duration = 1_000_000_000;
-    let total = nanoseconds(config, "shutdownGracePeriod", 0);
-    let critical = nanoseconds(config, "shutdownGracePeriodCriticalPods", 0);
+    let total = nanoseconds(config, "shutdownGracePeriod");
+    let critical = nanoseconds(config, "shutdownGracePeriodCriticalPods");
     for (field, value) in [("shutdownGracePeriod", total), ("shutdownGracePeriodCriticalPods", critical)] {
         if value != 0 && value < SECOND {
             return Err(Misfit::at(field, "must be 0s or at least 1s"));
@@ -123,7 +100,7 @@ fn shutdown(config: &Config) -> Result<(), Misfit> {
 }
 
 fn run_once(config: &Config) -> Result<(), Misfit> {
-    match bool(config, "runOnce", false) {
+    match bool(config, "runOnce") {
         true => Err(Misfit::at("runOnce", "is no mode for a node; newer kubelets refuse it")),
         false => Ok(()),
     }
@@ -131,10 +108,9 @@ fn run_once(config: &Config) -> Result<(), Misfit> {
 
 fn enforced(config: &Config) -> Result<(), Misfit> {
     const FIELD: &str = "enforceNodeAllocatable";
-    let default = vec![Value::from("pods")];
-    let entries = config.get(FIELD).and_then(Value::as_array).unwrap_or(&default);
+    let entries = effective(config, FIELD, NEWEST);
     let mut seen = BTreeSet::new();
-    for entry in entries.iter().filter_map(Value::as_str) {
+    for entry in entries.as_array().into_iter().flatten().filter_map(Value::as_str) {
         if !seen.insert(entry) {
             return Err(Misfit::at(FIELD, format!("has {entry:?} twice")));
         }
@@ -152,7 +128,7 @@ fn enforced(config: &Config) -> Result<(), Misfit> {
     if seen.contains("none") && seen.len() > 1 {
         return Err(Misfit::at(FIELD, "has \"none\" along with others"));
     }
-    if !seen.is_empty() && !seen.contains("none") && !bool(config, "cgroupsPerQOS", true) {
+    if !seen.is_empty() && !seen.contains("none") && !bool(config, "cgroupsPerQOS") {
         return Err(Misfit::at("cgroupsPerQOS", "is false, which needs \"enforceNodeAllocatable: [none]\""));
     }
     Ok(())
@@ -192,7 +168,7 @@ fn soft_eviction(config: &Config) -> Result<(), Misfit> {
 fn swap(config: &Config) -> Result<(), Misfit> {
     let behavior = config.get("memorySwap").and_then(|swap| swap.get("swapBehavior")).and_then(Value::as_str);
     match behavior {
-        Some(behavior @ ("LimitedSwap" | "UnlimitedSwap")) if bool(config, "failSwapOn", true) => {
+        Some(behavior @ ("LimitedSwap" | "UnlimitedSwap")) if bool(config, "failSwapOn") => {
             Err(Misfit::at("memorySwap", format!("has {behavior}, which needs \"failSwapOn: false\"")))
         }
         _ => Ok(()),
@@ -221,7 +197,8 @@ const GATED: [(&str, &str); 18] = [
     ("memoryReservationPolicy", "MemoryQoS"),
 ];
 
-fn gated(config: &Config, minor: u32) -> Result<(), Misfit> {
+/// Checks that the gate of each field that is set is on in Kubernetes 1.`minor`.
+pub(super) fn gated(config: &Config, minor: Minor) -> Result<(), Misfit> {
     for (field, gate) in GATED {
         let default = match config.get(field) {
             None | Some(Value::Null | Value::Bool(false)) => true,

@@ -1,0 +1,186 @@
+//! The files that a locked profile is built from: one list, in one order, for everything that
+//! fetches, opens or names them.
+
+use super::{Locked, LockedArtifact, LockedPackage, Mirrors, pinned, pinned_images};
+use kiln_profile::{Artifact, ArtifactSource, ImageFile, ImageSource};
+use kiln_source::fetch::{Location, Want};
+use kiln_source::registry::{Part, PartKind};
+use kiln_tree::Digest;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The files of inputs in the cache, by the inputs' digests.
+pub type Fetched = BTreeMap<Digest, PathBuf>;
+
+/// One file that a build reads.
+#[derive(Debug, Clone, Copy)]
+pub struct LockedInput<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its version; empty for what belongs to a container image.
+    pub version: &'a str,
+    /// Its digest, which tells it from all others.
+    pub digest: Digest,
+    /// Bytes, where known.
+    pub size: Option<u64>,
+    /// What it is to the image.
+    pub role: InputRole<'a>,
+}
+
+/// What an input is to the image.
+#[derive(Debug, Clone, Copy)]
+pub enum InputRole<'a> {
+    /// A Debian package.
+    Package(&'a LockedPackage),
+    /// An artifact.
+    Artifact(&'a Artifact),
+    /// The archive of a container image.
+    ImageArchive(&'a ImageFile),
+    /// The program that a container image is made of.
+    ImageProgram(&'a ImageFile),
+    /// A part of a container image that a registry has.
+    ImagePart(&'a kiln_oci::Reference, PartKind),
+}
+
+impl Locked {
+    /// Every file that is fetched and read: packages first, then artifacts, then what container
+    /// images are made of, each in the order of the lock.
+    pub fn inputs(&self) -> Vec<LockedInput<'_>> {
+        let mut inputs: Vec<LockedInput<'_>> = self.lock.packages.iter().map(package).collect();
+        inputs.extend(pinned(self).map(artifact));
+        for (source, pinned) in pinned_images(self) {
+            let input = |digest, size, role| LockedInput { name: &pinned.name, version: "", digest, size, role };
+            let whole = |role| input(pinned.sha256, pinned.size, role);
+            match source {
+                ImageSource::Archive(file) => inputs.push(whole(InputRole::ImageArchive(file))),
+                ImageSource::Binary(_) => {
+                    inputs.extend(source.file().map(|file| whole(InputRole::ImageProgram(file))));
+                }
+                ImageSource::Registry(reference) => {
+                    inputs.push(whole(InputRole::ImagePart(reference, PartKind::Manifest)));
+                    let blob = InputRole::ImagePart(reference, PartKind::Blob);
+                    inputs.extend(pinned.blobs.iter().map(|part| input(part.sha256, Some(part.size), blob)));
+                }
+            }
+        }
+        inputs
+    }
+
+    /// What must be fetched before this can be built, with where from.
+    pub fn wants(&self, mirrors: &Mirrors) -> Vec<Want> {
+        let snapshot = self.profile.debian.snapshot.as_deref();
+        self.inputs().iter().map(|input| input.want(mirrors, snapshot)).collect()
+    }
+}
+
+impl LockedInput<'_> {
+    /// What messages call it: `bash 5.2.37-2`.
+    pub fn title(&self) -> String {
+        if self.version.is_empty() { self.name.to_owned() } else { format!("{} {}", self.name, self.version) }
+    }
+
+    fn want(&self, mirrors: &Mirrors, snapshot: Option<&str>) -> Want {
+        let from = match self.role {
+            InputRole::Package(package) => {
+                let url = |mirror: &String| {
+                    let mirror = match snapshot {
+                        Some(snapshot) => mirror.replace("{snapshot}", snapshot),
+                        None => mirror.clone(),
+                    };
+                    Location::Url(format!("{}/{}", mirror.trim_end_matches('/'), package.filename))
+                };
+                mirrors.of(package.archive).iter().map(url).collect()
+            }
+            InputRole::Artifact(artifact) => vec![location(&artifact.source)],
+            InputRole::ImageArchive(file) | InputRole::ImageProgram(file) => vec![location(&file.source)],
+            InputRole::ImagePart(reference, kind) => {
+                vec![Location::Registry(Part { reference: reference.clone(), kind, digest: self.digest })]
+            }
+        };
+        Want { name: self.title(), digest: self.digest, size: self.size, from }
+    }
+}
+
+fn package(package: &LockedPackage) -> LockedInput<'_> {
+    LockedInput {
+        name: &package.name,
+        version: &package.version,
+        digest: package.sha256,
+        size: Some(package.size),
+        role: InputRole::Package(package),
+    }
+}
+
+fn artifact<'a>((artifact, pinned): (&'a Artifact, &'a LockedArtifact)) -> LockedInput<'a> {
+    LockedInput {
+        name: &pinned.name,
+        version: &pinned.version,
+        digest: pinned.sha256,
+        size: pinned.size,
+        role: InputRole::Artifact(artifact),
+    }
+}
+
+/// Where a file is that the profile names.
+fn location(source: &ArtifactSource) -> Location {
+    match source {
+        ArtifactSource::Url(url) => Location::Url(url.clone()),
+        ArtifactSource::File(path) => Location::File(path.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Lock, artifacts};
+    use super::*;
+    use kiln_profile::{Arch, Overrides};
+    use kiln_source::deb::package::Archive;
+    use std::path::Path;
+
+    fn locked() -> Locked {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../profiles");
+        let profile =
+            kiln_profile::load(&dir, "worker", &Overrides::default(), Some(Path::new("/home/user")), Arch::Amd64);
+        let profile = profile.expect("a profile");
+        let package = |name: &str, archive| LockedPackage {
+            name: name.into(),
+            version: "1".into(),
+            archive,
+            filename: format!("pool/{name}.deb"),
+            size: 1,
+            sha256: Digest::of(name.as_bytes()),
+        };
+        let artifact = |artifact: &Artifact| LockedArtifact {
+            name: artifact.name.clone(),
+            version: artifact.version.clone(),
+            sha256: Digest::of(artifact.name.as_bytes()),
+            size: None,
+        };
+        let packages = vec![package("zsh", Archive::Security), package("bash", Archive::Main)];
+        let artifacts = artifacts(&profile).map(artifact).collect();
+        let lock = Lock::new(&profile, 0, packages, artifacts, Vec::new());
+        lock.apply(profile, Path::new("worker.lock")).expect("a lock of this profile")
+    }
+
+    #[test]
+    fn packages_come_first_and_every_input_has_the_digest_of_its_name() {
+        let locked = locked();
+        let inputs = locked.inputs();
+        assert_eq!(inputs.len(), 2 + locked.lock().artifacts.len());
+        assert!(inputs.len() > 3, "the shipped worker has artifacts");
+        let is_package = |input: &LockedInput<'_>| matches!(input.role, InputRole::Package(_));
+        assert_eq!(inputs.iter().position(|input| !is_package(input)), Some(2));
+        assert_eq!([inputs[0].title(), inputs[1].title()], ["bash 1", "zsh 1"]);
+        for input in &inputs {
+            assert_eq!(input.digest, Digest::of(input.name.as_bytes()), "{}", input.name);
+        }
+    }
+
+    #[test]
+    fn packages_are_wanted_from_the_mirrors_of_their_archive() {
+        let mirrors = Mirrors { main: vec!["http://a/debian/".into()], security: vec!["http://b/security".into()] };
+        let wants = locked().wants(&mirrors);
+        assert_eq!(wants[0].from, [Location::Url("http://a/debian/pool/bash.deb".into())]);
+        assert_eq!(wants[1].from, [Location::Url("http://b/security/pool/zsh.deb".into())]);
+    }
+}

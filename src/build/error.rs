@@ -1,0 +1,100 @@
+//! Why a build fails.
+
+use super::directory::DirectoryError;
+use kiln_artifact::cloud::CloudError;
+use kiln_artifact::disk::DiskError;
+use kiln_artifact::kernel::KernelError;
+use kiln_artifact::pxe::PxeError;
+use kiln_artifact::root::RootError;
+use kiln_artifact::tar::TarError;
+use kiln_bake::BakeError;
+use kiln_pack::layer::OverlayError;
+use kiln_render::RenderError;
+use kiln_source::fetch::FetchError;
+use kiln_tree::TreeError;
+use std::error::Error;
+
+/// Why there is no output.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// An overlay cannot be read.
+    #[error(transparent)]
+    Overlay(#[from] OverlayError),
+    /// Inputs are no longer where they were.
+    #[error("{source}; {advice}")]
+    Gone {
+        /// Which.
+        source: Box<FetchError>,
+        /// What to do.
+        advice: String,
+    },
+    /// An input cannot be fetched.
+    #[error(transparent)]
+    Fetch(FetchError),
+    /// The tree cannot be made.
+    #[error(transparent)]
+    Bake(#[from] BakeError),
+    /// What boots the image cannot be rendered.
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    /// What boots the disk does not fit together.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// No kernel, or more than one.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// The PXE set cannot be made.
+    #[error(transparent)]
+    Pxe(#[from] PxeError),
+    /// The disk cannot be made.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The root file system cannot be made.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// The disk cannot be made in another format.
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
+    /// The archive of the root cannot be made.
+    #[error(transparent)]
+    Tar(#[from] TarError),
+    /// The output directory cannot be written.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
+/// The error and its causes in one line, without those that an outer one quotes already.
+pub fn told_once(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |cause| (*cause).source());
+    let text = causes.map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    });
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Nested {
+        text: &'static str,
+        source: Option<Box<Nested>>,
+    }
+
+    fn nested(texts: &[&'static str]) -> Nested {
+        let source = (texts.len() > 1).then(|| Box::new(nested(&texts[1..])));
+        Nested { text: texts[0], source }
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = nested(&["building", "writing a: no space; free some", "no space"]);
+        assert_eq!(told_once(&error), "building: writing a: no space; free some");
+        assert_eq!(told_once(&nested(&["writing a", "no space"])), "writing a: no space");
+        assert_eq!(told_once(&nested(&["a\n  b\n"])), "a b");
+    }
+}

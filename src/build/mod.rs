@@ -1,0 +1,122 @@
+//! The line as a library: from a locked profile to an output directory.
+//!
+//! Fetch, bake, make the outputs, write the manifest, put the directory in its place. What differs
+//! from machine to machine comes in as [`Means`]: this room reads neither environment nor clock, and
+//! prints nothing but progress.
+
+mod directory;
+mod error;
+mod fetch;
+mod healing;
+mod manifest;
+mod outputs;
+
+pub use directory::{DirectoryError, OutputDirectory};
+pub use error::{BuildError, told_once};
+
+use directory::Unchanged;
+use healing::healing;
+use kiln_bake::lock::{Locked, Mirrors};
+use kiln_bake::{Baked, bake};
+use kiln_cache::Cache;
+use kiln_manifest::Manifest;
+use kiln_pack::layer::Overlay;
+use kiln_progress::Progress;
+use kiln_source::fetch::Fetcher;
+use outputs::{Made, Outputs};
+use std::path::{Path, PathBuf};
+
+/// What a build works with.
+#[derive(Debug, Clone, Copy)]
+pub struct Means<'a> {
+    /// Brings inputs into its cache.
+    pub fetcher: &'a Fetcher,
+    /// Where Debian's packages are.
+    pub mirrors: &'a Mirrors,
+    /// Threads to use; the bytes do not depend on it.
+    pub threads: usize,
+    /// Where progress goes.
+    pub progress: &'a Progress,
+}
+
+impl Means<'_> {
+    fn cache(&self) -> &Cache {
+        self.fetcher.cache()
+    }
+}
+
+/// What is to be built, and with what.
+#[derive(Debug)]
+pub struct Line<'a> {
+    locked: &'a Locked,
+    overlays: Vec<Overlay>,
+    means: Means<'a>,
+}
+
+/// An output directory that is as it should be.
+#[derive(Debug)]
+pub struct Built {
+    /// What is in it.
+    pub manifest: Manifest,
+    /// Whether anything had to be made: `false` when it was as it should be before.
+    pub changed: bool,
+}
+
+impl<'a> Line<'a> {
+    /// Reads the overlays of `locked`.
+    ///
+    /// # Errors
+    /// [`BuildError::Overlay`].
+    pub fn new(locked: &'a Locked, means: Means<'a>) -> Result<Self, BuildError> {
+        let overlays = locked.profile().overlays.iter().map(|path| Overlay::read(path)).collect::<Result<_, _>>()?;
+        Ok(Self { locked, overlays, means })
+    }
+
+    /// Fetches and bakes: the finished tree, and the manifest of an image that has no outputs yet.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn bake(&self) -> Result<(Baked, Manifest), BuildError> {
+        let baked = healing(&self.means, || self.bake_once())?;
+        let manifest = manifest::of(self.locked, &baked, Made::default())?;
+        Ok((baked, manifest))
+    }
+
+    /// Makes the outputs of the profile in the directory `target`, which is replaced as a whole, or
+    /// left alone when it is as it should be or when anything fails. `begun` is called with what
+    /// must vanish when the build is interrupted.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn build(&self, target: &Path, begun: impl FnOnce([PathBuf; 2])) -> Result<Built, BuildError> {
+        kiln_render::check_programs(self.locked.profile().arch)?;
+        for overlay in &self.overlays {
+            if let Some(reason) = &overlay.not_for_production {
+                self.means.progress.warn(format_args!("overlay {} is not for production: {reason}", overlay.name));
+            }
+        }
+        let unchanged = Unchanged::new(self.locked, &self.overlays, target);
+        if let Some(manifest) = unchanged.find(self.means.cache()) {
+            return Ok(Built { manifest, changed: false });
+        }
+        let directory = OutputDirectory::create(target)?;
+        begun(directory.unfinished());
+        let manifest = healing(&self.means, || {
+            let baked = self.bake_once()?;
+            let outputs =
+                Outputs { locked: self.locked, baked: &baked, means: self.means, directory: directory.temporary() };
+            let manifest = manifest::of(self.locked, &baked, outputs.make()?)?;
+            manifest::write(&manifest, directory.temporary())?;
+            Ok(manifest)
+        })?;
+        directory.commit()?;
+        unchanged.remember(self.means.cache(), &manifest);
+        Ok(Built { manifest, changed: true })
+    }
+
+    fn bake_once(&self) -> Result<Baked, BuildError> {
+        let Means { fetcher, mirrors, threads, progress } = self.means;
+        let files = fetch::fetch(fetcher, mirrors, self.locked)?;
+        Ok(bake(self.locked, &files, self.overlays.clone(), fetcher.cache(), threads, progress)?)
+    }
+}

@@ -1,0 +1,148 @@
+//! Every key that a message of kiln names is one that a user can write.
+//!
+//! Errors of profiles carry keys of a table, `fields`, which a test of `kiln-profile` holds to the schemas. This one reads the
+//! texts in the sources, where a key may be named in passing.
+
+use crate::layering::{builder, texts};
+use kiln_profile::{cluster_schema, release_schema, schema};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Words that look like keys: the beginning of each, and what it is.
+const OTHERS: [(&str, &str); 22] = [
+    ("cni.dev", "a host"),
+    ("containerd.io", "a host"),
+    ("debian.org", "a host"),
+    ("kernel.org", "a host"),
+    ("containerd.service", "a unit"),
+    ("disk.gce.tar.gz", "an output"),
+    ("disk.mf", "an output"),
+    ("disk.ovf", "an output"),
+    ("disk.qcow2", "an output"),
+    ("disk.raw", "an output"),
+    ("disk.vhd", "an output"),
+    ("disk.vmdk", "an output"),
+    ("disk.zlib.qcow2", "an output"),
+    ("root.", "an output"),
+    ("images.tar", "a file of nodes"),
+    ("kernel.core_pattern", "a setting of the kernel"),
+    ("kernel.keys.", "a setting of the kernel"),
+    ("kernel.numa_balancing", "a setting of the kernel"),
+    ("kernel.panic", "a setting of the kernel"),
+    ("kubelet.podCIDR", "a key of the seed"),
+    ("kubelet.providerID", "a key of the seed"),
+    // A comment in a file of nodes, whose bytes are those of earlier versions.
+    ("kernel.modules_load", "a field of kiln's own"),
+];
+
+/// Whether `schema` has the key that `path` leads to. A part with a brace or star stands for any name.
+fn has(schema: &Value, path: &[&str]) -> bool {
+    let choices = ["anyOf", "oneOf"].into_iter().filter_map(|key| schema[key].as_array()).flatten();
+    if choices.into_iter().any(|schema| has(schema, path)) {
+        return true;
+    }
+    let Some((part, rest)) = path.split_first() else { return true };
+    let named = schema["properties"].get(*part);
+    match named.or(schema.get("additionalProperties")) {
+        // A map whose values are Kubernetes' business.
+        Some(Value::Bool(free)) => *free,
+        Some(schema) => {
+            schema.as_object().is_some_and(|schema| !schema.contains_key("type") && schema.len() <= 1)
+                || has(schema, rest)
+        }
+        None => false,
+    }
+}
+
+/// The words of `text` that could be keys: with a dot inside.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let of_key = |char: char| char.is_ascii_alphanumeric() || "._-{}*/?".contains(char);
+    let words = text.split(move |char| !of_key(char)).map(|word| word.trim_end_matches(['.', '/', '?']));
+    words.filter(|word| word.contains('.') && !word.contains(".."))
+}
+
+#[test]
+fn every_key_that_is_named_is_in_a_schema() {
+    let schemas = [schema(), release_schema(), cluster_schema()];
+    let tops: BTreeSet<&str> = schemas
+        .iter()
+        .filter_map(|schema| schema["properties"].as_object())
+        .flatten()
+        .map(|(key, _)| key.as_str())
+        .collect();
+    let mut seen = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for (text, path, line) in texts() {
+        for word in words(&text) {
+            let parts: Vec<&str> = word.split('.').collect();
+            // A word that begins a message is meant as a key, even when no key is called so.
+            let begins = text.starts_with(word) && text[word.len()..].starts_with(": ") && text.contains('{');
+            let is_file = ["conf", "cache", "json", "yaml", "service", "target"].iter().any(|end| word.ends_with(end));
+            if !tops.contains(parts[0]) && (!begins || is_file)
+                || OTHERS.iter().any(|(other, _)| word.starts_with(other))
+            {
+                continue;
+            }
+            seen.insert(word.to_owned());
+            if !schemas.iter().any(|schema| has(schema, &parts)) {
+                wrong.push(format!("{}:{line}: there is no key {word}: {text:?}", path.display()));
+            }
+        }
+    }
+    assert!(seen.len() >= 60, "{seen:?}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The names of all keys in `schema`.
+fn names<'a>(schema: &'a Value, found: &mut BTreeSet<&'a str>) {
+    match schema {
+        Value::Object(object) => {
+            let properties = object.get("properties").and_then(Value::as_object);
+            found.extend(properties.into_iter().flatten().map(|(key, _)| key.as_str()));
+            object.values().for_each(|inner| names(inner, found));
+        }
+        Value::Array(items) => items.iter().for_each(|inner| names(inner, found)),
+        _ => {}
+    }
+}
+
+/// `key.below("name")` and `required(value, pos, key, "name")` are given the name of a key.
+#[test]
+fn names_below_keys_are_in_a_schema() {
+    let schemas = [schema(), release_schema(), cluster_schema()];
+    // Those of a configuration whose shape is Kubernetes' business.
+    let mut known = BTreeSet::from(["clientConnection", "kubeconfig"]);
+    schemas.iter().for_each(|schema| names(schema, &mut known));
+    let mut seen = 0;
+    for path in builder() {
+        let text = std::fs::read_to_string(&path).expect("a source");
+        let knows_keys = text.contains("kiln_profile") || path.starts_with("crates/profile/src/check");
+        if !knows_keys {
+            continue;
+        }
+        for call in ["below(\"", "required(", "missing("] {
+            for arguments in text.split(call).skip(1) {
+                let arguments = &arguments[..arguments.find(')').unwrap_or(arguments.len())];
+                let arguments = arguments.trim_end_matches([',', '\n', ' ']);
+                let Some(name) = arguments.strip_suffix('"').and_then(|rest| rest.rsplit('"').next()) else { continue };
+                seen += 1;
+                assert!(known.contains(name), "{}: there is no key {name}", path.display());
+            }
+        }
+    }
+    assert!(seen >= 20, "only {seen} names");
+}
+
+#[test]
+fn keys_that_are_not_there_are_noticed() {
+    let schemas = [schema(), release_schema(), cluster_schema()];
+    let there = |key: &str| schemas.iter().any(|schema| has(schema, &key.split('.').collect::<Vec<_>>()));
+    for key in ["units.states.{unit}", "kubelet.config.memorySwap.x", "components.*", "dns.addresses", "debian.mirrors"]
+    {
+        assert!(there(key), "{key}");
+    }
+    for key in ["units.enable", "accounts.users.{user}", "debian.security-mirrors", "release.pause_image", "cni.mtu.x"]
+    {
+        assert!(!there(key), "{key}");
+    }
+}

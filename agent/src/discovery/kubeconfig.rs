@@ -145,7 +145,7 @@ mod tests {
             "insecure-skip-tls-verify is not accepted: a cluster's identity must be verifiable"
         );
         let plain = format!("kind: Config\nclusters: [{}]", cluster("")).replace("https:", "http:");
-        assert!(error(&plain).contains("over https"), "{}", error(&plain));
+        assert!(error(&plain).contains("needs https"), "{}", error(&plain));
         assert_eq!(
             error("kind: Config\nclusters: [{cluster: {server: 'https://a'}}]"),
             "its cluster has no certificate-authority-data"

@@ -44,7 +44,7 @@ pub fn digest_during<T>(disk: &dyn BlockSource, work: impl FnOnce(Front) -> T) -
         let reader = scope.spawn(move || read_ahead(disk, &reached, &free, &read));
         let hasher = scope.spawn(move || hash(&pieces, &hashed));
         let done = work(Front(front));
-        let died = |_| io::Error::other("a thread died; this is a bug in kiln");
+        let died = |_| io::Error::other("a thread panicked; this is a bug in kiln");
         let read = reader.join().map_err(died).flatten();
         (read.and_then(|()| hasher.join().map_err(died)), done)
     })

@@ -110,7 +110,9 @@ impl Said {
                 TokenTree::Punct(_) if is(at, '#') && is_cfg_test(tokens.get(at + 1)) => {
                     at = self.skip_item(&tokens, at + 2)
                 }
-                TokenTree::Punct(_) if is(at, '#') && is_documentation(&tokens[at + 1..]) => at += 2,
+                TokenTree::Punct(_) if is(at, '#') && is_documentation(&tokens[at + 1..]) => {
+                    at += if is(at + 1, '!') { 3 } else { 2 };
+                }
                 TokenTree::Literal(literal) => {
                     let line = literal.span().start().line;
                     self.texts.extend(unquoted(&literal.to_string()).map(|text| (text, line)));

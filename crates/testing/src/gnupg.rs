@@ -12,13 +12,13 @@ pub struct Gnupg {
 
 impl Gnupg {
     /// An empty home.
-    pub fn new() -> Self {
-        Self { home: tempfile::Builder::new().prefix("kiln-gpg").tempdir().unwrap() }
+    pub fn empty() -> Self {
+        Self { home: tempfile::Builder::new().prefix("kiln-gpg").tempdir().expect("a home") }
     }
 
     /// A home with one Ed25519 key that certifies and signs, made on 2026-01-01.
     pub fn with_key(owner: &str) -> Self {
-        let gnupg = Self::new();
+        let gnupg = Self::empty();
         gnupg.generate(owner, "ed25519", "sign", "never");
         gnupg
     }
@@ -32,11 +32,11 @@ impl Gnupg {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("running {program}: {error}; install the Debian packages gnupg and gpgv"));
-        let mut stdin = child.stdin.take().unwrap();
+        let mut stdin = child.stdin.take().expect("its input");
         std::thread::scope(|scope| {
             // A program that rejects its input early closes the pipe.
             scope.spawn(move || drop(stdin.write_all(input)));
-            child.wait_with_output().unwrap()
+            child.wait_with_output().expect("its output")
         })
     }
 
@@ -59,9 +59,10 @@ impl Gnupg {
 
     /// The fingerprint of the first key.
     pub fn fingerprint(&self) -> String {
-        let listing = String::from_utf8(self.gpg("20260101T000000", &["--with-colons", "--list-keys"], b"")).unwrap();
+        let listing = String::from_utf8(self.gpg("20260101T000000", &["--with-colons", "--list-keys"], b""));
+        let listing = listing.expect("UTF-8");
         let line = listing.lines().find(|line| line.starts_with("fpr:")).expect("a key");
-        line.split(':').nth(9).unwrap().to_owned()
+        line.split(':').nth(9).expect("a fingerprint").to_owned()
     }
 
     /// All public keys, not armored.
@@ -91,9 +92,9 @@ impl Drop for Gnupg {
 /// The verdict of gpgv on a message, by the rule of apt's method gpgv: at least one good signature
 /// and no bad one. Returns the text that gpgv considers signed.
 pub fn gpgv(message: &[u8], keyring: &Path) -> Result<String, String> {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a directory");
     let (input, text) = (directory.path().join("message"), directory.path().join("text"));
-    std::fs::write(&input, message).unwrap();
+    std::fs::write(&input, message).expect("a file");
     let output = Command::new("gpgv")
         .args(["--status-fd", "1", "--weak-digest", "SHA1", "--keyring"])
         .arg(keyring)
@@ -113,6 +114,6 @@ pub fn gpgv(message: &[u8], keyring: &Path) -> Result<String, String> {
 /// Writes a keyring for gpgv.
 pub fn keyring_file(directory: &TempDir, bytes: &[u8]) -> PathBuf {
     let path = directory.path().join("keyring.gpg");
-    std::fs::write(&path, bytes).unwrap();
+    std::fs::write(&path, bytes).expect("a file");
     path
 }

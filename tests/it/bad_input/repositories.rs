@@ -108,7 +108,7 @@ fn resolution_explains_itself() {
     site.refuses(&[], &format!("profiles/worker.yaml:6:20: {start}no package is named \"aa\""));
     site.replace("profiles/worker.yaml", "[base, aa]", "[base]");
     site.replace("profiles/worker.yaml", "{sid: {}}", "{sid: {packages: [aa]}}");
-    site.refuses(&[], &format!("profiles/worker.yaml:4:28: {start}no package is named \"aa\""));
+    site.refuses(&[], &format!("profiles/worker.yaml:4:29: {start}no package is named \"aa\""));
 }
 
 #[test]

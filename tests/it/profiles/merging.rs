@@ -140,7 +140,7 @@ fn a_role_may_be_a_path_and_paths_start_at_their_file() {
     profiles.write("overlays/site/rootfs/x", "");
     let path = profiles.0.path().join("mine/edge.yaml");
     let error = profiles.error_with(path.to_str().expect("UTF-8"), &Overrides::default());
-    assert_eq!(error, "mine/edge.yaml:5:62: b: \"/\" is the root itself, name something below it");
+    assert_eq!(error, "mine/edge.yaml:5:62: artifacts.b: \"/\" is the root itself, name something below it");
 
     profiles.write("mine/edge.yaml", "extends: base\noverlays: [./over, site]\nartifacts:\n  a: {version: 1, file: 'bin/{arch}/a-{version}', install: /a}\n  b: {version: 1, file: ~/b.tar, extract: {bin: /opt/bin}}\n");
     let profile = profiles.load_with(path.to_str().expect("UTF-8"), &Overrides::default()).expect("a good profile");

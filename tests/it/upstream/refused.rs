@@ -59,7 +59,7 @@ fn an_architecture_that_a_component_lacks_is_refused() {
     assert_eq!(
         bench.refuses("build", "v1.36.4", &["--arch", "arm64", "-o", "out"]),
         format!(
-            "kiln: {}:{line}:10: runc: a url needs a sha256 for arm64 (there is one for amd64)",
+            "kiln: {}:{line}:10: components.runc: a url needs a sha256 for arm64 (there is one for amd64)",
             bench.path("profiles/releases/v1.36.4.yaml").display()
         )
     );

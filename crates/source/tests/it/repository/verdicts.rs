@@ -216,7 +216,7 @@ fn keys_are_judged_alike() {
         ),
     ];
     for (what, make, options, change, refusal) in cases {
-        let gnupg = Gnupg::new();
+        let gnupg = Gnupg::empty();
         make(&gnupg);
         let message = gnupg.sign_with(TEXT, options);
         change(&gnupg);
@@ -245,7 +245,7 @@ fn subkey(gnupg: &Gnupg, usage: &str) {
 /// Where kiln is stricter than gpgv 2.2: short RSA keys, which apt rejects since Debian 13.
 #[test]
 fn short_rsa_keys_are_rejected() {
-    let gnupg = Gnupg::new();
+    let gnupg = Gnupg::empty();
     gnupg.generate("a <a@example.org>", "rsa1024", "sign", "never");
     let directory = tempfile::tempdir().unwrap();
     let keyring = gnupg::keyring_file(&directory, &gnupg.export());

@@ -1,4 +1,4 @@
-//! A network-booted node of bookworm whose state is on a local disk: first with a standalone kubelet, then without a cluster.
+//! A network-booted node of bookworm whose state is on a local disk: first without a cluster, then with a standalone kubelet.
 
 use crate::boot::capability;
 use crate::disk_boot::disks::tool;
@@ -28,19 +28,20 @@ fn a_partition_with_the_label_is_the_state() {
     let _turn = turn();
     let machine = kiln::boot::Machine { disk: Some(disk), ..machine(&set) };
     let script = format!("{}{SCRIPT}{PROBE}", include_str!("state.sh"));
-    let first = run_on(&machine, &set, Handout::none().standalone(), &script);
+    let first = run_on(&machine, &set, Handout::none(), &script);
     check_node(&first);
-    first.check("unit kubelet", "active");
-    println!("bookworm: kubelet healthy after {} s", first.number("healthz"));
+    // Without credentials kubelet waits, and nothing has failed.
+    first.check("unit kubelet", "inactive");
+    // The initramfs' list of extended attributes is obeyed.
+    first.check("capabilities", "0000000000002000");
     first.check("boot", "");
     first.check("var", "/dev/vda1 ext4");
     first.check("kubernetes", "/dev/vda1[/lib/kubernetes]");
-    let second = run_on(&machine, &set, Handout::none(), &script);
+    // Later: what makes kubelet standalone stays in the state, and kubelet would start without it, too.
+    let second = run_on(&machine, &set, Handout::none().standalone(), &script);
     second.check("boot", "again");
-    // Without credentials kubelet waits, and nothing has failed.
     check_node(&second);
-    second.check("unit kubelet", "inactive");
-    // The initramfs' list of extended attributes is obeyed.
-    second.check("capabilities", "0000000000002000");
+    second.check("unit kubelet", "active");
+    println!("bookworm: kubelet healthy after {} s", second.number("healthz"));
     assert_eq!(first.all("machine-id"), second.all("machine-id"));
 }

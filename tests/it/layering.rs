@@ -402,11 +402,28 @@ fn no_source_is_long() {
     }
 }
 
+/// Rooms that are modules of a crate with another name, by path: too large or too different to go unmentioned.
+const INNER_ROOMS: [&str; 5] = [
+    "crates/kubernetes/src/yaml.rs",
+    "crates/profile/src/import",
+    "crates/pack/src/layer",
+    "crates/bake/src/lock.rs",
+    "crates/verify/src/diff",
+];
+
 #[test]
-fn the_architecture_page_has_every_crate() {
+fn the_architecture_page_has_every_room() {
     let page = read(Path::new("docs/architecture.md"));
-    for name in crates() {
-        assert!(page.contains(&format!("\n| `{name}` | ")), "docs/architecture.md does not describe crates/{name}");
+    let mut rooms = crates();
+    let entries = fs::read_dir(root().join("src")).expect("src").map(|entry| entry.expect("an entry").path());
+    let name = |path: &Path| path.file_stem().expect("a name").to_string_lossy().into_owned();
+    rooms.extend(entries.filter(|path| path.is_dir()).map(|path| name(&path)));
+    for path in INNER_ROOMS {
+        assert!(root().join(path).exists(), "{path} has moved");
+        rooms.push(name(Path::new(path)));
+    }
+    for room in rooms {
+        assert!(page.contains(&format!("\n| `{room}` | ")), "docs/architecture.md does not describe {room}");
     }
 }
 

@@ -166,6 +166,9 @@ fn contents_with_a_wrong_size_are_rejected() {
         let mut inodes = Inodes::new(attributes(&none));
         inodes.add(ROOT, b"odd", Kind::Regular { size: said, content: comes, late: false }, attributes(&none));
         let refused = write(inodes).expect_err("refused").to_string();
-        assert!(refused.contains("/odd") || refused.contains("the content is longer than its size says"), "{said}, {comes}: {refused}");
+        assert!(
+            refused.contains("/odd") || refused.contains("the content is longer than its size says"),
+            "{said}, {comes}: {refused}"
+        );
     }
 }

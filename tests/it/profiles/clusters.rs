@@ -107,12 +107,12 @@ const BAD: &[(&str, &str, &str)] = &[
     (
         "ca.crt",
         "ca.key",
-        "3:9: caFile: clusters/ca.key: has a private key; what is in an image is no secret, give the certificate alone",
+        "3:9: caFile: clusters/ca.key: has a private key; what is in an image is not secret; give the certificate alone",
     ),
     (
         "ca.crt",
         "server.crt",
-        "3:9: caFile: clusters/server.crt: has the certificate of \"CN=rcgen self signed cert\", which is no authority's (basicConstraints without CA:TRUE), so nothing that it signs is believed; give the authority's own, kubeadm's is /etc/kubernetes/pki/ca.crt",
+        "3:9: caFile: clusters/server.crt: has the certificate of \"CN=rcgen self signed cert\", which is not an authority (basicConstraints without CA:TRUE), so nothing that it signs is trusted; give the authority's own, kubeadm's is /etc/kubernetes/pki/ca.crt",
     ),
     ("ca.crt", "pki/ca.crt", "3:9: caFile: reading clusters/pki/ca.crt: No such file or directory (os error 2)"),
     (

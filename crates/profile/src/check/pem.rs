@@ -5,9 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer as _;
-use x509_parser::x509::X509Version;
+use x509_cert::der::Decode as _;
+use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
+use x509_cert::{Certificate, Version};
 
 /// Larger files hold something else.
 const MAX: u64 = 1 << 20;
@@ -28,7 +28,7 @@ pub fn certificates(text: &str) -> Result<String, String> {
         if let Some(label) = line.strip_prefix("-----BEGIN ").and_then(|rest| rest.strip_suffix("-----")) {
             if label.contains("PRIVATE KEY") {
                 return Err(
-                    "has a private key; what is in an image is no secret, give the certificate alone".to_owned()
+                    "has a private key; what is in an image is not secret; give the certificate alone".to_owned()
                 );
             }
             if label != "CERTIFICATE" {
@@ -38,7 +38,7 @@ pub fn certificates(text: &str) -> Result<String, String> {
         } else if line == "-----END CERTIFICATE-----" {
             let body = block.take().ok_or("has an end without its beginning")?;
             let der =
-                STANDARD.decode(&body).map_err(|error| format!("has a certificate that is no base64: {error}"))?;
+                STANDARD.decode(&body).map_err(|error| format!("has a certificate that is not base64: {error}"))?;
             authority(&der)?;
             found.push_str("-----BEGIN CERTIFICATE-----\n");
             for line in STANDARD.encode(der).as_bytes().chunks(64) {
@@ -57,32 +57,30 @@ pub fn certificates(text: &str) -> Result<String, String> {
     }
 }
 
-/// Whether certificates that this one signs are believed: what Go asks of a parent (crypto/x509, `CheckSignatureFrom`), after
-/// RFC 5280, 4.2.1.3 and 4.2.1.9. Version 1 has no extensions to say so.
+/// Rejects a certificate that may not sign others, by the rules of Go (crypto/x509,
+/// `CheckSignatureFrom`), which follow RFC 5280, sections 4.2.1.3 and 4.2.1.9. Certificates of
+/// version 1 have no extensions to say so, and may.
 fn authority(der: &[u8]) -> Result<(), String> {
-    let certificate = match X509Certificate::from_der(der) {
-        Ok(([], certificate)) => certificate,
-        Ok(_) => return Err("has a certificate with something behind its end".to_owned()),
-        Err(error) => return Err(format!("has a certificate that is none: {error}")),
-    };
+    let Certificate { tbs_certificate: certificate, .. } =
+        Certificate::from_der(der).map_err(|error| format!("has a certificate that cannot be read: {error}"))?;
     let subject = || {
-        let subject: String = certificate.subject().to_string().chars().filter(|c| !c.is_control()).take(80).collect();
+        let subject: String = certificate.subject.to_string().chars().filter(|c| !c.is_control()).take(80).collect();
         format!("{subject:?}")
     };
     let broken = |error| format!("has a certificate of {}, whose extensions are broken: {error}", subject());
-    let constraints = certificate.basic_constraints().map_err(broken)?;
-    let usage = certificate.key_usage().map_err(broken)?;
+    let constraints = certificate.get::<BasicConstraints>().map_err(broken)?;
+    let usage = certificate.get::<KeyUsage>().map_err(broken)?;
     let is_authority = match constraints {
-        Some(constraints) => constraints.value.ca,
-        None => certificate.version() != X509Version::V3,
+        Some((_, constraints)) => constraints.ca,
+        None => certificate.version != Version::V3,
     };
     if !is_authority {
         return Err(format!(
-            "has the certificate of {}, which is no authority's (basicConstraints without CA:TRUE), so nothing that it signs is believed; give the authority's own, kubeadm's is /etc/kubernetes/pki/ca.crt",
+            "has the certificate of {}, which is not an authority (basicConstraints without CA:TRUE), so nothing that it signs is trusted; give the authority's own, kubeadm's is /etc/kubernetes/pki/ca.crt",
             subject()
         ));
     }
-    if usage.is_some_and(|usage| !usage.value.key_cert_sign()) {
+    if usage.is_some_and(|(_, usage)| !usage.key_cert_sign()) {
         return Err(format!(
             "has the certificate of {}, which may not sign others (keyUsage without keyCertSign); give that of the authority that signs for the cluster",
             subject()
@@ -111,7 +109,7 @@ mod tests {
         explicit.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         assert!(verdict(ca()).is_ok() && verdict(explicit).is_ok());
         let mut server = CertificateParams::default();
-        let no_authority = |why: String| why.contains("\"CN=rcgen self signed cert\", which is no authority's");
+        let no_authority = |why: String| why.contains("\"CN=rcgen self signed cert\", which is not an authority");
         assert!(verdict(server.clone()).is_err_and(no_authority));
         server.is_ca = IsCa::ExplicitNoCa;
         assert!(verdict(server).is_err_and(no_authority));

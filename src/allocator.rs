@@ -10,7 +10,7 @@ const MAPPED_FROM: std::ffi::c_int = 1 << 20;
 /// of 200. Call it before there are other threads.
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code)]
-pub fn give_large_buffers_back() {
+pub(crate) fn give_large_buffers_back() {
     // SAFETY: mallopt(3) takes two numbers and keeps no pointer. It may refuse, and the default stays.
     unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_FROM) };
 }

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Prints a line on the console, which is standard error if the kernel could open it.
-pub fn say(message: &str) {
+pub(crate) fn say(message: &str) {
     let line = format!("kiln-init: {message}\n");
     if io::stderr().write_all(line.as_bytes()).is_err()
         && let Ok(mut console) = File::options().write(true).open("/dev/console")
@@ -21,7 +21,7 @@ pub fn say(message: &str) {
 /// seconds, or stays as it is.
 ///
 /// A panic of the kernel would do the same, after a page of output that hides the reason.
-pub fn give_up(error: &str) -> ExitCode {
+pub(crate) fn give_up(error: &str) -> ExitCode {
     say(&format!("this node cannot boot: {error}"));
     rustix::fs::sync();
     let timeout = fs::read_to_string("/proc/sys/kernel/panic").unwrap_or_default();

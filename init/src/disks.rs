@@ -9,7 +9,7 @@ const SECTOR: u64 = 512;
 
 /// A whole disk.
 #[derive(Debug, Clone)]
-pub struct Disk {
+pub(crate) struct Disk {
     /// Its name in `/dev`.
     pub name: String,
     /// Its size in bytes.
@@ -18,7 +18,7 @@ pub struct Disk {
 }
 
 /// The present disks by name, without those that cannot have a partition table.
-pub fn disks() -> Vec<Disk> {
+pub(crate) fn disks() -> Vec<Disk> {
     let entries = fs::read_dir("/sys/block").into_iter().flatten().flatten();
     let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.retain(|name| !["loop", "dm-", "ram", "zram", "sr", "fd"].iter().any(|prefix| name.starts_with(prefix)));
@@ -28,25 +28,25 @@ pub fn disks() -> Vec<Disk> {
 
 impl Disk {
     /// The disk called `name`, with its current size.
-    pub fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         let size = number(&format!("/sys/block/{name}/size"))?.checked_mul(SECTOR)?;
         let block_size = number(&format!("/sys/block/{name}/queue/logical_block_size"))?;
         Some(Self { name: name.to_owned(), size, block_size })
     }
 
     /// Its device file.
-    pub fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("/dev/{}", self.name)
     }
 
     /// Reads its partition table.
-    pub fn table(&self) -> Result<Table, GptError> {
+    pub(crate) fn table(&self) -> Result<Table, GptError> {
         let mut file = File::open(self.path()).map_err(GptError::Io)?;
         Table::read(&mut file, self.block_size, self.size)
     }
 
     /// The kernel's name for one of its partitions, `None` until it has one.
-    pub fn partition_name(&self, partition: &Partition) -> Option<String> {
+    pub(crate) fn partition_name(&self, partition: &Partition) -> Option<String> {
         let entries = fs::read_dir(format!("/sys/block/{}", self.name)).into_iter().flatten().flatten();
         let is =
             |path: &Path| number(&path.join("partition").to_string_lossy()) == u64::try_from(partition.number).ok();
@@ -54,14 +54,14 @@ impl Disk {
     }
 
     /// The number of bytes after the last partition.
-    pub fn free_behind(&self, table: &Table) -> u64 {
+    pub(crate) fn free_behind(&self, table: &Table) -> u64 {
         let end = table.partitions.iter().map(|partition| partition.last_lba).max().unwrap_or(0);
         self.size.saturating_sub(end.saturating_add(1).saturating_mul(table.block_size))
     }
 }
 
 /// `major:minor` of the block device called `name`.
-pub fn device_number(name: &str) -> Result<String, String> {
+pub(crate) fn device_number(name: &str) -> Result<String, String> {
     let path = format!("/sys/class/block/{name}/dev");
     fs::read_to_string(&path).map(|text| text.trim().to_owned()).map_err(|error| format!("reading {path}: {error}"))
 }

@@ -11,7 +11,7 @@ use std::fs::{self, File};
 const MODULE_INIT_COMPRESSED_FILE: i32 = 4;
 
 /// The available modules and their state.
-pub struct Drivers {
+pub(crate) struct Drivers {
     modules: BTreeMap<String, Module>,
     /// Names of modules that were tried, successfully or not.
     tried: BTreeSet<String>,
@@ -21,7 +21,7 @@ pub struct Drivers {
 
 impl Drivers {
     /// Reads the list at [`modules::FILE`]; a missing list counts as empty.
-    pub fn read() -> Result<Self, String> {
+    pub(crate) fn read() -> Result<Self, String> {
         let path = format!("/{}", modules::FILE);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -34,14 +34,14 @@ impl Drivers {
     }
 
     /// Loads the modules that are needed on any hardware.
-    pub fn load_always(&mut self) {
+    pub(crate) fn load_always(&mut self) {
         let always = self.modules.values().filter(|module| module.aliases.is_empty());
         let names: Vec<String> = always.map(Module::name).collect();
         names.iter().for_each(|name| self.load(name));
     }
 
     /// Loads the modules of devices that appeared since the last call.
-    pub fn load_for_devices(&mut self) {
+    pub(crate) fn load_for_devices(&mut self) {
         for modalias in modaliases() {
             if self.seen.insert(modalias.clone()) {
                 let drivers = self.modules.values().filter(|module| module.drives(&modalias));

@@ -33,7 +33,7 @@ type Header = [u8; HEADER];
 struct Buffer([u8; BUFFER]);
 
 /// A target that is a whole device.
-pub struct Target<'a> {
+pub(crate) struct Target<'a> {
     /// Its size in 512-byte sectors.
     pub sectors: u64,
     /// Its kind, `verity`.
@@ -44,7 +44,7 @@ pub struct Target<'a> {
 
 /// Makes the read-only device-mapper device `name` with one target and activates it. Returns its
 /// minor number: the kernel calls it `dm-N`.
-pub fn map_read_only(name: &str, uuid: &str, target: &Target<'_>) -> io::Result<u32> {
+pub(crate) fn map_read_only(name: &str, uuid: &str, target: &Target<'_>) -> io::Result<u32> {
     let control = File::options().read(true).write(true).open("/dev/mapper/control")?;
     let mut buffer = Buffer::new(name, uuid)?;
     command::<{ opcode::read_write::<Header>(DM_IOCTL, DM_DEV_CREATE) }>(&control, &mut buffer)?;
@@ -108,7 +108,7 @@ fn command<const OPCODE: rustix::ioctl::Opcode>(control: &File, buffer: &mut Buf
 /// Grows the mounted ext4 of `mount_point` to `blocks` blocks; does nothing if it already has that
 /// size.
 #[allow(unsafe_code)]
-pub fn grow_ext4(mount_point: &File, blocks: u64) -> Result<(), Errno> {
+pub(crate) fn grow_ext4(mount_point: &File, blocks: u64) -> Result<(), Errno> {
     const EXT4_IOC_RESIZE_FS: rustix::ioctl::Opcode = opcode::write::<u64>(b'f', 16);
     // SAFETY: the command reads one 64-bit number, which is what `Setter` points it to.
     unsafe { ioctl(mount_point, Setter::<EXT4_IOC_RESIZE_FS, u64>::new(blocks)) }

@@ -14,7 +14,7 @@ const KERNEL: [(&str, &str, MountFlags, &str); 4] = [
 ];
 
 /// Mounts `/proc`, `/sys`, `/dev` and `/run` unless they are mounted already.
-pub fn kernel_file_systems() -> Result<(), String> {
+pub(crate) fn kernel_file_systems() -> Result<(), String> {
     for (point, kind, flags, options) in KERNEL {
         directory(point)?;
         match attach(kind, point, kind, flags, options) {
@@ -26,7 +26,7 @@ pub fn kernel_file_systems() -> Result<(), String> {
 }
 
 /// Moves them below `root` for a new root.
-pub fn move_kernel_file_systems(root: &str) -> Result<(), String> {
+pub(crate) fn move_kernel_file_systems(root: &str) -> Result<(), String> {
     for (point, ..) in KERNEL {
         let target = format!("{root}{point}");
         mount_move(point, target.as_str()).map_err(|error| format!("moving {point} to {target}: {error}"))?;
@@ -38,7 +38,7 @@ pub fn move_kernel_file_systems(root: &str) -> Result<(), String> {
 /// next one.
 ///
 /// Changes are in a hidden tmpfs, which the overlay keeps alive after its mount is detached.
-pub fn overlay_etc() -> Result<(), String> {
+pub(crate) fn overlay_etc() -> Result<(), String> {
     const SCRATCH: &str = "/run/kiln-etc";
     let failed = |what: &'static str| move |error: Errno| format!("{what}: {error}");
     directory(SCRATCH)?;
@@ -54,13 +54,13 @@ pub fn overlay_etc() -> Result<(), String> {
 }
 
 /// Calls mount(2) with text as data.
-pub fn attach(source: &str, target: &str, kind: &str, flags: MountFlags, options: &str) -> Result<(), Errno> {
+pub(crate) fn attach(source: &str, target: &str, kind: &str, flags: MountFlags, options: &str) -> Result<(), Errno> {
     let options = CString::new(options).map_err(|_| Errno::INVAL)?;
     mount(source, target, kind, flags, options.as_c_str())
 }
 
 /// Makes a directory with mode `0755` if it does not exist.
-pub fn directory(path: &str) -> Result<(), String> {
+pub(crate) fn directory(path: &str) -> Result<(), String> {
     match mkdir(path, Mode::from_raw_mode(0o755)) {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(error) => Err(format!("making {path}: {error}")),

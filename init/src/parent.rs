@@ -13,7 +13,7 @@ const TMPFS_MAGIC: u64 = 0x0102_1994;
 /// Like switch_root(8), but with the current root as the new root: it clones the mount, attaches
 /// the clone over `/`, and changes the root to it, because the process' root is still the mount
 /// underneath.
-pub fn give_root_a_parent() -> Result<(), String> {
+pub(crate) fn give_root_a_parent() -> Result<(), String> {
     let failed = |what: &'static str| move |error: rustix::io::Errno| format!("{what}: {error}");
     let StatFs { f_type, .. } = statfs("/").map_err(failed("looking at /"))?;
     if !matches!(u64::try_from(f_type), Ok(RAMFS_MAGIC | TMPFS_MAGIC)) {

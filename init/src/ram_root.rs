@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 
 /// Gives the root a parent mount and files their extended attributes; reports failures.
-pub fn prepare() {
+pub(crate) fn prepare() {
     if let Err(error) = parent::give_root_a_parent() {
         say(&format!("{error}; containers will not start"));
     }

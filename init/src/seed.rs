@@ -20,7 +20,7 @@ const MAX_FILE: u64 = 64 << 20;
 
 /// Copies what is below `from` to `to` by the rules above. Only directories, files and symbolic
 /// links are copied; existing directories and links stay unchanged.
-pub fn copy(from: &str, to: &str) -> Result<(), String> {
+pub(crate) fn copy(from: &str, to: &str) -> Result<(), String> {
     let entries = fs::read_dir(from).map_err(|error| format!("reading {from}: {error}"))?;
     for entry in entries {
         let entry = entry.map_err(|error| format!("reading {from}: {error}"))?;
@@ -76,7 +76,7 @@ fn copy_file(source: &str, meta: &Metadata, target: &str) -> io::Result<()> {
 }
 
 /// Writes a file atomically, also at a power loss.
-pub fn write(path: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
+pub(crate) fn write(path: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
     replace(path, bytes, |temporary| fs::set_permissions(temporary, fs::Permissions::from_mode(mode)))
 }
 

@@ -47,7 +47,7 @@ const DISK_LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Makes, grows, checks and mounts the state on the disk that the root is on.
-pub fn on_root_disk(disk: &Disk) -> Result<(), String> {
+pub(crate) fn on_root_disk(disk: &Disk) -> Result<(), String> {
     let path = disk.path();
     let before = disk.table().map_err(|error| format!("disk {path}: {error}"))?;
     let free = disk.free_behind(&before);
@@ -75,7 +75,7 @@ pub fn on_root_disk(disk: &Disk) -> Result<(), String> {
 
 /// Checks and mounts the state of a network-booted node: the partition with the name `kiln-state`
 /// on any disk.
-pub fn from_labelled_disk() -> Result<(), String> {
+pub(crate) fn from_labelled_disk() -> Result<(), String> {
     let mut drivers = Drivers::read()?;
     drivers.load_always();
     let start = Instant::now();
@@ -189,7 +189,7 @@ fn keep(kept: &str, place: &str) -> Result<(), String> {
 
 /// Binds `/etc/kubernetes` to the directory that keeps it: in the state, or in memory like
 /// everything else.
-pub fn bind() -> Result<(), String> {
+pub(crate) fn bind() -> Result<(), String> {
     const KEPT: &str = "/var/lib/kubernetes";
     const PLACE: &str = "/etc/kubernetes";
     directory(KEPT)?;

@@ -34,7 +34,7 @@ struct RootPartitions {
 }
 
 /// Makes the root with the hash in `cmdline` the root file system of the process; returns its disk.
-pub fn enter(cmdline: &str) -> Result<Disk, String> {
+pub(crate) fn enter(cmdline: &str) -> Result<Disk, String> {
     let hash = cmdline::value(cmdline, "roothash").ok_or("the kernel command line has no roothash=")?;
     let hash = verity::root_hash(hash).ok_or_else(|| format!("roothash={hash} is not 64 hexadecimal digits"))?;
     let expected =

@@ -18,7 +18,7 @@ const ARM64: (&str, &[(&str, &str)]) =
 
 /// Firmware that is installed here.
 #[derive(Debug, Clone)]
-pub struct Firmware {
+pub(super) struct Firmware {
     code: PathBuf,
     variables: PathBuf,
 }

@@ -178,14 +178,14 @@ fn sweep(parent: &Path, prefix: &str) {
 /// Tells whether an output is what a build would make again, by the digest of all that goes in and the files' inode data, as
 /// make and git do; the bytes themselves are `kiln verify`'s business.
 #[derive(Debug)]
-pub struct Unchanged {
+pub(super) struct Unchanged {
     directory: PathBuf,
     key: Digest,
 }
 
 impl Unchanged {
     /// A key for everything that decides what is in `directory`.
-    pub fn new(locked: &Locked, overlays: &[Overlay], directory: &Path) -> Self {
+    pub(super) fn new(locked: &Locked, overlays: &[Overlay], directory: &Path) -> Self {
         let mut hasher = Sha256::new();
         // The running kiln counts by inode data: hashing it would take longer than the rest.
         hasher.update(stamp(Path::new("/proc/self/exe")).unwrap_or_default());
@@ -201,7 +201,7 @@ impl Unchanged {
     }
 
     /// The manifest of the output, if nothing changed since [`Unchanged::remember`].
-    pub fn find(&self, cache: &Cache) -> Option<Manifest> {
+    pub(super) fn find(&self, cache: &Cache) -> Option<Manifest> {
         let remembered = cache.derived("output", &self.key)?;
         let manifest: Manifest =
             serde_json::from_slice(&fs::read(self.directory.join(kiln_manifest::FILE)).ok()?).ok()?;
@@ -209,7 +209,7 @@ impl Unchanged {
     }
 
     /// Remembers that the output is what it should be.
-    pub fn remember(&self, cache: &Cache, manifest: &Manifest) {
+    pub(super) fn remember(&self, cache: &Cache, manifest: &Manifest) {
         if let Some(stamps) = self.stamps(manifest) {
             // Without it the next build does the work again, no more.
             let _ = cache.put_derived("output", &self.key, stamps.as_bytes());

@@ -26,7 +26,7 @@ const ROOT_HASH: &str = "root.roothash";
 
 /// What was made.
 #[derive(Debug, Default)]
-pub struct Made {
+pub(super) struct Made {
     /// Files, by path.
     pub files: Vec<OutputFile>,
     /// dm-verity's root hash, if there is a root file system.
@@ -37,7 +37,7 @@ pub struct Made {
 
 /// What every artifact is made from.
 #[derive(Debug, Clone, Copy)]
-pub struct Outputs<'a> {
+pub(super) struct Outputs<'a> {
     /// Profile and lock.
     pub locked: &'a Locked,
     /// The finished tree.
@@ -78,7 +78,7 @@ impl Outputs<'_> {
     ///
     /// # Errors
     /// [`BuildError`].
-    pub fn make(&self) -> Result<Made, BuildError> {
+    pub(super) fn make(&self) -> Result<Made, BuildError> {
         let wanted = Wanted::of(self.profile());
         let mut made = Made::default();
         if wanted.pxe {

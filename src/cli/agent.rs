@@ -9,12 +9,12 @@ use std::path::PathBuf;
 /// It is one static program: put it into an image, start it before kubelet, and give the machine a seed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  kiln agent --extract kiln-agent")]
-pub struct Args {
+pub(super) struct Args {
     /// Where to write it
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     extract: PathBuf,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     super::file::write(&args.extract, 0o755, |file| file.write_all(AGENT.bytes()))
 }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 /// Which profile, and what is changed in it for this run.
 #[derive(Debug, Clone, clap::Args)]
-pub struct ProfileArgs {
+pub(super) struct ProfileArgs {
     /// Role to bake: profiles/ROLE.yaml, or a path to a profile
     pub role: String,
     /// What is changed in it.
@@ -17,7 +17,7 @@ pub struct ProfileArgs {
 
 /// What is changed in a profile for this run.
 #[derive(Debug, Clone, clap::Args)]
-pub struct ChangeArgs {
+pub(super) struct ChangeArgs {
     /// Kubernetes release: profiles/releases/NAME.yaml
     #[arg(long, value_name = "NAME")]
     pub release: Option<String>,
@@ -40,7 +40,7 @@ pub struct ChangeArgs {
 
 /// Where Debian's packages come from.
 #[derive(Debug, Clone, clap::Args)]
-pub struct MirrorArgs {
+pub(super) struct MirrorArgs {
     /// Debian mirror, tried in order (repeatable) [default: the profile's, else those of this host's apt sources]
     #[arg(long, value_name = "URL")]
     pub mirror: Vec<String>,
@@ -72,7 +72,7 @@ pub enum ArchArg {
 
 /// A kind of output, named on the command line as in profiles.
 #[derive(Debug, Clone, Copy)]
-pub struct OutputArg(pub Output);
+pub(super) struct OutputArg(pub Output);
 
 impl clap::ValueEnum for OutputArg {
     fn value_variants<'a>() -> &'a [Self] {
@@ -96,7 +96,7 @@ impl From<ArchArg> for Arch {
 
 impl ProfileArgs {
     /// What the command line changes in the profile.
-    pub fn overrides(&self, mirrors: Option<&MirrorArgs>, outputs: &[Output]) -> Overrides {
+    pub(super) fn overrides(&self, mirrors: Option<&MirrorArgs>, outputs: &[Output]) -> Overrides {
         Overrides {
             release: self.changes.release.clone(),
             cluster: self.changes.cluster.clone(),

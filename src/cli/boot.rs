@@ -18,7 +18,7 @@ const STATE_ROOM: u64 = 6 << 30;
 #[command(
     after_help = "Examples:\n  kiln boot out/worker\n  kiln boot out/worker --demo --memory 4096\n  kiln boot out/worker --disk --keep node1.qcow2"
 )]
-pub struct Args {
+pub(super) struct Args {
     /// Output directory of a build
     #[arg(value_hint = clap::ValueHint::DirPath)]
     output: PathBuf,
@@ -48,7 +48,7 @@ pub struct Args {
     cpus: Option<u32>,
 }
 
-pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     let has_pxe = ["vmlinuz", "pxe/vmlinuz"].iter().any(|kernel| args.output.join(kernel).exists());
     let wants_disk = args.disk || args.disk_size.is_some() || args.keep.is_some();
     if wants_disk || (!args.pxe && !has_pxe && args.output.join(Output::Disk.file()).exists()) {

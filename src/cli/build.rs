@@ -22,7 +22,7 @@ use std::time::Instant;
 #[command(
     after_help = "Examples:\n  kiln build worker\n  kiln build worker --output disk,qcow2\n  kiln build worker --release v1.36.4 -o out/worker-1.36\n  kiln build worker --locked --offline --json"
 )]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     profile: ProfileArgs,
     #[command(flatten)]
@@ -44,7 +44,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     let start = Instant::now();
     let clean_up = CleanUp::install().context("watching for Ctrl-C")?;
     let cache = host.cache()?;

@@ -12,7 +12,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// When it cannot be written, or is a directory.
-pub fn write(path: &Path, mode: u32, write: impl FnOnce(&mut File) -> io::Result<()>) -> anyhow::Result<()> {
+pub(super) fn write(path: &Path, mode: u32, write: impl FnOnce(&mut File) -> io::Result<()>) -> anyhow::Result<()> {
     let writing = || format!("writing {}", path.display());
     match fs::metadata(path).map(|metadata| metadata.file_type()) {
         Ok(kind) if kind.is_dir() => bail!("writing {}: it is a directory; name a file in it", path.display()),

@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 
 /// The machine kiln runs on.
 #[derive(Debug)]
-pub struct Host {
+pub(super) struct Host {
     /// Directory of the profiles.
     pub profiles: PathBuf,
     /// Directory of the cache.
@@ -38,7 +38,7 @@ impl Host {
     ///
     /// # Errors
     /// When there is no place for a cache.
-    pub fn new(global: &Global) -> anyhow::Result<Self> {
+    pub(super) fn new(global: &Global) -> anyhow::Result<Self> {
         let home = env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
         let cache_root = match &global.cache {
             Some(path) => path.clone(),
@@ -74,7 +74,7 @@ impl Host {
     ///
     /// # Errors
     /// Whatever is wrong with it.
-    pub fn profile(&self, role: &str, overrides: &Overrides) -> anyhow::Result<Profile> {
+    pub(super) fn profile(&self, role: &str, overrides: &Overrides) -> anyhow::Result<Profile> {
         let arch = match env::consts::ARCH {
             "aarch64" => Arch::Arm64,
             _ => Arch::Amd64,
@@ -86,7 +86,7 @@ impl Host {
     ///
     /// # Errors
     /// When it can be neither read nor written.
-    pub fn cache(&self) -> anyhow::Result<Cache> {
+    pub(super) fn cache(&self) -> anyhow::Result<Cache> {
         Ok(Cache::open(&self.cache_root, self.now)?)
     }
 
@@ -94,7 +94,7 @@ impl Host {
     ///
     /// # Errors
     /// When a proxy variable is malformed.
-    pub fn http(&self, offline: bool, args: &MirrorArgs) -> anyhow::Result<Client> {
+    pub(super) fn http(&self, offline: bool, args: &MirrorArgs) -> anyhow::Result<Client> {
         // A variable that is not UTF-8 names no proxy.
         let vars =
             env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -108,7 +108,7 @@ impl Host {
     }
 
     /// A fetcher into `cache`, with the credentials for registries that Docker's `config.json` has.
-    pub fn fetcher(&self, cache: &Cache, http: &Client) -> Fetcher {
+    pub(super) fn fetcher(&self, cache: &Cache, http: &Client) -> Fetcher {
         let credentials = self.credentials().unwrap_or_else(|error| {
             self.progress.warn(format_args!("registries are asked without credentials: {error:#}"));
             Credentials::default()
@@ -134,7 +134,7 @@ impl Host {
     ///
     /// # Errors
     /// When neither names one.
-    pub fn mirrors(&self, profile: &Profile) -> anyhow::Result<Mirrors> {
+    pub(super) fn mirrors(&self, profile: &Profile) -> anyhow::Result<Mirrors> {
         let debian = &profile.debian;
         let mut mirrors = Mirrors { main: debian.mirrors.clone(), security: debian.security_mirrors.clone() };
         if mirrors.main.is_empty() {
@@ -155,7 +155,7 @@ impl Host {
     ///
     /// # Errors
     /// When there is none, or it cannot be read.
-    pub fn keyring(&self, profile: &Profile, args: &MirrorArgs) -> anyhow::Result<Keyring> {
+    pub(super) fn keyring(&self, profile: &Profile, args: &MirrorArgs) -> anyhow::Result<Keyring> {
         if let Some(path) = args.keyring.as_ref().or(profile.debian.keyring.as_ref()) {
             return Ok(Keyring::from_file(path)?);
         }

@@ -23,7 +23,7 @@ const MAX_SIZE: u64 = 1 << 20;
                         kiln import kubelet.service kubelet-config.json --seed-out node-1.yaml --json\n  \
                         kiln import --kube-proxy kube-proxy.yaml -o profiles/proxied.yaml"
 )]
-pub struct Args {
+pub(super) struct Args {
     /// What the node has; - is standard input
     #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     files: Vec<PathBuf>,
@@ -50,7 +50,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     let overrides = Overrides { release: args.release.clone(), ..Overrides::default() };
     let parent = host.profile(&args.role, &overrides).with_context(|| {
         let release = if args.release.is_none() { "; --release NAME chooses a release" } else { "" };

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 #[command(
     after_help = "Examples:\n  kiln inspect out/worker\n  kiln inspect out/worker /etc/containerd/config.toml\n  kiln inspect out/worker /usr/lib/systemd/system --json\n  kiln inspect out/worker/disk.qcow2 /etc/os-release"
 )]
-pub struct Args {
+pub(super) struct Args {
     /// Output directory of a build, or an image: an initramfs, a disk in any format, a root file system
     #[arg(value_hint = clap::ValueHint::AnyPath)]
     output: PathBuf,
@@ -25,7 +25,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     let wanted = args.path.as_deref().unwrap_or("").trim_matches('/');
     if args.output.is_file() {

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 #[command(
     after_help = "Examples:\n  kiln lock worker\n  kiln lock worker --snapshot 20261101T000000Z --mirror 'https://mirror.example/debian/{snapshot}'"
 )]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     profile: ProfileArgs,
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     let profile = host.profile(&args.profile.role, &args.profile.overrides(Some(&args.mirrors), &[]))?;
     let path = lock_path(&profile, &args.profile);
     let old = Lock::read(&path).ok().flatten();
@@ -50,7 +50,7 @@ pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
 
 /// How a locked profile may be come by.
 #[derive(Debug, Clone, Copy)]
-pub struct LockPolicy {
+pub(super) struct LockPolicy {
     /// `--locked`: never write a lock.
     pub locked: bool,
     /// `--offline`: never use the network.
@@ -61,7 +61,7 @@ pub struct LockPolicy {
 ///
 /// # Errors
 /// Anything wrong with the profile, the lock or the archive.
-pub fn locked(
+pub(super) fn locked(
     host: &Host,
     args: &ProfileArgs,
     mirrors: &MirrorArgs,
@@ -104,7 +104,7 @@ fn pin(host: &Host, profile: &Profile, args: &MirrorArgs, cache: &Cache, http: &
 }
 
 /// `profiles/worker.lock`; with overrides that change the inputs, `profiles/worker@v1.36.4@bookworm.lock`.
-pub fn lock_path(profile: &Profile, args: &ProfileArgs) -> PathBuf {
+pub(super) fn lock_path(profile: &Profile, args: &ProfileArgs) -> PathBuf {
     let mut name = profile.role.clone();
     let arch = args.changes.arch.map(|_| profile.arch.as_str().to_owned());
     for part in [args.changes.release.as_deref(), args.changes.suite.as_deref(), arch.as_deref()].into_iter().flatten()

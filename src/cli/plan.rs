@@ -14,7 +14,7 @@ use std::io::Write;
 #[command(
     after_help = "Examples:\n  kiln plan worker\n  kiln plan worker --release v1.36.4 --json | jq .profile.kubelet"
 )]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     profile: ProfileArgs,
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     let profile = host.profile(&args.profile.role, &args.profile.overrides(Some(&args.mirrors), &[]))?;
     let path = lock_path(&profile, &args.profile);
     let lock = Lock::read(&path)?;

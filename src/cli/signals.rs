@@ -11,14 +11,14 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Files and directories that vanish when a signal ends the process.
 #[derive(Debug, Clone, Default)]
-pub struct CleanUp(Arc<Mutex<Vec<PathBuf>>>);
+pub(super) struct CleanUp(Arc<Mutex<Vec<PathBuf>>>);
 
 impl CleanUp {
     /// Starts to watch for SIGINT, SIGTERM and SIGHUP; each removes the registered files and directories and exits with 128 + its number.
     ///
     /// # Errors
     /// When the handlers cannot be installed.
-    pub fn install() -> std::io::Result<Self> {
+    pub(super) fn install() -> std::io::Result<Self> {
         let clean_up = Self::default();
         let watched = clean_up.clone();
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
@@ -35,7 +35,7 @@ impl CleanUp {
     }
 
     /// Registers `paths`.
-    pub fn add(&self, paths: impl IntoIterator<Item = PathBuf>) {
+    pub(super) fn add(&self, paths: impl IntoIterator<Item = PathBuf>) {
         if let Ok(mut list) = self.0.lock() {
             list.extend(paths);
         }
@@ -53,7 +53,7 @@ fn remove(path: &Path) {
 }
 
 /// Waits for the end if a signal is ending the process: its exit code and its message are the ones that count.
-pub fn yield_to_signal() {
+pub(super) fn yield_to_signal() {
     while INTERRUPTED.load(SeqCst) {
         std::thread::park();
     }

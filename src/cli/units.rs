@@ -1,7 +1,7 @@
 //! Numbers for people.
 
 /// `bytes` as `12.3 MB` (decimal units, as disks and downloads are measured).
-pub fn bytes(bytes: u64) -> String {
+pub(super) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if bytes < 1000 {
         return format!("{bytes} B");

@@ -305,7 +305,7 @@ fn crates() -> Vec<String> {
 }
 
 /// Every string literal of the builder's programs, with its file and line.
-pub fn texts() -> Vec<(String, PathBuf, usize)> {
+pub(crate) fn texts() -> Vec<(String, PathBuf, usize)> {
     let paths = builder();
     let tests = test_files(&paths);
     let of_file = |path: &PathBuf| -> Vec<_> {
@@ -315,7 +315,7 @@ pub fn texts() -> Vec<(String, PathBuf, usize)> {
 }
 
 /// The sources of the builder.
-pub fn builder() -> Vec<PathBuf> {
+pub(crate) fn builder() -> Vec<PathBuf> {
     let dirs: Vec<String> = crates().iter().map(|name| format!("crates/{name}/src")).collect();
     sources(&dirs.iter().map(String::as_str).chain(["src"]).collect::<Vec<_>>())
 }

@@ -2,7 +2,7 @@
 //! make for it with other tools.
 
 /// SubjectPublicKeyInfo of the generator (SEC 2, 2.4.2), uncompressed.
-pub fn spki_of_one() -> Vec<u8> {
+pub(crate) fn spki_of_one() -> Vec<u8> {
     let hex = "3059301306072a8648ce3d020106082a8648ce3d030107034200\
                046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296\
                4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5";

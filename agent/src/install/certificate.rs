@@ -47,7 +47,7 @@ pub enum CertificateFault {
 }
 
 /// The path of the current certificate.
-pub fn current() -> &'static str {
+pub(super) fn current() -> &'static str {
     CURRENT
 }
 

@@ -23,7 +23,7 @@ const STALE: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_secs(5);
 
 /// The state that outlives one attempt.
-pub struct Attempt<'a> {
+pub(super) struct Attempt<'a> {
     setup: &'a Setup,
     /// When a Ready Node of our name was first seen.
     taken_since: Option<Instant>,
@@ -34,12 +34,12 @@ pub struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     /// Makes the first attempt.
-    pub fn new(setup: &'a Setup) -> Self {
+    pub(super) fn new(setup: &'a Setup) -> Self {
         Self { setup, taken_since: None, patience: Patience::default(), proved: None }
     }
 
     /// Runs one attempt.
-    pub fn run(&mut self, status: &mut Status) -> Result<Node, Fault> {
+    pub(super) fn run(&mut self, status: &mut Status) -> Result<Node, Fault> {
         let root = &self.setup.root;
         let mut network = Network { resolver: Resolver::read(root.directory()), proxy: Proxy::default() };
         let places = Places { root, credentials: self.setup.credentials.clone(), network: &network };

@@ -14,7 +14,7 @@ const SLOW: Duration = Duration::from_secs(30);
 
 /// What follows from a failure.
 #[derive(Debug)]
-pub enum Fault {
+pub(super) enum Fault {
     /// There is no seed.
     NoSeed,
     /// The machine's own files failed.
@@ -36,7 +36,7 @@ pub enum Fault {
 
 impl Fault {
     /// Retries after the usual wait.
-    pub fn waiting(text: impl ToString) -> Self {
+    pub(super) fn waiting(text: impl ToString) -> Self {
         Self::Later { state: State::Waiting, text: text.to_string(), at_least: None }
     }
 
@@ -45,7 +45,7 @@ impl Fault {
     }
 
     /// The fault of a request with the token.
-    pub fn of_api(error: &ApiError) -> Self {
+    pub(super) fn of_api(error: &ApiError) -> Self {
         match error.status() {
             Some(401) => Self::slow(State::NeedsToken, format!("{error}: the token is unknown or has expired")),
             Some(403) => Self::slow(

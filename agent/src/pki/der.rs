@@ -1,39 +1,39 @@
 //! A reader of DER (X.690): values one after another, with checked lengths.
 
 /// Tags (X.680), constructed ones with their bit.
-pub const INTEGER: u8 = 0x02;
-pub const OID: u8 = 0x06;
-pub const UTF8_STRING: u8 = 0x0c;
-pub const PRINTABLE_STRING: u8 = 0x13;
-pub const UTC_TIME: u8 = 0x17;
-pub const GENERALIZED_TIME: u8 = 0x18;
-pub const SEQUENCE: u8 = 0x30;
-pub const SET: u8 = 0x31;
+pub(super) const INTEGER: u8 = 0x02;
+pub(super) const OID: u8 = 0x06;
+pub(super) const UTF8_STRING: u8 = 0x0c;
+pub(super) const PRINTABLE_STRING: u8 = 0x13;
+pub(super) const UTC_TIME: u8 = 0x17;
+pub(super) const GENERALIZED_TIME: u8 = 0x18;
+pub(super) const SEQUENCE: u8 = 0x30;
+pub(super) const SET: u8 = 0x31;
 /// `[0]`, constructed.
-pub const CONTEXT_0: u8 = 0xa0;
+pub(super) const CONTEXT_0: u8 = 0xa0;
 
 /// The remaining values.
 #[derive(Debug, Clone, Copy)]
-pub struct Der<'a>(&'a [u8]);
+pub(super) struct Der<'a>(&'a [u8]);
 
 impl<'a> Der<'a> {
     /// A reader of `bytes`.
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
     /// Whether no value is left.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The tag of the next value.
-    pub fn tag(&self) -> Option<u8> {
+    pub(super) fn tag(&self) -> Option<u8> {
         self.0.first().copied()
     }
 
     /// The next value: its tag, its content, and all of its bytes.
-    pub fn any(&mut self) -> Option<(u8, &'a [u8], &'a [u8])> {
+    pub(super) fn any(&mut self) -> Option<(u8, &'a [u8], &'a [u8])> {
         let (tag, first) = (*self.0.first()?, *self.0.get(1)?);
         let (length, start) = match first {
             0..=0x7f => (usize::from(first), 2),
@@ -52,13 +52,13 @@ impl<'a> Der<'a> {
     }
 
     /// The content of the next value, which must have `tag`.
-    pub fn value(&mut self, tag: u8) -> Option<&'a [u8]> {
+    pub(super) fn value(&mut self, tag: u8) -> Option<&'a [u8]> {
         let (found, content, _) = self.any()?;
         (found == tag).then_some(content)
     }
 
     /// A reader of the next value's content.
-    pub fn enter(&mut self, tag: u8) -> Option<Self> {
+    pub(super) fn enter(&mut self, tag: u8) -> Option<Self> {
         self.value(tag).map(Self)
     }
 }

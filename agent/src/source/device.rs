@@ -19,7 +19,7 @@ const TICK: Duration = Duration::from_millis(50);
 const MAX_DEVICES: usize = 256;
 
 /// A volume with one of the two file systems.
-pub enum Volume {
+pub(super) enum Volume {
     /// FAT.
     Fat(fat::Fat<File>),
     /// ISO 9660.
@@ -28,7 +28,7 @@ pub enum Volume {
 
 impl Volume {
     /// The content of the file at `path`, of at most `limit` bytes; names are case-insensitive.
-    pub fn read(&mut self, path: &str, limit: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    pub(super) fn read(&mut self, path: &str, limit: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         match self {
             Self::Fat(volume) => volume.read(path, limit),
             Self::Iso(volume) => volume.read(path, limit),
@@ -36,7 +36,7 @@ impl Volume {
     }
 
     /// The location of the content of the file at `path` on the device.
-    pub fn locate(&mut self, path: &str, limit: usize) -> io::Result<Option<Pieces>> {
+    pub(super) fn locate(&mut self, path: &str, limit: usize) -> io::Result<Option<Pieces>> {
         match self {
             Self::Fat(volume) => volume.locate(path, limit),
             Self::Iso(volume) => volume.locate(path, limit),
@@ -45,7 +45,7 @@ impl Volume {
 }
 
 /// Parts of a device in the order of their contents: offset and length in bytes.
-pub type Pieces = Vec<(u64, usize)>;
+pub(super) type Pieces = Vec<(u64, usize)>;
 
 /// Reads the contents of `pieces`, one after another.
 pub(super) fn read_pieces<R: io::Read + io::Seek>(device: &mut R, pieces: &Pieces) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -58,7 +58,7 @@ pub(super) fn read_pieces<R: io::Read + io::Seek>(device: &mut R, pieces: &Piece
 }
 
 /// Writes `bytes` to `pieces` of `device`, and waits until they are on the device.
-pub fn overwrite(root: &RootDir, device: &str, pieces: &Pieces, mut bytes: &[u8]) -> io::Result<()> {
+pub(super) fn overwrite(root: &RootDir, device: &str, pieces: &Pieces, mut bytes: &[u8]) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(root.at(device))?;
     for (offset, length) in pieces {
         let (piece, rest) = bytes.split_at_checked(*length).ok_or(io::ErrorKind::InvalidInput)?;
@@ -69,7 +69,7 @@ pub fn overwrite(root: &RootDir, device: &str, pieces: &Pieces, mut bytes: &[u8]
 }
 
 /// The first volume with the label `label` (case-insensitive), and its device.
-pub fn find(root: &RootDir, label: &str) -> Option<(String, Volume)> {
+pub(super) fn find(root: &RootDir, label: &str) -> Option<(String, Volume)> {
     let deadline = Instant::now() + SETTLE;
     while root.at(UDEV_QUEUE).exists() && Instant::now() < deadline {
         thread::sleep(TICK);

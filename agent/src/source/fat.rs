@@ -20,7 +20,7 @@ enum Kind {
 }
 
 /// A volume.
-pub struct Fat<R> {
+pub(super) struct Fat<R> {
     device: R,
     kind: Kind,
     label: String,
@@ -49,7 +49,7 @@ struct Entry {
 
 impl<R: Read + Seek> Fat<R> {
     /// Opens `device`; returns `None` if it contains something else.
-    pub fn open(mut device: R) -> io::Result<Option<Self>> {
+    pub(super) fn open(mut device: R) -> io::Result<Option<Self>> {
         let boot = match read_at(&mut device, 0, 512) {
             Ok(boot) => boot,
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -98,12 +98,12 @@ impl<R: Read + Seek> Fat<R> {
     }
 
     /// The volume's label.
-    pub fn label(&self) -> &str {
+    pub(super) fn label(&self) -> &str {
         &self.label
     }
 
     /// The content of the file at `path`, of at most `limit` bytes; `None` if it does not exist.
-    pub fn read(&mut self, path: &str, limit: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    pub(super) fn read(&mut self, path: &str, limit: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let pieces = self.locate(path, limit)?;
         pieces.map(|pieces| read_pieces(&mut self.device, &pieces)).transpose()
     }
@@ -112,7 +112,7 @@ impl<R: Read + Seek> Fat<R> {
     ///
     /// # Errors
     /// Also when the file has more than `limit` bytes.
-    pub fn locate(&mut self, path: &str, limit: usize) -> io::Result<Option<Pieces>> {
+    pub(super) fn locate(&mut self, path: &str, limit: usize) -> io::Result<Option<Pieces>> {
         let mut at = self.root;
         let mut names = path.split('/').peekable();
         while let Some(name) = names.next() {

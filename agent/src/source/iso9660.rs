@@ -14,7 +14,7 @@ const MAX_DIRECTORY: u32 = 256 << 10;
 const IS_DIRECTORY: u8 = 2;
 
 /// A volume.
-pub struct Iso<R> {
+pub(super) struct Iso<R> {
     device: R,
     label: String,
     root: Extent,
@@ -30,7 +30,7 @@ struct Extent {
 
 impl<R: Read + Seek> Iso<R> {
     /// Opens `device`; returns `None` if it contains something else.
-    pub fn open(mut device: R) -> io::Result<Option<Self>> {
+    pub(super) fn open(mut device: R) -> io::Result<Option<Self>> {
         let mut primary = None;
         let mut joliet = None;
         for number in 0..MAX_DESCRIPTORS {
@@ -60,12 +60,12 @@ impl<R: Read + Seek> Iso<R> {
     }
 
     /// The volume identifier.
-    pub fn label(&self) -> &str {
+    pub(super) fn label(&self) -> &str {
         &self.label
     }
 
     /// The content of the file at `path`, of at most `limit` bytes; `None` if it does not exist.
-    pub fn read(&mut self, path: &str, limit: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    pub(super) fn read(&mut self, path: &str, limit: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let pieces = self.locate(path, limit)?;
         pieces.map(|pieces| read_pieces(&mut self.device, &pieces)).transpose()
     }
@@ -74,7 +74,7 @@ impl<R: Read + Seek> Iso<R> {
     ///
     /// # Errors
     /// Also when the file has more than `limit` bytes.
-    pub fn locate(&mut self, path: &str, limit: usize) -> io::Result<Option<Pieces>> {
+    pub(super) fn locate(&mut self, path: &str, limit: usize) -> io::Result<Option<Pieces>> {
         let mut at = self.root;
         for name in path.split('/') {
             match self.find(at, name)? {

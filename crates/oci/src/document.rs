@@ -338,11 +338,11 @@ mod prefixed {
     use kiln_tree::Digest;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub fn serialize<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("sha256:{digest}"))
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
         let text = String::deserialize(deserializer)?;
         let digits = text.strip_prefix("sha256:").and_then(|digits| digits.parse().ok());
         digits.ok_or_else(|| D::Error::custom("a digest is not sha256: and 64 hexadecimal digits"))

@@ -20,7 +20,7 @@ pub(super) enum Json {
 
 impl Json {
     /// The value without positions.
-    pub fn value(&self) -> Value {
+    pub(crate) fn value(&self) -> Value {
         match self {
             Self::Scalar(value) => value.clone(),
             Self::List(items) => items.iter().map(|item| item.value.value()).collect(),

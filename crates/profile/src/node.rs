@@ -63,7 +63,7 @@ pub(super) enum ScalarKind {
 
 impl Node {
     /// Parses one YAML document of the source numbered `source`.
-    pub fn parse(text: &str, source: u32) -> Result<Self, Fault> {
+    pub(crate) fn parse(text: &str, source: u32) -> Result<Self, Fault> {
         let options = serde_saphyr::options! {
             merge_keys: serde_saphyr::MergeKeyPolicy::Error,
             reject_unsupported_tags: true,
@@ -77,7 +77,7 @@ impl Node {
     }
 
     /// An empty mapping: what an empty file means.
-    pub fn empty(source: u32) -> Self {
+    pub(crate) fn empty(source: u32) -> Self {
         Self { value: Value::Map(Vec::new()), pos: Pos { source, line: 1, column: 1 } }
     }
 
@@ -119,7 +119,7 @@ impl Node {
     }
 
     /// The text of a scalar.
-    pub fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match &self.value {
             Value::Scalar(scalar) => Some(&scalar.text),
             _ => None,
@@ -129,7 +129,7 @@ impl Node {
 
 impl Value {
     /// The value's type, for messages.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::Null => "nothing (null)".to_owned(),
             Self::List(_) => "a list".to_owned(),

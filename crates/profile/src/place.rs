@@ -27,17 +27,21 @@ pub(super) struct At<T> {
 
 impl<T> At<T> {
     /// Turns the value, which is that of `key`, into something checked; the fault is at this position.
-    pub fn check<U>(&self, key: impl Into<Key>, check: impl FnOnce(&T) -> Result<U, String>) -> Result<U, Fault> {
+    pub(crate) fn check<U>(
+        &self,
+        key: impl Into<Key>,
+        check: impl FnOnce(&T) -> Result<U, String>,
+    ) -> Result<U, Fault> {
         check(&self.value).map_err(|text| self.fault_of(key, text))
     }
 
     /// A fault at this position that is about no key's value.
-    pub fn fault(&self, text: impl Into<String>) -> Fault {
+    pub(crate) fn fault(&self, text: impl Into<String>) -> Fault {
         self.pos.fault(text)
     }
 
     /// A fault at this position: `key` is wrong.
-    pub fn fault_of(&self, key: impl Into<Key>, text: impl Into<String>) -> Fault {
+    pub(crate) fn fault_of(&self, key: impl Into<Key>, text: impl Into<String>) -> Fault {
         self.pos.fault_of(key, text)
     }
 }
@@ -77,17 +81,17 @@ pub(super) struct Fault {
 
 impl Fault {
     /// Says whose rule is broken, when it is not that of the key.
-    pub fn by(self, rule: &'static str) -> Self {
+    pub(crate) fn by(self, rule: &'static str) -> Self {
         Self { rule: Some(rule), ..self }
     }
 
     /// Says that the rule is kiln's own: it is about how profiles are written, whatever the key is for.
-    pub fn by_kiln(self) -> Self {
+    pub(crate) fn by_kiln(self) -> Self {
         Self { rule: None, ..self }
     }
 
     /// Key and sentence, as messages show them: in one line, whatever they quote.
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         let text = match &self.key {
             Some(key) => format!("{key}: {}", self.text),
             None => self.text.clone(),
@@ -98,12 +102,12 @@ impl Fault {
 
 impl Pos {
     /// A fault at this position that is about no key's value.
-    pub fn fault(self, text: impl Into<String>) -> Fault {
+    pub(crate) fn fault(self, text: impl Into<String>) -> Fault {
         Fault { pos: self, key: None, text: text.into(), rule: None }
     }
 
     /// A fault at this position: `key` is wrong.
-    pub fn fault_of(self, key: impl Into<Key>, text: impl Into<String>) -> Fault {
+    pub(crate) fn fault_of(self, key: impl Into<Key>, text: impl Into<String>) -> Fault {
         let key = key.into();
         Fault { pos: self, rule: key.rule(), key: Some(key), text: text.into() }
     }
@@ -141,13 +145,13 @@ struct Source {
 
 impl Sources {
     /// Adds a file; its index.
-    pub fn file(&mut self, path: &Path) -> u32 {
+    pub(crate) fn file(&mut self, path: &Path) -> u32 {
         let dir = path.parent().map(Path::to_owned).unwrap_or_default();
         self.push(Source { name: path.display().to_string(), dir })
     }
 
     /// A value given as an option of the command line; relative paths in it are relative to the working directory.
-    pub fn option<T>(&mut self, name: &str, value: T) -> At<T> {
+    pub(crate) fn option<T>(&mut self, name: &str, value: T) -> At<T> {
         let source = self.push(Source { name: name.to_owned(), dir: PathBuf::new() });
         At { value, pos: Pos { source, line: 0, column: 0 } }
     }
@@ -162,12 +166,12 @@ impl Sources {
     }
 
     /// The directory relative paths at `pos` start from.
-    pub fn dir(&self, pos: Pos) -> &Path {
+    pub(crate) fn dir(&self, pos: Pos) -> &Path {
         self.get(pos).map_or(Path::new(""), |source| &source.dir)
     }
 
     /// `pos` in words.
-    pub fn place(&self, pos: Pos) -> Place {
+    pub(crate) fn place(&self, pos: Pos) -> Place {
         let source = self.get(pos).map(|source| source.name.clone()).unwrap_or_default();
         Place { source, line: pos.line, column: pos.column }
     }

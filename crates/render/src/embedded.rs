@@ -12,7 +12,7 @@ pub struct Program {
 }
 
 /// `/init` of an initramfs.
-pub static INIT: Program = Program { name: "kiln-init", variable: "KILN_INIT", bytes: kiln_programs::INIT };
+pub(crate) static INIT: Program = Program { name: "kiln-init", variable: "KILN_INIT", bytes: kiln_programs::INIT };
 
 /// The agent.
 pub static AGENT: Program = Program { name: "kiln-agent", variable: "KILN_AGENT", bytes: kiln_programs::AGENT };

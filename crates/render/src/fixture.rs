@@ -14,7 +14,7 @@ fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 /// A worker of Kubernetes 1.`minor` with containerd `series`.
-pub fn worker(minor: u32, series: ContainerdSeries) -> Profile {
+pub(crate) fn worker(minor: u32, series: ContainerdSeries) -> Profile {
     Profile {
         role: "worker".into(),
         path: "profiles/worker.yaml".into(),
@@ -94,7 +94,7 @@ pub fn worker(minor: u32, series: ContainerdSeries) -> Profile {
 }
 
 /// What Debian's packages and a kubelet bring, as far as rendering looks at it.
-pub fn debian_tree() -> FileTree {
+pub(crate) fn debian_tree() -> FileTree {
     let mut tree = FileTree::new();
     let programs = ["containerd", "kubelet"].map(|name| format!("usr/bin/{name}"));
     let plugins = ["bridge", "host-local", "loopback", "portmap"].map(|name| format!("usr/lib/cni/{name}"));

@@ -22,7 +22,7 @@ const TROUBLE: u8 = 2;
 #[command(
     after_help = "Examples:\n  kiln diff out/worker-1 out/worker-2\n  kiln diff out/worker worker --release v1.36.4\n  kiln diff out/a/pxe/initramfs.cpio.zst out/b/pxe/initramfs.cpio.zst --json"
 )]
-pub struct Args {
+pub(super) struct Args {
     /// What is rolled out now
     #[arg(value_hint = clap::ValueHint::AnyPath)]
     old: String,
@@ -47,7 +47,7 @@ pub struct Args {
     mirrors: MirrorArgs,
 }
 
-pub fn run(global: &Global, args: &Args) -> ExitCode {
+pub(super) fn run(global: &Global, args: &Args) -> ExitCode {
     match compare(global, args) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(DIFFERENT),

@@ -9,14 +9,14 @@ use std::io::{self, Write};
 /// Most lines of a text's difference that are shown.
 const MAX_LINES: usize = 200;
 
-pub fn json(out: &mut impl Write, old: &Side, new: &Side, changes: &Changes) -> io::Result<()> {
+pub(super) fn json(out: &mut impl Write, old: &Side, new: &Side, changes: &Changes) -> io::Result<()> {
     let text = serde_json::json!({"old": old.name, "new": new.name, "same": changes.is_empty(), "changes": changes});
     writeln!(out, "{text:#}")?;
     out.flush()
 }
 
 /// `+` for what is added, `-` for what is removed, `~` for what changes. Files of packages that change are counted unless `all` are wanted.
-pub fn text(out: &mut impl Write, changes: &Changes, all: bool) -> io::Result<()> {
+pub(super) fn text(out: &mut impl Write, changes: &Changes, all: bool) -> io::Result<()> {
     let mut packages = BTreeSet::new();
     for section in &changes.sections {
         writeln!(out, "{}", section.name)?;

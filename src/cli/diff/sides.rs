@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 const MAX_CMDLINE: u64 = 64 << 10;
 
 /// An output directory or an image if there is such a path, else a role.
-pub fn open(global: &Global, args: &Args, name: &str) -> anyhow::Result<Side> {
+pub(super) fn open(global: &Global, args: &Args, name: &str) -> anyhow::Result<Side> {
     let path = Path::new(name);
     if path.is_dir() {
         let manifest = Manifest::read(path)?;

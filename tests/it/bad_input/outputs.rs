@@ -11,7 +11,7 @@ const INITRAMFS: &str = "out/worker/pxe/initramfs.cpio.zst";
 const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgVcB/UNPxalR9zDYAjQIf\n-----END PRIVATE KEY-----\n";
 
 /// The checks that fail, each with its findings.
-pub fn failures(site: &Site, more: &[&str]) -> BTreeMap<String, String> {
+pub(super) fn failures(site: &Site, more: &[&str]) -> BTreeMap<String, String> {
     let mut arguments = vec!["verify", "out/worker", "--json"];
     arguments.extend_from_slice(more);
     let output = site.kiln(&arguments).output().expect("kiln runs");
@@ -52,7 +52,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Digests and sizes as whoever changed the files would write them.
-pub fn sign(site: &Site) {
+pub(super) fn sign(site: &Site) {
     let digest = |bytes: &[u8]| kiln_tree::Digest::of(bytes).to_string();
     let mut manifest: Value = serde_json::from_str(&site.read("out/worker/manifest.json")).expect("JSON");
     let mut sums = String::new();

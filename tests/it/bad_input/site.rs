@@ -36,7 +36,7 @@ components:
 
 /// How the mirror answers for one path.
 #[derive(Debug, Clone)]
-pub enum Answer {
+pub(super) enum Answer {
     /// As a good server does.
     Good(Vec<u8>),
     /// Hangs up after so many bytes.
@@ -50,37 +50,37 @@ pub enum Answer {
 }
 
 /// Who signs.
-pub struct Keys(Gnupg);
+pub(super) struct Keys(Gnupg);
 
 impl Keys {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Gnupg::with_key("Test Archive <test@example.org>"))
     }
 
     /// Signs now, as `InRelease` is.
-    pub fn sign(&self, text: &str) -> Vec<u8> {
+    pub(super) fn sign(&self, text: &str) -> Vec<u8> {
         let time = jiff::Timestamp::from_second(now() - 60).expect("a time").strftime("%Y%m%dT%H%M%S").to_string();
         self.0.gpg(&time, &["--digest-algo", "SHA256", "--clearsign"], text.as_bytes())
     }
 
-    pub fn export(&self) -> Vec<u8> {
+    pub(super) fn export(&self) -> Vec<u8> {
         self.0.export()
     }
 
     /// `InRelease` of a repository with these packages, made an hour ago and valid for a day.
-    pub fn release(&self, packages: &[Package]) -> Vec<u8> {
+    pub(super) fn release(&self, packages: &[Package]) -> Vec<u8> {
         self.sign(&release_text(&packages_text(packages), now() - 3600, now() + 86_400))
     }
 }
 
 /// Seconds since 1970.
-pub fn now() -> i64 {
+pub(super) fn now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     i64::try_from(since.as_secs()).expect("before the end of time")
 }
 
 /// The place.
-pub struct Site {
+pub(super) struct Site {
     dir: TempDir,
     server: Server,
     answers: Arc<Mutex<BTreeMap<String, Answer>>>,
@@ -88,7 +88,7 @@ pub struct Site {
 
 impl Site {
     /// A good profile `worker`, and a mirror with a good repository of [`node`] and `more`.
-    pub fn new(keys: &Keys, more: &[Package]) -> Self {
+    pub(super) fn new(keys: &Keys, more: &[Package]) -> Self {
         let mut packages = node();
         packages.extend_from_slice(more);
         let site = Self::with_mirror(mirror(&packages, keys.release(&packages)));
@@ -133,64 +133,64 @@ impl Site {
         site
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+    pub(super) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
         fs::write(&path, bytes).unwrap_or_else(|error| panic!("writing {}: {error}", path.display()));
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(super) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("reading {name}: {error}"))
     }
 
     /// Adds lines to a file.
-    pub fn append(&self, name: &str, text: &str) {
+    pub(super) fn append(&self, name: &str, text: &str) {
         self.write(name, self.read(name) + text);
     }
 
     /// Changes a file's text; the old text must be there.
-    pub fn replace(&self, name: &str, old: &str, new: &str) {
+    pub(super) fn replace(&self, name: &str, old: &str, new: &str) {
         let text = self.read(name);
         assert!(text.contains(old), "{name} has no {old:?}");
         self.write(name, text.replace(old, new));
     }
 
     /// The mirror's URL.
-    pub fn mirror(&self) -> String {
+    pub(super) fn mirror(&self) -> String {
         self.server.url("")
     }
 
     /// Targets asked for so far.
-    pub fn asked(&self) -> Vec<String> {
+    pub(super) fn asked(&self) -> Vec<String> {
         self.server.requests().into_iter().map(|request| request.target).collect()
     }
 
-    pub fn answer(&self, path: &str, answer: Answer) {
+    pub(super) fn answer(&self, path: &str, answer: Answer) {
         self.answers.lock().expect("answers").insert(path.to_owned(), answer);
     }
 
-    pub fn good(&self, path: &str) -> Vec<u8> {
+    pub(super) fn good(&self, path: &str) -> Vec<u8> {
         match self.answers.lock().expect("answers").get(path) {
             Some(Answer::Good(bytes)) => bytes.clone(),
             other => panic!("{path}: {other:?}"),
         }
     }
 
-    pub fn remove(&self, path: &str) {
+    pub(super) fn remove(&self, path: &str) {
         assert!(self.answers.lock().expect("answers").remove(path).is_some(), "{path} is not there");
     }
 
     /// kiln with a bare environment.
-    pub fn kiln(&self, args: &[&str]) -> Command {
+    pub(super) fn kiln(&self, args: &[&str]) -> Command {
         self.kiln_in("cache", args)
     }
 
     /// kiln with this directory as its cache.
-    pub fn kiln_in(&self, cache: &str, args: &[&str]) -> Command {
+    pub(super) fn kiln_in(&self, cache: &str, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
         command.env_clear().env("HOME", self.path("home")).current_dir(self.dir.path());
         command.args(["-q", "--profiles", "profiles", "--cache", cache]).args(args);
@@ -198,7 +198,7 @@ impl Site {
     }
 
     /// `kiln build worker` into `out/worker`.
-    pub fn build(&self, more: &[&str]) -> Command {
+    pub(super) fn build(&self, more: &[&str]) -> Command {
         let mirror = self.mirror();
         let mut args = vec!["build", "worker", "-o", "out/worker", "--mirror", &mirror];
         args.extend_from_slice(more);
@@ -206,17 +206,17 @@ impl Site {
     }
 
     /// Builds; it must succeed. Gives `SHA256SUMS`.
-    pub fn builds(&self, more: &[&str]) -> String {
+    pub(super) fn builds(&self, more: &[&str]) -> String {
         succeeds(&mut self.build(more));
         self.sums()
     }
 
-    pub fn sums(&self) -> String {
+    pub(super) fn sums(&self) -> String {
         self.read("out/worker/SHA256SUMS")
     }
 
     /// `text` with `{mirror}` and `{dir}` replaced.
-    pub fn expand(&self, text: &str) -> String {
+    pub(super) fn expand(&self, text: &str) -> String {
         text.replace("{mirror}", &self.mirror()).replace("{dir}", &self.dir.path().display().to_string())
     }
 
@@ -228,7 +228,7 @@ impl Site {
     }
 
     /// `kiln build` fails as [`Site::refuses_with`] says, once with no output and once with an old one.
-    pub fn refuses(&self, more: &[&str], expected: &str) {
+    pub(super) fn refuses(&self, more: &[&str], expected: &str) {
         assert!(!self.path("out/worker").exists(), "there is an output");
         self.refuses_with(&mut self.build(more), 1, expected);
         // What was there before, as a build leaves it.
@@ -240,7 +240,7 @@ impl Site {
 
     /// The command fails with `code`, prints nothing on standard output, one line on standard error that matches
     /// `expected` (`*` stands for anything), and leaves the output directory and what is beside it as they were.
-    pub fn refuses_with(&self, command: &mut Command, code: i32, expected: &str) {
+    pub(super) fn refuses_with(&self, command: &mut Command, code: i32, expected: &str) {
         let before = self.leftovers();
         let output = command.output().expect("kiln runs");
         failed(&output, code, &self.expand(expected));
@@ -257,7 +257,7 @@ fn stall(stream: &mut dyn Stream, bytes: &[u8], count: usize) -> std::io::Result
 }
 
 /// The files, links and directories below `dir`, with inode numbers and digests.
-pub fn tree(dir: &Path) -> BTreeMap<PathBuf, String> {
+pub(super) fn tree(dir: &Path) -> BTreeMap<PathBuf, String> {
     use std::os::unix::fs::MetadataExt;
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(dir).into_iter().flatten() {
@@ -275,7 +275,7 @@ pub fn tree(dir: &Path) -> BTreeMap<PathBuf, String> {
 }
 
 /// The command fails with `code`, one line that matches `expected`, and nothing on standard output.
-pub fn failed(output: &Output, code: i32, expected: &str) {
+pub(super) fn failed(output: &Output, code: i32, expected: &str) {
     let stderr = String::from_utf8(output.stderr.clone()).expect("UTF-8");
     assert_eq!(output.status.code(), Some(code), "expected {expected:?}, got {stderr:?}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "", "standard output, with {stderr}");
@@ -286,7 +286,7 @@ pub fn failed(output: &Output, code: i32, expected: &str) {
 }
 
 /// The command succeeds and says nothing on standard error; gives its standard output.
-pub fn succeeds(command: &mut Command) -> String {
+pub(super) fn succeeds(command: &mut Command) -> String {
     let output = command.output().expect("kiln runs");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && stderr.is_empty(), "{command:?}: {}\n{stderr}", output.status);

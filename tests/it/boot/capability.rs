@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 /// Has `set` boot from a copy in `directory`, in which `program` has CAP_NET_RAW.
-pub fn give(set: &mut PxeSet, directory: &Path, program: &str) {
+pub(crate) fn give(set: &mut PxeSet, directory: &Path, program: &str) {
     let initramfs = directory.join("initramfs.cpio.zst");
     fs::copy(&set.initramfs, &initramfs).expect("copied");
     let mut file = File::options().append(true).open(&initramfs).expect("opened");

@@ -16,7 +16,7 @@ struct Status {
 }
 
 /// containerd runs with what `profile` asks for, and is ready.
-pub fn compare(profile: &Profile, report: &Report) {
+pub(super) fn compare(profile: &Profile, report: &Report) {
     let [line] = report.all("cri-status")[..] else { panic!("no status\n{}", report.console) };
     let status = Status::parse(&STANDARD.decode(line).expect("base64"));
     let ready = ["NetworkReady", "RuntimeReady"].map(|name| (name.to_owned(), true));

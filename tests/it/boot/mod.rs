@@ -2,7 +2,7 @@
 //!
 //! Nothing is in the images for it: kubelet is made standalone, and `probe.sh` brought in, by a credential.
 
-pub mod capability;
+pub(crate) mod capability;
 mod cri;
 mod pods;
 mod roles;

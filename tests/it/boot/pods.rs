@@ -3,7 +3,7 @@
 use crate::boot::guest::Report;
 
 /// What the image brought is there and pinned, and pods made of it live as pods do.
-pub fn check(report: &Report) {
+pub(super) fn check(report: &Report) {
     let fail = |what: &str| panic!("{what}\n{}\nconsole:\n{}", report.lines.join("\n"), report.console);
     report.check("unit-images", "active success");
     let images = report.all("image");

@@ -11,16 +11,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// For a step of the agent; a second on a quiet machine.
-pub const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// A machine: its files.
-pub struct Machine {
+pub(crate) struct Machine {
     directory: tempfile::TempDir,
 }
 
 impl Machine {
     /// One with a seed.
-    pub fn new(seed: &str) -> Self {
+    pub(crate) fn new(seed: &str) -> Self {
         // Not in /tmp, which may be in memory: a machine without disks behaves otherwise.
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"));
         let machine = Self { directory: directory.expect("a directory") };
@@ -30,49 +30,49 @@ impl Machine {
     }
 
     /// Another seed.
-    pub fn reseed(&self, seed: &str) {
+    pub(crate) fn reseed(&self, seed: &str) {
         fs::create_dir_all(self.credentials()).expect("a directory");
         fs::write(self.credentials().join("kiln.seed"), seed).expect("written");
     }
 
     /// What systemd calls `$CREDENTIALS_DIRECTORY`.
-    pub fn credentials(&self) -> PathBuf {
+    pub(crate) fn credentials(&self) -> PathBuf {
         self.directory.path().join("credentials")
     }
 
-    pub fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.directory.path().join("root")
     }
 
     /// Where a file of the machine is.
-    pub fn at(&self, path: &str) -> PathBuf {
+    pub(crate) fn at(&self, path: &str) -> PathBuf {
         self.root().join(path.trim_start_matches('/'))
     }
 
-    pub fn read(&self, path: &str) -> String {
+    pub(crate) fn read(&self, path: &str) -> String {
         fs::read_to_string(self.at(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
     /// What `/run/kiln/status.json` says in `field`.
-    pub fn status(&self, field: &str) -> String {
+    pub(crate) fn status(&self, field: &str) -> String {
         let text = fs::read_to_string(self.at("/run/kiln/status.json")).unwrap_or_default();
         let status: Value = serde_json::from_str(&text).unwrap_or_default();
         status[field].as_str().unwrap_or_default().to_owned()
     }
 
     /// Whether kubelet would start.
-    pub fn is_joined(&self) -> bool {
+    pub(crate) fn is_joined(&self) -> bool {
         self.at("/etc/kubernetes/kubelet.conf").exists()
     }
 
     /// The current client certificate's file, whose link is one of the machine.
-    pub fn certificate(&self) -> PathBuf {
+    pub(crate) fn certificate(&self) -> PathBuf {
         let link = self.at("/var/lib/kubelet/pki/kubelet-client-current.pem");
         self.at(&fs::read_link(link).expect("a link").display().to_string())
     }
 
     /// kubelet's kubeconfig with this machine's paths.
-    pub fn kubeconfig(&self) -> PathBuf {
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
         let text = self.read("/etc/kubernetes/kubelet.conf");
         let current = "/var/lib/kubelet/pki/kubelet-client-current.pem";
         let text = text.replace(current, &self.certificate().display().to_string());
@@ -84,17 +84,17 @@ impl Machine {
     }
 
     /// Starts the agent.
-    pub fn boot(&self) -> Agent {
+    pub(crate) fn boot(&self) -> Agent {
         self.boot_by(&[])
     }
 
     /// Starts the agent by another program: its name and arguments, after which the agent's own follow.
-    pub fn boot_by(&self, wrapper: &[&str]) -> Agent {
+    pub(crate) fn boot_by(&self, wrapper: &[&str]) -> Agent {
         self.start(wrapper, &[])
     }
 
     /// What kiln-pod-cidr.service runs.
-    pub fn pod_cidr(&self) -> Agent {
+    pub(crate) fn pod_cidr(&self) -> Agent {
         self.start(&[], &["pod-cidr"])
     }
 
@@ -118,12 +118,12 @@ impl Machine {
     }
 
     /// Runs the agent to its end under time(1); what both said, at the end peak memory in KiB and seconds.
-    pub fn under_time(&self) -> String {
+    pub(crate) fn under_time(&self) -> String {
         self.boot_by(&["/usr/bin/time", "-f", "%M %e"]).end().1.join("\n")
     }
 
     /// Runs the agent to its end, which must be good.
-    pub fn join(&self) -> Vec<String> {
+    pub(crate) fn join(&self) -> Vec<String> {
         let (code, said) = self.boot().end();
         assert_eq!(code, Some(0), "{said:#?}");
         said
@@ -131,7 +131,7 @@ impl Machine {
 }
 
 /// A running agent; killed when dropped.
-pub struct Agent {
+pub(crate) struct Agent {
     child: Child,
     lines: Receiver<String>,
     said: Vec<String>,
@@ -139,12 +139,12 @@ pub struct Agent {
 
 impl Agent {
     /// Waits for a line that contains `text`.
-    pub fn wait_for(&mut self, text: &str) -> String {
+    pub(crate) fn wait_for(&mut self, text: &str) -> String {
         self.line(|line| line.contains(text)).unwrap_or_else(|| panic!("{text:?} was not said: {:#?}", self.said))
     }
 
     /// Waits for the line number `count` (from 0); none if the agent says less.
-    pub fn wait_for_line(&mut self, count: usize) -> Option<String> {
+    pub(crate) fn wait_for_line(&mut self, count: usize) -> Option<String> {
         let mut left = count + 1;
         self.line(|_| {
             left -= 1;
@@ -169,20 +169,20 @@ impl Agent {
     }
 
     /// Waits for its end: exit status (none if killed) and all that was said.
-    pub fn end(mut self) -> (Option<i32>, Vec<String>) {
+    pub(crate) fn end(mut self) -> (Option<i32>, Vec<String>) {
         while self.line(|_| true).is_some() {}
         let status = self.child.wait().expect("a child");
         (status.code(), std::mem::take(&mut self.said))
     }
 
     /// SIGKILL.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("ended");
     }
 
     /// Whether it still runs.
-    pub fn runs(&mut self) -> bool {
+    pub(crate) fn runs(&mut self) -> bool {
         self.child.try_wait().expect("a child").is_none()
     }
 }
@@ -195,7 +195,7 @@ impl Drop for Agent {
 }
 
 /// Permissions of a file.
-pub fn mode(path: &Path) -> u32 {
+pub(crate) fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::MetadataExt as _;
     fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).mode() & 0o7777
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Channel {
+pub(super) enum Channel {
     Smbios,
     FwCfg,
     Iso,
@@ -17,7 +17,7 @@ pub enum Channel {
 
 impl Channel {
     /// What the agent calls it.
-    pub fn source(self) -> &'static str {
+    pub(super) fn source(self) -> &'static str {
         match self {
             Self::Smbios | Self::FwCfg => "systemd credential kiln.seed",
             Self::Iso => "NoCloud volume /dev/sr0",
@@ -29,7 +29,7 @@ impl Channel {
 
 /// What a machine needs to find its seed.
 #[derive(Default)]
-pub struct Delivery {
+pub(super) struct Delivery {
     /// QEMU's arguments.
     pub arguments: Vec<OsString>,
     /// What fw_cfg carries.
@@ -41,7 +41,7 @@ pub struct Delivery {
 }
 
 /// Delivers the seed `text`; `directory` keeps what that needs.
-pub fn deliver(channel: Channel, text: &str, directory: &Path) -> Delivery {
+pub(super) fn deliver(channel: Channel, text: &str, directory: &Path) -> Delivery {
     fs::write(directory.join("seed.yaml"), text).expect("written");
     let seed = |words: &[&str]| kiln(directory, &[&["seed", "seed.yaml"], words].concat());
     let volume = |kind: &str, options: &str, device: &str| {

@@ -13,15 +13,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// What kubeadm gives nodes: its group is allowed to ask, and approved by the controller manager.
-pub const TOKEN: &str = "abcdef.0123456789abcdef";
+pub(crate) const TOKEN: &str = "abcdef.0123456789abcdef";
 /// Allowed to ask, approved by nobody.
-pub const MANUAL_TOKEN: &str = "manual.0123456789abcdef";
+pub(crate) const MANUAL_TOKEN: &str = "manual.0123456789abcdef";
 
 /// For anything to come up; quiet machines need seconds.
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// A running control plane. It ends with this process.
-pub struct ControlPlane {
+pub(crate) struct ControlPlane {
     directory: PathBuf,
     /// Of the API server.
     pub port: u16,
@@ -31,7 +31,7 @@ pub struct ControlPlane {
 
 impl ControlPlane {
     /// The one of this test program.
-    pub fn shared() -> &'static Self {
+    pub(crate) fn shared() -> &'static Self {
         static SHARED: OnceLock<Option<ControlPlane>> = OnceLock::new();
         // Every test would wait in vain for what has failed once.
         let shared = SHARED.get_or_init(|| std::panic::catch_unwind(|| Self::start("control-plane", true)).ok());
@@ -39,7 +39,7 @@ impl ControlPlane {
     }
 
     /// One whose controller manager signs certificates, or does not: it is not given the authority's key.
-    pub fn start(name: &str, signs: bool) -> Self {
+    pub(crate) fn start(name: &str, signs: bool) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::remove_dir_all(&directory).ok();
         fs::create_dir_all(&directory).expect("a directory");
@@ -172,7 +172,7 @@ impl ControlPlane {
     }
 
     /// Runs kubectl as the administrator.
-    pub fn kubectl(&self, arguments: &[&str]) -> String {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         self.try_kubectl(arguments).unwrap_or_else(|error| panic!("kubectl {arguments:?}: {error}"))
     }
 
@@ -181,7 +181,7 @@ impl ControlPlane {
     }
 
     /// Makes a bootstrap token of one group, valid up to `expiration` (RFC 3339).
-    pub fn token(&self, token: &str, group: &str, expiration: Option<&str>) {
+    pub(crate) fn token(&self, token: &str, group: &str, expiration: Option<&str>) {
         let (id, secret) = token.split_once('.').expect("a token");
         let mut literals = vec![
             format!("token-id={id}"),
@@ -200,13 +200,13 @@ impl ControlPlane {
     }
 
     /// Names of the certificate requests for `node`.
-    pub fn requests(&self, node: &str) -> Vec<String> {
+    pub(crate) fn requests(&self, node: &str) -> Vec<String> {
         let of_node = self.all_requests().into_iter().filter(|(_, of)| of == node);
         of_node.map(|(name, _)| name).collect()
     }
 
     /// All certificate requests: their names, and the nodes they are for.
-    pub fn all_requests(&self) -> Vec<(String, String)> {
+    pub(crate) fn all_requests(&self) -> Vec<(String, String)> {
         let columns = "jsonpath={range .items[*]}{.metadata.name} {.spec.request}{\"\\n\"}{end}";
         let list = self.kubectl(&["get", "csr", "-o", columns]);
         let lines = list.lines().filter_map(|line| line.split_once(' '));
@@ -214,18 +214,18 @@ impl ControlPlane {
     }
 
     /// Where the authority's certificate and key are.
-    pub fn authority(&self) -> [String; 2] {
+    pub(crate) fn authority(&self) -> [String; 2] {
         ["ca.crt", "ca.key"].map(|name| self.directory.join("pki").join(name).display().to_string())
     }
 
     /// Puts `certificate` (PEM) into a certificate request that nobody has decided, and approves it: the signer leaves it alone then.
-    pub fn issue(&self, request: &str, certificate: &str) {
+    pub(crate) fn issue(&self, request: &str, certificate: &str) {
         self.sign(request, certificate);
         self.kubectl(&["certificate", "approve", request]);
     }
 
     /// Puts `certificate` (PEM) into a certificate request.
-    pub fn sign(&self, request: &str, certificate: &str) {
+    pub(crate) fn sign(&self, request: &str, certificate: &str) {
         let object = self.kubectl(&["get", "csr", request, "-o", "json"]);
         let mut object: serde_json::Value = serde_json::from_str(&object).expect("JSON");
         object["status"]["certificate"] = STANDARD.encode(certificate).into();
@@ -236,11 +236,11 @@ impl ControlPlane {
     }
 
     /// The authority's certificate, in PEM.
-    pub fn ca(&self) -> String {
+    pub(crate) fn ca(&self) -> String {
         fs::read_to_string(self.directory.join("pki/ca.crt")).expect("the authority")
     }
 
-    pub fn wait_for(&self, what: &str, mut done: impl FnMut() -> bool) {
+    pub(crate) fn wait_for(&self, what: &str, mut done: impl FnMut() -> bool) {
         let started = Instant::now();
         while !done() {
             assert!(started.elapsed() < LIMIT, "{what}: not after {LIMIT:?}; logs are in {}", self.directory.display());
@@ -281,7 +281,7 @@ fn spawn_for_good(mut command: Command) -> &'static Mutex<Child> {
 }
 
 /// One of the programs built from Debian's source.
-pub fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let home = PathBuf::from(env::var_os("HOME").expect("HOME is set"));
     let path = home.join(".cache/kiln-test/kubernetes-1.20.2/amd64").join(name);
     assert!(path.exists(), "{} is missing: run \"make kubernetes\"", path.display());
@@ -289,7 +289,7 @@ pub fn program(name: &str) -> PathBuf {
 }
 
 /// Runs kubectl with a kubeconfig.
-pub fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> Result<String, String> {
+pub(crate) fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> Result<String, String> {
     let mut command = Command::new(program("kubectl"));
     command
         .arg("--kubeconfig")
@@ -304,7 +304,7 @@ pub fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> Result<String, String> 
     Err(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-pub fn openssl(arguments: &[&str], input: &[u8]) -> String {
+pub(crate) fn openssl(arguments: &[&str], input: &[u8]) -> String {
     String::from_utf8_lossy(&run("openssl", arguments, input)).trim().to_owned()
 }
 
@@ -338,7 +338,7 @@ fn run(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
 }
 
 /// kubeadm's recipe for the pin of an authority in a file, with openssl.
-pub fn pin_by_openssl(certificate: &str) -> String {
+pub(crate) fn pin_by_openssl(certificate: &str) -> String {
     let key = openssl(&["x509", "-pubkey", "-noout", "-in", certificate], b"");
     let der = run("openssl", &["pkey", "-pubin", "-outform", "der"], format!("{key}\n").as_bytes());
     let digest = run("sha256sum", &[], &der);
@@ -346,7 +346,7 @@ pub fn pin_by_openssl(certificate: &str) -> String {
 }
 
 /// Ports that were free a moment ago.
-pub fn free_ports<const N: usize>() -> [u16; N] {
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
     listeners.map(|listener| listener.local_addr().expect("an address").port())
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-pub fn kiln(directory: &Path, arguments: &[&str]) -> String {
+pub(super) fn kiln(directory: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
     let output = command.current_dir(directory).args(arguments).output().expect("kiln");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -58,7 +58,7 @@ done
 
 /// What a machine boots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// From the network, all of it in memory.
     Diskless,
     /// From the network, with its state on a disk.
@@ -87,7 +87,7 @@ enum Boots {
 }
 
 /// A machine that is to become a Node.
-pub struct Node {
+pub(super) struct Node {
     pub name: String,
     secret: String,
     boots: Boots,
@@ -103,7 +103,7 @@ pub struct Node {
 }
 
 /// A booted node whose kubelet runs.
-pub struct Booted<'a> {
+pub(super) struct Booted<'a> {
     node: &'a Node,
     guest: Guest,
     lines: Vec<String>,
@@ -111,7 +111,7 @@ pub struct Booted<'a> {
 
 impl Node {
     /// A machine of this kind, its token known to the cluster, its seed delivered.
-    pub fn new(plane: &ControlPlane, kind: Kind, channel: Channel) -> Self {
+    pub(super) fn new(plane: &ControlPlane, kind: Kind, channel: Channel) -> Self {
         let name = format!("{kind:?}-{channel:?}").to_lowercase();
         let directory = tempfile::tempdir().expect("a directory");
         // Unlike the tokens of other tests, it is like nothing that programs hold.
@@ -165,7 +165,7 @@ impl Node {
     }
 
     /// Powers on; returns when its kubelet runs.
-    pub fn boot(&self) -> Booted<'_> {
+    pub(super) fn boot(&self) -> Booted<'_> {
         let image: Image<'_> = match &self.boots {
             Boots::Pxe(set) => set.into(),
             Boots::Disk(disk) => disk.into(),
@@ -177,7 +177,7 @@ impl Node {
     }
 
     /// Searches all that its disk and the volume with its seed hold, file systems or not; returns those with the token.
-    pub fn disks_with_the_token(&self) -> Vec<&Path> {
+    pub(super) fn disks_with_the_token(&self) -> Vec<&Path> {
         let raw = self.directory.path().join("searched.raw");
         let disk = self.disk.as_deref().expect("a disk");
         if matches!(self.boots, Boots::Disk(_)) {
@@ -208,17 +208,17 @@ fn holds(file: &Path, text: &str) -> bool {
 
 impl Booted<'_> {
     /// What it said after `key`.
-    pub fn all(&self, key: &str) -> Vec<&str> {
+    pub(super) fn all(&self, key: &str) -> Vec<&str> {
         self.lines.iter().filter_map(|line| line.strip_prefix(key)).map(str::trim).collect()
     }
 
     /// Whether the agent said `text`.
-    pub fn agent_said(&self, text: &str) -> bool {
+    pub(super) fn agent_said(&self, text: &str) -> bool {
         self.lines.iter().any(|line| line.contains("kiln-agent: ") && line.contains(text))
     }
 
     /// Waits until the cluster finds that this boot of it is Ready; returns the Node.
-    pub fn wait_until_ready(&self, plane: &ControlPlane) -> Value {
+    pub(super) fn wait_until_ready(&self, plane: &ControlPlane) -> Value {
         let boot = self.all("boot ");
         loop {
             let text = plane.kubectl(&["get", "node", &self.node.name, "--ignore-not-found", "-o", "json"]);
@@ -236,7 +236,7 @@ impl Booted<'_> {
     }
 
     /// Shuts down, so that all it has written is on its disks.
-    pub fn power_off(mut self) {
+    pub(super) fn power_off(mut self) {
         let (mut listening, _) = self.node.power.accept().expect("the script asks");
         listening.write_all(b"\n").expect("written");
         self.guest

@@ -6,7 +6,7 @@ use crate::cluster::tls::{public_key, sign};
 use std::fs;
 
 /// A seed of `node` with more `fields`.
-pub fn seed(plane: &ControlPlane, node: &str, token: &str, fields: &str) -> String {
+pub(super) fn seed(plane: &ControlPlane, node: &str, token: &str, fields: &str) -> String {
     format!(
         "kind: NodeSeed\nnodeName: {node}\napiServers: [\"127.0.0.1:{}\"]\ntoken: {token}\ndiscovery: {{caCertHashes: [\"{}\"]}}\n{fields}",
         plane.port, plane.pin
@@ -14,7 +14,7 @@ pub fn seed(plane: &ControlPlane, node: &str, token: &str, fields: &str) -> Stri
 }
 
 /// A seed of `node` that has the authority of `server`, and leaves nothing to be discovered.
-pub fn seed_with_authority(node: &str, server: &str, ca: &str, token: &str) -> String {
+pub(super) fn seed_with_authority(node: &str, server: &str, ca: &str, token: &str) -> String {
     let ca = ca.replace('\n', "\n    ");
     format!(
         "kind: NodeSeed\nnodeName: {node}\napiServers: [\"{server}\"]\ntoken: {token}\ndiscovery:\n  caCertificates: |\n    {ca}\n"
@@ -175,7 +175,7 @@ fn killed_at_each_step() {
 }
 
 /// All regular files below `directory`.
-pub fn files(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
+pub(super) fn files(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry")) {
         match entry.file_type().expect("a type") {

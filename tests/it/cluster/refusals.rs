@@ -101,7 +101,7 @@ fn a_server_that_comes_late() {
 }
 
 /// Connects the two, until both are done.
-pub fn forward(client: TcpStream, server: TcpStream) {
+pub(super) fn forward(client: TcpStream, server: TcpStream) {
     for (mut from, mut to) in [(client.try_clone(), server.try_clone()), (Ok(server), Ok(client))]
         .map(|(a, b)| (a.expect("a socket"), b.expect("a socket")))
     {

@@ -10,14 +10,14 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
-pub fn run(program: &str, package: &str, arguments: &[&str]) {
+pub(super) fn run(program: &str, package: &str, arguments: &[&str]) {
     let output = Command::new(program).args(arguments).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}: install the Debian package {package}"));
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// A machine with a block device, which `make` fills from a directory that holds `path` with the seed of `node`.
-pub fn with_volume(node: &str, path: &str, make: impl FnOnce(&Path, &str)) -> Machine {
+pub(super) fn with_volume(node: &str, path: &str, make: impl FnOnce(&Path, &str)) -> Machine {
     let machine = Machine::new("");
     fs::remove_dir_all(machine.credentials()).expect("removed");
     let content = machine.root().join("content");
@@ -46,7 +46,7 @@ fn has_token(machine: &Machine) -> bool {
     volume.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes())
 }
 
-pub fn mkfs(bits: &str, kib: &str, label: &str, content: &Path, device: &str) {
+pub(super) fn mkfs(bits: &str, kib: &str, label: &str, content: &Path, device: &str) {
     run("mkfs.vfat", "dosfstools", &["-F", bits, "-n", label, "-C", device, kib]);
     let inside =
         fs::read_dir(content).expect("a directory").map(|entry| entry.expect("an entry").path().display().to_string());
@@ -129,7 +129,7 @@ fn an_openstack_config_drive() {
 }
 
 /// Serves `body` to every request.
-pub fn serve(body: String) -> u16 {
+pub(super) fn serve(body: String) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     thread::spawn(move || {

@@ -8,17 +8,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// A point of time for `faketime`.
-pub const FUTURE: &str = "2040-01-01 00:00:00";
+pub(super) const FUTURE: &str = "2040-01-01 00:00:00";
 
 /// A certificate authority in a directory of its own.
-pub struct Authority {
+pub(super) struct Authority {
     directory: tempfile::TempDir,
     /// Its certificate.
     pub pem: String,
 }
 
 impl Authority {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let at = |name: &str| directory.path().join(name).display().to_string();
         fs::write(at("ca.key"), new_key()).expect("written");
@@ -29,28 +29,28 @@ impl Authority {
     }
 
     /// Where its certificate and its key are.
-    pub fn files(&self) -> [String; 2] {
+    pub(super) fn files(&self) -> [String; 2] {
         ["ca.crt", "ca.key"].map(|name| self.directory.path().join(name).display().to_string())
     }
 
     /// The pin of its key.
-    pub fn pin(&self) -> String {
+    pub(super) fn pin(&self) -> String {
         pin_by_openssl(&self.files()[0])
     }
 }
 
 /// A new private key in PEM.
-pub fn new_key() -> String {
+pub(super) fn new_key() -> String {
     openssl(&["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"], b"") + "\n"
 }
 
 /// The public key, in PEM, of the private one in `pem`.
-pub fn public_key(pem: &str) -> String {
+pub(super) fn public_key(pem: &str) -> String {
     openssl(&["pkey", "-pubout"], pem.as_bytes()) + "\n"
 }
 
 /// A certificate in PEM for a public key, by the authority in the files `[certificate, key]`; made `when`, as faketime(1) takes it.
-pub fn sign([ca, key]: &[String; 2], public: &str, subject: &str, extension: &str, when: &str) -> String {
+pub(super) fn sign([ca, key]: &[String; 2], public: &str, subject: &str, extension: &str, when: &str) -> String {
     let directory = tempfile::tempdir().expect("a directory");
     let at = |name: &str| directory.path().join(name).display().to_string();
     fs::write(at("public.pem"), public).expect("written");
@@ -64,7 +64,7 @@ pub fn sign([ca, key]: &[String; 2], public: &str, subject: &str, extension: &st
 }
 
 /// `openssl s_server`, which answers `GET /PATH` with the file of that path.
-pub struct Server {
+pub(super) struct Server {
     _directory: tempfile::TempDir,
     child: Child,
     pub port: u16,
@@ -72,7 +72,7 @@ pub struct Server {
 
 impl Server {
     /// One called `host`, vouched for by `authority` from `when` on. The files are whole HTTP responses.
-    pub fn new(authority: &Authority, host: &str, when: &str, files: &[(&str, &str)]) -> Self {
+    pub(super) fn new(authority: &Authority, host: &str, when: &str, files: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let at = |name: &str| directory.path().join(name);
         for (path, content) in files {

@@ -11,10 +11,10 @@ static ENDED: Condvar = Condvar::new();
 const MEMORY: u64 = 4 << 20;
 
 /// Wall time a boot may take: some 40 s on four quiet cores without KVM, many times that on a busy machine.
-pub const LIMIT: Duration = Duration::from_secs(900);
+pub(crate) const LIMIT: Duration = Duration::from_secs(900);
 
 /// What a guest said, and its console for when that is wrong.
-pub struct Report {
+pub(crate) struct Report {
     /// `key: value`, line by line.
     pub lines: Vec<String>,
     /// All of it.
@@ -23,17 +23,17 @@ pub struct Report {
 
 impl Report {
     /// All values of `key`, in order.
-    pub fn all(&self, key: &str) -> Vec<&str> {
+    pub(crate) fn all(&self, key: &str) -> Vec<&str> {
         self.lines.iter().filter_map(|line| line.strip_prefix(key)?.strip_prefix(':').map(str::trim)).collect()
     }
 
     /// Checks that `key` was reported once, as `expected`.
-    pub fn check(&self, key: &str, expected: &str) {
+    pub(crate) fn check(&self, key: &str, expected: &str) {
         assert_eq!(self.all(key), [expected], "{key}\n{}\nconsole:\n{}", self.lines.join("\n"), self.console);
     }
 
     /// The one number reported as `key`.
-    pub fn number(&self, key: &str) -> f64 {
+    pub(crate) fn number(&self, key: &str) -> f64 {
         let all = self.all(key);
         let one = if let [one] = all[..] { one.parse().ok() } else { None };
         one.unwrap_or_else(|| panic!("{key} is {all:?}\n{}\nconsole:\n{}", self.lines.join("\n"), self.console))
@@ -41,24 +41,24 @@ impl Report {
 }
 
 /// Boots `set` and reads the probe's report.
-pub fn boot(set: &PxeSet, handout: Handout) -> Report {
+pub(crate) fn boot(set: &PxeSet, handout: Handout) -> Report {
     boot_and_ask(set, handout, "")
 }
 
 /// The same; `questions`, in bash, may define a function of that name, which the probe calls before it ends.
-pub fn boot_and_ask(set: &PxeSet, handout: Handout, questions: &str) -> Report {
+pub(crate) fn boot_and_ask(set: &PxeSet, handout: Handout, questions: &str) -> Report {
     run(set, handout, &format!("{questions}{}", include_str!("../boot/probe.sh")))
 }
 
 /// Boots `image` and reads what `script` reports until it powers off.
-pub fn run<'a>(image: impl Into<Image<'a>>, handout: Handout, script: &str) -> Report {
+pub(crate) fn run<'a>(image: impl Into<Image<'a>>, handout: Handout, script: &str) -> Report {
     let _turn = turn();
     let image = image.into();
     run_on(&machine(image), image, handout, script)
 }
 
 /// The same on `machine`, by whose turn it is.
-pub fn run_on<'a>(machine: &Machine, image: impl Into<Image<'a>>, handout: Handout, script: &str) -> Report {
+pub(crate) fn run_on<'a>(machine: &Machine, image: impl Into<Image<'a>>, handout: Handout, script: &str) -> Report {
     let mut guest = Guest::start(machine, image, &handout.script(script)).expect("QEMU");
     let lines = guest.lines_until("end:", LIMIT).unwrap_or_else(|error| panic!("{error}\n{}", guest.console()));
     guest.wait(LIMIT).unwrap_or_else(|error| panic!("{error}\n{}", guest.console()));
@@ -66,15 +66,15 @@ pub fn run_on<'a>(machine: &Machine, image: impl Into<Image<'a>>, handout: Hando
 }
 
 /// The machine that runs `image` in tests.
-pub fn machine<'a>(image: impl Into<Image<'a>>) -> Machine {
+pub(crate) fn machine<'a>(image: impl Into<Image<'a>>) -> Machine {
     Machine::new(if kvm_works(image).expect("QEMU") { Accelerator::Kvm } else { Accelerator::Tcg })
 }
 
 /// A test's turn to run machines, one after another.
-pub struct Turn(());
+pub(crate) struct Turn(());
 
 /// Waits until this host has a core and memory to spare for one more machine.
-pub fn turn() -> Turn {
+pub(crate) fn turn() -> Turn {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let most = cores.min(total_memory() / MEMORY).max(1);
     let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,12 +98,12 @@ fn total_memory() -> u64 {
 }
 
 /// What holds on every node whose root is in memory, with or without a cluster.
-pub fn check_node(report: &Report) {
+pub(crate) fn check_node(report: &Report) {
     check_node_on(report, "rootfs");
 }
 
 /// What holds on every node whose root is a file system `root`.
-pub fn check_node_on(report: &Report, root: &str) {
+pub(crate) fn check_node_on(report: &Report, root: &str) {
     assert_eq!(report.all("failed"), [""; 0], "failed units\n{}", report.console);
     report.check("state", "running");
     for unit in ["containerd", "systemd-networkd", "systemd-resolved"] {

@@ -1,5 +1,5 @@
 //! What several subjects share.
 
-pub mod guest;
-pub mod state_disk;
-pub mod worker;
+pub(crate) mod guest;
+pub(crate) mod state_disk;
+pub(crate) mod worker;

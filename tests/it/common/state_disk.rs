@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 /// Makes a disk of 1 GiB at `path` whose one partition has the label and the type that nodes look for; `run` runs a program of a package.
-pub fn make(path: &Path, run: impl Fn(&str, &str, &[&str])) {
+pub(crate) fn make(path: &Path, run: impl Fn(&str, &str, &[&str])) {
     File::create(path).and_then(|file| file.set_len(1 << 30)).expect("a file");
     let path = path.to_string_lossy();
     let typed = "1:4d21b016-b534-45c2-a9fb-5c16e091fd2d";

@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Where tests keep what is costly to get.
-pub fn test_cache() -> PathBuf {
+pub(crate) fn test_cache() -> PathBuf {
     let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || PathBuf::from(env::var_os("HOME").expect("HOME is set")).join(".cache");
     base.unwrap_or_else(home).join("kiln-test")
 }
 
 /// The `kiln` under test, with the tests' cache and the shipped profiles copied to `directory`.
-pub fn kiln(directory: &Path) -> Command {
+pub(crate) fn kiln(directory: &Path) -> Command {
     kiln_with_cache(directory, &test_cache().join("kiln"))
 }
 
 /// The same with a cache of its own.
-pub fn kiln_with_cache(directory: &Path, cache: &Path) -> Command {
+pub(crate) fn kiln_with_cache(directory: &Path, cache: &Path) -> Command {
     let profiles = directory.join("profiles");
     if !profiles.exists() {
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles"), &profiles);
@@ -33,12 +33,12 @@ pub fn kiln_with_cache(directory: &Path, cache: &Path) -> Command {
 ///
 /// # Panics
 /// With kiln's words when the build fails.
-pub fn build_worker(directory: &Path, suite: &str) -> PathBuf {
+pub(crate) fn build_worker(directory: &Path, suite: &str) -> PathBuf {
     build(directory, "worker", suite, "pxe")
 }
 
 /// Builds the artifacts `outputs` of `role`, which the profiles in `directory` have; as [`build_worker`].
-pub fn build(directory: &Path, role: &str, suite: &str, outputs: &str) -> PathBuf {
+pub(crate) fn build(directory: &Path, role: &str, suite: &str, outputs: &str) -> PathBuf {
     kubelet();
     let out = directory.join("out");
     let mut command = kiln(directory);
@@ -53,7 +53,7 @@ pub fn build(directory: &Path, role: &str, suite: &str, outputs: &str) -> PathBu
 ///
 /// # Panics
 /// When it was not built.
-pub fn kubelet() -> PathBuf {
+pub(crate) fn kubelet() -> PathBuf {
     // Where the release file looks for it, whatever XDG_CACHE_HOME says.
     let home = PathBuf::from(env::var_os("HOME").expect("HOME is set"));
     let kubelet = home.join(".cache/kiln-test/kubernetes-1.20.2/amd64/kubelet");

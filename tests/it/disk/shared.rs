@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 /// What all tests look at.
-pub struct Built {
+pub(super) struct Built {
     directory: PathBuf,
     /// `manifest.json`, read.
     pub manifest: Manifest,
@@ -21,7 +21,7 @@ pub struct Built {
 /// The disk as the manifest has it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Disk {
+pub(super) struct Disk {
     /// dm-verity's.
     pub root_hash: String,
     pub disk: Table,
@@ -29,7 +29,7 @@ pub struct Disk {
 
 /// Its partition table.
 #[derive(Deserialize)]
-pub struct Table {
+pub(super) struct Table {
     pub uuid: String,
     pub size: u64,
     pub cmdline: String,
@@ -39,7 +39,7 @@ pub struct Table {
 /// One partition.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Partition {
+pub(super) struct Partition {
     pub label: String,
     #[serde(rename = "type")]
     pub kind: String,
@@ -50,7 +50,7 @@ pub struct Partition {
 }
 
 /// The outputs that are built once for all.
-pub const OUTPUTS: &str = "disk,ext4,tar";
+pub(super) const OUTPUTS: &str = "disk,ext4,tar";
 
 /// A directory that no other run uses at the same time, empty.
 fn kept() -> PathBuf {
@@ -71,7 +71,7 @@ fn kept() -> PathBuf {
 }
 
 /// The worker on trixie, built at the first call.
-pub fn built() -> &'static Built {
+pub(super) fn built() -> &'static Built {
     static BUILT: OnceLock<Built> = OnceLock::new();
     BUILT.get_or_init(|| {
         let directory = kept();
@@ -94,7 +94,7 @@ fn overlay(directory: &Path) {
 }
 
 /// `kiln build worker` in `directory`, which gets a copy of the shipped profiles.
-pub fn build(directory: &Path) -> Command {
+pub(super) fn build(directory: &Path) -> Command {
     let mut command = worker::kiln(directory);
     command.current_dir(directory).args(["build", "worker", "--release", "debian-1.20.2", "--suite", "trixie"]);
     command
@@ -102,17 +102,17 @@ pub fn build(directory: &Path) -> Command {
 
 impl Built {
     /// The output directory.
-    pub fn out(&self) -> PathBuf {
+    pub(super) fn out(&self) -> PathBuf {
         self.directory.join("out")
     }
 
     /// The raw disk.
-    pub fn raw(&self) -> PathBuf {
+    pub(super) fn raw(&self) -> PathBuf {
         self.out().join("disk.raw")
     }
 
     /// A build like the shared one in `directory`: same lock, no network.
-    pub fn again(&self, directory: &Path) -> Command {
+    pub(super) fn again(&self, directory: &Path) -> Command {
         fs::create_dir_all(directory).expect("a directory");
         run(tool("cp", "coreutils").arg("-r").arg(self.directory.join("profiles")).arg(directory));
         let mut command = build(directory);
@@ -121,7 +121,7 @@ impl Built {
     }
 
     /// Partition number `number`, from 0, as a sparse file of its own.
-    pub fn partition(&self, number: usize) -> &'static Path {
+    pub(super) fn partition(&self, number: usize) -> &'static Path {
         static FILES: [OnceLock<PathBuf>; 5] = [const { OnceLock::new() }; 5];
         FILES[number].get_or_init(|| self.extract(number))
     }
@@ -138,18 +138,18 @@ impl Built {
     }
 
     /// The EFI system partition.
-    pub fn esp(&self) -> &'static Path {
+    pub(super) fn esp(&self) -> &'static Path {
         self.partition(0)
     }
 
     /// A file of the EFI system partition, read by mtools.
-    pub fn on_esp(&self, path: &str) -> Vec<u8> {
+    pub(super) fn on_esp(&self, path: &str) -> Vec<u8> {
         let output: Output = run(tool("mtype", "mtools").arg("-i").arg(self.esp()).arg(format!("::{path}")));
         output.stdout
     }
 
     /// A file of the image as GNU tar finds it in the archive of the root.
-    pub fn in_root(&self, path: &str) -> Vec<u8> {
+    pub(super) fn in_root(&self, path: &str) -> Vec<u8> {
         let mut tar = tool("tar", "tar");
         run(tar.arg("-xO").arg("--zstd").arg("-f").arg(self.out().join("root.tar.zst")).arg(path)).stdout
     }

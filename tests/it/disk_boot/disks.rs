@@ -8,13 +8,13 @@ use std::process::Command;
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
-pub const GIB: u64 = 1 << 30;
+pub(super) const GIB: u64 = 1 << 30;
 
 /// The worker with a program that asks the kernel about dm-verity, and an SSH server.
 const ROLE: &str = "extends: worker\ndebian:\n  packages: [cryptsetup-bin, openssh-server]\n";
 
 /// The built image of `suite`.
-pub fn image(suite: &str) -> &'static DiskImage {
+pub(super) fn image(suite: &str) -> &'static DiskImage {
     static TRIXIE: OnceLock<(TempDir, DiskImage)> = OnceLock::new();
     static BOOKWORM: OnceLock<(TempDir, DiskImage)> = OnceLock::new();
     let cell = match suite {
@@ -33,14 +33,14 @@ pub fn image(suite: &str) -> &'static DiskImage {
 }
 
 /// A guest's disk, and the directory it is in.
-pub struct Guests {
+pub(super) struct Guests {
     pub disk: Disk,
     pub path: PathBuf,
     _directory: TempDir,
 }
 
 /// A disk of `image` with `room` bytes more, as it comes from the factory.
-pub fn fresh(image: &DiskImage, room: i64) -> Guests {
+pub(super) fn fresh(image: &DiskImage, room: i64) -> Guests {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("disk.qcow2");
     let size = image.size.checked_add_signed(room).expect("a size");
@@ -52,7 +52,7 @@ pub fn fresh(image: &DiskImage, room: i64) -> Guests {
 ///
 /// # Panics
 /// When it fails; `package` is what to install when it is not there.
-pub fn tool(program: &str, package: &str, arguments: &[&str]) -> String {
+pub(super) fn tool(program: &str, package: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}; install the Debian package {package}"));
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -61,14 +61,14 @@ pub fn tool(program: &str, package: &str, arguments: &[&str]) -> String {
 }
 
 /// Where partition `number` of `image` begins, in bytes, as sgdisk has it.
-pub fn partition_start(image: &DiskImage, number: u32) -> u64 {
+pub(super) fn partition_start(image: &DiskImage, number: u32) -> u64 {
     let text = tool("sgdisk", "gdisk", &["-i", &number.to_string(), &image.path.to_string_lossy()]);
     let line = text.lines().find_map(|line| line.strip_prefix("First sector: ")).expect("a first sector");
     line.split(' ').next().expect("a number").parse::<u64>().expect("a number") * 512
 }
 
 /// Inverts the lowest bit of the byte at `offset` of a guest's disk, which is as in `image`.
-pub fn flip(guests: &Guests, image: &DiskImage, offset: u64) {
+pub(super) fn flip(guests: &Guests, image: &DiskImage, offset: u64) {
     let byte = byte_at(&image.path, offset) ^ 1;
     let write = format!("write -q -P {byte} {offset} 1");
     tool("qemu-io", "qemu-utils", &["-f", "qcow2", "-c", &write, &guests.path.to_string_lossy()]);

@@ -13,7 +13,7 @@ const KERNELS: &str = "::/EFI/Linux";
 const BLOCK: usize = 4096;
 
 /// A copy of the partition, for as long as the guest does not run.
-pub struct Esp {
+pub(super) struct Esp {
     file: PathBuf,
     start: u64,
     disk: PathBuf,
@@ -21,7 +21,7 @@ pub struct Esp {
 
 impl Esp {
     /// Copies the partition out of the disk of `guests`, which is of `image`.
-    pub fn read(guests: &Guests, image: &DiskImage) -> Self {
+    pub(super) fn read(guests: &Guests, image: &DiskImage) -> Self {
         let [start, end] = [ESP, ESP + 1].map(|number| partition_start(image, number));
         let file = guests.path.with_extension("esp");
         // QEMU counts from the disk's first byte until 9.2, and later from the first that is copied: the end or a little more.
@@ -32,12 +32,12 @@ impl Esp {
     }
 
     /// Checks that the file system is whole, and was left as one should be.
-    pub fn check(&self) {
+    pub(super) fn check(&self) {
         tool("fsck.vfat", "dosfstools", &["-n", &self.file.to_string_lossy()]);
     }
 
     /// Name of the kernel image, of which there is one.
-    pub fn kernel(&self) -> String {
+    pub(super) fn kernel(&self) -> String {
         let listing = tool("mdir", "mtools", &["-b", "-i", &self.file.to_string_lossy(), KERNELS]);
         let names = listing.lines().filter_map(|line| line.strip_prefix(KERNELS)?.strip_prefix('/'));
         let names: Vec<&str> = names.collect();
@@ -46,7 +46,7 @@ impl Esp {
     }
 
     /// Gives the kernel image, which has the counters `from`, the counters `to`, as the boot loader would have after some boots.
-    pub fn set_counters(&self, from: &str, to: &str) {
+    pub(super) fn set_counters(&self, from: &str, to: &str) {
         let before = fs::read(&self.file).expect("a file");
         let name = self.kernel();
         let (old, new) = (format!("{KERNELS}/{name}"), format!("{KERNELS}/{}", name.replace(from, to)));
@@ -63,7 +63,7 @@ impl Esp {
 }
 
 /// The kernel image on the disk of `guests`, whose file system is checked.
-pub fn kernel(guests: &Guests, image: &DiskImage) -> String {
+pub(super) fn kernel(guests: &Guests, image: &DiskImage) -> String {
     let esp = Esp::read(guests, image);
     esp.check();
     esp.kernel()

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 const NOBODY: &str = "65534";
 
 /// Profiles, lock, overlay and a cold cache in a directory of their own.
-pub struct Checkout {
+pub(super) struct Checkout {
     directory: TempDir,
     /// In memory, where directories are listed in another order than on disks.
     overlay: TempDir,
@@ -20,7 +20,7 @@ pub struct Checkout {
 
 impl Checkout {
     /// Copies what `built` was baked from.
-    pub fn of(built: &Built) -> Self {
+    pub(super) fn of(built: &Built) -> Self {
         let directory = scratch(Path::new(DISK));
         run(tool("cp", "coreutils").arg("-r").arg(built.profiles()).arg(directory.path().join("profiles")));
         let memory = Path::new("/dev/shm");
@@ -39,12 +39,12 @@ impl Checkout {
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.directory.path()
     }
 
     /// Its overlay.
-    pub fn overlay(&self) -> PathBuf {
+    pub(super) fn overlay(&self) -> PathBuf {
         self.overlay.path().join("overlay")
     }
 
@@ -53,7 +53,7 @@ impl Checkout {
     }
 
     /// Makes the cache cold again: what was derived from the downloads is forgotten.
-    pub fn forget(&self) {
+    pub(super) fn forget(&self) {
         let derived = self.cache().join("derived");
         if derived.exists() {
             fs::remove_dir_all(derived).expect("removed");
@@ -68,12 +68,12 @@ impl Checkout {
     }
 
     /// The command that bakes it: `wrapper`, which ends where kiln begins, kiln and its arguments.
-    pub fn build(&self, suite: &str, wrapper: Command) -> Command {
+    pub(super) fn build(&self, suite: &str, wrapper: Command) -> Command {
         self.make(suite, OUTPUTS, wrapper)
     }
 
     /// The same with other `outputs`.
-    pub fn make(&self, suite: &str, outputs: &str, mut wrapper: Command) -> Command {
+    pub(super) fn make(&self, suite: &str, outputs: &str, mut wrapper: Command) -> Command {
         let home = self.path().join("home");
         wrapper.arg(self.kiln()).args(["--profiles", "profiles"]).args(arguments(suite));
         wrapper
@@ -96,7 +96,7 @@ impl Checkout {
     }
 
     /// A wrapper that becomes an ordinary user without any capability, and gives that user the checkout.
-    pub fn stranger(&self) -> Command {
+    pub(super) fn stranger(&self) -> Command {
         self.kiln();
         if rustix::process::geteuid().is_root() {
             run(tool("chown", "coreutils")
@@ -114,12 +114,12 @@ impl Checkout {
     }
 
     /// Where its output is.
-    pub fn out(&self) -> PathBuf {
+    pub(super) fn out(&self) -> PathBuf {
         self.path().join("out")
     }
 
     /// Checks that its output is `built`'s, byte for byte.
-    pub fn check_same(&self, built: &Built, how: &str) {
+    pub(super) fn check_same(&self, built: &Built, how: &str) {
         let read = |directory: PathBuf, name: &str| fs::read_to_string(directory.join(name)).expect("an output");
         let (ours, theirs) = (read(built.out(), "manifest.json"), read(self.out(), "manifest.json"));
         let differing = ours.lines().zip(theirs.lines()).find(|(ours, theirs)| ours != theirs);

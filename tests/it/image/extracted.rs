@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 /// The trixie image's initramfs as GNU cpio unpacks it. Devices, which only root can make, are left out; owners are judged by the
 /// listing.
-pub fn extracted() -> (&'static Built, &'static Path) {
+pub(super) fn extracted() -> (&'static Built, &'static Path) {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     let built = built("trixie");
     let root = ROOT.get_or_init(|| {
@@ -22,7 +22,7 @@ pub fn extracted() -> (&'static Built, &'static Path) {
 }
 
 /// Unpacks `initramfs` into `root`, without devices.
-pub fn extract(initramfs: &Path, root: &Path) {
+pub(super) fn extract(initramfs: &Path, root: &Path) {
     let mut cpio = tool("cpio", "cpio");
     cpio.args(["-idm", "--quiet", "--no-absolute-filenames", "--no-preserve-owner", "-f", "dev/console", "dev/null"]);
     let output = unzstd(initramfs, cpio.current_dir(root));

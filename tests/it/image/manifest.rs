@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// The fields the tests look at.
 #[derive(Deserialize)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     pub epoch: u64,
     pub inputs: Vec<Input>,
     pub pruned: BTreeMap<String, Pruned>,
@@ -17,7 +17,7 @@ pub struct Manifest {
 
 /// What went in.
 #[derive(Deserialize)]
-pub struct Input {
+pub(crate) struct Input {
     pub kind: String,
     pub name: String,
     pub version: String,
@@ -26,14 +26,14 @@ pub struct Input {
 
 /// What was left out.
 #[derive(Deserialize)]
-pub struct Pruned {
+pub(crate) struct Pruned {
     pub files: u64,
     pub bytes: u64,
 }
 
 /// A path of the tree.
 #[derive(Deserialize, Clone)]
-pub struct Record {
+pub(crate) struct Record {
     pub path: String,
     #[serde(rename = "type")]
     pub kind: String,
@@ -49,25 +49,25 @@ pub struct Record {
 
 impl Manifest {
     /// Reads the one in output directory `out`.
-    pub fn read(out: &Path) -> Self {
+    pub(crate) fn read(out: &Path) -> Self {
         let text = fs::read_to_string(out.join("manifest.json")).expect("manifest.json");
         serde_json::from_str(&text).expect("a manifest")
     }
 
     /// What an initramfs holds of the tree: all but the kernel's directory.
-    pub fn in_initramfs(&self) -> impl Iterator<Item = &Record> {
+    pub(crate) fn in_initramfs(&self) -> impl Iterator<Item = &Record> {
         self.files.iter().filter(|record| !record.path.starts_with("boot/"))
     }
 
     /// Bytes of the regular files in an initramfs.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.in_initramfs().filter_map(|record| record.size).sum()
     }
 }
 
 impl Record {
     /// What mtree(5) should say of it.
-    pub fn mtree(&self) -> BTreeMap<String, String> {
+    pub(crate) fn mtree(&self) -> BTreeMap<String, String> {
         let mut keywords = BTreeMap::new();
         let mut set = |key: &str, value: String| keywords.insert(key.to_owned(), value);
         set("mode", self.mode.trim_start_matches('0').to_owned());
@@ -97,7 +97,7 @@ impl Record {
     }
 
     /// The package this is from, without its version.
-    pub fn package(&self) -> Option<&str> {
+    pub(crate) fn package(&self) -> Option<&str> {
         self.origin.get("package")?.as_str()?.split('=').next()
     }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Keywords of one path.
-pub type Keywords = BTreeMap<String, String>;
+pub(crate) type Keywords = BTreeMap<String, String>;
 
 /// What libarchive finds in the zstd-compressed cpio `archive`, by path.
-pub fn list(archive: &Path) -> BTreeMap<String, Keywords> {
+pub(crate) fn list(archive: &Path) -> BTreeMap<String, Keywords> {
     let mut bsdtar = tool("bsdtar", "libarchive-tools");
     bsdtar.args(["-cf", "-", "--format=mtree", "--options=!all,type,mode,uid,gid,size,time,link,device,sha256", "@-"]);
     let listing = String::from_utf8(unzstd(archive, &mut bsdtar).stdout).expect("ASCII");

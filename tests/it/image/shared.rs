@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 /// The image all tests of a suite look at.
-pub struct Built {
+pub(super) struct Built {
     directory: PathBuf,
     suite: String,
     /// `manifest.json`, read.
@@ -20,16 +20,16 @@ pub struct Built {
 }
 
 /// Debian's suites that have to work.
-pub const SUITES: [&str; 2] = ["trixie", "bookworm"];
+pub(super) const SUITES: [&str; 2] = ["trixie", "bookworm"];
 
 /// What is made of each image: the tree as a node in RAM has it, and as a disk.
-pub const OUTPUTS: &str = "pxe,disk";
+pub(super) const OUTPUTS: &str = "pxe,disk";
 
 /// Where large things go: a disk, unlike /tmp on many machines.
-pub const DISK: &str = "/var/tmp";
+pub(super) const DISK: &str = "/var/tmp";
 
 /// A directory in `parent` that other users can enter.
-pub fn scratch(parent: &Path) -> TempDir {
+pub(super) fn scratch(parent: &Path) -> TempDir {
     let directory = tempfile::Builder::new()
         .prefix("kiln-test-")
         .permissions(fs::Permissions::from_mode(0o755))
@@ -42,7 +42,7 @@ pub fn scratch(parent: &Path) -> TempDir {
 
 /// A directory for the life of this program, and no longer than until the next run: statics are not dropped, and what is in there
 /// is large.
-pub fn kept(name: &str) -> PathBuf {
+pub(super) fn kept(name: &str) -> PathBuf {
     static LOCK: OnceLock<File> = OnceLock::new();
     let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("image");
     LOCK.get_or_init(|| {
@@ -60,7 +60,7 @@ pub fn kept(name: &str) -> PathBuf {
 }
 
 /// The image of `suite` with [`overlay`] over it, built at the first call.
-pub fn built(suite: &str) -> &'static Built {
+pub(super) fn built(suite: &str) -> &'static Built {
     static IMAGES: [OnceLock<Built>; 2] = [OnceLock::new(), OnceLock::new()];
     let number = SUITES.iter().position(|known| *known == suite).expect("a known suite");
     IMAGES[number].get_or_init(|| {
@@ -74,7 +74,7 @@ pub fn built(suite: &str) -> &'static Built {
 }
 
 /// `kiln` on a copy of the shipped profiles in `directory`, with the shared cache and `directory/out` for its output.
-pub fn kiln(directory: &Path) -> Command {
+pub(super) fn kiln(directory: &Path) -> Command {
     kubelet();
     let mut command = worker::kiln(directory);
     command.current_dir(directory);
@@ -82,12 +82,12 @@ pub fn kiln(directory: &Path) -> Command {
 }
 
 /// Arguments of every build of the suite's worker but those on overlay and outputs.
-pub fn arguments(suite: &str) -> [&str; 8] {
+pub(super) fn arguments(suite: &str) -> [&str; 8] {
     ["build", "worker", "--release", "debian-1.20.2", "--suite", suite, "--out", "out"]
 }
 
 /// The kubelet of release debian-1.20.2.
-pub fn kubelet() -> PathBuf {
+pub(super) fn kubelet() -> PathBuf {
     let kubelet = test_cache().join("kubernetes-1.20.2/amd64/kubelet");
     assert!(kubelet.exists(), "{} is missing: run hack/kubernetes-from-debian.sh", kubelet.display());
     kubelet
@@ -95,33 +95,33 @@ pub fn kubelet() -> PathBuf {
 
 impl Built {
     /// The output directory.
-    pub fn out(&self) -> PathBuf {
+    pub(super) fn out(&self) -> PathBuf {
         self.directory.join("out")
     }
 
     /// The initramfs.
-    pub fn initramfs(&self) -> PathBuf {
+    pub(super) fn initramfs(&self) -> PathBuf {
         self.out().join("pxe/initramfs.cpio.zst")
     }
 
     /// Its overlay.
-    pub fn overlay(&self) -> PathBuf {
+    pub(super) fn overlay(&self) -> PathBuf {
         self.directory.join("overlay")
     }
 
     /// The profiles it was built from, with their lock.
-    pub fn profiles(&self) -> PathBuf {
+    pub(super) fn profiles(&self) -> PathBuf {
         self.directory.join("profiles")
     }
 
     /// The packages it was built from, in the cache.
-    pub fn debs(&self) -> Vec<(String, PathBuf)> {
+    pub(super) fn debs(&self) -> Vec<(String, PathBuf)> {
         let packages = self.manifest.inputs.iter().filter(|input| input.kind == "package");
         packages.map(|input| (input.name.clone(), blob(&input.sha256))).collect()
     }
 
     /// The files of all its packages, unpacked by dpkg-deb and tar into one tree, each owned by whoever runs this.
-    pub fn unpacked(&self) -> &Path {
+    pub(super) fn unpacked(&self) -> &Path {
         self.packages.get_or_init(|| {
             let root = kept(&format!("{}-packages", self.suite));
             for directory in ["bin", "sbin", "lib", "lib64"] {
@@ -146,7 +146,7 @@ impl Built {
 }
 
 /// A fetched input in the shared cache.
-pub fn blob(sha256: &str) -> PathBuf {
+pub(super) fn blob(sha256: &str) -> PathBuf {
     let blobs = test_cache().join("kiln/blobs");
     // However the cache shards them: the file is named after its digest.
     let found =
@@ -156,7 +156,7 @@ pub fn blob(sha256: &str) -> PathBuf {
 }
 
 /// Writes an overlay that has what overlays can have, in the one or the other order.
-pub fn overlay(directory: &Path, reversed: bool) {
+pub(super) fn overlay(directory: &Path, reversed: bool) {
     let root = directory.join("rootfs");
     fs::create_dir_all(root.join("etc/proof/deep/er")).expect("directories");
     let mut names: Vec<String> = (0..40).map(|number| format!("etc/proof/file-{number:02}")).collect();

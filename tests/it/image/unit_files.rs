@@ -19,7 +19,7 @@ fn systemd_has_nothing_to_say_about_our_units() {
 }
 
 /// Has systemd judge the units and drop-ins that no package brought to the image in `root`, and returns the units' names.
-pub fn check_units(manifest: &Manifest, root: &Path) -> BTreeSet<String> {
+pub(super) fn check_units(manifest: &Manifest, root: &Path) -> BTreeSet<String> {
     let ours: Vec<&str> = manifest
         .files
         .iter()

@@ -13,15 +13,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-pub const RELEASE: &str = "debian-1.20.2";
+pub(super) const RELEASE: &str = "debian-1.20.2";
 
 /// A directory of samples.
-pub fn samples() -> PathBuf {
+pub(super) fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/import/samples")
 }
 
 /// `kiln import` and what it wrote.
-pub struct Imported {
+pub(super) struct Imported {
     pub directory: TempDir,
     pub profile: Profile,
     pub text: String,
@@ -31,18 +31,18 @@ pub struct Imported {
 }
 
 /// Runs `kiln import` with `arguments`, profiles in `directory`.
-pub fn run(directory: &Path, arguments: &[&str], files: &[PathBuf]) -> Output {
+pub(super) fn run(directory: &Path, arguments: &[&str], files: &[PathBuf]) -> Output {
     let mut command: Command = worker::kiln(directory);
     command.args(["import", "--json"]).args(arguments).args(files).output().expect("kiln starts")
 }
 
 /// Imports files of `tests/it/import/samples/SAMPLE` for `release`.
-pub fn import(sample: &str, files: &[&str], release: &str) -> Imported {
+pub(super) fn import(sample: &str, files: &[&str], release: &str) -> Imported {
     import_with(sample, files, release, &[])
 }
 
 /// The same with further `options`.
-pub fn import_with(sample: &str, files: &[&str], release: &str, options: &[&str]) -> Imported {
+pub(super) fn import_with(sample: &str, files: &[&str], release: &str, options: &[&str]) -> Imported {
     let files: Vec<PathBuf> = files.iter().map(|file| samples().join(sample).join(file)).collect();
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name).display().to_string();
@@ -75,39 +75,39 @@ pub fn import_with(sample: &str, files: &[&str], release: &str, options: &[&str]
 
 impl Imported {
     /// Fields that the report says differ.
-    pub fn differing(&self) -> BTreeSet<String> {
+    pub(super) fn differing(&self) -> BTreeSet<String> {
         let entries = self.report["entries"].as_array().expect("a list").iter();
         entries.filter_map(|entry| Some(entry["differs"].as_str()?.to_owned())).collect()
     }
 
     /// How many settings have `fate`.
-    pub fn count(&self, fate: Fate) -> usize {
+    pub(super) fn count(&self, fate: Fate) -> usize {
         let fate = serde_json::to_value(fate).expect("a word");
         self.report["entries"].as_array().expect("a list").iter().filter(|entry| entry["fate"] == fate).count()
     }
 
     /// Whether the report has a setting of this fate that begins so.
-    pub fn says(&self, fate: Fate, what: &str) -> bool {
+    pub(super) fn says(&self, fate: Fate, what: &str) -> bool {
         let fate = serde_json::to_value(fate).expect("a word");
         let mut entries = self.report["entries"].as_array().expect("a list").iter();
         entries.any(|entry| entry["fate"] == fate && entry["what"].as_str().is_some_and(|it| it.starts_with(what)))
     }
 
     /// The text that is rendered at `path`.
-    pub fn rendered(&self, path: &str) -> String {
+    pub(super) fn rendered(&self, path: &str) -> String {
         let rendered = kiln_render::render(&self.profile, &tree()).unwrap_or_else(|error| panic!("{error}"));
         let (_, entry) = rendered.iter().find(|(at, _)| at.as_str() == path).expect("a file");
         String::from_utf8_lossy(entry.inline().expect("its text")).into_owned()
     }
 
     /// kubelet's flags of the rendered node.
-    pub fn flags(&self) -> Vec<String> {
+    pub(super) fn flags(&self) -> Vec<String> {
         flags(&self.rendered("var/lib/kubelet/kubeadm-flags.env"))
     }
 }
 
 /// The flags in kubeadm's environment file.
-pub fn flags(text: &str) -> Vec<String> {
+pub(super) fn flags(text: &str) -> Vec<String> {
     let flags = text.trim().strip_prefix("KUBELET_KUBEADM_ARGS=\"").and_then(|text| text.strip_suffix('"'));
     flags.expect("flags").split_whitespace().map(str::to_owned).collect()
 }
@@ -128,7 +128,7 @@ fn tree() -> FileTree {
 }
 
 /// The flags and the configuration that kubeadm 1.20.2 writes for its sample's InitConfiguration and ClusterConfiguration.
-pub fn written_by_kubeadm() -> (Vec<String>, String) {
+pub(super) fn written_by_kubeadm() -> (Vec<String>, String) {
     let script = "room \"$1\" /run /var/lib && mkdir /var/lib/kubelet && ./kubeadm init phase kubelet-start --config init.yaml >&2 && \
                   cat /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/config.yaml";
     let directory = tempfile::tempdir().expect("a directory");

@@ -45,7 +45,7 @@ fn judge(packages: &[Package], diverted: &[Diverted]) -> Verdicts {
 }
 
 /// Packages `aa`, `bb`, … of these fields and members.
-pub fn packages<const N: usize>(contents: [(&str, &[Member]); N]) -> Vec<Package> {
+pub(super) fn packages<const N: usize>(contents: [(&str, &[Member]); N]) -> Vec<Package> {
     let package =
         |(name, (fields, members)): (char, (&str, &[Member]))| Package::new(&format!("{name}{name}"), fields, members);
     ('a'..).zip(contents).map(package).collect()

@@ -24,7 +24,7 @@ find "$root" -mindepth 1 -printf '%P\0%y\0%m\0%U\0%G\0%s\0%T@\0%l\0%i\0'
 
 /// What dpkg leaves of the packages at `debs`, unpacked in this order into a root with the links of usr-merge; or what it says when
 /// it refuses. The packages must have no maintainer scripts: they would run.
-pub fn unpack(debs: &[PathBuf], diversions: &[Diversion]) -> Result<Listing, String> {
+pub(super) fn unpack(debs: &[PathBuf], diversions: &[Diversion]) -> Result<Listing, String> {
     let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
     let (root, database) = (place.path().join("root"), place.path().join("database"));
     for top in ["bin", "sbin", "lib", "lib64"] {

@@ -4,11 +4,11 @@ use kiln_tree::{DeviceKind, FileTree, Kind};
 use std::collections::BTreeMap;
 
 /// Nodes by path.
-pub type Listing = BTreeMap<String, Node>;
+pub(super) type Listing = BTreeMap<String, Node>;
 
 /// All there is to one path but its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
+pub(super) struct Node {
     /// As find(1)'s `%y` says it: `f`, `d`, `l`, `c`, `b`, `p`.
     pub kind: char,
     pub mode: u32,
@@ -25,7 +25,7 @@ pub struct Node {
 }
 
 /// Fills in [`Node::names`]: paths with one key are one file.
-pub fn name_links<K: Ord>(listing: &mut Listing, keys: BTreeMap<String, K>) {
+pub(super) fn name_links<K: Ord>(listing: &mut Listing, keys: BTreeMap<String, K>) {
     let mut groups: BTreeMap<K, Vec<String>> = BTreeMap::new();
     for (path, key) in keys {
         groups.entry(key).or_default().push(path);
@@ -38,7 +38,7 @@ pub fn name_links<K: Ord>(listing: &mut Listing, keys: BTreeMap<String, K>) {
 }
 
 /// What `tree` holds.
-pub fn of(tree: &FileTree) -> Listing {
+pub(super) fn of(tree: &FileTree) -> Listing {
     let mut links = BTreeMap::new();
     let mut listing = Listing::new();
     for (path, entry) in tree {
@@ -70,7 +70,7 @@ pub fn of(tree: &FileTree) -> Listing {
 }
 
 /// Where two listings differ, a line each.
-pub fn differences(ours: &Listing, theirs: &Listing) -> Vec<String> {
+pub(super) fn differences(ours: &Listing, theirs: &Listing) -> Vec<String> {
     let paths: std::collections::BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
     let differs = |path: &&String| ours.get(*path) != theirs.get(*path);
     let line = |path: &String| format!("/{path}: kiln {:?}\n    dpkg {:?}", ours.get(path), theirs.get(path));

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 /// A .deb and what it is called.
 #[derive(Debug, Clone)]
-pub struct Named {
+pub(super) struct Named {
     pub name: String,
     pub version: String,
     pub digest: Digest,
@@ -19,7 +19,7 @@ pub struct Named {
 }
 
 /// Reads `debs` through the cache at `cache`.
-pub fn open(cache: &Path, debs: &[Named]) -> Store {
+pub(super) fn open(cache: &Path, debs: &[Named]) -> Store {
     let input = |deb: &Named| Input {
         name: deb.name.clone(),
         digest: deb.digest,
@@ -33,7 +33,7 @@ pub fn open(cache: &Path, debs: &[Named]) -> Store {
 }
 
 /// The tree of `debs`.
-pub fn tree(store: &Store, debs: &[Named], diversions: &[Diversion]) -> Result<FileTree, BakeError> {
+pub(super) fn tree(store: &Store, debs: &[Named], diversions: &[Diversion]) -> Result<FileTree, BakeError> {
     let deb = |deb| {
         let Named { name, version, digest, .. }: &Named = deb;
         Deb { name, version, digest: *digest, pack: store.pack(digest).expect("an opened package") }

@@ -1,7 +1,7 @@
 //! What a node would not start with, or would be other than it says: rows of the table of bad profiles.
 
 /// What follows `extends: base` in worker.yaml, and the error without `profiles/worker.yaml:`.
-pub const NODE: &[(&str, &str)] = &[
+pub(super) const NODE: &[(&str, &str)] = &[
     ("kubelet: {args: {v: two}}\n", "2:21: kubelet.args.v: \"two\" is not a whole number"),
     (
         "kubelet: {args: {node-ip: eth0}}\n",

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A running registry; it ends when dropped.
-pub struct Distribution {
+pub(super) struct Distribution {
     child: Child,
     /// `127.0.0.1:PORT`.
     pub address: String,
@@ -16,7 +16,7 @@ pub struct Distribution {
 
 impl Distribution {
     /// Starts one in `directory` with `auth`, the section of its configuration.
-    pub fn start(directory: &Path, auth: &str) -> Self {
+    pub(super) fn start(directory: &Path, auth: &str) -> Self {
         let address = {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
             listener.local_addr().expect("an address").to_string()
@@ -44,12 +44,12 @@ impl Distribution {
     }
 
     /// `127.0.0.1:PORT/NAME`.
-    pub fn reference(&self, name: &str) -> String {
+    pub(super) fn reference(&self, name: &str) -> String {
         format!("{}/{name}", self.address)
     }
 
     /// Pushes the image at `from` as `name` with skopeo, in `format` (`oci` or `v2s2`).
-    pub fn push(&self, from: &str, name: &str, format: &str, config: &Path) {
+    pub(super) fn push(&self, from: &str, name: &str, format: &str, config: &Path) {
         let to = format!("docker://{}", self.reference(name));
         let config = config.to_str().expect("a path");
         let args = ["copy", "--dest-tls-verify=false", "--dest-authfile", config, "--format", format, from, &to];
@@ -65,7 +65,7 @@ impl Drop for Distribution {
 }
 
 /// An image made by umoci with one compressed layer, as skopeo names it.
-pub fn image(directory: &Path) -> String {
+pub(super) fn image(directory: &Path) -> String {
     let layout = directory.join("layout");
     let tagged = format!("{}:1", layout.display());
     let file = directory.join("greeting");

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const USER: &str = "me:correct horse";
 
 /// A registry that wants the password of [`USER`], and the `config.json` that has it.
-pub fn with_password(directory: &Path) -> (Distribution, PathBuf) {
+pub(super) fn with_password(directory: &Path) -> (Distribution, PathBuf) {
     let (user, password) = USER.split_once(':').expect("both");
     let lines = run("htpasswd", "apache2-utils", &["-nbB", user, password]).stdout;
     let file = directory.join("htpasswd");
@@ -23,7 +23,7 @@ pub fn with_password(directory: &Path) -> (Distribution, PathBuf) {
 }
 
 /// A `config.json` that knows `user`, `name:password`.
-pub fn config_for(registry: &str, user: &str) -> String {
+pub(super) fn config_for(registry: &str, user: &str) -> String {
     use base64::Engine as _;
     let auth = base64::engine::general_purpose::STANDARD.encode(user);
     format!("{{\"auths\": {{\"{registry}\": {{\"auth\": \"{auth}\"}}}}}}")

@@ -7,12 +7,12 @@ use std::fs;
 use std::path::Path;
 
 /// The text that is rendered at `path` for a role that is a worker and says `more`; nothing when there is no such file.
-pub fn rendered(more: &str, release: &str, path: &str) -> Option<String> {
+pub(super) fn rendered(more: &str, release: &str, path: &str) -> Option<String> {
     rendered_on(more, release, &[], path)
 }
 
 /// The same where there are more `programs`.
-pub fn rendered_on(more: &str, release: &str, programs: &[&str], path: &str) -> Option<String> {
+pub(super) fn rendered_on(more: &str, release: &str, programs: &[&str], path: &str) -> Option<String> {
     let profile = load(more, release).unwrap_or_else(|error| panic!("{error}"));
     let mut tree = tree(release);
     for program in programs {
@@ -25,7 +25,7 @@ pub fn rendered_on(more: &str, release: &str, programs: &[&str], path: &str) -> 
 }
 
 /// That role, or why it is none.
-pub fn load(more: &str, release: &str) -> Result<kiln_profile::Profile, ProfileError> {
+pub(super) fn load(more: &str, release: &str) -> Result<kiln_profile::Profile, ProfileError> {
     let site = tempfile::tempdir().expect("a directory");
     let profiles = site.path().join("profiles");
     fs::create_dir_all(profiles.join("releases")).expect("a directory");

@@ -35,7 +35,7 @@ const PLUGINS: [&str; 17] = [
 ];
 
 /// What rendering looks for, where Debian's packages or upstream's archives put it.
-pub fn tree(release: &str) -> FileTree {
+pub(super) fn tree(release: &str) -> FileTree {
     let debian = release.starts_with("debian-");
     let plugins = if debian { "usr/lib/cni" } else { "opt/cni/bin" };
     let mut paths: Vec<String> = PLUGINS.iter().map(|name| format!("{plugins}/{name}")).collect();
@@ -107,7 +107,7 @@ fn load(dir: &Path, role: &str, overrides: &Overrides) -> Profile {
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-pub fn shipped() -> PathBuf {
+pub(super) fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles")
 }
 

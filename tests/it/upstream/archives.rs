@@ -5,17 +5,17 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 /// A file of an archive: its path in it, its bytes.
-pub type File = (String, Vec<u8>);
+pub(super) type File = (String, Vec<u8>);
 
 /// A program that is none, where nothing runs it.
-pub fn stand_in(name: &str) -> Vec<u8> {
+pub(super) fn stand_in(name: &str) -> Vec<u8> {
     format!("#!/bin/sh\n# Stands for {name}.\n").into_bytes()
 }
 
 /// An archive with `files` by way of `member`, a directory of them or `.`. `program` compresses it.
 ///
 /// Files belong to the user of a GitHub workflow and have the permissions that its umask leaves.
-pub fn tar(files: &[File], member: &str, program: &str) -> Vec<u8> {
+pub(super) fn tar(files: &[File], member: &str, program: &str) -> Vec<u8> {
     let directory = tempfile::tempdir().expect("a directory");
     for (name, bytes) in files {
         let path = directory.path().join(name);
@@ -35,7 +35,7 @@ pub fn tar(files: &[File], member: &str, program: &str) -> Vec<u8> {
 }
 
 /// SHA-256 by sha256sum(1).
-pub fn sha256(bytes: &[u8]) -> String {
+pub(super) fn sha256(bytes: &[u8]) -> String {
     let directory = tempfile::tempdir().expect("a directory");
     fs::write(directory.path().join("x"), bytes).expect("written");
     sha256sums(directory.path(), &["x"]).remove(0)

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use tempfile::TempDir;
 
 /// The trixie worker of release debian-1.20.2, built at the first call. It fills the shared cache with packages.
-pub fn debian() -> &'static Path {
+pub(super) fn debian() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         // Statics are not dropped: what is here goes at the next run.
@@ -29,13 +29,13 @@ pub fn debian() -> &'static Path {
 }
 
 /// A place to build in.
-pub struct Bench {
+pub(super) struct Bench {
     directory: TempDir,
 }
 
 impl Bench {
     /// With a copy of the shipped profiles, and of the shared cache less the artifacts.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let debian = manifest(debian());
         let directory = tempfile::Builder::new().prefix("upstream-").tempdir_in(test_cache()).expect("a directory");
         let bench = Self { directory };
@@ -48,7 +48,7 @@ impl Bench {
     }
 
     /// A path in it.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
@@ -57,42 +57,42 @@ impl Bench {
     }
 
     /// `kiln` with its profiles and cache.
-    pub fn kiln(&self) -> Command {
+    pub(super) fn kiln(&self) -> Command {
         let mut command = worker::kiln_with_cache(self.directory.path(), &self.cache());
         command.env("no_proxy", "127.0.0.1").current_dir(self.directory.path());
         command
     }
 
     /// Adds the release `name`, the shipped one with `changes` and the files `published`, and serves these.
-    pub fn publish(&self, name: &str, published: &[Published], changes: &[(&str, &str)]) -> Server {
+    pub(super) fn publish(&self, name: &str, published: &[Published], changes: &[(&str, &str)]) -> Server {
         let server = hub::start(release::files(published));
         self.release(name, &release::text(published, &server, changes));
         server
     }
 
     /// Adds the release `name`.
-    pub fn release(&self, name: &str, text: &str) {
+    pub(super) fn release(&self, name: &str, text: &str) {
         // kiln() copies the profiles when they are missing.
         self.kiln();
         fs::write(self.path("profiles/releases").join(format!("{name}.yaml")), text).expect("written");
     }
 
     /// Runs `verb` for the trixie worker of `release`.
-    pub fn run(&self, verb: &str, release: &str, more: &[&str]) -> Output {
+    pub(super) fn run(&self, verb: &str, release: &str, more: &[&str]) -> Output {
         let mut command = self.kiln();
         command.args([verb, "worker", "--suite", "trixie", "--release", release]).args(more);
         command.output().expect("kiln starts")
     }
 
     /// The same; it must succeed. What it said.
-    pub fn succeeds(&self, verb: &str, release: &str, more: &[&str]) -> String {
+    pub(super) fn succeeds(&self, verb: &str, release: &str, more: &[&str]) -> String {
         let output = self.run(verb, release, more);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
     /// The same; it must fail without an output. The last line of what it said.
-    pub fn refuses(&self, verb: &str, release: &str, more: &[&str]) -> String {
+    pub(super) fn refuses(&self, verb: &str, release: &str, more: &[&str]) -> String {
         let output = self.run(verb, release, more);
         let said = String::from_utf8(output.stderr).expect("UTF-8");
         assert_eq!(output.status.code(), Some(1), "{said}");
@@ -101,33 +101,33 @@ impl Bench {
     }
 
     /// Builds the worker of `release` and returns its output directory.
-    pub fn build(&self, release: &str) -> PathBuf {
+    pub(super) fn build(&self, release: &str) -> PathBuf {
         self.succeeds("build", release, &["-o", release]);
         self.path(release)
     }
 }
 
 /// The manifest in `out`.
-pub fn manifest(out: &Path) -> Manifest {
+pub(super) fn manifest(out: &Path) -> Manifest {
     let text = fs::read_to_string(out.join("manifest.json")).expect("manifest.json");
     serde_json::from_str(&text).expect("a manifest")
 }
 
 /// Name and version of each input of `kind`.
-pub fn inputs(out: &Path, kind: &str) -> Vec<(String, String)> {
+pub(super) fn inputs(out: &Path, kind: &str) -> Vec<(String, String)> {
     let inputs = manifest(out).inputs.into_iter().filter(|input| input.kind == kind);
     inputs.map(|input| (input.name, input.version)).collect()
 }
 
 /// What `kiln inspect --json` lists of `out`.
-pub fn inspect(out: &Path) -> Vec<FileRecord> {
+pub(super) fn inspect(out: &Path) -> Vec<FileRecord> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
     let listing = text(command.arg("inspect").arg(out).arg("--json"));
     listing.lines().map(|line| serde_json::from_str(line).expect("a record")).collect()
 }
 
 /// Extracts the members of `out`'s initramfs that match `patterns` into `root`, by GNU cpio.
-pub fn extract<'a>(out: &Path, root: &Path, patterns: impl IntoIterator<Item = &'a str>) {
+pub(super) fn extract<'a>(out: &Path, root: &Path, patterns: impl IntoIterator<Item = &'a str>) {
     fs::create_dir_all(root).expect("a directory");
     let mut cpio = tool("cpio", "cpio");
     cpio.args(["-idm", "--quiet", "--no-absolute-filenames", "--no-preserve-owner"]).args(patterns);

@@ -26,7 +26,7 @@ const VARYING: [&str; 4] = [
 
 /// Compares the image in `out` with `tests/golden/<name>`: `FILES` lists what artifacts, renderers and
 /// finalizers brought, `rootfs` has the text of what was rendered and generated. With `UPDATE_SNAPSHOTS` set, writes it instead, for review with git diff.
-pub fn compare(out: &Path, name: &str) {
+pub(super) fn compare(out: &Path, name: &str) {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     let scratch = tempfile::tempdir().expect("a directory");
     let actual = scratch.path().join(name);

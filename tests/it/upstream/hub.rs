@@ -4,13 +4,13 @@ use crate::upstream::server::{self, Request, Server};
 use std::collections::BTreeMap;
 
 /// Bytes by URL without its scheme: `dl.k8s.io/release/…`.
-pub type Files = BTreeMap<String, Vec<u8>>;
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
 /// A server for `files`, each at `/<URL without its scheme>`.
 ///
 /// It answers as GitHub does, with a redirect to a signed address. There, the first request for a file gets a 503, the
 /// second one half of it before the connection is cut, and later ones what they ask for.
-pub fn start(files: Files) -> Server {
+pub(super) fn start(files: Files) -> Server {
     Server::start(move |request, stream| {
         let (path, signed) = request.target.split_once('?').unwrap_or((&request.target, ""));
         let found = |prefix: &str| path.strip_prefix(prefix).and_then(|name| files.get(name));
@@ -32,7 +32,7 @@ pub fn start(files: Files) -> Server {
 }
 
 /// What was asked of the server for the file at `name` after its redirect: the first byte wanted, request by request.
-pub fn offsets(requests: &[Request], name: &str) -> Vec<usize> {
+pub(super) fn offsets(requests: &[Request], name: &str) -> Vec<usize> {
     let target = format!("/objects/{name}?");
     let of_file = requests.iter().filter(|request| request.target.starts_with(&target));
     of_file.map(|request| request.offset().unwrap_or(0)).collect()

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 const PACKAGES: [&str; 3] = ["containerd", "containernetworking-plugins", "runc"];
 
 /// containerd, runc and the CNI plugins of a suite.
-pub struct Programs {
+pub(super) struct Programs {
     /// Each package unpacked in a directory of its name.
     root: TempDir,
     debs: BTreeMap<&'static str, PathBuf>,
@@ -19,7 +19,7 @@ pub struct Programs {
 
 impl Programs {
     /// Of the Debian called `suite`.
-    pub fn of(suite: &'static str) -> Self {
+    pub(super) fn of(suite: &'static str) -> Self {
         let suite = Suite::new(suite);
         let root = tempfile::tempdir().expect("a directory");
         for package in PACKAGES {
@@ -29,7 +29,7 @@ impl Programs {
     }
 
     /// What upstream's archive of containerd has; Debian does not build the load test.
-    pub fn containerd(&self) -> Vec<File> {
+    pub(super) fn containerd(&self) -> Vec<File> {
         let programs = ["containerd", "containerd-shim-runc-v2", "ctr"];
         let programs =
             programs.map(|name| (format!("bin/{name}"), self.read("containerd", &format!("usr/bin/{name}"))));
@@ -38,7 +38,7 @@ impl Programs {
     }
 
     /// What upstream's archive of the CNI plugins has, documents among them.
-    pub fn plugins(&self) -> Vec<File> {
+    pub(super) fn plugins(&self) -> Vec<File> {
         let documents = ["LICENSE", "README.md"].map(|name| (name.to_owned(), stand_in(name)));
         let plugins = fs::read_dir(self.root.path().join("containernetworking-plugins/usr/lib/cni"))
             .expect("plugins")
@@ -51,7 +51,7 @@ impl Programs {
     }
 
     /// runc, which is published as it is.
-    pub fn runc(&self) -> Vec<u8> {
+    pub(super) fn runc(&self) -> Vec<u8> {
         self.read("runc", "usr/sbin/runc")
     }
 
@@ -61,12 +61,12 @@ impl Programs {
     }
 
     /// The package `name`.
-    pub fn deb(&self, name: &str) -> &Path {
+    pub(super) fn deb(&self, name: &str) -> &Path {
         &self.debs[name]
     }
 
     /// The upstream part of the version of package `name`.
-    pub fn version(&self, name: &str) -> String {
+    pub(super) fn version(&self, name: &str) -> String {
         let version = text(tool("dpkg-deb", "dpkg").arg("--field").arg(self.deb(name)).arg("Version"));
         version.split(['-', '+', '~']).next().expect("a part").to_owned()
     }

@@ -25,7 +25,7 @@ const URLS: [(&str, &str); 5] = [
 ];
 
 /// One file of a release as its project publishes it.
-pub struct Published {
+pub(super) struct Published {
     /// Component of the release.
     pub component: &'static str,
     /// Its version.
@@ -38,7 +38,7 @@ pub struct Published {
 
 impl Published {
     /// `bytes` as `component` for `arch`.
-    pub fn new(component: &'static str, version: &str, arch: &str, bytes: Vec<u8>) -> Self {
+    pub(super) fn new(component: &'static str, version: &str, arch: &str, bytes: Vec<u8>) -> Self {
         let (_, url) = URLS.iter().find(|(name, _)| *name == component).expect("a component of the shipped release");
         let url = url.replace("{version}", version).replace("{arch}", arch);
         Self { component, version: version.to_owned(), url, bytes }
@@ -46,19 +46,19 @@ impl Published {
 }
 
 /// What the server is to have.
-pub fn files(published: &[Published]) -> Files {
+pub(super) fn files(published: &[Published]) -> Files {
     published.iter().map(|file| (file.url.clone(), file.bytes.clone())).collect()
 }
 
 /// The text of the shipped v1.36.4.yaml.
-pub fn shipped() -> String {
+pub(super) fn shipped() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/releases/v1.36.4.yaml");
     fs::read_to_string(path).expect("the shipped release")
 }
 
 /// The shipped release with versions, digests and hosts of `published`, and only those components; then each of `changes` is
 /// made, a text and what takes its place.
-pub fn text(published: &[Published], server: &Server, changes: &[(&str, &str)]) -> String {
+pub(super) fn text(published: &[Published], server: &Server, changes: &[(&str, &str)]) -> String {
     let shipped = shipped();
     let known: BTreeMap<&str, &Published> = published.iter().map(|file| (file.component, file)).collect();
     let mut component: Option<Option<&Published>> = None;

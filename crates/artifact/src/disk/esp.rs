@@ -17,7 +17,7 @@ const LOADER_CONF: &str = "timeout 0\neditor no\n";
 
 /// The contents of the partition.
 #[derive(Debug, Clone, Copy)]
-pub struct Contents<'a> {
+pub(super) struct Contents<'a> {
     /// The size of the partition in bytes.
     pub size: u64,
     /// Its serial number.
@@ -34,7 +34,7 @@ pub struct Contents<'a> {
 
 /// The layout of the partition, in bytes from its beginning.
 #[derive(Debug)]
-pub struct Esp {
+pub(super) struct Esp {
     /// File system and small files.
     pub metadata: Vec<(u64, Vec<u8>)>,
     /// The boot loader, under both of its names.
@@ -49,7 +49,7 @@ impl Esp {
     /// # Errors
     /// [`DiskError::Esp`] when it is too small, also for a second image of the same size beside the
     /// first, which every update needs.
-    pub fn plan(contents: &Contents<'_>, platform: &Platform) -> Result<Self, DiskError> {
+    pub(super) fn plan(contents: &Contents<'_>, platform: &Platform) -> Result<Self, DiskError> {
         let failed = |source| DiskError::Esp { size: contents.size, source };
         let (id, version) = contents.image;
         let removable = format!("EFI/BOOT/{}", platform.removable);

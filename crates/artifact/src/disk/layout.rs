@@ -25,7 +25,7 @@ pub struct Sizes {
 
 /// The byte ranges of the partitions, in the order of the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
+pub(super) struct Layout {
     /// EFI system partition.
     pub esp: Range<u64>,
     /// Root and hash tree of this version, and of the next.
@@ -36,7 +36,7 @@ pub struct Layout {
 
 /// The two partitions of a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slot {
+pub(super) struct Slot {
     /// The root's file system.
     pub root: Range<u64>,
     /// Its hash tree.
@@ -48,7 +48,7 @@ impl Layout {
     ///
     /// # Errors
     /// [`DiskError`] when the contents exceed a given size.
-    pub fn new(sizes: &Sizes) -> Result<Self, DiskError> {
+    pub(super) fn new(sizes: &Sizes) -> Result<Self, DiskError> {
         let slot = match sizes.slot {
             Some(size) if size < sizes.root => return Err(DiskError::RootTooLarge { needed: sizes.root, size }),
             Some(size) => size,

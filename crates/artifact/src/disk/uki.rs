@@ -20,7 +20,7 @@ const OS_RELEASE: &str = "usr/lib/os-release";
 ///
 /// # Errors
 /// [`DiskError::Missing`].
-pub fn needed<'a>(tree: &'a FileTree, path: &str, package: &'static str) -> Result<&'a Content, DiskError> {
+pub(super) fn needed<'a>(tree: &'a FileTree, path: &str, package: &'static str) -> Result<&'a Content, DiskError> {
     let missing = || DiskError::Missing { path: path.to_owned(), package };
     tree.resolve(path).and_then(|(_, entry)| entry.content()).ok_or_else(missing)
 }
@@ -29,13 +29,13 @@ pub fn needed<'a>(tree: &'a FileTree, path: &str, package: &'static str) -> Resu
 ///
 /// # Errors
 /// [`DiskError::Missing`].
-pub fn boot_loader<'a>(tree: &'a FileTree, platform: &Platform) -> Result<&'a Content, DiskError> {
+pub(super) fn boot_loader<'a>(tree: &'a FileTree, platform: &Platform) -> Result<&'a Content, DiskError> {
     needed(tree, &format!("{EFI}/systemd-boot{}.efi", platform.efi), "systemd-boot-efi")
 }
 
 /// A planned image. Its command line is written last: it names the root hash, which is known last.
 #[derive(Debug)]
-pub struct Uki<'a> {
+pub(super) struct Uki<'a> {
     plan: pe::Plan,
     os_release: Vec<u8>,
     uname: &'a str,
@@ -56,7 +56,7 @@ impl<'a> Uki<'a> {
     ///
     /// # Errors
     /// [`DiskError`] when the tree lacks a part, or the stub has no room for it.
-    pub fn plan(
+    pub(super) fn plan(
         tree: &'a FileTree,
         store: &Store,
         platform: &Platform,
@@ -80,7 +80,7 @@ impl<'a> Uki<'a> {
     }
 
     /// The size of the image in bytes.
-    pub fn size(&self) -> u64 {
+    pub(super) fn size(&self) -> u64 {
         self.plan.size
     }
 
@@ -88,7 +88,7 @@ impl<'a> Uki<'a> {
     ///
     /// # Errors
     /// [`CopyError`].
-    pub fn write(&self, store: &Store, file: &File, offset: u64) -> Result<(), CopyError> {
+    pub(super) fn write(&self, store: &Store, file: &File, offset: u64) -> Result<(), CopyError> {
         let at = |section: usize| offset + self.plan.sections[section].start;
         let put = |bytes: &[u8], offset| file.write_all_at(bytes, offset).map_err(CopyError::Write);
         put(&self.plan.head, offset)?;
@@ -105,7 +105,7 @@ impl<'a> Uki<'a> {
     ///
     /// # Errors
     /// When the file cannot be written, or the text does not have the planned length.
-    pub fn write_cmdline(&self, cmdline: &str, file: &File, offset: u64) -> io::Result<()> {
+    pub(super) fn write_cmdline(&self, cmdline: &str, file: &File, offset: u64) -> io::Result<()> {
         let section = &self.plan.sections[CMDLINE];
         if section.end - section.start != cmdline.len() as u64 {
             return Err(io::Error::other("the command line does not have the planned length; this is a bug in kiln"));

@@ -15,12 +15,12 @@ const VERSION: u32 = 1;
 /// Headers and contents fill whole records of this size.
 const RECORD: u64 = 512;
 /// Two empty records end an archive.
-pub const END: usize = 1024;
+pub(super) const END: usize = 1024;
 /// What the cache calls it.
 const KIND: &str = "images";
 
 /// The archive of `images`, from the cache if it was made before.
-pub fn archive(images: &[Image], store: &mut Store, cache: &Cache) -> Result<Content, ImageError> {
+pub(super) fn archive(images: &[Image], store: &mut Store, cache: &Cache) -> Result<Content, ImageError> {
     let named: Vec<_> = images.iter().map(|image| (image.name.clone(), image.manifest.clone())).collect();
     // Manifests name everything else by digest.
     let index = index(&named);
@@ -63,12 +63,12 @@ fn write(images: &[Image], index: Vec<u8>, store: &Store, cache: &Cache, key: &D
 }
 
 /// Bytes that fill the last record of `size` bytes.
-pub fn padding(size: u64) -> usize {
+pub(super) fn padding(size: u64) -> usize {
     usize::try_from(size.next_multiple_of(RECORD) - size).unwrap_or(0)
 }
 
 /// A header of ustar (POSIX.1-1988), root's and of no time; `None` when `path` or `size` does not fit.
-pub fn header(path: &str, kind: EntryType, mode: u32, size: u64) -> Option<Header> {
+pub(super) fn header(path: &str, kind: EntryType, mode: u32, size: u64) -> Option<Header> {
     /// Octal digits hold no more.
     const MAX_SIZE: u64 = (8 << 30) - 1;
     let mut header = Header::new_ustar();

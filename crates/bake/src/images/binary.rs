@@ -20,7 +20,7 @@ const MAX_PROGRAM: u64 = 1 << 30;
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The image of `binary`, whose program is `content`. The same program gives the same image.
-pub fn image(
+pub(super) fn image(
     name: &str,
     binary: &Binary,
     content: &Content,

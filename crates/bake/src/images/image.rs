@@ -39,7 +39,13 @@ impl From<Content> for Blob {
 }
 
 /// The image `name` of the OCI archive `pack`, for `arch`.
-pub fn of_archive(name: &str, input: Digest, pack: &Pack, store: &Store, arch: &str) -> Result<Image, ImageError> {
+pub(super) fn of_archive(
+    name: &str,
+    input: Digest,
+    pack: &Pack,
+    store: &Store,
+    arch: &str,
+) -> Result<Image, ImageError> {
     let document = |source| ImageError::Document { name: name.to_owned(), source };
     // What a blob is called does not matter: its digest was computed when the archive was read.
     let (mut blobs, mut top) = (BTreeMap::new(), BTreeMap::new());
@@ -100,7 +106,7 @@ fn named(manifests: Vec<Descriptor>, name: &str) -> Result<Vec<Descriptor>, Imag
 }
 
 /// The image whose manifest, configuration and layers were fetched as `pinned` says.
-pub fn of_registry(name: &str, pinned: &LockedImage, store: &Store, arch: &str) -> Result<Image, ImageError> {
+pub(super) fn of_registry(name: &str, pinned: &LockedImage, store: &Store, arch: &str) -> Result<Image, ImageError> {
     let document = |source| ImageError::Document { name: name.to_owned(), source };
     let blob = |digest: &Digest| {
         let found = store.pack(digest).and_then(|pack| pack.content(*digest, 0));
@@ -139,7 +145,7 @@ fn image(
 }
 
 /// All bytes of a small content.
-pub fn read(name: &str, content: &Content, limit: u64, store: &Store) -> Result<Vec<u8>, ImageError> {
+pub(super) fn read(name: &str, content: &Content, limit: u64, store: &Store) -> Result<Vec<u8>, ImageError> {
     if content.size > limit {
         let (name, size) = (name.to_owned(), content.size);
         return Err(ImageError::TooLarge { name, what: "a part of it", size, limit });

@@ -26,7 +26,7 @@ pub struct SeriesError {
 }
 
 /// The key that says which configuration is written.
-pub const KEY: Field = fields::RELEASE_CONTAINERD_SERIES;
+pub(super) const KEY: Field = fields::RELEASE_CONTAINERD_SERIES;
 
 impl AboutProfile for SeriesError {
     fn key(&self) -> Option<Key> {
@@ -38,7 +38,7 @@ impl AboutProfile for SeriesError {
 ///
 /// # Errors
 /// [`SeriesError`].
-pub fn check_series(profile: &Profile, packages: &[LockedPackage]) -> Result<(), SeriesError> {
+pub(super) fn check_series(profile: &Profile, packages: &[LockedPackage]) -> Result<(), SeriesError> {
     if !profile.release.packages.contains(PACKAGE) {
         return Ok(());
     }

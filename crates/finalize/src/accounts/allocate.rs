@@ -37,7 +37,7 @@ pub enum AllocationError {
 }
 
 /// What allocation needs beside the database and the items.
-pub struct Context<'a> {
+pub(super) struct Context<'a> {
     /// Owners of paths.
     pub tree: &'a FileTree,
     /// Inclusive ranges used when no `r` line gives one.
@@ -63,7 +63,7 @@ struct Allocator<'a> {
 ///
 /// # Errors
 /// [`AllocationError`].
-pub fn allocate(database: &mut Database, items: &Items, context: &Context<'_>) -> Result<(), AllocationError> {
+pub(super) fn allocate(database: &mut Database, items: &Items, context: &Context<'_>) -> Result<(), AllocationError> {
     let mut uids = BTreeMap::new();
     database.passwd.iter().for_each(|user| _ = uids.entry(user.uid).or_insert_with(|| user.name.clone()));
     let mut gids = BTreeMap::new();

@@ -115,7 +115,7 @@ fn members(text: &str) -> Vec<String> {
 ///
 /// # Errors
 /// [`DatabaseError`] for a line that has not seven fields or no numeric ids.
-pub fn parse_passwd(path: &str, text: &str) -> Result<Vec<Passwd>, DatabaseError> {
+pub(super) fn parse_passwd(path: &str, text: &str) -> Result<Vec<Passwd>, DatabaseError> {
     records(path, text, |[name, password, uid, gid, gecos, home, shell]| {
         Ok(Passwd {
             name: name.into(),
@@ -133,7 +133,7 @@ pub fn parse_passwd(path: &str, text: &str) -> Result<Vec<Passwd>, DatabaseError
 ///
 /// # Errors
 /// [`DatabaseError`] for a line that has not four fields or no numeric id.
-pub fn parse_group(path: &str, text: &str) -> Result<Vec<Group>, DatabaseError> {
+pub(super) fn parse_group(path: &str, text: &str) -> Result<Vec<Group>, DatabaseError> {
     records(path, text, |[name, password, gid, list]| {
         Ok(Group { name: name.into(), password: password.into(), gid: id(gid)?, members: members(list) })
     })
@@ -143,7 +143,7 @@ pub fn parse_group(path: &str, text: &str) -> Result<Vec<Group>, DatabaseError> 
 ///
 /// # Errors
 /// [`DatabaseError`] for a line that has not nine fields.
-pub fn parse_shadow(path: &str, text: &str) -> Result<Vec<Shadow>, DatabaseError> {
+pub(super) fn parse_shadow(path: &str, text: &str) -> Result<Vec<Shadow>, DatabaseError> {
     records(path, text, |[name, password, last_change, ageing @ ..]: [&str; 9]| {
         Ok(Shadow {
             name: name.into(),
@@ -158,7 +158,7 @@ pub fn parse_shadow(path: &str, text: &str) -> Result<Vec<Shadow>, DatabaseError
 ///
 /// # Errors
 /// [`DatabaseError`] for a line that has not four fields.
-pub fn parse_gshadow(path: &str, text: &str) -> Result<Vec<Gshadow>, DatabaseError> {
+pub(super) fn parse_gshadow(path: &str, text: &str) -> Result<Vec<Gshadow>, DatabaseError> {
     records(path, text, |[name, password, administrators, list]| {
         Ok(Gshadow {
             name: name.into(),

@@ -17,7 +17,7 @@ pub enum SpecifierError {
 ///
 /// # Errors
 /// [`SpecifierError`].
-pub fn expand(text: &str, os_release: &BTreeMap<String, String>) -> Result<String, SpecifierError> {
+pub(super) fn expand(text: &str, os_release: &BTreeMap<String, String>) -> Result<String, SpecifierError> {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();
     while let Some(c) = chars.next() {

@@ -38,7 +38,7 @@ impl From<WordError> for Why {
 
 /// Where an item was declared, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub(super) struct Place {
     /// The file, relative to the root.
     pub file: String,
     /// Counted from 1.
@@ -47,7 +47,7 @@ pub struct Place {
 
 /// How the id of a `u` or `g` line is given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ids {
+pub(super) struct Ids {
     /// A wished uid (`u`) or none.
     pub uid: Option<u32>,
     /// A wished gid (`g`), or the gid of an existing group (`u NAME UID:GID`).
@@ -62,7 +62,7 @@ pub struct Ids {
 
 /// A `u` line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UserItem {
+pub(super) struct UserItem {
     /// Name.
     pub name: String,
     /// Wished ids.
@@ -81,7 +81,7 @@ pub struct UserItem {
 
 /// A `g` line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct GroupItem {
+pub(super) struct GroupItem {
     /// Name.
     pub name: String,
     /// Wished id.
@@ -92,7 +92,7 @@ pub struct GroupItem {
 
 /// Everything that all files declare, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Items {
+pub(super) struct Items {
     /// `g` lines, then groups that only `m` lines mention.
     pub groups: Vec<GroupItem>,
     /// `u` lines, then users that only `m` lines mention.
@@ -112,7 +112,12 @@ impl Items {
     ///
     /// # Errors
     /// [`SysusersError`] for the first line that is none.
-    pub fn read(&mut self, file: &str, text: &str, os_release: &BTreeMap<String, String>) -> Result<(), SysusersError> {
+    pub(super) fn read(
+        &mut self,
+        file: &str,
+        text: &str,
+        os_release: &BTreeMap<String, String>,
+    ) -> Result<(), SysusersError> {
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with(['#', ';']) {
@@ -212,7 +217,7 @@ impl Items {
     }
 
     /// Adds the users and groups that only `m` lines mention.
-    pub fn add_implicit(&mut self) {
+    pub(super) fn add_implicit(&mut self) {
         for (group, users) in &self.members {
             for user in users {
                 if !self.users.iter().any(|known| known.name == *user) {

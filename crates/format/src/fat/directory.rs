@@ -44,7 +44,7 @@ pub(super) struct Stamp {
 impl Stamp {
     /// From seconds since 1970 in UTC. A time outside FAT's range becomes the nearest time that FAT
     /// can store.
-    pub fn new(seconds: u32) -> Self {
+    pub(super) fn new(seconds: u32) -> Self {
         // Every u32 is within jiff's range of years.
         let utc = Timestamp::from_second(i64::from(seconds)).unwrap_or_default().to_zoned(TimeZone::UTC);
         if utc.year() < *DATE_LIMITS.start() {
@@ -66,7 +66,7 @@ pub(super) fn join(parent: &str, name: &str) -> String {
 
 impl Directory {
     /// Adds a file at `path` below this directory; `full` is its path on the volume, for messages.
-    pub fn add(&mut self, path: &str, full: &str, size: u32) -> Result<(), FatError> {
+    pub(super) fn add(&mut self, path: &str, full: &str, size: u32) -> Result<(), FatError> {
         let (name, rest) = path.split_once('/').map_or((path, None), |(name, rest)| (name, Some(rest)));
         check_name(name)?;
         let duplicate = || FatError::Duplicate(full.to_owned());
@@ -86,13 +86,13 @@ impl Directory {
     }
 
     /// Names in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
         self.nodes.values().map(|(name, node)| (name.as_str(), node))
     }
 
     /// The size of its entries in bytes. The root has an entry for the label; other directories
     /// have two entries, for themselves and for their parent.
-    pub fn size(&self, is_root: bool) -> u64 {
+    pub(super) fn size(&self, is_root: bool) -> u64 {
         let entries: usize = self.short_names().iter().map(|(name, short)| long_entries(name, short) + 1).sum();
         let own = if is_root { 1 } else { 2 };
         ((own + entries) * ENTRY) as u64
@@ -100,7 +100,7 @@ impl Directory {
 
     /// Its entries. `first_cluster` returns the first cluster of every path of the volume, and 0
     /// for paths without clusters.
-    pub fn to_bytes(
+    pub(super) fn to_bytes(
         &self,
         path: &str,
         label: Option<&[u8; 11]>,

@@ -32,7 +32,7 @@ pub(super) struct Geometry {
 
 impl Geometry {
     /// Divides `size` bytes into the largest clusters of which there are enough for FAT32.
-    pub fn new(size: u64) -> Result<Self, FatError> {
+    pub(super) fn new(size: u64) -> Result<Self, FatError> {
         let sectors = size / SECTOR;
         let too_large = || FatError::TooLarge { size, most: most() };
         for cluster_sectors in [MAX_CLUSTER_SECTORS, 4, 2, 1] {
@@ -54,27 +54,27 @@ impl Geometry {
     }
 
     /// Bytes of a cluster.
-    pub fn cluster_size(&self) -> u64 {
+    pub(super) fn cluster_size(&self) -> u64 {
         u64::from(self.cluster_sectors) * SECTOR
     }
 
     /// The size of all clusters in bytes.
-    pub fn room(&self) -> u64 {
+    pub(super) fn room(&self) -> u64 {
         u64::from(self.clusters) * self.cluster_size()
     }
 
     /// The byte offset of cluster number `cluster`.
-    pub fn cluster_offset(&self, cluster: u32) -> u64 {
+    pub(super) fn cluster_offset(&self, cluster: u32) -> u64 {
         self.fat_offset(FATS) + u64::from(cluster.saturating_sub(ROOT_CLUSTER)) * self.cluster_size()
     }
 
     /// The byte offset of copy number `copy` of the table.
-    pub fn fat_offset(&self, copy: u32) -> u64 {
+    pub(super) fn fat_offset(&self, copy: u32) -> u64 {
         (u64::from(RESERVED_SECTORS) + u64::from(copy) * u64::from(self.fat_sectors)) * SECTOR
     }
 
     /// Boot sector and FSInfo, followed by their copies.
-    pub fn boot_sectors(&self, id: u32, label: &[u8; 11], free: u32, next_free: u32) -> Vec<u8> {
+    pub(super) fn boot_sectors(&self, id: u32, label: &[u8; 11], free: u32, next_free: u32) -> Vec<u8> {
         let boot = self.boot_sector(id, label);
         let info = fsinfo(free, next_free);
         let mut bytes = [boot.as_slice(), &info].concat();

@@ -9,7 +9,7 @@ const SIZE: u64 = CLUSTER as u64;
 
 /// Allocates a file's clusters one after another. Compressed clusters are packed without gaps into
 /// shared clusters.
-pub struct Packer<'a> {
+pub(super) struct Packer<'a> {
     file: &'a File,
     /// The refcount of every allocated cluster.
     refcounts: Vec<u16>,
@@ -21,7 +21,7 @@ pub struct Packer<'a> {
 
 impl<'a> Packer<'a> {
     /// Starts after the first `reserved` clusters of `file`.
-    pub fn new(file: &'a File, reserved: usize) -> Self {
+    pub(super) fn new(file: &'a File, reserved: usize) -> Self {
         Self { file, refcounts: vec![1; reserved], open: Vec::new(), open_at: 0 }
     }
 
@@ -31,7 +31,7 @@ impl<'a> Packer<'a> {
     }
 
     /// Writes `bytes`, at most a cluster, to a separate cluster; returns its offset.
-    pub fn plain(&mut self, bytes: &[u8]) -> io::Result<u64> {
+    pub(super) fn plain(&mut self, bytes: &[u8]) -> io::Result<u64> {
         let offset = self.end();
         self.file.write_all_at(bytes, offset)?;
         self.refcounts.push(1);
@@ -39,14 +39,14 @@ impl<'a> Packer<'a> {
     }
 
     /// Writes `bytes` of any length to separate clusters; returns the offset of the first.
-    pub fn table(&mut self, bytes: &[u8]) -> io::Result<u64> {
+    pub(super) fn table(&mut self, bytes: &[u8]) -> io::Result<u64> {
         let offset = self.end();
         bytes.chunks(CLUSTER).try_for_each(|chunk| self.plain(chunk).map(drop))?;
         Ok(offset)
     }
 
     /// Packs `bytes`, less than a cluster, after the others; returns their offset.
-    pub fn compressed(&mut self, bytes: &[u8]) -> io::Result<u64> {
+    pub(super) fn compressed(&mut self, bytes: &[u8]) -> io::Result<u64> {
         let overflows = self.open.len() + bytes.len() > CLUSTER;
         // What overflows continues in the next cluster, unless that is allocated.
         if self.open.is_empty() || overflows && self.end() != self.open_at + SIZE {
@@ -80,7 +80,7 @@ impl<'a> Packer<'a> {
 
     /// Writes refcount blocks and their table after everything else; returns the offset of the
     /// table and its number of clusters.
-    pub fn finish(mut self) -> io::Result<(u64, u64)> {
+    pub(super) fn finish(mut self) -> io::Result<(u64, u64)> {
         self.close()?;
         let (table, blocks) = refcount_clusters(self.refcounts.len() as u64);
         let first_block = self.end();

@@ -21,7 +21,7 @@ const MAX_DIRECTORY: u64 = 1 << 16;
 
 /// The superblock's fields that locate inodes.
 #[derive(Debug)]
-pub struct Superblock {
+pub(super) struct Superblock {
     pub block_size: u64,
     s_first_data_block: u64,
     s_inodes_count: u32,
@@ -32,7 +32,7 @@ pub struct Superblock {
 
 /// An inode as stored on disk, partly decoded.
 #[derive(Debug, Clone)]
-pub struct Inode {
+pub(super) struct Inode {
     pub number: u32,
     pub i_mode: u16,
     pub i_size: u64,
@@ -44,7 +44,7 @@ pub struct Inode {
 
 /// All paths of a file system.
 #[derive(Debug)]
-pub struct Inodes {
+pub(super) struct Inodes {
     pub superblock: Superblock,
     /// By path without a leading slash; the root itself has no entry.
     pub paths: BTreeMap<String, Inode>,
@@ -90,7 +90,7 @@ impl Superblock {
 }
 
 impl Inode {
-    pub fn is_directory(&self) -> bool {
+    pub(super) fn is_directory(&self) -> bool {
         self.i_mode & 0o170_000 == S_IFDIR
     }
 
@@ -101,7 +101,7 @@ impl Inode {
 
     /// The major and minor number of a device: the old 16-bit encoding if it is not zero, otherwise
     /// the new encoding.
-    pub fn device(&self) -> (u32, u32) {
+    pub(super) fn device(&self) -> (u32, u32) {
         let (old, new) = (u32_le(self.i_block(), 0).unwrap_or(0), u32_le(self.i_block(), 4).unwrap_or(0));
         match old {
             0 => (new >> 8 & 0xfff, new & 0xff | new >> 12 & 0xfff00),
@@ -174,7 +174,7 @@ impl Inodes {
     ///
     /// # Errors
     /// [`ReadError::Damaged`].
-    pub fn read(blocks: &dyn Blocks) -> Result<Self, ReadError> {
+    pub(super) fn read(blocks: &dyn Blocks) -> Result<Self, ReadError> {
         let superblock = Superblock::read(blocks)?;
         let mut paths = BTreeMap::new();
         let mut seen = BTreeSet::from([EXT4_ROOT_INO]);
@@ -199,7 +199,7 @@ impl Inodes {
     }
 
     /// All names in a directory.
-    pub fn names(&self, directory: &str) -> BTreeSet<&str> {
+    pub(super) fn names(&self, directory: &str) -> BTreeSet<&str> {
         let prefix = if directory.is_empty() { String::new() } else { format!("{directory}/") };
         let below = self.paths.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix));
         below.filter_map(|(path, _)| path.get(prefix.len()..)).filter(|name| !name.contains('/')).collect()

@@ -23,7 +23,7 @@ const PREFIXES: [(u8, &str); 7] = [
 ];
 
 /// All extended attributes of `inode`.
-pub fn of(blocks: &dyn Blocks, superblock: &Superblock, inode: &Inode) -> io::Result<BTreeMap<String, Vec<u8>>> {
+pub(super) fn of(blocks: &dyn Blocks, superblock: &Superblock, inode: &Inode) -> io::Result<BTreeMap<String, Vec<u8>>> {
     let mut found = BTreeMap::new();
     if inode.raw.len() > GOOD_OLD_INODE_SIZE + 2 {
         let start = GOOD_OLD_INODE_SIZE + usize::from(u16_le(&inode.raw, GOOD_OLD_INODE_SIZE).unwrap_or(0));

@@ -16,7 +16,7 @@ mod kube_proxy;
 mod kubelet;
 mod kubelet_args;
 mod modules;
-pub mod names;
+pub(crate) mod names;
 mod network;
 mod pem;
 mod pod_network;

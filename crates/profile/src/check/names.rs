@@ -16,11 +16,11 @@ fn expect(text: &str, valid: bool, what: &str) -> Result<(), String> {
     if valid { Ok(()) } else { Err(format!("{:?} is not {what}", short(text))) }
 }
 
-pub use kiln_agent::addresses::network;
-pub use kiln_agent::names::{is_dns_label, is_subdomain, short};
+pub(crate) use kiln_agent::addresses::network;
+pub(crate) use kiln_agent::names::{is_dns_label, is_subdomain, short};
 
 /// A role: it names files, images and hosts.
-pub fn role(text: &str) -> Result<(), String> {
+pub(crate) fn role(text: &str) -> Result<(), String> {
     let valid = text.len() <= 63
         && made_of(text, |c| lower_or_digit(c) || c == '-')
         && text.starts_with(|c: char| c.is_ascii_lowercase())
@@ -29,14 +29,14 @@ pub fn role(text: &str) -> Result<(), String> {
 }
 
 /// The stem of a profile's or a release's file.
-pub fn file_stem(text: &str) -> Result<(), String> {
+pub(crate) fn file_stem(text: &str) -> Result<(), String> {
     let valid =
         made_of(text, |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+')) && !text.starts_with('.');
     expect(text, valid, "a file name")
 }
 
 /// `IMAGE_ID` and `IMAGE_VERSION`, os-release(5).
-pub fn image_word(text: &str) -> Result<(), String> {
+pub(crate) fn image_word(text: &str) -> Result<(), String> {
     expect(
         text,
         made_of(text, |c| lower_or_digit(c) || matches!(c, '.' | '_' | '-')),
@@ -45,7 +45,7 @@ pub fn image_word(text: &str) -> Result<(), String> {
 }
 
 /// A Debian package name, Policy 5.6.1.
-pub fn package(text: &str) -> Result<(), String> {
+pub(crate) fn package(text: &str) -> Result<(), String> {
     let valid = text.len() >= 2
         && text.starts_with(lower_or_digit)
         && made_of(text, |c| lower_or_digit(c) || matches!(c, '+' | '-' | '.'));
@@ -53,7 +53,7 @@ pub fn package(text: &str) -> Result<(), String> {
 }
 
 /// `name` or `name=version`, Policy 5.6.12.
-pub fn package_request(text: &str) -> Result<(), String> {
+pub(crate) fn package_request(text: &str) -> Result<(), String> {
     let Some((name, version)) = text.split_once('=') else { return package(text) };
     package(name)?;
     let upstream = version.split_once(':').map_or(version, |(_, rest)| rest);
@@ -63,18 +63,18 @@ pub fn package_request(text: &str) -> Result<(), String> {
 }
 
 /// A suite's code name.
-pub fn suite(text: &str) -> Result<(), String> {
+pub(crate) fn suite(text: &str) -> Result<(), String> {
     let valid = text.starts_with(|c: char| c.is_ascii_lowercase()) && made_of(text, |c| lower_or_digit(c) || c == '-');
     expect(text, valid, "a suite's code name, such as \"trixie\"")
 }
 
 /// A component of the archive.
-pub fn archive_component(text: &str) -> Result<(), String> {
+pub(crate) fn archive_component(text: &str) -> Result<(), String> {
     expect(text, made_of(text, |c| lower_or_digit(c) || c == '-'), "a component of the archive, such as \"main\"")
 }
 
 /// A snapshot's time stamp.
-pub fn snapshot(text: &str) -> Result<(), String> {
+pub(crate) fn snapshot(text: &str) -> Result<(), String> {
     let digits =
         |range: std::ops::Range<usize>| text.get(range).is_some_and(|part| made_of(part, |c| c.is_ascii_digit()));
     let valid = text.len() == 16 && digits(0..8) && text.get(8..9) == Some("T") && digits(9..15) && text.ends_with('Z');
@@ -82,12 +82,12 @@ pub fn snapshot(text: &str) -> Result<(), String> {
 }
 
 /// A module's name, or a glob of names or paths; globs are compiled elsewhere.
-pub fn module(text: &str) -> Result<(), String> {
+pub(crate) fn module(text: &str) -> Result<(), String> {
     expect(text, made_of(text, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')), "a kernel module's name")
 }
 
 /// A sysctl key, sysctl.d(5).
-pub fn sysctl(text: &str) -> Result<(), String> {
+pub(crate) fn sysctl(text: &str) -> Result<(), String> {
     let valid = made_of(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | '_' | '-' | '*'))
         && !text.split(['.', '/']).any(str::is_empty)
         && text.contains(['.', '/']);
@@ -95,7 +95,7 @@ pub fn sysctl(text: &str) -> Result<(), String> {
 }
 
 /// A word of the kernel command line: blanks only within double quotes.
-pub fn cmdline_word(text: &str) -> Result<(), String> {
+pub(crate) fn cmdline_word(text: &str) -> Result<(), String> {
     if text.is_empty() {
         return Err("an empty word".to_owned());
     }
@@ -115,7 +115,7 @@ pub fn cmdline_word(text: &str) -> Result<(), String> {
 }
 
 /// A Kubernetes version, `major.minor.patch`.
-pub fn kubernetes_version(text: &str) -> Result<KubernetesVersion, String> {
+pub(crate) fn kubernetes_version(text: &str) -> Result<KubernetesVersion, String> {
     let bad = || format!("{:?} is not a version such as \"1.36.4\"", short(text));
     let mut numbers = text.split('.').map(|part| match part.len() {
         1..=4 if part.bytes().all(|b| b.is_ascii_digit()) && (part.len() == 1 || !part.starts_with('0')) => {
@@ -129,20 +129,20 @@ pub fn kubernetes_version(text: &str) -> Result<KubernetesVersion, String> {
 }
 
 /// A version of anything: it is part of URLs, the lock and the manifest.
-pub fn version(text: &str) -> Result<(), String> {
+pub(crate) fn version(text: &str) -> Result<(), String> {
     let valid = made_of(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '-' | '~' | '_'));
     expect(text, valid, "a version (letters, digits, \".\", \"+\", \"-\", \"~\" and \"_\")")
 }
 
 /// The name of a component, an artifact or a prune rule.
-pub fn label(text: &str) -> Result<(), String> {
+pub(crate) fn label(text: &str) -> Result<(), String> {
     let valid = made_of(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+'))
         && text.starts_with(|c: char| c.is_ascii_alphanumeric());
     expect(text, valid, "a name (letters, digits, \".\", \"-\", \"_\" and \"+\")")
 }
 
 /// An image reference with a tag or a digest, `registry/name:tag`.
-pub fn image_reference(text: &str) -> Result<(), String> {
+pub(crate) fn image_reference(text: &str) -> Result<(), String> {
     let tagged = text.rsplit_once('/').is_some_and(|(host, name)| !host.is_empty() && name.contains([':', '@']));
     let valid = tagged
         && !text.ends_with([':', '@'])
@@ -151,7 +151,7 @@ pub fn image_reference(text: &str) -> Result<(), String> {
 }
 
 /// An `http://` or `https://` URL.
-pub fn url(text: &str) -> Result<(), String> {
+pub(crate) fn url(text: &str) -> Result<(), String> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let valid = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
         && !text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>' | '\\'));
@@ -159,7 +159,7 @@ pub fn url(text: &str) -> Result<(), String> {
 }
 
 /// A registry's host and port as containerd names its directory, or `_default`.
-pub fn registry(text: &str) -> Result<(), String> {
+pub(crate) fn registry(text: &str) -> Result<(), String> {
     if text.contains('*') {
         return Err(format!(
             "{:?} has a \"*\"; \"_default\" stands for every registry that has no mirrors of its own",
@@ -172,7 +172,7 @@ pub fn registry(text: &str) -> Result<(), String> {
 }
 
 /// A network device, at most 15 bytes.
-pub fn device(text: &str) -> Result<(), String> {
+pub(crate) fn device(text: &str) -> Result<(), String> {
     let valid = text.len() <= 15
         && made_of(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
         && !matches!(text, "." | "..");
@@ -180,7 +180,7 @@ pub fn device(text: &str) -> Result<(), String> {
 }
 
 /// A user or group name, useradd(8).
-pub fn account(text: &str) -> Result<(), String> {
+pub(crate) fn account(text: &str) -> Result<(), String> {
     let valid = text.len() <= 32
         && text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && made_of(text, |c| lower_or_digit(c) || matches!(c, '_' | '-'));
@@ -188,7 +188,7 @@ pub fn account(text: &str) -> Result<(), String> {
 }
 
 /// A command-line flag of kubelet without its dashes.
-pub fn flag(text: &str) -> Result<(), String> {
+pub(crate) fn flag(text: &str) -> Result<(), String> {
     if text.starts_with('-') {
         return Err(format!("{:?} has dashes, write {:?}", short(text), short(text.trim_start_matches('-'))));
     }
@@ -196,7 +196,7 @@ pub fn flag(text: &str) -> Result<(), String> {
 }
 
 /// Permission bits: exactly four octal digits, so that nobody takes them for decimal.
-pub fn mode(text: &str) -> Result<u16, String> {
+pub(crate) fn mode(text: &str) -> Result<u16, String> {
     let valid = text.len() == 4 && text.bytes().all(|b| matches!(b, b'0'..=b'7'));
     expect(text, valid, "a mode, write four octal digits such as \"0644\"")?;
     u16::from_str_radix(text, 8).map_err(|error| error.to_string())
@@ -207,7 +207,7 @@ const UNIT_TYPES: [&str; 11] =
     ["service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice", "scope"];
 
 /// A unit's name, systemd.unit(5).
-pub fn unit(text: &str) -> Result<(), String> {
+pub(crate) fn unit(text: &str) -> Result<(), String> {
     let (stem, kind) = text.rsplit_once('.').unwrap_or((text, ""));
     if !UNIT_TYPES.contains(&kind) {
         return Err(format!("{:?} does not end in a unit type, such as \".service\"", short(text)));
@@ -218,7 +218,7 @@ pub fn unit(text: &str) -> Result<(), String> {
 }
 
 /// A unit, or a drop-in `unit.d/name.conf`.
-pub fn unit_or_drop_in(text: &str) -> Result<(), String> {
+pub(crate) fn unit_or_drop_in(text: &str) -> Result<(), String> {
     let Some((directory, file)) = text.split_once('/') else { return unit(text) };
     let Some(of) = directory.strip_suffix(".d") else {
         return Err(format!("{:?} is neither a unit nor a drop-in such as \"foo.service.d/10-bar.conf\"", short(text)));

@@ -13,7 +13,7 @@ use x509_cert::{Certificate, Version};
 const MAX: u64 = 1 << 20;
 
 /// The certificates in a file, as [`certificates`].
-pub fn read(path: &Path) -> Result<String, String> {
+pub(super) fn read(path: &Path) -> Result<String, String> {
     let mut text = String::new();
     let read = File::open(path).and_then(|file| file.take(MAX).read_to_string(&mut text));
     read.map_err(|error| format!("reading {}: {error}", path.display()))?;
@@ -21,7 +21,7 @@ pub fn read(path: &Path) -> Result<String, String> {
 }
 
 /// The certificates in `text`, without what people write between them.
-pub fn certificates(text: &str) -> Result<String, String> {
+pub(super) fn certificates(text: &str) -> Result<String, String> {
     let mut found = String::new();
     let mut block: Option<String> = None;
     for line in text.lines().map(str::trim) {

@@ -174,7 +174,7 @@ pub(super) struct Origin<'a> {
 
 impl Origin<'_> {
     /// Where it is for `arch`, and its digest; `key` stands at `pos`.
-    pub fn resolve(
+    pub(super) fn resolve(
         self,
         key: &Key,
         pos: Pos,

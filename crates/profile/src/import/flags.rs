@@ -21,7 +21,7 @@ pub(super) struct Given {
 
 impl Given {
     /// As it was written, less what may be a secret.
-    pub fn written(&self) -> String {
+    pub(super) fn written(&self) -> String {
         match self.name.contains("password") {
             true => format!("--{}", self.name),
             false => format!("--{}={}", self.name, specifiers(&self.value)),
@@ -104,7 +104,7 @@ impl Layer {
     ///
     /// # Errors
     /// A phrase.
-    pub fn set(&mut self, config: &mut Map<String, Value>, path: &str, given: &Given) -> Result<(), String> {
+    pub(super) fn set(&mut self, config: &mut Map<String, Value>, path: &str, given: &Given) -> Result<(), String> {
         let Some(field) = kubelet_config::field(path) else { return Err(format!("{path} is no field")) };
         let value = typed(&given.name, &given.value, &field.of)?;
         let slot = slot(config, path);

@@ -73,12 +73,12 @@ pub(super) struct Cluster {
 
 impl Node {
     /// Adds a line of comment beside `field`.
-    pub fn note(&mut self, field: &str, text: impl Into<String>) {
+    pub(super) fn note(&mut self, field: &str, text: impl Into<String>) {
         self.notes.entry(field.to_owned()).or_default().push(text.into());
     }
 
     /// A label: of this machine alone, or of the role. Labels that no kubelet may set are told.
-    pub fn label(&mut self, key: &str, value: &str, place: &str) {
+    pub(super) fn label(&mut self, key: &str, value: &str, place: &str) {
         let what = format!("label {key}={value}");
         let valid = names::qualified_name(key).and_then(|()| names::label_value(value));
         if let Err(why) = valid.and_then(|()| names::self_settable(key)) {
@@ -93,7 +93,7 @@ impl Node {
     }
 
     /// The taints in a list of them, as kubelet's configuration and kubeadm's have it; they replace those before.
-    pub fn taint(&mut self, list: &Value, place: &str) {
+    pub(super) fn taint(&mut self, list: &Value, place: &str) {
         self.taints.clear();
         for taint in list.as_array().into_iter().flatten() {
             let text = |name: &str| taint.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();

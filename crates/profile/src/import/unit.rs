@@ -24,7 +24,7 @@ pub(super) struct Placed<'a> {
 
 impl Placed<'_> {
     /// File and line.
-    pub fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         self.word.origin.clone().unwrap_or_else(|| format!("{}:{}", self.file, self.word.line))
     }
 }

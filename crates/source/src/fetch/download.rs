@@ -38,7 +38,7 @@ pub(super) struct Download<'a> {
 
 impl Download<'_> {
     /// Receives the missing bytes; starts again if they do not match those already received.
-    pub fn attempt(&mut self) -> Result<Attempt, CacheError> {
+    pub(super) fn attempt(&mut self) -> Result<Attempt, CacheError> {
         let resumed = !self.partial.is_empty();
         let attempt = self.receive()?;
         let misfit = match &attempt {

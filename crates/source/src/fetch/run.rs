@@ -19,12 +19,12 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub fn new(progress: &'a Progress, phase: &'a Phase) -> Self {
+    pub(super) fn new(progress: &'a Progress, phase: &'a Phase) -> Self {
         Self { progress, phase, stop: AtomicBool::new(false), unreachable: Mutex::default() }
     }
 
     /// The locations in the order to try them.
-    pub fn order<'w>(&self, want: &'w Want) -> Vec<&'w Location> {
+    pub(super) fn order<'w>(&self, want: &'w Want) -> Vec<&'w Location> {
         let unreachable = lock(&self.unreachable);
         let mut order: Vec<&Location> = want.from.iter().collect();
         order.sort_by_key(|location| location.server().is_some_and(|server| unreachable.contains(server)));
@@ -32,7 +32,7 @@ impl<'a> Run<'a> {
     }
 
     /// Remembers a server that could not be reached.
-    pub fn note(&self, location: &Location, why: &Why) {
+    pub(super) fn note(&self, location: &Location, why: &Why) {
         if let (Some(server), Why::Http(error)) = (location.server(), why)
             && error.is_unreachable()
             && lock(&self.unreachable).insert(server.to_owned())

@@ -19,7 +19,7 @@ struct Answer {
 
 /// Returns the `Authorization` for one of `challenges`, to pull from the repository of `reference`,
 /// or the reason why there is none.
-pub fn authorize(
+pub(super) fn authorize(
     http: &Client,
     credentials: &Credentials,
     reference: &Reference,

@@ -3,14 +3,14 @@
 
 /// SplitMix64: random enough to choose edits, and the same on every machine.
 #[derive(Debug, Clone)]
-pub struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -19,7 +19,7 @@ impl Random {
     }
 
     /// A number below `end`; 0 if there is none.
-    pub fn below(&mut self, end: usize) -> usize {
+    pub(super) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % u64::try_from(end.max(1)).expect("64 bits")).expect("below end")
     }
 
@@ -57,7 +57,7 @@ const NUMBERS: [&str; 14] = [
 const MAX_LENGTH: usize = 1 << 20;
 
 /// Returns a sample with one to eight edits; `words` are tokens of the format.
-pub fn mutate(random: &mut Random, samples: &[Vec<u8>], words: &[&[u8]]) -> Vec<u8> {
+pub(super) fn mutate(random: &mut Random, samples: &[Vec<u8>], words: &[&[u8]]) -> Vec<u8> {
     let mut bytes = samples[random.below(samples.len())].clone();
     for _ in 0..1 << random.below(4) {
         edit(random, &mut bytes, samples, words);

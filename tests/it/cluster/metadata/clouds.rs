@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use std::collections::BTreeMap;
 
 /// A cloud, with a machine in it.
-pub struct Cloud {
+pub(super) struct Cloud {
     pub name: &'static str,
     /// What firmware says: a file of /sys/class/dmi/id.
     pub dmi: (&'static str, &'static str),
@@ -59,10 +59,10 @@ fn anybody(_: &Request) -> Result<(), Answer> {
     Ok(())
 }
 
-pub const OPENSTACK: &str = r#"{"uuid": "d8e02d56-2648-49a3-bf97-6be8f1204f38", "hostname": "openstack-1.novalocal", "name": "openstack-1",
+pub(super) const OPENSTACK: &str = r#"{"uuid": "d8e02d56-2648-49a3-bf97-6be8f1204f38", "hostname": "openstack-1.novalocal", "name": "openstack-1",
     "availability_zone": "nova", "project_id": "f7ac731cc11f40efbc03a9f9e1d1d21f", "launch_index": 0, "public_keys": {}, "devices": []}"#;
 
-pub static CLOUDS: [Cloud; 6] = [
+pub(super) static CLOUDS: [Cloud; 6] = [
     Cloud {
         name: "EC2",
         dmi: ("sys_vendor", "Amazon EC2"),
@@ -164,12 +164,12 @@ pub static CLOUDS: [Cloud; 6] = [
 
 impl Cloud {
     /// The one of this name.
-    pub fn named(name: &str) -> &'static Self {
+    pub(super) fn named(name: &str) -> &'static Self {
         CLOUDS.iter().find(|cloud| cloud.name == name).expect("a cloud")
     }
 
     /// Its service, on a machine with this user data.
-    pub fn service(&'static self, user_data: Option<&str>) -> Service {
+    pub(super) fn service(&'static self, user_data: Option<&str>) -> Service {
         let mut pages: BTreeMap<&str, String> = self.pages.iter().map(|(path, text)| (*path, (*text).into())).collect();
         pages.extend(user_data.map(|text| (self.user_data, (self.encode)(text))));
         Service::new(move |request| {

@@ -23,7 +23,7 @@ wait
 ";
 
 /// Removed when dropped, with all that runs in it.
-pub struct Namespace {
+pub(super) struct Namespace {
     /// Its first process's parent.
     holder: Child,
     _directory: TempDir,
@@ -31,7 +31,7 @@ pub struct Namespace {
 
 impl Namespace {
     /// With `service`, and the API server on its own port.
-    pub fn new(service: &Service, plane: &'static ControlPlane) -> Self {
+    pub(super) fn new(service: &Service, plane: &'static ControlPlane) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let listen = |name: &str| UnixListener::bind(directory.path().join(name)).expect("a socket");
         service.serve(listen("service"));
@@ -59,7 +59,7 @@ impl Namespace {
     }
 
     /// Starts the agent in it.
-    pub fn boot(&self, machine: &Machine) -> Agent {
+    pub(super) fn boot(&self, machine: &Machine) -> Agent {
         let holder = self.holder.id().to_string();
         machine.boot_by(&["nsenter", "--user", "--net", "--preserve-credentials", "--target", &holder, "--"])
     }

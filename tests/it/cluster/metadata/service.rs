@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// What was asked.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub(super) struct Request {
     pub method: String,
     pub path: String,
     /// Names in lower case.
@@ -18,14 +18,14 @@ pub struct Request {
 
 impl Request {
     /// The value of a header, empty if there is none.
-    pub fn header(&self, name: &str) -> &str {
+    pub(super) fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(header, _)| header == name).map_or("", |(_, value)| value)
     }
 }
 
 /// What is answered.
 #[derive(Debug, Clone, Default)]
-pub struct Answer {
+pub(super) struct Answer {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
@@ -38,15 +38,15 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn ok(body: impl Into<Vec<u8>>) -> Self {
+    pub(super) fn ok(body: impl Into<Vec<u8>>) -> Self {
         Self { status: 200, body: body.into(), ..Self::default() }
     }
 
-    pub fn status(status: u16) -> Self {
+    pub(super) fn status(status: u16) -> Self {
         Self { status, body: b"<html>no</html>".into(), ..Self::default() }
     }
 
-    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+    pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
         self.headers.push((name, value.into()));
         self
     }
@@ -74,18 +74,18 @@ type Rule = dyn Fn(&Request) -> Answer + Send + Sync;
 
 /// A metadata service.
 #[derive(Clone)]
-pub struct Service {
+pub(super) struct Service {
     rule: Arc<Rule>,
     asked: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Service {
-    pub fn new(rule: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+    pub(super) fn new(rule: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
         Self { rule: Arc::new(rule), asked: Arc::default() }
     }
 
     /// The same, but whatever `trouble` says comes first; it is told how many requests there were before.
-    pub fn troubled(self, trouble: impl Fn(usize, &Request) -> Option<Answer> + Send + Sync + 'static) -> Self {
+    pub(super) fn troubled(self, trouble: impl Fn(usize, &Request) -> Option<Answer> + Send + Sync + 'static) -> Self {
         let asked = Arc::clone(&self.asked);
         let rule = self.rule;
         let count = Arc::clone(&asked);
@@ -97,11 +97,11 @@ impl Service {
     }
 
     /// All requests so far.
-    pub fn asked(&self) -> Vec<Request> {
+    pub(super) fn asked(&self) -> Vec<Request> {
         self.asked.lock().expect("no panic").clone()
     }
 
-    pub fn serve(&self, listener: UnixListener) {
+    pub(super) fn serve(&self, listener: UnixListener) {
         let service = self.clone();
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {

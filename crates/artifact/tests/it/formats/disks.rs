@@ -18,10 +18,11 @@ use tempfile::TempDir;
 const MIB: u64 = 1 << 20;
 
 /// The name of the disk in every test; the epoch is 2021-01-13T13:00:00Z.
-pub const NAMING: Naming<'_> = Naming { name: "worker", uuid: *b"\x5a\xd1\x5c\x00kiln-formats", epoch: 1_610_542_800 };
+pub(super) const NAMING: Naming<'_> =
+    Naming { name: "worker", uuid: *b"\x5a\xd1\x5c\x00kiln-formats", epoch: 1_610_542_800 };
 
 /// A raw disk in a directory of its own.
-pub struct Disk {
+pub(super) struct Disk {
     pub directory: PathBuf,
     /// Removes it at the end.
     #[expect(dead_code, reason = "it is there to be dropped")]
@@ -34,7 +35,7 @@ pub struct Disk {
 
 impl Disk {
     /// A disk of `size` bytes that `fill` writes to.
-    pub fn new(size: u64, fill: impl FnOnce(&File, &Path)) -> Self {
+    pub(super) fn new(size: u64, fill: impl FnOnce(&File, &Path)) -> Self {
         // Not /tmp, which may be in memory.
         let directory = tempfile::Builder::new().prefix("kiln-formats-").tempdir_in("/var/tmp").expect("a directory");
         let path = directory.path().to_owned();
@@ -57,12 +58,12 @@ impl Disk {
         Self { directory, removed: None, source: RawFile::new(file, size, ranges), size, data }
     }
 
-    pub fn raw(&self) -> PathBuf {
+    pub(super) fn raw(&self) -> PathBuf {
         self.directory.join("disk.raw")
     }
 
     /// Encodes it to the directory `name` beside it.
-    pub fn encode(&self, kind: Output, name: &str, threads: usize) -> Encoded {
+    pub(super) fn encode(&self, kind: Output, name: &str, threads: usize) -> Encoded {
         let directory = self.directory.join(name);
         std::fs::create_dir_all(&directory).expect("a directory");
         let done = AtomicU64::new(0);
@@ -77,39 +78,39 @@ impl Disk {
 }
 
 /// An encoded disk.
-pub struct Encoded {
+pub(super) struct Encoded {
     pub directory: PathBuf,
     pub files: Vec<OutputFile>,
 }
 
 impl Encoded {
     /// The file whose name ends in `suffix`.
-    pub fn path(&self, suffix: &str) -> PathBuf {
+    pub(super) fn path(&self, suffix: &str) -> PathBuf {
         let found = self.files.iter().find(|file| file.path.ends_with(suffix));
         self.directory.join(&found.unwrap_or_else(|| panic!("no {suffix}")).path)
     }
 
-    pub fn digests(&self) -> Vec<(String, u64, Digest)> {
+    pub(super) fn digests(&self) -> Vec<(String, u64, Digest)> {
         self.files.iter().map(|file| (file.path.clone(), file.size, file.sha256)).collect()
     }
 }
 
 /// The output of qemu-img for a disk, as JSON.
-pub fn qemu_img(arguments: &[&str], path: &Path) -> serde_json::Value {
+pub(super) fn qemu_img(arguments: &[&str], path: &Path) -> serde_json::Value {
     let mut command = tool("qemu-img", "qemu-utils");
     let said = text(command.args(arguments).arg("--output=json").arg(path));
     serde_json::from_str(&said).unwrap_or_else(|error| panic!("{said}: {error}"))
 }
 
 /// Checks with qemu-img that both have the same bytes, except for zeros at the end.
-pub fn assert_same(raw: &Path, path: &Path, format: &str) {
+pub(super) fn assert_same(raw: &Path, path: &Path, format: &str) {
     let mut command = tool("qemu-img", "qemu-utils");
     let said = text(command.args(["compare", "-f", "raw", "-F", format]).arg(raw).arg(path));
     assert!(said.contains("Images are identical."), "{}: {said}", path.display());
 }
 
 /// Fills `buffer` with bytes that do not compress, different for each `seed`.
-pub fn noise(buffer: &mut [u8], seed: u64) {
+pub(super) fn noise(buffer: &mut [u8], seed: u64) {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     for chunk in buffer.chunks_mut(8) {
         // xorshift64*
@@ -123,7 +124,7 @@ pub fn noise(buffer: &mut [u8], seed: u64) {
 /// A disk as installers make it, with a size that is not a multiple of any format's unit: GPT by
 /// sgdisk, a file system of this package's sources and program by mke2fs, noise, and zeros that are
 /// not holes of the file system.
-pub static REAL: LazyLock<Disk> = LazyLock::new(|| {
+pub(super) static REAL: LazyLock<Disk> = LazyLock::new(|| {
     const ROOT: u64 = 41 * MIB;
     // Statics are not dropped, so the directory exists until the next run.
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("formats");
@@ -167,7 +168,7 @@ pub static REAL: LazyLock<Disk> = LazyLock::new(|| {
 
 /// Checks that both have the same bytes as read by 7-Zip, which calls the format of `path`
 /// `format`.
-pub fn assert_same_by_7z(raw: &Path, path: &Path, format: &str) {
+pub(super) fn assert_same_by_7z(raw: &Path, path: &Path, format: &str) {
     let mut command = tool("7z", "p7zip-full");
     command.arg("x").arg(format!("-t{format}")).arg("-so").arg(path).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut unpacked = command.spawn().expect("7z starts");

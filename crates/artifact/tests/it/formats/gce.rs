@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 /// Checks that GNU tar unpacks `path` to `disk`, padded to whole gibibytes.
-pub fn judge(disk: &Disk, path: &Path) {
+pub(super) fn judge(disk: &Disk, path: &Path) {
     let size = disk.size.next_multiple_of(1 << 30);
     run(tool("gzip", "gzip").arg("-t").arg(path));
     let list = text(tool("tar", "tar").arg("-tvzf").arg(path));

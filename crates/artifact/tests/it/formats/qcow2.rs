@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// Checks that `path` is consistent, has the given size and compression, and equals `disk`.
-pub fn judge(disk: &Disk, path: &Path, compression: &str) {
+pub(super) fn judge(disk: &Disk, path: &Path, compression: &str) {
     let check = qemu_img(&["check", "-f", "qcow2"], path);
     for fault in ["corruptions", "leaks", "check-errors"] {
         // Absent when there are none, except for check-errors.

@@ -17,7 +17,7 @@ fn footer(path: &Path) -> [u8; 512] {
 }
 
 /// Checks that `path` equals `disk`, padded to whole mebibytes.
-pub fn judge(disk: &Disk, path: &Path) {
+pub(super) fn judge(disk: &Disk, path: &Path) {
     let size = disk.size.next_multiple_of(MIB);
     let info = qemu_img(&["info", "-f", "vpc"], path);
     assert_eq!(info["virtual-size"], size, "{info}");

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// Checks that `path` equals `disk`, padded to whole grains.
-pub fn judge(disk: &Disk, path: &Path) {
+pub(super) fn judge(disk: &Disk, path: &Path) {
     let check = qemu_img(&["check", "-f", "vmdk"], path);
     assert_eq!((&check["check-errors"], check.get("corruptions")), (&0.into(), None), "{check}");
     let info = qemu_img(&["info", "-f", "vmdk"], path);

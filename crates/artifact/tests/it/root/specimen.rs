@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// The image's time.
-pub const EPOCH: u32 = 1_700_000_000;
-pub const OPTIONS: RootOptions<'static> =
+pub(super) const EPOCH: u32 = 1_700_000_000;
+pub(super) const OPTIONS: RootOptions<'static> =
     RootOptions { file_system: RootFileSystem::Ext4, image: ("specimen", "1"), epoch: EPOCH, size: None };
 
 /// A root written to separate files.
-pub struct Written {
+pub(super) struct Written {
     pub directory: TempDir,
     /// The root hash.
     pub hash: Digest,
@@ -23,16 +23,16 @@ pub struct Written {
 }
 
 impl Written {
-    pub fn ext4(&self) -> PathBuf {
+    pub(super) fn ext4(&self) -> PathBuf {
         self.directory.path().join("root.ext4")
     }
 
-    pub fn verity(&self) -> PathBuf {
+    pub(super) fn verity(&self) -> PathBuf {
         self.directory.path().join("root.verity")
     }
 }
 
-pub fn write(tree: &FileTree, options: &RootOptions<'_>) -> Result<Written, RootError> {
+pub(super) fn write(tree: &FileTree, options: &RootOptions<'_>) -> Result<Written, RootError> {
     let directory = tempfile::Builder::new().prefix("kiln-test-").tempdir_in("/var/tmp").expect("a directory");
     let plan = Root::plan(tree, options)?;
     let tree = plan.hash_tree(&Store::default())?;
@@ -44,16 +44,16 @@ pub fn write(tree: &FileTree, options: &RootOptions<'_>) -> Result<Written, Root
     Ok(Written { directory, hash: tree.root.into(), size: plan.size() })
 }
 
-pub fn path(text: &str) -> TreePath {
+pub(super) fn path(text: &str) -> TreePath {
     TreePath::new(text).expect("a path")
 }
 
-pub fn origin() -> Origin {
+pub(super) fn origin() -> Origin {
     Origin::Package("specimen=1".into())
 }
 
 /// Bytes that do not repeat.
-pub fn noise(size: usize, seed: u64) -> Vec<u8> {
+pub(super) fn noise(size: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2).wrapping_add(0x9e37_79b9_7f4a_7c15);
     let words = std::iter::repeat_with(|| {
         state ^= state << 13;
@@ -65,7 +65,7 @@ pub fn noise(size: usize, seed: u64) -> Vec<u8> {
 }
 
 /// A tree with every type of entry.
-pub fn everything() -> FileTree {
+pub(super) fn everything() -> FileTree {
     let mut tree = FileTree::new();
     let mut put = |name: &str, entry: Entry| {
         tree.insert(path(name), entry).expect("inserted");

@@ -15,7 +15,7 @@ const SIDE_BY_SIDE: usize = 24;
 
 /// What kubelet said.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// Nothing against it.
     Accepted,
     /// It has a field that this kubelet does not know.
@@ -25,12 +25,12 @@ pub enum Verdict {
 }
 
 /// kubelet's verdicts on `configs`, in order.
-pub fn verdicts<'a>(configs: impl Iterator<Item = &'a Map<String, Value>> + Send) -> Vec<Verdict> {
+pub(super) fn verdicts<'a>(configs: impl Iterator<Item = &'a Map<String, Value>> + Send) -> Vec<Verdict> {
     side_by_side(&made("kubelet"), configs, verdict)
 }
 
 /// The verdicts of `program` on `configs`, in order: what `verdict` makes of it, a directory that any user may write, and each.
-pub fn side_by_side<'a>(
+pub(super) fn side_by_side<'a>(
     program: &Path,
     configs: impl Iterator<Item = &'a Map<String, Value>> + Send,
     verdict: impl Fn(&Path, &Path, &Map<String, Value>) -> Verdict + Sync,
@@ -65,7 +65,7 @@ pub fn side_by_side<'a>(
 }
 
 /// `program`, to be run by nobody, with directories of its own and `text` in the file `--config`.
-pub fn unprivileged(program: &Path, config: &Path, text: &str) -> Command {
+pub(super) fn unprivileged(program: &Path, config: &Path, text: &str) -> Command {
     std::fs::write(config, text).expect("written");
     std::fs::set_permissions(config, PermissionsExt::from_mode(0o644)).expect("readable");
     let mut command = room(&["--mount"], "room \"$1\" /run /var/lib; no_kmsg; shift; as_nobody \"$@\"");
@@ -80,7 +80,7 @@ fn help_text() -> String {
 }
 
 /// The feature gates that `kubelet --help` lists, each with what it says of it: `BETA - default=true`.
-pub fn gates() -> BTreeMap<String, String> {
+pub(super) fn gates() -> BTreeMap<String, String> {
     let gate = |line: &str| {
         let (name, rest) = line.trim().split_once("=true|false (")?;
         Some((name.to_owned(), rest.split_once(')')?.0.to_owned()))
@@ -89,7 +89,7 @@ pub fn gates() -> BTreeMap<String, String> {
 }
 
 /// The flags that `kubelet --help` lists.
-pub fn help() -> Vec<String> {
+pub(super) fn help() -> Vec<String> {
     let text = help_text();
     let names =
         text.lines().filter_map(|line| line.trim_start().strip_prefix("--").or(line.split_once(", --").map(|it| it.1)));
@@ -97,7 +97,7 @@ pub fn help() -> Vec<String> {
 }
 
 /// A program of Kubernetes 1.20.2 that `make kubelet` built.
-pub fn made(name: &str) -> PathBuf {
+pub(super) fn made(name: &str) -> PathBuf {
     let home = std::env::var("HOME").expect("HOME is set");
     Path::new(&home).join(".cache/kiln-test/kubernetes-1.20.2/amd64").join(name)
 }

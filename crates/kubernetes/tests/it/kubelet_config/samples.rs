@@ -4,7 +4,7 @@ use kiln_kubernetes::{Field, Minor, Type};
 use serde_json::{Map, Value, json};
 
 /// A value for `field` that is not its default, in Kubernetes 1.`minor`.
-pub fn valid(field: &Field, minor: Minor) -> Value {
+pub(super) fn valid(field: &Field, minor: Minor) -> Value {
     match field.name {
         "port" => json!(10251),
         "runOnce" => json!(false),
@@ -38,7 +38,7 @@ pub fn valid(field: &Field, minor: Minor) -> Value {
 }
 
 /// A value of type `of`; with `default` one that changes nothing.
-pub fn sample(of: &Type, default: bool) -> Value {
+pub(super) fn sample(of: &Type, default: bool) -> Value {
     match of {
         Type::Bool => json!(!default),
         Type::Int(range) => json!((*range.start()).max(0) + 5.min(range.end() - (*range.start()).max(0))),
@@ -67,12 +67,12 @@ pub fn sample(of: &Type, default: bool) -> Value {
 }
 
 /// As the map it is.
-pub fn object(value: Value) -> Map<String, Value> {
+pub(super) fn object(value: Value) -> Map<String, Value> {
     value.as_object().cloned().expect("an object")
 }
 
 /// What else must be set for a field to be accepted.
-pub fn companions(field: &str) -> Map<String, Value> {
+pub(super) fn companions(field: &str) -> Map<String, Value> {
     let companions = match field {
         "systemCgroups" => json!({ "cgroupRoot": "/" }),
         "cgroupsPerQOS" => json!({ "enforceNodeAllocatable": [] }),
@@ -100,12 +100,12 @@ pub fn companions(field: &str) -> Map<String, Value> {
 }
 
 /// A configuration that must be refused.
-pub struct Row {
+pub(super) struct Row {
     pub config: Map<String, Value>,
     pub refused_by_1_20: bool,
 }
 
-pub fn invalid() -> Vec<Row> {
+pub(super) fn invalid() -> Vec<Row> {
     let refused = [
         json!({ "maxPods": -1 }),
         json!({ "maxPods": "110" }),

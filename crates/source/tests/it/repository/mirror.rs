@@ -9,7 +9,7 @@ use kiln_source::deb::transport::{Transport, TransportError};
 use kiln_tree::Digest;
 use std::path::{Path, PathBuf};
 
-pub struct Http;
+pub(super) struct Http;
 
 impl Transport for Http {
     fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, TransportError> {
@@ -23,17 +23,17 @@ impl Transport for Http {
     }
 }
 
-pub fn keyring_path() -> PathBuf {
+pub(super) fn keyring_path() -> PathBuf {
     let existing = kiln_debian::KEYRINGS.iter().map(Path::new).find(|path| path.exists());
     existing.expect("install the Debian package debian-archive-keyring").to_owned()
 }
 
-pub fn host_sources() -> AptSources {
+pub(super) fn host_sources() -> AptSources {
     apt_sources::read(Path::new("/")).expect("the host's apt sources name a mirror of Debian")
 }
 
 /// The `InRelease` of a suite, from the host's mirror.
-pub fn in_release(suite: &str) -> Vec<u8> {
+pub(super) fn in_release(suite: &str) -> Vec<u8> {
     let sources = host_sources();
     let mirrors = if suite.ends_with("-security") { sources.security_mirrors } else { sources.mirrors };
     let mirror = mirrors.first().expect("a mirror in the host's apt sources");

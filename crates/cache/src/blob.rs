@@ -92,16 +92,6 @@ impl BlobWriter {
         Ok(Stored { digest, size: self.size, path })
     }
 
-    /// Stores the blob if it has the expected digest and size.
-    ///
-    /// # Errors
-    /// [`CacheError::Mismatch`] when it does not, other errors when the file cannot be completed.
-    pub fn finish_as(self, digest: &Digest, size: Option<u64>) -> Result<PathBuf, CacheError> {
-        let found = Digest::finish(self.hasher.clone());
-        check(digest, size, found, self.size)?;
-        Ok(self.finish()?.path)
-    }
-
     /// Adds bytes.
     ///
     /// # Errors

@@ -159,11 +159,6 @@ pub struct DerivedReader {
 }
 
 impl DerivedReader {
-    /// Length of the payload.
-    pub fn payload_len(&self) -> u64 {
-        self.derived.len
-    }
-
     fn damaged(&self) -> io::Error {
         self.derived.damage.remove(&self.derived.path);
         let text = format!("{} is damaged and was removed; run the same command again", self.derived.path.display());

@@ -199,15 +199,6 @@ impl Phase {
         }
     }
 
-    /// Adds work that was not known at the start.
-    pub fn add_total(&self, amount: u64) {
-        let total = self.state.total.fetch_add(amount, Relaxed) + amount;
-        if let Some(bar) = &self.state.bar {
-            bar.set_length(total);
-            bar.set_style(style(self.state.unit, total > 0));
-        }
-    }
-
     /// Shows `text` beside the bar (terminal only).
     pub fn message(&self, text: impl fmt::Display) {
         if let Some(bar) = &self.state.bar {

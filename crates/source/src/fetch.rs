@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// The default number of parallel downloads, see [`Fetcher::with_jobs`].
+/// The number of parallel downloads.
 const JOBS: usize = 8;
 /// The number of attempts at a location if there are others.
 const ATTEMPTS_WITH_ALTERNATIVE: u32 = 2;
@@ -34,7 +34,6 @@ pub struct Fetcher {
     http: Client,
     registries: Registries,
     progress: Progress,
-    jobs: usize,
 }
 
 impl Fetcher {
@@ -42,7 +41,7 @@ impl Fetcher {
     /// network.
     pub fn new(cache: Cache, http: Client, progress: Progress) -> Self {
         let registries = Registries::new(http.clone(), Credentials::default());
-        Self { cache, http, registries, progress, jobs: JOBS }
+        Self { cache, http, registries, progress }
     }
 
     /// Adds user names and passwords for registries.
@@ -54,12 +53,6 @@ impl Fetcher {
     /// The registries, with these credentials.
     pub fn registries(&self) -> &Registries {
         &self.registries
-    }
-
-    /// Sets the number of parallel downloads.
-    pub fn with_jobs(mut self, jobs: usize) -> Self {
-        self.jobs = jobs.max(1);
-        self
     }
 
     /// The cache that it fills.
@@ -131,7 +124,7 @@ impl Fetcher {
             }
         };
         std::thread::scope(|scope| {
-            for _ in 0..self.jobs.min(missing.len()) {
+            for _ in 0..JOBS.min(missing.len()) {
                 scope.spawn(work);
             }
         });

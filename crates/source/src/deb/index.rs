@@ -139,11 +139,6 @@ impl Index {
         self.records.is_empty()
     }
 
-    /// Whether some package has this name.
-    pub fn has_package(&self, name: &str) -> bool {
-        self.find(name).is_some_and(|name| !self.names[name.at()].versions.is_empty())
-    }
-
     /// The versions of a package, newest first.
     pub fn versions(&self, name: &str) -> Vec<&str> {
         let versions = self.find(name).map_or(&[][..], |name| &self.names[name.at()].versions);

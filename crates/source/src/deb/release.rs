@@ -158,12 +158,6 @@ impl Release {
             _ => Ok(()),
         }
     }
-
-    /// Whether the suite has a component of that name (`main`, also if it is called
-    /// `updates/main`).
-    pub fn has_component(&self, component: &str) -> bool {
-        self.components.iter().any(|name| name.rsplit('/').next() == Some(component))
-    }
 }
 
 /// A date as in RFC 2822, always UTC.
@@ -243,7 +237,6 @@ mod tests {
         assert_eq!(release.valid_until, Some(at("2026-11-25T22:17:43Z")));
         assert!(release.acquire_by_hash);
         assert_eq!(release.architectures, ["amd64", "arm64"]);
-        assert!(release.has_component("main") && !release.has_component("non-free"));
         assert_eq!(release.files.len(), 2);
         assert_eq!(release.files["main/binary-amd64/Packages.xz"].size, 20);
     }

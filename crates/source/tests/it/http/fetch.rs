@@ -46,22 +46,22 @@ fn inputs_are_returned_in_order_and_fetched_once() {
 fn downloads_run_in_parallel_up_to_the_limit() {
     let dir = temp();
     let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let all_there = Arc::new(Barrier::new(3));
+    let all_there = Arc::new(Barrier::new(8));
     let server = {
         let (running, most) = (running.clone(), most.clone());
         Server::start(move |request, stream| {
             most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
-            // Passes only when three requests are here at once.
+            // Passes only when eight requests are here at once.
             all_there.wait();
             running.fetch_sub(1, SeqCst);
             ranged(request, stream, request.target.as_bytes())
         })
     };
     let wants: Vec<Want> =
-        (0..9).map(|n| want("x", format!("/{n}").as_bytes(), &[server.url(&format!("/{n}"))])).collect();
+        (0..16).map(|n| want("x", format!("/{n}").as_bytes(), &[server.url(&format!("/{n}"))])).collect();
     let patient = Client::new(HttpConfig { stall_timeout: Duration::from_secs(20), ..config() });
-    fetcher(dir.path(), patient).with_jobs(3).fetch_all(&wants).expect("fetched");
-    assert_eq!(most.load(SeqCst), 3);
+    fetcher(dir.path(), patient).fetch_all(&wants).expect("fetched");
+    assert_eq!(most.load(SeqCst), 8);
 }
 
 #[test]
@@ -183,9 +183,9 @@ fn a_dead_mirror_costs_time_only_once() {
     let good = Server::start(|request, stream| ranged(request, stream, request.target.as_bytes()));
     let urls = |n: usize| [&dead, &good].map(|server| server.url(&format!("/{n}")));
     let wants: Vec<Want> = (0..50).map(|n| want("x", format!("/{n}").as_bytes(), &urls(n))).collect();
-    fetcher(dir.path(), client()).with_jobs(4).fetch_all(&wants).expect("fetched");
-    // Each of the four threads may find out for itself, in two attempts.
-    assert!((2..=8).contains(&dead.requests().len()), "{}", dead.requests().len());
+    fetcher(dir.path(), client()).fetch_all(&wants).expect("fetched");
+    // Each of the eight threads may find out for itself, in two attempts.
+    assert!((2..=16).contains(&dead.requests().len()), "{}", dead.requests().len());
     assert_eq!(good.requests().len(), 50);
 }
 

@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# Bakes the role "worker" with a kubelet made from Debian's source package, boots it in QEMU, and reports how long
-# it took. `make demo` has installed what this needs and built kiln.
+# Bakes the role "worker", boots it in QEMU, and reports how long it took. `make demo` has installed what this needs
+# and built kiln.
 #
 #   hack/demo.sh [OUTPUT]     (default: out/worker)
+#
+# The release of Kubernetes is the role's own, from upstream, when the servers that it names answer; otherwise
+# 1.20.2, compiled from Debian's source package. KILN_DEMO_RELEASE=RELEASE names one and asks no server.
 set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 kiln=${KILN:-target/release/kiln}
 output=${1:-out/worker}
-release=debian-1.20.2
 # Seconds until kubelet must be healthy: 10 with KVM, some 50 where QEMU translates every instruction.
 limit=${KILN_DEMO_LIMIT:-600}
 
@@ -24,9 +26,37 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-say "a kubelet: Kubernetes 1.20.2 from Debian's source package (built once, kept in ~/.cache/kiln-test)"
-# Where profiles/releases/debian-1.20.2.yaml looks for it.
-hack/kubernetes-from-debian.sh --dest ~/.cache/kiln-test/kubernetes-1.20.2/"$(dpkg --print-architecture)"
+# The first URL of the role's release whose server does not offer the file, or nothing.
+unavailable() {
+    local url
+    "$kiln" plan worker --json | jq --raw-output '.profile.release.components[].source.url | strings' >"$log/urls"
+    while read -r url; do
+        if ! curl --silent --show-error --fail --location --head --max-time 15 --output /dev/null "$url" 2>"$log/curl"; then
+            printf '%s (%s)' "$url" "$(tail -n 1 "$log/curl")"
+            return
+        fi
+    done <"$log/urls"
+}
+
+fallback=debian-1.20.2
+release=${KILN_DEMO_RELEASE:-}
+if [[ -z $release ]]; then
+    why=$(unavailable)
+    if [[ -z $why ]]; then
+        release=$("$kiln" plan worker --json | jq --raw-output .profile.release.name)
+        say "Kubernetes $release from upstream: all servers that the release names answer"
+        echo "The first time, some 150 MB of programs and 120 MB of Debian packages are downloaded."
+    else
+        release=$fallback
+        say "Kubernetes 1.20.2 from Debian's source package, because a server of upstream's release does not answer"
+        echo "$why"
+        echo "The first time, kubelet is compiled: some 4 minutes on two cores. It is kept in ~/.cache/kiln-test."
+    fi
+fi
+if [[ $release == "$fallback" ]]; then
+    # Where profiles/releases/debian-1.20.2.yaml looks for it.
+    hack/kubernetes-from-debian.sh --dest ~/.cache/kiln-test/kubernetes-1.20.2/"$(dpkg --print-architecture)"
+fi
 
 say "kiln build worker --release $release -o $output"
 "$kiln" build worker --release "$release" -o "$output" 2> >(tee "$log/build" >&2) | tee "$log/built"
@@ -60,7 +90,7 @@ baking=$(sed -n 's/.*\] \(unpack\|assemble\|compress\): .* in \([0-9.]*\)s$/\2/p
 how="of it $baking s for baking, the rest for the lock and downloads"
 if grep -q 'nothing changed' "$log/build"; then how='nothing had changed since the last build'; fi
 
-say "$output: a worker with Kubernetes 1.20.2"
+say "$output: a worker with Kubernetes ${release#v}"
 cat <<SUMMARY
    initramfs        $(size initramfs.cpio.zst)
    kernel           $(size vmlinuz)

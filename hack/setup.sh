@@ -17,7 +17,8 @@ case $(dpkg --print-architecture) in
     *) qemu='qemu-system-x86' uefi='ovmf' ;;
 esac
 # dpkg-dev unpacks the source package the demonstration's kubelet is built from.
-demo=("${build[@]}" debian-archive-keyring dpkg-dev "$qemu")
+# curl and jq find out whether the servers of upstream's release answer.
+demo=("${build[@]}" debian-archive-keyring dpkg-dev curl jq "$qemu")
 
 # The programs that judge kiln's bytes.
 test=(

@@ -20,8 +20,8 @@ const MAX_SIZE: u64 = 1 << 20;
 #[command(
     after_help = "Examples:\n  kiln import --release v1.36.4 kubeadm-flags.env config.yaml -o profiles/mine.yaml\n  \
                         kiln import --role control-plane kubeadm.yaml --cluster-out clusters/prod.yaml\n  \
-                        kiln import kubelet.service kubelet-config.json --seed-out node-1.yaml --json\n  \
-                        kiln import --kube-proxy kube-proxy.yaml -o profiles/proxied.yaml"
+                        kiln import --release v1.36.4 kubelet.service kubelet-config.json --seed-out node-1.yaml --json\n  \
+                        kiln import --release debian-1.20.2 --kube-proxy kube-proxy.yaml -o profiles/proxied.yaml"
 )]
 pub(super) struct Args {
     /// What the node has; - is standard input

@@ -1,6 +1,7 @@
 //! The command line as a person or a script meets it: help, completions, exit codes, and the verbs that build nothing.
 
-mod help;
+mod completions;
+mod documented;
 mod verbs;
 
 use std::path::Path;

@@ -61,7 +61,8 @@ pub(crate) fn kubelet() -> PathBuf {
     kubelet
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies the YAML files below `from`.
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a directory");
     for entry in std::fs::read_dir(from).expect("a directory") {
         let entry = entry.expect("an entry");

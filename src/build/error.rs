@@ -9,6 +9,7 @@ use kiln_artifact::root::RootError;
 use kiln_artifact::tar::TarError;
 use kiln_bake::BakeError;
 use kiln_pack::layer::OverlayError;
+use kiln_profile::{AboutProfile, Place, Profile};
 use kiln_render::RenderError;
 use kiln_source::fetch::FetchError;
 use kiln_tree::TreeError;
@@ -61,6 +62,32 @@ pub enum BuildError {
     /// The output directory cannot be written.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// A value in the profile turns out to be wrong.
+    #[error("{place}: {source}")]
+    Profile {
+        /// Where it is written.
+        place: Place,
+        /// What is wrong.
+        source: Box<BuildError>,
+    },
+}
+
+impl BuildError {
+    /// Adds the place where `profile` sets the key that the error is about, if it is about one and
+    /// does not name the place already.
+    pub(super) fn placed(self, profile: &Profile) -> Self {
+        let key = match &self {
+            Self::Render(error) => error.key(),
+            Self::Kernel(error) => error.key(),
+            Self::Pxe(error) => error.key(),
+            Self::Disk(error) => error.key(),
+            _ => None,
+        };
+        match key {
+            Some(key) => Self::Profile { place: profile.places.nearest(&key), source: Box::new(self) },
+            None => self,
+        }
+    }
 }
 
 /// The error and its causes in one line, without those that an outer one quotes already.

@@ -89,6 +89,11 @@ impl<'a> Line<'a> {
     /// # Errors
     /// [`BuildError`].
     pub fn build(&self, target: &Path, begun: impl FnOnce([PathBuf; 2])) -> Result<Built, BuildError> {
+        self.build_unplaced(target, begun).map_err(|error| error.placed(self.locked.profile()))
+    }
+
+    /// [`Build::build`], whose errors do not name the place in the profile yet.
+    fn build_unplaced(&self, target: &Path, begun: impl FnOnce([PathBuf; 2])) -> Result<Built, BuildError> {
         kiln_render::check_programs(self.locked.profile().arch)?;
         for overlay in &self.overlays {
             if let Some(reason) = &overlay.not_for_production {

@@ -1,5 +1,6 @@
 //! The one kernel of an image.
 
+use kiln_profile::{AboutProfile, Key, fields};
 use kiln_tree::{Content, FileTree};
 
 /// The prefix of the kernel's path in the tree: Debian's `boot/vmlinuz-<version>`.
@@ -7,8 +8,14 @@ const KERNEL: &str = "boot/vmlinuz-";
 
 /// No kernel, or more than one.
 #[derive(Debug, thiserror::Error)]
-#[error("the tree has {0} kernels (boot/vmlinuz-*); an image boots exactly one: check kernel.package in the profile")]
+#[error("the tree has {0} kernels (boot/vmlinuz-*); an image boots exactly one: check kernel.package")]
 pub struct KernelError(usize);
+
+impl AboutProfile for KernelError {
+    fn key(&self) -> Option<Key> {
+        Some(fields::KERNEL_PACKAGE.into())
+    }
+}
 
 /// The version of the kernel in `tree`, as in `/usr/lib/modules/<version>`, and its content.
 ///

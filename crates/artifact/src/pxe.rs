@@ -5,6 +5,7 @@ use super::kernel::{KernelError, kernel, root_tree};
 use super::{OutputFile, remedy};
 use kiln_cache::Cache;
 use kiln_pack::{CopyError, Store};
+use kiln_profile::{AboutProfile, Key};
 use kiln_tree::{Digest, Entry, FileTree, ReadError, TreeError, TreePath};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -53,6 +54,15 @@ pub enum PxeError {
         /// The cause.
         source: io::Error,
     },
+}
+
+impl AboutProfile for PxeError {
+    fn key(&self) -> Option<Key> {
+        match self {
+            Self::Kernel(error) => error.key(),
+            _ => None,
+        }
+    }
 }
 
 impl Pxe<'_> {

@@ -35,6 +35,7 @@ use kiln_format::guid::Guid;
 use kiln_format::pe::PeError;
 use kiln_manifest::DiskRecord;
 use kiln_pack::{CopyError, Store};
+use kiln_profile::{AboutProfile, Key, fields};
 use kiln_tree::{Digest, FileTree, ReadError};
 use layout::Layout;
 use std::fs::File;
@@ -52,7 +53,7 @@ const NEAR: u64 = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     /// A file needed to boot is missing.
-    #[error("the tree has no file /{path}, which a disk boots with; add {package} to debian.packages in the profile")]
+    #[error("the tree has no file /{path}, which a disk boots with; add {package} to debian.packages")]
     Missing {
         /// The file.
         path: String,
@@ -71,7 +72,7 @@ pub enum DiskError {
         source: PeError,
     },
     /// The EFI system partition cannot be made.
-    #[error("making the EFI system partition (disk.espSize in the profile, {} MiB): {source}", size / MIB)]
+    #[error("making the EFI system partition (disk.espSize, {} MiB): {source}", size / MIB)]
     Esp {
         /// Its size.
         size: u64,
@@ -81,7 +82,7 @@ pub enum DiskError {
     /// The EFI system partition has no room for two versions.
     #[error(
         "the EFI system partition of {} MiB is too small: the boot loader and the kernel images of two versions need {} MiB; \
-         make disk.espSize in the profile larger, or the image smaller",
+         make disk.espSize larger, or the image smaller",
         size / MIB, needed.div_ceil(MIB)
     )]
     EspTooSmall {
@@ -92,7 +93,7 @@ pub enum DiskError {
     },
     /// The root does not fit its partition.
     #[error(
-        "the root file system needs {} MiB, but its partition has {} MiB; make disk.rootSize in the profile larger, or \"fit\"",
+        "the root file system needs {} MiB, but its partition has {} MiB; make disk.rootSize larger, or \"fit\"",
         needed.div_ceil(MIB), size / MIB
     )]
     RootTooLarge {
@@ -103,7 +104,7 @@ pub enum DiskError {
     },
     /// The partitions do not fit the disk.
     #[error(
-        "the partitions need {} MiB, but the disk has {} MiB; make disk.size in the profile larger, or \"minimal\"",
+        "the partitions need {} MiB, but the disk has {} MiB; make disk.size larger, or \"minimal\"",
         needed.div_ceil(MIB), size / MIB
     )]
     TooSmall {
@@ -132,6 +133,20 @@ pub enum DiskError {
         /// The cause.
         source: io::Error,
     },
+}
+
+impl AboutProfile for DiskError {
+    fn key(&self) -> Option<Key> {
+        match self {
+            Self::Missing { .. } => Some(fields::DEBIAN_PACKAGES.into()),
+            Self::Kernel(error) => error.key(),
+            Self::Esp { .. } | Self::EspTooSmall { .. } => Some(fields::DISK_ESP_SIZE.into()),
+            Self::RootTooLarge { .. } => Some(fields::DISK_ROOT_SIZE.into()),
+            Self::TooSmall { .. } => Some(fields::DISK_SIZE.into()),
+            Self::Gpt(GptError::LongName(_)) => Some(fields::IMAGE_VERSION.into()),
+            _ => None,
+        }
+    }
 }
 
 /// The inputs of a disk.

@@ -10,7 +10,8 @@ set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-kiln=${KILN:-target/release/kiln}
+# CARGO_TARGET_DIR and cargo's own configuration may name another directory than target/.
+kiln=${KILN:-$(cargo metadata --no-deps --offline --format-version 1 | jq --raw-output .target_directory)/release/kiln}
 output=${1:-out/worker}
 # Seconds until kubelet must be healthy: 10 with KVM, some 50 where QEMU translates every instruction.
 limit=${KILN_DEMO_LIMIT:-600}

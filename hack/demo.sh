@@ -91,7 +91,7 @@ baking=$(sed -n 's/.*\] \(unpack\|assemble\|compress\): .* in \([0-9.]*\)s$/\2/p
 how="of it $baking s for baking, the rest for the lock and downloads"
 if grep -q 'nothing changed' "$log/build"; then how='nothing had changed since the last build'; fi
 
-say "$output: a worker with Kubernetes ${release#v}"
+say "$output: a worker with Kubernetes ${release##*[-v]}"
 cat <<SUMMARY
    initramfs        $(size initramfs.cpio.zst)
    kernel           $(size vmlinuz)

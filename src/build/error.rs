@@ -1,4 +1,4 @@
-//! Why a build fails.
+//! Errors of a build.
 
 use super::directory::DirectoryError;
 use kiln_artifact::cloud::CloudError;
@@ -14,16 +14,16 @@ use kiln_source::fetch::FetchError;
 use kiln_tree::TreeError;
 use std::error::Error;
 
-/// Why there is no output.
+/// A failed build.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// An overlay cannot be read.
     #[error(transparent)]
     Overlay(#[from] OverlayError),
-    /// Inputs are no longer where they were.
+    /// Inputs are no longer at their URLs.
     #[error("{source}; {advice}")]
     Gone {
-        /// Which.
+        /// The missing inputs.
         source: Box<FetchError>,
         /// What to do.
         advice: String,
@@ -31,16 +31,16 @@ pub enum BuildError {
     /// An input cannot be fetched.
     #[error(transparent)]
     Fetch(FetchError),
-    /// The tree cannot be made.
+    /// The tree cannot be baked.
     #[error(transparent)]
     Bake(#[from] BakeError),
-    /// What boots the image cannot be rendered.
+    /// The boot files cannot be rendered.
     #[error(transparent)]
     Render(#[from] RenderError),
-    /// What boots the disk does not fit together.
+    /// The boot files of the disk conflict.
     #[error(transparent)]
     Tree(#[from] TreeError),
-    /// No kernel, or more than one.
+    /// The tree has no kernel, or more than one.
     #[error(transparent)]
     Kernel(#[from] KernelError),
     /// The PXE set cannot be made.
@@ -52,7 +52,7 @@ pub enum BuildError {
     /// The root file system cannot be made.
     #[error(transparent)]
     Root(#[from] RootError),
-    /// The disk cannot be made in another format.
+    /// The disk cannot be written in another format.
     #[error(transparent)]
     Cloud(#[from] CloudError),
     /// The archive of the root cannot be made.
@@ -63,7 +63,7 @@ pub enum BuildError {
     Directory(#[from] DirectoryError),
 }
 
-/// The error and its causes in one line, without those that an outer one quotes already.
+/// Formats an error and its causes in one line, without causes that an outer error already quotes.
 pub fn told_once(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |cause| (*cause).source());
     let text = causes.map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {

@@ -1,15 +1,15 @@
-//! Builds that find their cache damaged.
+//! Repeats builds that find damaged files in the cache.
 
 use super::{BuildError, Means, told_once};
 
-/// Damage hides damage: an input is only read once what was derived from it is gone.
+/// More than one, because an input is read only after damaged data derived from it was removed.
 const ATTEMPTS: usize = 4;
 
-/// Tries again what failed because of damaged files in the cache: each is removed when it is found, so the next try fetches
-/// or makes it anew.
+/// Repeats `attempt` when it fails because of damaged files in the cache: each is removed when it
+/// is found, so the next attempt fetches or makes it again.
 ///
 /// # Errors
-/// That of the last attempt.
+/// The error of the last attempt.
 pub(super) fn healing<T>(means: &Means<'_>, attempt: impl Fn() -> Result<T, BuildError>) -> Result<T, BuildError> {
     let cache = means.cache();
     let mut known = cache.damage_found();

@@ -6,14 +6,13 @@ use anyhow::Context as _;
 use kiln_profile::Output;
 use std::path::{Path, PathBuf};
 
-/// Room for the state of a node that is only looked at, in bytes; the file takes no more than is written.
+/// Default room for a node's state, in bytes; the file is sparse.
 const STATE_ROOM: u64 = 6 << 30;
 
-/// Boot a baked image in QEMU, its console in this terminal
-///
-/// A PXE set is booted as a network boot loader would, a disk by UEFI: it has no other boot loader, and no BIOS boots it. The image itself is
-/// not changed: what --demo adds is handed to the guest as a systemd credential, and what a node writes to its disk is forgotten unless --keep
-/// says where to. Ctrl-C ends the machine.
+/// Boot a baked image in QEMU, its console in this terminal Boots a PXE set as a network boot
+/// loader would, and a disk by UEFI (its only boot loader; it does not boot with a BIOS). The image
+/// itself is not changed: the additions of --demo are passed to the guest as systemd credentials,
+/// and a node's writes to its disk are discarded without --keep. Ctrl-C ends the machine.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  kiln boot out/worker\n  kiln boot out/worker --demo --memory 4096\n  kiln boot out/worker --disk --keep node1.qcow2"
@@ -31,7 +30,7 @@ pub(super) struct Args {
     /// Size of the machine's disk in GiB [default: 6 more than the image]
     #[arg(long, value_name = "GIB", conflicts_with = "pxe", value_parser = clap::value_parser!(u64).range(1..=65536))]
     disk_size: Option<u64>,
-    /// Keep what the node writes to its disk in FILE (qcow2), and go on from there the next time
+    /// Store the node's writes to its disk in FILE (qcow2), and continue from there the next time
     #[arg(long, value_name = "FILE", conflicts_with = "pxe", value_hint = clap::ValueHint::FilePath)]
     keep: Option<PathBuf>,
     /// Run kubelet standalone, without a cluster, and report when containerd and kubelet are up
@@ -52,7 +51,8 @@ pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     let has_pxe = ["vmlinuz", "pxe/vmlinuz"].iter().any(|kernel| args.output.join(kernel).exists());
     let wants_disk = args.disk || args.disk_size.is_some() || args.keep.is_some();
     if wants_disk || (!args.pxe && !has_pxe && args.output.join(Output::Disk.file()).exists()) {
-        // Beside the image there is room for what a node writes; a file of its own is as short-lived as the machine.
+        // Beside the image, because that file system has room for a node's writes; removed when the
+        // machine ends.
         let scratch = tempfile::Builder::new().prefix(".kiln-boot").tempdir_in(&args.output);
         let scratch = scratch.with_context(|| format!("making a directory in {}", args.output.display()))?;
         let disk = disk(args, &DiskImage::open(&args.output)?, &scratch.path().join("disk.qcow2"))?;
@@ -62,7 +62,7 @@ pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// The machine's disk, with `scratch` as the file for what is written to it unless it is to be kept.
+/// The machine's disk; writes go to the file given with `--keep`, else to `scratch`.
 fn disk(args: &Args, image: &DiskImage, scratch: &Path) -> anyhow::Result<Disk> {
     let path = args.keep.as_deref().unwrap_or(scratch);
     if path.exists() {

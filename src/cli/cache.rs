@@ -20,12 +20,12 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Remove what was not used for longest
+    /// Remove the least recently used files
     Trim {
-        /// Keep at most this much: a number with K, M, G or T
+        /// Maximum size of the cache: a number with K, M, G or T
         #[arg(long, value_name = "SIZE", value_parser = parse_size)]
         max_size: Option<u64>,
-        /// Remove what was not used for this many days
+        /// Remove files not used for this many days
         #[arg(long, value_name = "DAYS")]
         unused_days: Option<u32>,
         /// Remove everything

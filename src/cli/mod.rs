@@ -1,5 +1,4 @@
-//! The command line: parses, dispatches to one file per verb, prints an error once.
-//!
+//! The command line: parses arguments, dispatches to one file per verb, prints an error once.
 //! Only this room reads the environment and the clock.
 
 mod agent;
@@ -47,7 +46,7 @@ struct Global {
     /// Directory of the cache [default: $XDG_CACHE_HOME/kiln or ~/.cache/kiln]
     #[arg(long, global = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     cache: Option<PathBuf>,
-    /// Threads to use [default: one per processor]; the image does not depend on it
+    /// Number of threads [default: one per processor]; the image does not depend on it
     #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
     /// Show warnings and errors only
@@ -62,7 +61,7 @@ struct Global {
 enum Verb {
     /// Show what would be baked: the resolved profile and its inputs
     Plan(plan::Args),
-    /// Make a profile of what a node has: kubelet's flags and configuration, kubeadm's documents
+    /// Make a profile from a node's files: kubelet's flags and configuration, kubeadm's documents
     Import(import::Args),
     /// Pin every input of a role in its lock file
     Lock(lock::Args),
@@ -70,15 +69,15 @@ enum Verb {
     Build(build::Args),
     /// Boot a baked image in QEMU, its console in this terminal
     Boot(boot::Args),
-    /// List what is in a baked image, or print one of its files
+    /// List the contents of a baked image, or print one of its files
     Inspect(inspect::Args),
     /// Check a node's seed, and deliver it: on a volume, to QEMU, by URL
     Seed(seed::Args),
-    /// Write out the agent that is in every image, for images that kiln does not make
+    /// Write the agent that every image contains to a file, for images that kiln does not make
     Agent(agent::Args),
-    /// Tell whether an output is what its manifest says, and fit to be rolled out
+    /// Check that an output matches its manifest and is fit for production
     Verify(verify::Args),
-    /// Show what a roll-out would change: two outputs, images or profiles compared
+    /// Show what a roll-out would change: compare two outputs, images or profiles
     Diff(diff::Args),
     /// Show or trim the cache
     Cache(cache::Args),
@@ -94,7 +93,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() { 2 } else { 0 };
-            // A closed terminal is no reason to fail twice.
+            // Printing fails when the terminal is closed; the exit code is enough then.
             let _ = error.print();
             return ExitCode::from(code);
         }
@@ -106,7 +105,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    // What needs neither cache nor progress works without a home, as in the build of a package.
+    // Verbs that need neither cache nor progress also work without HOME, e.g. while a package is
+    // built.
     let host = || Host::new(&cli.global);
     let done = match cli.verb {
         Verb::Verify(args) => return verify::run(&args),
@@ -140,7 +140,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// `kiln inspect … | head` is no failure.
+/// Whether standard output was closed, as in `kiln inspect … | head`: that is not a failure.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let kind =
         |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);

@@ -8,8 +8,7 @@ use kiln_bake::lock::{Lock, wanted_packages};
 use std::io::Write;
 
 /// Show what would be baked: the resolved profile and its inputs
-///
-/// Uses no network: inputs are those of the lock, where there is one.
+/// Does not use the network: the inputs come from the lock, if there is one.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  kiln plan worker\n  kiln plan worker --release v1.36.4 --json | jq .profile.kubelet"

@@ -8,12 +8,12 @@ use std::io::Write;
     after_help = "Example:\n  kiln schema > profiles/profile.schema.json\n  # then, at the top of a profile:\n  # yaml-language-server: $schema=profile.schema.json"
 )]
 pub(super) struct Args {
-    /// Which files it is for
+    /// Kind of file that the schema describes
     #[arg(value_enum, default_value_t = Kind::Profile)]
     kind: Kind,
 }
 
-/// What users write.
+/// A kind of file that users write.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Kind {
     /// profiles/*.yaml

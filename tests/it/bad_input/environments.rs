@@ -123,7 +123,7 @@ fn variables() {
     site.refuses_with(
         &mut homeless,
         1,
-        "there is no place for the cache: set HOME or XDG_CACHE_HOME, or give --cache DIR",
+        "no directory for the cache is known: set HOME or XDG_CACHE_HOME, or give --cache DIR",
     );
     let proxies = [
         (

@@ -374,7 +374,11 @@ fn what_cannot_be_compared_is_trouble() {
         2,
         "reading out/worker/pxe/vmlinuz: it is not an image that kiln makes*",
     );
-    failed(&diff("out/nothing", "out/worker"), 2, "out/nothing is neither an output nor an image, so a role: *");
+    failed(
+        &diff("out/nothing", "out/worker"),
+        2,
+        "out/nothing is neither an output nor an image, and is read as a role: *",
+    );
     failed(&diff("out", "out/worker"), 2, "reading out/manifest.json; is out the output of \"kiln build\"?*");
     flip(&site, INITRAMFS, |length| length / 2);
     failed(

@@ -61,7 +61,7 @@ fn arguments_and_checks() {
     let directory = tempfile::tempdir().expect("a directory");
     let text = seed(plane, "argued", TOKEN, "");
     fs::write(directory.path().join("seed.yaml"), &text).expect("written");
-    assert_eq!(kiln(directory.path(), &["seed", "--check", "seed.yaml"]), "seed.yaml is a sound seed for argued\n");
+    assert_eq!(kiln(directory.path(), &["seed", "--check", "seed.yaml"]), "seed.yaml is a valid seed for argued\n");
     let said = kiln(directory.path(), &["seed", "seed.yaml", "--qemu", "--url", "http://boot.example/argued"]);
     let sha256 = &crate::cluster::control_plane::openssl(&["dgst", "-sha256", "-r"], text.as_bytes())[..64];
     assert!(said.starts_with("-smbios type=11,value=io.systemd.credential.binary:kiln.seed="), "{said}");

@@ -1,7 +1,8 @@
-//! How long a worker takes to bake, against packing the same packages by hand, in one run on this machine.
+//! How long a worker takes to bake, against packing the same packages by hand, in one run on this
+//! machine.
 //!
-//! `cargo bench` prints medians and ratios; it fails when one of the bars is missed. Whole processes are timed, so there is
-//! nothing here but a clock and the programs' names.
+//! `cargo bench` prints medians and ratios; it fails when one of the bars is missed. Whole
+//! processes are timed, so there is nothing here but a clock and the programs' names.
 
 #[expect(dead_code, reason = "tests use more of it")]
 #[path = "../tests/it/common/worker.rs"]
@@ -59,7 +60,8 @@ fn main() -> ExitCode {
             println!("       –    {name}: not installed, not measured");
             continue;
         }
-        // Far slower than the rest, and no bar: once is enough. Where it cannot run (in a container, say), that is no fault of kiln's.
+        // Far slower than the rest, and no bar: once is enough. Where it cannot run (in a
+        // container, say), that is no fault of kiln's.
         match bench.attempt(&mut build(&bench)) {
             Ok(seconds) => println!("{seconds:8.2} s  {name}, once: {:.1} × kiln from downloads", seconds / cold),
             Err(why) => println!("       –    {name}: failed, not measured: {why}"),
@@ -173,7 +175,8 @@ impl Bench {
         self.time(&mut self.kiln())
     }
 
-    /// What one does without a tool: every package unpacked in turn, and the tree packed. The kubelet is copied in.
+    /// What one does without a tool: every package unpacked in turn, and the tree packed. The
+    /// kubelet is copied in.
     fn by_hand(&self) -> f64 {
         let _ = fs::remove_dir_all(self.at("root"));
         fs::create_dir(self.at("root")).expect("a directory");
@@ -226,7 +229,8 @@ impl Bench {
         self.debs.iter().map(name).collect()
     }
 
-    /// mmdebstrap installing the same packages, and those their maintainer scripts need, into a tar archive.
+    /// mmdebstrap installing the same packages, and those their maintainer scripts need, into a tar
+    /// archive.
     fn mmdebstrap(&self) -> Command {
         let lines: Vec<String> = mirrors()
             .into_iter()

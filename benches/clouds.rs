@@ -1,4 +1,5 @@
-//! How long a worker's disk takes to write as qcow2, against `qemu-img convert -c` of the same disk, in one run on this machine.
+//! How long a worker's disk takes to write as qcow2, against `qemu-img convert -c` of the same
+//! disk, in one run on this machine.
 //!
 //! `cargo bench --bench clouds` prints medians and ratios; it fails when the bar is missed.
 

@@ -1,4 +1,5 @@
-//! How long a join takes, against the same requests by curl and openssl, at one real control plane in one run on this machine.
+//! How long a join takes, against the same requests by curl and openssl, at one real control plane
+//! in one run on this machine.
 //!
 //! `cargo bench --bench join` prints medians; it fails when a bar is missed.
 

@@ -1,4 +1,5 @@
-//! docs/hardware.md says which drivers Debian's kernel packages have: read from the packages themselves with dpkg-deb.
+//! docs/hardware.md says which drivers Debian's kernel packages have: read from the packages
+//! themselves with dpkg-deb.
 
 use serde_json::Value;
 use std::collections::BTreeSet;

@@ -1,6 +1,7 @@
 //! Who must not know whom (docs/architecture.md), and what the sources never contain.
 //!
-//! The sources are read as Rust tokens, so that comments and strings do not count, nor does what is compiled for tests only.
+//! The sources are read as Rust tokens, so that comments and strings do not count, nor does what is
+//! compiled for tests only.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Crates that must not reach others, however indirectly. Who may use whom directly is in the crates' manifests.
+/// Crates that must not reach others, however indirectly. Who may use whom directly is in the
+/// crates' manifests.
 const NEVER: [(&str, &[&str], &str); 6] = [
     ("kiln-agent", &["kiln"], "programs of nodes do not depend on the builder"),
     ("kiln-init", &["kiln"], "programs of nodes do not depend on the builder"),
@@ -76,7 +78,8 @@ fn read(path: &Path) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A path as the source spells it, `use` groups resolved, with the line it begins in: `std::{env, io}` is `std::env` and `std::io`.
+/// A path as the source spells it, `use` groups resolved, with the line it begins in: `std::{env,
+/// io}` is `std::env` and `std::io`.
 type Spelt = (Vec<String>, usize);
 
 /// What a source says outside tests.
@@ -231,14 +234,16 @@ fn is_documentation(tokens: &[TokenTree]) -> bool {
     attribute.is_some_and(|attribute| attribute.to_string().trim_start_matches(['[', ' ']).starts_with("doc "))
 }
 
-/// The text of a string literal, as far as a reader needs it: its quotes are gone, and so are the breaks of its lines.
+/// The text of a string literal, as far as a reader needs it: its quotes are gone, and so are the
+/// breaks of its lines.
 fn unquoted(literal: &str) -> Option<String> {
     let start = literal.find('"').filter(|at| literal[..*at].chars().all(|char| matches!(char, 'r' | 'b' | '#')))?;
     let end = literal.rfind('"').filter(|end| *end > start)?;
     Some(literal[start + 1..end].replace("\\\"", "\"").replace("\\\n", " "))
 }
 
-/// `crates/a/src/b/c.rs` and `crates/a/src/b/c/mod.rs` are the module `a/b/c`; below `src` it is `kiln/b/c`.
+/// `crates/a/src/b/c.rs` and `crates/a/src/b/c/mod.rs` are the module `a/b/c`; below `src` it is
+/// `kiln/b/c`.
 fn module(path: &Path) -> Vec<String> {
     let path = path.with_extension("");
     let mut names: Vec<String> = path.iter().map(|name| name.to_string_lossy().into_owned()).collect();
@@ -330,7 +335,8 @@ fn rooms_say_only_what_they_may() {
     assert!(breaches.is_empty(), "{}", breaches.join("\n"));
 }
 
-/// The names in `[dependencies]` and `[build-dependencies]` of a manifest; dependencies of tests do not count.
+/// The names in `[dependencies]` and `[build-dependencies]` of a manifest; dependencies of tests do
+/// not count.
 fn dependencies(manifest: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut counts = false;
@@ -381,7 +387,8 @@ fn crates_reach_only_whom_they_may() {
     }
 }
 
-/// A call of the C library with two numbers, and calls of the kernel that have no safe form; the reasons are written beside them.
+/// A call of the C library with two numbers, and calls of the kernel that have no safe form; the
+/// reasons are written beside them.
 const UNSAFE: [&str; 2] = ["src/allocator.rs", "init/src/ioctl.rs"];
 
 #[test]
@@ -402,7 +409,8 @@ fn no_source_is_long() {
     }
 }
 
-/// Rooms that are modules of a crate with another name, by path: too large or too different to go unmentioned.
+/// Rooms that are modules of a crate with another name, by path: too large or too different to go
+/// unmentioned.
 const INNER_ROOMS: [&str; 5] = [
     "crates/kubernetes/src/yaml.rs",
     "crates/profile/src/import",

@@ -1,4 +1,4 @@
-//! Help texts, README and completions speak of options that exist.
+//! Help texts, README and completions mention only options that exist.
 
 use super::{kiln, run, stdout, verbs};
 use std::fs;
@@ -11,33 +11,33 @@ fn words(line: &str) -> Vec<&str> {
     line[..end].split_whitespace().skip(1).map(|word| word.trim_matches('\'')).collect()
 }
 
-/// Commands of kiln's in `text`, each as its words.
+/// The kiln commands in `text`, each as a list of words.
 fn commands(text: &str) -> Vec<Vec<&str>> {
     text.lines().filter(|line| line.trim_start().starts_with("kiln ")).map(words).collect()
 }
 
-/// Whether the command line would be taken; it is not obeyed.
-fn is_taken(words: &[&str]) -> Result<(), String> {
+/// Whether kiln accepts the command line; it is not executed.
+fn is_accepted(words: &[&str]) -> Result<(), String> {
     let output = run(kiln(Path::new("/")).args(words).arg("--help"));
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
 #[test]
-fn every_verb_shows_examples_that_are_taken() {
+fn the_examples_of_every_verb_are_accepted() {
     for verb in verbs() {
         let help = stdout(kiln(Path::new("/")).args([&verb, "--help"]));
         let examples = help.split("Example").nth(1).unwrap_or_else(|| panic!("no example:\n{help}"));
         let commands = commands(examples);
         assert!(!commands.is_empty(), "no example:\n{help}");
         for words in commands {
-            assert_eq!(words[0], verb, "{words:?} is no example of {verb}");
-            is_taken(&words).unwrap_or_else(|error| panic!("kiln {words:?}: {error}"));
+            assert_eq!(words[0], verb, "{words:?} is not an example of {verb}");
+            is_accepted(&words).unwrap_or_else(|error| panic!("kiln {words:?}: {error}"));
         }
     }
 }
 
 #[test]
-fn the_readme_shows_every_verb_and_its_commands_are_taken() {
+fn the_readme_shows_every_verb_and_its_commands_are_accepted() {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
     let blocks: String = readme.split("```").skip(1).step_by(2).collect();
     let commands = commands(&blocks);
@@ -45,13 +45,13 @@ fn the_readme_shows_every_verb_and_its_commands_are_taken() {
         assert!(commands.iter().any(|words| words[0] == verb), "README.md does not show \"kiln {verb}\"");
     }
     for words in commands {
-        is_taken(&words).unwrap_or_else(|error| panic!("README.md: kiln {words:?}: {error}"));
+        is_accepted(&words).unwrap_or_else(|error| panic!("README.md: kiln {words:?}: {error}"));
     }
 }
 
 #[test]
-fn an_option_that_does_not_exist_is_noticed() {
-    assert!(is_taken(&words("kiln build worker --frobnicate # why")).is_err());
+fn an_unknown_option_is_detected() {
+    assert!(is_accepted(&words("kiln build worker --frobnicate # why")).is_err());
     assert_eq!(words("kiln plan worker --json | jq ."), ["plan", "worker", "--json"]);
 }
 

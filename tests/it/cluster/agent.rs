@@ -88,7 +88,8 @@ impl Machine {
         self.boot_by(&[])
     }
 
-    /// Starts the agent by another program: its name and arguments, after which the agent's own follow.
+    /// Starts the agent by another program: its name and arguments, after which the agent's own
+    /// follow.
     pub(crate) fn boot_by(&self, wrapper: &[&str]) -> Agent {
         self.start(wrapper, &[])
     }
@@ -117,7 +118,8 @@ impl Machine {
         Agent { child, lines, said: Vec::new() }
     }
 
-    /// Runs the agent to its end under time(1); what both said, at the end peak memory in KiB and seconds.
+    /// Runs the agent to its end under time(1); what both said, at the end peak memory in KiB and
+    /// seconds.
     pub(crate) fn under_time(&self) -> String {
         self.boot_by(&["/usr/bin/time", "-f", "%M %e"]).end().1.join("\n")
     }
@@ -202,7 +204,8 @@ pub(crate) fn mode(path: &Path) -> u32 {
 
 /// The agent of every image, as a program of this machine.
 ///
-/// `kiln` writes it out: a file that this process had open for writing could not be started while another thread forks.
+/// `kiln` writes it out: a file that this process had open for writing could not be started while
+/// another thread forks.
 fn program() -> &'static str {
     static PROGRAM: OnceLock<String> = OnceLock::new();
     PROGRAM.get_or_init(|| {

@@ -1,4 +1,5 @@
-//! The shipped worker, booted in QEMU with a seed, becomes a Ready Node, and after a reboot it is one again.
+//! The shipped worker, booted in QEMU with a seed, becomes a Ready Node, and after a reboot it is
+//! one again.
 
 use crate::cluster::channels::Channel;
 use crate::cluster::control_plane::{ControlPlane, openssl};

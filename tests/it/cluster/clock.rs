@@ -1,4 +1,5 @@
-//! A clock that is years behind. What the agent compares it with is moved instead: a test may not set the clock of the machine it runs on.
+//! A clock that is years behind. What the agent compares it with is moved instead: a test may not
+//! set the clock of the machine it runs on.
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, TOKEN};

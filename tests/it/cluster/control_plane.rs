@@ -1,4 +1,5 @@
-//! A real control plane on 127.0.0.1: Debian's etcd, Kubernetes 1.20.2's API server and controller manager, set up by kubeadm's own phases.
+//! A real control plane on 127.0.0.1: Debian's etcd, Kubernetes 1.20.2's API server and controller
+//! manager, set up by kubeadm's own phases.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -38,7 +39,8 @@ impl ControlPlane {
         shared.as_ref().expect("the control plane starts; the first test says why it did not")
     }
 
-    /// One whose controller manager signs certificates, or does not: it is not given the authority's key.
+    /// One whose controller manager signs certificates, or does not: it is not given the
+    /// authority's key.
     pub(crate) fn start(name: &str, signs: bool) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::remove_dir_all(&directory).ok();
@@ -218,7 +220,8 @@ impl ControlPlane {
         ["ca.crt", "ca.key"].map(|name| self.directory.join("pki").join(name).display().to_string())
     }
 
-    /// Puts `certificate` (PEM) into a certificate request that nobody has decided, and approves it: the signer leaves it alone then.
+    /// Puts `certificate` (PEM) into a certificate request that nobody has decided, and approves
+    /// it: the signer leaves it alone then.
     pub(crate) fn issue(&self, request: &str, certificate: &str) {
         self.sign(request, certificate);
         self.kubectl(&["certificate", "approve", request]);
@@ -315,8 +318,8 @@ fn base64(text: &str) -> Vec<u8> {
     STANDARD.decode(lines).expect("base64")
 }
 
-/// The node's name in a request's common name (a UTF8String or PrintableString, X.690); empty if it is of no node. openssl would take
-/// minutes for the thousands of them.
+/// The node's name in a request's common name (a UTF8String or PrintableString, X.690); empty if it
+/// is of no node. openssl would take minutes for the thousands of them.
 fn common_name(der: &[u8]) -> String {
     let prefix = b"system:node:";
     let at = der.windows(prefix.len()).position(|window| window == prefix).unwrap_or_default();

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-/// Every which byte of a join is one to cut at; KILN_CUT_STRIDE says otherwise (`make faults`: every single one). It is no divisor of
-/// anything in them.
+/// Every which byte of a join is one to cut at; KILN_CUT_STRIDE says otherwise (`make faults`:
+/// every single one). It is no divisor of anything in them.
 const STRIDE: usize = 397;
 /// Joins at once.
 const CROWD: usize = 32;
@@ -47,8 +47,8 @@ impl Budget {
     }
 }
 
-/// A proxy to the API server that cuts one connection when the budget is used up, and passes everything from then on. Nobody is let in any
-/// more when it is dropped.
+/// A proxy to the API server that cuts one connection when the budget is used up, and passes
+/// everything from then on. Nobody is let in any more when it is dropped.
 struct Proxy {
     port: u16,
     ended: Arc<AtomicBool>,
@@ -113,7 +113,8 @@ fn pass(mut from: TcpStream, mut to: TcpStream, budget: &Budget, answers: bool) 
     to.shutdown(Shutdown::Write).ok();
 }
 
-/// A join through a proxy that cuts it after `count` bytes: whether it was cut, and whether the agent noticed.
+/// A join through a proxy that cuts it after `count` bytes: whether it was cut, and whether the
+/// agent noticed.
 fn join(plane: &ControlPlane, node: &str, cut: Cut, count: usize) -> (bool, bool) {
     let budget = Arc::new(Budget { cut, left: AtomicUsize::new(count) });
     let proxy = Proxy::new(plane.port, Arc::clone(&budget));
@@ -149,7 +150,8 @@ fn cut_off_at_every_byte() {
         let was_cut = results.values().filter(|(was_cut, _)| *was_cut).count();
         let noticed = results.values().filter(|(_, noticed)| *noticed).count();
         println!("{cut:?}: {length} bytes; {} joins, {was_cut} of them cut off, {noticed} noticed", results.len());
-        // No two joins are equally long. And a kept connection may close at any time, so an agent says nothing when another one does.
+        // No two joins are equally long. And a kept connection may close at any time, so an agent
+        // says nothing when another one does.
         assert!(was_cut * 10 >= results.len() * 8, "{results:?}");
         assert!(noticed * 3 >= results.len(), "{results:?}");
         let mut requests: BTreeMap<String, usize> = BTreeMap::new();

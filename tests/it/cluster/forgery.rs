@@ -1,4 +1,5 @@
-//! Somebody else answers in the API server's place: openssl, with what it could have heard or made up.
+//! Somebody else answers in the API server's place: openssl, with what it could have heard or made
+//! up.
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, TOKEN};
@@ -52,7 +53,8 @@ fn no_signature() {
     refused("unsigned", &info, "cluster-info is not signed by the token abcdef", "needs-token");
 }
 
-/// All that the cluster says to anybody, by somebody who is not of the cluster: the token is not sent to him.
+/// All that the cluster says to anybody, by somebody who is not of the cluster: the token is not
+/// sent to him.
 #[test]
 fn a_genuine_cluster_info_from_another() {
     refused("replayed", &genuine(), "making a TLS connection to 127.0.0.1", "waiting");

@@ -1,4 +1,5 @@
-//! Nodes as virtual machines: the shipped worker, from the network or from a disk, with its own seed.
+//! Nodes as virtual machines: the shipped worker, from the network or from a disk, with its own
+//! seed.
 
 use crate::cluster::channels::{Channel, Delivery, deliver};
 use crate::cluster::control_plane::{ControlPlane, openssl};
@@ -17,7 +18,8 @@ use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Wall time from power-on to Ready: a minute and a half on four quiet cores without KVM, ten times that on busy ones.
+/// Wall time from power-on to Ready: a minute and a half on four quiet cores without KVM, ten times
+/// that on busy ones.
 const LIMIT: Duration = Duration::from_secs(1200);
 /// What a node writes is little.
 const STATE: u64 = 2 << 30;
@@ -46,7 +48,8 @@ read -r _ </dev/tcp/10.0.2.2/PORT
 systemctl poweroff
 "#;
 
-/// Looks for the token in all files that a node without disks could have written to, one of its own among them. An image has no grep.
+/// Looks for the token in all files that a node without disks could have written to, one of its own
+/// among them. An image has no grep.
 const SEARCH: &str = r#"
 shopt -s globstar dotglob nullglob
 secret='HALF''OTHER'
@@ -125,7 +128,8 @@ impl Node {
             "kubelet: {{labels: {{example.org/pool: blue}}, taints: [{{key: example.org/new, value: \"yes\", effect: NoSchedule}}], \
              providerID: \"test://{name}\"{pod_cidr}}}\nntpServers: [10.0.2.77]\n"
         );
-        // From the guest, the host's loopback is 10.0.2.2, which is in the API server's certificate.
+        // From the guest, the host's loopback is 10.0.2.2, which is in the API server's
+        // certificate.
         let text = seed(plane, &name, &token, &fields).replace("127.0.0.1", "10.0.2.2");
         let Delivery { arguments, credential, cmdline, volume } = deliver(channel, &text, directory.path());
         let (set, image, accelerator) = images();
@@ -135,7 +139,8 @@ impl Node {
                 let path = directory.path().join("disk.qcow2");
                 let disk = Disk::create(image, &path, image.size + STATE).expect("a disk");
                 if let Some(words) = cmdline {
-                    // Its own command line is inside the boot loader, which takes more of it from the firmware.
+                    // Its own command line is inside the boot loader, which takes more of it from
+                    // the firmware.
                     let words = format!("type=11,value=io.systemd.stub.kernel-cmdline-extra={words}");
                     machine.more.extend(["-smbios".into(), words.into()]);
                 }
@@ -176,7 +181,8 @@ impl Node {
         Booted { node: self, guest, lines }
     }
 
-    /// Searches all that its disk and the volume with its seed hold, file systems or not; returns those with the token.
+    /// Searches all that its disk and the volume with its seed hold, file systems or not; returns
+    /// those with the token.
     pub(super) fn disks_with_the_token(&self) -> Vec<&Path> {
         let raw = self.directory.path().join("searched.raw");
         let disk = self.disk.as_deref().expect("a disk");

@@ -1,4 +1,5 @@
-//! Disks that are full, and power that goes at any moment: the agent is stopped at each thing it does to its files.
+//! Disks that are full, and power that goes at any moment: the agent is stopped at each thing it
+//! does to its files.
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, TOKEN, kubectl};
@@ -10,7 +11,8 @@ use std::thread;
 
 const FILES: &str = "files: {/etc/motd: {content: hello}}\n";
 
-/// All that changes files, however the C library calls it here. Standard error is written, too: those are further moments.
+/// All that changes files, however the C library calls it here. Standard error is written, too:
+/// those are further moments.
 const CHANGES: &str = "trace=write,fsync,fchmod,fchown,?rename,?renameat,?renameat2,?symlink,?symlinkat,?unlink,?unlinkat,?mkdir,?mkdirat";
 /// Every which moment is tried; KILN_FAULT_STRIDE says otherwise (`make faults`: 1).
 const STRIDE: usize = 5;
@@ -97,7 +99,8 @@ fn unfinished(machine: &Machine) -> Vec<PathBuf> {
     files.filter(|file| file.extension().is_some_and(|extension| extension == "kiln-new")).collect()
 }
 
-/// Options of a small file system, where to copy it in the end, and the agent's command line: its path, `--root`, the root.
+/// Options of a small file system, where to copy it in the end, and the agent's command line: its
+/// path, `--root`, the root.
 const ON_A_SMALL_DISK: &str = r#"
 mount -t tmpfs -o "$1" tmpfs "$5"
 code=0
@@ -108,7 +111,8 @@ mount -o remount,size=0,nr_inodes=0 tmpfs "$5"
 cp -a "$5/." "$2"
 "#;
 
-/// At first there is room for few files, or few pages; each time the agent ends, and never with half a credential.
+/// At first there is room for few files, or few pages; each time the agent ends, and never with
+/// half a credential.
 #[test]
 fn a_full_disk() {
     let plane = ControlPlane::shared();

@@ -86,7 +86,8 @@ fn a_node_joins_and_the_next_boot_has_nothing_to_do() {
     assert_eq!(plane.requests("joins-1"), requests);
 }
 
-/// kubelet renews its certificate by itself, and writes the key as Go's x509.MarshalECPrivateKey does (RFC 5915, with the curve).
+/// kubelet renews its certificate by itself, and writes the key as Go's x509.MarshalECPrivateKey
+/// does (RFC 5915, with the curve).
 #[test]
 fn a_certificate_that_kubelet_has_renewed() {
     let plane = ControlPlane::shared();

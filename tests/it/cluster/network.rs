@@ -118,7 +118,8 @@ fn by_a_name_server() {
     assert_eq!(server_of(&machine), format!("https://api.example:{}", plane.port));
 }
 
-/// An HTTP proxy that opens tunnels to wherever it finds names (RFC 9110, 9.3.6); returns its port and the requests it got.
+/// An HTTP proxy that opens tunnels to wherever it finds names (RFC 9110, 9.3.6); returns its port
+/// and the requests it got.
 fn proxy(status: &'static str) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();

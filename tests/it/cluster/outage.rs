@@ -15,11 +15,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long the server is down, in seconds; KILN_OUTAGE_SECONDS says otherwise (`make faults`: five minutes).
+/// How long the server is down, in seconds; KILN_OUTAGE_SECONDS says otherwise (`make faults`: five
+/// minutes).
 const OUTAGE: u64 = 12;
 
-/// Whoever connects is turned away, until the server is up. Waits between attempts grow from one second to thirty, each 50 to 100 % of
-/// that; nothing is done in between.
+/// Whoever connects is turned away, until the server is up. Waits between attempts grow from one
+/// second to thirty, each 50 to 100 % of that; nothing is done in between.
 #[test]
 fn a_server_that_is_down() {
     let plane = ControlPlane::shared();
@@ -71,8 +72,8 @@ fn a_server_that_is_down() {
     assert!(used < 2.0, "{used} s of CPU");
 }
 
-/// What an overloaded API server (priority and fairness), a load balancer without servers, and a failing etcd answer; how long a node then
-/// waits at least, in seconds.
+/// What an overloaded API server (priority and fairness), a load balancer without servers, and a
+/// failing etcd answer; how long a node then waits at least, in seconds.
 const ANSWERS: [(&str, &str, f64); 4] = [
     ("429 Too Many Requests", "Retry-After: 4\r\n", 4.0),
     ("503 Service Unavailable", "", 1.0),

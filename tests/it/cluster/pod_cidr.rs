@@ -98,7 +98,8 @@ fn nobody_asks_for_one_that_is_known() {
     assert!(!machine.at(WANTED).exists());
 }
 
-/// A server that is down, or that does not know the certificate, is asked again after growing waits.
+/// A server that is down, or that does not know the certificate, is asked again after growing
+/// waits.
 #[test]
 fn a_server_that_is_down_meanwhile() {
     let plane = ControlPlane::shared();

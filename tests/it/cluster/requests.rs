@@ -8,7 +8,8 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Approved by machine, and signed by nobody: the controller manager is not given the authority's key. Those two minutes are real ones.
+/// Approved by machine, and signed by nobody: the controller manager is not given the authority's
+/// key. Those two minutes are real ones.
 #[test]
 fn nobody_signs() {
     let plane = ControlPlane::start("control-plane-unsigned", false);
@@ -95,7 +96,8 @@ fn somebody_deletes_the_request() {
     joins(agent, &machine);
 }
 
-/// Certificates that the API server hands out, but that are not this node's: none is installed, and the request can be made anew.
+/// Certificates that the API server hands out, but that are not this node's: none is installed, and
+/// the request can be made anew.
 #[test]
 fn a_certificate_that_is_not_this_nodes() {
     let plane = ControlPlane::shared();

@@ -1,4 +1,5 @@
-//! Seeds by other ways than a credential: volumes that foreign tools made, and the kernel command line.
+//! Seeds by other ways than a credential: volumes that foreign tools made, and the kernel command
+//! line.
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, TOKEN, openssl};
@@ -16,7 +17,8 @@ pub(super) fn run(program: &str, package: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A machine with a block device, which `make` fills from a directory that holds `path` with the seed of `node`.
+/// A machine with a block device, which `make` fills from a directory that holds `path` with the
+/// seed of `node`.
 pub(super) fn with_volume(node: &str, path: &str, make: impl FnOnce(&Path, &str)) -> Machine {
     let machine = Machine::new("");
     fs::remove_dir_all(machine.credentials()).expect("removed");
@@ -92,7 +94,8 @@ fn nocloud_on_iso9660() {
     }
 }
 
-/// The token goes, also when the power did just before; the rest of the volume stays as it was, and asks for another.
+/// The token goes, also when the power did just before; the rest of the volume stays as it was, and
+/// asks for another.
 #[test]
 fn what_is_left_on_a_volume() {
     let machine = with_volume("left", "user-data", |content, device| mkfs("16", "20480", "CIDATA", content, device));

@@ -1,4 +1,5 @@
-//! HTTPS servers that are not Kubernetes': openssl's own, with files to serve and certificates of an authority made on the spot.
+//! HTTPS servers that are not Kubernetes': openssl's own, with files to serve and certificates of
+//! an authority made on the spot.
 
 use crate::cluster::control_plane::{free_ports, openssl, pin_by_openssl};
 use std::fs;
@@ -49,7 +50,8 @@ pub(super) fn public_key(pem: &str) -> String {
     openssl(&["pkey", "-pubout"], pem.as_bytes()) + "\n"
 }
 
-/// A certificate in PEM for a public key, by the authority in the files `[certificate, key]`; made `when`, as faketime(1) takes it.
+/// A certificate in PEM for a public key, by the authority in the files `[certificate, key]`; made
+/// `when`, as faketime(1) takes it.
 pub(super) fn sign([ca, key]: &[String; 2], public: &str, subject: &str, extension: &str, when: &str) -> String {
     let directory = tempfile::tempdir().expect("a directory");
     let at = |name: &str| directory.path().join(name).display().to_string();
@@ -71,7 +73,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// One called `host`, vouched for by `authority` from `when` on. The files are whole HTTP responses.
+    /// One called `host`, vouched for by `authority` from `when` on. The files are whole HTTP
+    /// responses.
     pub(super) fn new(authority: &Authority, host: &str, when: &str, files: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let at = |name: &str| directory.path().join(name);

@@ -6,7 +6,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// A volume of `size` bytes in `directory` with `files`, each of a content that follows from its name.
+/// A volume of `size` bytes in `directory` with `files`, each of a content that follows from its
+/// name.
 fn volume(directory: &Path, size: u64, files: &[(&str, usize)]) -> std::path::PathBuf {
     let mut volume = Volume::new(size, 0x1234_abcd, "KILN-TEST", 1_700_000_001).expect("a volume");
     for (path, size) in files {

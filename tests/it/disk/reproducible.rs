@@ -1,4 +1,5 @@
-//! The same disk, whatever else is made of it and by how many threads; and what is made of it is it.
+//! The same disk, whatever else is made of it and by how many threads; and what is made of it is
+//! it.
 
 use crate::disk::shared::{Built, built};
 use crate::disk::tools::{run, text, tool};

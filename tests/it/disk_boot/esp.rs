@@ -24,7 +24,8 @@ impl Esp {
     pub(super) fn read(guests: &Guests, image: &DiskImage) -> Self {
         let [start, end] = [ESP, ESP + 1].map(|number| partition_start(image, number));
         let file = guests.path.with_extension("esp");
-        // QEMU counts from the disk's first byte until 9.2, and later from the first that is copied: the end or a little more.
+        // QEMU counts from the disk's first byte until 9.2, and later from the first that is
+        // copied: the end or a little more.
         let (skip, count) = (format!("skip={}", start >> 20), format!("count={}", end >> 20));
         let (from, to) = (format!("if={}", guests.path.display()), format!("of={}", file.display()));
         tool("qemu-img", "qemu-utils", &["dd", "-f", "qcow2", "-O", "raw", "bs=1M", &skip, &count, &from, &to]);
@@ -45,7 +46,8 @@ impl Esp {
         name.to_owned()
     }
 
-    /// Gives the kernel image, which has the counters `from`, the counters `to`, as the boot loader would have after some boots.
+    /// Gives the kernel image, which has the counters `from`, the counters `to`, as the boot loader
+    /// would have after some boots.
     pub(super) fn set_counters(&self, from: &str, to: &str) {
         let before = fs::read(&self.file).expect("a file");
         let name = self.kernel();

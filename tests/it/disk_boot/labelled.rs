@@ -1,4 +1,5 @@
-//! A network-booted node of bookworm whose state is on a local disk: first without a cluster, then with a standalone kubelet.
+//! A network-booted node of bookworm whose state is on a local disk: first without a cluster, then
+//! with a standalone kubelet.
 
 use crate::boot::capability;
 use crate::disk_boot::disks::tool;
@@ -37,7 +38,8 @@ fn a_partition_with_the_label_is_the_state() {
     first.check("boot", "");
     first.check("var", "/dev/vda1 ext4");
     first.check("kubernetes", "/dev/vda1[/lib/kubernetes]");
-    // Later: what makes kubelet standalone stays in the state, and kubelet would start without it, too.
+    // Later: what makes kubelet standalone stays in the state, and kubelet would start without it,
+    // too.
     let second = run_on(&machine, &set, Handout::none().standalone(), &script);
     second.check("boot", "again");
     check_node(&second);

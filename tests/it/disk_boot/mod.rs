@@ -1,4 +1,5 @@
-//! Boots disks as they are built, by UEFI, and makes their lives hard: bytes are flipped, power is cut, disks are too small.
+//! Boots disks as they are built, by UEFI, and makes their lives hard: bytes are flipped, power is
+//! cut, disks are too small.
 
 mod disks;
 mod esp;

@@ -11,7 +11,8 @@ const FIRST: &str = include_str!("first.sh");
 const SECOND: &str = include_str!("second.sh");
 const PROBE: &str = include_str!("../boot/probe.sh");
 
-/// Boots `suite`'s disk twice, attached to `bus`, or once unless `again`; in between it grows by 2 GiB. `counters` are those of its kernel image before, instead of the image's own.
+/// Boots `suite`'s disk twice, attached to `bus`, or once unless `again`; in between it grows by 2
+/// GiB. `counters` are those of its kernel image before, instead of the image's own.
 fn lives(suite: &str, bus: Bus, counters: Option<&str>, again: bool) {
     let guests = fresh(image(suite), 2 * GIB as i64);
     if let Some(counters) = counters {

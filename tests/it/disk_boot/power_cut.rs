@@ -1,7 +1,7 @@
 //! The power is cut at random moments, and the next boot comes up.
 //!
-//! How often: `KILN_POWER_CUTS=FIRST,LATER`, by default one first boot is cut and one that writes, because
-//! each takes a boot or two; `make boots` cuts more and `make powercut` 30 and 10 times.
+//! How often: `KILN_POWER_CUTS=FIRST,LATER`, by default one first boot is cut and one that writes,
+//! because each takes a boot or two; `make boots` cuts more and `make powercut` 30 and 10 times.
 //! The moments follow from `KILN_POWER_CUT_SEED`, which a failure prints.
 
 use crate::disk_boot::disks::{GIB, fresh, image};
@@ -11,7 +11,8 @@ use kiln::boot::{Disk, Guest, Handout, Machine};
 use std::env;
 use std::time::{Duration, SystemTime};
 
-/// The first line of the kernel that has found `/init`, of `/init` when the state is mounted, and of systemd.
+/// The first line of the kernel that has found `/init`, of `/init` when the state is mounted, and
+/// of systemd.
 const BEGIN: &str = "Run /init as init process";
 const MOUNTED: &str = "kiln-init: the state is /dev/vda6";
 const SYSTEMD: &str = "systemd[1]: Detected architecture";
@@ -65,7 +66,8 @@ fn stage(console: &str) -> &'static str {
     stages.into_iter().find(|(line, _)| console.contains(line)).map_or("drivers", |(_, name)| name)
 }
 
-/// Checks that a boot comes up: everything that is `/init`'s is done when systemd speaks. Returns how long that took.
+/// Checks that a boot comes up: everything that is `/init`'s is done when systemd speaks. Returns
+/// how long that took.
 fn comes_up(guest: &mut Guest, about: &str) -> Duration {
     let begin = guest.uptime();
     for line in [MOUNTED, SYSTEMD] {
@@ -92,7 +94,8 @@ fn while_state_is_made() {
         println!("{about}");
         let mut next = started(&machine, &guests.disk, &Handout::none());
         comes_up(&mut next, &about);
-        // Made once; a boot that is cut off between the table and the word of it says nothing, and nor does the next.
+        // Made once; a boot that is cut off between the table and the word of it says nothing, and
+        // nor does the next.
         let made = [console, next.console()].map(|console| console.contains("made the partition"));
         assert!(made != [true, true], "{about}");
         drop(next);
@@ -116,7 +119,8 @@ for ((;;)); do
 done
 ";
 
-/// Boots until the script counts; returns the guest, the machine id and the count that was on the disk.
+/// Boots until the script counts; returns the guest, the machine id and the count that was on the
+/// disk.
 fn counting(machine: &Machine, disk: &Disk) -> (Guest, String, u64) {
     let mut guest = started(machine, disk, &Handout::none().script(COUNT));
     let line = guest.line("start", LIMIT).unwrap_or_else(|error| panic!("{error}\n{}", guest.console()));
@@ -144,7 +148,8 @@ fn in_later_boots() {
 
     for number in 1..=count {
         let mut guest = started(&machine, &guests.disk, &Handout::none());
-        // Each of these boots shows that the one before it did no harm: some before they are cut, others in the next.
+        // Each of these boots shows that the one before it did no harm: some before they are cut,
+        // others in the next.
         let about = format!("cut {number} of {count}");
         let window = comes_up(&mut guest, &about);
         let moment = if number % 2 == 0 {

@@ -8,7 +8,8 @@ use kiln::boot::{Bus, Guest, Handout, Machine};
 const ROOT: u32 = 2;
 const VERITY: u32 = 3;
 
-/// Boots trixie's disk on `bus` with the byte at `offset` flipped; it must say `refusal`, and come no further.
+/// Boots trixie's disk on `bus` with the byte at `offset` flipped; it must say `refusal`, and come
+/// no further.
 fn refuses(bus: Bus, offset: u64, refusal: &str) {
     let image = image("trixie");
     let guests = fresh(image, 2 * GIB as i64);

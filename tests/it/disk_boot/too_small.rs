@@ -5,8 +5,8 @@ use crate::disk_boot::esp::{Esp, kernel};
 use crate::disk_boot::guest::{LIMIT, machine, turn};
 use kiln::boot::{Guest, Handout};
 
-/// A disk larger than the image by `room` must say `message`, and stop there. The boot loader counts it: the kernel image has the counters
-/// `before`, or the image's own, and `after`.
+/// A disk larger than the image by `room` must say `message`, and stop there. The boot loader
+/// counts it: the kernel image has the counters `before`, or the image's own, and `after`.
 fn says(room: i64, message: &str, before: Option<&str>, after: &str) {
     let guests = fresh(image("trixie"), room);
     if let Some(before) = before {

@@ -28,7 +28,8 @@ impl Checkout {
         overlay(&in_memory.path().join("overlay"), true);
         let checkout = Self { directory, overlay: in_memory };
         checkout.forget();
-        // Neither overlays nor the shipped images are downloads: these are made of a package's program.
+        // Neither overlays nor the shipped images are downloads: these are made of a package's
+        // program.
         for input in built.manifest.inputs.iter().filter(|input| !["overlay", "image"].contains(&input.kind.as_str())) {
             let from = blob(&input.sha256);
             let to = checkout.cache().join(from.strip_prefix(test_cache().join("kiln")).expect("in the cache"));
@@ -95,7 +96,8 @@ impl Checkout {
         copy
     }
 
-    /// A wrapper that becomes an ordinary user without any capability, and gives that user the checkout.
+    /// A wrapper that becomes an ordinary user without any capability, and gives that user the
+    /// checkout.
     pub(super) fn stranger(&self) -> Command {
         self.kiln();
         if rustix::process::geteuid().is_root() {

@@ -1,5 +1,5 @@
-//! A worker with kube-proxy as a service of its own, as the built `kiln` bakes it: what kube-proxy calls is there, it takes its
-//! configuration, and systemd its unit.
+//! A worker with kube-proxy as a service of its own, as the built `kiln` bakes it: what kube-proxy
+//! calls is there, it takes its configuration, and systemd its unit.
 
 use crate::image::extracted::extract;
 use crate::image::manifest::Manifest;
@@ -58,7 +58,8 @@ fn bake(config: &str, programs: &[&str], modules: &[&str]) {
         assert!(manifest.files.iter().any(|record| record.path.contains(&file)), "{module} is not in the image");
     }
 
-    // The program of the image itself. It has validated its configuration when it looks for its identity, which is not there.
+    // The program of the image itself. It has validated its configuration when it looks for its
+    // identity, which is not there.
     let mut proxy = Command::new(root.join("usr/bin/kube-proxy"));
     let said = proxy.arg("--config").arg(root.join("etc/kube-proxy/config.yaml")).output().expect("it starts").stderr;
     let said = String::from_utf8_lossy(&said);

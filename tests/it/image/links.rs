@@ -1,4 +1,5 @@
-//! What Debian's node packages happen not to have: hard links, long names, setuid of another owner, in a package dpkg-deb builds.
+//! What Debian's node packages happen not to have: hard links, long names, setuid of another owner,
+//! in a package dpkg-deb builds.
 
 use crate::image::manifest::Manifest;
 use crate::image::mtree;

@@ -46,7 +46,8 @@ fn a_cold_build_stays_small_on_any_number_of_processors() {
     }
 }
 
-/// A file of 4 GB in the overlay: zeros, which cost no disk here, with some megabytes that no compressor shrinks.
+/// A file of 4 GB in the overlay: zeros, which cost no disk here, with some megabytes that no
+/// compressor shrinks.
 #[test]
 fn a_large_file_is_streamed() {
     const SIZE: u64 = 4_000_000_000;

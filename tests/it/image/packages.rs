@@ -1,4 +1,5 @@
-//! Every path that is from a package is as dpkg-deb and tar have it, unless it is named here with its reason.
+//! Every path that is from a package is as dpkg-deb and tar have it, unless it is named here with
+//! its reason.
 
 use crate::image::manifest::Record;
 use crate::image::shared::{SUITES, built};
@@ -6,7 +7,8 @@ use crate::image::tools::{sha256sums, text, tool};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Paths whose owner or mode a maintainer script sets (docs/maintainer-scripts.md): the mode and owner then are the script's.
+/// Paths whose owner or mode a maintainer script sets (docs/maintainer-scripts.md): the mode and
+/// owner then are the script's.
 const STATOVERRIDES: [(&str, &str); 1] = [("usr/lib/dbus-1.0/dbus-daemon-launch-helper", "4754 0:")];
 
 /// A member of a package, as `tar --list` shows it.

@@ -5,7 +5,8 @@ use crate::image::shared::built;
 use crate::image::tools::{find, run, tool};
 use std::fs;
 
-/// What starts programs, what changes the view of the file system or of the machine, and what opens devices.
+/// What starts programs, what changes the view of the file system or of the machine, and what opens
+/// devices.
 const TRACED: &str = "execve,execveat,fork,vfork,clone,clone3,mount,umount2,fsopen,fsmount,move_mount,open_tree,mount_setattr,\
                       unshare,setns,chroot,pivot_root,ptrace,setuid,setgid,setresuid,setresgid,setgroups,capset,mknod,mknodat,\
                       init_module,finit_module,openat";

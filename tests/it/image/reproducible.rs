@@ -7,7 +7,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-/// Everything that may differ between two machines, at once: if it fails, the manifests' first difference says where to look.
+/// Everything that may differ between two machines, at once: if it fails, the manifests' first
+/// difference says where to look.
 #[test]
 fn another_machine_bakes_the_same_image() {
     for suite in SUITES {

@@ -40,8 +40,8 @@ pub(super) fn scratch(parent: &Path) -> TempDir {
     directory
 }
 
-/// A directory for the life of this program, and no longer than until the next run: statics are not dropped, and what is in there
-/// is large.
+/// A directory for the life of this program, and no longer than until the next run: statics are not
+/// dropped, and what is in there is large.
 pub(super) fn kept(name: &str) -> PathBuf {
     static LOCK: OnceLock<File> = OnceLock::new();
     let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("image");
@@ -73,7 +73,8 @@ pub(super) fn built(suite: &str) -> &'static Built {
     })
 }
 
-/// `kiln` on a copy of the shipped profiles in `directory`, with the shared cache and `directory/out` for its output.
+/// `kiln` on a copy of the shipped profiles in `directory`, with the shared cache and
+/// `directory/out` for its output.
 pub(super) fn kiln(directory: &Path) -> Command {
     kubelet();
     let mut command = worker::kiln(directory);
@@ -120,7 +121,8 @@ impl Built {
         packages.map(|input| (input.name.clone(), blob(&input.sha256))).collect()
     }
 
-    /// The files of all its packages, unpacked by dpkg-deb and tar into one tree, each owned by whoever runs this.
+    /// The files of all its packages, unpacked by dpkg-deb and tar into one tree, each owned by
+    /// whoever runs this.
     pub(super) fn unpacked(&self) -> &Path {
         self.packages.get_or_init(|| {
             let root = kept(&format!("{}-packages", self.suite));
@@ -129,7 +131,8 @@ impl Built {
                 symlink(Path::new("usr").join(directory), root.join(directory)).expect("a link");
             }
             let find = |name, package| tool(name, package).get_program().to_string_lossy().into_owned();
-            // dpkg-deb -x would put directories in the links' place where a package has not heard of merged-/usr.
+            // dpkg-deb -x would put directories in the links' place where a package has not heard
+            // of merged-/usr.
             let script = format!(
                 "set -eo pipefail; for deb; do {} --fsys-tarfile \"$deb\" | {} -x -C {} --keep-directory-symlink \
                  --delay-directory-restore --no-same-owner -p; done",

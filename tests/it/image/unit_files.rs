@@ -18,7 +18,8 @@ fn systemd_has_nothing_to_say_about_our_units() {
     }
 }
 
-/// Has systemd judge the units and drop-ins that no package brought to the image in `root`, and returns the units' names.
+/// Has systemd judge the units and drop-ins that no package brought to the image in `root`, and
+/// returns the units' names.
 pub(super) fn check_units(manifest: &Manifest, root: &Path) -> BTreeSet<String> {
     let ours: Vec<&str> = manifest
         .files
@@ -46,7 +47,8 @@ pub(super) fn check_units(manifest: &Manifest, root: &Path) -> BTreeSet<String> 
     units
 }
 
-/// The agent reads what strangers say, and holds a token: systemd's verdict on its units is 3.0 of 10 at most.
+/// The agent reads what strangers say, and holds a token: systemd's verdict on its units is 3.0 of
+/// 10 at most.
 #[test]
 fn the_agent_is_confined() {
     let (_, root) = extracted();

@@ -1,4 +1,5 @@
-//! The shipped worker through `kiln verify` and `kiln diff`: nothing to find, and what a change of suite changes.
+//! The shipped worker through `kiln verify` and `kiln diff`: nothing to find, and what a change of
+//! suite changes.
 
 use crate::image::shared::{SUITES, built};
 use crate::image::tools::run;

@@ -12,7 +12,8 @@ use std::fs;
 struct Machine {
     sample: &'static str,
     files: &'static [&'static str],
-    /// The words and the file that its kubelet is started with, and the driver of its control groups.
+    /// The words and the file that its kubelet is started with, and the driver of its control
+    /// groups.
     before: fn() -> (Vec<String>, Option<String>, &'static str),
 }
 
@@ -39,7 +40,8 @@ const MACHINES: [Machine; 3] = [
 
 /// What is not as it was given, though the report does not say so.
 const ELSEWHERE: [&str; 3] = [
-    // The files in which kubelet keeps the certificate that it signs itself are where its directory is.
+    // The files in which kubelet keeps the certificate that it signs itself are where its directory
+    // is.
     "tlsCertFile",
     "tlsPrivateKeyFile",
     // Turned off by the question's flags: nobody would sign.

@@ -127,7 +127,8 @@ fn tree() -> FileTree {
     tree
 }
 
-/// The flags and the configuration that kubeadm 1.20.2 writes for its sample's InitConfiguration and ClusterConfiguration.
+/// The flags and the configuration that kubeadm 1.20.2 writes for its sample's InitConfiguration
+/// and ClusterConfiguration.
 pub(super) fn written_by_kubeadm() -> (Vec<String>, String) {
     let script = "room \"$1\" /run /var/lib && mkdir /var/lib/kubelet && ./kubeadm init phase kubelet-start --config init.yaml >&2 && \
                   cat /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/config.yaml";

@@ -1,5 +1,5 @@
-//! What people have through `kiln import`, judged by a real kubelet and a real kubeadm, 1.20.2: the same `/configz` before and after, but
-//! for what the report says differs.
+//! What people have through `kiln import`, judged by a real kubelet and a real kubeadm, 1.20.2: the
+//! same `/configz` before and after, but for what the report says differs.
 
 mod booted;
 use crate::common::guest;

@@ -25,8 +25,8 @@ fn labels(flags: &[String]) -> BTreeSet<String> {
     labels.flat_map(|labels| labels.split(',')).map(str::to_owned).collect()
 }
 
-/// Imports `files` of `sample`, and compares the kubelet that comes out with one that is started as systemd would have: with the words in
-/// `argv` and the file `config`.
+/// Imports `files` of `sample`, and compares the kubelet that comes out with one that is started as
+/// systemd would have: with the words in `argv` and the file `config`.
 fn check(sample: &str, files: &[&str], config: Option<&str>, cgroup_driver: &str) -> Imported {
     let read = |name: &str| fs::read_to_string(samples().join(sample).join(name)).expect("a sample");
     let argv: Vec<String> = read("argv").lines().map(str::to_owned).collect();
@@ -101,7 +101,8 @@ fn every_flag_that_is_a_field() {
         .map(|word| word.trim_start_matches('-').split('=').next().unwrap_or_default().replace('_', "-"))
         .collect();
     let missing: Vec<_> = names.into_iter().filter(is_field).filter(|name| !given.contains(*name)).collect();
-    // The first excludes the control groups of what is reserved; an image has no serving certificate, which kubelet would have to find.
+    // The first excludes the control groups of what is reserved; an image has no serving
+    // certificate, which kubelet would have to find.
     assert_eq!(missing, ["reserved-cpus", "tls-cert-file", "tls-private-key-file"]);
     let all = check("every-flag", &["kubelet.txt"], None, "systemd");
     assert_eq!(all.differing().into_iter().collect::<Vec<_>>(), ["podCIDR", "providerID"]);

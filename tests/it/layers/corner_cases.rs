@@ -1,4 +1,5 @@
-//! What the shipped packages happen not to do, each case in a few packages of a few files. Sizes of files tell whose they are.
+//! What the shipped packages happen not to do, each case in a few packages of a few files. Sizes of
+//! files tell whose they are.
 
 use crate::layers::opened::{self, Named};
 use crate::layers::synthetic::{
@@ -253,7 +254,8 @@ fn what_dpkg_refuses_kiln_refuses() {
     }
 }
 
-/// Where an image would silently lose a file, or an archive reach through its own link, kiln is the stricter.
+/// Where an image would silently lose a file, or an archive reach through its own link, kiln is the
+/// stricter.
 #[test]
 fn what_only_kiln_refuses() {
     let cases = [
@@ -274,7 +276,8 @@ fn what_only_kiln_refuses() {
     }
 }
 
-/// dpkg fails where a package lacks a directory of its own, and diverts only the spelling that the diversion has.
+/// dpkg fails where a package lacks a directory of its own, and diverts only the spelling that the
+/// diversion has.
 #[test]
 fn what_only_kiln_lays() {
     let members = [file("./usr/share/d/f", "1"), file("./lib/f", "22")];

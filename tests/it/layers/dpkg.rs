@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 /// Unpacks in the root `$1` with the database `$2`, then lists the root on standard output.
 ///
-/// As root of fakeroot(1), so that owners, modes and devices are whatever the packages say. The host's dpkg.cfg must not
-/// leave anything out. Links that are there before any package have kiln's time for what it makes; `/lib64` is there if
-/// packages have something in it.
+/// As root of fakeroot(1), so that owners, modes and devices are whatever the packages say. The
+/// host's dpkg.cfg must not leave anything out. Links that are there before any package have kiln's
+/// time for what it makes; `/lib64` is there if packages have something in it.
 const SCRIPT: &str = r#"
 root=$1 database=$2; shift 2
 touch --no-dereference --date=@0 "$root"/*
@@ -22,8 +22,9 @@ if rmdir "$root/usr/lib64" 2>/dev/null; then rm "$root/lib64"; fi
 find "$root" -mindepth 1 -printf '%P\0%y\0%m\0%U\0%G\0%s\0%T@\0%l\0%i\0'
 "#;
 
-/// What dpkg leaves of the packages at `debs`, unpacked in this order into a root with the links of usr-merge; or what it says when
-/// it refuses. The packages must have no maintainer scripts: they would run.
+/// What dpkg leaves of the packages at `debs`, unpacked in this order into a root with the links of
+/// usr-merge; or what it says when it refuses. The packages must have no maintainer scripts: they
+/// would run.
 pub(super) fn unpack(debs: &[PathBuf], diversions: &[Diversion]) -> Result<Listing, String> {
     let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
     let (root, database) = (place.path().join("root"), place.path().join("database"));

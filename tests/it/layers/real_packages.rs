@@ -37,7 +37,8 @@ fn worker_packages(suite: &str) -> Vec<Named> {
         .collect()
 }
 
-/// Copies the package at `deb` to `to` without its maintainer scripts and triggers; says whether it is essential.
+/// Copies the package at `deb` to `to` without its maintainer scripts and triggers; says whether it
+/// is essential.
 fn without_scripts(deb: &Path, to: &Path) -> bool {
     let control = text(tool("dpkg-deb", "dpkg").arg("--field").arg(deb));
     let members = text(tool("ar", "binutils").arg("t").arg(deb));

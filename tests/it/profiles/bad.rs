@@ -283,7 +283,8 @@ const BAD: &[(&str, &str)] = &[
         "units: {states: {a.service: enabled, a.service?: masked}}\n",
         "2:38: units.states: a.service is there twice, with \"?\" and without",
     ),
-    // What a release or a runtime dropped, what needs something else, what is there under another name.
+    // What a release or a runtime dropped, what needs something else, what is there under another
+    // name.
     (
         "containerd: {runtimes: {nvidia: {}}}\n",
         "2:33: containerd.runtimes.nvidia: is runc once more, name its program with \"binary\"",

@@ -1,4 +1,5 @@
-//! What a node would not start with, or would be other than it says: rows of the table of bad profiles.
+//! What a node would not start with, or would be other than it says: rows of the table of bad
+//! profiles.
 
 /// What follows `extends: base` in worker.yaml, and the error without `profiles/worker.yaml:`.
 pub(super) const NODE: &[(&str, &str)] = &[

@@ -1,4 +1,5 @@
-//! Cluster files: what they give a node, and what is refused in them and between them and a profile.
+//! Cluster files: what they give a node, and what is refused in them and between them and a
+//! profile.
 
 use super::Profiles;
 use kiln_kubernetes::Minor;
@@ -343,7 +344,8 @@ fn a_cluster_is_named_or_a_path() {
     assert_eq!(loaded.expect("a good cluster").cluster.expect("a cluster").name, "prod");
 }
 
-/// The kubelet of each minor release beside API servers of each other: the policy's own words, in numbers.
+/// The kubelet of each minor release beside API servers of each other: the policy's own words, in
+/// numbers.
 #[test]
 fn the_skew_is_that_of_the_policy() {
     for (kubelet, api, fits) in [

@@ -1,7 +1,7 @@
 //! Every key that a message of kiln names is one that a user can write.
 //!
-//! Errors of profiles carry keys of a table, `fields`, which a test of `kiln-profile` holds to the schemas. This one reads the
-//! texts in the sources, where a key may be named in passing.
+//! Errors of profiles carry keys of a table, `fields`, which a test of `kiln-profile` holds to the
+//! schemas. This one reads the texts in the sources, where a key may be named in passing.
 
 use crate::layering::{builder, texts};
 use kiln_profile::{cluster_schema, release_schema, schema};
@@ -42,7 +42,8 @@ const OTHERS: [(&str, &str); 26] = [
 /// What the names of units and files end in.
 const FILES: [&str; 8] = ["cache", "conf", "json", "path", "service", "socket", "target", "yaml"];
 
-/// Whether `schema` has the key that `path` leads to. A part with a brace or star stands for any name.
+/// Whether `schema` has the key that `path` leads to. A part with a brace or star stands for any
+/// name.
 fn has(schema: &Value, path: &[&str]) -> bool {
     let choices = ["anyOf", "oneOf"].into_iter().filter_map(|key| schema[key].as_array()).flatten();
     if choices.into_iter().any(|schema| has(schema, path)) {

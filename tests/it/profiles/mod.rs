@@ -1,4 +1,5 @@
-//! Profiles as users write them: what is refused and with which words, how they merge, and what the shipped ones say.
+//! Profiles as users write them: what is refused and with which words, how they merge, and what the
+//! shipped ones say.
 
 mod bad;
 mod bad_node;

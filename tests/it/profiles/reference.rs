@@ -1,4 +1,5 @@
-//! docs/profile.md against the schema: the reference in it is generated from the types that read profiles.
+//! docs/profile.md against the schema: the reference in it is generated from the types that read
+//! profiles.
 
 use super::assert_snapshot;
 use serde_json::{Map, Value};

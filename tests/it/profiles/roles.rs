@@ -94,7 +94,8 @@ fn the_page_has_every_role() {
     assert_snapshot(DOC, &format!("{before}{BEGIN}{text}{END}{after}"));
 }
 
-/// A sysctl changes the whole machine: whoever reads the profile is told why. A comment holds for the lines that follow it.
+/// A sysctl changes the whole machine: whoever reads the profile is told why. A comment holds for
+/// the lines that follow it.
 #[test]
 fn every_sysctl_has_its_reason() {
     for entry in fs::read_dir(shipped_dir()).expect("profiles").map(|entry| entry.expect("an entry").path()) {
@@ -105,7 +106,8 @@ fn every_sysctl_has_its_reason() {
     }
 }
 
-/// Every role says why it exists, and settings are set once: a role that repeats what it inherits hides what it changes.
+/// Every role says why it exists, and settings are set once: a role that repeats what it inherits
+/// hides what it changes.
 #[test]
 fn a_role_says_why_and_only_what_differs() {
     let roles = roles();

@@ -1,4 +1,5 @@
-//! Pulling from registries: Debian's docker-registry, which is the distribution project's own, and one that misbehaves.
+//! Pulling from registries: Debian's docker-registry, which is the distribution project's own, and
+//! one that misbehaves.
 
 mod baked;
 mod distribution;

@@ -26,7 +26,8 @@ impl Keys {
         keys
     }
 
-    /// A JSON Web Token, RS256, that allows `actions` on `repository` (distribution's "Token Specification").
+    /// A JSON Web Token, RS256, that allows `actions` on `repository` (distribution's "Token
+    /// Specification").
     fn token(&self, repository: &str, actions: &str) -> String {
         let certificate = fs::read_to_string(&self.certificate).expect("read");
         let der: String = certificate.lines().filter(|line| !line.starts_with("-----")).collect();

@@ -1,7 +1,9 @@
-//! The rendered pod network in a network namespace: Debian's CNI plugins, called as containerd calls them.
+//! The rendered pod network in a network namespace: Debian's CNI plugins, called as containerd
+//! calls them.
 //!
-//! libcni gives each plugin of the list its own part with the list's name and version, what the one before returned, and those of
-//! the runtime's capabilities that it declares (CNI specification, section 4).
+//! libcni gives each plugin of the list its own part with the list's name and version, what the one
+//! before returned, and those of the runtime's capabilities that it declares (CNI specification,
+//! section 4).
 
 use super::debian_root::{Suite, stdout};
 use super::own::rendered;
@@ -161,7 +163,8 @@ fn ports_limits_and_rules_come_and_go_with_the_pod() {
         let list = conflist("{mtu: 1450}");
         let chain: Vec<_> = list["plugins"].as_array().expect("plugins").iter().map(|plugin| &plugin["type"]).collect();
         assert_eq!(json!(chain), json!(["bridge", "portmap", "firewall", "bandwidth"]));
-        // As the CRI plugin makes them of a pod's hostPort and its bandwidth annotations: bits and bits per second.
+        // As the CRI plugin makes them of a pod's hostPort and its bandwidth annotations: bits and
+        // bits per second.
         let runtime = json!({
             "portMappings": [{ "hostPort": 18080, "containerPort": 8080, "protocol": "tcp" }],
             "bandwidth": { "ingressRate": 8_000_000, "ingressBurst": 8_000_000, "egressRate": 4_000_000, "egressBurst": 4_000_000 },

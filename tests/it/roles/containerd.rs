@@ -1,7 +1,8 @@
 //! The rendered configuration of containerd, as the containerd of each suite understands it.
 //!
-//! `containerd config dump` prints what became of a file, defaults and migrations applied. A key that it does not know is not
-//! there, but for a runtime's own options, which are free: booted nodes show what these do.
+//! `containerd config dump` prints what became of a file, defaults and migrations applied. A key
+//! that it does not know is not there, but for a runtime's own options, which are free: booted
+//! nodes show what these do.
 
 use crate::roles::debian_root::{Suite, stdout};
 use crate::roles::own;
@@ -10,7 +11,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Which suite's containerd is asked about which golden files: metrics and a mirror are in `edge`, a second runtime is in `gpu`.
+/// Which suite's containerd is asked about which golden files: metrics and a mirror are in `edge`,
+/// a second runtime is in `gpu`.
 const ASKED: [(&str, &[&str], &str); 3] = [
     ("bookworm", &["edge-debian-1.20.2", "gpu-debian-1.20.2"], "debian-1.20.2"),
     ("trixie", &["edge-debian-1.20.2", "gpu-debian-1.20.2"], "debian-1.20.2"),

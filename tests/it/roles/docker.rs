@@ -1,7 +1,7 @@
 //! Docker Engine as the container runtime, behind cri-dockerd.
 //!
-//! What is rendered for it, and what dockerd says of that. The pair is not run: cri-dockerd is in no Debian package, and tests reach no
-//! other place that has it.
+//! What is rendered for it, and what dockerd says of that. The pair is not run: cri-dockerd is in
+//! no Debian package, and tests reach no other place that has it.
 
 use crate::roles::debian_root::{Suite, run};
 use crate::roles::own;

@@ -6,7 +6,8 @@ use kiln_tree::{Entry, Origin, TreePath};
 use std::fs;
 use std::path::Path;
 
-/// The text that is rendered at `path` for a role that is a worker and says `more`; nothing when there is no such file.
+/// The text that is rendered at `path` for a role that is a worker and says `more`; nothing when
+/// there is no such file.
 pub(super) fn rendered(more: &str, release: &str, path: &str) -> Option<String> {
     rendered_on(more, release, &[], path)
 }

@@ -1,7 +1,9 @@
-//! Every file that is rendered for each role on each shipped release, compared whole with `tests/golden/roles`.
+//! Every file that is rendered for each role on each shipped release, compared whole with
+//! `tests/golden/roles`.
 //!
-//! Rendering is a function of the profile and of the paths in the tree, so neither packages nor binaries are needed: the tree here
-//! has the paths that rendering looks for. What a whole build makes of two workers is in `tests/upstream`.
+//! Rendering is a function of the profile and of the paths in the tree, so neither packages nor
+//! binaries are needed: the tree here has the paths that rendering looks for. What a whole build
+//! makes of two workers is in `tests/upstream`.
 
 use kiln_agent::seed::Seed;
 use kiln_profile::{Arch, Overrides, Profile};
@@ -80,7 +82,8 @@ fn dump(profile: &Profile, tree: &FileTree) -> String {
     text
 }
 
-/// Compares with `tests/golden/roles/NAME.txt`; with `UPDATE_SNAPSHOTS` set, writes it instead, for review with git diff.
+/// Compares with `tests/golden/roles/NAME.txt`; with `UPDATE_SNAPSHOTS` set, writes it instead, for
+/// review with git diff.
 fn compare(name: &str, actual: &str) -> Result<(), String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/roles").join(format!("{name}.txt"));
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
@@ -128,7 +131,8 @@ fn every_role_on_every_release_has_these_files() {
     assert!(wrong.is_empty(), "if the change is meant, run the test with UPDATE_SNAPSHOTS=1:\n{}", wrong.join("\n"));
 }
 
-/// A site's own role, with what the shipped ones leave out: a cluster, kube-proxy, a mirror, metrics.
+/// A site's own role, with what the shipped ones leave out: a cluster, kube-proxy, a mirror,
+/// metrics.
 #[test]
 fn a_role_of_ones_own_for_a_cluster_has_these_files() {
     let site = tempfile::tempdir().expect("a directory");
@@ -162,7 +166,8 @@ fn a_role_of_ones_own_for_a_cluster_has_these_files() {
     );
 }
 
-/// A site's own kubeconfig of kube-proxy is what its unit waits for, and without dual stack it has one of the cluster's networks.
+/// A site's own kubeconfig of kube-proxy is what its unit waits for, and without dual stack it has
+/// one of the cluster's networks.
 #[test]
 fn kube_proxy_by_its_configuration() {
     let site = tempfile::tempdir().expect("a directory");

@@ -1,4 +1,5 @@
-//! Where these tests build: a directory and a cache of their own, so that every artifact is downloaded indeed.
+//! Where these tests build: a directory and a cache of their own, so that every artifact is
+//! downloaded indeed.
 
 use crate::upstream::hub;
 use crate::upstream::release::{self, Published};
@@ -14,7 +15,8 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 use tempfile::TempDir;
 
-/// The trixie worker of release debian-1.20.2, built at the first call. It fills the shared cache with packages.
+/// The trixie worker of release debian-1.20.2, built at the first call. It fills the shared cache
+/// with packages.
 pub(super) fn debian() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -63,7 +65,8 @@ impl Bench {
         command
     }
 
-    /// Adds the release `name`, the shipped one with `changes` and the files `published`, and serves these.
+    /// Adds the release `name`, the shipped one with `changes` and the files `published`, and
+    /// serves these.
     pub(super) fn publish(&self, name: &str, published: &[Published], changes: &[(&str, &str)]) -> Server {
         let server = hub::start(release::files(published));
         self.release(name, &release::text(published, &server, changes));

@@ -1,4 +1,5 @@
-//! dl.k8s.io and github.com on this host: both redirect to where the bytes are, and that place has a bad day.
+//! dl.k8s.io and github.com on this host: both redirect to where the bytes are, and that place has
+//! a bad day.
 
 use crate::upstream::server::{self, Request, Server};
 use std::collections::BTreeMap;
@@ -8,8 +9,9 @@ pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
 /// A server for `files`, each at `/<URL without its scheme>`.
 ///
-/// It answers as GitHub does, with a redirect to a signed address. There, the first request for a file gets a 503, the
-/// second one half of it before the connection is cut, and later ones what they ask for.
+/// It answers as GitHub does, with a redirect to a signed address. There, the first request for a
+/// file gets a 503, the second one half of it before the connection is cut, and later ones what
+/// they ask for.
 pub(super) fn start(files: Files) -> Server {
     Server::start(move |request, stream| {
         let (path, signed) = request.target.split_once('?').unwrap_or((&request.target, ""));
@@ -31,7 +33,8 @@ pub(super) fn start(files: Files) -> Server {
     })
 }
 
-/// What was asked of the server for the file at `name` after its redirect: the first byte wanted, request by request.
+/// What was asked of the server for the file at `name` after its redirect: the first byte wanted,
+/// request by request.
 pub(super) fn offsets(requests: &[Request], name: &str) -> Vec<usize> {
     let target = format!("/objects/{name}?");
     let of_file = requests.iter().filter(|request| request.target.starts_with(&target));

@@ -24,8 +24,8 @@ const OLD: [(&str, &str); 3] = [
 /// The plugins that the baked network and add-ons use.
 const PLUGINS: [&str; 7] = ["bandwidth", "bridge", "firewall", "host-local", "loopback", "portmap", "tuning"];
 
-/// Downloads that fail, are cut and redirected; files where the release says, whatever archives they came in; nothing of
-/// them from Debian; and a node that runs.
+/// Downloads that fail, are cut and redirected; files where the release says, whatever archives
+/// they came in; nothing of them from Debian; and a node that runs.
 #[test]
 fn a_node_of_upstreams_files_is_healthy() {
     let bench = Bench::new();
@@ -138,7 +138,8 @@ fn check_unit(out: &Path, root: &Path) {
     assert!(ours.is_empty(), "{}", ours.join("\n"));
 }
 
-/// Packs the same files into other kinds of archives, and runc into Debian's package of it; what changes in the release.
+/// Packs the same files into other kinds of archives, and runc into Debian's package of it; what
+/// changes in the release.
 fn repack(published: &mut [Published], programs: &Programs) -> [(&'static str, &'static str); 4] {
     let mut repack = |component: &str, bytes: Vec<u8>, suffix: (&str, &str)| {
         let file = published.iter_mut().find(|file| file.component == component).expect("published");

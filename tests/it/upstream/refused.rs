@@ -1,4 +1,5 @@
-//! Releases whose files are not what they say: one line that names the file and the way out, and no output.
+//! Releases whose files are not what they say: one line that names the file and the way out, and no
+//! output.
 
 use crate::upstream::archives::{sha256, stand_in, tar};
 use crate::upstream::bench::Bench;
@@ -47,7 +48,8 @@ fn wrong_bytes_are_refused() {
     assert_eq!(bench.refuses("build", "bad", &["-o", "out"]), said);
 }
 
-/// A digest that a release lacks for the architecture wanted, at the URL it is for, before anything is fetched.
+/// A digest that a release lacks for the architecture wanted, at the URL it is for, before anything
+/// is fetched.
 #[test]
 fn an_architecture_that_a_component_lacks_is_refused() {
     let bench = Bench::new();

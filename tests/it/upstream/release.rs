@@ -56,8 +56,8 @@ pub(super) fn shipped() -> String {
     fs::read_to_string(path).expect("the shipped release")
 }
 
-/// The shipped release with versions, digests and hosts of `published`, and only those components; then each of `changes` is
-/// made, a text and what takes its place.
+/// The shipped release with versions, digests and hosts of `published`, and only those components;
+/// then each of `changes` is made, a text and what takes its place.
 pub(super) fn text(published: &[Published], server: &Server, changes: &[(&str, &str)]) -> String {
     let shipped = shipped();
     let known: BTreeMap<&str, &Published> = published.iter().map(|file| (file.component, file)).collect();

@@ -1,4 +1,5 @@
-//! Imitations of six clouds' metadata services, after what their documentation says they demand and answer.
+//! Imitations of six clouds' metadata services, after what their documentation says they demand and
+//! answer.
 
 use super::service::{Answer, Request, Service};
 use base64::Engine as _;

@@ -117,7 +117,8 @@ fn other_user_data_is_no_seed() {
     assert!(said[0].contains("the seed from user data of Azure: line "), "{said:#?}");
 }
 
-/// What goes wrong for a while, at the first of an attempt's requests; what the agent says; and how long it waits at least.
+/// What goes wrong for a while, at the first of an attempt's requests; what the agent says; and how
+/// long it waits at least.
 fn troubles() -> Vec<(Answer, &'static str, Duration)> {
     let answered = Answer::status;
     let fine = || Answer::ok("x".repeat(200)).with("Metadata-Flavor", "Google");
@@ -172,7 +173,8 @@ fn a_service_in_trouble_is_asked_again_later() {
                 let asked = service.asked();
                 let waited = asked[1].at - asked[0].at;
                 assert!(waited >= wait, "{expected}: asked again after {waited:?}");
-                // One that fails, then one for user data and four for the facts (the zone is one of them twice).
+                // One that fails, then one for user data and four for the facts (the zone is one of
+                // them twice).
                 let facts = asked.iter().filter(|request| !request.path.ends_with("user-data")).count();
                 assert_eq!((asked.len() - facts, facts), (2, 5), "{asked:#?}");
             });

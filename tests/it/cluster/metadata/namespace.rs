@@ -1,4 +1,5 @@
-//! A network of its own with a metadata service at 169.254.169.254, and nothing else but the API server. Any user can make one.
+//! A network of its own with a metadata service at 169.254.169.254, and nothing else but the API
+//! server. Any user can make one.
 
 use super::service::Service;
 use crate::cluster::agent::{Agent, Machine};
@@ -10,7 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use tempfile::TempDir;
 
-/// A socket file is reached from every network namespace. Answers leave with a time to live of one hop, as EC2's do.
+/// A socket file is reached from every network namespace. Answers leave with a time to live of one
+/// hop, as EC2's do.
 const SCRIPT: &str = "\
 set -e
 ip link set lo up

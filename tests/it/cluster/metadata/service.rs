@@ -84,7 +84,8 @@ impl Service {
         Self { rule: Arc::new(rule), asked: Arc::default() }
     }
 
-    /// The same, but whatever `trouble` says comes first; it is told how many requests there were before.
+    /// The same, but whatever `trouble` says comes first; it is told how many requests there were
+    /// before.
     pub(super) fn troubled(self, trouble: impl Fn(usize, &Request) -> Option<Answer> + Send + Sync + 'static) -> Self {
         let asked = Arc::clone(&self.asked);
         let rule = self.rule;

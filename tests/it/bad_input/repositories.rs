@@ -102,7 +102,7 @@ fn resolution_explains_itself() {
         site.replace("profiles/worker.yaml", "[base]", "[base, aa]");
         site.refuses(&[], &format!("{start}{expected}"));
     }
-    // The error names the line of a package name that is invalid.
+    // For a package that does not exist, the error names the line that requests it.
     let site = Site::new(&keys, &[Package::new("bb", "", &[])]);
     site.replace("profiles/worker.yaml", "[base]", "[base, aa]");
     site.refuses(&[], &format!("profiles/worker.yaml:6:20: {start}no package is named \"aa\""));

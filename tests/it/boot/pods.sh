@@ -81,7 +81,7 @@ ask_pods() {
 
   while read -r line; do report client-log "$line"; done < <(tail -n 3 /var/log/pods/default_client-*/main/0.log)
 
-  # A container that is killed is started again.
+  # Restarting the service restores a removed image.
   ctr -n k8s.io images rm registry.test/busybox:1 >/dev/null
   systemctl restart kiln-images.service
   report restored "$(ctr -n k8s.io images ls -q name==registry.test/busybox:1)"

@@ -21,7 +21,8 @@ pub(crate) struct Machine {
 impl Machine {
     /// A machine with a seed.
     pub(crate) fn new(seed: &str) -> Self {
-        // Not in /tmp, which may be a tmpfs: the agent behaves differently on machines without disks.
+        // Not in /tmp, which may be a tmpfs: the agent behaves differently on machines without
+        // disks.
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"));
         let machine = Self { directory: directory.expect("a directory") };
         fs::create_dir_all(machine.root()).expect("a directory");
@@ -88,7 +89,8 @@ impl Machine {
         self.boot_by(&[])
     }
 
-    /// Starts the agent through a wrapper: a program and its arguments, followed by the agent's command line.
+    /// Starts the agent through a wrapper: a program and its arguments, followed by the agent's
+    /// command line.
     pub(crate) fn boot_by(&self, wrapper: &[&str]) -> Agent {
         self.start(wrapper, &[])
     }
@@ -117,7 +119,8 @@ impl Machine {
         Agent { child, lines, said: Vec::new() }
     }
 
-    /// Runs the agent to its end under time(1); returns the output of both, which ends with peak memory in KiB and seconds.
+    /// Runs the agent to its end under time(1); returns the output of both, which ends with peak
+    /// memory in KiB and seconds.
     pub(crate) fn under_time(&self) -> String {
         self.boot_by(&["/usr/bin/time", "-f", "%M %e"]).end().1.join("\n")
     }
@@ -168,7 +171,8 @@ impl Agent {
         }
     }
 
-    /// Waits until it exits; returns the exit status (`None` if killed) and all lines that it printed.
+    /// Waits until it exits; returns the exit status (`None` if killed) and all lines that it
+    /// printed.
     pub(crate) fn end(mut self) -> (Option<i32>, Vec<String>) {
         while self.line(|_| true).is_some() {}
         let status = self.child.wait().expect("a child");
@@ -200,8 +204,9 @@ pub(crate) fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).mode() & 0o7777
 }
 
-/// The agent of every image, as a program on this host.
-/// `kiln` writes the file, because a program that this process has open for writing cannot be executed (ETXTBSY), and a thread that forks at that moment would inherit the open file.
+/// The agent of every image, as a program on this host. `kiln` writes the file, because a program
+/// that this process has open for writing cannot be executed (ETXTBSY), and a thread that forks at
+/// that moment would inherit the open file.
 fn program() -> &'static str {
     static PROGRAM: OnceLock<String> = OnceLock::new();
     PROGRAM.get_or_init(|| {

@@ -39,7 +39,8 @@ fn joins(kind: Kind, channel: Channel) {
     second.wait_until_ready(plane);
     assert!(second.agent_said("the client certificate is valid"));
     if kind == Kind::Disk {
-        // The range comes from the cluster only; without it, the first boot would not have been Ready.
+        // The range comes from the cluster only; without it, the first boot would not have been
+        // Ready.
         assert_eq!(second.all("conflist "), [format!("\"subnet\": {}", found["spec"]["podCIDR"])]);
     }
     assert_eq!(second.all("certificate ").join("\n"), certificate);
@@ -55,7 +56,8 @@ fn joins(kind: Kind, channel: Channel) {
     }
 }
 
-/// Defines a test for each kind of machine and channel; `make test` runs one of them, `make joins` all.
+/// Defines a test for each kind of machine and channel; `make test` runs one of them, `make joins`
+/// all.
 macro_rules! nodes {
     ($($(#[$attribute:meta])* $name:ident: $kind:ident, $channel:ident;)*) => {
         $(

@@ -1,4 +1,5 @@
-//! A clock that is years behind. A test cannot set the clock of its host, so the times with which the agent compares the clock are moved instead.
+//! A clock that is years behind. A test cannot set the clock of its host, so the times with which
+//! the agent compares the clock are moved instead.
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, TOKEN};
@@ -32,7 +33,8 @@ fn before_the_image_was_built() {
     machine.join();
 }
 
-/// A clock after the image's build but before the cluster was made: the certificates of its servers are not valid yet.
+/// A clock after the image's build but before the cluster was made: the certificates of its servers
+/// are not valid yet.
 #[test]
 fn before_the_cluster_was_made() {
     let authority = Authority::new();

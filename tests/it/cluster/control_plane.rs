@@ -13,7 +13,8 @@ use std::sync::{Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The group that kubeadm gives nodes: it may request certificates, and the controller manager approves them.
+/// The group that kubeadm gives nodes: it may request certificates, and the controller manager
+/// approves them.
 pub(crate) const TOKEN: &str = "abcdef.0123456789abcdef";
 /// A group that may request certificates, which are not approved automatically.
 pub(crate) const MANUAL_TOKEN: &str = "manual.0123456789abcdef";
@@ -39,7 +40,8 @@ impl ControlPlane {
         shared.as_ref().expect("the control plane starts; the first failed test shows why it did not")
     }
 
-    /// Starts a control plane; if not `signs`, its controller manager does not get the authority's key and cannot sign certificates.
+    /// Starts a control plane; if not `signs`, its controller manager does not get the authority's
+    /// key and cannot sign certificates.
     pub(crate) fn start(name: &str, signs: bool) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::remove_dir_all(&directory).ok();
@@ -219,7 +221,8 @@ impl ControlPlane {
         ["ca.crt", "ca.key"].map(|name| self.directory.join("pki").join(name).display().to_string())
     }
 
-    /// Puts `certificate` (PEM) into a pending certificate request and approves it; the signer ignores requests that have a certificate.
+    /// Puts `certificate` (PEM) into a pending certificate request and approves it; the signer
+    /// ignores requests that have a certificate.
     pub(crate) fn issue(&self, request: &str, certificate: &str) {
         self.sign(request, certificate);
         self.kubectl(&["certificate", "approve", request]);
@@ -316,7 +319,8 @@ fn base64(text: &str) -> Vec<u8> {
     STANDARD.decode(lines).expect("base64")
 }
 
-/// The node's name in a request's common name (a UTF8String or PrintableString, X.690); empty if the request is not for a node. openssl would need minutes for thousands of requests.
+/// The node's name in a request's common name (a UTF8String or PrintableString, X.690); empty if
+/// the request is not for a node. openssl would need minutes for thousands of requests.
 fn common_name(der: &[u8]) -> String {
     let prefix = b"system:node:";
     let at = der.windows(prefix.len()).position(|window| window == prefix).unwrap_or_default();

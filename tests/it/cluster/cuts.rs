@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-/// The distance in bytes of the positions at which joins are cut, unless KILN_CUT_STRIDE is set (`make faults`: 1). A prime, so that it does not divide the size of any message.
+/// The distance in bytes of the positions at which joins are cut, unless KILN_CUT_STRIDE is set
+/// (`make faults`: 1). A prime, so that it does not divide the size of any message.
 const STRIDE: usize = 397;
 /// The number of concurrent joins.
 const CROWD: usize = 32;
@@ -46,7 +47,8 @@ impl Budget {
     }
 }
 
-/// A proxy to the API server that cuts one connection when the budget is used up, and passes everything from then on. It accepts no connections after it is dropped.
+/// A proxy to the API server that cuts one connection when the budget is used up, and passes
+/// everything from then on. It accepts no connections after it is dropped.
 struct Proxy {
     port: u16,
     ended: Arc<AtomicBool>,
@@ -111,7 +113,8 @@ fn pass(mut from: TcpStream, mut to: TcpStream, budget: &Budget, answers: bool) 
     to.shutdown(Shutdown::Write).ok();
 }
 
-/// Joins through a proxy that cuts a connection after `count` bytes; returns whether it was cut, and whether the agent reported that.
+/// Joins through a proxy that cuts a connection after `count` bytes; returns whether it was cut,
+/// and whether the agent reported that.
 fn join(plane: &ControlPlane, node: &str, cut: Cut, count: usize) -> (bool, bool) {
     let budget = Arc::new(Budget { cut, left: AtomicUsize::new(count) });
     let proxy = Proxy::new(plane.port, Arc::clone(&budget));
@@ -147,7 +150,8 @@ fn cut_off_at_every_byte() {
         let was_cut = results.values().filter(|(was_cut, _)| *was_cut).count();
         let noticed = results.values().filter(|(_, noticed)| *noticed).count();
         println!("{cut:?}: {length} bytes; {} joins, {was_cut} of them cut off, {noticed} noticed", results.len());
-        // The length of joins varies. And an idle connection may close at any time, so the agent reports nothing when a new one works.
+        // The length of joins varies. And an idle connection may close at any time, so the agent
+        // reports nothing when a new one works.
         assert!(was_cut * 10 >= results.len() * 8, "{results:?}");
         assert!(noticed * 3 >= results.len(), "{results:?}");
         let mut requests: BTreeMap<String, usize> = BTreeMap::new();

@@ -15,7 +15,8 @@ pub(super) fn kiln(directory: &Path, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Boots a machine without a credential whose block device is `device`; returns the lines of the agent.
+/// Boots a machine without a credential whose block device is `device`; returns the lines of the
+/// agent.
 fn boots_from(device: &Path) -> Vec<String> {
     let machine = Machine::new("");
     fs::remove_dir_all(machine.credentials()).expect("removed");

@@ -1,4 +1,5 @@
-//! An impostor answers in place of the API server: openssl, with data that an attacker could have intercepted or invented.
+//! An impostor answers in place of the API server: openssl, with data that an attacker could have
+//! intercepted or invented.
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, TOKEN};

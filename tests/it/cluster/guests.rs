@@ -18,7 +18,8 @@ use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// The time limit from power-on to Ready: a minute and a half on four idle cores without KVM, ten times that on busy ones.
+/// The time limit from power-on to Ready: a minute and a half on four idle cores without KVM, ten
+/// times that on busy ones.
 const LIMIT: Duration = Duration::from_secs(1200);
 /// Room on the disk in bytes; a node writes little.
 const STATE: u64 = 2 << 30;
@@ -47,7 +48,8 @@ read -r _ </dev/tcp/10.0.2.2/PORT
 systemctl poweroff
 "#;
 
-/// Searches for the token in all files that a node without disks could have written, one planted file among them. An image has no grep.
+/// Searches for the token in all files that a node without disks could have written, one planted
+/// file among them. An image has no grep.
 const SEARCH: &str = r#"
 shopt -s globstar dotglob nullglob
 secret='HALF''OTHER'
@@ -136,7 +138,8 @@ impl Node {
                 let path = directory.path().join("disk.qcow2");
                 let disk = Disk::create(image, &path, image.size + STATE).expect("a disk");
                 if let Some(words) = cmdline {
-                    // The boot loader contains the command line, and gets more parameters from the firmware.
+                    // The boot loader contains the command line, and gets more parameters from the
+                    // firmware.
                     let words = format!("type=11,value=io.systemd.stub.kernel-cmdline-extra={words}");
                     machine.more.extend(["-smbios".into(), words.into()]);
                 }
@@ -177,7 +180,8 @@ impl Node {
         Booted { node: self, guest, lines }
     }
 
-    /// Searches all bytes of its disk and of the volume with its seed; returns those that contain the token.
+    /// Searches all bytes of its disk and of the volume with its seed; returns those that contain
+    /// the token.
     pub(super) fn disks_with_the_token(&self) -> Vec<&Path> {
         let raw = self.directory.path().join("searched.raw");
         let disk = self.disk.as_deref().expect("a disk");

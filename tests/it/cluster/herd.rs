@@ -5,7 +5,8 @@ use crate::cluster::control_plane::{ControlPlane, TOKEN};
 use crate::cluster::joins::seed;
 use std::time::Instant;
 
-/// The number of concurrent joins, unless KILN_HERD is set. The controller manager approves and signs about seven per second.
+/// The number of concurrent joins, unless KILN_HERD is set. The controller manager approves and
+/// signs about seven per second.
 const HERD: usize = 30;
 
 #[test]
@@ -25,11 +26,13 @@ fn a_herd_joins() {
     let took = started.elapsed().as_secs_f64();
     let each = (requests(plane) - before) / count as f64;
     println!("{count} nodes joined in {took:.1} s, with {each:.1} requests each");
-    // cluster-info twice, the node, the request, a watch; each watch that ends without a decision costs three more.
+    // cluster-info twice, the node, the request, a watch; each watch that ends without a decision
+    // costs three more.
     assert!(each <= 20.0, "{each} requests each");
 }
 
-/// The number of agents' requests that the API server has answered: for cluster-info, Nodes by name, and certificate requests without their status.
+/// The number of agents' requests that the API server has answered: for cluster-info, Nodes by
+/// name, and certificate requests without their status.
 fn requests(plane: &ControlPlane) -> f64 {
     let metrics = plane.kubectl(&["get", "--raw", "/metrics"]);
     let is_ours = |line: &&str| {

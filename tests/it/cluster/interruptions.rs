@@ -10,14 +10,15 @@ use std::thread;
 
 const FILES: &str = "files: {/etc/motd: {content: hello}}\n";
 
-/// All system calls that change files, under the names of every architecture. Writes to standard error are included; they are further moments.
+/// All system calls that change files, under the names of every architecture. Writes to standard
+/// error are included; they are further moments.
 const CHANGES: &str = "trace=write,fsync,fchmod,fchown,?rename,?renameat,?renameat2,?symlink,?symlinkat,?unlink,?unlinkat,?mkdir,?mkdirat";
 /// The distance of the moments that are tried, unless KILN_FAULT_STRIDE is set (`make faults`: 1).
 const STRIDE: usize = 5;
 /// The number of concurrent cases.
 const CROWD: usize = 8;
 
-/// Runs `case` for every STRIDEth of `moments`, some concurrently; returns the results in order.
+/// Runs `case` for one in [`STRIDE`] of `moments`, some concurrently; returns the results in order.
 fn at_moments<T: Sync, R: Send>(moments: &[T], case: impl Fn(usize, &T) -> R + Sync) -> Vec<R> {
     let stride = std::env::var("KILN_FAULT_STRIDE").map_or(STRIDE, |text| text.parse().expect("a number"));
     let chosen: Vec<(usize, &T)> = moments.iter().enumerate().step_by(stride).collect();
@@ -32,7 +33,8 @@ fn at_moments<T: Sync, R: Send>(moments: &[T], case: impl Fn(usize, &T) -> R + S
     results
 }
 
-/// The changes that a join makes: each system call, and its number among those of the same name, from 1.
+/// The changes that a join makes: each system call, and its number among those of the same name,
+/// from 1.
 fn changes(plane: &ControlPlane) -> Vec<(String, usize)> {
     let machine = Machine::new(&seed(plane, "traced", TOKEN, FILES));
     let trace = machine.credentials().join("trace").display().to_string();
@@ -97,7 +99,8 @@ fn unfinished(machine: &Machine) -> Vec<PathBuf> {
     files.filter(|file| file.extension().is_some_and(|extension| extension == "kiln-new")).collect()
 }
 
-/// Arguments: options of a small file system, the directory to copy it to in the end, and the agent's command line (its path, `--root`, the root).
+/// Arguments: options of a small file system, the directory to copy it to in the end, and the
+/// agent's command line (its path, `--root`, the root).
 const ON_A_SMALL_DISK: &str = r#"
 mount -t tmpfs -o "$1" tmpfs "$5"
 code=0
@@ -108,7 +111,8 @@ mount -o remount,size=0,nr_inodes=0 tmpfs "$5"
 cp -a "$5/." "$2"
 "#;
 
-/// File systems with growing room for files, or for pages: the agent always exits, and never leaves a partial credential.
+/// File systems with growing room for files, or for pages: the agent always exits, and never leaves
+/// a partial credential.
 #[test]
 fn a_full_disk() {
     let plane = ControlPlane::shared();

@@ -157,7 +157,8 @@ fn an_image_baked_for_a_cluster_needs_only_a_token() {
     assert!(machine.is_joined());
 }
 
-/// Killed after each line it prints, the agent continues at the next start, and requests only one certificate.
+/// Killed after each line it prints, the agent continues at the next start, and requests only one
+/// certificate.
 #[test]
 fn killed_at_each_step() {
     let plane = ControlPlane::shared();

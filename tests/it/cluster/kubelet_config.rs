@@ -1,4 +1,5 @@
-//! Comparison of the baked kubelet configuration with the one that kubeadm uploaded (`init phase upload-config kubelet`).
+//! Comparison of the baked kubelet configuration with the one that kubeadm uploaded (`init phase
+//! upload-config kubelet`).
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, TOKEN};
@@ -22,7 +23,8 @@ fn bake(machine: &Machine, config: &str) {
     }
 }
 
-/// Boots, and returns the messages about the configuration in the journal, in the status, and above the login prompt.
+/// Boots, and returns the messages about the configuration in the journal, in the status, and above
+/// the login prompt.
 fn remarks(machine: &Machine) -> Vec<String> {
     let said = machine.join();
     let at = said.iter().position(|line| line.contains("ready (")).expect("ready");

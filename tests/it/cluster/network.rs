@@ -118,7 +118,8 @@ fn by_a_name_server() {
     assert_eq!(server_of(&machine), format!("https://api.example:{}", plane.port));
 }
 
-/// An HTTP proxy that opens tunnels (RFC 9110, 9.3.6) and resolves names itself; returns its port and the requests it received.
+/// An HTTP proxy that opens tunnels (RFC 9110, 9.3.6) and resolves names itself; returns its port
+/// and the requests it received.
 fn proxy(status: &'static str) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -188,7 +189,8 @@ fn a_seed_over_https_by_an_authoritys_pin() {
     let server = seed_server(&authority, "pinned");
     let url = format!("kiln.seed=https://127.0.0.1:{}/seeds/worker", server.port);
     let machine = Machine::new("");
-    // Without a pin, one of the image's authorities would have to vouch for it; this image has none.
+    // Without a pin, one of the image's authorities would have to vouch for it; this image has
+    // none.
     for (words, complaint) in [
         (String::new(), "making a TLS connection to 127.0.0.1"),
         (format!("kiln.seed_ca={}", Authority::new().pin()), "it does not send a certificate authority with the pin"),

@@ -15,10 +15,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long the server is down, in seconds, unless KILN_OUTAGE_SECONDS is set (`make faults`: five minutes).
+/// How long the server is down, in seconds, unless KILN_OUTAGE_SECONDS is set (`make faults`: five
+/// minutes).
 const OUTAGE: u64 = 12;
 
-/// Connections are refused until the server is up. The waits between attempts grow from one second to thirty, each 50 to 100 % of that; the agent is idle in between.
+/// Connections are refused until the server is up. The waits between attempts grow from one second
+/// to thirty, each 50 to 100 % of that; the agent is idle in between.
 #[test]
 fn a_server_that_is_down() {
     let plane = ControlPlane::shared();
@@ -70,7 +72,8 @@ fn a_server_that_is_down() {
     assert!(used < 2.0, "{used} s of CPU");
 }
 
-/// The answers of an overloaded API server (priority and fairness), a load balancer without servers, and a failing etcd; and the minimum time in seconds that a node then waits.
+/// The answers of an overloaded API server (priority and fairness), a load balancer without
+/// servers, and a failing etcd; and the minimum time in seconds that a node then waits.
 const ANSWERS: [(&str, &str, f64); 4] = [
     ("429 Too Many Requests", "Retry-After: 4\r\n", 4.0),
     ("503 Service Unavailable", "", 1.0),

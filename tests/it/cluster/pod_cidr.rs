@@ -98,7 +98,8 @@ fn a_known_network_is_not_queried() {
     assert!(!machine.at(WANTED).exists());
 }
 
-/// The agent queries a server that is down, or does not know the certificate, again after growing waits.
+/// The agent queries a server that is down, or does not know the certificate, again after growing
+/// waits.
 #[test]
 fn a_server_that_is_down_meanwhile() {
     let plane = ControlPlane::shared();

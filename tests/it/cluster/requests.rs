@@ -8,7 +8,8 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A request that is approved automatically but not signed, because the controller manager does not have the authority's key. The test really takes those two minutes.
+/// A request that is approved automatically but not signed, because the controller manager does not
+/// have the authority's key. The test really takes those two minutes.
 #[test]
 fn a_request_that_is_not_signed() {
     let plane = ControlPlane::start("control-plane-unsigned", false);
@@ -95,7 +96,8 @@ fn somebody_deletes_the_request() {
     joins(agent, &machine);
 }
 
-/// Certificates from the API server that are not for this node: none is installed, and the request can be repeated.
+/// Certificates from the API server that are not for this node: none is installed, and the request
+/// can be repeated.
 #[test]
 fn a_certificate_of_another_node() {
     let plane = ControlPlane::shared();

@@ -1,4 +1,5 @@
-//! Seeds from other sources than a credential: volumes made by other tools, and the kernel command line.
+//! Seeds from other sources than a credential: volumes made by other tools, and the kernel command
+//! line.
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, TOKEN, openssl};
@@ -16,7 +17,8 @@ pub(super) fn run(program: &str, package: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A machine with a block device, which `make` fills from a directory that contains the seed of `node` at `path`.
+/// A machine with a block device, which `make` fills from a directory that contains the seed of
+/// `node` at `path`.
 pub(super) fn with_volume(node: &str, path: &str, make: impl FnOnce(&Path, &str)) -> Machine {
     let machine = Machine::new("");
     fs::remove_dir_all(machine.credentials()).expect("removed");
@@ -92,7 +94,8 @@ fn nocloud_on_iso9660() {
     }
 }
 
-/// The token is removed, also after a power cut just before that; the rest of the volume is unchanged, and its placeholder requires another token.
+/// The token is removed, also after a power cut just before that; the rest of the volume is
+/// unchanged, and its placeholder requires another token.
 #[test]
 fn the_token_is_removed_from_a_volume() {
     let machine = with_volume("left", "user-data", |content, device| mkfs("16", "20480", "CIDATA", content, device));

@@ -1,4 +1,5 @@
-//! HTTPS servers other than Kubernetes': `openssl s_server`, with files to serve and certificates of a new authority.
+//! HTTPS servers other than Kubernetes': `openssl s_server`, with files to serve and certificates
+//! of a new authority.
 
 use crate::cluster::control_plane::{free_ports, openssl, pin_by_openssl};
 use std::fs;
@@ -49,7 +50,8 @@ pub(super) fn public_key(pem: &str) -> String {
     openssl(&["pkey", "-pubout"], pem.as_bytes()) + "\n"
 }
 
-/// A certificate in PEM for a public key, issued by the authority in the files `[certificate, key]` at the time `when`, in the syntax of faketime(1).
+/// A certificate in PEM for a public key, issued by the authority in the files `[certificate, key]`
+/// at the time `when`, in the syntax of faketime(1).
 pub(super) fn sign([ca, key]: &[String; 2], public: &str, subject: &str, extension: &str, when: &str) -> String {
     let directory = tempfile::tempdir().expect("a directory");
     let at = |name: &str| directory.path().join(name).display().to_string();
@@ -71,7 +73,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts a server named `host` with a certificate of `authority` that is valid from `when` on. The files are complete HTTP responses.
+    /// Starts a server named `host` with a certificate of `authority` that is valid from `when` on.
+    /// The files are complete HTTP responses.
     pub(super) fn new(authority: &Authority, host: &str, when: &str, files: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let at = |name: &str| directory.path().join(name);

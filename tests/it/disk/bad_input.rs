@@ -1,9 +1,9 @@
-//! Disks that cannot be made: an error that names both sizes or the file, and no output.
+//! Disks that cannot be made: the error names both sizes or the file, and there is no output.
 
 use crate::disk::shared::{OUTPUTS, built};
 use std::fs;
 
-/// What is added to the worker's profile, and what the error has to say.
+/// The lines added to the worker's profile, and the parts of the error.
 const BAD: &[(&str, &[&str])] = &[
     ("disk: {espSize: 16MiB}", &["disk.espSize", "16 MiB", "is too small; the smallest has 34"]),
     ("disk: {rootSize: 64MiB}", &["root file system needs", "its partition has 64 MiB", "disk.rootSize"]),
@@ -23,7 +23,7 @@ const BAD: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn what_does_not_fit_is_an_error_and_nothing_is_left() {
+fn disks_that_are_too_small_are_rejected_and_leave_no_output() {
     let built = built();
     let directory = built.out().with_file_name("bad");
     for (number, (lines, expected)) in BAD.iter().enumerate() {
@@ -39,7 +39,7 @@ fn what_does_not_fit_is_an_error_and_nothing_is_left() {
         for part in *expected {
             assert!(last.starts_with("kiln: ") && last.contains(part), "{lines}: {part:?} is not in: {said}");
         }
-        assert!(!directory.join("out").exists(), "{lines}: half an output is left");
+        assert!(!directory.join("out").exists(), "{lines}: a partial output is left");
         fs::remove_dir_all(&directory).expect("removed");
     }
 }

@@ -1,4 +1,5 @@
-//! Imitations of six clouds' metadata services, with requirements and answers according to their documentation.
+//! Imitations of six clouds' metadata services, with requirements and answers according to their
+//! documentation.
 
 use super::service::{Answer, Request, Service};
 use base64::Engine as _;
@@ -10,7 +11,8 @@ pub(super) struct Cloud {
     pub name: &'static str,
     /// The firmware's data: a file of /sys/class/dmi/id.
     pub dmi: (&'static str, &'static str),
-    /// Checks whether a request meets the service's requirements; returns the answer to one that does not.
+    /// Checks whether a request meets the service's requirements; returns the answer to one that
+    /// does not.
     check: fn(&Request) -> Result<(), Answer>,
     /// The path of user data.
     pub user_data: &'static str,

@@ -65,7 +65,8 @@ fn every_cloud_gives_the_seed_and_what_it_lacks() {
     });
 }
 
-/// IMDSv2: the agent starts a session by PUT first, no longer than needed, and makes no request without it.
+/// IMDSv2: the agent starts a session by PUT first, no longer than needed, and makes no request
+/// without it.
 #[test]
 fn ec2_is_queried_in_sessions_only() {
     let plane = ControlPlane::shared();
@@ -117,7 +118,8 @@ fn other_user_data_is_not_a_seed() {
     assert!(said[0].contains("the seed from user data of Azure: line "), "{said:#?}");
 }
 
-/// Temporary faults of the first request of an attempt; the agent's message; and the minimum time that it waits.
+/// Temporary faults of the first request of an attempt; the agent's message; and the minimum time
+/// that it waits.
 fn troubles() -> Vec<(Answer, &'static str, Duration)> {
     let answered = Answer::status;
     let fine = || Answer::ok("x".repeat(200)).with("Metadata-Flavor", "Google");
@@ -172,7 +174,8 @@ fn a_failing_service_is_queried_again_later() {
                 let asked = service.asked();
                 let waited = asked[1].at - asked[0].at;
                 assert!(waited >= wait, "{expected}: asked again after {waited:?}");
-                // One that fails, then one for user data and four for the facts (the zone is requested twice).
+                // One that fails, then one for user data and four for the facts (the zone is
+                // requested twice).
                 let facts = asked.iter().filter(|request| !request.path.ends_with("user-data")).count();
                 assert_eq!((asked.len() - facts, facts), (2, 5), "{asked:#?}");
             });

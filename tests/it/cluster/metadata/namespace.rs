@@ -1,4 +1,5 @@
-//! A separate network with a metadata service at 169.254.169.254 and the API server only. Any user can create one.
+//! A separate network with a metadata service at 169.254.169.254 and the API server only. Any user
+//! can create one.
 
 use super::service::Service;
 use crate::cluster::agent::{Agent, Machine};
@@ -10,7 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use tempfile::TempDir;
 
-/// A socket file is reachable from every network namespace. Answers have a time to live of one hop, as on EC2.
+/// A socket file is reachable from every network namespace. Answers have a time to live of one hop,
+/// as on EC2.
 const SCRIPT: &str = "\
 set -e
 ip link set lo up

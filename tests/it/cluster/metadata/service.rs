@@ -84,7 +84,8 @@ impl Service {
         Self { rule: Arc::new(rule), asked: Arc::default() }
     }
 
-    /// As [`Service::new`], but answers of `trouble` take precedence; its argument is the number of previous requests.
+    /// Makes the answers of `trouble` take precedence; its argument is the number of previous
+    /// requests.
     pub(super) fn troubled(self, trouble: impl Fn(usize, &Request) -> Option<Answer> + Send + Sync + 'static) -> Self {
         let asked = Arc::clone(&self.asked);
         let rule = self.rule;

@@ -10,12 +10,12 @@ use std::path::PathBuf;
 /// seed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  kiln agent --extract kiln-agent")]
-pub(super) struct Args {
+pub(super) struct AgentArgs {
     /// File to write it to
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     extract: PathBuf,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(args: &AgentArgs) -> anyhow::Result<()> {
     super::file::write(&args.extract, 0o755, |file| file.write_all(AGENT.bytes()))
 }

@@ -17,7 +17,7 @@ const STATE_ROOM: u64 = 6 << 30;
 #[command(
     after_help = "Examples:\n  kiln boot out/worker\n  kiln boot out/worker --demo --memory 4096\n  kiln boot out/worker --disk --keep node1.qcow2"
 )]
-pub(super) struct Args {
+pub(super) struct BootArgs {
     /// Output directory of a build
     #[arg(value_hint = clap::ValueHint::DirPath)]
     output: PathBuf,
@@ -47,7 +47,7 @@ pub(super) struct Args {
     cpus: Option<u32>,
 }
 
-pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(host: &Host, args: &BootArgs) -> anyhow::Result<()> {
     let has_pxe = ["vmlinuz", "pxe/vmlinuz"].iter().any(|kernel| args.output.join(kernel).exists());
     let wants_disk = args.disk || args.disk_size.is_some() || args.keep.is_some();
     if wants_disk || (!args.pxe && !has_pxe && args.output.join(Output::Disk.file()).exists()) {
@@ -63,7 +63,7 @@ pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
 }
 
 /// The machine's disk; writes go to the file given with `--keep`, else to `scratch`.
-fn disk(args: &Args, image: &DiskImage, scratch: &Path) -> anyhow::Result<Disk> {
+fn disk(args: &BootArgs, image: &DiskImage, scratch: &Path) -> anyhow::Result<Disk> {
     let path = args.keep.as_deref().unwrap_or(scratch);
     if path.exists() {
         return Ok(Disk::reopen(image, path)?);
@@ -72,7 +72,7 @@ fn disk(args: &Args, image: &DiskImage, scratch: &Path) -> anyhow::Result<Disk> 
     Ok(Disk::create(image, path, size)?)
 }
 
-fn start(host: &Host, args: &Args, image: Image<'_>) -> anyhow::Result<()> {
+fn start(host: &Host, args: &BootArgs, image: Image<'_>) -> anyhow::Result<()> {
     let accelerator = if kvm_works(image)? { Accelerator::Kvm } else { Accelerator::Tcg };
     if accelerator == Accelerator::Tcg {
         host.progress

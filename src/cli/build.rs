@@ -21,7 +21,7 @@ use std::time::Instant;
 #[command(
     after_help = "Examples:\n  kiln build worker\n  kiln build worker --output disk,qcow2\n  kiln build worker --release v1.36.4 -o out/worker-1.36\n  kiln build worker --locked --offline --json"
 )]
-pub(super) struct Args {
+pub(super) struct BuildArgs {
     #[command(flatten)]
     profile: ProfileArgs,
     #[command(flatten)]
@@ -44,7 +44,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(host: &Host, args: &BuildArgs) -> anyhow::Result<()> {
     let start = Instant::now();
     let clean_up = CleanUp::install().context("watching for Ctrl-C")?;
     let cache = host.cache()?;

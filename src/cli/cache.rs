@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Show or trim the cache
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  kiln cache\n  kiln cache trim --max-size 5G\n  kiln cache trim --unused-days 30")]
-pub(super) struct Args {
+pub(super) struct CacheArgs {
     #[command(subcommand)]
     action: Option<Action>,
     /// Print as JSON
@@ -34,7 +34,7 @@ enum Action {
     },
 }
 
-pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(host: &Host, args: &CacheArgs) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match args.action {
         None => {

@@ -24,7 +24,7 @@ const MAX_SIZE: u64 = 1 << 20;
                         kiln import kubelet.service kubelet-config.json --seed-out node-1.yaml --json\n  \
                         kiln import --kube-proxy kube-proxy.yaml -o profiles/proxied.yaml"
 )]
-pub(super) struct Args {
+pub(super) struct ImportArgs {
     /// The node's files; - is standard input
     #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     files: Vec<PathBuf>,
@@ -51,7 +51,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(host: &Host, args: &ImportArgs) -> anyhow::Result<()> {
     let overrides = Overrides { release: args.release.clone(), ..Overrides::default() };
     let parent = host.profile(&args.role, &overrides).with_context(|| {
         let release = if args.release.is_none() { "; --release NAME chooses a release" } else { "" };

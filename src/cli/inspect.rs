@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 #[command(
     after_help = "Examples:\n  kiln inspect out/worker\n  kiln inspect out/worker /etc/containerd/config.toml\n  kiln inspect out/worker /usr/lib/systemd/system --json\n  kiln inspect out/worker/disk.qcow2 /etc/os-release"
 )]
-pub(super) struct Args {
+pub(super) struct InspectArgs {
     /// Output directory of a build, or an image: an initramfs, a disk in any format, a root file
     /// system
     #[arg(value_hint = clap::ValueHint::AnyPath)]
@@ -26,7 +26,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(args: &InspectArgs) -> anyhow::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     let wanted = args.path.as_deref().unwrap_or("").trim_matches('/');
     if args.output.is_file() {
@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 
 /// Lists `wanted` and everything below it; returns `true` instead when it is a file whose contents
 /// are to be printed.
-fn print(out: &mut impl Write, args: &Args, wanted: &str, lines: &[Line]) -> anyhow::Result<bool> {
+fn print(out: &mut impl Write, args: &InspectArgs, wanted: &str, lines: &[Line]) -> anyhow::Result<bool> {
     let found = lines.iter().find(|line| line.path == wanted);
     match found {
         Some(line) if line.kind == '-' && !args.json => return Ok(true),

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 #[command(
     after_help = "Examples:\n  kiln lock worker\n  kiln lock worker --snapshot 20261101T000000Z --mirror 'https://mirror.example/debian/{snapshot}'"
 )]
-pub(super) struct Args {
+pub(super) struct LockArgs {
     #[command(flatten)]
     profile: ProfileArgs,
     #[command(flatten)]
@@ -31,7 +31,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(host: &Host, args: &LockArgs) -> anyhow::Result<()> {
     let profile = host.profile(&args.profile.role, &args.profile.overrides(Some(&args.mirrors), &[]))?;
     let path = lock_path(&profile, &args.profile);
     let old = Lock::read(&path).ok().flatten();

@@ -60,31 +60,31 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Show what would be baked: the resolved profile and its inputs
-    Plan(plan::Args),
+    Plan(plan::PlanArgs),
     /// Make a profile from a node's files: kubelet's flags and configuration, kubeadm's documents
-    Import(import::Args),
+    Import(import::ImportArgs),
     /// Pin every input of a role in its lock file
-    Lock(lock::Args),
+    Lock(lock::LockArgs),
     /// Bake a role's image
-    Build(build::Args),
+    Build(build::BuildArgs),
     /// Boot a baked image in QEMU, its console in this terminal
-    Boot(boot::Args),
+    Boot(boot::BootArgs),
     /// List the contents of a baked image, or print one of its files
-    Inspect(inspect::Args),
+    Inspect(inspect::InspectArgs),
     /// Check a node's seed, and deliver it: on a volume, to QEMU, by URL
-    Seed(seed::Args),
+    Seed(seed::SeedArgs),
     /// Write the agent that every image contains to a file, for images that kiln does not make
-    Agent(agent::Args),
+    Agent(agent::AgentArgs),
     /// Check that an output matches its manifest and is fit for production
-    Verify(verify::Args),
+    Verify(verify::VerifyArgs),
     /// Show what a roll-out would change: compare two outputs, images or profiles
-    Diff(diff::Args),
+    Diff(diff::DiffArgs),
     /// Show or trim the cache
-    Cache(cache::Args),
+    Cache(cache::CacheArgs),
     /// Print a shell's completion script
-    Completions(completions::Args),
+    Completions(completions::CompletionsArgs),
     /// Print the JSON Schema of a profile, for editors
-    Schema(schema::Args),
+    Schema(schema::SchemaArgs),
 }
 
 /// Runs the command line of this process.

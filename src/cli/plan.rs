@@ -13,7 +13,7 @@ use std::io::Write;
 #[command(
     after_help = "Examples:\n  kiln plan worker\n  kiln plan worker --release v1.36.4 --json | jq .profile.kubelet"
 )]
-pub(super) struct Args {
+pub(super) struct PlanArgs {
     #[command(flatten)]
     profile: ProfileArgs,
     #[command(flatten)]
@@ -23,7 +23,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(host: &Host, args: &PlanArgs) -> anyhow::Result<()> {
     let profile = host.profile(&args.profile.role, &args.profile.overrides(Some(&args.mirrors), &[]))?;
     let path = lock_path(&profile, &args.profile);
     let lock = Lock::read(&path)?;

@@ -7,7 +7,7 @@ use std::io::Write;
 #[command(
     after_help = "Example:\n  kiln schema > profiles/profile.schema.json\n  # then, at the top of a profile:\n  # yaml-language-server: $schema=profile.schema.json"
 )]
-pub(super) struct Args {
+pub(super) struct SchemaArgs {
     /// Kind of file that the schema describes
     #[arg(value_enum, default_value_t = Kind::Profile)]
     kind: Kind,
@@ -24,7 +24,7 @@ enum Kind {
     Cluster,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(args: &SchemaArgs) -> anyhow::Result<()> {
     let schema = match args.kind {
         Kind::Profile => kiln_profile::schema(),
         Kind::Release => kiln_profile::release_schema(),

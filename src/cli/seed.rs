@@ -30,7 +30,7 @@ const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 #[command(after_help = "Examples:\n  kiln seed --check node-1.yaml\n  kiln seed node-1.yaml --iso node-1.iso\n  \
                         kiln seed node-1.yaml --fresh-token secret.yaml --vfat node-1.img\n  \
                         kiln seed node-1.yaml --url https://boot.example/seeds/node-1")]
-pub(super) struct Args {
+pub(super) struct SeedArgs {
     /// The seed, in YAML or JSON
     #[arg(value_hint = clap::ValueHint::FilePath, required_unless_present = "check")]
     file: Option<PathBuf>,
@@ -58,7 +58,7 @@ pub(super) struct Args {
     ttl: i64,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(args: &SeedArgs) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if let Some(path) = &args.check {
         let (_, seed) = read(path)?;

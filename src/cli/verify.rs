@@ -14,7 +14,7 @@ use std::process::ExitCode;
 #[command(
     after_help = "Examples:\n  kiln verify out/worker\n  kiln verify out/worker --json\n  kiln verify out/worker --allow /usr/bin/sudo\n  kiln verify out/worker-debug --allow-debug"
 )]
-pub(super) struct Args {
+pub(super) struct VerifyArgs {
     /// Output directory of a build
     #[arg(value_hint = clap::ValueHint::DirPath)]
     output: PathBuf,
@@ -29,7 +29,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let privileged = args.allow.iter().map(|path| path.trim_start_matches('/').to_owned()).collect();
     let allowed = Allowed { privileged, debug: args.allow_debug };
     let report = verify(&args.output, &allowed);
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn print(args: &Args, report: &Report) -> anyhow::Result<()> {
+fn print(args: &VerifyArgs, report: &Report) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if args.json {
         let report = serde_json::json!({"output": args.output, "passed": report.passed(), "checks": report.checks});

@@ -20,7 +20,7 @@ const TROUBLE: u8 = 2;
 #[command(
     after_help = "Examples:\n  kiln diff out/worker-1 out/worker-2\n  kiln diff out/worker worker --release v1.36.4\n  kiln diff out/a/pxe/initramfs.cpio.zst out/b/pxe/initramfs.cpio.zst --json"
 )]
-pub(super) struct Args {
+pub(super) struct DiffArgs {
     /// The current image
     #[arg(value_hint = clap::ValueHint::AnyPath)]
     old: String,
@@ -45,7 +45,7 @@ pub(super) struct Args {
     mirrors: MirrorArgs,
 }
 
-pub(super) fn run(global: &Global, args: &Args) -> ExitCode {
+pub(super) fn run(global: &Global, args: &DiffArgs) -> ExitCode {
     match compare(global, args) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(DIFFERENT),
@@ -59,7 +59,7 @@ pub(super) fn run(global: &Global, args: &Args) -> ExitCode {
 }
 
 /// Prints the changes; returns whether there are none.
-fn compare(global: &Global, args: &Args) -> anyhow::Result<bool> {
+fn compare(global: &Global, args: &DiffArgs) -> anyhow::Result<bool> {
     let old = sides::open(global, args, &args.old)?;
     let new = sides::open(global, args, &args.new)?;
     let changes = diff::diff(&old, &new)?;

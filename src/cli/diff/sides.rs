@@ -5,7 +5,7 @@ use super::super::args::ProfileArgs;
 use super::super::build::on_the_line;
 use super::super::host::Host;
 use super::super::lock::{LockPolicy, locked};
-use super::Args;
+use super::DiffArgs;
 use anyhow::Context;
 use kiln_bake::Baked;
 use kiln_image::listing::Listing;
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 const MAX_CMDLINE: u64 = 64 << 10;
 
 /// Opens `name`: an output directory or an image if such a path exists, else a role.
-pub(super) fn open(global: &Global, args: &Args, name: &str) -> anyhow::Result<Side> {
+pub(super) fn open(global: &Global, args: &DiffArgs, name: &str) -> anyhow::Result<Side> {
     let path = Path::new(name);
     if path.is_dir() {
         let manifest = Manifest::read(path)?;
@@ -48,7 +48,7 @@ fn beside(path: &Path) -> Option<String> {
 }
 
 /// Bakes a profile without making artifacts.
-fn profile(global: &Global, args: &Args, role: &str) -> anyhow::Result<Side> {
+fn profile(global: &Global, args: &DiffArgs, role: &str) -> anyhow::Result<Side> {
     let host = Host::new(global)?;
     let cache = host.cache()?;
     let http = host.http(args.offline, &args.mirrors)?;

@@ -5,7 +5,7 @@ use kiln_artifact::cloud::{self, CloudError, Naming};
 use kiln_artifact::disk::{Begun, Disk, DiskError, DiskSizes, digest_during, extract};
 use kiln_artifact::platform::{self, Platform};
 use kiln_artifact::pxe::Pxe;
-use kiln_artifact::root::{Place, Root, RootOptions};
+use kiln_artifact::root::{Place, RootImage, RootOptions};
 use kiln_artifact::{kernel, tar};
 use kiln_bake::Baked;
 use kiln_bake::lock::Locked;
@@ -142,7 +142,7 @@ impl Outputs<'_> {
         let keep = wanted.disks.contains(&Output::Disk);
         let file = if keep { self.create(name)? } else { tempfile::tempfile_in(self.directory).map_err(failed)? };
         let tree = kernel::root_tree(&self.baked.tree);
-        let root = Root::plan(&tree, &self.root_options())?;
+        let root = RootImage::plan(&tree, &self.root_options())?;
         let phase = self.means.progress.phase("disk", Unit::Bytes, root.size());
         let Begun { disk, guid, record, root_hash, places } = self.begin_disk(&file, &path, &root)?;
         made.root_hash = Some(root_hash);
@@ -194,7 +194,7 @@ impl Outputs<'_> {
         let path = self.directory.join(name);
         let failed = |source| DiskError::Write { path: path.clone(), source };
         let tree = kernel::root_tree(&self.baked.tree);
-        let root = Root::plan(&tree, &self.root_options())?;
+        let root = RootImage::plan(&tree, &self.root_options())?;
         let size = root.size();
         let phase = self.means.progress.phase("root", Unit::Bytes, size);
         let hashes = root.hash_tree(&self.baked.store)?;
@@ -213,7 +213,7 @@ impl Outputs<'_> {
     /// computes the digest of `disk` in parallel with both.
     fn write_root<T>(
         &self,
-        root: &Root<'_>,
+        root: &RootImage<'_>,
         place: Place<'_>,
         disk: &RawFile,
         phase: Phase,
@@ -257,7 +257,7 @@ impl Outputs<'_> {
         file.map_err(|source| DiskError::Write { path, source })
     }
 
-    fn begin_disk(&self, file: &File, path: &Path, root: &Root<'_>) -> Result<Begun, BuildError> {
+    fn begin_disk(&self, file: &File, path: &Path, root: &RootImage<'_>) -> Result<Begun, BuildError> {
         let (profile, tree) = (self.profile(), &self.baked.tree);
         let mut initrd = FileTree::new();
         for (path, entry) in kiln_render::disk_initrd_entries(profile.arch, tree, &root.superblock())? {

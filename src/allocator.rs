@@ -12,11 +12,11 @@ const MAPPED_FROM: std::ffi::c_int = 1 << 20;
 /// function before other threads exist.
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code)]
-pub(crate) fn give_large_buffers_back() {
+pub(crate) fn return_large_buffers() {
     // SAFETY: mallopt(3) takes two numbers and keeps no pointer. When it fails, the default stays.
     unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_FROM) };
 }
 
 /// Other C libraries do not move the threshold.
 #[cfg(not(target_env = "gnu"))]
-pub fn give_large_buffers_back() {}
+pub fn return_large_buffers() {}

@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// [`BootError`] when QEMU is not installed, does not start or fails.
-pub fn attached<'a>(
+pub fn run_attached<'a>(
     machine: &Machine,
     image: impl Into<Image<'a>>,
     handout: &Handout,

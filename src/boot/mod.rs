@@ -13,7 +13,7 @@ mod kvm;
 mod machine;
 mod pxe;
 
-pub use attached::attached;
+pub use attached::run_attached;
 pub use disk::{Disk, DiskImage};
 pub use error::BootError;
 pub use guest::Guest;

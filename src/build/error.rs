@@ -64,7 +64,7 @@ pub enum BuildError {
 }
 
 /// Formats an error and its causes in one line, without causes that an outer error already quotes.
-pub fn told_once(error: &(dyn Error + 'static)) -> String {
+pub fn format_error(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |cause| (*cause).source());
     let text = causes.map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
         "" => cause,
@@ -91,10 +91,10 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_told_once() {
+    fn causes_are_not_repeated() {
         let error = nested(&["building", "writing a: no space; free some", "no space"]);
-        assert_eq!(told_once(&error), "building: writing a: no space; free some");
-        assert_eq!(told_once(&nested(&["writing a", "no space"])), "writing a: no space");
-        assert_eq!(told_once(&nested(&["a\n  b\n"])), "a b");
+        assert_eq!(format_error(&error), "building: writing a: no space; free some");
+        assert_eq!(format_error(&nested(&["writing a", "no space"])), "writing a: no space");
+        assert_eq!(format_error(&nested(&["a\n  b\n"])), "a b");
     }
 }

@@ -12,10 +12,10 @@ mod manifest;
 mod outputs;
 
 pub use directory::{DirectoryError, OutputDirectory};
-pub use error::{BuildError, told_once};
+pub use error::{BuildError, format_error};
 
 use directory::Unchanged;
-use healing::healing;
+use healing::retry_after_damage;
 use kiln_bake::lock::{Locked, Mirrors};
 use kiln_bake::{Baked, bake};
 use kiln_cache::Cache;
@@ -77,7 +77,7 @@ impl<'a> Line<'a> {
     /// # Errors
     /// [`BuildError`].
     pub fn bake(&self) -> Result<(Baked, Manifest), BuildError> {
-        let baked = healing(&self.means, || self.bake_once())?;
+        let baked = retry_after_damage(&self.means, || self.bake_once())?;
         let manifest = manifest::of(self.locked, &baked, Made::default())?;
         Ok((baked, manifest))
     }
@@ -101,7 +101,7 @@ impl<'a> Line<'a> {
         }
         let directory = OutputDirectory::create(target)?;
         begun(directory.unfinished());
-        let manifest = healing(&self.means, || {
+        let manifest = retry_after_damage(&self.means, || {
             let baked = self.bake_once()?;
             let outputs =
                 Outputs { locked: self.locked, baked: &baked, means: self.means, directory: directory.temporary() };

@@ -1,7 +1,7 @@
 //! `kiln boot`.
 
 use super::host::Host;
-use crate::boot::{Accelerator, Disk, DiskImage, Handout, Image, Machine, PxeSet, attached, kvm_works};
+use crate::boot::{Accelerator, Disk, DiskImage, Handout, Image, Machine, PxeSet, kvm_works, run_attached};
 use anyhow::Context as _;
 use kiln_profile::Output;
 use std::path::{Path, PathBuf};
@@ -81,7 +81,7 @@ fn start(host: &Host, args: &BootArgs, image: Image<'_>) -> anyhow::Result<()> {
     let usual = Machine::new(accelerator);
     let machine = Machine { memory_mib: args.memory, cpus: args.cpus.unwrap_or(usual.cpus), ..usual };
     let handout = if args.demo { Handout::none().standalone().readiness(args.once) } else { Handout::none() };
-    attached(&machine, image, &handout, |line, after| {
+    run_attached(&machine, image, &handout, |line, after| {
         host.progress.info(format_args!("{line} (power-on + {:.1} s)", after.as_secs_f64()));
     })?;
     Ok(())

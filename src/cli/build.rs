@@ -2,7 +2,7 @@
 
 use super::args::{MirrorArgs, OutputArg, ProfileArgs};
 use super::host::Host;
-use super::lock::{LockPolicy, locked};
+use super::lock::{LockPolicy, load_locked};
 use super::signals::CleanUp;
 use super::units;
 use crate::build::{BuildError, Line, Means};
@@ -51,9 +51,9 @@ pub(super) fn run(host: &Host, args: &BuildArgs) -> anyhow::Result<()> {
     let http = host.http(args.offline, &args.mirrors)?;
     let policy = LockPolicy { locked: args.locked, offline: args.offline };
     let outputs: Vec<_> = args.output.iter().map(|output| output.0).collect();
-    let locked = locked(host, &args.profile, &args.mirrors, &outputs, policy, &cache, &http)?;
+    let locked = load_locked(host, &args.profile, &args.mirrors, &outputs, policy, &cache, &http)?;
     let directory = args.out.clone().unwrap_or_else(|| Path::new("out").join(&locked.profile().role));
-    let built = on_the_line(host, &locked, &host.fetcher(&cache, &http), |line| {
+    let built = with_build_line(host, &locked, &host.fetcher(&cache, &http), |line| {
         line.build(&directory, |unfinished| clean_up.add(unfinished))
     })?;
     if !built.changed {
@@ -63,7 +63,7 @@ pub(super) fn run(host: &Host, args: &BuildArgs) -> anyhow::Result<()> {
 }
 
 /// Runs `work` on the build line of `locked` with the facilities of this machine.
-pub(super) fn on_the_line<T>(
+pub(super) fn with_build_line<T>(
     host: &Host,
     locked: &Locked,
     fetcher: &Fetcher,

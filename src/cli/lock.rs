@@ -63,7 +63,7 @@ pub(super) struct LockPolicy {
 ///
 /// # Errors
 /// When the profile, the lock or the archive is invalid, or `policy` forbids pinning.
-pub(super) fn locked(
+pub(super) fn load_locked(
     host: &Host,
     args: &ProfileArgs,
     mirrors: &MirrorArgs,

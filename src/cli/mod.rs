@@ -20,7 +20,7 @@ mod signals;
 mod units;
 mod verify;
 
-use crate::build::told_once;
+use crate::build::format_error;
 use clap::{Parser, Subcommand};
 use host::Host;
 use kiln_profile::ProfileError;
@@ -136,7 +136,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         None => cause.downcast_ref::<ProfileError>()?.rule(),
     });
     let rule = rule.map(|rule| format!(" (see {rule})")).unwrap_or_default();
-    eprintln!("kiln: {}{rule}", told_once(error.as_ref()));
+    eprintln!("kiln: {}{rule}", format_error(error.as_ref()));
     ExitCode::FAILURE
 }
 

@@ -2,9 +2,9 @@
 
 use super::super::Global;
 use super::super::args::ProfileArgs;
-use super::super::build::on_the_line;
+use super::super::build::with_build_line;
 use super::super::host::Host;
-use super::super::lock::{LockPolicy, locked};
+use super::super::lock::{LockPolicy, load_locked};
 use super::DiffArgs;
 use anyhow::Context;
 use kiln_bake::Baked;
@@ -54,9 +54,9 @@ fn profile(global: &Global, args: &DiffArgs, role: &str) -> anyhow::Result<Side>
     let http = host.http(args.offline, &args.mirrors)?;
     let policy = LockPolicy { locked: args.locked, offline: args.offline };
     let wanted = ProfileArgs { role: role.to_owned(), changes: args.changes.clone() };
-    let locked = locked(&host, &wanted, &args.mirrors, &[], policy, &cache, &http)
+    let locked = load_locked(&host, &wanted, &args.mirrors, &[], policy, &cache, &http)
         .with_context(|| format!("{role} is neither an output nor an image, and is read as a role"))?;
-    let (baked, manifest) = on_the_line(&host, &locked, &host.fetcher(&cache, &http), |line| line.bake())?;
+    let (baked, manifest) = with_build_line(&host, &locked, &host.fetcher(&cache, &http), |line| line.bake())?;
     Ok(Side::of_manifest(role, &manifest, Box::new(BakedContents(baked))))
 }
 

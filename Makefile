@@ -1,16 +1,18 @@
-# `make` lists the targets. Every one installs with apt-get what it needs and says so before (hack/setup.sh).
+# `make` lists the targets. Each installs the packages it needs with apt-get, and prints them before
+# (hack/setup.sh).
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-# Where a toolchain installed by rustup is, should the shell not know it yet; and programs of Debian's that an ordinary user has no path to.
+# The directory of rustup's toolchain, which may not be in PATH yet; and Debian's directories that are
+# not in an ordinary user's PATH.
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/sbin:/usr/sbin:/sbin
 CARGO ?= cargo
-# `$(STAGE) NAME COMMAND`: a line of its own in the table at the end of `make test`.
+# `$(STAGE) NAME COMMAND`: a line in the table at the end of `make test`.
 STAGE := hack/stage.sh
 
-# Seconds that a parser is fed arbitrary input.
+# Seconds for which each parser is fed arbitrary input.
 test: export KILN_FUZZ_SECONDS ?= $(if $(CI),10,5)
 fuzz: export KILN_FUZZ_SECONDS ?= 600
 
@@ -23,17 +25,18 @@ demo: setup-demo build ## Bake a worker, boot it in QEMU, and see its kubelet he
 	hack/demo.sh
 
 .PHONY: test
-test: ## All checks and tests, boot tests included; ends with a table of what each stage has cost
+test: ## Run all checks and tests, including boots; print a table of the cost of each stage
 	$(STAGE) --run $(MAKE) --no-print-directory --keep-going checked
 
-# Compiled for what tests run, see Cargo.toml; the program that tests start is built so, too. Always of the whole workspace:
-# cargo would compile crates again with other features for a part of it.
+# The profile for tests (see Cargo.toml), also of the program that tests start. Always the whole
+# workspace: for a part of it, cargo would compile crates again with other features.
 TESTS := $(CARGO) test --profile checks --locked --workspace
 PROGRAM := $(TESTS) --test program --
-# Boots of `make test` are the smallest set that notices each kind of fault (docs/testing.md); these are all of them.
+# The tests that boot machines. `make test` runs the smallest set of them that detects each kind of
+# fault (docs/testing.md).
 BOOTED := boot:: cluster::boots:: import::booted:: upstream::real::
 
-# A stage that fails stops no other one.
+# A failed stage does not stop the others (--keep-going).
 .PHONY: checked
 checked: export LC_ALL := C.UTF-8
 checked: setup-test kubernetes lint test-build test-crates test-program test-cluster test-boots test-fuzz
@@ -55,12 +58,12 @@ test-fuzz: test-build
 .PHONY: boots
 boots: export KILN_ROLES := all
 boots: export KILN_POWER_CUTS := 2,1
-boots: setup-test kubernetes ## Boot everything that tests boot; the seconds in all stand at the end
+boots: setup-test kubernetes ## Run all tests that boot machines; print the total time
 	$(PROGRAM) --include-ignored --nocapture $(BOOTED)
 
 .PHONY: roles
 roles: export KILN_ROLES := all
-roles: setup-test kubelet ## Boot every role, and every node that was imported, and compare what runs with what was asked for
+roles: setup-test kubelet ## Boot every role and every imported node, and compare it with its profile
 	$(PROGRAM) --include-ignored --nocapture boot::roles:: import::booted::
 
 .PHONY: build
@@ -76,11 +79,11 @@ fuzz: setup-build ## Feed arbitrary input to each parser for KILN_FUZZ_SECONDS (
 	$(CARGO) test --release --locked --package kiln --package kiln-agent --test fuzz -- --nocapture
 
 .PHONY: powercut
-powercut: setup-test kubelet ## Cut a node's power 30 times while it makes its state, and 10 times later: some 20 minutes
+powercut: setup-test kubelet ## Cut a node's power 30 times while it makes its state, and 10 times later (20 minutes)
 	KILN_POWER_CUTS=30,10 $(PROGRAM) disk_boot::power_cut --nocapture
 
 .PHONY: joins
-joins: setup-test kubernetes ## Join a cluster from the network and from disks, with the seed by each of its channels, and reboot
+joins: setup-test kubernetes ## Join a cluster from the network and from disks, with a seed by each channel, and reboot
 	$(PROGRAM) --include-ignored cluster::boots:: --test-threads 2 --nocapture
 
 .PHONY: faults
@@ -88,23 +91,23 @@ faults: export KILN_OUTAGE_SECONDS ?= 300
 faults: export KILN_CUT_STRIDE ?= 1
 faults: export KILN_FAULT_STRIDE ?= 1
 faults: export KILN_CONTROLLER_QPS ?= 500
-faults: setup-test kubernetes ## Cut joins off at every byte, at every write, and for five minutes: some 30 minutes
+faults: setup-test kubernetes ## Cut joins off at every byte, at every write, and for five minutes (30 minutes)
 	$(PROGRAM) --nocapture cluster::outage cluster::cuts cluster::interruptions cluster::clock
 
 .PHONY: lint
-lint: setup-build ## Formatting, lints, documentation, shell scripts, dependencies
+lint: setup-build ## Check formatting, lints, documentation, shell scripts, dependencies
 	$(STAGE) 'lint: fmt' $(CARGO) fmt --all --check
 	$(STAGE) 'lint: clippy' $(CARGO) clippy --profile checks --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(STAGE) 'lint: doc' $(CARGO) doc --profile checks --locked --workspace --no-deps --quiet
 	if command -v shellcheck >/dev/null; then $(STAGE) 'lint: shell' shellcheck -x hack/*.sh benches/*.sh .ci/run; else echo 'lint: shellcheck is not installed; shell scripts were not checked'; fi
 	if command -v cargo-deny >/dev/null; then $(STAGE) 'lint: deny' $(CARGO) deny --locked --log-level error check --hide-inclusion-graph licenses bans sources; else echo 'lint: cargo-deny is not installed; dependencies were not checked'; fi
 
-# The programs of Kubernetes that tests run; built once, then kept outside the clone.
+# The Kubernetes programs that tests run; built once, and stored outside the clone.
 .PHONY: kubelet
 kubelet: setup-demo
 	hack/kubernetes-from-debian.sh --dest ~/.cache/kiln-test/kubernetes-1.20.2/$$(dpkg --print-architecture) kubelet kube-proxy
 
-# And the control plane that tests of the agent join.
+# Also the control plane that tests of the agent join.
 .PHONY: kubernetes
 kubernetes: setup-demo
 	$(STAGE) 'kubernetes' hack/kubernetes-from-debian.sh --dest ~/.cache/kiln-test/kubernetes-1.20.2/$$(dpkg --print-architecture) \
@@ -115,5 +118,5 @@ setup-build setup-demo setup-test: setup-%: ## Only install the Debian packages
 	$(STAGE) 'packages: $*' hack/setup.sh $*
 
 .PHONY: fresh
-fresh: ## Run demo and test in minimal Debian roots, on both suites, as root and as an ordinary user: hours, and needs root
+fresh: ## Run demo and test in minimal Debian roots, on both suites, as root and as an ordinary user (hours; needs root)
 	hack/fresh.sh $(FRESH)

@@ -1,7 +1,6 @@
-//! How long a worker takes to bake, against packing the same packages by hand, in one run on this machine.
-//!
-//! `cargo bench` prints medians and ratios; it fails when one of the bars is missed. Whole processes are timed, so there is
-//! nothing here but a clock and the programs' names.
+//! Measures how long baking a worker takes, compared with packing the same packages by hand on the
+//! same machine. `cargo bench` prints medians and ratios; it fails when a limit is exceeded.
+//! Complete processes are timed.
 
 #[expect(dead_code, reason = "tests use more of it")]
 #[path = "../tests/it/common/worker.rs"]
@@ -15,12 +14,12 @@ use std::time::Instant;
 
 /// Runs of each measurement; their median counts.
 const RUNS: usize = 3;
-/// Seconds the yardstick takes on the machine that the bars in seconds are for.
+/// Seconds that packing by hand takes on the machine for which the limits in seconds are defined.
 const YARDSTICK: f64 = 8.0;
 const SUITE: &str = "trixie";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// A directory with everything that is measured in it, on a disk.
+/// A directory on a disk in which everything is measured.
 struct Bench {
     directory: tempfile::TempDir,
     debs: Vec<PathBuf>,
@@ -59,7 +58,8 @@ fn main() -> ExitCode {
             println!("       –    {name}: not installed, not measured");
             continue;
         }
-        // Far slower than the rest, and no bar: once is enough. Where it cannot run (in a container, say), that is no fault of kiln's.
+        // Much slower than the rest, and without a limit, so it runs once. It may fail for reasons
+        // unrelated to kiln (in a container, for example).
         match bench.attempt(&mut build(&bench)) {
             Ok(seconds) => println!("{seconds:8.2} s  {name}, once: {:.1} × kiln from downloads", seconds / cold),
             Err(why) => println!("       –    {name}: failed, not measured: {why}"),
@@ -77,12 +77,13 @@ impl Bench {
         self.directory.path().join(path)
     }
 
-    /// Bakes once, so that the lock and all downloads are there.
+    /// Bakes once, so that the lock and all downloads exist.
     fn prepare(&mut self) {
         fs::create_dir_all(self.at("overlay/rootfs/etc")).expect("a directory");
         fs::write(self.at("overlay/rootfs/etc/changed"), "first\n").expect("written");
         self.time(&mut self.kiln());
-        // The downloads alone make the cold cache; they are the packages by hand, too.
+        // The cold cache consists of the downloads, which are also the packages for packing by
+        // hand.
         let manifest = fs::read_to_string(self.at("out/manifest.json")).expect("a manifest");
         let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("a manifest");
         let blobs = worker::test_cache().join("kiln/blobs");
@@ -111,14 +112,14 @@ impl Bench {
     fn bar(&mut self, name: &str, value: f64, bar: f64, unit: &str) {
         let met = value <= bar;
         self.failed |= !met;
-        println!("{value:8.3}    {name}: {} at most {bar} {unit}", if met { "as promised," } else { "MISSED," });
+        println!("{value:8.3}    {name}: {} at most {bar} {unit}", if met { "within the limit," } else { "EXCEEDED," });
     }
 
     fn time(&self, command: &mut Command) -> f64 {
         self.attempt(command).unwrap_or_else(|why| panic!("{command:?}: {why}"))
     }
 
-    /// The seconds `command` takes, or its last word when it fails.
+    /// The seconds that `command` takes, or its last line when it fails.
     fn attempt(&self, command: &mut Command) -> Result<f64, String> {
         let start = Instant::now();
         let output = command.current_dir(self.directory.path()).stdout(Stdio::null()).output();
@@ -141,7 +142,7 @@ impl Bench {
         kiln
     }
 
-    /// kiln with a cache that has the downloads only.
+    /// kiln with a cache that contains only the downloads.
     fn kiln_cold(&self, mut wrapper: Command) -> Command {
         let cache = self.at("cache");
         if cache.exists() {
@@ -173,7 +174,8 @@ impl Bench {
         self.time(&mut self.kiln())
     }
 
-    /// What one does without a tool: every package unpacked in turn, and the tree packed. The kubelet is copied in.
+    /// Packing by hand: every package is unpacked in turn, the kubelet is copied, and the tree is
+    /// packed.
     fn by_hand(&self) -> f64 {
         let _ = fs::remove_dir_all(self.at("root"));
         fs::create_dir(self.at("root")).expect("a directory");
@@ -186,7 +188,7 @@ impl Bench {
         self.time(&mut bash)
     }
 
-    /// Has the root's tree in a directory, for mke2fs.
+    /// Extracts the root's tree to a directory, for mke2fs.
     fn unpack(&self) {
         self.time(&mut self.kiln_makes("tar", "tar"));
         fs::create_dir(self.at("tree")).expect("a directory");
@@ -202,7 +204,7 @@ impl Bench {
         self.time(Command::new("bash").args(["-c", script]))
     }
 
-    /// The whole disk, with a cache that a PXE build has left.
+    /// The complete disk, with the cache of a PXE build.
     fn disk(&self) -> f64 {
         let _ = fs::remove_dir_all(self.at("disk"));
         self.time(&mut self.kiln_makes("disk", "disk"))
@@ -217,7 +219,7 @@ impl Bench {
         kib * 1024.0 / 1e6
     }
 
-    /// The names of the packages, as other tools want them.
+    /// The names of the packages, for other tools.
     fn names(&self) -> Vec<String> {
         let name = |deb: &PathBuf| {
             let output = Command::new("dpkg-deb").arg("--field").arg(deb).arg("Package").output().expect("dpkg-deb");
@@ -226,7 +228,8 @@ impl Bench {
         self.debs.iter().map(name).collect()
     }
 
-    /// mmdebstrap installing the same packages, and those their maintainer scripts need, into a tar archive.
+    /// mmdebstrap, which installs the same packages, and those that their maintainer scripts need,
+    /// into a tar archive.
     fn mmdebstrap(&self) -> Command {
         let lines: Vec<String> = mirrors()
             .into_iter()
@@ -239,7 +242,7 @@ impl Bench {
         command
     }
 
-    /// mkosi making a cpio of the same packages.
+    /// mkosi, which makes a cpio archive of the same packages.
     fn mkosi(&self) -> Command {
         let mut command = Command::new("mkosi");
         command.args([
@@ -252,7 +255,7 @@ impl Bench {
             .args(["--output-dir=mkosi", "--force"])
             .args(self.names().iter().map(|name| format!("--package={name}")));
         if let Some((mirror, _)) = mirrors().first() {
-            // From version 15 on mkosi adds the archive's directory itself.
+            // Since version 15, mkosi adds the archive's directory itself.
             let mirror = mirror.trim_end_matches('/');
             let root = if mkosi_version() < 15 { mirror } else { mirror.trim_end_matches("/debian") };
             command.arg(format!("--mirror={root}"));
@@ -263,14 +266,14 @@ impl Bench {
     }
 }
 
-/// `mkosi 14`, `mkosi 25.3`.
+/// Parses `mkosi 14`, `mkosi 25.3`.
 fn mkosi_version() -> u32 {
     let output = Command::new("mkosi").arg("--version").output().map(|output| output.stdout).unwrap_or_default();
     let text = String::from_utf8_lossy(&output).into_owned();
     text.split([' ', '.']).nth(1).and_then(|major| major.trim().parse().ok()).unwrap_or(0)
 }
 
-/// The mirrors of this host's apt, each with the suite it has.
+/// The mirrors of this host's apt sources, each with its suite.
 fn mirrors() -> Vec<(String, String)> {
     let mut apt = Command::new("apt-get");
     apt.args(["indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages"]);
@@ -293,7 +296,7 @@ fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The file below `directory` that is named after `sha256`, however it is sharded.
+/// The file below `directory` that is named after `sha256`, in any subdirectory.
 fn find(directory: &Path, sha256: &str) -> Option<PathBuf> {
     fs::read_dir(directory).ok()?.flatten().find_map(|entry| {
         let path = entry.path();

@@ -1,12 +1,13 @@
-//! How long a join takes, against the same requests by curl and openssl, at one real control plane in one run on this machine.
+//! Measures how long a join takes, compared with the same requests by curl and openssl to the same
+//! real control plane on this machine.
 //!
-//! `cargo bench --bench join` prints medians; it fails when a bar is missed.
+//! `cargo bench --bench join` prints medians; it fails when a limit is exceeded.
 
 #[path = "../tests/it/cluster/agent.rs"]
-#[expect(dead_code, reason = "tests ask more of it")]
+#[expect(dead_code, reason = "tests use more of it")]
 mod agent;
 #[path = "../tests/it/cluster/control_plane.rs"]
-#[expect(dead_code, reason = "tests ask more of it")]
+#[expect(dead_code, reason = "tests use more of it")]
 mod control_plane;
 
 use agent::Machine;
@@ -14,11 +15,11 @@ use control_plane::{ControlPlane, TOKEN};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-/// Joins of each kind, by turns; their medians count.
+/// Joins of each kind, alternating; their medians count.
 const RUNS: usize = 15;
-/// The most that the agent may take of what curl and openssl do.
+/// The maximum ratio of the agent's time to that of curl and openssl.
 const BAR: f64 = 1.2;
-/// The most that a boot with a valid certificate may take.
+/// The maximum time of a boot with a valid certificate.
 const NO_OP_BAR: Duration = Duration::from_millis(20);
 
 fn main() -> ExitCode {
@@ -70,6 +71,6 @@ fn median(what: &str, mut times: Vec<Duration>) -> Duration {
 }
 
 fn said(what: &str, holds: bool, bar: &str) -> bool {
-    println!("{what}: {} at most {bar}", if holds { "as promised," } else { "MISSED," });
+    println!("{what}: {} at most {bar}", if holds { "within the limit," } else { "EXCEEDED," });
     holds
 }

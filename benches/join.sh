@@ -1,7 +1,9 @@
 #!/bin/bash
-# What kiln-agent does between the network and kubelet.conf, by curl, openssl and jq: join.sh SERVER TOKEN PIN NODE DIRECTORY
+# Does the work of kiln-agent from the network to kubelet.conf with curl, openssl and jq:
 #
-# The same requests and the same checks; nothing is looked for, waited for or said, and nothing is made to outlive a power cut.
+#   join.sh SERVER TOKEN PIN NODE DIRECTORY
+# The same requests and checks; it does not search for seeds, wait, log, or sync files to survive
+# a power cut.
 set -euo pipefail
 server=$1 token=$2 pin=$3 node=$4 directory=$5
 cd "$directory"
@@ -11,7 +13,8 @@ requests=$url/apis/certificates.k8s.io/v1/certificatesigningrequests
 get() { curl --silent --show-error --fail --max-time 30 "$@"; }
 url64() { base64 --wrap 0 | tr '+/' '-_' | tr -d '='; }
 
-# Discovery: signed by the token, with the pinned authority, then once more over TLS with that.
+# Discovery: checks the signature by the token and the pin of the authority, and repeats the request
+# over TLS with that authority.
 get --insecure "$info" >untrusted.json
 jq --join-output .data.kubeconfig untrusted.json >kubeconfig
 signature=$(jq --raw-output ".data[\"jws-kubeconfig-${token%.*}\"]" untrusted.json)
@@ -22,7 +25,7 @@ sed -n 's/.*certificate-authority-data: //p' kubeconfig | base64 --decode >ca.cr
 get --cacert ca.crt "$info" >trusted.json
 cmp --silent kubeconfig <(jq --join-output .data.kubeconfig trusted.json)
 
-# The request. A bootstrap token may not read Nodes of its name everywhere; the agent asks all the same.
+# The request. Not every cluster lets a bootstrap token read Nodes; the agent tries anyway.
 curl --silent --cacert ca.crt --header "Authorization: Bearer $token" --output /dev/null "$url/api/v1/nodes/$node"
 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem 2>/dev/null
 openssl req -new -key key.pem -subj "/O=system:nodes/CN=system:node:$node" -out request.pem
@@ -35,7 +38,7 @@ while certificate=$(get --cacert ca.crt --header "Authorization: Bearer $token" 
   [ -z "$certificate" ] || break
 done
 
-# The certificate is this node's, by the cluster's authority, for this key.
+# The certificate is for this node and this key, and issued by the cluster's authority.
 base64 --decode <<<"$certificate" >certificate.pem
 openssl verify -CAfile ca.crt -purpose sslclient certificate.pem >/dev/null
 [ "$(openssl x509 -in certificate.pem -noout -subject -nameopt RFC2253)" = "subject=CN=system:node:$node,O=system:nodes" ]

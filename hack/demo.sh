@@ -13,7 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # CARGO_TARGET_DIR and cargo's own configuration may name another directory than target/.
 kiln=${KILN:-$(cargo metadata --no-deps --offline --format-version 1 | jq --raw-output .target_directory)/release/kiln}
 output=${1:-out/worker}
-# Seconds until kubelet must be healthy: 10 with KVM, some 50 where QEMU translates every instruction.
+# Seconds until kubelet must be healthy. It takes 10 s with KVM, about 50 s without.
 limit=${KILN_DEMO_LIMIT:-600}
 
 say() { printf '\n== %s\n' "$*"; }
@@ -55,7 +55,7 @@ if [[ -z $release ]]; then
     fi
 fi
 if [[ $release == "$fallback" ]]; then
-    # Where profiles/releases/debian-1.20.2.yaml looks for it.
+    # The path in profiles/releases/debian-1.20.2.yaml.
     hack/kubernetes-from-debian.sh --dest ~/.cache/kiln-test/kubernetes-1.20.2/"$(dpkg --print-architecture)"
 fi
 
@@ -63,7 +63,7 @@ say "kiln build worker --release $release -o $output"
 "$kiln" build worker --release "$release" -o "$output" 2> >(tee "$log/build" >&2) | tee "$log/built"
 
 say "kiln boot $output --demo --once (gives up after $limit s)"
-# In a process group of its own, so that giving up ends QEMU too.
+# timeout(1) runs it in a separate process group, so that a timeout also ends QEMU.
 timeout --kill-after=10 "$limit" "$kiln" boot "$output" --demo --once </dev/null 2>"$log/boot" &
 boot=$!
 tail --pid="$boot" -n +1 -f "$log/boot" >&2 &
@@ -72,7 +72,7 @@ wait "$boot" || status=$?
 boot=
 wait
 
-# `containerd 33.68 (power-on + 37.4 s)`: the guest's own uptime, then wall time since QEMU was started.
+# `containerd 33.68 (power-on + 37.4 s)`: the guest's uptime, then wall time since the start of QEMU.
 since_power_on() { sed -n "s/.*\b$1 [0-9.]* (power-on + \([0-9.]*\) s).*/\1/p" "$log/boot" | head -n 1; }
 containerd=$(since_power_on containerd)
 kubelet=$(since_power_on kubelet)
@@ -86,7 +86,7 @@ size() { stat -c %s "$output/pxe/$1" | awk '{ printf "%6.1f MB", $1 / 1e6 }'; }
 build=$(sed -n 's/.*, in \([0-9.]*\) s$/\1/p' "$log/built")
 accelerator=KVM
 if grep -q 'KVM is not usable' "$log/boot"; then accelerator='no KVM: QEMU translates every instruction'; fi
-# `[   17.81s] unpack: 211.35 MiB in 1.6s`: phases that no download is part of.
+# `[   17.81s] unpack: 211.35 MiB in 1.6s`: the phases without downloads.
 baking=$(sed -n 's/.*\] \(unpack\|assemble\|compress\): .* in \([0-9.]*\)s$/\2/p' "$log/build" | awk '{ n += $1 } END { printf "%.1f", n }')
 how="of it $baking s for baking, the rest for the lock and downloads"
 if grep -q 'nothing changed' "$log/build"; then how='nothing had changed since the last build'; fi

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs `make demo` and `make test` as a stranger would: the committed files of HEAD, in a minimal Debian made by debootstrap, as root and as
-# an ordinary user with sudo. Needs root; changes nothing of this machine outside its directory in the cache.
+# Runs `make demo` and `make test` as a new user would: on the committed files of HEAD, in a minimal
+# Debian made by debootstrap, as root and as an ordinary user with sudo. Needs root; changes nothing
+# on this machine outside its directory in the cache.
 set -euo pipefail
 umask 022
 export LC_ALL=C
@@ -19,32 +20,35 @@ usage() {
     cat <<USAGE
 usage: ${0##*/} [--suite bookworm|trixie] [--user root|ordinary] [--only demo|test] [--cached] [--keep] [-- COMMAND...]
 
-Runs "make demo" and "make test" of the committed HEAD in a minimal Debian root made by debootstrap: on bookworm and trixie, as root and as
-an ordinary user with sudo (default: all four). The two commands follow each other in one root. One line per command says what came of it;
-logs are in $fresh/logs.
+Runs "make demo" and "make test" of the committed HEAD in a minimal Debian root made by debootstrap:
+on bookworm and trixie, as root and as an ordinary user with sudo (default: all four). The two
+commands run one after the other in the same root. Prints one line per command with its result; logs
+are in $fresh/logs.
 
-  --suite SUITE  only this one
-  --user USER    only as this one
-  --only TARGET  only "make TARGET"
-  --cached       start with this machine's programs of Kubernetes and cargo registry (else the root has nothing that is not in the clone)
-  --keep         leave the root for a look, in $fresh/SUITE/USER
+  --suite SUITE  use only this suite
+  --user USER    use only this user
+  --only TARGET  run only "make TARGET"
+  --cached       copy this machine's Kubernetes programs and cargo registry (default: only the clone)
+  --keep         keep the root for inspection, in $fresh/SUITE/USER
   COMMAND...     run this in the clone instead of make, e.g. -- hack/setup.sh test
 
-What the root is given of this machine: the network with resolv.conf, apt's mirror and Acquire settings, authorities in
-/usr/local/share/ca-certificates, cargo's config.toml, proxy and CARGO_ variables, /dev/kvm, /dev/fuse and /dev/net/tun, and the Rust toolchain,
-read-only in /opt/rust. A stranger has that from https://rustup.rs instead, which also sets PATH: make adds ~/.cargo/bin itself.
+The root uses the following of this machine: the network with resolv.conf, apt's mirror and Acquire
+settings, authorities in /usr/local/share/ca-certificates, cargo's config.toml, proxy and CARGO_
+variables, /dev/kvm, /dev/fuse and /dev/net/tun, and the Rust toolchain, read-only in /opt/rust. New
+users get the toolchain from https://rustup.rs instead, which also sets PATH: make adds ~/.cargo/bin
+itself.
 USAGE
 }
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 die() { say "$@"; exit 1; }
 
-# URI of the host's mirror of an archive, by the label that the archive gives itself.
+# Prints the URI of the host's mirror of an archive, given the label in the archive's Release file.
 mirror() {
     local uri
     uri=$(apt-get indextargets --format "\$(ORIGIN)|\$(LABEL)|\$(COMPONENT)|\$(REPO_URI)" 'Created-By: Packages' |
         sed -n "s/^Debian|$1|main|//p" | head -n 1)
-    [[ $uri ]] || die "apt's sources on this machine name no mirror of $1 (run apt-get update)"
+    [[ $uri ]] || die "apt's sources on this machine do not name a mirror of $1 (run apt-get update)"
     printf '%s\n' "$uri"
 }
 
@@ -54,7 +58,7 @@ sources() {
     printf 'Types: deb\nURIs: %s\nSuites: %s-security\nComponents: main\nSigned-By: %s\n' "$security" "$suite" "$keyring"
 }
 
-# debootstrap's result, kept: each run starts from a copy.
+# Runs debootstrap once; each run starts from a copy of the result.
 bootstrap() {
     local suite=$1 base=$fresh/$1/base main
     if [[ -e $base.made ]]; then return; fi
@@ -66,7 +70,7 @@ bootstrap() {
     : >"$base.made"
 }
 
-# What reaches the network from this machine does so from the root.
+# Gives the root this machine's network configuration.
 furnish() {
     local suite=$1 root=$2 main security
     main=$(mirror Debian)
@@ -81,12 +85,13 @@ furnish() {
         mkdir -p "$root/usr/local/share/ca-certificates"
         cp -r /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/"
     fi
-    # There is no init in the root: without this Debian's packages would start their daemons on this machine.
+    # Without this, Debian's packages would start their daemons on this machine, since the root has no
+    # init.
     printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
     chmod 0755 "$root/usr/sbin/policy-rc.d"
 }
 
-# The clone, and a home for who works in it.
+# Makes the clone and the user's home.
 settle() {
     local root=$1 home=$2 cargo=${CARGO_HOME:-$HOME/.cargo} programs
     mkdir -p "$root$home/kiln" "$root$home/.cargo" "$root$home/.cache/kiln-test"
@@ -105,7 +110,7 @@ settle() {
     fi
 }
 
-# Variables by which programs of this machine find the network. Paths of authorities are the root's own.
+# Prints the variables that configure network access. Paths of authorities are those of the root.
 passed_on() {
     local name
     for name in http_proxy https_proxy no_proxy all_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY \
@@ -114,8 +119,9 @@ passed_on() {
     done
 }
 
-# Runs in namespaces of its own, as process 1: everything that is mounted goes with it.
-# pivot_root and not chroot: in a chroot the kernel refuses user namespaces, which tests of an ordinary user need.
+# Runs in separate namespaces, as process 1, so that all mounts end with it. Uses pivot_root instead
+# of chroot, because in a chroot the kernel rejects user namespaces, which an ordinary user's tests
+# need.
 inside() {
     local root=$1 toolchain=$2 device
     shift 2
@@ -150,7 +156,8 @@ inside() {
     exec "$@"
 }
 
-# Runs a command as process 1 of the root. In a process group of its own: Ctrl-C is for this script, which ends all of it.
+# Runs a command as process 1 of the root, in a separate process group: Ctrl-C goes to this script,
+# which ends everything.
 enter() {
     local root=$1 status=0
     shift
@@ -163,7 +170,7 @@ enter() {
     return "$status"
 }
 
-# What is there before a stranger types the first command: a user who may become root, and make.
+# Installs what a new user already has: an account that may become root, and make.
 prepare() {
     local suite=$1 user=$2 root=$3 log=$fresh/logs/$1-$2-prepare.log wanted=()
     if [[ ! $custom ]]; then wanted+=(make); fi
@@ -182,13 +189,13 @@ prepare() {
     ' sh "${wanted[@]}" >"$log" 2>&1 || die "$suite: installing ${wanted[*]}: $(tail -n 3 "$log")"
 }
 
-# One command in the root: its log and its line.
+# Runs one command in the root; writes its log and prints its result line.
 measure() {
     local suite=$1 user=$2 name=$3 root=$4 home=$5 log began status=0 result=ok variables line
     shift 5
     log=$fresh/logs/$suite-$user-$name.log
     mapfile -t variables < <(passed_on)
-    # Debian's paths: an ordinary user has no sbin.
+    # Debian's default paths: those of an ordinary user do not include sbin.
     local path=/opt/rust/bin:/usr/local/bin:/usr/bin:/bin become=()
     if [[ $user == root ]]; then
         path=/opt/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -209,7 +216,7 @@ measure() {
     say "$line"
 }
 
-# All commands of one user on one suite.
+# Runs all commands of one user on one suite.
 visit() {
     local suite=$1 user=$2 root=$fresh/$1/$2 home=/root command
     bootstrap "$suite"
@@ -233,7 +240,7 @@ if [[ ${1-} == --inside ]]; then
     inside "$@"
 fi
 
-one_of() { [[ " ${*:2} " == *" $1 "* ]] || die "\"$1\" is none of: ${*:2}"; }
+one_of() { [[ " ${*:2} " == *" $1 "* ]] || die "\"$1\" is not one of: ${*:2}"; }
 chosen_suites=()
 chosen_users=()
 chosen_commands=()
@@ -250,7 +257,7 @@ while (($#)); do
             break
             ;;
         --suite | --user | --only)
-            (($# > 1)) || die "$1 wants a value"
+            (($# > 1)) || die "$1 needs a value"
             case $1 in
                 --suite) one_of "$2" "${suites[@]}"; chosen_suites+=("$2") ;;
                 --user) one_of "$2" "${users[@]}"; chosen_users+=("$2") ;;
@@ -271,7 +278,7 @@ hack/setup.sh fresh
 toolchain=$(rustc --print sysroot)
 mkdir -p "$fresh/logs"
 exec {lock}>"$fresh/lock"
-flock -n "$lock" || die "another run is at work in $fresh"
+flock -n "$lock" || die "another run is using $fresh"
 results=()
 failed=0
 child=

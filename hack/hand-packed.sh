@@ -1,18 +1,19 @@
 #!/bin/bash
-# Packs a node the way one would by hand: the packages' files, the few steps their maintainer scripts
-# would have done, `cpio | zstd -3`. It is the yardstick for kiln's size and speed, and shares no code with it.
+# Packs a node as one would by hand: the packages' files, the necessary steps of their maintainer
+# scripts, `cpio | zstd -3`. It is the reference for kiln's size and speed, and shares no code with
+# kiln.
 #
 #   hack/hand-packed.sh SUITE OUTDIR [-f KUBELET] [-r DIR] [-n NAME] [-x] [PACKAGE...]
-#
-#   -f FILE  a kubelet binary, put at /usr/bin/kubelet
-#   -r DIR   laid over the tree before units are enabled (configuration, /init)
-#   -n NAME  of the initramfs and the tree in OUTDIR (default: node), so that several can share the downloads
-#   -x       do not unpack again: keep OUTDIR/NAME as it is and only lay DIR over it and pack
+#   -f FILE  kubelet binary to copy to /usr/bin/kubelet
+#   -r DIR   directory to copy over the tree before units are enabled (configuration, /init)
+#   -n NAME  name of the initramfs and the tree in OUTDIR (default: node); several names can share
+#            the downloads
+#   -x       do not unpack again: only copy DIR over the existing OUTDIR/NAME, and pack it
 #   PACKAGE  instead of the default list
-#
-# Run it as root or under fakeroot, else every file belongs to you. Needs apt-get, dpkg-deb, tar, depmod, ldconfig,
-# systemctl, systemd-sysusers, cpio, zstd. Debian comes from the host's own apt sources.
-# On the last lines: tree bytes, initramfs bytes, seconds spent on unpacking and on packing.
+# Run it as root or under fakeroot; otherwise every file belongs to you. Needs apt-get, dpkg-deb,
+# tar, depmod, ldconfig, systemctl, systemd-sysusers, cpio, zstd. Debian comes from the host's apt
+# sources. The last lines of output are tree bytes, initramfs bytes, and seconds spent on unpacking
+# and packing.
 set -euo pipefail
 umask 022
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
@@ -31,7 +32,7 @@ if [ $# -gt 0 ]; then packages=("$@"); else
     base-files base-passwd bash coreutils dash libc-bin login passwd procps)
   [ "$suite" = bookworm ] || packages+=(libpam-systemd systemd-repart systemd-cryptsetup)
 fi
-# Only for the installation of other packages, or for an initramfs that is not made on the node.
+# Packages that only install other packages, or only make an initramfs on the node.
 never='^(initramfs-tools(-core|-bin)?|linux-base|klibc-utils|libklibc|cpio|debconf|perl(-base|-modules-.*)?|libperl.*|usrmerge|usr-is-merged|dracut-install|busybox|zstd|openssl)$'
 
 for tool in apt-get dpkg-deb tar depmod ldconfig systemctl systemd-sysusers cpio zstd; do

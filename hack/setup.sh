@@ -1,26 +1,25 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that kiln's make targets need: the one place where they are listed.
+# Installs the Debian packages that kiln's make targets need; only this file lists them.
 #
 #   hack/setup.sh build|demo|test|fresh [--list]
-#
-# Says what it is about to install, and installs only what is missing (Debian 12 or 13; root, or sudo).
+# Prints what it will install, and installs only missing packages (Debian 12 or 13; root, or sudo).
 set -euo pipefail
 export LC_ALL=C
-# dpkg wants it of root, whose shell may come from an ordinary user's.
+# dpkg requires these in root's PATH, which may be inherited from an ordinary user's shell.
 export PATH=$PATH:/usr/sbin:/sbin
 
-# Compilers: kiln links liblzma, zstd and ring, and a static /init.
+# Compilers, for liblzma, zstd and ring, and for a static /init.
 build=(ca-certificates gcc libc6-dev make)
 
 case $(dpkg --print-architecture) in
     arm64) qemu='qemu-system-arm' uefi='qemu-efi-aarch64' ;;
     *) qemu='qemu-system-x86' uefi='ovmf' ;;
 esac
-# dpkg-dev unpacks the source package the demonstration's kubelet is built from.
+# dpkg-dev unpacks the source package of the demonstration's kubelet.
 # curl and jq find out whether the servers of upstream's release answer.
 demo=("${build[@]}" debian-archive-keyring dpkg-dev curl jq "$qemu")
 
-# The programs that judge kiln's bytes.
+# The programs that check kiln's outputs.
 test=(
     "${demo[@]}"
     apt dpkg perl-base                      # resolved sets, versions, update-alternatives
@@ -48,7 +47,7 @@ test=(
     shellcheck
 )
 
-# What makes a minimal Debian to try all of it in.
+# The programs that make a minimal Debian to try all of this in.
 fresh=(apt debian-archive-keyring debootstrap util-linux)
 
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
@@ -56,15 +55,15 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 
 is_installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 
-# Tests ask apt for the machine's mirror, and it names none that it has no lists of.
+# Tests get the machine's mirror from apt, which only knows mirrors whose lists it has.
 has_lists() { [[ $(apt-get indextargets 'Created-By: Packages' 2>/dev/null) ]]; }
 
 update_lists() {
-    # A broken third-party repository makes this fail; whether it matters, the install shows.
+    # A broken third-party repository makes this fail; if it matters, the installation fails, too.
     "${sudo[@]}" apt-get -qq update >&2 || true
 }
 
-# Debian starts what it installs; tests start their own, on other ports and with other data.
+# Debian starts the services it installs; tests start their own, on other ports and with other data.
 stop_daemons() {
     local unit
     [[ -d /run/systemd/system ]] || return 0
@@ -120,7 +119,7 @@ if ((${#missing[@]})) || { [[ $1 == test ]] && ! has_lists; }; then
     update_lists
 fi
 if ((${#missing[@]})); then
-    # All of them, not only what is missing: apt may remove a package that it was not asked for.
+    # All packages, not only missing ones: apt may remove a package that is not in its arguments.
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get -qq install -y --no-install-recommends -o Dpkg::Use-Pty=0 "${wanted[@]}" >&2 </dev/null
     stop_daemons

@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# Measures the stages of `make test`, and prints what each has cost.
-#
-#   hack/stage.sh --run COMMAND...    all of it: runs COMMAND, and then prints the table of the stages in it, also when it has failed
-#   hack/stage.sh NAME COMMAND...     one stage in there; elsewhere it only runs COMMAND
+# Measures the stages of `make test`, and prints the cost of each.
+#   hack/stage.sh --run COMMAND...    runs COMMAND, then prints the table of its stages, also when
+#                                     it fails
+#   hack/stage.sh NAME COMMAND...     a stage within --run; otherwise only runs COMMAND
 #   hack/stage.sh --each COMMAND...   a `cargo test`: each of its test programs is a stage
-#
-# Wall time is what one waits; user+system does not depend on what else the machine does.
+# Unlike wall time, user+system time does not depend on the load of the machine.
 set -euo pipefail
 export LC_ALL=C.UTF-8
 
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
 
-# Runs a command and notes in $KILN_STAGES: its exit code, seconds of wall, user and system time, and its name.
+# Runs a command and appends to $KILN_STAGES: its exit code, seconds of wall, user and system time,
+# and its name.
 stage() {
     local name=$1 status=0 spent
     shift
-    # The shell's own line goes to file 3, and the command's errors to where they always went.
+    # `time` prints to the command substitution; the command's output goes to the original files.
     local TIMEFORMAT='%R %U %S'
     exec 4>&1 5>&2
     spent=$({ time "$@" >&4 2>&5 4>&- 5>&-; } 2>&1) || status=$?
@@ -37,12 +37,12 @@ table() {
     ' "$KILN_STAGES"
 }
 
-# Cargo starts each test program through this one: hack/stage.sh --program PATH ARGUMENT...
+# Cargo starts each test program by: hack/stage.sh --program PATH ARGUMENT...
 program() {
     local name=${1##*/}
-    # Doc tests have many short-lived programs, elsewhere.
+    # Doc tests consist of many short-lived programs in other directories.
     if [[ ! ${KILN_STAGES-} || $1 != */deps/* ]]; then exec "$@"; fi
-    # A package's library and its binaries are all called the same.
+    # A package's library and its binary have the same name.
     stage "test ${CARGO_PKG_NAME:-}: ${name%-*}" "$@"
 }
 
@@ -53,7 +53,7 @@ case $1 in
         KILN_STAGES=$(mktemp)
         export KILN_STAGES
         trap 'rm -f "$KILN_STAGES"' EXIT
-        # What tests make for other users must be theirs to read.
+        # Tests make files that other users must be able to read.
         umask 022
         status=0
         began=$EPOCHREALTIME

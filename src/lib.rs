@@ -1,6 +1,7 @@
-//! The `kiln` command as a library: the command line, the build line and the virtual machines that boot what was built.
+//! The `kiln` command as a library: the command line, the build line and the virtual machines that
+//! boot its outputs.
 //!
-//! What they stand on are the crates below `crates/`; see `docs/architecture.md`.
+//! They are built on the crates below `crates/`; see `docs/architecture.md`.
 
 pub mod boot;
 pub mod build;

@@ -5,6 +5,6 @@ mod allocator;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    allocator::give_large_buffers_back();
+    allocator::return_large_buffers();
     kiln::cli::main()
 }

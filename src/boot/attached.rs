@@ -1,4 +1,4 @@
-//! A guest whose console is this terminal.
+//! Runs a guest whose console is this terminal.
 
 use super::guest::lines;
 use super::machine::spawn;
@@ -16,16 +16,17 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often the guest and signals are looked at.
+/// The interval at which the guest and signals are checked.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Boots with the console on standard input and output until the guest powers off or Ctrl-C ends QEMU; both are success.
+/// Boots with the console on standard input and output until the guest powers off or Ctrl-C ends
+/// QEMU; both count as success.
 ///
-/// `report` is called with each line that the handout's script prints and the wall time since power-on.
+/// Calls `report` with each line that the handout's script prints and the wall time since power-on.
 ///
 /// # Errors
 /// [`BootError`] when QEMU is not installed, does not start or fails.
-pub fn attached<'a>(
+pub fn run_attached<'a>(
     machine: &Machine,
     image: impl Into<Image<'a>>,
     handout: &Handout,
@@ -37,7 +38,8 @@ pub fn attached<'a>(
     let socket = tempfile::Builder::new().prefix("kiln-boot").tempdir().map_err(failed)?;
     let path = socket.path().join("report");
     let listener = UnixListener::bind(&path).map_err(failed)?;
-    // Ctrl-C goes to the whole foreground group: QEMU ends by it, and we outlive QEMU to clean up.
+    // Ctrl-C goes to the whole foreground process group: it ends QEMU; kiln ignores it and cleans
+    // up.
     let interrupted = Arc::new(AtomicBool::new(false));
     let terminated = Arc::new(AtomicBool::new(false));
     let mut handlers = vec![register(SIGINT, interrupted).map_err(failed)?];
@@ -75,10 +77,11 @@ pub fn attached<'a>(
     }
 }
 
-/// Turns line wrapping and plain colours on again (ECMA-48, DEC private mode 7): firmware turns them off.
+/// Restores line wrapping and default colours (DEC private mode 7, ECMA-48), which firmware
+/// changes.
 const RESET: &[u8] = b"\x1b[?7h\x1b[0m";
 
-/// The terminal's settings, put back when dropped: QEMU does so too, unless it was killed.
+/// The terminal's settings, restored on drop: QEMU restores them too, unless it is killed.
 struct Terminal(Option<Termios>);
 
 impl Terminal {

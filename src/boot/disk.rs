@@ -1,4 +1,4 @@
-//! A disk image, and what a guest writes to it.
+//! Disk images, and the files that receive a guest's writes.
 
 use super::{BootError, Firmware};
 use kiln_init::gpt::{Guid, Table};
@@ -7,31 +7,33 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// QEMU's program for disk images, and the Debian package that has it.
+/// QEMU's program for disk images, and the Debian package that contains it.
 const QEMU_IMG: (&str, &str) = ("qemu-img", "qemu-utils");
 
-/// Types of root partitions (Discoverable Partitions Specification), which tell for which architecture a disk is.
+/// Types of root partitions (Discoverable Partitions Specification) and the architecture of a disk
+/// with such a partition.
 const ROOTS: [(Guid, Arch); 2] = [
     (Guid::from_text_order(0x4f68bce3_e8cd_4db1_96e7_fbcaf984b709_u128.to_be_bytes()), Arch::Amd64),
     (Guid::from_text_order(0xb921b045_1df0_41c3_af44_4c6f280d3fae_u128.to_be_bytes()), Arch::Arm64),
 ];
 
-/// A raw disk, as `kiln build` leaves it in `disk.raw`.
+/// A raw disk, as `kiln build` writes it to `disk.raw`.
 #[derive(Debug, Clone)]
 pub struct DiskImage {
     /// The file.
     pub path: PathBuf,
     /// Its size in bytes.
     pub size: u64,
-    /// The architecture of the root on it.
+    /// The architecture of its root partition.
     pub arch: Arch,
 }
 
 impl DiskImage {
-    /// Opens the disk at `path`: the file itself or the directory with `disk.raw` (`out/worker`).
+    /// Opens the disk at `path`: the file itself or the directory that contains `disk.raw`
+    /// (`out/worker`).
     ///
     /// # Errors
-    /// [`BootError`] when it is no disk with a root for an architecture we know.
+    /// [`BootError`] when it is not a disk with a root partition of a known architecture.
     pub fn open(path: &Path) -> Result<Self, BootError> {
         let path = if path.is_dir() { path.join(Output::Disk.file()) } else { path.to_owned() };
         let failed = |source| BootError::Read { path: path.clone(), source };
@@ -47,7 +49,7 @@ impl DiskImage {
     }
 }
 
-/// A disk of a guest: an image that stays as it is, and a file for whatever is written.
+/// A guest's disk: an image that is not changed, and a file that receives all writes.
 #[derive(Debug, Clone)]
 pub struct Disk {
     pub(super) path: PathBuf,
@@ -56,11 +58,11 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// A disk of `size` bytes that holds `image` until it is written to; writes go to the new file `path`. A size smaller than
-    /// the image's cuts it off.
+    /// Creates a disk of `size` bytes whose initial contents are `image`; writes go to the new file
+    /// `path`. A `size` smaller than the image truncates it.
     ///
     /// # Errors
-    /// [`BootError`] when there is no firmware for it, or qemu-img fails.
+    /// [`BootError`] when no firmware for it is installed, or qemu-img fails.
     pub fn create(image: &DiskImage, path: &Path, size: u64) -> Result<Self, BootError> {
         let base = image.path.canonicalize();
         let base = base.map_err(|source| BootError::Read { path: image.path.clone(), source })?;
@@ -70,15 +72,15 @@ impl Disk {
         Self::reopen(image, path)
     }
 
-    /// The disk that [`Disk::create`] made.
+    /// Opens a disk that [`Disk::create`] made.
     ///
     /// # Errors
-    /// [`BootError`] when there is no firmware for it.
+    /// [`BootError`] when no firmware for it is installed.
     pub fn reopen(image: &DiskImage, path: &Path) -> Result<Self, BootError> {
         Ok(Self { path: path.to_owned(), arch: image.arch, firmware: Firmware::find(image.arch)? })
     }
 
-    /// Makes the disk larger, by `bytes`. No guest may use it.
+    /// Enlarges the disk by `bytes`. No guest may be using it.
     ///
     /// # Errors
     /// [`BootError`] when qemu-img fails.
@@ -105,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_disk_is_refused_with_its_name() {
+    fn a_file_that_is_not_a_disk_is_rejected_with_its_name() {
         let directory = tempfile::tempdir().expect("a directory");
         let error = DiskImage::open(directory.path()).expect_err("nothing there").to_string();
         assert!(error.contains("disk.raw"), "{error}");

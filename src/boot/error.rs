@@ -1,11 +1,11 @@
-//! Why something did not boot.
+//! Errors of booting.
 
 use kiln_profile::Arch;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why something did not boot.
+/// A failed boot.
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
     /// A file of the PXE set, or the disk, cannot be read.
@@ -13,26 +13,28 @@ pub enum BootError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The kernel is neither of the two sorts known.
-    #[error("{0} is no Linux kernel for x86-64 or AArch64")]
+    /// The file is not a kernel of a known architecture.
+    #[error("{0} is not a Linux kernel for x86-64 or AArch64")]
     NoKernel(PathBuf),
-    /// Not a disk that boots.
-    #[error("{path} is no disk that boots: {why}; is it the output of kiln build?")]
+    /// The file is not a bootable disk.
+    #[error("{path} is not a bootable disk: {why}; is it the output of kiln build?")]
     NoDisk {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         why: String,
     },
-    /// There is no UEFI for guests.
-    #[error("disks boot by UEFI only, and there is none here for {arch:?} guests: apt-get install {package}")]
+    /// No UEFI firmware for guests is installed.
+    #[error(
+        "disks boot by UEFI only, and no UEFI firmware for {arch:?} guests is installed: apt-get install {package}"
+    )]
     NoFirmware {
         /// The guests' architecture.
         arch: Arch,
-        /// The Debian package that has it.
+        /// The Debian package that contains it.
         package: &'static str,
     },
     /// QEMU is not installed.
@@ -40,39 +42,39 @@ pub enum BootError {
     NoQemu {
         /// The program.
         program: &'static str,
-        /// The Debian package that has it.
+        /// The Debian package that contains it.
         package: &'static str,
     },
-    /// QEMU does not start, or talking to it fails.
+    /// QEMU does not start, or communication with it fails.
     #[error("running {program}: {source}")]
     Qemu {
         /// The program.
         program: &'static str,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// QEMU gave up by itself.
-    #[error("{program} ended with {status}{}", if .message.is_empty() { String::new() } else { format!(": {}", .message) })]
+    /// QEMU exited with a failure.
+    #[error("{program} exited with {status}{}", if .message.is_empty() { String::new() } else { format!(": {}", .message) })]
     Failed {
         /// The program.
         program: &'static str,
-        /// How.
+        /// Its exit status.
         status: std::process::ExitStatus,
-        /// What it said on its standard error.
+        /// What it printed to standard error.
         message: String,
     },
-    /// A line did not come in time.
+    /// An expected line did not arrive in time.
     #[error("the guest did not report {wanted:?} within {limit:?}")]
     TimedOut {
-        /// What was waited for.
+        /// The expected line.
         wanted: String,
-        /// How long.
+        /// The time limit.
         limit: Duration,
     },
-    /// The guest ended before it said what was waited for.
-    #[error("the guest ended before it reported {wanted:?}")]
+    /// QEMU exited before the guest printed the expected line.
+    #[error("QEMU exited before the guest reported {wanted:?}")]
     Ended {
-        /// What was waited for.
+        /// The expected line.
         wanted: String,
     },
 }

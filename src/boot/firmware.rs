@@ -1,11 +1,12 @@
-//! UEFI for guests: disks boot by nothing else.
+//! Finds UEFI firmware for guests: disks boot in no other way.
 
 use super::BootError;
 use kiln_profile::Arch;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// Where Debian's packages have the firmware and its empty variables, preferred first.
+/// Debian's package of the firmware, and its paths of the code and of the empty variable store,
+/// preferred first.
 const AMD64: (&str, &[(&str, &str)]) = (
     "ovmf",
     &[
@@ -16,7 +17,7 @@ const AMD64: (&str, &[(&str, &str)]) = (
 const ARM64: (&str, &[(&str, &str)]) =
     ("qemu-efi-aarch64", &[("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd")]);
 
-/// Firmware that is installed here.
+/// Firmware that is installed on this machine.
 #[derive(Debug, Clone)]
 pub(super) struct Firmware {
     code: PathBuf,
@@ -24,7 +25,7 @@ pub(super) struct Firmware {
 }
 
 impl Firmware {
-    /// The firmware for `arch`, without Secure Boot's keys.
+    /// Finds the firmware for `arch`, without Secure Boot keys.
     ///
     /// # Errors
     /// [`BootError::NoFirmware`] with the package to install.
@@ -38,7 +39,8 @@ impl Firmware {
         Ok(Self { code: code.into(), variables: variables.into() })
     }
 
-    /// QEMU's arguments. Variables start out empty at every power-on, as on a machine the disk is put into.
+    /// QEMU's arguments. Variables are empty at every power-on, as on a machine that never booted
+    /// this disk.
     pub(super) fn arguments(&self) -> Vec<OsString> {
         let flash = |unit, file: &Path, access: &str| {
             let file = file.display().to_string().replace(',', ",,");

@@ -1,4 +1,4 @@
-//! A guest without a terminal: its console is kept, its report is read line by line.
+//! Runs a guest without a terminal: stores its console output and reads its report line by line.
 
 use super::handout;
 use super::machine::spawn;
@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The most that is kept of a console, in bytes; what comes later is dropped.
+/// The maximum number of console bytes that are stored; later output is dropped.
 const CONSOLE_LIMIT: usize = 16 << 20;
 
-/// A running guest; ended when dropped.
+/// A running guest; killed on drop.
 #[derive(Debug)]
 pub struct Guest {
     qemu: Child,
@@ -27,7 +27,7 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Powers on. The clock of [`Guest::uptime`] starts here.
+    /// Powers on a guest. [`Guest::uptime`] counts from here.
     ///
     /// # Errors
     /// [`BootError`] when QEMU is not installed or does not start.
@@ -57,10 +57,11 @@ impl Guest {
         self.started.elapsed()
     }
 
-    /// The next line of the report, at most `limit` after power-on; `wanted` is what the caller hopes for, for messages.
+    /// Waits for the next line of the report, at most until `limit` after power-on; `wanted` is
+    /// what the caller expects, for error messages.
     ///
     /// # Errors
-    /// [`BootError::TimedOut`], or [`BootError::Ended`] when QEMU ended before.
+    /// [`BootError::TimedOut`], or [`BootError::Ended`] when QEMU exited before.
     pub fn line(&mut self, wanted: &str, limit: Duration) -> Result<String, BootError> {
         loop {
             let left = limit.saturating_sub(self.uptime());
@@ -79,7 +80,8 @@ impl Guest {
         }
     }
 
-    /// Reads the report up to the line `last`, at most `limit` after power-on; returns the lines before it.
+    /// Reads the report up to the line `last`, at most until `limit` after power-on; returns the
+    /// lines before it.
     ///
     /// # Errors
     /// As [`Guest::line`].
@@ -93,10 +95,10 @@ impl Guest {
         }
     }
 
-    /// Waits until the guest has powered off, at most `limit` after power-on.
+    /// Waits until the guest powers off, at most until `limit` after power-on.
     ///
     /// # Errors
-    /// [`BootError::TimedOut`], or [`BootError::Failed`] when QEMU was not content.
+    /// [`BootError::TimedOut`], or [`BootError::Failed`] when QEMU reports a failure.
     pub fn wait(&mut self, limit: Duration) -> Result<(), BootError> {
         let program = Machine::program(self.arch).0;
         loop {
@@ -111,7 +113,7 @@ impl Guest {
         }
     }
 
-    /// Waits until `text` is on the console, at most `limit` after power-on.
+    /// Waits until `text` is on the console, at most until `limit` after power-on.
     ///
     /// # Errors
     /// As [`Guest::line`].
@@ -131,13 +133,13 @@ impl Guest {
         }
     }
 
-    /// Cuts the power: the guest has no moment to write anything.
+    /// Cuts the power: the guest gets no chance to write anything.
     pub fn cut_power(mut self) {
         self.qemu.kill().ok();
         self.qemu.wait().ok();
     }
 
-    /// The console so far, and what QEMU itself said.
+    /// The console output so far, and QEMU's own messages.
     pub fn console(&self) -> String {
         let bytes = self.console.lock().map(|bytes| bytes.clone()).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -164,7 +166,7 @@ fn boxed(stream: impl Read + Send + 'static) -> Box<dyn Read + Send> {
     Box::new(stream)
 }
 
-/// Collects a stream until it ends.
+/// Appends `stream` to `console` until it ends.
 fn keep(mut stream: Box<dyn Read + Send>, console: &Mutex<Vec<u8>>) {
     let mut block = [0; 4096];
     while let Ok(length @ 1..) = stream.read(&mut block) {
@@ -176,7 +178,8 @@ fn keep(mut stream: Box<dyn Read + Send>, console: &Mutex<Vec<u8>>) {
     }
 }
 
-/// What a handout's script prints, by lines, through the first connection. When QEMU dies before it connects, the thread stays in accept(2) until the process ends.
+/// Receives the lines that a handout's script prints, from the first connection. When QEMU exits
+/// before it connects, the thread stays in accept(2) until the process exits.
 pub(super) fn lines(listener: UnixListener) -> Receiver<String> {
     let (sender, receiver) = channel();
     thread::spawn(move || {

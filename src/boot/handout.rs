@@ -1,27 +1,31 @@
-//! What a guest is given at boot so that nothing for demonstrations or tests is in the image.
+//! Files for a guest, passed at boot, so that images contain nothing for demonstrations or tests.
 //!
-//! QEMU's fw_cfg carries a systemd credential named `tmpfiles.extra` (systemd.system-credentials(7)): lines of
-//! tmpfiles.d(5) that systemd-tmpfiles obeys before any service starts. They make files; that is enough.
+//! QEMU's fw_cfg passes a systemd credential named `tmpfiles.extra`
+//! (systemd.system-credentials(7)): lines of tmpfiles.d(5) that systemd-tmpfiles applies before any
+//! service starts. They create files, which is all that is needed.
 
 use kiln_profile::Arch;
 use std::fmt::Write as _;
 
-/// Runs kubelet without a cluster: the image's own configuration, less what needs an API server or its CA.
+/// Runs kubelet without a cluster: the image's configuration without the settings that need an API
+/// server or its CA.
 ///
-/// Nobody can authenticate then, so that `AlwaysAllow` allows nobody; health is on another port, of the loopback interface.
+/// No client can authenticate then, so `AlwaysAllow` grants nothing; health is served on another
+/// port, of the loopback interface.
 const STANDALONE: &str = "\
 KUBELET_KUBECONFIG_ARGS=
 KUBELET_EXTRA_ARGS=--anonymous-auth=false --authentication-token-webhook=false --authorization-mode=AlwaysAllow \
                           --client-ca-file=
 ";
 
-/// `/etc/rc.local`, which `rc-local.service` runs: hands over to a unit of its own, so that the boot can end.
+/// `/etc/rc.local`, which `rc-local.service` runs: starts the script in a separate unit, so that
+/// the boot can finish.
 const RC_LOCAL: &str = "\
 #!/bin/bash
 exec systemd-run --quiet --unit=kiln-report --collect /bin/bash /run/kiln/report
 ";
 
-/// The line before a script's first: firmware writes to every serial port, too.
+/// The line before a script's first line: firmware writes to every serial port, too.
 pub(super) const BEGIN: &str = "kiln-report:";
 
 /// Files for one boot of a guest.
@@ -33,7 +37,7 @@ pub struct Handout {
 }
 
 impl Handout {
-    /// Nothing.
+    /// A handout without files.
     pub fn none() -> Self {
         Self::default()
     }
@@ -52,29 +56,30 @@ impl Handout {
         self
     }
 
-    /// Runs `script` with bash, as root, once the boot is under way. What it prints (standard output) arrives as lines at the report
-    /// socket of [`Machine::arguments`](super::Machine::arguments); its standard error is in the guest's journal.
+    /// Runs `script` with bash, as root, during the boot. Its standard output arrives as lines at
+    /// the report socket of [`Machine::arguments`](super::Machine::arguments); its standard error
+    /// goes to the guest's journal.
     #[must_use]
     pub fn script(mut self, script: impl Into<String>) -> Self {
         self.script = Some(script.into());
         self
     }
 
-    /// Prints `containerd SECONDS` and `kubelet SECONDS`, the guest's uptime when containerd was active and when kubelet said that
-    /// it is healthy; then powers off if told so.
+    /// Prints `containerd SECONDS` and `kubelet SECONDS`, the guest's uptime when containerd was
+    /// active and when kubelet was healthy; then powers off if `power_off` is set.
     #[must_use]
     pub fn readiness(self, power_off: bool) -> Self {
         let end = if power_off { "systemctl poweroff\n" } else { "" };
         self.script(format!("{}{end}", include_str!("readiness.sh")))
     }
 
-    /// systemd credentials by name.
+    /// The systemd credentials by name.
     pub(super) fn credentials(&self, arch: Arch) -> Vec<(&'static str, String)> {
         let seed = self.seed.clone().map(|seed| ("kiln.seed", seed));
         self.tmpfiles(arch).map(|lines| ("tmpfiles.extra", lines)).into_iter().chain(seed).collect()
     }
 
-    /// The lines of `tmpfiles.extra`, if there are any.
+    /// The lines of `tmpfiles.extra`, if any.
     fn tmpfiles(&self, arch: Arch) -> Option<String> {
         let mut lines = String::new();
         let mut file = |path: &str, mode: &str, text: &str| {
@@ -105,10 +110,10 @@ impl Handout {
     }
 }
 
-/// A file's content that systemd-tmpfiles takes: it refuses more than `PATH_MAX`, 4096 bytes.
+/// The maximum size of a file in bytes; systemd-tmpfiles rejects more than `PATH_MAX`, 4096 bytes.
 const MAX_CONTENT: usize = 3072;
 
-/// `script` in pieces of whole lines, each as long as one file can be.
+/// Splits `script` between lines into parts of at most [`MAX_CONTENT`] bytes.
 fn parts(script: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     for line in script.split_inclusive('\n') {
@@ -120,7 +125,7 @@ fn parts(script: &str) -> Vec<String> {
     parts
 }
 
-/// As tmpfiles.d(5) reads the last field: C-style escapes, and `%` doubled.
+/// Escapes the last field of tmpfiles.d(5): C-style escapes, and `%` doubled.
 fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for c in text.chars() {
@@ -140,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_no_credential() {
+    fn an_empty_handout_has_no_credential() {
         assert_eq!(Handout::none().tmpfiles(Arch::Amd64), None);
     }
 
@@ -162,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn long_scripts_come_in_parts() {
+    fn long_scripts_are_split_into_parts() {
         let script: String = (0..1000).map(|number| format!("echo {number}\n")).collect();
         let parts = parts(&script);
         assert!(parts.len() > 2 && parts.iter().all(|part| part.len() <= MAX_CONTENT && part.ends_with('\n')));

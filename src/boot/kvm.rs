@@ -1,4 +1,4 @@
-//! Whether KVM is of any use here.
+//! Tests whether KVM is usable.
 
 use super::machine::spawn;
 use super::{Accelerator, BootError, Image, Machine};
@@ -9,12 +9,15 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a kernel may take to its first line. Under working KVM it is well below a second.
+/// The time that a kernel may take to print its first line. Under working KVM it takes well below a
+/// second.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Boots a PXE set's kernel alone, or a disk's firmware, under KVM and looks for its first line on the console.
+/// Boots a PXE set's kernel alone, or a disk's firmware, under KVM and waits for its first line on
+/// the console.
 ///
-/// That `/dev/kvm` opens says little: nested and para-virtual hosts have one under which real mode hangs.
+/// Opening `/dev/kvm` is no proof: on some nested and para-virtual hosts it opens, but real mode
+/// hangs.
 ///
 /// # Errors
 /// [`BootError`] when QEMU cannot be run at all.
@@ -33,7 +36,7 @@ pub fn kvm_works<'a>(image: impl Into<Image<'a>>) -> Result<bool, BootError> {
             "Linux version"
         }
         Image::Disk(disk) => {
-            // It finds nothing to boot, and says so.
+            // The firmware finds nothing to boot and prints that.
             qemu.args(disk.firmware.arguments());
             "BdsDxe"
         }
@@ -46,7 +49,7 @@ pub fn kvm_works<'a>(image: impl Into<Image<'a>>) -> Result<bool, BootError> {
     Ok(spoke)
 }
 
-/// Whether `sign` comes out of `console` in time.
+/// Whether `sign` appears on `console` within `patience`.
 fn speaks(mut console: impl Read + Send + 'static, sign: &str, patience: Duration) -> bool {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -73,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_banner_is_recognised_and_silence_is_not_awaited_for_ever() {
+    fn a_banner_is_recognised_and_silence_times_out() {
         assert!(speaks(&b"SeaBIOS\n[    0.000000] Linux version 6.1.0"[..], "Linux version", PATIENCE));
         assert!(!speaks(&b"SeaBIOS"[..], "Linux version", PATIENCE));
         let started = Instant::now();

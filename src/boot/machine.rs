@@ -6,19 +6,19 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-/// How the guest's instructions are run.
+/// How the guest's instructions are executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accelerator {
     /// By the CPU.
     Kvm,
-    /// By QEMU's translator.
+    /// By QEMU's binary translator.
     Tcg,
 }
 
-/// What the machine's disk is attached to.
+/// The bus of the machine's disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bus {
-    /// QEMU's own, and most clouds'.
+    /// QEMU's own bus, and that of most clouds.
     Virtio,
     /// NVM Express, as on EC2 and most hardware.
     Nvme,
@@ -33,27 +33,28 @@ pub struct Machine {
     pub memory_mib: u32,
     /// Virtual CPUs.
     pub cpus: u32,
-    /// How instructions are run.
+    /// How instructions are executed.
     pub accelerator: Accelerator,
-    /// What the disk that is booted is attached to.
+    /// The bus of the boot disk.
     pub bus: Bus,
-    /// A raw disk that is attached besides what is booted, and written to.
+    /// An additional raw disk, writable.
     pub disk: Option<PathBuf>,
-    /// More of QEMU's arguments.
+    /// More arguments for QEMU.
     pub more: Vec<OsString>,
 }
 
 impl Machine {
-    /// What a worker wants: 3 GiB, and two CPUs under KVM.
+    /// A machine for a worker: 3 GiB of memory, and two CPUs under KVM.
     ///
-    /// One under TCG: with three, a kernel once died of a stray breakpoint (`Oops: int3`) while it patched its own code, which
-    /// looked like a race in QEMU's multi-threaded translator; and more virtual CPUs gain a booting node little.
+    /// One CPU under TCG: with three, a kernel once failed on a stray breakpoint (`Oops: int3`)
+    /// while it patched its own code, probably because of a race in QEMU's multi-threaded
+    /// translator; and more virtual CPUs hardly speed up a boot.
     pub fn new(accelerator: Accelerator) -> Self {
         let cpus = if accelerator == Accelerator::Kvm { 2 } else { 1 };
         Self { memory_mib: 3072, cpus, accelerator, bus: Bus::Virtio, disk: None, more: Vec::new() }
     }
 
-    /// QEMU's program for `arch`, and the Debian package that has it.
+    /// QEMU's program for `arch`, and the Debian package that contains it.
     pub(super) fn program(arch: Arch) -> (&'static str, &'static str) {
         match arch {
             Arch::Amd64 => ("qemu-system-x86_64", "qemu-system-x86"),
@@ -61,13 +62,14 @@ impl Machine {
         }
     }
 
-    /// The arguments to boot `image`. The guest's console is QEMU's character device `console`, which the caller adds
-    /// (`-chardev …,id=console`); with `report`, lines that a handout's script writes go to that Unix socket.
+    /// QEMU's arguments to boot `image`. The guest's console is the character device `console`,
+    /// which the caller adds (`-chardev …,id=console`); with `report`, the lines that a handout's
+    /// script prints go to that Unix socket.
     pub fn arguments(&self, image: Image<'_>, handout: &Handout, report: Option<&Path>) -> Vec<OsString> {
         let arch = image.arch();
         let mut arguments = self.hardware(arch);
         let mut add = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
-        // Without its boot ROM: nothing here boots from the network's own server.
+        // Without the boot ROM: nothing boots from QEMU's network.
         add(&["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]);
         add(&["-device", "virtio-rng-pci"]);
         for (name, credential) in handout.credentials(arch) {
@@ -81,7 +83,7 @@ impl Machine {
             arguments.extend(["-chardev".into(), chardev]);
             let port = match arch {
                 Arch::Amd64 => ["-serial", "chardev:report"],
-                // The virt machine has one serial port of its own.
+                // The virt machine has only one built-in serial port.
                 Arch::Arm64 => ["-device", "pci-serial,chardev=report"],
             };
             arguments.extend(port.map(OsString::from));
@@ -101,7 +103,8 @@ impl Machine {
         arguments
     }
 
-    /// Processor, memory, and a console on the character device `console`; no reboot, no display, nothing by default.
+    /// The arguments for processor, memory, and a console on the character device `console`; no
+    /// reboot, no display, no default devices.
     pub(super) fn hardware(&self, arch: Arch) -> Vec<OsString> {
         let (accel, cpu) = match self.accelerator {
             Accelerator::Kvm => ("kvm", "host"),
@@ -137,8 +140,8 @@ fn kernel(set: &PxeSet) -> Vec<OsString> {
     ["-append".into(), cmdline.into(), "-kernel".into(), kernel, "-initrd".into(), initramfs].into()
 }
 
-/// A disk's file. What the guest flushes is left to this host's memory: a guest that is killed loses nothing by it, and a host that dies has lost
-/// a trial.
+/// The arguments for a disk's file. The host does not write a guest's flushes to storage: a guest
+/// that is killed loses nothing, and only a crash of the host loses writes.
 fn drive(id: &str, format: &str, path: &Path) -> [OsString; 2] {
     let file = path.display().to_string().replace(',', ",,");
     let drive = format!("if=none,id={id},format={format},cache=unsafe,discard=unmap,file={file}");
@@ -146,11 +149,11 @@ fn drive(id: &str, format: &str, path: &Path) -> [OsString; 2] {
 }
 
 impl Bus {
-    /// The disk with the file `drive`, and its controller.
+    /// The arguments for the disk with the file `drive`, and its controller.
     fn devices(self, drive: &str) -> Vec<OsString> {
         let devices = match self {
             Self::Virtio => vec![format!("virtio-blk-pci,drive={drive}")],
-            // A controller without a serial number is none.
+            // QEMU rejects an NVMe controller without a serial number.
             Self::Nvme => vec![format!("nvme,drive={drive},serial={drive}")],
             Self::Ahci => vec![format!("ich9-ahci,id={drive}-bus"), format!("ide-hd,drive={drive},bus={drive}-bus.0")],
         };
@@ -158,7 +161,8 @@ impl Bus {
     }
 }
 
-/// The kernel's name of the first serial port, made the last and thereby the main console.
+/// The kernel parameter for the first serial port; as the last console parameter it makes
+/// `/dev/console`.
 fn console(arch: Arch) -> &'static str {
     match arch {
         Arch::Amd64 => "console=ttyS0",

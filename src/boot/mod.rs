@@ -1,7 +1,7 @@
-//! Booting what was built, in QEMU: a PXE set by direct kernel boot, a disk by UEFI.
+//! Boots build outputs in QEMU: a PXE set by direct kernel boot, a disk by UEFI.
 //!
-//! Nothing is added to the image for it: what a demonstration or a test needs inside the guest is delivered at boot as
-//! systemd credentials (see [`Handout`]).
+//! Nothing is added to the image: what a demonstration or a test needs inside the guest is passed
+//! at boot as systemd credentials (see [`Handout`]).
 
 mod attached;
 mod disk;
@@ -13,7 +13,7 @@ mod kvm;
 mod machine;
 mod pxe;
 
-pub use attached::attached;
+pub use attached::run_attached;
 pub use disk::{Disk, DiskImage};
 pub use error::BootError;
 pub use guest::Guest;
@@ -28,14 +28,14 @@ use kiln_profile::Arch;
 /// What a machine boots.
 #[derive(Debug, Clone, Copy)]
 pub enum Image<'a> {
-    /// Kernel and initramfs, as a network boot loader would have fetched them.
+    /// Kernel and initramfs, as a network boot loader fetches them.
     Pxe(&'a PxeSet),
-    /// A disk, by its own boot loader.
+    /// A disk with its own boot loader.
     Disk(&'a Disk),
 }
 
 impl Image<'_> {
-    /// For which architecture it is.
+    /// The architecture of the image.
     pub fn arch(self) -> Arch {
         match self {
             Self::Pxe(set) => set.arch,

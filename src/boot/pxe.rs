@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-/// A kernel, an initramfs and a command line, as `kiln build` leaves them in `pxe/`.
+/// A kernel, an initramfs and a command line, as `kiln build` writes them to `pxe/`.
 #[derive(Debug, Clone)]
 pub struct PxeSet {
     /// `vmlinuz`.
@@ -20,10 +20,10 @@ pub struct PxeSet {
 }
 
 impl PxeSet {
-    /// Opens the set in `dir`: the PXE directory itself or the one above it (`out/worker`).
+    /// Opens the set in `dir`: the PXE directory itself or its parent (`out/worker`).
     ///
     /// # Errors
-    /// [`BootError`] when a file is missing, or the kernel is for no architecture we know.
+    /// [`BootError`] when a file is missing, or the kernel's architecture is unknown.
     pub fn open(dir: &Path) -> Result<Self, BootError> {
         let below = dir.join("pxe");
         let dir = if dir.join("vmlinuz").exists() { dir } else { below.as_path() };
@@ -41,7 +41,8 @@ impl PxeSet {
     }
 }
 
-/// By the magic numbers of Documentation/arch/{x86/boot,arm64/booting}.rst in the kernel's source.
+/// Detects the architecture by the magic numbers of Documentation/arch/{x86/boot,arm64/booting}.rst
+/// in the kernel's source.
 fn kernel_arch(head: &[u8]) -> Option<Arch> {
     match (head.get(0x202..0x206), head.get(0x38..0x3c)) {
         (Some(b"HdrS"), _) => Some(Arch::Amd64),

@@ -1,4 +1,4 @@
-//! The output directory: replaced whole or left alone.
+//! The output directory: replaced as a whole or left unchanged.
 
 use kiln_artifact::remedy;
 use kiln_bake::lock::Locked;
@@ -12,36 +12,36 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Names of temporary directories begin so, beside the output.
+/// The prefix of temporary directories beside the output.
 const PREFIX: &str = ".kiln-";
 
-/// Why the output cannot be written.
+/// An output directory that cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
-    /// It is there and was not made by kiln.
+    /// It exists and was not made by kiln.
     #[error(
         "{0} exists and is not an output of kiln (it has no manifest.json); choose another with --out, or remove it"
     )]
     Foreign(PathBuf),
-    /// Another build writes it now.
+    /// Another build is writing it.
     #[error("another build is writing {0}; wait for it, or choose another directory with --out")]
     Busy(PathBuf),
-    /// The file system refuses.
+    /// A write fails.
     #[error("writing the output {path}: {source}{}", remedy(source))]
     Write {
-        /// What was written.
+        /// The file or directory.
         path: PathBuf,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// A new output under construction, beside the old one.
+/// A new, unfinished output beside the old one.
 #[derive(Debug)]
 pub struct OutputDirectory {
     target: PathBuf,
     temporary: tempfile::TempDir,
-    /// Held until the end: two builds of one output take turns at failing, not at mixing.
+    /// Held until the end, so that two builds cannot write the same output.
     lock: Lock,
 }
 
@@ -49,12 +49,13 @@ pub struct OutputDirectory {
 #[derive(Debug)]
 struct Lock {
     path: PathBuf,
-    /// Unlocked when closed, which is after `drop` has removed the file.
+    /// Closing it releases the lock, after `drop` has removed the file.
     _file: File,
 }
 
 impl OutputDirectory {
-    /// Starts a new output for `target`, or for the directory it is a link to; what killed builds left beside it is removed.
+    /// Starts a new output for `target`, or for the directory that it links to; removes what killed
+    /// builds left beside it.
     ///
     /// # Errors
     /// [`DirectoryError`].
@@ -63,7 +64,7 @@ impl OutputDirectory {
         if target.symlink_metadata().is_ok() && !is_ours(target) {
             return Err(DirectoryError::Foreign(target.to_owned()));
         }
-        // Where it really is: a link to it, or "." for it, cannot be renamed in its stead.
+        // The resolved path: neither a link to the directory nor "." can be renamed in its place.
         let real = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
         let parent = match real.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -88,20 +89,21 @@ impl OutputDirectory {
         Ok(Self { target: real, temporary, lock })
     }
 
-    /// What must vanish when the build is interrupted: the temporary directory and the lock.
+    /// What to remove when the build is interrupted: the temporary directory and the lock.
     pub fn unfinished(&self) -> [PathBuf; 2] {
         [self.temporary.path().to_owned(), self.lock.path.clone()]
     }
 
-    /// Where to write; it becomes the output by [`OutputDirectory::commit`] and vanishes otherwise.
+    /// The directory to write to; [`OutputDirectory::commit`] makes it the output, otherwise it is
+    /// removed on drop.
     pub fn temporary(&self) -> &Path {
         self.temporary.path()
     }
 
-    /// Puts the new output in the old one's place.
+    /// Replaces the old output with the new one.
     ///
     /// # Errors
-    /// [`DirectoryError::Write`]; the old output is then still there.
+    /// [`DirectoryError::Write`]; the old output then still exists.
     pub fn commit(self) -> Result<(), DirectoryError> {
         let failed = |source| DirectoryError::Write { path: self.target.clone(), source };
         let new = self.temporary.path();
@@ -110,13 +112,14 @@ impl OutputDirectory {
         } else {
             fs::rename(new, &self.target).map_err(failed)?;
         }
-        // What is under the temporary name now is the old output, or nothing.
+        // The temporary name now belongs to the old output, or to nothing.
         Ok(())
     }
 }
 
-/// Makes each of two directories the other: by one system call, so that at no moment there is none or half an output; where the
-/// file system cannot (NFS and some others, renameat2(2)), by three.
+/// Exchanges two directories with one system call, so that a complete output exists at every
+/// moment; with three renames where the file system does not support that (NFS and some others,
+/// renameat2(2)).
 fn exchange(new: &Path, old: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     use rustix::io::Errno;
@@ -134,7 +137,7 @@ fn exchange(new: &Path, old: &Path) -> io::Result<()> {
 }
 
 impl Lock {
-    /// `None`: another process has it.
+    /// Locks the file at `path`; `None` when another process holds the lock.
     fn acquire(path: &Path) -> io::Result<Option<Self>> {
         loop {
             let file = File::options().create(true).truncate(false).write(true).open(path)?;
@@ -143,7 +146,8 @@ impl Lock {
                 Err(fs::TryLockError::WouldBlock) => return Ok(None),
                 Err(fs::TryLockError::Error(error)) => return Err(error),
             }
-            // Whoever held it has perhaps removed it meanwhile; then this is not the file that others will lock.
+            // The previous holder may have removed the file meanwhile; then other processes will
+            // lock a new file.
             let open = file.metadata()?;
             if fs::metadata(path).is_ok_and(|named| named.dev() == open.dev() && named.ino() == open.ino()) {
                 return Ok(Some(Self { path: path.to_owned(), _file: file }));
@@ -154,7 +158,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // One that stays does no harm: it is not locked.
+        // A remaining file does no harm: it is not locked.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -169,14 +173,14 @@ fn sweep(parent: &Path, prefix: &str) {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if name.starts_with(prefix) && name.ends_with(".tmp") {
-            // Left by a build that was killed: its lock is free, or we would not be here.
+            // Left by a build that was killed: this process holds the lock.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
-/// Tells whether an output is what a build would make again, by the digest of all that goes in and the files' inode data, as
-/// make and git do; the bytes themselves are `kiln verify`'s business.
+/// Detects an output that a build would only reproduce, by the digest of all inputs and the files'
+/// inode data, as make and git do. The files' contents are not compared; `kiln verify` does that.
 #[derive(Debug)]
 pub(super) struct Unchanged {
     directory: PathBuf,
@@ -184,12 +188,12 @@ pub(super) struct Unchanged {
 }
 
 impl Unchanged {
-    /// A key for everything that decides what is in `directory`.
+    /// Computes a key from everything that determines the contents of `directory`.
     pub(super) fn new(locked: &Locked, overlays: &[Overlay], directory: &Path) -> Self {
         let mut hasher = Sha256::new();
-        // The running kiln counts by inode data: hashing it would take longer than the rest.
+        // The running kiln is identified by inode data: hashing it would take longer than the rest.
         hasher.update(stamp(Path::new("/proc/self/exe")).unwrap_or_default());
-        // Plain data always serializes.
+        // Serializing plain data cannot fail.
         hasher.update(serde_json::to_vec(locked.profile()).unwrap_or_default());
         hasher.update(locked.lock().to_text());
         for overlay in overlays {
@@ -200,7 +204,7 @@ impl Unchanged {
         Self { directory, key: Digest::finish(hasher) }
     }
 
-    /// The manifest of the output, if nothing changed since [`Unchanged::remember`].
+    /// Returns the manifest of the output if nothing has changed since [`Unchanged::remember`].
     pub(super) fn find(&self, cache: &Cache) -> Option<Manifest> {
         let remembered = cache.derived("output", &self.key)?;
         let manifest: Manifest =
@@ -208,10 +212,10 @@ impl Unchanged {
         (remembered == self.stamps(&manifest)?.as_bytes()).then_some(manifest)
     }
 
-    /// Remembers that the output is what it should be.
+    /// Records that the output is up to date.
     pub(super) fn remember(&self, cache: &Cache, manifest: &Manifest) {
         if let Some(stamps) = self.stamps(manifest) {
-            // Without it the next build does the work again, no more.
+            // If this fails, the next build only repeats the work.
             let _ = cache.put_derived("output", &self.key, stamps.as_bytes());
         }
     }
@@ -226,7 +230,7 @@ impl Unchanged {
     }
 }
 
-/// Size, times and inode of a file: what changes when it does.
+/// Inode, size and times of a file, one of which changes whenever the file does.
 fn stamp(path: &Path) -> io::Result<String> {
     let found = fs::metadata(path)?;
     Ok(format!(

@@ -1,4 +1,4 @@
-//! Why a build fails.
+//! Errors of a build.
 
 use super::directory::DirectoryError;
 use kiln_artifact::cloud::CloudError;
@@ -15,16 +15,16 @@ use kiln_source::fetch::FetchError;
 use kiln_tree::TreeError;
 use std::error::Error;
 
-/// Why there is no output.
+/// A failed build.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// An overlay cannot be read.
     #[error(transparent)]
     Overlay(#[from] OverlayError),
-    /// Inputs are no longer where they were.
+    /// Inputs are no longer at their URLs.
     #[error("{source}; {advice}")]
     Gone {
-        /// Which.
+        /// The missing inputs.
         source: Box<FetchError>,
         /// What to do.
         advice: String,
@@ -32,16 +32,16 @@ pub enum BuildError {
     /// An input cannot be fetched.
     #[error(transparent)]
     Fetch(FetchError),
-    /// The tree cannot be made.
+    /// The tree cannot be baked.
     #[error(transparent)]
     Bake(#[from] BakeError),
-    /// What boots the image cannot be rendered.
+    /// The boot files cannot be rendered.
     #[error(transparent)]
     Render(#[from] RenderError),
-    /// What boots the disk does not fit together.
+    /// The boot files of the disk conflict.
     #[error(transparent)]
     Tree(#[from] TreeError),
-    /// No kernel, or more than one.
+    /// The tree has no kernel, or more than one.
     #[error(transparent)]
     Kernel(#[from] KernelError),
     /// The PXE set cannot be made.
@@ -53,7 +53,7 @@ pub enum BuildError {
     /// The root file system cannot be made.
     #[error(transparent)]
     Root(#[from] RootError),
-    /// The disk cannot be made in another format.
+    /// The disk cannot be written in another format.
     #[error(transparent)]
     Cloud(#[from] CloudError),
     /// The archive of the root cannot be made.
@@ -90,8 +90,8 @@ impl BuildError {
     }
 }
 
-/// The error and its causes in one line, without those that an outer one quotes already.
-pub fn told_once(error: &(dyn Error + 'static)) -> String {
+/// Formats an error and its causes in one line, without causes that an outer error already quotes.
+pub fn format_error(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |cause| (*cause).source());
     let text = causes.map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
         "" => cause,
@@ -118,10 +118,10 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_told_once() {
+    fn causes_are_not_repeated() {
         let error = nested(&["building", "writing a: no space; free some", "no space"]);
-        assert_eq!(told_once(&error), "building: writing a: no space; free some");
-        assert_eq!(told_once(&nested(&["writing a", "no space"])), "writing a: no space");
-        assert_eq!(told_once(&nested(&["a\n  b\n"])), "a b");
+        assert_eq!(format_error(&error), "building: writing a: no space; free some");
+        assert_eq!(format_error(&nested(&["writing a", "no space"])), "writing a: no space");
+        assert_eq!(format_error(&nested(&["a\n  b\n"])), "a b");
     }
 }

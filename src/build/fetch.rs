@@ -1,4 +1,4 @@
-//! Getting the inputs of a lock into the cache.
+//! Fetches the inputs of a lock into the cache.
 
 use super::BuildError;
 use kiln_bake::lock::{Fetched, InputRole, Locked, Mirrors};
@@ -20,8 +20,8 @@ pub(super) fn fetch(fetcher: &Fetcher, mirrors: &Mirrors, locked: &Locked) -> Re
     }
 }
 
-/// What to do about inputs that are gone: only packages are where the lock says; everything else is
-/// where the profile says, whatever the lock.
+/// What to do about missing inputs: the URLs of packages come from the lock, those of all other
+/// inputs from the profile.
 fn advice(locked: &Locked, gone: &[MissingInput]) -> String {
     let inputs = locked.inputs();
     let mut packages = inputs.iter().filter(|input| matches!(input.role, InputRole::Package(_)));

@@ -1,16 +1,19 @@
-//! Builds that find their cache damaged.
+//! Repeats builds that find damaged files in the cache.
 
-use super::{BuildError, Means, told_once};
+use super::{BuildError, Means, format_error};
 
-/// Damage hides damage: an input is only read once what was derived from it is gone.
+/// More than one, because an input is read only after damaged data derived from it was removed.
 const ATTEMPTS: usize = 4;
 
-/// Tries again what failed because of damaged files in the cache: each is removed when it is found, so the next try fetches
-/// or makes it anew.
+/// Repeats `attempt` when it fails because of damaged files in the cache: each is removed when it
+/// is found, so the next attempt fetches or makes it again.
 ///
 /// # Errors
-/// That of the last attempt.
-pub(super) fn healing<T>(means: &Means<'_>, attempt: impl Fn() -> Result<T, BuildError>) -> Result<T, BuildError> {
+/// The error of the last attempt.
+pub(super) fn retry_after_damage<T>(
+    means: &Means<'_>,
+    attempt: impl Fn() -> Result<T, BuildError>,
+) -> Result<T, BuildError> {
     let cache = means.cache();
     let mut known = cache.damage_found();
     for _ in 0..ATTEMPTS {
@@ -20,7 +23,7 @@ pub(super) fn healing<T>(means: &Means<'_>, attempt: impl Fn() -> Result<T, Buil
             Err(error) if found > known && !cache.is_read_only() => {
                 means
                     .progress
-                    .warn(format_args!("a file in the cache was damaged and is replaced ({})", told_once(&error)));
+                    .warn(format_args!("a file in the cache was damaged and is replaced ({})", format_error(&error)));
                 known = found;
             }
             result => return result,

@@ -1,4 +1,4 @@
-//! What the manifest says of a build.
+//! The manifest of a build.
 
 use super::directory::DirectoryError;
 use super::outputs::Made;
@@ -8,7 +8,7 @@ use kiln_bake::lock::Locked;
 use kiln_manifest::Manifest;
 use std::path::Path;
 
-/// The manifest of an image of `baked`, of which `made` was made.
+/// Makes the manifest of the image `baked` with the outputs `made`.
 ///
 /// # Errors
 /// [`KernelError`] when the tree does not have exactly one kernel.

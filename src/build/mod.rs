@@ -1,8 +1,8 @@
-//! The line as a library: from a locked profile to an output directory.
+//! The build line as a library: from a locked profile to an output directory.
 //!
 //! Fetch, bake, make the outputs, write the manifest, put the directory in its place. What differs
-//! from machine to machine comes in as [`Means`]: this room reads neither environment nor clock, and
-//! prints nothing but progress.
+//! between machines is passed in as [`Means`]: this room reads neither the environment nor the
+//! clock, and prints only progress.
 
 mod directory;
 mod error;
@@ -12,10 +12,10 @@ mod manifest;
 mod outputs;
 
 pub use directory::{DirectoryError, OutputDirectory};
-pub use error::{BuildError, told_once};
+pub use error::{BuildError, format_error};
 
 use directory::Unchanged;
-use healing::healing;
+use healing::retry_after_damage;
 use kiln_bake::lock::{Locked, Mirrors};
 use kiln_bake::{Baked, bake};
 use kiln_cache::Cache;
@@ -26,16 +26,16 @@ use kiln_source::fetch::Fetcher;
 use outputs::{Made, Outputs};
 use std::path::{Path, PathBuf};
 
-/// What a build works with.
+/// The facilities that a build uses.
 #[derive(Debug, Clone, Copy)]
 pub struct Means<'a> {
-    /// Brings inputs into its cache.
+    /// Fetches inputs into its cache.
     pub fetcher: &'a Fetcher,
-    /// Where Debian's packages are.
+    /// The mirrors of Debian's packages.
     pub mirrors: &'a Mirrors,
-    /// Threads to use; the bytes do not depend on it.
+    /// The number of threads; the outputs do not depend on it.
     pub threads: usize,
-    /// Where progress goes.
+    /// Receives progress reports.
     pub progress: &'a Progress,
 }
 
@@ -45,7 +45,7 @@ impl Means<'_> {
     }
 }
 
-/// What is to be built, and with what.
+/// A locked profile with its overlays, and the facilities to build it.
 #[derive(Debug)]
 pub struct Line<'a> {
     locked: &'a Locked,
@@ -53,12 +53,12 @@ pub struct Line<'a> {
     means: Means<'a>,
 }
 
-/// An output directory that is as it should be.
+/// An output directory that is up to date.
 #[derive(Debug)]
 pub struct Built {
-    /// What is in it.
+    /// Its manifest.
     pub manifest: Manifest,
-    /// Whether anything had to be made: `false` when it was as it should be before.
+    /// Whether it was built; `false` when it was already up to date.
     pub changed: bool,
 }
 
@@ -72,19 +72,19 @@ impl<'a> Line<'a> {
         Ok(Self { locked, overlays, means })
     }
 
-    /// Fetches and bakes: the finished tree, and the manifest of an image that has no outputs yet.
+    /// Fetches and bakes; returns the finished tree, and the manifest of an image without outputs.
     ///
     /// # Errors
     /// [`BuildError`].
     pub fn bake(&self) -> Result<(Baked, Manifest), BuildError> {
-        let baked = healing(&self.means, || self.bake_once())?;
+        let baked = retry_after_damage(&self.means, || self.bake_once())?;
         let manifest = manifest::of(self.locked, &baked, Made::default())?;
         Ok((baked, manifest))
     }
 
-    /// Makes the outputs of the profile in the directory `target`, which is replaced as a whole, or
-    /// left alone when it is as it should be or when anything fails. `begun` is called with what
-    /// must vanish when the build is interrupted.
+    /// Makes the profile's outputs in the directory `target`, which is replaced as a whole, or left
+    /// unchanged when it is up to date or when anything fails. Calls `begun` with the paths to
+    /// remove when the build is interrupted.
     ///
     /// # Errors
     /// [`BuildError`].
@@ -106,7 +106,7 @@ impl<'a> Line<'a> {
         }
         let directory = OutputDirectory::create(target)?;
         begun(directory.unfinished());
-        let manifest = healing(&self.means, || {
+        let manifest = retry_after_damage(&self.means, || {
             let baked = self.bake_once()?;
             let outputs =
                 Outputs { locked: self.locked, baked: &baked, means: self.means, directory: directory.temporary() };

@@ -1,11 +1,11 @@
-//! Which artifacts a build makes, and in what order: each from what is there already.
+//! Makes the artifacts of a build, in an order that lets each use the previous ones.
 
 use super::{BuildError, Means};
 use kiln_artifact::cloud::{self, CloudError, Naming};
 use kiln_artifact::disk::{Begun, Disk, DiskError, DiskSizes, digest_during, extract};
 use kiln_artifact::platform::{self, Platform};
 use kiln_artifact::pxe::Pxe;
-use kiln_artifact::root::{Place, Root, RootOptions};
+use kiln_artifact::root::{Place, RootImage, RootOptions};
 use kiln_artifact::{kernel, tar};
 use kiln_bake::Baked;
 use kiln_bake::lock::Locked;
@@ -19,36 +19,36 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
-/// The hash tree of the root file system alone, for veritysetup(8).
+/// The file with the hash tree of the root file system, for veritysetup(8).
 const VERITY: &str = "root.verity";
-/// The root hash, as systemd-dissect(1) calls such a file.
+/// The file with the root hash, named as systemd-dissect(1) expects.
 const ROOT_HASH: &str = "root.roothash";
 
-/// What was made.
+/// The artifacts that were made.
 #[derive(Debug, Default)]
 pub(super) struct Made {
     /// Files, by path.
     pub files: Vec<OutputFile>,
-    /// dm-verity's root hash, if there is a root file system.
+    /// The dm-verity root hash, if there is a root file system.
     pub root_hash: Option<Digest>,
     /// The disk, if there is one.
     pub disk: Option<DiskRecord>,
 }
 
-/// What every artifact is made from.
+/// The inputs of every artifact.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outputs<'a> {
     /// Profile and lock.
     pub locked: &'a Locked,
     /// The finished tree.
     pub baked: &'a Baked,
-    /// What makes them.
+    /// The facilities of the build.
     pub means: Means<'a>,
-    /// Where artifacts go.
+    /// The directory for the artifacts.
     pub directory: &'a Path,
 }
 
-/// What a profile asks for, by how it is made.
+/// The outputs that a profile requests, grouped by how they are made.
 #[derive(Debug, Default)]
 struct Wanted {
     pxe: bool,
@@ -74,7 +74,7 @@ impl Wanted {
 }
 
 impl Outputs<'_> {
-    /// Makes what the profile asks for.
+    /// Makes the outputs that the profile requests.
     ///
     /// # Errors
     /// [`BuildError`].
@@ -92,7 +92,7 @@ impl Outputs<'_> {
         if wanted.ext4
             && let Some(hash) = made.root_hash
         {
-            // As text, for what mounts the root alone.
+            // As text, for tools that mount the root without the disk.
             made.files.push(self.put(ROOT_HASH, format!("{hash}\n").as_bytes())?);
         }
         if wanted.tar {
@@ -133,7 +133,8 @@ impl Outputs<'_> {
         Ok(file)
     }
 
-    /// Writes the disk once, then what is made of it; without a name when only that is wanted.
+    /// Writes the disk once, then the artifacts made from it; the disk is an unnamed file when only
+    /// those are requested.
     fn disk(&self, wanted: &Wanted, made: &mut Made) -> Result<(), BuildError> {
         let name = Output::Disk.file();
         let path = self.directory.join(name);
@@ -141,7 +142,7 @@ impl Outputs<'_> {
         let keep = wanted.disks.contains(&Output::Disk);
         let file = if keep { self.create(name)? } else { tempfile::tempfile_in(self.directory).map_err(failed)? };
         let tree = kernel::root_tree(&self.baked.tree);
-        let root = Root::plan(&tree, &self.root_options())?;
+        let root = RootImage::plan(&tree, &self.root_options())?;
         let phase = self.means.progress.phase("disk", Unit::Bytes, root.size());
         let Begun { disk, guid, record, root_hash, places } = self.begin_disk(&file, &path, &root)?;
         made.root_hash = Some(root_hash);
@@ -164,7 +165,7 @@ impl Outputs<'_> {
         Ok(())
     }
 
-    /// Writes `disk` in each of the formats but the raw one, which it has already.
+    /// Writes `disk` in each of `formats` except raw, its own format.
     fn encode(&self, formats: &[Output], disk: &dyn BlockSource, guid: &Guid) -> Result<Vec<OutputFile>, CloudError> {
         let name = &self.profile().role;
         let naming = Naming { name, uuid: *guid.as_bytes(), epoch: self.locked.lock().epoch };
@@ -179,7 +180,7 @@ impl Outputs<'_> {
         Ok(files)
     }
 
-    /// Copies a part of `disk` to the file `name`.
+    /// Copies the range `part` of `disk` to the file `name`.
     fn extract(&self, disk: &dyn BlockSource, name: &str, part: &Range<u64>) -> Result<OutputFile, BuildError> {
         let file = self.create(name)?;
         let failed = |source| DiskError::Write { path: self.directory.join(name), source };
@@ -187,13 +188,13 @@ impl Outputs<'_> {
         Ok(OutputFile { path: name.to_owned(), size: part.end - part.start, sha256, content: None })
     }
 
-    /// Writes the root alone, and its hash tree.
+    /// Writes the root file system and its hash tree, without a disk.
     fn root(&self, made: &mut Made) -> Result<(), BuildError> {
         let name = Output::Ext4.file();
         let path = self.directory.join(name);
         let failed = |source| DiskError::Write { path: path.clone(), source };
         let tree = kernel::root_tree(&self.baked.tree);
-        let root = Root::plan(&tree, &self.root_options())?;
+        let root = RootImage::plan(&tree, &self.root_options())?;
         let size = root.size();
         let phase = self.means.progress.phase("root", Unit::Bytes, size);
         let hashes = root.hash_tree(&self.baked.store)?;
@@ -208,11 +209,11 @@ impl Outputs<'_> {
         Ok(())
     }
 
-    /// Writes `root` to its place on `disk`, which nothing else is missing on, and does `work` with that; the digest of `disk` is
-    /// taken beside both.
+    /// Writes `root` to its place on `disk`, which is otherwise complete, and then runs `work`;
+    /// computes the digest of `disk` in parallel with both.
     fn write_root<T>(
         &self,
-        root: &Root<'_>,
+        root: &RootImage<'_>,
         place: Place<'_>,
         disk: &RawFile,
         phase: Phase,
@@ -227,7 +228,7 @@ impl Outputs<'_> {
             phase.finish();
             work()
         });
-        // Why it was not written comes first: then it cannot be read either.
+        // A failed write is reported first: it also makes reading fail.
         let done = done?;
         Ok((sha256.map_err(|source| DiskError::Write { path: place.path.to_owned(), source })?, done))
     }
@@ -249,14 +250,14 @@ impl Outputs<'_> {
         }
     }
 
-    /// A new file of the output, to be read again.
+    /// Creates a file of the output, open for reading and writing.
     fn create(&self, name: &str) -> Result<File, DiskError> {
         let path = self.directory.join(name);
         let file = File::options().read(true).write(true).create_new(true).open(&path);
         file.map_err(|source| DiskError::Write { path, source })
     }
 
-    fn begin_disk(&self, file: &File, path: &Path, root: &Root<'_>) -> Result<Begun, BuildError> {
+    fn begin_disk(&self, file: &File, path: &Path, root: &RootImage<'_>) -> Result<Begun, BuildError> {
         let (profile, tree) = (self.profile(), &self.baked.tree);
         let mut initrd = FileTree::new();
         for (path, entry) in kiln_render::disk_initrd_entries(profile.arch, tree, &root.superblock())? {

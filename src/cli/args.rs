@@ -1,27 +1,27 @@
-//! Arguments that several verbs share.
+//! Arguments of several verbs.
 
 use clap::builder::PossibleValue;
 use kiln_profile::{Arch, Output, Overrides};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-/// Which profile, and what is changed in it for this run.
+/// A profile, and its changes for this run.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ProfileArgs {
     /// Role to bake: profiles/ROLE.yaml, or a path to a profile
     pub role: String,
-    /// What is changed in it.
+    /// The changes to the profile.
     #[command(flatten)]
     pub changes: ChangeArgs,
 }
 
-/// What is changed in a profile for this run.
+/// Changes to a profile for this run.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ChangeArgs {
     /// Kubernetes release: profiles/releases/NAME.yaml
     #[arg(long, value_name = "NAME")]
     pub release: Option<String>,
-    /// Cluster its nodes join: clusters/NAME.yaml beside the profiles, or a path
+    /// Cluster that the nodes join: clusters/NAME.yaml beside the profiles, or a path
     #[arg(long, value_name = "NAME")]
     pub cluster: Option<String>,
     /// Debian suite, e.g. trixie
@@ -30,7 +30,8 @@ pub(super) struct ChangeArgs {
     /// Architecture of the image
     #[arg(long, value_enum)]
     pub arch: Option<ArchArg>,
-    /// Overlay laid over those of the profile: a name below overlays/, or a path, which has a "/" (repeatable)
+    /// Overlay to apply after those of the profile: a name below overlays/, or a path, which
+    /// contains a "/" (repeatable)
     #[arg(long, value_name = "OVERLAY", value_hint = clap::ValueHint::DirPath)]
     pub overlay: Vec<PathBuf>,
     /// IMAGE_VERSION of the image
@@ -38,25 +39,27 @@ pub(super) struct ChangeArgs {
     pub image_version: Option<String>,
 }
 
-/// Where Debian's packages come from.
+/// The sources of Debian's packages.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct MirrorArgs {
-    /// Debian mirror, tried in order (repeatable) [default: the profile's, else those of this host's apt sources]
+    /// Debian mirror (repeatable, tried in this order) [default: the profile's, else those of this
+    /// host's apt sources]
     #[arg(long, value_name = "URL")]
     pub mirror: Vec<String>,
     /// Mirror of Debian's security archive (repeatable)
     #[arg(long, value_name = "URL")]
     pub security_mirror: Vec<String>,
-    /// Snapshot put for {snapshot} in mirror URLs, e.g. 20261101T000000Z
+    /// Snapshot that replaces {snapshot} in mirror URLs, e.g. 20261101T000000Z
     #[arg(long, value_name = "TIMESTAMP")]
     pub snapshot: Option<String>,
-    /// OpenPGP keyring that signs the archive [default: the profile's, else this host's debian-archive-keyring]
+    /// OpenPGP keyring of the archive's signing keys [default: the profile's, else this host's
+    /// debian-archive-keyring]
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub keyring: Option<PathBuf>,
-    /// Accept an archive index past its Valid-Until (snapshots always are)
+    /// Accept an archive index past its Valid-Until date (for snapshots it always is)
     #[arg(long)]
     pub ignore_valid_until: bool,
-    /// Give up on a server that sends nothing for so long; it is tried again, then the next mirror
+    /// Seconds without data after which a request is repeated, and then sent to the next mirror
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub stall_timeout: u64,
 }
@@ -70,7 +73,7 @@ pub enum ArchArg {
     Arm64,
 }
 
-/// A kind of output, named on the command line as in profiles.
+/// A kind of output, with the same name as in profiles.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OutputArg(pub Output);
 
@@ -95,7 +98,7 @@ impl From<ArchArg> for Arch {
 }
 
 impl ProfileArgs {
-    /// What the command line changes in the profile.
+    /// The profile overrides given on the command line.
     pub(super) fn overrides(&self, mirrors: Option<&MirrorArgs>, outputs: &[Output]) -> Overrides {
         Overrides {
             release: self.changes.release.clone(),

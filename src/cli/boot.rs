@@ -1,24 +1,23 @@
 //! `kiln boot`.
 
 use super::host::Host;
-use crate::boot::{Accelerator, Disk, DiskImage, Handout, Image, Machine, PxeSet, attached, kvm_works};
+use crate::boot::{Accelerator, Disk, DiskImage, Handout, Image, Machine, PxeSet, kvm_works, run_attached};
 use anyhow::Context as _;
 use kiln_profile::Output;
 use std::path::{Path, PathBuf};
 
-/// Room for the state of a node that is only looked at, in bytes; the file takes no more than is written.
+/// Default room for a node's state, in bytes; the file is sparse.
 const STATE_ROOM: u64 = 6 << 30;
 
-/// Boot a baked image in QEMU, its console in this terminal
-///
-/// A PXE set is booted as a network boot loader would, a disk by UEFI: it has no other boot loader, and no BIOS boots it. The image itself is
-/// not changed: what --demo adds is handed to the guest as a systemd credential, and what a node writes to its disk is forgotten unless --keep
-/// says where to. Ctrl-C ends the machine.
+/// Boot a baked image in QEMU, its console in this terminal Boots a PXE set as a network boot
+/// loader would, and a disk by UEFI (its only boot loader; it does not boot with a BIOS). The image
+/// itself is not changed: the additions of --demo are passed to the guest as systemd credentials,
+/// and a node's writes to its disk are discarded without --keep. Ctrl-C ends the machine.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  kiln boot out/worker\n  kiln boot out/worker --demo --memory 4096\n  kiln boot out/worker --disk --keep node1.qcow2"
 )]
-pub(super) struct Args {
+pub(super) struct BootArgs {
     /// Output directory of a build
     #[arg(value_hint = clap::ValueHint::DirPath)]
     output: PathBuf,
@@ -31,7 +30,7 @@ pub(super) struct Args {
     /// Size of the machine's disk in GiB [default: 6 more than the image]
     #[arg(long, value_name = "GIB", conflicts_with = "pxe", value_parser = clap::value_parser!(u64).range(1..=65536))]
     disk_size: Option<u64>,
-    /// Keep what the node writes to its disk in FILE (qcow2), and go on from there the next time
+    /// Store the node's writes to its disk in FILE (qcow2), and continue from there the next time
     #[arg(long, value_name = "FILE", conflicts_with = "pxe", value_hint = clap::ValueHint::FilePath)]
     keep: Option<PathBuf>,
     /// Run kubelet standalone, without a cluster, and report when containerd and kubelet are up
@@ -48,11 +47,12 @@ pub(super) struct Args {
     cpus: Option<u32>,
 }
 
-pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(host: &Host, args: &BootArgs) -> anyhow::Result<()> {
     let has_pxe = ["vmlinuz", "pxe/vmlinuz"].iter().any(|kernel| args.output.join(kernel).exists());
     let wants_disk = args.disk || args.disk_size.is_some() || args.keep.is_some();
     if wants_disk || (!args.pxe && !has_pxe && args.output.join(Output::Disk.file()).exists()) {
-        // Beside the image there is room for what a node writes; a file of its own is as short-lived as the machine.
+        // Beside the image, because that file system has room for a node's writes; removed when the
+        // machine ends.
         let scratch = tempfile::Builder::new().prefix(".kiln-boot").tempdir_in(&args.output);
         let scratch = scratch.with_context(|| format!("making a directory in {}", args.output.display()))?;
         let disk = disk(args, &DiskImage::open(&args.output)?, &scratch.path().join("disk.qcow2"))?;
@@ -62,8 +62,8 @@ pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// The machine's disk, with `scratch` as the file for what is written to it unless it is to be kept.
-fn disk(args: &Args, image: &DiskImage, scratch: &Path) -> anyhow::Result<Disk> {
+/// The machine's disk; writes go to the file given with `--keep`, else to `scratch`.
+fn disk(args: &BootArgs, image: &DiskImage, scratch: &Path) -> anyhow::Result<Disk> {
     let path = args.keep.as_deref().unwrap_or(scratch);
     if path.exists() {
         return Ok(Disk::reopen(image, path)?);
@@ -72,7 +72,7 @@ fn disk(args: &Args, image: &DiskImage, scratch: &Path) -> anyhow::Result<Disk> 
     Ok(Disk::create(image, path, size)?)
 }
 
-fn start(host: &Host, args: &Args, image: Image<'_>) -> anyhow::Result<()> {
+fn start(host: &Host, args: &BootArgs, image: Image<'_>) -> anyhow::Result<()> {
     let accelerator = if kvm_works(image)? { Accelerator::Kvm } else { Accelerator::Tcg };
     if accelerator == Accelerator::Tcg {
         host.progress
@@ -81,7 +81,7 @@ fn start(host: &Host, args: &Args, image: Image<'_>) -> anyhow::Result<()> {
     let usual = Machine::new(accelerator);
     let machine = Machine { memory_mib: args.memory, cpus: args.cpus.unwrap_or(usual.cpus), ..usual };
     let handout = if args.demo { Handout::none().standalone().readiness(args.once) } else { Handout::none() };
-    attached(&machine, image, &handout, |line, after| {
+    run_attached(&machine, image, &handout, |line, after| {
         host.progress.info(format_args!("{line} (power-on + {:.1} s)", after.as_secs_f64()));
     })?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::args::{MirrorArgs, OutputArg, ProfileArgs};
 use super::host::Host;
-use super::lock::{LockPolicy, locked};
+use super::lock::{LockPolicy, load_locked};
 use super::signals::CleanUp;
 use super::units;
 use crate::build::{BuildError, Line, Means};
@@ -14,26 +14,26 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Bake a role's image
-///
-/// Needs no privilege, starts no other program, and gives the same bytes wherever it runs. The output directory is replaced as a whole when
-/// everything succeeded, and left as it was otherwise.
+/// Bake a role's image Needs no privileges, runs no other program, and produces the same bytes on
+/// every machine. When the build succeeds, the output directory is replaced as a whole; otherwise
+/// it is not changed.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  kiln build worker\n  kiln build worker --output disk,qcow2\n  kiln build worker --release v1.36.4 -o out/worker-1.36\n  kiln build worker --locked --offline --json"
 )]
-pub(super) struct Args {
+pub(super) struct BuildArgs {
     #[command(flatten)]
     profile: ProfileArgs,
     #[command(flatten)]
     mirrors: MirrorArgs,
-    /// Directory the image is written to, as a whole [default: out/ROLE]
+    /// Output directory, replaced as a whole [default: out/ROLE]
     #[arg(short, long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     out: Option<PathBuf>,
-    /// What to make (repeatable, or a comma list) [default: the profile's outputs]
+    /// Kinds of output to make (repeatable, or separated by commas) [default: the profile's
+    /// outputs]
     #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
     output: Vec<OutputArg>,
-    /// Refuse to write the lock: fail when it is missing or stale
+    /// Never write the lock: fail when it is missing or stale
     #[arg(long)]
     locked: bool,
     /// Never use the network
@@ -44,16 +44,16 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(host: &Host, args: &BuildArgs) -> anyhow::Result<()> {
     let start = Instant::now();
     let clean_up = CleanUp::install().context("watching for Ctrl-C")?;
     let cache = host.cache()?;
     let http = host.http(args.offline, &args.mirrors)?;
     let policy = LockPolicy { locked: args.locked, offline: args.offline };
     let outputs: Vec<_> = args.output.iter().map(|output| output.0).collect();
-    let locked = locked(host, &args.profile, &args.mirrors, &outputs, policy, &cache, &http)?;
+    let locked = load_locked(host, &args.profile, &args.mirrors, &outputs, policy, &cache, &http)?;
     let directory = args.out.clone().unwrap_or_else(|| Path::new("out").join(&locked.profile().role));
-    let built = on_the_line(host, &locked, &host.fetcher(&cache, &http), |line| {
+    let built = with_build_line(host, &locked, &host.fetcher(&cache, &http), |line| {
         line.build(&directory, |unfinished| clean_up.add(unfinished))
     })?;
     if !built.changed {
@@ -62,21 +62,21 @@ pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     report(&built.manifest, &directory, start, args.json)
 }
 
-/// Does `work` on the line of `locked` with what this machine has.
-pub(super) fn on_the_line<T>(
+/// Runs `work` on the build line of `locked` with the facilities of this machine.
+pub(super) fn with_build_line<T>(
     host: &Host,
     locked: &Locked,
     fetcher: &Fetcher,
     work: impl FnOnce(&Line<'_>) -> Result<T, BuildError>,
 ) -> anyhow::Result<T> {
-    // Where to fetch from matters only when something is missing: a warm, offline build needs no mirror.
+    // A build whose inputs are all in the cache needs no mirror.
     let (mirrors, no_mirror) = match host.mirrors(locked.profile()) {
         Ok(mirrors) => (mirrors, None),
         Err(error) => (Mirrors::default(), Some(error)),
     };
     let means = Means { fetcher, mirrors: &mirrors, threads: host.threads, progress: &host.progress };
     match (Line::new(locked, means).and_then(|line| work(&line)), no_mirror) {
-        // The missing mirror is the cause then, and says what to do.
+        // The cause is the missing mirror; its message says what to do.
         (Err(BuildError::Fetch(_)), Some(error)) => Err(error),
         (result, _) => Ok(result?),
     }

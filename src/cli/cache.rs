@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Show or trim the cache
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  kiln cache\n  kiln cache trim --max-size 5G\n  kiln cache trim --unused-days 30")]
-pub(super) struct Args {
+pub(super) struct CacheArgs {
     #[command(subcommand)]
     action: Option<Action>,
     /// Print as JSON
@@ -20,12 +20,12 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Remove what was not used for longest
+    /// Remove the least recently used files
     Trim {
-        /// Keep at most this much: a number with K, M, G or T
+        /// Maximum size of the cache: a number with K, M, G or T
         #[arg(long, value_name = "SIZE", value_parser = parse_size)]
         max_size: Option<u64>,
-        /// Remove what was not used for this many days
+        /// Remove files not used for this many days
         #[arg(long, value_name = "DAYS")]
         unused_days: Option<u32>,
         /// Remove everything
@@ -34,7 +34,7 @@ enum Action {
     },
 }
 
-pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(host: &Host, args: &CacheArgs) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match args.action {
         None => {

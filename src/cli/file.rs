@@ -1,4 +1,4 @@
-//! Files that users name for what a verb writes.
+//! Writes files that users name on the command line.
 
 use anyhow::{Context as _, bail};
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -6,18 +6,18 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// Writes a file of `mode` (less what umask(2) takes) whole or not at all, under a temporary name beside it; a link to a file is followed.
-///
-/// A device or a pipe, as `/dev/stdout` may be, is written to as it is, and never replaced; but nothing that is for its owner only.
+/// Writes a file with `mode` (reduced by umask(2)) atomically, by way of a temporary file beside
+/// it; follows a symbolic link. A device or a pipe, such as `/dev/stdout`, is written to and not
+/// replaced, unless `mode` grants access to the owner only: then it is an error.
 ///
 /// # Errors
-/// When it cannot be written, or is a directory.
+/// When the file cannot be written, or is a directory.
 pub(super) fn write(path: &Path, mode: u32, write: impl FnOnce(&mut File) -> io::Result<()>) -> anyhow::Result<()> {
     let writing = || format!("writing {}", path.display());
     match fs::metadata(path).map(|metadata| metadata.file_type()) {
         Ok(kind) if kind.is_dir() => bail!("writing {}: it is a directory; name a file in it", path.display()),
         Ok(kind) if !kind.is_file() && mode & 0o077 == 0 => {
-            bail!("writing {}: it is no regular file, and others could read a secret there", path.display())
+            bail!("writing {}: it is not a regular file, and other users could read the secret there", path.display())
         }
         Ok(kind) if !kind.is_file() => {
             let mut file = OpenOptions::new().write(true).open(path).with_context(writing)?;
@@ -46,7 +46,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn a_pipe_is_written_to_and_stays_one() {
+    fn a_pipe_is_written_to_and_not_replaced() {
         let directory = tempfile::tempdir().expect("a directory");
         let pipe = directory.path().join("pipe");
         assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo starts").success());
@@ -58,11 +58,11 @@ mod tests {
         assert_eq!(reader.join().expect("joined"), "text");
         assert!(fs::metadata(&pipe).expect("there").file_type().is_fifo());
         let secret = write(&pipe, 0o600, |file| file.write_all(b"secret")).expect_err("refused").to_string();
-        assert!(secret.contains("no regular file"), "{secret}");
+        assert!(secret.contains("not a regular file"), "{secret}");
     }
 
     #[test]
-    fn a_file_is_there_whole_or_not_at_all_and_a_link_stays_one() {
+    fn a_file_is_written_atomically_and_a_link_is_followed() {
         let directory = tempfile::tempdir().expect("a directory");
         let (file, link) = (directory.path().join("file"), directory.path().join("link"));
         std::os::unix::fs::symlink("file", &link).expect("a link");

@@ -1,4 +1,4 @@
-//! What kiln takes from the machine it runs on: environment, clock, apt's sources, processors.
+//! What kiln uses of the machine it runs on: environment, clock, apt sources, processors.
 
 use super::Global;
 use super::args::MirrorArgs;
@@ -24,20 +24,20 @@ pub(super) struct Host {
     pub profiles: PathBuf,
     /// Directory of the cache.
     pub cache_root: PathBuf,
-    /// Threads to use.
+    /// The number of threads.
     pub threads: usize,
-    /// The time at the start.
+    /// The time when kiln started.
     pub now: SystemTime,
-    /// Where progress goes.
+    /// Receives progress reports.
     pub progress: Progress,
     home: Option<PathBuf>,
 }
 
 impl Host {
-    /// Looks at the machine.
+    /// Examines the machine.
     ///
     /// # Errors
-    /// When there is no place for a cache.
+    /// When no directory for the cache is known.
     pub(super) fn new(global: &Global) -> anyhow::Result<Self> {
         let home = env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
         let cache_root = match &global.cache {
@@ -46,7 +46,7 @@ impl Host {
                 .map(PathBuf::from)
                 .filter(|path| path.is_absolute())
                 .or_else(|| home.as_ref().map(|home| home.join(".cache")))
-                .context("there is no place for the cache: set HOME or XDG_CACHE_HOME, or give --cache DIR")?
+                .context("no directory for the cache is known: set HOME or XDG_CACHE_HOME, or give --cache DIR")?
                 .join("kiln"),
         };
         let mode = if global.quiet {
@@ -58,7 +58,8 @@ impl Host {
         };
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = global.jobs.map_or(processors, usize::from);
-        // Finalizers share this pool; it exists already only when the library is driven by something else.
+        // Finalizers share this pool. It already exists only when another program uses this
+        // library.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
         Ok(Self {
             profiles: global.profiles.clone(),
@@ -73,7 +74,7 @@ impl Host {
     /// Loads a profile.
     ///
     /// # Errors
-    /// Whatever is wrong with it.
+    /// When the profile is missing or invalid.
     pub(super) fn profile(&self, role: &str, overrides: &Overrides) -> anyhow::Result<Profile> {
         let arch = match env::consts::ARCH {
             "aarch64" => Arch::Arm64,
@@ -95,7 +96,7 @@ impl Host {
     /// # Errors
     /// When a proxy variable is malformed.
     pub(super) fn http(&self, offline: bool, args: &MirrorArgs) -> anyhow::Result<Client> {
-        // A variable that is not UTF-8 names no proxy.
+        // A variable that is not UTF-8 does not name a proxy.
         let vars =
             env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Ok(Client::new(HttpConfig {
@@ -107,16 +108,16 @@ impl Host {
         }))
     }
 
-    /// A fetcher into `cache`, with the credentials for registries that Docker's `config.json` has.
+    /// A fetcher into `cache`, with the registry credentials of Docker's `config.json`.
     pub(super) fn fetcher(&self, cache: &Cache, http: &Client) -> Fetcher {
         let credentials = self.credentials().unwrap_or_else(|error| {
-            self.progress.warn(format_args!("registries are asked without credentials: {error:#}"));
+            self.progress.warn(format_args!("using registries without credentials: {error:#}"));
             Credentials::default()
         });
         Fetcher::new(cache.clone(), http.clone(), self.progress.clone()).with_credentials(credentials)
     }
 
-    /// What `config.json` in `$DOCKER_CONFIG`, or in `~/.docker`, says.
+    /// Reads the credentials from `config.json` in `$DOCKER_CONFIG` or `~/.docker`.
     fn credentials(&self) -> anyhow::Result<Credentials> {
         let directory = env::var_os("DOCKER_CONFIG").map(PathBuf::from);
         let Some(directory) = directory.or_else(|| Some(self.home.as_ref()?.join(".docker"))) else {
@@ -130,10 +131,11 @@ impl Host {
         }
     }
 
-    /// The mirrors a profile is built from: its own (or the command line's), else those of this host's apt.
+    /// The mirrors for a profile: its own (or the command line's), else those of this host's apt
+    /// sources.
     ///
     /// # Errors
-    /// When neither names one.
+    /// When neither names a mirror.
     pub(super) fn mirrors(&self, profile: &Profile) -> anyhow::Result<Mirrors> {
         let debian = &profile.debian;
         let mut mirrors = Mirrors { main: debian.mirrors.clone(), security: debian.security_mirrors.clone() };
@@ -145,16 +147,16 @@ impl Host {
             }
         }
         if mirrors.security.is_empty() {
-            // A mirror of everything serves the security archive beside the archive proper.
+            // A full mirror serves the security archive beside the main archive.
             mirrors.security = mirrors.main.iter().filter_map(|mirror| kiln_debian::security_beside(mirror)).collect();
         }
         Ok(mirrors)
     }
 
-    /// The keyring that an archive's signature must be from.
+    /// The keyring that verifies the archive's signature.
     ///
     /// # Errors
-    /// When there is none, or it cannot be read.
+    /// When there is no keyring, or it cannot be read.
     pub(super) fn keyring(&self, profile: &Profile, args: &MirrorArgs) -> anyhow::Result<Keyring> {
         if let Some(path) = args.keyring.as_ref().or(profile.debian.keyring.as_ref()) {
             return Ok(Keyring::from_file(path)?);
@@ -163,7 +165,7 @@ impl Host {
         if let Ok(keyring) = Keyring::from_first(&candidates) {
             return Ok(keyring);
         }
-        // A host that keeps Debian's keys elsewhere says so in its apt sources.
+        // A host that stores Debian's keys elsewhere names them in its apt sources (Signed-By).
         match self.apt_sources().ok().and_then(|apt| apt.keyrings.into_iter().next()) {
             Some(signed_by) => Ok(Keyring::from_signed_by(&signed_by)?),
             None => bail!(

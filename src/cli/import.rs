@@ -9,13 +9,14 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-/// No file that is imported is larger.
+/// Maximum size of an imported file, in bytes.
 const MAX_SIZE: u64 = 1 << 20;
 
-/// Make a profile of what a node has: kubelet's flags and configuration, kubeadm's documents
-///
-/// FILEs are of one node, in any order but for units, of which kubelet.service comes before its drop-ins: units, environment files, a command
-/// line, KubeletConfiguration, KubeProxyConfiguration, kubeadm's configuration, a kubeconfig. What became of each setting is told on standard error.
+/// Make a profile from a node's files: kubelet's flags and configuration, kubeadm's documents FILEs
+/// belong to one node: units, environment files, a command line, KubeletConfiguration,
+/// KubeProxyConfiguration, kubeadm's configuration, a kubeconfig. Their order does not matter,
+/// except that kubelet.service must precede its drop-ins. Standard error reports what became of
+/// each setting.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  kiln import --release v1.36.4 kubeadm-flags.env config.yaml -o profiles/mine.yaml\n  \
@@ -23,8 +24,8 @@ const MAX_SIZE: u64 = 1 << 20;
                         kiln import --release v1.36.4 kubelet.service kubelet-config.json --seed-out node-1.yaml --json\n  \
                         kiln import --release debian-1.20.2 --kube-proxy kube-proxy.yaml -o profiles/proxied.yaml"
 )]
-pub(super) struct Args {
-    /// What the node has; - is standard input
+pub(super) struct ImportArgs {
+    /// The node's files; - is standard input
     #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     files: Vec<PathBuf>,
     /// Role that the profile extends
@@ -33,16 +34,16 @@ pub(super) struct Args {
     /// Kubernetes release of the new node: profiles/releases/NAME.yaml [default: the role's]
     #[arg(long, value_name = "NAME")]
     release: Option<String>,
-    /// Where the profile goes
+    /// File for the profile; - is standard output
     #[arg(short, long, value_name = "FILE", default_value = "-", value_hint = clap::ValueHint::FilePath)]
     out: PathBuf,
-    /// Write what belongs to the cluster to a file of clusters/, and not to the profile
+    /// Write the cluster's settings to a file for clusters/ instead of to the profile
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     cluster_out: Option<PathBuf>,
-    /// Write the node's own facts, as a seed without a token
+    /// Write the settings of this node only, as a seed without a token
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     seed_out: Option<PathBuf>,
-    /// Bake kube-proxy as a service of the node, and not leave it to the cluster's DaemonSet
+    /// Bake kube-proxy as a service of the node, instead of relying on the cluster's DaemonSet
     #[arg(long)]
     kube_proxy: bool,
     /// Report as JSON
@@ -50,28 +51,28 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(host: &Host, args: &ImportArgs) -> anyhow::Result<()> {
     let overrides = Overrides { release: args.release.clone(), ..Overrides::default() };
     let parent = host.profile(&args.role, &overrides).with_context(|| {
         let release = if args.release.is_none() { "; --release NAME chooses a release" } else { "" };
         format!("the profile to extend{release}")
     })?;
     let sources = args.files.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<_>>>()?;
-    // A name is looked up among the profiles; a path would be relative to the new one.
+    // A name is looked up among the profiles; a relative path would be relative to the new profile.
     let extends = match args.role.contains('/') || args.role.ends_with(".yaml") {
         true => std::fs::canonicalize(&parent.path)?.display().to_string(),
         false => args.role.clone(),
     };
     let wanted = Wanted { cluster_file: args.cluster_out.is_some(), kube_proxy: args.kube_proxy };
     let made = import(&sources, &parent, &extends, wanted)?;
-    // Written as a file first: what is given to anybody has been read by what will read it.
+    // Checked before anything is written: kiln must be able to load the new profile.
     let directory = tempfile::tempdir().context("making a temporary directory")?;
     let draft = directory.path().join("imported.yaml");
     std::fs::write(&draft, &made.profile).with_context(|| format!("writing {}", draft.display()))?;
     host.profile(&draft.display().to_string(), &Overrides::default())
-        .with_context(|| format!("the profile made of {}, which kiln itself refuses", sources[0].name))?;
+        .with_context(|| format!("the profile made from {}, which kiln itself rejects", sources[0].name))?;
     if let Some(path) = &args.seed_out {
-        Seed::parse(made.seed.as_bytes()).context("the seed made of these files")?;
+        Seed::parse(made.seed.as_bytes()).context("the seed made from these files")?;
         write(path, &made.seed)?;
     }
     if let Some(path) = &args.cluster_out {
@@ -98,7 +99,7 @@ fn read(path: &Path) -> anyhow::Result<Source> {
     Ok(Source { name, bytes })
 }
 
-/// Writes `text` whole or not at all; `-` is standard output.
+/// Writes `text` atomically; `-` is standard output.
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     if path == Path::new("-") {
         return Ok(std::io::stdout().lock().write_all(text.as_bytes())?);

@@ -9,13 +9,14 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// List what is in a baked image, or print one of its files
+/// List the contents of a baked image, or print one of its files
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  kiln inspect out/worker\n  kiln inspect out/worker /etc/containerd/config.toml\n  kiln inspect out/worker /usr/lib/systemd/system --json\n  kiln inspect out/worker/disk.qcow2 /etc/os-release"
 )]
-pub(super) struct Args {
-    /// Output directory of a build, or an image: an initramfs, a disk in any format, a root file system
+pub(super) struct InspectArgs {
+    /// Output directory of a build, or an image: an initramfs, a disk in any format, a root file
+    /// system
     #[arg(value_hint = clap::ValueHint::AnyPath)]
     output: PathBuf,
     /// A file to print, or a directory to list
@@ -25,7 +26,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(args: &InspectArgs) -> anyhow::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     let wanted = args.path.as_deref().unwrap_or("").trim_matches('/');
     if args.output.is_file() {
@@ -50,8 +51,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints what is at `wanted` and below; `true`: it is a file, whose bytes are asked for.
-fn print(out: &mut impl Write, args: &Args, wanted: &str, lines: &[Line]) -> anyhow::Result<bool> {
+/// Lists `wanted` and everything below it; returns `true` instead when it is a file whose contents
+/// are to be printed.
+fn print(out: &mut impl Write, args: &InspectArgs, wanted: &str, lines: &[Line]) -> anyhow::Result<bool> {
     let found = lines.iter().find(|line| line.path == wanted);
     match found {
         Some(line) if line.kind == '-' && !args.json => return Ok(true),
@@ -59,7 +61,7 @@ fn print(out: &mut impl Write, args: &Args, wanted: &str, lines: &[Line]) -> any
         None if !wanted.is_empty() => {
             let near = kiln_suggest::most_alike(wanted, lines.iter().map(|line| line.path.as_str()));
             bail!(
-                "/{wanted} is not in {}; the nearest path is /{}; \"kiln inspect {}\" lists all",
+                "/{wanted} is not in {}; the nearest path is /{}; \"kiln inspect {}\" lists all paths",
                 args.output.display(),
                 near.unwrap_or_default(),
                 args.output.display()
@@ -78,7 +80,7 @@ fn print(out: &mut impl Write, args: &Args, wanted: &str, lines: &[Line]) -> any
 fn print_file(output: &Path, wanted: &str, out: &mut impl Write) -> anyhow::Result<()> {
     let reading = || format!("reading {}", output.display());
     let beside = output.join("pxe/vmlinuz");
-    // The kernel is beside the root file system, not in it.
+    // The kernel is stored beside the root file system, not in it.
     if wanted.starts_with("boot/vmlinuz-") && beside.exists() {
         let mut kernel = fs::File::open(&beside).with_context(reading)?;
         io::copy(&mut kernel, out)?;
@@ -91,15 +93,15 @@ fn print_file(output: &Path, wanted: &str, out: &mut impl Write) -> anyhow::Resu
     }
 }
 
-/// A path as it is listed.
+/// A line of the listing.
 #[derive(Debug)]
 struct Line {
     path: String,
-    /// As ls(1) has it.
+    /// The type letter of ls(1).
     kind: char,
-    /// Everything but path and target.
+    /// The columns before the path.
     start: String,
-    /// Everything behind the path.
+    /// The text after the path.
     end: String,
     json: String,
 }
@@ -150,7 +152,7 @@ impl From<&FileRecord> for Line {
     }
 }
 
-/// An image alone does not say where a file is from.
+/// Without the origin of the file, which an image does not contain.
 impl From<&Listed> for Line {
     fn from(listed: &Listed) -> Self {
         let Listed { node, sha256, .. } = listed;
@@ -166,7 +168,7 @@ impl From<&Listed> for Line {
     }
 }
 
-/// What the build made, and how its disk is divided.
+/// Prints the outputs of the build and the partitions of its disk.
 fn print_disk(out: &mut impl Write, manifest: &Manifest, disk: &DiskRecord) -> io::Result<()> {
     for file in &manifest.outputs {
         writeln!(out, "{:>10}  {}", units::bytes(file.size), file.path)?;

@@ -1,4 +1,4 @@
-//! `kiln lock`, and how every verb comes by a locked profile.
+//! `kiln lock`, and how every verb obtains a locked profile.
 
 use super::args::{MirrorArgs, ProfileArgs};
 use super::host::Host;
@@ -14,13 +14,14 @@ use std::path::PathBuf;
 
 /// Pin every input of a role in its lock file
 ///
-/// Fetches and verifies the archive's current index, resolves the role's packages, and writes profiles/ROLE.lock: commit it.
-/// With --release, --suite or --arch the lock is kept apart: profiles/ROLE@VALUE.lock.
+/// Fetches and verifies the archive's current index, resolves the role's packages, and writes
+/// profiles/ROLE.lock; commit that file. With --release, --suite or --arch, writes a separate lock,
+/// profiles/ROLE@VALUE.lock.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  kiln lock worker\n  kiln lock worker --snapshot 20261101T000000Z --mirror 'https://mirror.example/debian/{snapshot}'"
 )]
-pub(super) struct Args {
+pub(super) struct LockArgs {
     #[command(flatten)]
     profile: ProfileArgs,
     #[command(flatten)]
@@ -30,7 +31,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(host: &Host, args: &LockArgs) -> anyhow::Result<()> {
     let profile = host.profile(&args.profile.role, &args.profile.overrides(Some(&args.mirrors), &[]))?;
     let path = lock_path(&profile, &args.profile);
     let old = Lock::read(&path).ok().flatten();
@@ -48,7 +49,7 @@ pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How a locked profile may be come by.
+/// What is allowed in order to obtain a locked profile.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LockPolicy {
     /// `--locked`: never write a lock.
@@ -57,11 +58,12 @@ pub(super) struct LockPolicy {
     pub offline: bool,
 }
 
-/// Loads the profile and its lock; pins and writes the lock first where it is missing or stale and `policy` allows it.
+/// Loads the profile and its lock; pins and writes the lock first when it is missing or stale, if
+/// `policy` allows that.
 ///
 /// # Errors
-/// Anything wrong with the profile, the lock or the archive.
-pub(super) fn locked(
+/// When the profile, the lock or the archive is invalid, or `policy` forbids pinning.
+pub(super) fn load_locked(
     host: &Host,
     args: &ProfileArgs,
     mirrors: &MirrorArgs,
@@ -103,7 +105,8 @@ fn pin(host: &Host, profile: &Profile, args: &MirrorArgs, cache: &Cache, http: &
     Ok(lock::pin(profile, &sources, &host.progress)?)
 }
 
-/// `profiles/worker.lock`; with overrides that change the inputs, `profiles/worker@v1.36.4@bookworm.lock`.
+/// The path of the lock: `profiles/worker.lock`; with overrides that change the inputs,
+/// `profiles/worker@v1.36.4@bookworm.lock`.
 pub(super) fn lock_path(profile: &Profile, args: &ProfileArgs) -> PathBuf {
     let mut name = profile.role.clone();
     let arch = args.changes.arch.map(|_| profile.arch.as_str().to_owned());
@@ -115,7 +118,7 @@ pub(super) fn lock_path(profile: &Profile, args: &ProfileArgs) -> PathBuf {
     profile.path.with_file_name(format!("{name}.lock"))
 }
 
-/// What a new lock changes, a line each.
+/// The differences between the locks, one per line.
 fn changes(old: Option<&Lock>, new: &Lock) -> Vec<String> {
     let Some(old) = old else { return Vec::new() };
     let versions = |lock: &Lock| -> BTreeMap<String, String> {

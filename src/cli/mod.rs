@@ -1,5 +1,4 @@
-//! The command line: parses, dispatches to one file per verb, prints an error once.
-//!
+//! The command line: parses arguments, dispatches to one file per verb, prints an error once.
 //! Only this room reads the environment and the clock.
 
 mod agent;
@@ -21,7 +20,7 @@ mod signals;
 mod units;
 mod verify;
 
-use crate::build::told_once;
+use crate::build::format_error;
 use clap::{Parser, Subcommand};
 use host::Host;
 use kiln_profile::ProfileError;
@@ -47,7 +46,7 @@ struct Global {
     /// Directory of the cache [default: $XDG_CACHE_HOME/kiln or ~/.cache/kiln]
     #[arg(long, global = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     cache: Option<PathBuf>,
-    /// Threads to use [default: one per processor]; the image does not depend on it
+    /// Number of threads [default: one per processor]; the image does not depend on it
     #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
     /// Show warnings and errors only
@@ -61,31 +60,31 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Show what would be baked: the resolved profile and its inputs
-    Plan(plan::Args),
-    /// Make a profile of what a node has: kubelet's flags and configuration, kubeadm's documents
-    Import(import::Args),
+    Plan(plan::PlanArgs),
+    /// Make a profile from a node's files: kubelet's flags and configuration, kubeadm's documents
+    Import(import::ImportArgs),
     /// Pin every input of a role in its lock file
-    Lock(lock::Args),
+    Lock(lock::LockArgs),
     /// Bake a role's image
-    Build(build::Args),
+    Build(build::BuildArgs),
     /// Boot a baked image in QEMU, its console in this terminal
-    Boot(boot::Args),
-    /// List what is in a baked image, or print one of its files
-    Inspect(inspect::Args),
+    Boot(boot::BootArgs),
+    /// List the contents of a baked image, or print one of its files
+    Inspect(inspect::InspectArgs),
     /// Check a node's seed, and deliver it: on a volume, to QEMU, by URL
-    Seed(seed::Args),
-    /// Write out the agent that is in every image, for images that kiln does not make
-    Agent(agent::Args),
-    /// Tell whether an output is what its manifest says, and fit to be rolled out
-    Verify(verify::Args),
-    /// Show what a roll-out would change: two outputs, images or profiles compared
-    Diff(diff::Args),
+    Seed(seed::SeedArgs),
+    /// Write the agent that every image contains to a file, for images that kiln does not make
+    Agent(agent::AgentArgs),
+    /// Check that an output matches its manifest and is fit for production
+    Verify(verify::VerifyArgs),
+    /// Show what a roll-out would change: compare two outputs, images or profiles
+    Diff(diff::DiffArgs),
     /// Show or trim the cache
-    Cache(cache::Args),
+    Cache(cache::CacheArgs),
     /// Print a shell's completion script
-    Completions(completions::Args),
+    Completions(completions::CompletionsArgs),
     /// Print the JSON Schema of a profile, for editors
-    Schema(schema::Args),
+    Schema(schema::SchemaArgs),
 }
 
 /// Runs the command line of this process.
@@ -94,7 +93,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() { 2 } else { 0 };
-            // A closed terminal is no reason to fail twice.
+            // Printing fails when the terminal is closed; the exit code is enough then.
             let _ = error.print();
             return ExitCode::from(code);
         }
@@ -106,7 +105,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    // What needs neither cache nor progress works without a home, as in the build of a package.
+    // Verbs that need neither cache nor progress also work without HOME, e.g. while a package is
+    // built.
     let host = || Host::new(&cli.global);
     let done = match cli.verb {
         Verb::Verify(args) => return verify::run(&args),
@@ -136,11 +136,11 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         None => cause.downcast_ref::<ProfileError>()?.rule(),
     });
     let rule = rule.map(|rule| format!(" (see {rule})")).unwrap_or_default();
-    eprintln!("kiln: {}{rule}", told_once(error.as_ref()));
+    eprintln!("kiln: {}{rule}", format_error(error.as_ref()));
     ExitCode::FAILURE
 }
 
-/// `kiln inspect … | head` is no failure.
+/// Whether standard output was closed, as in `kiln inspect … | head`: that is not a failure.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let kind =
         |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);

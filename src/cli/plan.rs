@@ -8,13 +8,12 @@ use kiln_bake::lock::{Lock, wanted_packages};
 use std::io::Write;
 
 /// Show what would be baked: the resolved profile and its inputs
-///
-/// Uses no network: inputs are those of the lock, where there is one.
+/// Does not use the network: the inputs come from the lock, if there is one.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  kiln plan worker\n  kiln plan worker --release v1.36.4 --json | jq .profile.kubelet"
 )]
-pub(super) struct Args {
+pub(super) struct PlanArgs {
     #[command(flatten)]
     profile: ProfileArgs,
     #[command(flatten)]
@@ -24,7 +23,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(host: &Host, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(host: &Host, args: &PlanArgs) -> anyhow::Result<()> {
     let profile = host.profile(&args.profile.role, &args.profile.overrides(Some(&args.mirrors), &[]))?;
     let path = lock_path(&profile, &args.profile);
     let lock = Lock::read(&path)?;

@@ -7,13 +7,13 @@ use std::io::Write;
 #[command(
     after_help = "Example:\n  kiln schema > profiles/profile.schema.json\n  # then, at the top of a profile:\n  # yaml-language-server: $schema=profile.schema.json"
 )]
-pub(super) struct Args {
-    /// Which files it is for
+pub(super) struct SchemaArgs {
+    /// Kind of file that the schema describes
     #[arg(value_enum, default_value_t = Kind::Profile)]
     kind: Kind,
 }
 
-/// What users write.
+/// A kind of file that users write.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Kind {
     /// profiles/*.yaml
@@ -24,7 +24,7 @@ enum Kind {
     Cluster,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(args: &SchemaArgs) -> anyhow::Result<()> {
     let schema = match args.kind {
         Kind::Profile => kiln_profile::schema(),
         Kind::Release => kiln_profile::release_schema(),

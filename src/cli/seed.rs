@@ -13,65 +13,66 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-/// cloud-init's name for volumes that hold user data.
+/// cloud-init's label of volumes with user data.
 const LABEL: &str = "cidata";
-/// The smallest size that is FAT32 in every reader's eyes; the file is sparse.
+/// The smallest size in bytes that every reader recognises as FAT32; the file is sparse.
 const FAT_SIZE: u64 = 36 << 20;
-/// Mode of what holds a secret.
+/// Mode of files that contain a secret.
 const PRIVATE: u32 = 0o600;
-/// Letters and digits of tokens.
+/// The characters of tokens.
 const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
-/// Check a node's seed, and deliver it: on a volume, to QEMU, by URL
-///
-/// A seed is the little that differs between the nodes of one image; docs/agent.md explains its fields. Whatever is asked for is made of
-/// the same, checked document. Files are written for their owner only, since a seed holds a secret.
+/// Check a node's seed, and deliver it: on a volume, to QEMU, by URL A seed contains what differs
+/// between the nodes of one image; docs/agent.md explains its fields. All results are made from the
+/// same, checked document. Files are readable by their owner only, because a seed contains a
+/// secret.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  kiln seed --check node-1.yaml\n  kiln seed node-1.yaml --iso node-1.iso\n  \
                         kiln seed node-1.yaml --fresh-token secret.yaml --vfat node-1.img\n  \
                         kiln seed node-1.yaml --url https://boot.example/seeds/node-1")]
-pub(super) struct Args {
+pub(super) struct SeedArgs {
     /// The seed, in YAML or JSON
     #[arg(value_hint = clap::ValueHint::FilePath, required_unless_present = "check")]
     file: Option<PathBuf>,
     /// Only check FILE
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with = "file", exclusive = true)]
     check: Option<PathBuf>,
-    /// Write a NoCloud volume in ISO 9660
+    /// Write a NoCloud volume in ISO 9660 format
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     iso: Option<PathBuf>,
-    /// Write a NoCloud volume in FAT32
+    /// Write a NoCloud volume in FAT32 format
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     vfat: Option<PathBuf>,
-    /// Print QEMU's arguments that hand it over by SMBIOS
+    /// Print the arguments with which QEMU passes the seed by SMBIOS
     #[arg(long)]
     qemu: bool,
-    /// Print the words of the kernel command line that lead to it at URL
+    /// Print the kernel parameters with which a node fetches the seed from URL
     #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
     url: Option<String>,
-    /// Put a fresh bootstrap token into it, and write the Secret that makes the cluster know it
+    /// Put a new bootstrap token into the seed, and write the Secret that adds the token to the
+    /// cluster
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     fresh_token: Option<PathBuf>,
-    /// Hours that a fresh token is valid
+    /// Hours for which a new token is valid
     #[arg(long, value_name = "HOURS", default_value_t = 24, requires = "fresh_token", value_parser = clap::value_parser!(i64).range(1..=8760))]
     ttl: i64,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(args: &SeedArgs) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if let Some(path) = &args.check {
         let (_, seed) = read(path)?;
         let name = seed.node_name.or(seed.hostname).unwrap_or_else(|| "a node named by its platform".into());
-        writeln!(out, "{} is a sound seed for {name}", path.display())?;
+        writeln!(out, "{} is a valid seed for {name}", path.display())?;
         return Ok(());
     }
-    let Some(path) = &args.file else { bail!("no seed is named") };
+    let Some(path) = &args.file else { bail!("no seed was given") };
     let (mut bytes, seed) = read(path)?;
     let now = Timestamp::now();
     if let Some(secret) = &args.fresh_token {
         let token = fresh_token()?;
         bytes = with_token(&bytes, &token)?;
-        let expires = now.checked_add(SignedDuration::from_hours(args.ttl)).context("the token's end")?;
+        let expires = now.checked_add(SignedDuration::from_hours(args.ttl)).context("the token's expiry")?;
         let manifest = format!("{:#}\n", manifest(&token, expires, seed.node_name.as_deref()));
         file::write(secret, PRIVATE, |file| file.write_all(manifest.as_bytes()))?;
     } else if seed.token.is_none() {
@@ -107,7 +108,7 @@ fn read(path: &Path) -> anyhow::Result<(Vec<u8>, Seed)> {
     Ok((bytes, seed))
 }
 
-/// The seed as JSON, which is YAML, with another token.
+/// Replaces the token; returns the seed as JSON, which is also YAML.
 fn with_token(bytes: &[u8], token: &Token) -> anyhow::Result<Vec<u8>> {
     let mut document = yaml::parse(std::str::from_utf8(bytes)?, MAX_SIZE)?;
     document["token"] = token.reveal().into();
@@ -120,7 +121,7 @@ fn fresh_token() -> anyhow::Result<Token> {
     while text.len() < 23 {
         let mut byte = [0];
         random.read_exact(&mut byte).context("reading /dev/urandom")?;
-        // 252 is the largest multiple of 36 below 256: every letter is as likely as any other.
+        // 252 is the largest multiple of 36 below 256, so that all characters are equally likely.
         if byte[0] < 252 {
             text.push(char::from(ALPHABET[usize::from(byte[0] % 36)]));
         }
@@ -131,7 +132,7 @@ fn fresh_token() -> anyhow::Result<Token> {
     Ok(Token::parse(&text)?)
 }
 
-/// What `kubeadm token create` makes; JSON is YAML, so kubectl takes it.
+/// The Secret that `kubeadm token create` makes. JSON is also YAML, so kubectl accepts it.
 fn manifest(token: &Token, expires: Timestamp, node: Option<&str>) -> Value {
     json!({
         "apiVersion": "v1",

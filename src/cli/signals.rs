@@ -1,4 +1,4 @@
-//! Ctrl-C in the middle of a build: what is half-written goes away, the exit code says so.
+//! Removes unfinished files when a signal ends kiln, and exits with the corresponding code.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-/// Set once a signal ends the process: what fails from then on fails because its files are being removed.
+/// Set once a signal ends the process: later failures are caused by the removal of files.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Files and directories that vanish when a signal ends the process.
+/// Files and directories to remove when a signal ends the process.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CleanUp(Arc<Mutex<Vec<PathBuf>>>);
 
 impl CleanUp {
-    /// Starts to watch for SIGINT, SIGTERM and SIGHUP; each removes the registered files and directories and exits with 128 + its number.
+    /// Installs handlers of SIGINT, SIGTERM and SIGHUP, which remove the registered files and
+    /// directories and exit with 128 + the signal's number.
     ///
     /// # Errors
     /// When the handlers cannot be installed.
@@ -43,7 +44,7 @@ impl CleanUp {
 }
 
 fn remove(path: &Path) {
-    // Threads still write into a directory; what they add meanwhile takes another round.
+    // Other threads may still write into the directory, so that removing it takes several attempts.
     for _ in 0..20 {
         let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
         if removed.is_ok() || !path.exists() {
@@ -52,7 +53,8 @@ fn remove(path: &Path) {
     }
 }
 
-/// Waits for the end if a signal is ending the process: its exit code and its message are the ones that count.
+/// Blocks if a signal is ending the process, so that the signal handler's message and exit code are
+/// used.
 pub(super) fn yield_to_signal() {
     while INTERRUPTED.load(SeqCst) {
         std::thread::park();

@@ -1,4 +1,4 @@
-//! Numbers for people.
+//! Formats numbers for people.
 
 /// `bytes` as `12.3 MB` (decimal units, as disks and downloads are measured).
 pub(super) fn bytes(bytes: u64) -> String {

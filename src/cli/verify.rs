@@ -6,19 +6,19 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Tell whether an output is what its manifest says, and fit to be rolled out
-///
-/// Reads every artifact back with code that did not write it: digests, every file's bytes, mode, owner, time and attributes. Looks for keys, tokens
-/// and passwords, for files that anybody may write, and for programs with more rights than expected. Exits with 1 when a check fails.
+/// Check that an output matches its manifest and is fit for production Reads every artifact with
+/// code that did not write it, and checks digests and every file's contents, mode, owner, time and
+/// attributes. Searches for keys, tokens and passwords, for world-writable files, and for programs
+/// with more privileges than expected. Exits with 1 when a check fails.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  kiln verify out/worker\n  kiln verify out/worker --json\n  kiln verify out/worker --allow /usr/bin/sudo\n  kiln verify out/worker-debug --allow-debug"
 )]
-pub(super) struct Args {
+pub(super) struct VerifyArgs {
     /// Output directory of a build
     #[arg(value_hint = clap::ValueHint::DirPath)]
     output: PathBuf,
-    /// Accept this path though it is set-user-ID, set-group-ID or has capabilities (repeatable)
+    /// Accept this path although it is set-user-ID, set-group-ID or has capabilities (repeatable)
     #[arg(long, value_name = "PATH")]
     allow: Vec<String>,
     /// Accept overlays that are not for production, such as overlays/debug
@@ -29,18 +29,18 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let privileged = args.allow.iter().map(|path| path.trim_start_matches('/').to_owned()).collect();
     let allowed = Allowed { privileged, debug: args.allow_debug };
     let report = verify(&args.output, &allowed);
     match print(args, &report) {
-        // Whoever reads only the first lines still learns the verdict from the exit code.
+        // When only the first lines are read, the exit code still gives the result.
         Err(error) if !is_closed_pipe(&error) => Err(error),
         _ => Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
     }
 }
 
-fn print(args: &Args, report: &Report) -> anyhow::Result<()> {
+fn print(args: &VerifyArgs, report: &Report) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if args.json {
         let report = serde_json::json!({"output": args.output, "passed": report.passed(), "checks": report.checks});

@@ -1,4 +1,4 @@
-//! docs/hardware.md says which drivers Debian's kernel packages have: read from the packages themselves with dpkg-deb.
+//! Checks the drivers in docs/hardware.md against Debian's kernel packages, read with dpkg-deb.
 
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use crate::common::worker;
 const SUITES: [&str; 2] = ["bookworm", "trixie"];
 const PACKAGES: [&str; 2] = ["linux-image-cloud-{arch}", "linux-image-{arch}"];
 
-/// What a driver is for, and its name. The shipped profiles keep them all.
+/// Hardware and its driver. The shipped profiles keep all of these.
 const KEPT: [(&str, &str); 17] = [
     ("QEMU/KVM, Google Cloud and most others: disk", "virtio_blk"),
     ("the same: SCSI", "virtio_scsi"),
@@ -32,7 +32,7 @@ const KEPT: [(&str, &str); 17] = [
     ("VirtualBox, hardware: SATA", "ahci"),
 ];
 
-/// The same for hardware that no virtual machine has.
+/// The same for hardware that does not occur in virtual machines.
 const HARDWARE: [(&str, &str); 12] = [
     ("Broadcom MegaRAID", "megaraid_sas"),
     ("Broadcom SAS", "mpt3sas"),
@@ -48,14 +48,14 @@ const HARDWARE: [(&str, &str); 12] = [
     ("Broadcom NetXtreme-E", "bnxt_en"),
 ];
 
-/// What a kernel package has.
+/// The contents of a kernel package.
 struct Kernel {
     modules: BTreeSet<String>,
     built_in: BTreeSet<String>,
 }
 
 impl Kernel {
-    /// Builds an image with `package` of `suite`, so that the cache has it, and opens that.
+    /// Builds an image with `package` of `suite` to get the package into the cache, and opens it.
     fn of(suite: &str, package: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         worker::kiln(directory.path());
@@ -107,7 +107,7 @@ fn dpkg_deb(arguments: &[PathBuf]) -> String {
 }
 
 #[test]
-fn the_table_is_what_the_packages_have() {
+fn the_table_matches_the_packages() {
     let columns: Vec<(String, Kernel)> = PACKAGES
         .iter()
         .flat_map(|package| SUITES.map(|suite| (format!("{package}, {suite}"), Kernel::of(suite, package))))
@@ -130,12 +130,12 @@ fn the_table_is_what_the_packages_have() {
         fs::write(&path, format!("{head}<!-- table -->\n{table}<!-- end -->\n{tail}")).expect("written");
         return;
     }
-    assert_eq!(found, table, "docs/hardware.md is not what the packages have; UPDATE_SNAPSHOTS=1 writes it");
+    assert_eq!(found, table, "docs/hardware.md does not match the packages; UPDATE_SNAPSHOTS=1 updates it");
 }
 
 /// Every driver of the first part is in the profiles' list.
 #[test]
-fn the_shipped_profiles_keep_what_the_page_says() {
+fn the_shipped_profiles_keep_the_drivers_on_the_page() {
     let base = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/base.yaml")).expect("base.yaml");
     for (_, driver) in KEPT {
         let driver = driver.replace('-', "_");

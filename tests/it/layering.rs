@@ -1,6 +1,6 @@
-//! Who must not know whom (docs/architecture.md), and what the sources never contain.
-//!
-//! The sources are read as Rust tokens, so that comments and strings do not count, nor does what is compiled for tests only.
+//! Checks the dependencies between rooms (docs/architecture.md), and that sources do not contain
+//! forbidden things. The sources are read as Rust tokens, so that comments, strings and code for
+//! tests are ignored.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Crates that must not reach others, however indirectly. Who may use whom directly is in the crates' manifests.
+/// Crates that must not depend on others, even indirectly. The crates' manifests define direct
+/// dependencies.
 const NEVER: [(&str, &[&str], &str); 6] = [
     ("kiln-agent", &["kiln"], "programs of nodes do not depend on the builder"),
     ("kiln-init", &["kiln"], "programs of nodes do not depend on the builder"),
@@ -22,7 +23,7 @@ const NEVER: [(&str, &[&str], &str); 6] = [
     ),
 ];
 
-/// Names that only some rooms may say: the environment, the clock, the network, other programs.
+/// Names that only some rooms may use: the environment, the clock, the network, other programs.
 const NAMES: [(&[&str], &[&str], &str); 9] = [
     (&["anyhow"], &["kiln/cli"], "errors below cli are typed"),
     (&["std", "env"], &["kiln/cli"], "only cli reads the environment"),
@@ -39,18 +40,18 @@ const NAMES: [(&[&str], &[&str], &str); 9] = [
     (&["std", "process", "Command"], &["kiln/boot"], "no other program runs at build time"),
 ];
 
-/// Rooms that may compare a `minor`: the one that knows the releases of Kubernetes, and one whose
-/// minor numbers are those of devices.
+/// Rooms that may compare a `minor`: the one with the rules of Kubernetes releases, and one with
+/// minor numbers of devices.
 const COMPARES_MINOR: [&str; 2] = ["kubernetes", "format"];
 
-/// No source is longer.
+/// The maximum number of lines of a source.
 const MAX_LINES: usize = 700;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All files below `dir` that are the project's own, relative to its root, sorted.
+/// All files of the project below `dir`, relative to its root, sorted.
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry")) {
@@ -76,18 +77,19 @@ fn read(path: &Path) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A path as the source spells it, `use` groups resolved, with the line it begins in: `std::{env, io}` is `std::env` and `std::io`.
+/// A path as written in the source, with `use` groups resolved, and the line in which it begins:
+/// `std::{env, io}` is `std::env` and `std::io`.
 type Spelt = (Vec<String>, usize);
 
-/// What a source says outside tests.
+/// The contents of a source outside tests.
 #[derive(Debug, Default)]
 struct Said {
     paths: Vec<Spelt>,
-    /// String literals, with the line of each; not documentation.
+    /// String literals with their lines, without documentation.
     texts: Vec<(String, usize)>,
-    /// Lines in which something called `minor` is compared, or matched against patterns.
+    /// Lines in which something named `minor` is compared, or matched against patterns.
     compared: Vec<usize>,
-    /// Modules compiled for tests only, which live in files of their own.
+    /// Modules compiled for tests only that are separate files.
     test_modules: BTreeSet<String>,
 }
 
@@ -121,7 +123,7 @@ impl Said {
                 TokenTree::Ident(_) => {
                     let line = tokens[at].span().start().line;
                     let mut path = prefix.to_vec();
-                    // A method or field is no path, but `.unwrap()` is of interest.
+                    // A method or field is not a path, but `.unwrap()` is checked.
                     if at > 0 && is(at - 1, '.') {
                         path.push(".".to_owned());
                     }
@@ -148,7 +150,7 @@ impl Said {
         }
     }
 
-    /// The number of the token after the item at `at`.
+    /// The index of the token after the item at `at`.
     fn skip_item(&mut self, tokens: &[TokenTree], mut at: usize) -> usize {
         let mut name = None;
         while let Some(token) = tokens.get(at) {
@@ -186,8 +188,8 @@ fn is_minor(tokens: &[TokenTree], at: usize) -> bool {
     }
 }
 
-/// Whether the operand that ends at `at` is a `minor`, and is compared, is what a `match` is about,
-/// or `matches!`.
+/// Whether the operand that ends at `at` is a `minor` that is compared, or is the operand of
+/// `match` or `matches!`.
 fn is_compared(tokens: &[TokenTree], at: usize) -> bool {
     if let Some(TokenTree::Group(group)) = tokens.get(at)
         && at >= 2
@@ -205,7 +207,7 @@ fn is_compared(tokens: &[TokenTree], at: usize) -> bool {
     if is(at + 1, '<') || is(at + 1, '>') || equals(at + 1) {
         return true;
     }
-    // Back over `profile.release.kubernetes.`, `&` and `*`, to what is before the operand.
+    // Skips `profile.release.kubernetes.`, `&` and `*` backwards, to the token before the operand.
     let part = |token: &TokenTree| match token {
         TokenTree::Ident(ident) => ident != "match",
         TokenTree::Punct(punct) => ['.', '&', '*'].contains(&punct.as_char()),
@@ -231,14 +233,15 @@ fn is_documentation(tokens: &[TokenTree]) -> bool {
     attribute.is_some_and(|attribute| attribute.to_string().trim_start_matches(['[', ' ']).starts_with("doc "))
 }
 
-/// The text of a string literal, as far as a reader needs it: its quotes are gone, and so are the breaks of its lines.
+/// The text of a string literal, without quotes and line breaks.
 fn unquoted(literal: &str) -> Option<String> {
     let start = literal.find('"').filter(|at| literal[..*at].chars().all(|char| matches!(char, 'r' | 'b' | '#')))?;
     let end = literal.rfind('"').filter(|end| *end > start)?;
     Some(literal[start + 1..end].replace("\\\"", "\"").replace("\\\n", " "))
 }
 
-/// `crates/a/src/b/c.rs` and `crates/a/src/b/c/mod.rs` are the module `a/b/c`; below `src` it is `kiln/b/c`.
+/// `crates/a/src/b/c.rs` and `crates/a/src/b/c/mod.rs` are the module `a/b/c`; below `src` it is
+/// `kiln/b/c`.
 fn module(path: &Path) -> Vec<String> {
     let path = path.with_extension("");
     let mut names: Vec<String> = path.iter().map(|name| name.to_string_lossy().into_owned()).collect();
@@ -254,7 +257,7 @@ fn module(path: &Path) -> Vec<String> {
     names
 }
 
-/// Every breach of [`NAMES`] by the source `path`.
+/// Every violation of [`NAMES`] by the source `path`.
 fn breaches(path: &Path, text: &str) -> Vec<String> {
     let inside = module(path).join("/");
     let said = Said::of(text);
@@ -294,7 +297,7 @@ fn test_files(paths: &[PathBuf]) -> BTreeSet<PathBuf> {
     found
 }
 
-/// The builder's crates, by directory. `testing` is not one: no program depends on it.
+/// The builder's crates, by directory. `testing` is not included: no program depends on it.
 fn crates() -> Vec<String> {
     let entries =
         fs::read_dir(root().join("crates")).expect("crates").map(|entry| entry.expect("an entry").file_name());
@@ -321,7 +324,7 @@ pub(crate) fn builder() -> Vec<PathBuf> {
 }
 
 #[test]
-fn rooms_say_only_what_they_may() {
+fn rooms_use_only_allowed_names() {
     let paths = builder();
     assert!(paths.len() > 300, "only {} sources", paths.len());
     let tests = test_files(&paths);
@@ -330,7 +333,8 @@ fn rooms_say_only_what_they_may() {
     assert!(breaches.is_empty(), "{}", breaches.join("\n"));
 }
 
-/// The names in `[dependencies]` and `[build-dependencies]` of a manifest; dependencies of tests do not count.
+/// The names in `[dependencies]` and `[build-dependencies]` of a manifest; dependencies of tests do
+/// not count.
 fn dependencies(manifest: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut counts = false;
@@ -344,7 +348,7 @@ fn dependencies(manifest: &str) -> BTreeSet<String> {
     found
 }
 
-/// Every package of the workspace that `name` reaches.
+/// Every package of the workspace on which `name` depends, directly or not.
 fn reached(name: &str, all: &BTreeMap<String, BTreeSet<String>>, found: &mut BTreeSet<String>) {
     for other in all.get(name).into_iter().flatten().filter(|other| all.contains_key(*other)) {
         if found.insert(other.clone()) {
@@ -354,7 +358,7 @@ fn reached(name: &str, all: &BTreeMap<String, BTreeSet<String>>, found: &mut BTr
 }
 
 #[test]
-fn crates_reach_only_whom_they_may() {
+fn crates_have_only_allowed_dependencies() {
     let mut all = BTreeMap::new();
     let directories = crates().into_iter().map(|name| format!("crates/{name}"));
     for directory in directories.chain(["agent".into(), "init".into(), "crates/testing".into(), String::new()]) {
@@ -371,7 +375,7 @@ fn crates_reach_only_whom_they_may() {
     for (name, others, why) in NEVER {
         assert!(all.contains_key(name), "{name} is gone");
         for other in others {
-            // "kiln" stands for every package of the builder.
+            // "kiln" means every package of the builder.
             let broken: Vec<_> = reach(name).into_iter().filter(|it| it == other || *other == "kiln").collect();
             assert!(broken.is_empty(), "{name} reaches {broken:?}: {why}");
         }
@@ -381,7 +385,8 @@ fn crates_reach_only_whom_they_may() {
     }
 }
 
-/// A call of the C library with two numbers, and calls of the kernel that have no safe form; the reasons are written beside them.
+/// Exceptions: a call of the C library with two numbers, and system calls without a safe wrapper;
+/// the code contains the reasons.
 const UNSAFE: [&str; 2] = ["src/allocator.rs", "init/src/ioctl.rs"];
 
 #[test]
@@ -402,7 +407,8 @@ fn no_source_is_long() {
     }
 }
 
-/// Rooms that are modules of a crate with another name, by path: too large or too different to go unmentioned.
+/// Rooms that are modules of a crate with another name, by path: too large or too different to be
+/// omitted from the page.
 const INNER_ROOMS: [&str; 5] = [
     "crates/kubernetes/src/yaml.rs",
     "crates/profile/src/import",
@@ -427,7 +433,7 @@ fn the_architecture_page_has_every_room() {
     }
 }
 
-/// The packages that messages in `text` ask for: "install the Debian packages gnupg and gpgv".
+/// The packages named in messages of `text`: "install the Debian packages gnupg and gpgv".
 fn asked_for(text: &str) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     for ask in ["install the Debian package", "install the package"] {
@@ -441,7 +447,7 @@ fn asked_for(text: &str) -> BTreeSet<&str> {
 }
 
 #[test]
-fn what_tests_ask_for_is_installed_by_setup() {
+fn setup_installs_the_packages_that_tests_name() {
     let setup = std::process::Command::new("bash").arg(root().join("hack/setup.sh")).args(["test", "--list"]).output();
     let list = String::from_utf8(setup.expect("bash").stdout).expect("names");
     let installed: BTreeSet<&str> = list.lines().collect();
@@ -455,10 +461,10 @@ fn what_tests_ask_for_is_installed_by_setup() {
     assert_eq!(asked_for(text).into_iter().collect::<Vec<_>>(), ["a-b", "gnupg", "gpgv"]);
 }
 
-/// Hosts `*.debian.org` that are not mirrors, and invented ones.
+/// Hosts `*.debian.org` that are not mirrors, and fictitious ones.
 const NO_MIRRORS: [&str; 7] = ["bugs", "manpages", "packages", "tracker", "wiki", "www", "xy"];
 
-/// What `text` says of one machine or its network, by line.
+/// References in `text` to a specific machine or its network, by line.
 fn leaks(text: &str, hosts: &[String], paths: &[String]) -> Vec<String> {
     let mut found = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -481,21 +487,21 @@ fn nothing_mentions_a_mirror_or_this_machine() {
     let host = |url: &String| Some(url.split("://").nth(1)?.split('/').next()?.rsplit('@').next()?.to_owned());
     let mut hosts: Vec<String> = apt.mirrors.iter().chain(&apt.security_mirrors).filter_map(host).collect();
     assert!(!hosts.is_empty(), "this machine's apt sources name no mirror");
-    // A proxy on this machine is no mirror, and tests have servers there.
+    // A proxy on this machine is not a mirror, and tests run servers there.
     hosts.retain(|host| !host.starts_with("127.") && !host.starts_with("localhost"));
     let paths = [format!("{}/", root().display())];
     let mut found = Vec::new();
     for path in files(root()) {
-        // Binary files are for their own tests.
+        // Binary files are not checked here.
         let Ok(text) = fs::read_to_string(root().join(&path)) else { continue };
         found.extend(leaks(&text, &hosts, &paths).into_iter().map(|leak| format!("{}:{leak}", path.display())));
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// The checks themselves: each notices what it is for, however it is spelt.
+/// Tests of the checks: each detects its violations in every spelling.
 #[test]
-fn breaches_are_noticed() {
+fn violations_are_detected() {
     let bad = |path: &str, text: &str| breaches(Path::new(path), text).len();
     for (path, text) in [
         ("crates/format/src/cpio.rs", "fn f() -> anyhow::Result<()> { Ok(()) }"),

@@ -1,4 +1,5 @@
-//! kiln through its built program, and the whole of the sources. A module is a subject; `docs/testing.md` says what is asserted where.
+//! Tests of the built `kiln` program and of the source tree. Each module is a subject;
+//! `docs/testing.md` lists what is asserted where.
 
 mod bad_input;
 mod boot;

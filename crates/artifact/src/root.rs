@@ -69,7 +69,7 @@ pub enum RootError {
 }
 
 /// A root in which every byte has been assigned, but which is not written yet.
-pub struct Root<'a> {
+pub struct RootImage<'a> {
     file_system: Box<dyn FileSystem<RootFile<'a>, RootError> + 'a>,
     parameters: verity::Parameters,
 }
@@ -85,7 +85,7 @@ pub struct Place<'a> {
     pub offset: u64,
 }
 
-impl<'a> Root<'a> {
+impl<'a> RootImage<'a> {
     /// Lays out everything in `tree`, which is the root as a running node sees it.
     ///
     /// # Errors
@@ -141,7 +141,7 @@ impl<'a> Root<'a> {
         Ok(hasher.finish())
     }
 
-    /// Writes the file system sequentially to `place` after [`Root::hash_tree`] has verified its
+    /// Writes the file system sequentially to `place` after [`RootImage::hash_tree`] has verified its
     /// contents; a content that changed since then does not match the hash tree. `written` is
     /// called with each written range of bytes, relative to the root.
     ///

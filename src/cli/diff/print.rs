@@ -1,4 +1,4 @@
-//! Changes as people and programs read them.
+//! Prints changes as text and as JSON.
 
 use super::super::units;
 use kiln_tree::Origin;
@@ -6,7 +6,7 @@ use kiln_verify::diff::{Change, Changes, FileChange, Side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-/// Most lines of a text's difference that are shown.
+/// The maximum number of lines shown of the difference of two texts.
 const MAX_LINES: usize = 200;
 
 pub(super) fn json(out: &mut impl Write, old: &Side, new: &Side, changes: &Changes) -> io::Result<()> {
@@ -15,7 +15,8 @@ pub(super) fn json(out: &mut impl Write, old: &Side, new: &Side, changes: &Chang
     out.flush()
 }
 
-/// `+` for what is added, `-` for what is removed, `~` for what changes. Files of packages that change are counted unless `all` are wanted.
+/// Prints additions with `+`, removals with `-` and changes with `~`. Files of packages that change
+/// are only counted, unless `all`.
 pub(super) fn text(out: &mut impl Write, changes: &Changes, all: bool) -> io::Result<()> {
     let mut packages = BTreeSet::new();
     for section in &changes.sections {
@@ -55,7 +56,7 @@ fn line(section: &str, change: &Change) -> String {
         _ => value.to_owned(),
     };
     let name = &change.name;
-    // A word of the command line has its name in it.
+    // A parameter of the command line includes its name.
     let named = |value: String| if section == "command line" { value } else { format!("{name} {value}") };
     match (&change.old, &change.new) {
         (Some(old), Some(new)) => format!("~ {}", named(format!("{} -> {}", value(old), value(new)))),
@@ -64,7 +65,7 @@ fn line(section: &str, change: &Change) -> String {
     }
 }
 
-/// The package or artifact a file is of.
+/// The package or artifact that a file belongs to.
 fn input(file: &FileChange) -> Option<&str> {
     match file.origin.as_ref()? {
         Origin::Package(name) | Origin::Artifact(name) => name.split('=').next(),
@@ -89,7 +90,7 @@ fn print_file(out: &mut impl Write, file: &FileChange) -> io::Result<()> {
     }
 }
 
-/// Text from an image, which must not draw on the terminal.
+/// Replaces control characters of text from an image, which could change the terminal.
 fn plain(text: &str) -> String {
     text.chars()
         .map(|char| if char.is_control() && char != '\t' { char::REPLACEMENT_CHARACTER } else { char })

@@ -1,11 +1,11 @@
-//! Opens what is compared.
+//! Opens the two sides of a comparison.
 
 use super::super::Global;
 use super::super::args::ProfileArgs;
-use super::super::build::on_the_line;
+use super::super::build::with_build_line;
 use super::super::host::Host;
-use super::super::lock::{LockPolicy, locked};
-use super::Args;
+use super::super::lock::{LockPolicy, load_locked};
+use super::DiffArgs;
 use anyhow::Context;
 use kiln_bake::Baked;
 use kiln_image::listing::Listing;
@@ -16,11 +16,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Longest command line read from beside an initramfs, in bytes.
+/// Maximum size in bytes of the file `cmdline` beside an initramfs.
 const MAX_CMDLINE: u64 = 64 << 10;
 
-/// An output directory or an image if there is such a path, else a role.
-pub(super) fn open(global: &Global, args: &Args, name: &str) -> anyhow::Result<Side> {
+/// Opens `name`: an output directory or an image if such a path exists, else a role.
+pub(super) fn open(global: &Global, args: &DiffArgs, name: &str) -> anyhow::Result<Side> {
     let path = Path::new(name);
     if path.is_dir() {
         let manifest = Manifest::read(path)?;
@@ -40,27 +40,27 @@ fn image(name: &str, path: &Path) -> anyhow::Result<Side> {
     Ok(Side::of_image(name, &listing, cmdline, Box::new(root)))
 }
 
-/// The command line that a PXE set has in a file of its own.
+/// Reads the command line of a PXE set, which is a separate file.
 fn beside(path: &Path) -> Option<String> {
     let mut text = String::new();
     File::open(path.with_file_name("cmdline")).ok()?.take(MAX_CMDLINE).read_to_string(&mut text).ok()?;
     Some(text.trim().to_owned())
 }
 
-/// What a profile would bake; no artifact is made of it.
-fn profile(global: &Global, args: &Args, role: &str) -> anyhow::Result<Side> {
+/// Bakes a profile without making artifacts.
+fn profile(global: &Global, args: &DiffArgs, role: &str) -> anyhow::Result<Side> {
     let host = Host::new(global)?;
     let cache = host.cache()?;
     let http = host.http(args.offline, &args.mirrors)?;
     let policy = LockPolicy { locked: args.locked, offline: args.offline };
     let wanted = ProfileArgs { role: role.to_owned(), changes: args.changes.clone() };
-    let locked = locked(&host, &wanted, &args.mirrors, &[], policy, &cache, &http)
-        .with_context(|| format!("{role} is neither an output nor an image, so a role"))?;
-    let (baked, manifest) = on_the_line(&host, &locked, &host.fetcher(&cache, &http), |line| line.bake())?;
+    let locked = load_locked(&host, &wanted, &args.mirrors, &[], policy, &cache, &http)
+        .with_context(|| format!("{role} is neither an output nor an image, and is read as a role"))?;
+    let (baked, manifest) = with_build_line(&host, &locked, &host.fetcher(&cache, &http), |line| line.bake())?;
     Ok(Side::of_manifest(role, &manifest, Box::new(BakedContents(baked))))
 }
 
-/// An output's files, opened when they are asked for: most of the comparison needs the manifest only.
+/// The files of an output, opened on demand: most comparisons need only the manifest.
 struct OutputContents(PathBuf);
 
 impl Contents for OutputContents {

@@ -16,7 +16,7 @@ fn with_tool(site: &Site, bytes: &[u8], more: &str) {
 }
 
 #[test]
-fn bytes_that_are_not_those_wanted() {
+fn contents_other_than_the_pinned_ones() {
     let keys = Keys::new();
     let site = Site::new(&keys, &[]);
     let good = gzip(&tar(&[file("bin/tool", "tool")]));
@@ -107,7 +107,7 @@ fn local_files() {
     site.builds(&[]);
     std::fs::remove_dir_all(site.path("out/worker")).expect("removed");
     std::fs::remove_dir_all(site.path("cache")).expect("removed");
-    // Another build of it than the one locked.
+    // A kubelet other than the locked one.
     site.write("kubelet", "second");
     site.refuses(&[], "kubelet 1.36.4: no location has the bytes with sha256 *kubelet has *, expected *; *kiln lock*");
 }

@@ -1,4 +1,4 @@
-//! Caches whose bytes changed on disk: the image is the same, or the error names the way out.
+//! Caches with damaged files: the image is the same, or the error names the remedy.
 
 use crate::bad_input::site::{Keys, Site, failed, succeeds};
 use std::fs;
@@ -15,7 +15,7 @@ fn files(site: &Site, part: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     walk(&site.path("cache").join(part), &mut found);
     found.sort();
-    assert!(!found.is_empty(), "there is nothing in {part}");
+    assert!(!found.is_empty(), "{part} is empty");
     found
 }
 
@@ -43,7 +43,8 @@ fn damage(site: &Site, part: &str, how: Damage) {
     }
 }
 
-/// Builds; the only thing said may be that a damaged file was replaced. Gives how often, and the sums.
+/// Builds, and checks that nothing but the replacement of damaged files is reported; returns the
+/// number of replaced files, and `SHA256SUMS`.
 fn heals(site: &Site, what: &str) -> (usize, String) {
     let output = site.build(&[]).output().expect("kiln runs");
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -57,7 +58,7 @@ fn heals(site: &Site, what: &str) -> (usize, String) {
 
 fn forget(site: &Site, parts: &[&str]) {
     for part in parts {
-        // What is not there need not be forgotten.
+        // A part may not exist.
         let _ = fs::remove_dir_all(site.path("cache").join(part));
     }
     fs::remove_dir_all(site.path("out/worker")).expect("removed");
@@ -68,8 +69,8 @@ fn damage_is_healed_within_the_build() {
     let keys = Keys::new();
     let site = Site::new(&keys, &[]);
     let sums = site.builds(&[]);
-    // Each part alone with what hides it gone, and all at once; and whether damage is met in the middle of
-    // something. Otherwise it is made again without a word, or not needed.
+    // Each part alone without the parts that hide it, and all at once; and whether the damage is
+    // found while the file is read. Otherwise the file is silently made again, or not needed.
     let rows: [(&str, &[&str], bool); 8] = [
         ("blobs", &["derived"], true),
         ("blobs", &[], false),
@@ -108,7 +109,7 @@ fn a_damaged_index_of_the_archive_is_fetched_again() {
 }
 
 #[test]
-fn offline_the_way_out_is_named() {
+fn offline_the_remedy_is_named() {
     let keys = Keys::new();
     let site = Site::new(&keys, &[]);
     let sums = site.builds(&[]);
@@ -129,7 +130,7 @@ fn offline_the_way_out_is_named() {
     );
     assert_eq!(output.status.code(), Some(1));
     assert!(!site.path("out/worker").exists());
-    // Not damaged any longer, only incomplete.
+    // No longer damaged, only incomplete.
     let output = site.build(&["--offline"]).output().expect("kiln runs");
     failed(&output, 1, "--offline, and the cache lacks * run the same command once without --offline");
     assert_eq!(heals(&site, "online").1, sums);

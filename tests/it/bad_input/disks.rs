@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-/// A program for UEFI of one section, as small as one can be: what Debian's stub is to a kernel image.
+/// A minimal UEFI program with one section, in place of Debian's stub (systemd-stub).
 fn stub() -> Vec<u8> {
     let mut bytes = vec![0; 0x400];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
@@ -21,7 +21,7 @@ fn stub() -> Vec<u8> {
     for (at, value) in [(32, 4096_u32), (36, 512), (60, 0x400), (108, 16)] {
         put(0x98 + at, &value.to_le_bytes());
     }
-    // .text: size and place in memory and file.
+    // .text: size and offset in memory and file.
     put(0x188, b".text");
     for (number, value) in [600_u32, 0x1000, 1024, 0x400].into_iter().enumerate() {
         put(0x190 + 4 * number, &value.to_le_bytes());
@@ -42,7 +42,7 @@ fn boot() -> Package {
 const DISK: &str = "out/worker/disk.raw";
 const MIB: u64 = 1 << 20;
 
-/// Bytes of the disk where a case changes one.
+/// A byte of the disk that a case changes.
 struct Place {
     name: &'static str,
     at: u64,
@@ -57,7 +57,7 @@ fn built(outputs: &str) -> Site {
     site
 }
 
-/// The first place of `text` in the file, from `from` on.
+/// The first offset of `text` in the file, from `from` on.
 fn find(file: &File, from: u64, text: &[u8]) -> u64 {
     let mut window = vec![0; 64 << 20];
     let got = file.read_at(&mut window, from).expect("read");
@@ -65,7 +65,7 @@ fn find(file: &File, from: u64, text: &[u8]) -> u64 {
     from + u64::try_from(at).expect("64 bits")
 }
 
-/// Start and bytes of the partitions, as the manifest lists them.
+/// Start and size in bytes of the partitions that the manifest lists.
 fn partitions(site: &Site) -> Vec<(u64, u64)> {
     let manifest: Value = serde_json::from_str(&site.read("out/worker/manifest.json")).expect("JSON");
     let partitions = manifest["disk"]["partitions"].as_array().expect("partitions");
@@ -74,7 +74,7 @@ fn partitions(site: &Site) -> Vec<(u64, u64)> {
 }
 
 #[test]
-fn a_flipped_bit_anywhere_is_found_though_digests_are_right() {
+fn a_flipped_bit_is_found_although_digests_match() {
     let site = built("disk");
     assert_eq!(failures(&site, &[]), std::collections::BTreeMap::new());
     let manifest = site.read("out/worker/manifest.json");
@@ -177,7 +177,7 @@ fn every_encoding_must_hold_the_disk() {
 }
 
 #[test]
-fn roots_alone_are_read_path_by_path() {
+fn root_file_systems_are_compared_path_by_path() {
     let site = built("ext4,tar");
     assert_eq!(failures(&site, &[]), std::collections::BTreeMap::new());
     for image in ["out/worker", "out/worker/root.ext4", "out/worker/root.tar.zst"] {
@@ -193,7 +193,7 @@ fn roots_alone_are_read_path_by_path() {
     let mut members = zstd::decode_all(archive.as_slice()).expect("unpacked");
     let name = b"usr/lib/os-release\0";
     let at = members.chunks(512).position(|header| header.starts_with(name)).expect("a member") * 512;
-    // Its checksum is the sum of its bytes, the mode's "0000644" among them.
+    // The header's checksum is the sum of its bytes, so the digits of the mode are swapped.
     members[at + 104..at + 107].copy_from_slice(b"464");
     site.write("out/worker/root.tar.zst", zstd::encode_all(members.as_slice(), 1).expect("packed"));
     sign(&site);

@@ -1,4 +1,5 @@
-//! Machines on which kiln cannot work: no space, no network, no home, no keyring, places that cannot be written.
+//! Machines on which kiln cannot work: no space, no network, no home, no keyring, directories that
+//! cannot be written.
 
 use crate::bad_input::site::{Keys, Site, succeeds};
 use std::fs;
@@ -65,7 +66,7 @@ fn outputs_by_other_names() {
     for (directory, out) in [("", "link"), ("out/worker", ".")] {
         site.write("profiles/worker.yaml", format!("{profile}files: {{/etc/motd: {{content: {out}}}}}\n"));
         succeeds(&mut build(directory, out));
-        assert!(!seen.contains(&site.sums()), "{out}: it is the old one");
+        assert!(!seen.contains(&site.sums()), "{out}: this is the old output");
         seen.push(site.sums());
         assert!(site.path("link").is_symlink());
         assert_eq!(fs::read_dir(site.path("out")).expect("listed").count(), 1, "{out}: something is left");
@@ -74,7 +75,7 @@ fn outputs_by_other_names() {
     site.refuses_with(&mut build("", "dangling"), 1, expected);
 }
 
-/// A file system without RENAME_EXCHANGE, as strace(1) makes it seem.
+/// A file system without RENAME_EXCHANGE, simulated with strace(1).
 #[test]
 fn outputs_that_cannot_be_exchanged() {
     let found = Command::new("strace").arg("-V").output();
@@ -99,7 +100,7 @@ fn outputs_that_cannot_be_exchanged() {
     for errno in ["EINVAL", "ENOSYS"] {
         succeeds(&mut refused(errno));
         assert!(site.read("trace").contains("(INJECTED)"), "{}", site.read("trace"));
-        assert!(!seen.contains(&site.sums()), "{errno}: it is the old one");
+        assert!(!seen.contains(&site.sums()), "{errno}: this is the old output");
         seen.push(site.sums());
         assert_eq!(fs::read_dir(site.path("out")).expect("listed").count(), 1, "something is left");
     }
@@ -123,7 +124,7 @@ fn variables() {
     site.refuses_with(
         &mut homeless,
         1,
-        "there is no place for the cache: set HOME or XDG_CACHE_HOME, or give --cache DIR",
+        "no directory for the cache is known: set HOME or XDG_CACHE_HOME, or give --cache DIR",
     );
     let proxies = [
         (
@@ -181,12 +182,12 @@ fn networks() {
     site.refuses_with(&mut command, 1, "* 1: fetching http://127.0.0.1:9/pool/main/*_1_amd64.deb: the connection was refused (tried 4 times); check the network*");
 }
 
-/// kiln in a process that may not write files of more than `blocks` × 512 bytes: a limit that needs no privilege, and that
-/// the file systems' own "no space left" is handled alike with.
+/// kiln in a process that may not write files larger than `blocks` × 512 bytes. Setting this limit
+/// needs no privileges, and kiln handles it in the same way as a full file system.
 fn limited(site: &Site, blocks: u32, more: &[&str]) -> Command {
     let build = site.build(more);
     let mut command = Command::new("sh");
-    // The signal must not end the process before the error is seen.
+    // SIGXFSZ must not kill the process before it gets the error.
     command.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"")]).arg(build.get_program());
     command.args(build.get_args()).env_clear().env("HOME", site.path("home")).current_dir(site.path(""));
     command
@@ -198,7 +199,8 @@ fn full_disks() {
     let site = Site::new(&keys, &[]);
     succeeds(&mut site.kiln(&["lock", "worker", "--mirror", &site.mirror()]));
     let cache = "*: writing cache*: File too large (os error 27); free some space, run `kiln cache trim`, or set XDG_CACHE_HOME to another disk";
-    // Downloads, contents of packages, frames of the initramfs, then the output's files, the larger the limit is.
+    // With growing limits, the write that fails is that of a download, of a package's contents, of
+    // a frame of the initramfs, and of the output's files.
     site.refuses_with(&mut limited(&site, 1, &[]), 1, cache);
     site.refuses_with(&mut limited(&site, 8, &[]), 1, cache);
     site.refuses_with(&mut limited(&site, 60, &[]), 1, "writing cache/derived/frame/*: File too large (os error 27); free some space, run `kiln cache trim`, or set XDG_CACHE_HOME to another disk");
@@ -207,7 +209,7 @@ fn full_disks() {
     let output = "writing {dir}/out/.kiln-worker.*/pxe/*: File too large (os error 27); free some space there, or choose another place with --out";
     site.refuses_with(&mut limited(&site, 8, &[]), 1, &output.replace("pxe/*", "pxe/vmlinuz"));
     site.refuses_with(&mut limited(&site, 60, &[]), 1, &output.replace("pxe/*", "pxe/initramfs.cpio.zst"));
-    // The old output stays, whole; and once there is space, the same comes out.
+    // The old output remains complete; and once there is space, the build produces the same bytes.
     assert_eq!(site.builds(&[]), sums);
     site.append("profiles/worker.yaml", "files: {/etc/motd: {content: hello}}\n");
     site.refuses_with(&mut limited(&site, 8, &[]), 1, "*File too large*");

@@ -1,4 +1,4 @@
-//! The good case that the bad ones are departures from.
+//! The good case from which the bad ones deviate.
 
 use crate::bad_input::site::{Keys, Site, succeeds};
 use crate::bad_input::synthetic::node;
@@ -18,7 +18,7 @@ fn the_good_case_is_good() {
     assert!(sums.contains("pxe/initramfs.cpio.zst"), "{sums}");
     let listing = succeeds(&mut site.kiln(&["inspect", "out/worker", "/etc/passwd"]));
     assert_eq!(listing, "root:x:0:0:root:/root:/bin/sh\n");
-    // Nothing beside the output.
+    // The build leaves nothing beside the output.
     let beside: Vec<_> = std::fs::read_dir(site.path("out"))
         .expect("listed")
         .map(|entry| entry.expect("an entry").file_name())

@@ -1,4 +1,4 @@
-//! What is wrong with files that are to be imported.
+//! Invalid files to import.
 
 use crate::bad_input::site::{Keys, Site};
 

@@ -1,5 +1,5 @@
-//! Bad profiles, repositories, artifacts and environments, each through the built `kiln`: the one line it prints, its exit
-//! code, and that the output is as it was before.
+//! Runs the built `kiln` on bad profiles, repositories, artifacts and environments, and checks the
+//! one line it prints, its exit code, and that the output is unchanged.
 
 #[allow(dead_code, clippy::unwrap_used)] // Shared with the test of signatures.
 use kiln_testing::gnupg;

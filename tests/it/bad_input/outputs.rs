@@ -1,4 +1,5 @@
-//! Outputs that were damaged or tampered with: `kiln verify` names the check that fails, and no other.
+//! Outputs that were damaged or tampered with: `kiln verify` reports the check that fails, and no
+//! other.
 
 use crate::bad_input::site::{Keys, Site, failed};
 use serde_json::Value;
@@ -27,7 +28,7 @@ pub(super) fn failures(site: &Site, more: &[&str]) -> BTreeMap<String, String> {
     failures
 }
 
-/// Verifies, and puts the output back as it was in `kept`.
+/// Verifies, and restores the output from `kept`.
 fn expect(site: &Site, kept: &Path, expected: &[(&str, &str)]) {
     let found = failures(site, &[]);
     let names: BTreeSet<&str> = found.keys().map(String::as_str).collect();
@@ -51,7 +52,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Digests and sizes as whoever changed the files would write them.
+/// Updates digests and sizes, as an attacker would.
 pub(super) fn sign(site: &Site) {
     let digest = |bytes: &[u8]| kiln_tree::Digest::of(bytes).to_string();
     let mut manifest: Value = serde_json::from_str(&site.read("out/worker/manifest.json")).expect("JSON");
@@ -134,7 +135,7 @@ fn damage_is_found() {
 }
 
 #[test]
-fn what_a_manifest_may_not_say_is_found() {
+fn an_invalid_manifest_is_found() {
     let (site, kept) = built();
     for (old, new, finding) in [
         ("\"version\": 1", "\"version\": 2", "it has version 2"),
@@ -161,7 +162,7 @@ fn repack(site: &Site, change: impl Fn(&mut Vec<u8>)) {
     sign(site);
 }
 
-/// Where the member `name` begins.
+/// The offset of the member `name`.
 fn member(cpio: &[u8], name: &str) -> usize {
     let name = format!("{name}\0");
     let is_member = |at: &usize| *at >= 110 && cpio[at - 110..].starts_with(b"070701");
@@ -189,7 +190,7 @@ fn empty(name: &str, mode: u32) -> Vec<u8> {
 }
 
 #[test]
-fn a_changed_initramfs_is_found_though_its_digests_are_right() {
+fn a_changed_initramfs_is_found_although_digests_match() {
     let (site, kept) = built();
     repack(&site, |_| {});
     expect(&site, &kept, &[]);
@@ -304,7 +305,7 @@ fn another_kernel_or_command_line_is_found() {
 }
 
 #[test]
-fn what_no_image_should_hold_is_found() {
+fn forbidden_contents_are_found() {
     let site = Site::new(&Keys::new(), &[]);
     let key = KEY.replace('\n', "\\n");
     site.append(
@@ -345,7 +346,7 @@ fn an_overlay_that_is_not_for_production_is_found_unless_it_is_allowed() {
     site.write("overlays/probe/overlay.yaml", "notForProduction: it opens a door\n");
     for _ in 0..2 {
         let output = site.build(&["--overlay", "probe"]).output().expect("kiln runs");
-        // Also where nothing changed.
+        // Also when nothing has changed.
         assert_eq!(
             String::from_utf8_lossy(&output.stderr),
             "warning: overlay probe is not for production: it opens a door\n"
@@ -356,14 +357,14 @@ fn an_overlay_that_is_not_for_production_is_found_unless_it_is_allowed() {
     assert_eq!(found.keys().collect::<Vec<_>>(), ["production"], "{found:?}");
     assert!(found["production"].contains("overlay probe is not for production: it opens a door"), "{found:?}");
     assert!(failures(&site, &["--allow-debug"]).is_empty());
-    // What nobody changed is built no second time, and what the overlay says is part of it.
+    // An unchanged output is not built again; its key includes the overlay's properties.
     site.write("overlays/probe/overlay.yaml", "");
     site.builds(&["--overlay", "probe"]);
     assert!(failures(&site, &[]).is_empty());
 }
 
 #[test]
-fn what_cannot_be_compared_is_trouble() {
+fn a_failed_comparison_exits_with_2() {
     let (site, _) = built();
     let diff = |old: &str, new: &str| site.kiln(&["diff", old, new, "--offline"]).output().expect("kiln runs");
     let code = |output: Output| (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"));
@@ -374,7 +375,11 @@ fn what_cannot_be_compared_is_trouble() {
         2,
         "reading out/worker/pxe/vmlinuz: it is not an image that kiln makes*",
     );
-    failed(&diff("out/nothing", "out/worker"), 2, "out/nothing is neither an output nor an image, so a role: *");
+    failed(
+        &diff("out/nothing", "out/worker"),
+        2,
+        "out/nothing is neither an output nor an image, and is read as a role: *",
+    );
     failed(&diff("out", "out/worker"), 2, "reading out/manifest.json; is out the output of \"kiln build\"?*");
     flip(&site, INITRAMFS, |length| length / 2);
     failed(

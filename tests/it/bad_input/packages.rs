@@ -1,9 +1,9 @@
-//! Packages that are not what their names say, or do not fit together.
+//! Packages that are malformed, or conflict with each other.
 
 use crate::bad_input::site::{Keys, Site};
 use crate::bad_input::synthetic::{Member, Package, ar, control, deb_of, directory, file, hardlink, symlink, tar, xz};
 
-/// A site whose profile wants `a` (and `b`, if there is one).
+/// A site whose profile contains the package `a` (and `b`, if given).
 fn site_with(keys: &Keys, packages: &[Package]) -> Site {
     let site = Site::new(keys, packages);
     let names: Vec<&str> = packages.iter().map(|package| package.name.as_str()).collect();
@@ -121,7 +121,7 @@ fn between_packages() {
     for (packages, expected) in rows {
         site_with(&keys, &packages).refuses(&[], expected);
     }
-    // The way out that the message names.
+    // The remedy that the message names.
     let site = site_with(&keys, &[a(&[file("./usr/share/x", "1")]), b(&[file("./usr/share/x", "2")])]);
     site.append("profiles/worker.yaml", "diversions: {/usr/share/x: {to: /usr/share/x.diverted, by: aa}}\n");
     site.builds(&[]);

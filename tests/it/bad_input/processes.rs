@@ -1,4 +1,4 @@
-//! Builds that meet: two at once, one killed, one interrupted.
+//! Concurrent, killed and interrupted builds.
 
 use crate::bad_input::site::{Answer, Keys, Site, failed, succeeds, tree};
 use rustix::process::{Pid, Signal, kill_process};
@@ -8,19 +8,20 @@ use std::time::{Duration, Instant};
 
 const SLOW: &str = "/pool/main/kernel_1_amd64.deb";
 
-/// A locked site with an old output, whose mirror takes six seconds for the kernel; and the output's sums.
+/// A locked site with an old output, whose mirror takes six seconds to send the kernel; and the
+/// output's `SHA256SUMS`.
 fn slow_site(keys: &Keys) -> (Site, String, Vec<u8>) {
     let site = Site::new(keys, &[]);
     let sums = site.builds(&[]);
     let kernel = site.good(SLOW);
-    // The new output differs, and needs the kernel again.
+    // The new output differs from the old one, and needs the kernel again.
     site.append("profiles/worker.yaml", "files: {/etc/motd: {content: hello}}\n");
     fs::remove_dir_all(site.path("cache")).expect("removed");
     site.answer(SLOW, Answer::Slow(kernel.clone(), kernel.len() / 20, Duration::from_millis(300)));
     (site, sums, kernel)
 }
 
-/// A build that is in the middle of its work: its temporary output is there, its download has begun.
+/// Starts a build and waits until its temporary output exists and its download has begun.
 fn under_way(site: &Site) -> Child {
     let asked = site.asked().len();
     let mut child = site.build(&[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kiln runs");
@@ -34,7 +35,7 @@ fn under_way(site: &Site) -> Child {
     child
 }
 
-/// What is in the output's directory.
+/// The names in the output's parent directory.
 fn beside(site: &Site) -> Vec<String> {
     let name =
         |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").file_name().into_string().expect("UTF-8");
@@ -44,7 +45,7 @@ fn beside(site: &Site) -> Vec<String> {
 }
 
 #[test]
-fn two_at_once() {
+fn two_concurrent_builds() {
     let keys = Keys::new();
     let (site, old, _) = slow_site(&keys);
     let first = under_way(&site);
@@ -91,7 +92,7 @@ fn interrupted() {
     site.builds(&[]);
 }
 
-/// Gives the site a kubelet that takes long enough to compress that a signal finds the build at work.
+/// Adds a kubelet that takes so long to compress that a signal arrives during the build.
 fn long_work(site: &Site) {
     let mut state = 1_u64;
     let noise = |_| {
@@ -128,7 +129,7 @@ fn interrupted_while_it_computes() {
     assert_eq!(beside(&site), ["worker"]);
 }
 
-/// Builds that share a cache, some of which are killed: the others, and those that come after, do not notice.
+/// Builds that share a cache, some of which are killed: other and later builds are not affected.
 #[test]
 fn killed_while_they_share_a_cache() {
     let keys = Keys::new();

@@ -1,5 +1,5 @@
-//! What is wrong with what the user wrote: profiles, locks, overlays, the command line. (`tests/profiles.rs` has the long
-//! table of wrong keys and values.)
+//! Errors in what users write: profiles, locks, overlays, the command line. (`profiles/bad.rs`
+//! contains the long table of wrong keys and values.)
 
 use crate::bad_input::site::{Keys, Site};
 
@@ -49,9 +49,10 @@ fn profiles() {
     site.refuses(&[], "profiles/releases/test.yaml:1:1: release test: \"pauseImage\" is missing");
 }
 
-/// What only packages, artifacts and the finished tree can tell is refused where the profile says it, too.
+/// Errors that are detected only with packages, artifacts or the finished tree also name the line
+/// of the profile.
 #[test]
-fn what_is_found_out_late() {
+fn errors_that_are_detected_late() {
     let keys = Keys::new();
     let site = Site::new(&keys, &[]);
     let good = site.read("profiles/worker.yaml");
@@ -95,7 +96,8 @@ fn what_is_found_out_late() {
     }
     site.write("profiles/worker.yaml", good.replace("{plugin: none}", "{subnet: 10.1.0.0/16}"));
     site.refuses(&[], "profiles/worker.yaml:11:6: cni: the plugin bridge is neither in /opt/cni/bin nor *");
-    // The place is in the file that says it: a parent, or the profile that asks for the component.
+    // The error names the file that contains the value: a parent, or the profile that requests the
+    // component.
     site.write("profiles/base.yaml", "units:\n  states:\n    a.service: enabled\n");
     site.write("profiles/worker.yaml", format!("extends: base\n{good}"));
     site.refuses(&[], "profiles/base.yaml:3:5: units.states.a.service: no unit is called \"a.service\"*");
@@ -132,7 +134,7 @@ fn command_lines() {
     for (args, code, expected) in rows {
         site.refuses_with(&mut site.kiln(args), code, expected);
     }
-    // The parser's own errors say more than one line: what is wrong, and the usage.
+    // clap's own errors have more than one line: the error, and the usage.
     for args in [
         &["biuld"][..],
         &["build"],

@@ -1,4 +1,4 @@
-//! Mirrors that lie, break or stall.
+//! Mirrors that are malicious, broken or stalled.
 
 use crate::bad_input::site::{Answer, Keys, Site, now};
 use crate::bad_input::synthetic::{Package, file, node, packages_text, release_text, xz};
@@ -44,12 +44,12 @@ fn signatures_and_dates() {
         site.refuses(&[], &format!("{start}{expected}"));
         assert!(!site.path("profiles/worker.lock").exists(), "a lock was written");
     }
-    // The last one again.
+    // The last one is repeated.
     site.builds(&["--ignore-valid-until"]);
 }
 
 #[test]
-fn what_the_release_announces_is_not_what_comes() {
+fn files_that_do_not_match_the_release() {
     let keys = Keys::new();
     let site = Site::new(&keys, &[]);
     let good = site.good(PACKAGES);
@@ -102,7 +102,7 @@ fn resolution_explains_itself() {
         site.replace("profiles/worker.yaml", "[base]", "[base, aa]");
         site.refuses(&[], &format!("{start}{expected}"));
     }
-    // A name that is wrong by itself is written somewhere.
+    // For a package that does not exist, the error names the line that requests it.
     let site = Site::new(&keys, &[Package::new("bb", "", &[])]);
     site.replace("profiles/worker.yaml", "[base]", "[base, aa]");
     site.refuses(&[], &format!("profiles/worker.yaml:6:20: {start}no package is named \"aa\""));
@@ -112,7 +112,7 @@ fn resolution_explains_itself() {
 }
 
 #[test]
-fn a_mirror_that_leads_nowhere() {
+fn an_unreachable_mirror() {
     let keys = Keys::new();
     let site = Site::new(&keys, &[]);
     let start = "loading the package index of sid: {mirror}: ";

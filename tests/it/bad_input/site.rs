@@ -1,4 +1,5 @@
-//! A place to build in: profiles, a signed mirror on 127.0.0.1, a cache and an output, all gone when dropped.
+//! A site for builds: profiles, a signed mirror on 127.0.0.1, a cache and an output, all removed on
+//! drop.
 
 use super::gnupg::Gnupg;
 use super::server::{Server, Stream, answer, head, ranged};
@@ -34,22 +35,22 @@ components:
   kubelet: {version: 1.36.4, file: ../../kubelet, install: /usr/bin/kubelet}
 ";
 
-/// How the mirror answers for one path.
+/// How the mirror answers requests for one path.
 #[derive(Debug, Clone)]
 pub(super) enum Answer {
-    /// As a good server does.
+    /// Correctly.
     Good(Vec<u8>),
-    /// Hangs up after so many bytes.
+    /// Closes the connection after this many bytes.
     Cut(Vec<u8>, usize),
-    /// Sends so many bytes, then nothing.
+    /// Sends this many bytes, then nothing.
     Stall(Vec<u8>, usize),
-    /// Sends the bytes in pieces, a pause after each.
+    /// Sends the bytes in pieces, with a pause after each.
     Slow(Vec<u8>, usize, Duration),
-    /// Somewhere else.
+    /// Redirects to another URL.
     Redirect(String),
 }
 
-/// Who signs.
+/// The signer.
 pub(super) struct Keys(Gnupg);
 
 impl Keys {
@@ -57,7 +58,7 @@ impl Keys {
         Self(Gnupg::with_key("Test Archive <test@example.org>"))
     }
 
-    /// Signs now, as `InRelease` is.
+    /// Signs a text as `InRelease`, with the current time.
     pub(super) fn sign(&self, text: &str) -> Vec<u8> {
         let time = jiff::Timestamp::from_second(now() - 60).expect("a time").strftime("%Y%m%dT%H%M%S").to_string();
         self.0.gpg(&time, &["--digest-algo", "SHA256", "--clearsign"], text.as_bytes())
@@ -67,7 +68,7 @@ impl Keys {
         self.0.export()
     }
 
-    /// `InRelease` of a repository with these packages, made an hour ago and valid for a day.
+    /// `InRelease` of a repository with these packages, dated an hour ago and valid for a day.
     pub(super) fn release(&self, packages: &[Package]) -> Vec<u8> {
         self.sign(&release_text(&packages_text(packages), now() - 3600, now() + 86_400))
     }
@@ -79,7 +80,7 @@ pub(super) fn now() -> i64 {
     i64::try_from(since.as_secs()).expect("before the end of time")
 }
 
-/// The place.
+/// A site.
 pub(super) struct Site {
     dir: TempDir,
     server: Server,
@@ -147,12 +148,12 @@ impl Site {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("reading {name}: {error}"))
     }
 
-    /// Adds lines to a file.
+    /// Appends lines to a file.
     pub(super) fn append(&self, name: &str, text: &str) {
         self.write(name, self.read(name) + text);
     }
 
-    /// Changes a file's text; the old text must be there.
+    /// Replaces text in a file, which must contain it.
     pub(super) fn replace(&self, name: &str, old: &str, new: &str) {
         let text = self.read(name);
         assert!(text.contains(old), "{name} has no {old:?}");
@@ -164,7 +165,7 @@ impl Site {
         self.server.url("")
     }
 
-    /// Targets asked for so far.
+    /// The request targets so far.
     pub(super) fn asked(&self) -> Vec<String> {
         self.server.requests().into_iter().map(|request| request.target).collect()
     }
@@ -184,7 +185,7 @@ impl Site {
         assert!(self.answers.lock().expect("answers").remove(path).is_some(), "{path} is not there");
     }
 
-    /// kiln with a bare environment.
+    /// kiln with an empty environment.
     pub(super) fn kiln(&self, args: &[&str]) -> Command {
         self.kiln_in("cache", args)
     }
@@ -205,7 +206,7 @@ impl Site {
         self.kiln(&args)
     }
 
-    /// Builds; it must succeed. Gives `SHA256SUMS`.
+    /// Builds successfully; returns `SHA256SUMS`.
     pub(super) fn builds(&self, more: &[&str]) -> String {
         succeeds(&mut self.build(more));
         self.sums()
@@ -220,26 +221,28 @@ impl Site {
         text.replace("{mirror}", &self.mirror()).replace("{dir}", &self.dir.path().display().to_string())
     }
 
-    /// Everything below `out`, and unfinished files of the cache.
+    /// Everything below `out`, and the unfinished files of the cache.
     fn leftovers(&self) -> BTreeMap<PathBuf, String> {
         let mut found = tree(&self.path("out"));
         found.extend(tree(&self.path("cache/tmp")));
         found
     }
 
-    /// `kiln build` fails as [`Site::refuses_with`] says, once with no output and once with an old one.
+    /// Checks that `kiln build` fails as with [`Site::refuses_with`], once without an output and
+    /// once with an old one.
     pub(super) fn refuses(&self, more: &[&str], expected: &str) {
         assert!(!self.path("out/worker").exists(), "there is an output");
         self.refuses_with(&mut self.build(more), 1, expected);
-        // What was there before, as a build leaves it.
+        // An old output, as a build leaves it.
         self.write("out/worker/manifest.json", "{}");
         self.write("out/worker/pxe/vmlinuz", "old");
         self.refuses_with(&mut self.build(more), 1, expected);
         fs::remove_dir_all(self.path("out/worker")).expect("removed");
     }
 
-    /// The command fails with `code`, prints nothing on standard output, one line on standard error that matches
-    /// `expected` (`*` stands for anything), and leaves the output directory and what is beside it as they were.
+    /// Checks that the command fails with `code`, prints nothing to standard output and one line
+    /// that matches `expected` (`*` matches anything) to standard error, and changes neither the
+    /// output directory nor its siblings.
     pub(super) fn refuses_with(&self, command: &mut Command, code: i32, expected: &str) {
         let before = self.leftovers();
         let output = command.output().expect("kiln runs");
@@ -252,7 +255,7 @@ fn stall(stream: &mut dyn Stream, bytes: &[u8], count: usize) -> std::io::Result
     head(stream, "200 OK", &[], bytes.len())?;
     stream.write_all(&bytes[..count])?;
     stream.flush()?;
-    // Until the client hangs up.
+    // Until the client closes the connection.
     stream.read(&mut [0]).map(drop)
 }
 
@@ -274,7 +277,8 @@ pub(super) fn tree(dir: &Path) -> BTreeMap<PathBuf, String> {
     found
 }
 
-/// The command fails with `code`, one line that matches `expected`, and nothing on standard output.
+/// Checks that the command fails with `code`, prints one line that matches `expected` to standard
+/// error, and nothing to standard output.
 pub(super) fn failed(output: &Output, code: i32, expected: &str) {
     let stderr = String::from_utf8(output.stderr.clone()).expect("UTF-8");
     assert_eq!(output.status.code(), Some(code), "expected {expected:?}, got {stderr:?}");
@@ -285,7 +289,8 @@ pub(super) fn failed(output: &Output, code: i32, expected: &str) {
     assert!(matches(expected, text), "expected:\n  {expected}\ngot:\n  {text}");
 }
 
-/// The command succeeds and says nothing on standard error; gives its standard output.
+/// Checks that the command succeeds and prints nothing to standard error; returns its standard
+/// output.
 pub(super) fn succeeds(command: &mut Command) -> String {
     let output = command.output().expect("kiln runs");
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -293,7 +298,7 @@ pub(super) fn succeeds(command: &mut Command) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Whether `text` is `pattern`, in which `*` stands for anything.
+/// Whether `text` matches `pattern`, in which `*` matches anything.
 fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A program of a network-booted node that has a file capability, which cpio cannot carry.
+//! A program with a file capability on a network-booted node; cpio cannot store capabilities.
 
 use kiln::boot::PxeSet;
 use kiln_init::xattrs::{self, Xattr};
@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
 
-/// Has `set` boot from a copy in `directory`, in which `program` has CAP_NET_RAW.
+/// Copies the initramfs of `set` to `directory`, and gives `program` CAP_NET_RAW in the copy.
 pub(crate) fn give(set: &mut PxeSet, directory: &Path, program: &str) {
     let initramfs = directory.join("initramfs.cpio.zst");
     fs::copy(&set.initramfs, &initramfs).expect("copied");
@@ -15,9 +15,10 @@ pub(crate) fn give(set: &mut PxeSet, directory: &Path, program: &str) {
     set.initramfs = initramfs;
 }
 
-/// A compressed archive to follow an initramfs: a list that gives `program` CAP_NET_RAW.
+/// A compressed archive to append to an initramfs: a list that gives `program` CAP_NET_RAW.
 fn archive_with_capability(program: &str) -> Vec<u8> {
-    // struct vfs_ns_cap_data of capability.h, revision 2: flags, then permitted and inheritable, low and high words.
+    // struct vfs_ns_cap_data of capability.h, revision 2: flags, then permitted and inheritable,
+    // low and high words.
     let value = [0x0200_0001_u32, 1 << 13, 0, 0, 0].iter().flat_map(|word| word.to_le_bytes()).collect();
     let xattr = Xattr { path: program.into(), name: "security.capability".into(), value };
     let list = xattrs::encode(&[xattr]).expect("a list");

@@ -1,6 +1,8 @@
-//! What a node's runtime says of itself over the CRI: what `crictl info` asks, by curl, since Debian has no crictl.
+//! What a node's runtime reports over the CRI: the request of `crictl info`, sent by curl, since
+//! Debian has no crictl.
 //!
-//! Source: `StatusRequest` and `StatusResponse` of `pkg/apis/runtime/v1/api.proto` of k8s.io/cri-api; wire format of protobuf.
+//! Source: `StatusRequest` and `StatusResponse` of `pkg/apis/runtime/v1/api.proto` of
+//! k8s.io/cri-api; wire format of protobuf.
 
 use crate::boot::guest::Report;
 use base64::Engine as _;
@@ -15,7 +17,7 @@ struct Status {
     info: BTreeMap<String, String>,
 }
 
-/// containerd runs with what `profile` asks for, and is ready.
+/// Checks that containerd runs with the settings of `profile`, and is ready.
 pub(super) fn compare(profile: &Profile, report: &Report) {
     let [line] = report.all("cri-status")[..] else { panic!("no status\n{}", report.console) };
     let status = Status::parse(&STANDARD.decode(line).expect("base64"));
@@ -46,7 +48,8 @@ pub(super) fn compare(profile: &Profile, report: &Report) {
 }
 
 impl Status {
-    /// From the body of a gRPC answer: a byte that says "not compressed", its length, the message.
+    /// Parses the body of a gRPC answer: a byte that means "not compressed", the length, the
+    /// message.
     fn parse(body: &[u8]) -> Self {
         let message = body.get(5..).filter(|_| body[0] == 0).expect("a message");
         let mut status = Self { conditions: BTreeMap::new(), info: BTreeMap::new() };
@@ -71,7 +74,7 @@ impl Status {
     }
 }
 
-/// The two kinds of field that the message has.
+/// The two wire types that the message contains.
 enum Field<'a> {
     Number(u64),
     Bytes(&'a [u8]),

@@ -1,6 +1,5 @@
-//! Boots nodes for PXE as they are built and reads from inside the guest what they are.
-//!
-//! Nothing is in the images for it: kubelet is made standalone, and `probe.sh` brought in, by a credential.
+//! Boots nodes from PXE sets as built, and inspects them from inside the guest. The images contain
+//! nothing for these tests: a credential makes kubelet standalone and delivers `probe.sh`.
 
 pub(crate) mod capability;
 mod cri;

@@ -1,8 +1,8 @@
-//! Static pods of preloaded images, as `pods.sh` saw them.
+//! Static pods of preloaded images, as reported by `pods.sh`.
 
 use crate::boot::guest::Report;
 
-/// What the image brought is there and pinned, and pods made of it live as pods do.
+/// Checks that the preloaded images are present and pinned, and that pods made from them work.
 pub(super) fn check(report: &Report) {
     let fail = |what: &str| panic!("{what}\n{}\nconsole:\n{}", report.lines.join("\n"), report.console);
     report.check("unit-images", "active success");
@@ -12,7 +12,7 @@ pub(super) fn check(report: &Report) {
     for wanted in listed {
         let found = images.iter().find(|image| image.starts_with(&format!("{wanted} ")));
         let pinned = found.is_some_and(|image| image.contains("io.cri-containerd.pinned=pinned"));
-        assert!(pinned, "{wanted} is not there or not pinned: {images:?}");
+        assert!(pinned, "{wanted} is missing or not pinned: {images:?}");
     }
     report.check("again", "");
     let [pod, client] = ["address", "client-address"].map(|key| report.all(key).last().copied().unwrap_or_default());

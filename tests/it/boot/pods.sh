@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Static pods of preloaded images, asked what they see. Runs in the guest before `questions.sh`, which calls `ask_pods`.
+# Queries static pods of preloaded images. Runs in the guest before `questions.sh`, which calls `ask_pods`.
 
 # kubelet's pods as JSON.
 pods() {
@@ -8,18 +8,18 @@ pods() {
   cat <&3
 }
 
-# The value of KEY in what kubelet says of pod NAME, when it is there and matches PATTERN.
+# The value of KEY in kubelet's status of pod NAME, if it exists and matches PATTERN.
 of_pod() {
   local name=$1 key=$2 pattern=$3 text
   text=$(pods 2>/dev/null)
   [[ $text == *"\"metadata\":{\"name\":\"$name-"* ]] || return
   text=${text#*"\"metadata\":{\"name\":\"$name-"}
-  # The next pod has what this one may not have yet.
+  # The next pod has the fields that this one may not have yet.
   text=${text%%"\"metadata\":{\"name\":"*}
   [[ $text =~ \"$key\":\"?($pattern) ]] && echo "${BASH_REMATCH[1]}"
 }
 
-# Runs a command every half second until it says something, for two minutes at most.
+# Runs a command every half second until it prints something, for at most two minutes.
 patiently() {
   local said end=$((SECONDS + 120))
   until said=$("$@") && [ -n "$said" ]; do
@@ -31,7 +31,7 @@ patiently() {
 
 # Writes the manifest of a pod NAME with one container of the preloaded image; its arguments and ports are YAML.
 static_pod() {
-  # kubelet takes a file that begins with a brace for JSON.
+  # kubelet parses a file that begins with a brace as JSON.
   printf 'apiVersion: v1\nkind: Pod\nmetadata: {name: %s}\nspec: {containers: [{name: main, image: "registry.test/busybox:1", args: %s, ports: %s}]}\n' \
     "$1" "$2" "$3" >"/run/$1.yaml"
   mv "/run/$1.yaml" /etc/kubernetes/manifests/
@@ -56,7 +56,7 @@ ask_pods() {
   report unit-images "$(systemctl is-active kiln-images.service)" "$(systemctl show -P Result kiln-images.service)"
   while read -r name _ digest _ _ labels; do report image "$name" "$digest" "$labels"; done < <(ctr -n k8s.io images ls | tail -n +2)
   while read -r name digest; do report listed "$name" "$digest"; done </usr/lib/kiln/images/list
-  # What it says of deprecations is for another check.
+  # Another check covers its messages about deprecations.
   report again "$(/usr/lib/kiln/images/import 2>/dev/null)"
 
   node=$(ip -4 -o addr show scope global | while read -r _ name _ address _; do [ "$name" = cbr0 ] || echo "${address%/*}"; done | head -1)
@@ -76,12 +76,12 @@ ask_pods() {
   after=$(of_pod web podIP '[0-9.]+')
   report address-kept "$([ "$before" = "$after" ] && echo yes)"
   report rotated "$(patiently rotated)"
-  # Of the new log, and from the new container.
+  # From the new log and the new container.
   report client-after "$(patiently client_saw 'pod web-*, node web-*')"
 
   while read -r line; do report client-log "$line"; done < <(tail -n 3 /var/log/pods/default_client-*/main/0.log)
 
-  # What is lost comes back.
+  # Restarting the service restores a removed image.
   ctr -n k8s.io images rm registry.test/busybox:1 >/dev/null
   systemctl restart kiln-images.service
   report restored "$(ctr -n k8s.io images ls -q name==registry.test/busybox:1)"

@@ -1,4 +1,4 @@
-# What a booted worker says about itself, line by line. Runs in the guest, as root; there is no sed, grep or awk.
+# Reports the state of a booted worker, line by line. Runs in the guest, as root; there is no sed, grep or awk.
 report() { echo "$1: ${*:2}"; }
 uptime() { read -r seconds _ </proc/uptime; echo "$seconds"; }
 each() { while read -r line; do report "$1" "$line"; done; }
@@ -33,13 +33,13 @@ report address "$(ip -4 -o addr show scope global | tr -s ' ' | cut -d' ' -f2,4 
 report resolver "$(readlink /etc/resolv.conf)"
 report containerd-version "$(containerd --version)"
 ctr plugins ls | while read -r type id _ status; do case $type:$id in *.cri.*:* | *:cri) report cri "$status" ;; esac; done
-# What is used that the next containerd will lack; Debian 12's cannot tell.
+# Features in use that the next containerd removes; Debian 12's containerd does not report them.
 ctr deprecations list 2>/dev/null | tail -n +2 | each deprecation
 while read -r key value _; do case $key in MemTotal:) total=$value ;; MemAvailable:) report memory-used-kib $((total - value)) ;; esac; done </proc/meminfo
 report capabilities "$(setpriv --reuid=65534 --regid=65534 --clear-groups cat /proc/self/status |
   while read -r key value; do [ "$key" != CapEff: ] || echo "$value"; done)"
 
-# A container of the node's own files, in read-only bind mounts: runc has to pivot_root(2) away from this root.
+# A container with the node's own files as read-only bind mounts: runc must pivot_root(2) away from this root.
 bundle=/run/kiln/rootfs
 mkdir -p $bundle/{usr,proc,sys,dev,tmp,run,etc}
 for link in bin lib lib64 sbin; do ln -s usr/$link $bundle/$link; done

@@ -1,4 +1,4 @@
-//! Roles booted: what was asked for is what runs.
+//! Boots roles: the running node matches the profile.
 
 use crate::boot::guest::{Report, boot_and_ask, check_node};
 use crate::boot::worker;
@@ -14,12 +14,14 @@ use std::time::Instant;
 
 const RELEASE: &str = "debian-1.20.2";
 
-/// The role that `make test` boots: it differs most from the worker. It runs pods besides.
+/// The role that `make test` boots: it differs most from the worker. It also runs pods.
 ///
-/// On trixie only: bookworm's static busybox crashes in wget where the C library's modules are missing.
+/// On trixie only: wget of bookworm's static busybox crashes when the C library's NSS modules are
+/// missing.
 const WITH_PODS: &str = "ingress";
 
-/// Bakes `role` with a kubectl to ask kubelet with and a curl to ask containerd with, boots it with kubelet standalone, and compares.
+/// Bakes `role` with kubectl (to query kubelet) and curl (to query containerd), boots it with
+/// kubelet standalone, and compares the node with the profile.
 fn check_role(role: &str) {
     let directory = tempfile::tempdir().expect("a directory");
     let profiles = directory.path().join("profiles");
@@ -63,10 +65,10 @@ fn compare(profile: &Profile, report: &Report) {
     };
     let running: Value = serde_json::from_str(configz).expect("JSON");
     for (field, asked) in &profile.kubelet.config {
-        // What the test itself turns off.
+        // These are turned off by the test itself.
         if field != "authentication" && field != "authorization" {
             let found = &running["kubeletconfig"][field];
-            assert!(agrees(asked, found), "{}: {field} is to be {asked} and is {found}", profile.role);
+            assert!(agrees(asked, found), "{}: {field} should be {asked} and is {found}", profile.role);
         }
     }
     for (name, asked) in &profile.kernel.sysctls {
@@ -91,7 +93,8 @@ fn compare(profile: &Profile, report: &Report) {
     cri::compare(profile, report);
 }
 
-/// Whether what was asked for is in what there is: all of a map's keys, numbers and durations by their value.
+/// Whether `found` contains `asked`: all keys of a map; numbers and durations are compared by
+/// value.
 fn agrees(asked: &Value, found: &Value) -> bool {
     match (asked, found) {
         (Value::Object(asked), Value::Object(found)) => {
@@ -106,7 +109,7 @@ fn agrees(asked: &Value, found: &Value) -> bool {
 
 /// Boots [`WITH_PODS`]; with `KILN_ROLES=all` every role, or those that it names.
 #[test]
-fn what_was_asked_for_is_what_runs() {
+fn running_nodes_match_their_profiles() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
     let roles: Vec<String> =
         kiln_profile::roles(&shipped).expect("roles").into_iter().filter(|role| role != "base").collect();

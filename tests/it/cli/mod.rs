@@ -1,4 +1,4 @@
-//! The command line as a person or a script meets it: help, completions, exit codes, and the verbs that build nothing.
+//! The command line: help, completions, exit codes, and the verbs that build nothing.
 
 mod completions;
 mod documented;
@@ -7,7 +7,7 @@ mod verbs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// kiln in `dir`, which is also its HOME, and knows nothing else of this machine.
+/// kiln in `dir`, which is also its HOME, with nothing else of this machine's environment.
 fn kiln(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
     command.env_clear().env("HOME", dir).current_dir(dir);
@@ -25,7 +25,7 @@ fn stdout(command: &mut Command) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Exit code and standard error of a command that must print nothing on standard output.
+/// Exit code and standard error of a command that must print nothing to standard output.
 fn failure(command: &mut Command) -> (i32, String) {
     let output = run(command);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{command:?}");

@@ -71,8 +71,8 @@ fn other_errors_exit_with_1_and_one_line() {
 }
 
 #[test]
-fn the_schema_is_the_one_profiles_are_read_with() {
-    // tests/profiles has it judged, on the shipped profiles, by another validator.
+fn the_schema_is_that_of_the_parser() {
+    // The module `profiles` checks it with another validator on the shipped profiles.
     let schema =
         |option: Option<&str>| parsed(&stdout(kiln(Path::new("/")).env_remove("HOME").arg("schema").args(option)));
     assert_eq!(schema(None), kiln_profile::schema());
@@ -145,9 +145,9 @@ fn cache_is_shown_and_trimmed() {
     assert_eq!(parsed(&other)["path"], json!(elsewhere));
 }
 
-/// `kiln plan worker | head -1` is no failure.
+/// `kiln plan worker | head -1` does not fail.
 #[test]
-fn a_closed_pipe_is_no_failure() {
+fn a_closed_pipe_is_not_a_failure() {
     let script = "set -o pipefail; \"$0\" plan worker --json --profiles \"$1\" | head -c 1 >/dev/null";
     let mut bash = Command::new("bash");
     bash.args(["-c", script, env!("CARGO_BIN_EXE_kiln")]).arg(shipped()).current_dir("/tmp");
@@ -155,7 +155,8 @@ fn a_closed_pipe_is_no_failure() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// `kiln verify out/worker | head -1` exits with 1 when a check failed, as `kiln diff` does when something differs.
+/// `kiln verify out/worker | head -1` exits with 1 when a check fails, as `kiln diff` does when
+/// something differs.
 #[test]
 fn a_closed_pipe_does_not_hide_a_failed_check() {
     let dir = directory();

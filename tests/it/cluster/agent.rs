@@ -1,4 +1,4 @@
-//! The agent as a process, with a directory that stands for a machine.
+//! Runs the agent as a process, with a directory in place of a machine's root.
 
 use serde_json::Value;
 use std::fs;
@@ -10,18 +10,19 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// For a step of the agent; a second on a quiet machine.
+/// The time limit for a step of the agent, which takes a second on an idle machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
-/// A machine: its files.
+/// A machine, represented by its files.
 pub(crate) struct Machine {
     directory: tempfile::TempDir,
 }
 
 impl Machine {
-    /// One with a seed.
+    /// A machine with a seed.
     pub(crate) fn new(seed: &str) -> Self {
-        // Not in /tmp, which may be in memory: a machine without disks behaves otherwise.
+        // Not in /tmp, which may be a tmpfs: the agent behaves differently on machines without
+        // disks.
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"));
         let machine = Self { directory: directory.expect("a directory") };
         fs::create_dir_all(machine.root()).expect("a directory");
@@ -29,13 +30,13 @@ impl Machine {
         machine
     }
 
-    /// Another seed.
+    /// Replaces the seed.
     pub(crate) fn reseed(&self, seed: &str) {
         fs::create_dir_all(self.credentials()).expect("a directory");
         fs::write(self.credentials().join("kiln.seed"), seed).expect("written");
     }
 
-    /// What systemd calls `$CREDENTIALS_DIRECTORY`.
+    /// The `$CREDENTIALS_DIRECTORY` of systemd.
     pub(crate) fn credentials(&self) -> PathBuf {
         self.directory.path().join("credentials")
     }
@@ -44,7 +45,7 @@ impl Machine {
         self.directory.path().join("root")
     }
 
-    /// Where a file of the machine is.
+    /// The path of a file of the machine on this host.
     pub(crate) fn at(&self, path: &str) -> PathBuf {
         self.root().join(path.trim_start_matches('/'))
     }
@@ -53,25 +54,25 @@ impl Machine {
         fs::read_to_string(self.at(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    /// What `/run/kiln/status.json` says in `field`.
+    /// The value of `field` in `/run/kiln/status.json`.
     pub(crate) fn status(&self, field: &str) -> String {
         let text = fs::read_to_string(self.at("/run/kiln/status.json")).unwrap_or_default();
         let status: Value = serde_json::from_str(&text).unwrap_or_default();
         status[field].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Whether kubelet would start.
+    /// Whether kubelet would start: it has what its unit requires.
     pub(crate) fn is_joined(&self) -> bool {
         self.at("/etc/kubernetes/kubelet.conf").exists()
     }
 
-    /// The current client certificate's file, whose link is one of the machine.
+    /// The file of the current client certificate; the link to it has a path of the machine.
     pub(crate) fn certificate(&self) -> PathBuf {
         let link = self.at("/var/lib/kubelet/pki/kubelet-client-current.pem");
         self.at(&fs::read_link(link).expect("a link").display().to_string())
     }
 
-    /// kubelet's kubeconfig with this machine's paths.
+    /// kubelet's kubeconfig with the host's paths.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         let text = self.read("/etc/kubernetes/kubelet.conf");
         let current = "/var/lib/kubelet/pki/kubelet-client-current.pem";
@@ -88,12 +89,13 @@ impl Machine {
         self.boot_by(&[])
     }
 
-    /// Starts the agent by another program: its name and arguments, after which the agent's own follow.
+    /// Starts the agent through a wrapper: a program and its arguments, followed by the agent's
+    /// command line.
     pub(crate) fn boot_by(&self, wrapper: &[&str]) -> Agent {
         self.start(wrapper, &[])
     }
 
-    /// What kiln-pod-cidr.service runs.
+    /// Starts the agent as kiln-pod-cidr.service does.
     pub(crate) fn pod_cidr(&self) -> Agent {
         self.start(&[], &["pod-cidr"])
     }
@@ -117,12 +119,13 @@ impl Machine {
         Agent { child, lines, said: Vec::new() }
     }
 
-    /// Runs the agent to its end under time(1); what both said, at the end peak memory in KiB and seconds.
+    /// Runs the agent to its end under time(1); returns the output of both, which ends with peak
+    /// memory in KiB and seconds.
     pub(crate) fn under_time(&self) -> String {
         self.boot_by(&["/usr/bin/time", "-f", "%M %e"]).end().1.join("\n")
     }
 
-    /// Runs the agent to its end, which must be good.
+    /// Runs the agent to its end; it must succeed.
     pub(crate) fn join(&self) -> Vec<String> {
         let (code, said) = self.boot().end();
         assert_eq!(code, Some(0), "{said:#?}");
@@ -130,7 +133,7 @@ impl Machine {
     }
 }
 
-/// A running agent; killed when dropped.
+/// A running agent; killed on drop.
 pub(crate) struct Agent {
     child: Child,
     lines: Receiver<String>,
@@ -140,10 +143,10 @@ pub(crate) struct Agent {
 impl Agent {
     /// Waits for a line that contains `text`.
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
-        self.line(|line| line.contains(text)).unwrap_or_else(|| panic!("{text:?} was not said: {:#?}", self.said))
+        self.line(|line| line.contains(text)).unwrap_or_else(|| panic!("{text:?} was not printed: {:#?}", self.said))
     }
 
-    /// Waits for the line number `count` (from 0); none if the agent says less.
+    /// Waits for line number `count` (from 0); `None` if the agent prints fewer lines.
     pub(crate) fn wait_for_line(&mut self, count: usize) -> Option<String> {
         let mut left = count + 1;
         self.line(|_| {
@@ -162,13 +165,14 @@ impl Agent {
                         return Some(line);
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => panic!("nothing more is said: {:#?}", self.said),
+                Err(RecvTimeoutError::Timeout) => panic!("no further line was printed: {:#?}", self.said),
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
     }
 
-    /// Waits for its end: exit status (none if killed) and all that was said.
+    /// Waits until it exits; returns the exit status (`None` if killed) and all lines that it
+    /// printed.
     pub(crate) fn end(mut self) -> (Option<i32>, Vec<String>) {
         while self.line(|_| true).is_some() {}
         let status = self.child.wait().expect("a child");
@@ -181,7 +185,7 @@ impl Agent {
         self.child.wait().expect("ended");
     }
 
-    /// Whether it still runs.
+    /// Whether it is still running.
     pub(crate) fn runs(&mut self) -> bool {
         self.child.try_wait().expect("a child").is_none()
     }
@@ -200,9 +204,9 @@ pub(crate) fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).mode() & 0o7777
 }
 
-/// The agent of every image, as a program of this machine.
-///
-/// `kiln` writes it out: a file that this process had open for writing could not be started while another thread forks.
+/// The agent of every image, as a program on this host. `kiln` writes the file, because a program
+/// that this process has open for writing cannot be executed (ETXTBSY), and a thread that forks at
+/// that moment would inherit the open file.
 fn program() -> &'static str {
     static PROGRAM: OnceLock<String> = OnceLock::new();
     PROGRAM.get_or_init(|| {

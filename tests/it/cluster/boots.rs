@@ -1,11 +1,11 @@
-//! The shipped worker, booted in QEMU with a seed, becomes a Ready Node, and after a reboot it is one again.
+//! The shipped worker, booted in QEMU with a seed, becomes a Ready Node, also after a reboot.
 
 use crate::cluster::channels::Channel;
 use crate::cluster::control_plane::{ControlPlane, openssl};
 use crate::cluster::guests::{Kind, Node};
 use serde_json::json;
 
-/// Joins, and checks all that is to be seen of it.
+/// Joins a node, reboots it, and checks its state in the cluster and in the guest.
 fn joins(kind: Kind, channel: Channel) {
     let plane = ControlPlane::shared();
     let node = Node::new(plane, kind, channel);
@@ -19,7 +19,7 @@ fn joins(kind: Kind, channel: Channel) {
     assert_eq!(first.all("hostname "), [node.name.as_str()]);
     assert_eq!(first.all("failed"), [""]);
     assert_eq!(first.all("ntp "), ["10.0.2.77"], "systemd-timesyncd was there before the agent");
-    assert!(first.agent_said(&format!("seed for {} from {}", node.name, channel.source())), "the source is not said");
+    assert!(first.agent_said(&format!("seed for {} from {}", node.name, channel.source())), "the source is not logged");
     let certificate = first.all("certificate ").join("\n");
     let subject = openssl(&["x509", "-noout", "-subject", "-nameopt", "RFC2253"], certificate.as_bytes());
     assert_eq!(subject, format!("subject=CN=system:node:{},O=system:nodes", node.name));
@@ -29,7 +29,7 @@ fn joins(kind: Kind, channel: Channel) {
     assert_eq!(first.agent_said("the token on /dev/vd"), is_kept && channel == Channel::Vfat);
     assert_eq!(first.agent_said("the token is still on /dev/sr0"), is_kept && channel == Channel::Iso);
     if !is_kept {
-        // What the script wrote there itself shows that it looks.
+        // The script planted this token, which proves that the search works.
         assert_eq!(first.all("secret "), ["/run/kiln/planted"]);
         return;
     }
@@ -39,23 +39,25 @@ fn joins(kind: Kind, channel: Channel) {
     second.wait_until_ready(plane);
     assert!(second.agent_said("the client certificate is valid"));
     if kind == Kind::Disk {
-        // Nobody but the cluster has said it; without it, the first boot was not Ready either.
+        // The range comes from the cluster only; without it, the first boot would not have been
+        // Ready.
         assert_eq!(second.all("conflist "), [format!("\"subnet\": {}", found["spec"]["podCIDR"])]);
     }
     assert_eq!(second.all("certificate ").join("\n"), certificate);
     assert_eq!(second.all("hostname "), [node.name.as_str()]);
     assert_eq!(second.all("failed"), [""]);
-    assert_eq!(plane.requests(&node.name), requests, "it asked again");
+    assert_eq!(plane.requests(&node.name), requests, "it requested another certificate");
     second.power_off();
     let with_token = node.disks_with_the_token();
     match channel {
-        // Nobody can write to a CD.
+        // A CD cannot be written to.
         Channel::Iso => assert_eq!(with_token, [node.volume.as_deref().expect("a volume")]),
         _ => assert!(with_token.is_empty(), "{with_token:?}"),
     }
 }
 
-/// A test for each way to become a Node; `make test` boots one of them, `make joins` all.
+/// Defines a test for each kind of machine and channel; `make test` runs one of them, `make joins`
+/// all.
 macro_rules! nodes {
     ($($(#[$attribute:meta])* $name:ident: $kind:ident, $channel:ident;)*) => {
         $(

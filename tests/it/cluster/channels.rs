@@ -1,4 +1,4 @@
-//! The ways a seed gets to a virtual machine, each as `kiln seed` prepares it.
+//! The channels by which a virtual machine gets its seed, each prepared by `kiln seed`.
 
 use crate::cluster::delivery::kiln;
 use crate::cluster::sources::serve;
@@ -16,7 +16,7 @@ pub(super) enum Channel {
 }
 
 impl Channel {
-    /// What the agent calls it.
+    /// The agent's name for it.
     pub(super) fn source(self) -> &'static str {
         match self {
             Self::Smbios | Self::FwCfg => "systemd credential kiln.seed",
@@ -32,15 +32,15 @@ impl Channel {
 pub(super) struct Delivery {
     /// QEMU's arguments.
     pub arguments: Vec<OsString>,
-    /// What fw_cfg carries.
+    /// Passed by fw_cfg.
     pub credential: Option<String>,
-    /// Words of the kernel command line.
+    /// Kernel parameters.
     pub cmdline: Option<String>,
     /// The volume with the seed.
     pub volume: Option<PathBuf>,
 }
 
-/// Delivers the seed `text`; `directory` keeps what that needs.
+/// Delivers the seed `text`; files for that are written to `directory`.
 pub(super) fn deliver(channel: Channel, text: &str, directory: &Path) -> Delivery {
     fs::write(directory.join("seed.yaml"), text).expect("written");
     let seed = |words: &[&str]| kiln(directory, &[&["seed", "seed.yaml"], words].concat());

@@ -1,4 +1,5 @@
-//! A clock that is years behind. What the agent compares it with is moved instead: a test may not set the clock of the machine it runs on.
+//! A clock that is years behind. A test cannot set the clock of its host, so the times with which
+//! the agent compares the clock are moved instead.
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, TOKEN};
@@ -9,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 const YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
 
-/// Makes the image of `machine` one of `time`.
+/// Sets the build time of the image of `machine`.
 fn built(machine: &Machine, time: SystemTime) {
     let path = machine.at("/usr/lib/os-release");
     fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
@@ -32,7 +33,8 @@ fn before_the_image_was_built() {
     machine.join();
 }
 
-/// Later than the image, but earlier than the cluster: its servers' certificates are of the future.
+/// A clock after the image's build but before the cluster was made: the certificates of its servers
+/// are not valid yet.
 #[test]
 fn before_the_cluster_was_made() {
     let authority = Authority::new();
@@ -47,25 +49,25 @@ fn before_the_cluster_was_made() {
     assert!(!machine.is_joined());
 }
 
-/// A node that has joined does not take a clock that is behind for a certificate that is of no use.
+/// A node that has joined does not mistake a clock that is behind for an invalid certificate.
 #[test]
 fn before_the_node_joined() {
     let plane = ControlPlane::shared();
     let machine = Machine::new(&seed(plane, "battery", TOKEN, ""));
     machine.join();
-    // For the same key, a certificate that is not valid for years.
+    // A certificate for the same key that becomes valid only in years.
     let pem = fs::read_to_string(machine.certificate()).expect("the certificate");
     let key = &pem[pem.find("-----BEGIN PRIVATE KEY").expect("the key")..];
     let subject = "/O=system:nodes/CN=system:node:battery";
     let later = sign(&plane.authority(), &public_key(key), subject, "extendedKeyUsage=clientAuth", FUTURE) + key;
     fs::write(machine.certificate(), &later).expect("written");
-    // The seed is gone, as it may be.
+    // A node that has joined needs no seed.
     fs::remove_dir_all(machine.credentials()).expect("removed");
     let mut agent = machine.boot();
     agent.wait_for("before the client certificate was issued, and no time server has answered");
     assert_eq!(machine.status("state"), "waiting");
     if std::env::var_os("KILN_OUTAGE_SECONDS").is_some() {
-        // After a minute kubelet starts all the same; it waits for the clock by itself.
+        // After a minute kubelet starts anyway; it waits for the clock itself.
         let (code, said) = agent.end();
         assert_eq!(code, Some(0), "{said:#?}");
     }

@@ -1,4 +1,5 @@
-//! A real control plane on 127.0.0.1: Debian's etcd, Kubernetes 1.20.2's API server and controller manager, set up by kubeadm's own phases.
+//! A real control plane on 127.0.0.1: Debian's etcd, Kubernetes 1.20.2's API server and controller
+//! manager, set up by kubeadm's phases.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,33 +13,35 @@ use std::sync::{Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What kubeadm gives nodes: its group is allowed to ask, and approved by the controller manager.
+/// The group that kubeadm gives nodes: it may request certificates, and the controller manager
+/// approves them.
 pub(crate) const TOKEN: &str = "abcdef.0123456789abcdef";
-/// Allowed to ask, approved by nobody.
+/// A group that may request certificates, which are not approved automatically.
 pub(crate) const MANUAL_TOKEN: &str = "manual.0123456789abcdef";
 
-/// For anything to come up; quiet machines need seconds.
+/// The time limit for the start of each component; an idle machine needs seconds.
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// A running control plane. It ends with this process.
 pub(crate) struct ControlPlane {
     directory: PathBuf,
-    /// Of the API server.
+    /// The port of the API server.
     pub port: u16,
-    /// Pin of its authority, as kubeadm prints it.
+    /// The pin of its authority, as kubeadm prints it.
     pub pin: String,
 }
 
 impl ControlPlane {
-    /// The one of this test program.
+    /// The control plane shared by this test program.
     pub(crate) fn shared() -> &'static Self {
         static SHARED: OnceLock<Option<ControlPlane>> = OnceLock::new();
-        // Every test would wait in vain for what has failed once.
+        // After a failed start, all tests fail at once instead of waiting again.
         let shared = SHARED.get_or_init(|| std::panic::catch_unwind(|| Self::start("control-plane", true)).ok());
-        shared.as_ref().expect("the control plane starts; the first test says why it did not")
+        shared.as_ref().expect("the control plane starts; the first failed test shows why it did not")
     }
 
-    /// One whose controller manager signs certificates, or does not: it is not given the authority's key.
+    /// Starts a control plane; if not `signs`, its controller manager does not get the authority's
+    /// key and cannot sign certificates.
     pub(crate) fn start(name: &str, signs: bool) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::remove_dir_all(&directory).ok();
@@ -126,7 +129,7 @@ impl ControlPlane {
         ];
         manager.extend(signing.into_iter().filter(|_| signs));
         plane.daemon("kube-controller-manager", &program("kube-controller-manager"), &manager, "");
-        // upload-config notes the runtime's socket on the control plane's own Node.
+        // upload-config records the runtime's socket on the control plane's Node.
         let node = r#"{"apiVersion":"v1","kind":"Node","metadata":{"name":"control-plane","labels":{"kubernetes.io/hostname":"control-plane"}}}"#;
         fs::write(at("node.json"), node).expect("written");
         plane.kubectl(&["create", "-f", &at("node.json")]);
@@ -180,7 +183,7 @@ impl ControlPlane {
         kubectl(&self.directory.join("admin.conf"), arguments)
     }
 
-    /// Makes a bootstrap token of one group, valid up to `expiration` (RFC 3339).
+    /// Creates a bootstrap token of one group, valid until `expiration` (RFC 3339).
     pub(crate) fn token(&self, token: &str, group: &str, expiration: Option<&str>) {
         let (id, secret) = token.split_once('.').expect("a token");
         let mut literals = vec![
@@ -205,7 +208,7 @@ impl ControlPlane {
         of_node.map(|(name, _)| name).collect()
     }
 
-    /// All certificate requests: their names, and the nodes they are for.
+    /// The names and nodes of all certificate requests.
     pub(crate) fn all_requests(&self) -> Vec<(String, String)> {
         let columns = "jsonpath={range .items[*]}{.metadata.name} {.spec.request}{\"\\n\"}{end}";
         let list = self.kubectl(&["get", "csr", "-o", columns]);
@@ -213,12 +216,13 @@ impl ControlPlane {
         lines.map(|(name, request)| (name.to_owned(), common_name(&base64(request)))).collect()
     }
 
-    /// Where the authority's certificate and key are.
+    /// The paths of the authority's certificate and key.
     pub(crate) fn authority(&self) -> [String; 2] {
         ["ca.crt", "ca.key"].map(|name| self.directory.join("pki").join(name).display().to_string())
     }
 
-    /// Puts `certificate` (PEM) into a certificate request that nobody has decided, and approves it: the signer leaves it alone then.
+    /// Puts `certificate` (PEM) into a pending certificate request and approves it; the signer
+    /// ignores requests that have a certificate.
     pub(crate) fn issue(&self, request: &str, certificate: &str) {
         self.sign(request, certificate);
         self.kubectl(&["certificate", "approve", request]);
@@ -250,7 +254,7 @@ impl ControlPlane {
 
     fn daemon(&self, name: &str, program: &Path, arguments: &[&str], hint: &str) {
         let log = fs::File::create(self.directory.join(format!("{name}.log"))).expect("a log");
-        // The kernel ends them with the thread that started them, however this process ends.
+        // The kernel kills them when the thread that started them exits, however this process ends.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(arguments).env("GOMAXPROCS", "2");
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
@@ -265,7 +269,7 @@ impl ControlPlane {
     }
 }
 
-/// Spawns from a thread that lives as long as the process.
+/// Spawns `command` from a thread that lives as long as the process.
 fn spawn_for_good(mut command: Command) -> &'static Mutex<Child> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -280,7 +284,7 @@ fn spawn_for_good(mut command: Command) -> &'static Mutex<Child> {
     receiver.recv().expect("a child")
 }
 
-/// One of the programs built from Debian's source.
+/// The path of a program built from Debian's source.
 pub(crate) fn program(name: &str) -> PathBuf {
     let home = PathBuf::from(env::var_os("HOME").expect("HOME is set"));
     let path = home.join(".cache/kiln-test/kubernetes-1.20.2/amd64").join(name);
@@ -308,15 +312,15 @@ pub(crate) fn openssl(arguments: &[&str], input: &[u8]) -> String {
     String::from_utf8_lossy(&run("openssl", arguments, input)).trim().to_owned()
 }
 
-/// DER in PEM in base64.
+/// Decodes base64 of PEM to DER.
 fn base64(text: &str) -> Vec<u8> {
     let pem = String::from_utf8(STANDARD.decode(text).expect("base64")).expect("PEM");
     let lines: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
     STANDARD.decode(lines).expect("base64")
 }
 
-/// The node's name in a request's common name (a UTF8String or PrintableString, X.690); empty if it is of no node. openssl would take
-/// minutes for the thousands of them.
+/// The node's name in a request's common name (a UTF8String or PrintableString, X.690); empty if
+/// the request is not for a node. openssl would need minutes for thousands of requests.
 fn common_name(der: &[u8]) -> String {
     let prefix = b"system:node:";
     let at = der.windows(prefix.len()).position(|window| window == prefix).unwrap_or_default();
@@ -337,7 +341,7 @@ fn run(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     output
 }
 
-/// kubeadm's recipe for the pin of an authority in a file, with openssl.
+/// Computes the pin of an authority in a file with openssl, as kubeadm's documentation does.
 pub(crate) fn pin_by_openssl(certificate: &str) -> String {
     let key = openssl(&["x509", "-pubkey", "-noout", "-in", certificate], b"");
     let der = run("openssl", &["pkey", "-pubin", "-outform", "der"], format!("{key}\n").as_bytes());
@@ -345,7 +349,7 @@ pub(crate) fn pin_by_openssl(certificate: &str) -> String {
     format!("sha256:{}", &String::from_utf8_lossy(&digest)[..64])
 }
 
-/// Ports that were free a moment ago.
+/// Ports that are currently free.
 pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
     listeners.map(|listener| listener.local_addr().expect("an address").port())

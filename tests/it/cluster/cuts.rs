@@ -1,4 +1,4 @@
-//! A network that breaks: a join is cut off once, at each of many places.
+//! A broken network: a join is cut off once, at each of many positions.
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, TOKEN};
@@ -11,31 +11,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-/// Every which byte of a join is one to cut at; KILN_CUT_STRIDE says otherwise (`make faults`: every single one). It is no divisor of
-/// anything in them.
+/// The distance in bytes of the positions at which joins are cut, unless KILN_CUT_STRIDE is set
+/// (`make faults`: 1). A prime, so that it does not divide the size of any message.
 const STRIDE: usize = 397;
-/// Joins at once.
+/// The number of concurrent joins.
 const CROWD: usize = 32;
 
 /// How a join is cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Cut {
-    /// In the middle of an answer: what was sent arrives, then the connection ends.
+    /// In the middle of an answer: the bytes sent so far arrive, then the connection closes.
     Half,
-    /// In the middle of an answer, by a reset; some of what was sent may be lost with it.
+    /// In the middle of an answer, by a reset; some of the bytes sent so far may be lost.
     Reset,
     /// In the middle of a request, by a reset.
     Request,
 }
 
-/// Bytes that a proxy passes before it cuts a connection, once.
+/// The number of bytes that a proxy passes before it cuts one connection.
 struct Budget {
     cut: Cut,
     left: AtomicUsize,
 }
 
 impl Budget {
-    /// How many of `length` bytes in the direction of `answers` still pass; `None` is all.
+    /// How many of `length` bytes in the direction of `answers` still pass; `None` means all.
     fn take(&self, answers: bool, length: usize) -> Option<usize> {
         if answers == (self.cut == Cut::Request) {
             return None;
@@ -47,8 +47,8 @@ impl Budget {
     }
 }
 
-/// A proxy to the API server that cuts one connection when the budget is used up, and passes everything from then on. Nobody is let in any
-/// more when it is dropped.
+/// A proxy to the API server that cuts one connection when the budget is used up, and passes
+/// everything from then on. It accepts no connections after it is dropped.
 struct Proxy {
     port: u16,
     ended: Arc<AtomicBool>,
@@ -76,7 +76,7 @@ impl Proxy {
         Self { port, ended }
     }
 
-    /// The seed of `node` that knows the API server by this proxy only.
+    /// A seed of `node` whose only API server is this proxy.
     fn seed(&self, plane: &ControlPlane, node: &str) -> String {
         let [own, here] = [plane.port, self.port].map(|port| format!("127.0.0.1:{port}"));
         seed(plane, node, TOKEN, "").replace(&own, &here)
@@ -86,7 +86,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::SeqCst);
-        // Wakes it; `make faults` would run out of sockets otherwise.
+        // Wakes the accepting thread; otherwise `make faults` would run out of sockets.
         TcpStream::connect(("127.0.0.1", self.port)).ok();
     }
 }
@@ -100,7 +100,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, budget: &Budget, answers: bool) 
                 from.shutdown(Shutdown::Both).ok();
                 to.shutdown(Shutdown::Both).ok();
             } else {
-                // On Linux, this resets a TCP connection, whoever else holds the socket.
+                // On Linux, this resets a TCP connection even if others hold the socket.
                 connect_unspec(&from).ok();
                 connect_unspec(&to).ok();
             }
@@ -113,7 +113,8 @@ fn pass(mut from: TcpStream, mut to: TcpStream, budget: &Budget, answers: bool) 
     to.shutdown(Shutdown::Write).ok();
 }
 
-/// A join through a proxy that cuts it after `count` bytes: whether it was cut, and whether the agent noticed.
+/// Joins through a proxy that cuts a connection after `count` bytes; returns whether it was cut,
+/// and whether the agent reported that.
 fn join(plane: &ControlPlane, node: &str, cut: Cut, count: usize) -> (bool, bool) {
     let budget = Arc::new(Budget { cut, left: AtomicUsize::new(count) });
     let proxy = Proxy::new(plane.port, Arc::clone(&budget));
@@ -129,7 +130,7 @@ fn cut_off_at_every_byte() {
     let plane = ControlPlane::shared();
     let stride = std::env::var("KILN_CUT_STRIDE").map_or(STRIDE, |text| text.parse().expect("a number"));
     for cut in [Cut::Half, Cut::Reset, Cut::Request] {
-        // A join that is not cut says how long one is.
+        // The length of a join is measured without a cut.
         let budget = Arc::new(Budget { cut, left: AtomicUsize::new(usize::MAX) });
         let proxy = Proxy::new(plane.port, Arc::clone(&budget));
         Machine::new(&proxy.seed(plane, &format!("uncut-{cut:?}").to_ascii_lowercase())).join();
@@ -149,7 +150,8 @@ fn cut_off_at_every_byte() {
         let was_cut = results.values().filter(|(was_cut, _)| *was_cut).count();
         let noticed = results.values().filter(|(_, noticed)| *noticed).count();
         println!("{cut:?}: {length} bytes; {} joins, {was_cut} of them cut off, {noticed} noticed", results.len());
-        // No two joins are equally long. And a kept connection may close at any time, so an agent says nothing when another one does.
+        // The length of joins varies. And an idle connection may close at any time, so the agent
+        // reports nothing when a new one works.
         assert!(was_cut * 10 >= results.len() * 8, "{results:?}");
         assert!(noticed * 3 >= results.len(), "{results:?}");
         let mut requests: BTreeMap<String, usize> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What `kiln seed` writes is read by the agent, and believed by the cluster.
+//! The agent reads the output of `kiln seed`, and the cluster accepts its tokens.
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, TOKEN};
@@ -15,7 +15,8 @@ pub(super) fn kiln(directory: &Path, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// A machine without a credential whose block device is `device`.
+/// Boots a machine without a credential whose block device is `device`; returns the lines of the
+/// agent.
 fn boots_from(device: &Path) -> Vec<String> {
     let machine = Machine::new("");
     fs::remove_dir_all(machine.credentials()).expect("removed");
@@ -41,7 +42,7 @@ fn volumes_with_a_fresh_token() {
         assert!(said[0].contains("NoCloud volume /dev/sr0"), "{said:#?}");
         assert_eq!(crate::cluster::agent::mode(&at(kind)), 0o600);
     }
-    // What other tools make of them.
+    // Other tools can read them.
     run("fsck.vfat", "dosfstools", &["-n", &at("vfat").display().to_string()]);
     for name in ["iso", "vfat"] {
         let tested = Command::new("7z").arg("t").arg(at(name)).output().expect("install the Debian package p7zip-full");
@@ -61,7 +62,7 @@ fn arguments_and_checks() {
     let directory = tempfile::tempdir().expect("a directory");
     let text = seed(plane, "argued", TOKEN, "");
     fs::write(directory.path().join("seed.yaml"), &text).expect("written");
-    assert_eq!(kiln(directory.path(), &["seed", "--check", "seed.yaml"]), "seed.yaml is a sound seed for argued\n");
+    assert_eq!(kiln(directory.path(), &["seed", "--check", "seed.yaml"]), "seed.yaml is a valid seed for argued\n");
     let said = kiln(directory.path(), &["seed", "seed.yaml", "--qemu", "--url", "http://boot.example/argued"]);
     let sha256 = &crate::cluster::control_plane::openssl(&["dgst", "-sha256", "-r"], text.as_bytes())[..64];
     assert!(said.starts_with("-smbios type=11,value=io.systemd.credential.binary:kiln.seed="), "{said}");
@@ -84,10 +85,10 @@ fn the_agent_is_the_one_in_images() {
     assert_eq!(crate::cluster::agent::mode(&agent), 0o755);
     let size = fs::metadata(&agent).expect("the agent").len();
     assert!(size <= 2_500_000, "the agent has {size} bytes");
-    // Nothing in it says where it was built, so it is the same from everywhere.
+    // It does not contain the build directory, so that it is the same on every machine.
     let bytes = fs::read(&agent).expect("the agent");
     let home = std::env::var("HOME").expect("HOME is set");
     for place in [env!("CARGO_MANIFEST_DIR"), env!("CARGO_TARGET_TMPDIR"), &format!("{home}/.cargo")] {
-        assert!(!bytes.windows(place.len()).any(|window| window == place.as_bytes()), "it says {place}");
+        assert!(!bytes.windows(place.len()).any(|window| window == place.as_bytes()), "it contains {place}");
     }
 }

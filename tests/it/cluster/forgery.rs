@@ -1,4 +1,5 @@
-//! Somebody else answers in the API server's place: openssl, with what it could have heard or made up.
+//! An impostor answers in place of the API server: openssl, with data that an attacker could have
+//! intercepted or invented.
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, TOKEN};
@@ -9,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 
 const INFO: &str = "api/v1/namespaces/kube-public/configmaps/cluster-info";
 
-/// A server with `info` for a cluster-info; what the agent says of it, and its state.
+/// Starts a server with the cluster-info `info`; checks the agent's `complaint` and its `state`.
 fn refused(node: &str, info: &serde_json::Value, complaint: &str, state: &str) {
     let plane = ControlPlane::shared();
     let body = info.to_string();
@@ -52,7 +53,7 @@ fn no_signature() {
     refused("unsigned", &info, "cluster-info is not signed by the token abcdef", "needs-token");
 }
 
-/// All that the cluster says to anybody, by somebody who is not of the cluster: the token is not sent to him.
+/// The genuine public cluster-info, served by an impostor: the agent does not send the token.
 #[test]
 fn a_genuine_cluster_info_from_another() {
     refused("replayed", &genuine(), "making a TLS connection to 127.0.0.1", "waiting");

@@ -1,4 +1,5 @@
-//! Nodes as virtual machines: the shipped worker, from the network or from a disk, with its own seed.
+//! Nodes as virtual machines: the shipped worker, from the network or from a disk, with its own
+//! seed.
 
 use crate::cluster::channels::{Channel, Delivery, deliver};
 use crate::cluster::control_plane::{ControlPlane, openssl};
@@ -17,17 +18,18 @@ use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Wall time from power-on to Ready: a minute and a half on four quiet cores without KVM, ten times that on busy ones.
+/// The time limit from power-on to Ready: a minute and a half on four idle cores without KVM, ten
+/// times that on busy ones.
 const LIMIT: Duration = Duration::from_secs(1200);
-/// What a node writes is little.
+/// Room on the disk in bytes; a node writes little.
 const STATE: u64 = 2 << 30;
-/// What kubeadm's RBAC rules know.
+/// The group in kubeadm's RBAC rules.
 const GROUP: &str = "system:bootstrappers:kubeadm:default-node-token";
 
-/// Waits until kubelet runs.
+/// Waits until kubelet is running.
 const WAIT: &str = "until systemctl --quiet is-active kubelet.service; do sleep 0.5; done\n";
 
-/// Tells what the agent did, and waits for a word from the host before it powers off.
+/// Reports what the agent did, and waits for a command from the host before it powers off.
 const SCRIPT: &str = r#"
 read -r seconds _ </proc/uptime; echo "kubelet $seconds"
 journalctl -b -u kiln-agent -o short-monotonic --no-pager
@@ -46,7 +48,8 @@ read -r _ </dev/tcp/10.0.2.2/PORT
 systemctl poweroff
 "#;
 
-/// Looks for the token in all files that a node without disks could have written to, one of its own among them. An image has no grep.
+/// Searches for the token in all files that a node without disks could have written, one planted
+/// file among them. An image has no grep.
 const SEARCH: &str = r#"
 shopt -s globstar dotglob nullglob
 secret='HALF''OTHER'
@@ -67,7 +70,7 @@ pub(super) enum Kind {
     Disk,
 }
 
-/// The worker, for the network and for disks, and how it runs here.
+/// The worker for the network and for disks, and the accelerator of this host.
 fn images() -> &'static (PxeSet, DiskImage, Accelerator) {
     static IMAGES: OnceLock<(PxeSet, DiskImage, Accelerator)> = OnceLock::new();
     IMAGES.get_or_init(|| {
@@ -86,23 +89,23 @@ enum Boots {
     Disk(Disk),
 }
 
-/// A machine that is to become a Node.
+/// A machine that will become a Node.
 pub(super) struct Node {
     pub name: String,
     secret: String,
     boots: Boots,
     machine: Machine,
     handout: Handout,
-    /// Where it writes to.
+    /// The disk that it writes to.
     disk: Option<PathBuf>,
-    /// What its seed is on.
+    /// The volume with its seed.
     pub volume: Option<PathBuf>,
-    /// The word to power off.
+    /// The command to power off.
     power: TcpListener,
     directory: TempDir,
 }
 
-/// A booted node whose kubelet runs.
+/// A booted node whose kubelet is running.
 pub(super) struct Booted<'a> {
     node: &'a Node,
     guest: Guest,
@@ -110,22 +113,22 @@ pub(super) struct Booted<'a> {
 }
 
 impl Node {
-    /// A machine of this kind, its token known to the cluster, its seed delivered.
+    /// Makes a machine of this kind, with a token that the cluster knows, and a delivered seed.
     pub(super) fn new(plane: &ControlPlane, kind: Kind, channel: Channel) -> Self {
         let name = format!("{kind:?}-{channel:?}").to_lowercase();
         let directory = tempfile::tempdir().expect("a directory");
-        // Unlike the tokens of other tests, it is like nothing that programs hold.
+        // Unlike the tokens of other tests, this one does not resemble anything in programs.
         let digest = openssl(&["dgst", "-sha256", "-r"], name.as_bytes());
         let secret = digest[6..22].to_owned();
         let token = format!("{}.{secret}", &digest[..6]);
         plane.token(&token, GROUP, None);
-        // A node with a disk has it from the cluster, which remembers.
+        // A node with a disk gets it from the cluster.
         let pod_cidr = if kind == Kind::Disk { "" } else { ", podCIDR: 10.77.0.0/24" };
         let fields = format!(
             "kubelet: {{labels: {{example.org/pool: blue}}, taints: [{{key: example.org/new, value: \"yes\", effect: NoSchedule}}], \
              providerID: \"test://{name}\"{pod_cidr}}}\nntpServers: [10.0.2.77]\n"
         );
-        // From the guest, the host's loopback is 10.0.2.2, which is in the API server's certificate.
+        // In the guest, 10.0.2.2 is the host's loopback; the API server's certificate contains it.
         let text = seed(plane, &name, &token, &fields).replace("127.0.0.1", "10.0.2.2");
         let Delivery { arguments, credential, cmdline, volume } = deliver(channel, &text, directory.path());
         let (set, image, accelerator) = images();
@@ -135,7 +138,8 @@ impl Node {
                 let path = directory.path().join("disk.qcow2");
                 let disk = Disk::create(image, &path, image.size + STATE).expect("a disk");
                 if let Some(words) = cmdline {
-                    // Its own command line is inside the boot loader, which takes more of it from the firmware.
+                    // The boot loader contains the command line, and gets more parameters from the
+                    // firmware.
                     let words = format!("type=11,value=io.systemd.stub.kernel-cmdline-extra={words}");
                     machine.more.extend(["-smbios".into(), words.into()]);
                 }
@@ -164,7 +168,7 @@ impl Node {
         Self { name, secret, boots, machine, handout, disk, volume, power, directory }
     }
 
-    /// Powers on; returns when its kubelet runs.
+    /// Powers on; returns when kubelet is running.
     pub(super) fn boot(&self) -> Booted<'_> {
         let image: Image<'_> = match &self.boots {
             Boots::Pxe(set) => set.into(),
@@ -176,7 +180,8 @@ impl Node {
         Booted { node: self, guest, lines }
     }
 
-    /// Searches all that its disk and the volume with its seed hold, file systems or not; returns those with the token.
+    /// Searches all bytes of its disk and of the volume with its seed; returns those that contain
+    /// the token.
     pub(super) fn disks_with_the_token(&self) -> Vec<&Path> {
         let raw = self.directory.path().join("searched.raw");
         let disk = self.disk.as_deref().expect("a disk");
@@ -194,9 +199,9 @@ impl Node {
     }
 }
 
-/// Whether `text` is anywhere in a file of any size.
+/// Whether a file of any size contains `text`.
 fn holds(file: &Path, text: &str) -> bool {
-    // Lines that end with NUL: there is little but NUL on a disk.
+    // Lines that end with NUL, because most bytes of a disk are NUL.
     let output =
         Command::new("grep").args(["--null-data", "--text", "--quiet", "--fixed-strings", text]).arg(file).status();
     match output.expect("install the Debian package grep").code() {
@@ -207,17 +212,17 @@ fn holds(file: &Path, text: &str) -> bool {
 }
 
 impl Booted<'_> {
-    /// What it said after `key`.
+    /// The values that it reported for `key`.
     pub(super) fn all(&self, key: &str) -> Vec<&str> {
         self.lines.iter().filter_map(|line| line.strip_prefix(key)).map(str::trim).collect()
     }
 
-    /// Whether the agent said `text`.
+    /// Whether the agent printed `text`.
     pub(super) fn agent_said(&self, text: &str) -> bool {
         self.lines.iter().any(|line| line.contains("kiln-agent: ") && line.contains(text))
     }
 
-    /// Waits until the cluster finds that this boot of it is Ready; returns the Node.
+    /// Waits until the Node is Ready since this boot; returns it.
     pub(super) fn wait_until_ready(&self, plane: &ControlPlane) -> Value {
         let boot = self.all("boot ");
         loop {
@@ -235,7 +240,7 @@ impl Booted<'_> {
         }
     }
 
-    /// Shuts down, so that all it has written is on its disks.
+    /// Shuts down, so that its disks contain everything it has written.
     pub(super) fn power_off(mut self) {
         let (mut listening, _) = self.node.power.accept().expect("the script asks");
         listening.write_all(b"\n").expect("written");

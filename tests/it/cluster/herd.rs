@@ -1,11 +1,12 @@
-//! Many nodes at once, and what one of them costs.
+//! Many nodes at once, and the cost of one of them.
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, TOKEN};
 use crate::cluster::joins::seed;
 use std::time::Instant;
 
-/// How many join at once; KILN_HERD says otherwise. The controller manager approves and signs some seven per second.
+/// The number of concurrent joins, unless KILN_HERD is set. The controller manager approves and
+/// signs about seven per second.
 const HERD: usize = 30;
 
 #[test]
@@ -25,11 +26,13 @@ fn a_herd_joins() {
     let took = started.elapsed().as_secs_f64();
     let each = (requests(plane) - before) / count as f64;
     println!("{count} nodes joined in {took:.1} s, with {each:.1} requests each");
-    // cluster-info twice, the node, the request, a watch; each watch that ends undecided costs three more.
+    // cluster-info twice, the node, the request, a watch; each watch that ends without a decision
+    // costs three more.
     assert!(each <= 20.0, "{each} requests each");
 }
 
-/// Requests that the API server has answered to agents: for cluster-info, Nodes by name, and certificate requests but not their status.
+/// The number of agents' requests that the API server has answered: for cluster-info, Nodes by
+/// name, and certificate requests without their status.
 fn requests(plane: &ControlPlane) -> f64 {
     let metrics = plane.kubectl(&["get", "--raw", "/metrics"]);
     let is_ours = |line: &&str| {
@@ -44,9 +47,9 @@ fn requests(plane: &ControlPlane) -> f64 {
     metrics.lines().filter(is_ours).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
-/// Peak memory, and time from start to kubelet.conf; a boot with nothing to do.
+/// Peak memory and time of a join, and of a boot with nothing to do.
 #[test]
-fn what_it_costs() {
+fn the_cost_of_a_join() {
     let plane = ControlPlane::shared();
     let machine = Machine::new(&seed(plane, "costs", TOKEN, ""));
     for expected in ["certificate, kubeconfig and flags are in place", "the client certificate is valid"] {

@@ -1,4 +1,4 @@
-//! Disks that are full, and power that goes at any moment: the agent is stopped at each thing it does to its files.
+//! Full disks, and power cuts at any moment: the agent is stopped at each change of its files.
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, TOKEN, kubectl};
@@ -10,14 +10,15 @@ use std::thread;
 
 const FILES: &str = "files: {/etc/motd: {content: hello}}\n";
 
-/// All that changes files, however the C library calls it here. Standard error is written, too: those are further moments.
+/// All system calls that change files, under the names of every architecture. Writes to standard
+/// error are included; they are further moments.
 const CHANGES: &str = "trace=write,fsync,fchmod,fchown,?rename,?renameat,?renameat2,?symlink,?symlinkat,?unlink,?unlinkat,?mkdir,?mkdirat";
-/// Every which moment is tried; KILN_FAULT_STRIDE says otherwise (`make faults`: 1).
+/// The distance of the moments that are tried, unless KILN_FAULT_STRIDE is set (`make faults`: 1).
 const STRIDE: usize = 5;
-/// At once.
+/// The number of concurrent cases.
 const CROWD: usize = 8;
 
-/// Tries every so many of `moments`, some at once; the results in order.
+/// Runs `case` for one in [`STRIDE`] of `moments`, some concurrently; returns the results in order.
 fn at_moments<T: Sync, R: Send>(moments: &[T], case: impl Fn(usize, &T) -> R + Sync) -> Vec<R> {
     let stride = std::env::var("KILN_FAULT_STRIDE").map_or(STRIDE, |text| text.parse().expect("a number"));
     let chosen: Vec<(usize, &T)> = moments.iter().enumerate().step_by(stride).collect();
@@ -32,7 +33,8 @@ fn at_moments<T: Sync, R: Send>(moments: &[T], case: impl Fn(usize, &T) -> R + S
     results
 }
 
-/// The changes that a join makes: each system call, and the how many-th of its name it is, from 1.
+/// The changes that a join makes: each system call, and its number among those of the same name,
+/// from 1.
 fn changes(plane: &ControlPlane) -> Vec<(String, usize)> {
     let machine = Machine::new(&seed(plane, "traced", TOKEN, FILES));
     let trace = machine.credentials().join("trace").display().to_string();
@@ -50,10 +52,10 @@ fn changes(plane: &ControlPlane) -> Vec<(String, usize)> {
     names.map(&mut numbered).collect()
 }
 
-/// Whatever happened, kubelet does not start, or it starts with all it needs.
+/// Checks that kubelet either does not start, or starts with complete credentials.
 fn no_half_credential(plane: &ControlPlane, machine: &Machine, node: &str) {
     if machine.is_joined() {
-        // What the API server refuses, it refuses to this node by name.
+        // The API server's refusal names this node, so it has authenticated it.
         let words = kubectl(&machine.kubeconfig(), &["get", "secrets"]).expect_err("nodes may not list them");
         assert!(words.contains(&format!("User \"system:node:{node}\"")), "{words}");
     }
@@ -61,7 +63,7 @@ fn no_half_credential(plane: &ControlPlane, machine: &Machine, node: &str) {
     assert!(requests.len() <= 1, "{node}: {requests:?}");
 }
 
-/// SIGKILL before each change; of a file that was not yet safe on disk, half is lost.
+/// SIGKILL before each change; a file that is not yet synced loses half of its contents.
 #[test]
 fn power_cut_at_each_write() {
     let plane = ControlPlane::shared();
@@ -88,7 +90,7 @@ fn power_cut_at_each_write() {
     });
     let count = cuts.iter().filter(|was_cut| **was_cut).count();
     println!("{} changes; cut before {count} of them", changes.len());
-    // A join that waits a little longer for its certificate says a line more or less.
+    // A join that waits longer for its certificate prints a line more or less.
     assert!(count * 10 >= cuts.len() * 9, "{count} of {}", cuts.len());
 }
 
@@ -97,7 +99,8 @@ fn unfinished(machine: &Machine) -> Vec<PathBuf> {
     files.filter(|file| file.extension().is_some_and(|extension| extension == "kiln-new")).collect()
 }
 
-/// Options of a small file system, where to copy it in the end, and the agent's command line: its path, `--root`, the root.
+/// Arguments: options of a small file system, the directory to copy it to in the end, and the
+/// agent's command line (its path, `--root`, the root).
 const ON_A_SMALL_DISK: &str = r#"
 mount -t tmpfs -o "$1" tmpfs "$5"
 code=0
@@ -108,7 +111,8 @@ mount -o remount,size=0,nr_inodes=0 tmpfs "$5"
 cp -a "$5/." "$2"
 "#;
 
-/// At first there is room for few files, or few pages; each time the agent ends, and never with half a credential.
+/// File systems with growing room for files, or for pages: the agent always exits, and never leaves
+/// a partial credential.
 #[test]
 fn a_full_disk() {
     let plane = ControlPlane::shared();

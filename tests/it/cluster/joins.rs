@@ -1,4 +1,4 @@
-//! What a node is when it has joined.
+//! The state of a node that has joined.
 
 use crate::cluster::agent::{Machine, mode};
 use crate::cluster::control_plane::{ControlPlane, MANUAL_TOKEN, TOKEN, kubectl, openssl};
@@ -13,7 +13,7 @@ pub(super) fn seed(plane: &ControlPlane, node: &str, token: &str, fields: &str) 
     )
 }
 
-/// A seed of `node` that has the authority of `server`, and leaves nothing to be discovered.
+/// A seed of `node` with the authority of `server`, so that no discovery is needed.
 pub(super) fn seed_with_authority(node: &str, server: &str, ca: &str, token: &str) -> String {
     let ca = ca.replace('\n', "\n    ");
     format!(
@@ -53,7 +53,7 @@ fn a_node_joins_and_the_next_boot_has_nothing_to_do() {
     let pem = fs::read(machine.certificate()).expect("the certificate");
     let subject = openssl(&["x509", "-noout", "-subject", "-nameopt", "RFC2253"], &pem);
     assert_eq!(subject, "subject=CN=system:node:joins-1,O=system:nodes");
-    // What the cluster makes of it: a node may register itself, and nobody else.
+    // The cluster's view: the node may register itself, and no other node.
     let node = r#"{"apiVersion":"v1","kind":"Node","metadata":{"name":"NAME"}}"#;
     let register = |name: &str| {
         let file = machine.root().join(format!("{name}.json"));
@@ -65,7 +65,7 @@ fn a_node_joins_and_the_next_boot_has_nothing_to_do() {
     assert!(refused.contains("Forbidden") || refused.contains("forbidden"), "{refused}");
     let requests = plane.requests("joins-1");
     assert_eq!(requests.len(), 1, "{requests:?}");
-    // Neither the token nor a trace of an unfinished request.
+    // Neither the token nor parts of an unfinished request remain.
     for file in files(&machine.root()) {
         let bytes = fs::read(&file).expect("a file");
         assert!(
@@ -76,7 +76,7 @@ fn a_node_joins_and_the_next_boot_has_nothing_to_do() {
         assert!(!file.display().to_string().ends_with(".tmp"), "{}", file.display());
     }
 
-    // Without a seed, without a server: nothing is asked.
+    // Without a seed and a server: no requests are made.
     machine.reseed("kind: NodeSeed\n");
     fs::remove_file(machine.at("/etc/hostname")).expect("as after a boot");
     let said = machine.join();
@@ -86,7 +86,8 @@ fn a_node_joins_and_the_next_boot_has_nothing_to_do() {
     assert_eq!(plane.requests("joins-1"), requests);
 }
 
-/// kubelet renews its certificate by itself, and writes the key as Go's x509.MarshalECPrivateKey does (RFC 5915, with the curve).
+/// kubelet renews its certificate by itself, and writes the key as Go's x509.MarshalECPrivateKey
+/// does (RFC 5915, with the curve).
 #[test]
 fn a_certificate_that_kubelet_has_renewed() {
     let plane = ControlPlane::shared();
@@ -106,7 +107,7 @@ fn a_certificate_that_kubelet_has_renewed() {
     std::os::unix::fs::symlink(renewed, &link).expect("a link");
     let said = machine.join();
     assert!(said.iter().any(|line| line.contains("the client certificate is valid")), "{said:#?}");
-    assert_eq!(fs::read_link(&link).expect("a link").to_str(), Some(renewed), "an older one was taken");
+    assert_eq!(fs::read_link(&link).expect("a link").to_str(), Some(renewed), "an older one was used");
     assert_eq!(machine.read(renewed), text);
 }
 
@@ -156,7 +157,8 @@ fn an_image_baked_for_a_cluster_needs_only_a_token() {
     assert!(machine.is_joined());
 }
 
-/// Killed after each line it says, it goes on at the next start, and asks for one certificate only.
+/// Killed after each line it prints, the agent continues at the next start, and requests only one
+/// certificate.
 #[test]
 fn killed_at_each_step() {
     let plane = ControlPlane::shared();
@@ -170,7 +172,7 @@ fn killed_at_each_step() {
         machine.join();
         assert!(machine.is_joined());
         assert_eq!(plane.requests(&node).len(), 1, "{line}");
-        assert!(step < 20, "it says too much");
+        assert!(step < 20, "it prints too many lines");
     }
 }
 

@@ -1,4 +1,5 @@
-//! The baked kubelet configuration beside the one that kubeadm has uploaded (`init phase upload-config kubelet`).
+//! Comparison of the baked kubelet configuration with the one that kubeadm uploaded (`init phase
+//! upload-config kubelet`).
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, TOKEN};
@@ -22,7 +23,8 @@ fn bake(machine: &Machine, config: &str) {
     }
 }
 
-/// Boots, and returns what is said of the configuration: in the journal, in the status, and above the login prompt.
+/// Boots, and returns the messages about the configuration in the journal, in the status, and above
+/// the login prompt.
 fn remarks(machine: &Machine) -> Vec<String> {
     let said = machine.join();
     let at = said.iter().position(|line| line.contains("ready (")).expect("ready");
@@ -36,7 +38,7 @@ fn remarks(machine: &Machine) -> Vec<String> {
 }
 
 #[test]
-fn differences_are_said_and_change_nothing() {
+fn differences_are_reported_and_change_nothing() {
     let plane = ControlPlane::shared();
     let machine = Machine::new(&seed(plane, "config", TOKEN, ""));
     let other = "clusterDNS: [10.96.0.99]\nclusterDomain: cluster.local\nserverTLSBootstrap: true\nfeatureGates: {}\nmaxPods: 7\n";
@@ -47,7 +49,7 @@ fn differences_are_said_and_change_nothing() {
     ];
     assert_eq!(remarks(&machine), expected);
     assert_eq!(machine.read("/var/lib/kubelet/config.yaml"), other);
-    // At the next boot, too, by the node's own certificate: there is no token any more.
+    // Also at the next boot, with the node's certificate, since the token is gone.
     machine.reseed("kind: NodeSeed\n");
     assert_eq!(remarks(&machine), expected);
     bake(
@@ -55,7 +57,7 @@ fn differences_are_said_and_change_nothing() {
         "clusterDNS: [10.96.0.10]\nclusterDomain: cluster.local\nserverTLSBootstrap: false\nauthorization: {mode: Webhook}\n",
     );
     assert_eq!(remarks(&machine), ["kubelet's configuration agrees with the cluster's (kubelet-config-1.20)"]);
-    // As in a cluster that kubeadm did not make: what a node was not given to read, it may not.
+    // As in a cluster that kubeadm did not make: nodes have no right to read the configuration.
     plane.kubectl(&["delete", "rolebinding", "-n", "kube-system", "kubeadm:kubelet-config-1.20"]);
     let lines = remarks(&machine);
     assert_eq!(lines.len(), 1, "{lines:?}");

@@ -1,4 +1,4 @@
-//! Ways to the servers: names, IPv6, proxies, several endpoints; and seeds from HTTPS servers.
+//! Connections to servers: names, IPv6, proxies, several endpoints; and seeds from HTTPS servers.
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, TOKEN, free_ports};
@@ -18,7 +18,7 @@ fn write(machine: &Machine, path: &str, text: &str) {
     fs::write(path, text).expect("written");
 }
 
-/// A machine whose seed has `servers` in the place of the API server's address, and `fields`.
+/// A machine whose seed has `servers` instead of the API server's address, and `fields`.
 fn machine(node: &str, servers: &str, fields: &str) -> Machine {
     let plane = ControlPlane::shared();
     let own = format!("\"127.0.0.1:{}\"", plane.port);
@@ -30,7 +30,7 @@ fn server_of(machine: &Machine) -> String {
     text.lines().find_map(|line| line.trim().strip_prefix("server: ")).expect("a server").to_owned()
 }
 
-/// Passes connections to `from` on to the API server.
+/// Forwards connections to `from` to the API server.
 fn passed_on(from: &str) -> u16 {
     let plane = ControlPlane::shared();
     let listener = TcpListener::bind(from)
@@ -52,7 +52,7 @@ fn over_ipv6() {
     assert_eq!(server_of(&machine), format!("https://[::1]:{port}"));
 }
 
-/// The first one refuses connections, the second is somebody else, the third is the cluster.
+/// The first one refuses connections, the second is an impostor, the third is the cluster.
 #[test]
 fn several_endpoints() {
     let plane = ControlPlane::shared();
@@ -64,7 +64,7 @@ fn several_endpoints() {
     assert_eq!(server_of(&machine), format!("https://127.0.0.1:{}", plane.port));
 }
 
-/// dnsmasq knows one name; killed when dropped.
+/// A dnsmasq that knows one name; killed on drop.
 struct NameServer(Child, u16);
 
 impl NameServer {
@@ -88,7 +88,7 @@ impl NameServer {
         let mut said = String::new();
         while words.read_line(&mut said).expect("read") > 0 && !said.contains("started") {}
         assert!(said.contains("started"), "{said}");
-        // It must be able to go on speaking.
+        // Standard error stays open, so that it can continue to log.
         thread::spawn(move || std::io::copy(&mut words, &mut std::io::sink()));
         Self(child, port)
     }
@@ -101,7 +101,7 @@ impl Drop for NameServer {
     }
 }
 
-/// The static program has a resolver of its own.
+/// The static program has its own resolver.
 #[test]
 fn by_a_name_server() {
     let plane = ControlPlane::shared();
@@ -112,13 +112,14 @@ fn by_a_name_server() {
     agent.wait_for("looking up api: ");
     assert_eq!(machine.status("state"), "waiting");
     agent.kill();
-    // The certificate has the whole name only.
+    // The certificate contains the full name only.
     machine.reseed(&seed(plane, "by-name", TOKEN, "").replace("127.0.0.1", "api.example"));
     machine.join();
     assert_eq!(server_of(&machine), format!("https://api.example:{}", plane.port));
 }
 
-/// An HTTP proxy that opens tunnels to wherever it finds names (RFC 9110, 9.3.6); returns its port and the requests it got.
+/// An HTTP proxy that opens tunnels (RFC 9110, 9.3.6) and resolves names itself; returns its port
+/// and the requests it received.
 fn proxy(status: &'static str) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -150,7 +151,7 @@ fn through_a_proxy() {
     let (port, requests) = proxy("200 OK");
     let fields = format!("proxy: {{https: \"http://127.0.0.1:{port}\"}}\n");
     let machine_of = |node: &str, fields: &str| machine(node, &server, fields);
-    // The name is the proxy's to look up.
+    // The proxy resolves the name.
     let through = machine_of("proxied", &fields);
     through.join();
     let heads = requests.lock().expect("the list").clone();
@@ -188,7 +189,8 @@ fn a_seed_over_https_by_an_authoritys_pin() {
     let server = seed_server(&authority, "pinned");
     let url = format!("kiln.seed=https://127.0.0.1:{}/seeds/worker", server.port);
     let machine = Machine::new("");
-    // Without a pin, the image's authorities would have to know it; this image has none.
+    // Without a pin, one of the image's authorities would have to vouch for it; this image has
+    // none.
     for (words, complaint) in [
         (String::new(), "making a TLS connection to 127.0.0.1"),
         (format!("kiln.seed_ca={}", Authority::new().pin()), "it does not send a certificate authority with the pin"),
@@ -213,7 +215,7 @@ fn a_seed_over_https_by_the_images_authorities() {
     machine.join();
 }
 
-/// The name in the certificate counts, whoever signed it.
+/// The name in the certificate must match, whoever signed it.
 #[test]
 fn an_https_server_of_another_name() {
     let authority = Authority::new();

@@ -1,4 +1,4 @@
-//! A server that is down for minutes, or has too much to do.
+//! A server that is down for minutes, or overloaded.
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, TOKEN};
@@ -15,11 +15,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long the server is down, in seconds; KILN_OUTAGE_SECONDS says otherwise (`make faults`: five minutes).
+/// How long the server is down, in seconds, unless KILN_OUTAGE_SECONDS is set (`make faults`: five
+/// minutes).
 const OUTAGE: u64 = 12;
 
-/// Whoever connects is turned away, until the server is up. Waits between attempts grow from one second to thirty, each 50 to 100 % of
-/// that; nothing is done in between.
+/// Connections are refused until the server is up. The waits between attempts grow from one second
+/// to thirty, each 50 to 100 % of that; the agent is idle in between.
 #[test]
 fn a_server_that_is_down() {
     let plane = ControlPlane::shared();
@@ -59,20 +60,20 @@ fn a_server_that_is_down() {
     println!("{} attempts, with waits of {waits:.1?} s", attempts.len());
     let mut full = 1.0_f64;
     for wait in &waits {
-        // A busy machine makes a wait longer than the agent does.
+        // On a busy machine, waits are longer than the agent intends.
         assert!(*wait >= full / 2.0 && *wait <= full + 3.0, "{wait} s where {full} s are due: {waits:.1?}");
         full = (2.0 * full).min(30.0);
     }
     assert!(waits.len() >= 3, "{waits:?}");
-    // Nothing is done between attempts.
+    // The agent is idle between attempts.
     let used: f64 =
         said.last().expect("time's line").split(' ').map(|word| word.parse::<f64>().expect("seconds")).sum();
     println!("{used} s of CPU");
     assert!(used < 2.0, "{used} s of CPU");
 }
 
-/// What an overloaded API server (priority and fairness), a load balancer without servers, and a failing etcd answer; how long a node then
-/// waits at least, in seconds.
+/// The answers of an overloaded API server (priority and fairness), a load balancer without
+/// servers, and a failing etcd; and the minimum time in seconds that a node then waits.
 const ANSWERS: [(&str, &str, f64); 4] = [
     ("429 Too Many Requests", "Retry-After: 4\r\n", 4.0),
     ("503 Service Unavailable", "", 1.0),
@@ -80,9 +81,9 @@ const ANSWERS: [(&str, &str, f64); 4] = [
     ("500 Internal Server Error", "Retry-After: 6\r\n", 6.0),
 ];
 
-/// Each refusal is waited for as long as it says, and longer than for the one before.
+/// After each refusal the agent waits as long as the server requests, and longer than before.
 #[test]
-fn a_server_that_has_too_much_to_do() {
+fn an_overloaded_server() {
     let plane = ControlPlane::shared();
     let key = new_key();
     let chain = sign(&plane.authority(), &public_key(&key), "/CN=balancer", "subjectAltName=IP:127.0.0.1", "now");

@@ -9,7 +9,7 @@ use std::fs;
 const CONFLIST: &str = "/etc/cni/net.d/90-bridge.conflist";
 const WANTED: &str = "/run/kiln/pod-cidr-wanted";
 
-/// Makes `/etc` as an image has it, whose profile leaves the range to the cluster if `assigned`.
+/// Makes `/etc` as in an image; if `assigned`, the profile leaves the range to the cluster.
 fn bake(machine: &Machine, assigned: bool) {
     let conflist = json!({"cniVersion": "1.0.0", "name": "bridge", "plugins": [
         {"type": "bridge", "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.88.0.0/16"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
@@ -23,14 +23,14 @@ fn bake(machine: &Machine, assigned: bool) {
     fs::remove_file(machine.at(WANTED)).ok();
 }
 
-/// The networks that pods get addresses of.
+/// The networks of pod addresses.
 fn ranges(machine: &Machine) -> Vec<String> {
     let conflist: Value = serde_json::from_str(&machine.read(CONFLIST)).expect("JSON");
     let sets = conflist["plugins"][0]["ipam"]["ranges"].as_array().expect("ranges").clone();
     sets.iter().map(|set| set[0]["subnet"].as_str().expect("a subnet").to_owned()).collect()
 }
 
-/// Registers the node as its kubelet does: by its own certificate.
+/// Registers the node as its kubelet does, with its certificate.
 fn register(machine: &Machine, node: &str) {
     let file = machine.root().join("node.json");
     fs::write(&file, json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}}).to_string())
@@ -63,7 +63,7 @@ fn the_cluster_assigns_one() {
     assert!(first[0].starts_with("10.") && first[0].ends_with("/24"), "{first:?}");
     assert_eq!(said, [format!("kiln-agent: the cluster has assigned the pod network {}", first[0])]);
 
-    // The next boot has it from the start.
+    // The next boot starts with it.
     bake(&machine, true);
     machine.reseed("kind: NodeSeed\n");
     machine.join();
@@ -71,7 +71,7 @@ fn the_cluster_assigns_one() {
     let said = machine.pod_cidr().end().1;
     assert_eq!(said, [format!("kiln-agent: the pod network of this node is still {}", first[0])]);
 
-    // Deleted and registered anew, it is given another.
+    // After deletion and registration, the cluster assigns another one.
     plane.kubectl(&["delete", "node", "pods-1"]);
     register(&machine, "pods-1");
     let said = machine.pod_cidr().end().1;
@@ -80,9 +80,9 @@ fn the_cluster_assigns_one() {
     assert!(said.len() == 1 && said[0].contains(&second[0]), "{said:#?}");
 }
 
-/// What the seed says is not asked for, and neither is what the profile says.
+/// The agent does not query a range that the seed or the profile contains.
 #[test]
-fn nobody_asks_for_one_that_is_known() {
+fn a_known_network_is_not_queried() {
     let plane = ControlPlane::shared();
     let machine = Machine::new(&seed(plane, "pods-2", TOKEN, "kubelet: {podCIDR: 10.77.0.0/24}\n"));
     bake(&machine, true);
@@ -98,7 +98,8 @@ fn nobody_asks_for_one_that_is_known() {
     assert!(!machine.at(WANTED).exists());
 }
 
-/// A server that is down, or that does not know the certificate, is asked again after growing waits.
+/// The agent queries a server that is down, or does not know the certificate, again after growing
+/// waits.
 #[test]
 fn a_server_that_is_down_meanwhile() {
     let plane = ControlPlane::shared();

@@ -1,4 +1,4 @@
-//! When a node must not join, and what it says then.
+//! Cases in which a node must not join, and its messages.
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, MANUAL_TOKEN, TOKEN, free_ports};
@@ -7,7 +7,7 @@ use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-/// Boots, waits until it says `text`, and checks that it is in `state` and has not joined.
+/// Boots, waits until the agent prints `text`, and checks that it is in `state` and has not joined.
 fn refused(seed: &str, text: &str, state: &str) {
     let machine = Machine::new(seed);
     let mut agent = machine.boot();
@@ -51,7 +51,7 @@ fn an_expired_token() {
     let token = "expire.0123456789abcdef";
     plane.token(token, "system:bootstrappers:kubeadm:default-node-token", Some("2020-01-01T00:00:00Z"));
     refused(&seed(plane, "expired", token, ""), "not signed by the token expire", "needs-token");
-    // With the authority in the seed, it is the API that refuses.
+    // With the authority in the seed, the API server rejects the token.
     let server = format!("127.0.0.1:{}", plane.port);
     let machine = Machine::new(&seed_with_authority("expired", &server, &plane.ca(), token));
     machine.boot().wait_for("the token is unknown or has expired");
@@ -100,7 +100,7 @@ fn a_server_that_comes_late() {
     assert!(machine.is_joined());
 }
 
-/// Connects the two, until both are done.
+/// Forwards data in both directions until both sides close.
 pub(super) fn forward(client: TcpStream, server: TcpStream) {
     for (mut from, mut to) in [(client.try_clone(), server.try_clone()), (Ok(server), Ok(client))]
         .map(|(a, b)| (a.expect("a socket"), b.expect("a socket")))
@@ -124,7 +124,7 @@ fn a_ready_node_of_that_name() {
     agent.wait_for("the cluster has a node taken already, and it is Ready");
     assert!(!machine.is_joined());
     assert!(plane.requests("taken").is_empty());
-    // It was a stale one, which the cluster now notices.
+    // The Node was stale, which the cluster now detects.
     plane.kubectl(&["delete", "node", "taken"]);
     let (code, said) = agent.end();
     assert_eq!(code, Some(0), "{said:#?}");

@@ -1,4 +1,4 @@
-//! What can happen to a certificate request while the node waits for it.
+//! Events of a certificate request while the node waits for it.
 
 use crate::cluster::agent::{Agent, Machine};
 use crate::cluster::control_plane::{ControlPlane, MANUAL_TOKEN, TOKEN};
@@ -8,9 +8,10 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Approved by machine, and signed by nobody: the controller manager is not given the authority's key. Those two minutes are real ones.
+/// A request that is approved automatically but not signed, because the controller manager does not
+/// have the authority's key. The test really takes those two minutes.
 #[test]
-fn nobody_signs() {
+fn a_request_that_is_not_signed() {
     let plane = ControlPlane::start("control-plane-unsigned", false);
     let machine = Machine::new(&seed(&plane, "unsigned", TOKEN, ""));
     let mut agent = machine.boot();
@@ -25,7 +26,7 @@ fn nobody_signs() {
     assert!(line.contains("--cluster-signing-cert-file and --cluster-signing-key-file"), "{line}");
     assert_eq!(machine.status("state"), "waiting");
     assert!(agent.runs() && !machine.is_joined());
-    // Whoever signs in the end, by machine or by hand.
+    // The certificate may be signed by a controller or by hand.
     let own = public_key(&machine.read("/var/lib/kubelet/pki/kubelet-client.key.tmp"));
     plane.sign(&request, &sign(&plane.authority(), &own, &format!("{SUBJECT}unsigned"), CLIENT, NOW));
     joins(agent, &machine);
@@ -36,7 +37,7 @@ const SUBJECT: &str = "/O=system:nodes/CN=system:node:";
 const CLIENT: &str = "extendedKeyUsage=clientAuth";
 const NOW: &str = "now";
 
-/// A machine whose request nobody approves by himself.
+/// A machine whose request is not approved automatically.
 fn waiting(plane: &ControlPlane, node: &str) -> (Machine, Agent) {
     let machine = Machine::new(&seed(plane, node, MANUAL_TOKEN, ""));
     let mut agent = machine.boot();
@@ -55,9 +56,9 @@ fn joins(agent: Agent, machine: &Machine) {
     assert!(machine.is_joined());
 }
 
-/// The token's group is bound to no role: `kubeadm:kubelet-bootstrap` is missing.
+/// The token's group is not bound to a role: `kubeadm:kubelet-bootstrap` is missing.
 #[test]
-fn nobody_may_ask() {
+fn a_group_that_may_not_request_certificates() {
     let plane = ControlPlane::shared();
     let token = "norbac.0123456789abcdef";
     plane.token(token, "system:bootstrappers:nobody", None);
@@ -80,7 +81,7 @@ fn nobody_may_ask() {
     joins(agent, &machine);
 }
 
-/// Again and again: each time it asks anew, with the same key, and not in a busy loop.
+/// Repeatedly: the agent makes a new request each time, with the same key, and not in a busy loop.
 #[test]
 fn somebody_deletes_the_request() {
     let plane = ControlPlane::shared();
@@ -95,9 +96,10 @@ fn somebody_deletes_the_request() {
     joins(agent, &machine);
 }
 
-/// Certificates that the API server hands out, but that are not this node's: none is installed, and the request can be made anew.
+/// Certificates from the API server that are not for this node: none is installed, and the request
+/// can be repeated.
 #[test]
-fn a_certificate_that_is_not_this_nodes() {
+fn a_certificate_of_another_node() {
     let plane = ControlPlane::shared();
     let (cluster, other) = (plane.authority(), Authority::new());
     let cases: [(&str, &str); 5] = [

@@ -1,13 +1,13 @@
-//! What nobody gets to see: core dumps, command lines, logs.
+//! Secrets do not leak through core dumps, command lines or logs.
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, MANUAL_TOKEN};
 use crate::cluster::joins::seed;
 use std::fs;
 
-/// The kernel is told to make no core dump before the token is anywhere in memory.
+/// The agent disables core dumps before the token is in its memory.
 #[test]
-fn no_core_dump_ever_holds_the_token() {
+fn core_dumps_do_not_contain_the_token() {
     let plane = ControlPlane::shared();
     let machine = Machine::new(&seed(plane, "undumped", MANUAL_TOKEN, ""));
     let trace = machine.credentials().join("trace").display().to_string();
@@ -15,13 +15,13 @@ fn no_core_dump_ever_holds_the_token() {
     agent.wait_for("created");
     let text = fs::read_to_string(trace).expect("a trace");
     let (before, after) = text.split_once("prctl(PR_SET_DUMPABLE, SUID_DUMP_DISABLE) = 0").expect("it asks for that");
-    // From then on, strace itself may be unable to read the names.
+    // From then on, even strace may be unable to read file names.
     assert!(!before.contains("credentials") && after.contains("openat("), "{text}");
 }
 
-/// While it waits, nothing that others may read has the token, or the key.
+/// While the agent waits, nothing that other users may read contains the token or the key.
 #[test]
-fn a_waiting_agent_tells_nobody() {
+fn a_waiting_agent_does_not_leak_secrets() {
     let plane = ControlPlane::shared();
     let machine = Machine::new(&seed(plane, "discreet", MANUAL_TOKEN, ""));
     let mut agent = machine.boot();

@@ -1,4 +1,5 @@
-//! Seeds by other ways than a credential: volumes that foreign tools made, and the kernel command line.
+//! Seeds from other sources than a credential: volumes made by other tools, and the kernel command
+//! line.
 
 use crate::cluster::agent::Machine;
 use crate::cluster::control_plane::{ControlPlane, TOKEN, openssl};
@@ -16,7 +17,8 @@ pub(super) fn run(program: &str, package: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A machine with a block device, which `make` fills from a directory that holds `path` with the seed of `node`.
+/// A machine with a block device, which `make` fills from a directory that contains the seed of
+/// `node` at `path`.
 pub(super) fn with_volume(node: &str, path: &str, make: impl FnOnce(&Path, &str)) -> Machine {
     let machine = Machine::new("");
     fs::remove_dir_all(machine.credentials()).expect("removed");
@@ -92,9 +94,10 @@ fn nocloud_on_iso9660() {
     }
 }
 
-/// The token goes, also when the power did just before; the rest of the volume stays as it was, and asks for another.
+/// The token is removed, also after a power cut just before that; the rest of the volume is
+/// unchanged, and its placeholder requires another token.
 #[test]
-fn what_is_left_on_a_volume() {
+fn the_token_is_removed_from_a_volume() {
     let machine = with_volume("left", "user-data", |content, device| mkfs("16", "20480", "CIDATA", content, device));
     let device = machine.at("/dev/vdb");
     let before = fs::read(&device).expect("a volume");
@@ -175,7 +178,7 @@ fn no_seed_at_all() {
 }
 
 #[test]
-fn a_seed_that_is_none() {
+fn an_invalid_seed() {
     let machine = Machine::new("kind: NodeSeed\nnodename: x\n");
     let (code, said) = machine.boot().end();
     assert_eq!(code, Some(3), "{said:#?}");

@@ -1,4 +1,5 @@
-//! HTTPS servers that are not Kubernetes': openssl's own, with files to serve and certificates of an authority made on the spot.
+//! HTTPS servers other than Kubernetes': `openssl s_server`, with files to serve and certificates
+//! of a new authority.
 
 use crate::cluster::control_plane::{free_ports, openssl, pin_by_openssl};
 use std::fs;
@@ -7,10 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A point of time for `faketime`.
+/// A point in time for `faketime`.
 pub(super) const FUTURE: &str = "2040-01-01 00:00:00";
 
-/// A certificate authority in a directory of its own.
+/// A certificate authority in its own directory.
 pub(super) struct Authority {
     directory: tempfile::TempDir,
     /// Its certificate.
@@ -28,7 +29,7 @@ impl Authority {
         Self { pem: fs::read_to_string(certificate).expect("a certificate"), directory }
     }
 
-    /// Where its certificate and its key are.
+    /// The paths of its certificate and its key.
     pub(super) fn files(&self) -> [String; 2] {
         ["ca.crt", "ca.key"].map(|name| self.directory.path().join(name).display().to_string())
     }
@@ -44,12 +45,13 @@ pub(super) fn new_key() -> String {
     openssl(&["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"], b"") + "\n"
 }
 
-/// The public key, in PEM, of the private one in `pem`.
+/// The public key in PEM of the private key `pem`.
 pub(super) fn public_key(pem: &str) -> String {
     openssl(&["pkey", "-pubout"], pem.as_bytes()) + "\n"
 }
 
-/// A certificate in PEM for a public key, by the authority in the files `[certificate, key]`; made `when`, as faketime(1) takes it.
+/// A certificate in PEM for a public key, issued by the authority in the files `[certificate, key]`
+/// at the time `when`, in the syntax of faketime(1).
 pub(super) fn sign([ca, key]: &[String; 2], public: &str, subject: &str, extension: &str, when: &str) -> String {
     let directory = tempfile::tempdir().expect("a directory");
     let at = |name: &str| directory.path().join(name).display().to_string();
@@ -71,7 +73,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// One called `host`, vouched for by `authority` from `when` on. The files are whole HTTP responses.
+    /// Starts a server named `host` with a certificate of `authority` that is valid from `when` on.
+    /// The files are complete HTTP responses.
     pub(super) fn new(authority: &Authority, host: &str, when: &str, files: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let at = |name: &str| directory.path().join(name);

@@ -1,23 +1,24 @@
-//! Booting an image in QEMU, and what a probe inside says about it.
+//! Boots an image in QEMU, and reads the report of a probe inside.
 
 use kiln::boot::{Accelerator, Guest, Handout, Image, Machine, PxeSet, kvm_works};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Tests that run a machine now, and word that one of them ended.
+/// The number of tests that run a machine now, and a signal for when one of them ends.
 static RUNNING: Mutex<u64> = Mutex::new(0);
 static ENDED: Condvar = Condvar::new();
 /// Memory of the host for one machine, in KiB: the guest's and QEMU's own.
 const MEMORY: u64 = 4 << 20;
 
-/// Wall time a boot may take: some 40 s on four quiet cores without KVM, many times that on a busy machine.
+/// The wall time that a boot may take: about 40 s on four idle cores without KVM, many times that
+/// on a busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(900);
 
-/// What a guest said, and its console for when that is wrong.
+/// A guest's report, and its console output for failure messages.
 pub(crate) struct Report {
-    /// `key: value`, line by line.
+    /// The lines, each `key: value`.
     pub lines: Vec<String>,
-    /// All of it.
+    /// The console output.
     pub console: String,
 }
 
@@ -32,7 +33,7 @@ impl Report {
         assert_eq!(self.all(key), [expected], "{key}\n{}\nconsole:\n{}", self.lines.join("\n"), self.console);
     }
 
-    /// The one number reported as `key`.
+    /// The only number reported as `key`.
     pub(crate) fn number(&self, key: &str) -> f64 {
         let all = self.all(key);
         let one = if let [one] = all[..] { one.parse().ok() } else { None };
@@ -45,7 +46,8 @@ pub(crate) fn boot(set: &PxeSet, handout: Handout) -> Report {
     boot_and_ask(set, handout, "")
 }
 
-/// The same; `questions`, in bash, may define a function of that name, which the probe calls before it ends.
+/// As [`boot`]; the bash script `questions` may define a function of that name, which the probe
+/// calls before it exits.
 pub(crate) fn boot_and_ask(set: &PxeSet, handout: Handout, questions: &str) -> Report {
     run(set, handout, &format!("{questions}{}", include_str!("../boot/probe.sh")))
 }
@@ -57,7 +59,7 @@ pub(crate) fn run<'a>(image: impl Into<Image<'a>>, handout: Handout, script: &st
     run_on(&machine(image), image, handout, script)
 }
 
-/// The same on `machine`, by whose turn it is.
+/// As [`run`], on `machine`, while holding its turn.
 pub(crate) fn run_on<'a>(machine: &Machine, image: impl Into<Image<'a>>, handout: Handout, script: &str) -> Report {
     let mut guest = Guest::start(machine, image, &handout.script(script)).expect("QEMU");
     let lines = guest.lines_until("end:", LIMIT).unwrap_or_else(|error| panic!("{error}\n{}", guest.console()));
@@ -70,10 +72,10 @@ pub(crate) fn machine<'a>(image: impl Into<Image<'a>>) -> Machine {
     Machine::new(if kvm_works(image).expect("QEMU") { Accelerator::Kvm } else { Accelerator::Tcg })
 }
 
-/// A test's turn to run machines, one after another.
+/// A test's turn to run machines.
 pub(crate) struct Turn(());
 
-/// Waits until this host has a core and memory to spare for one more machine.
+/// Waits until this host has a core and memory for one more machine.
 pub(crate) fn turn() -> Turn {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let most = cores.min(total_memory() / MEMORY).max(1);
@@ -97,12 +99,12 @@ fn total_memory() -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// What holds on every node whose root is in memory, with or without a cluster.
+/// Checks what holds on every node whose root is in memory, with or without a cluster.
 pub(crate) fn check_node(report: &Report) {
     check_node_on(report, "rootfs");
 }
 
-/// What holds on every node whose root is a file system `root`.
+/// Checks what holds on every node whose root file system is a `root`.
 pub(crate) fn check_node_on(report: &Report, root: &str) {
     assert_eq!(report.all("failed"), [""; 0], "failed units\n{}", report.console);
     report.check("state", "running");

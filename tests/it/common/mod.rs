@@ -1,4 +1,4 @@
-//! What several subjects share.
+//! Code shared by several subjects.
 
 pub(crate) mod guest;
 pub(crate) mod state_disk;

@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::path::Path;
 
-/// Makes a disk of 1 GiB at `path` whose one partition has the label and the type that nodes look for; `run` runs a program of a package.
+/// Makes a disk of 1 GiB at `path` whose only partition has the label and type that nodes search
+/// for; `run` runs a program of a package.
 pub(crate) fn make(path: &Path, run: impl Fn(&str, &str, &[&str])) {
     File::create(path).and_then(|file| file.set_len(1 << 30)).expect("a file");
     let path = path.to_string_lossy();

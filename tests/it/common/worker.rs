@@ -1,12 +1,12 @@
-//! The shipped worker, built once per test program and suite through the `kiln` binary.
-//!
-//! Packages and derived data are kept outside the clone, in `$XDG_CACHE_HOME/kiln-test/kiln`; only speed depends on it.
+//! The shipped worker, built once per test program and suite through the `kiln` binary. Packages
+//! and derived data are cached outside the clone, in `$XDG_CACHE_HOME/kiln-test/kiln`; this affects
+//! speed only.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where tests keep what is costly to get.
+/// The directory in which tests cache downloads and builds.
 pub(crate) fn test_cache() -> PathBuf {
     let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || PathBuf::from(env::var_os("HOME").expect("HOME is set")).join(".cache");
@@ -18,7 +18,7 @@ pub(crate) fn kiln(directory: &Path) -> Command {
     kiln_with_cache(directory, &test_cache().join("kiln"))
 }
 
-/// The same with a cache of its own.
+/// As [`kiln`], with a separate cache.
 pub(crate) fn kiln_with_cache(directory: &Path, cache: &Path) -> Command {
     let profiles = directory.join("profiles");
     if !profiles.exists() {
@@ -32,12 +32,13 @@ pub(crate) fn kiln_with_cache(directory: &Path, cache: &Path) -> Command {
 /// Builds the worker of `suite` into `directory/out` and returns that path.
 ///
 /// # Panics
-/// With kiln's words when the build fails.
+/// With kiln's error message when the build fails.
 pub(crate) fn build_worker(directory: &Path, suite: &str) -> PathBuf {
     build(directory, "worker", suite, "pxe")
 }
 
-/// Builds the artifacts `outputs` of `role`, which the profiles in `directory` have; as [`build_worker`].
+/// Builds the artifacts `outputs` of `role`, a profile in `directory`; otherwise as
+/// [`build_worker`].
 pub(crate) fn build(directory: &Path, role: &str, suite: &str, outputs: &str) -> PathBuf {
     kubelet();
     let out = directory.join("out");
@@ -52,9 +53,9 @@ pub(crate) fn build(directory: &Path, role: &str, suite: &str, outputs: &str) ->
 /// The kubelet of release debian-1.20.2.
 ///
 /// # Panics
-/// When it was not built.
+/// When it has not been built.
 pub(crate) fn kubelet() -> PathBuf {
-    // Where the release file looks for it, whatever XDG_CACHE_HOME says.
+    // The path in the release file, independent of XDG_CACHE_HOME.
     let home = PathBuf::from(env::var_os("HOME").expect("HOME is set"));
     let kubelet = home.join(".cache/kiln-test/kubernetes-1.20.2/amd64/kubelet");
     assert!(kubelet.exists(), "{} is missing: run \"make kubelet\"", kubelet.display());

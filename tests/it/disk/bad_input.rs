@@ -1,10 +1,10 @@
-//! Disks that cannot be made: an error that names both sizes or the file, and no output.
+//! Disks that cannot be made: the error names both sizes or the file, and there is no output.
 
 use crate::disk::shared::{OUTPUTS, built};
 use std::fs;
 
-/// What is added to the worker's profile, and what the error says. `AT` stands for the place of the
-/// added key.
+/// The lines added to the worker's profile, and the parts of the error. `AT` stands for the place of
+/// the added key.
 const BAD: &[(&str, &[&str])] = &[
     ("disk: {espSize: 16MiB}", &["AT", "disk.espSize", "16 MiB", "is too small; the smallest has 34"]),
     ("disk: {rootSize: 64MiB}", &["AT", "root file system needs", "its partition has 64 MiB", "disk.rootSize"]),
@@ -24,7 +24,7 @@ const BAD: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn what_does_not_fit_is_an_error_and_nothing_is_left() {
+fn disks_that_are_too_small_are_rejected_and_leave_no_output() {
     let built = built();
     let directory = built.out().with_file_name("bad");
     for (number, (lines, expected)) in BAD.iter().enumerate() {
@@ -42,7 +42,7 @@ fn what_does_not_fit_is_an_error_and_nothing_is_left() {
         for part in expected.iter().map(|part| if *part == "AT" { place.as_str() } else { part }) {
             assert!(last.starts_with("kiln: ") && last.contains(part), "{lines}: {part:?} is not in: {said}");
         }
-        assert!(!directory.join("out").exists(), "{lines}: half an output is left");
+        assert!(!directory.join("out").exists(), "{lines}: a partial output is left");
         fs::remove_dir_all(&directory).expect("removed");
     }
 }

@@ -1,4 +1,4 @@
-//! The EFI system partition, as fsck.vfat and mtools see it.
+//! Checks the EFI system partition with fsck.vfat and mtools.
 
 use crate::disk::shared::built;
 use crate::disk::tools::{run, text, tool};
@@ -11,7 +11,7 @@ fn fsck_finds_no_fault() {
 }
 
 #[test]
-fn what_firmware_starts_is_debians_boot_loader() {
+fn firmware_starts_debians_boot_loader() {
     let built = built();
     let loader = built.in_root("usr/lib/systemd/boot/efi/systemd-bootx64.efi");
     assert!(loader.starts_with(b"MZ"));

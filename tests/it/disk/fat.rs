@@ -1,4 +1,4 @@
-//! FAT32 volumes of many sizes and names, as fsck.vfat and mtools see them.
+//! Checks FAT32 volumes with many sizes and file names with fsck.vfat and mtools.
 
 use crate::disk::tools::{run, text, tool};
 use kiln_format::fat::{Plan, Volume};
@@ -6,7 +6,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// A volume of `size` bytes in `directory` with `files`, each of a content that follows from its name.
+/// Makes a volume of `size` bytes in `directory` with `files`, whose contents are derived from
+/// their names.
 fn volume(directory: &Path, size: u64, files: &[(&str, usize)]) -> std::path::PathBuf {
     let mut volume = Volume::new(size, 0x1234_abcd, "KILN-TEST", 1_700_000_001).expect("a volume");
     for (path, size) in files {
@@ -30,7 +31,7 @@ fn content(name: &str, size: usize) -> Vec<u8> {
 }
 
 #[test]
-fn volumes_of_every_cluster_size_are_clean_and_give_back_what_was_put_in() {
+fn volumes_of_every_cluster_size_are_clean_and_contain_their_files() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut many: Vec<String> =
         (0..90).map(|number| format!("many/A file with a long name, number {number}.txt")).collect();

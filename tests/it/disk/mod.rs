@@ -1,4 +1,4 @@
-//! Disks, judged by the programs that partition, check, read and boot them everywhere else.
+//! Disks, checked with the usual programs that partition, check, read and boot disks.
 //!
 //! The tests share one build of the shipped worker.
 

@@ -1,4 +1,4 @@
-//! The partition table, as sfdisk and sgdisk see it.
+//! Checks the partition table with sfdisk and sgdisk.
 
 use crate::disk::shared::{Partition, built};
 use crate::disk::tools::{run, text, tool};
@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-/// Discoverable Partitions Specification.
+/// Partition types of the Discoverable Partitions Specification.
 const ESP: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
 const ROOT_X86_64: &str = "4f68bce3-e8cd-4db1-96e7-fbcaf984b709";
 const ROOT_VERITY_X86_64: &str = "2c7357ed-ebd2-46d9-aec1-23d437ec2bf5";
@@ -38,14 +38,14 @@ fn partitions_are_those_of_the_manifest_and_of_the_specification() {
         assert_eq!((lower(&found["type"]), lower(&found["uuid"])), (kind.clone(), uuid.clone()));
         assert_eq!((found["start"].as_u64(), found["size"].as_u64()), (Some(start / 512), Some(size / 512)));
         assert_eq!(found["attrs"].as_str().unwrap_or_default().contains("GUID:60"), *read_only);
-        assert_eq!(*start, end, "{label} does not follow what is before it");
+        assert_eq!(*start, end, "{label} does not follow the previous partition");
         assert_eq!(start % (1 << 20) + size % (1 << 20), 0, "{label} is not aligned");
         end = start + size;
     }
     let kinds: Vec<&str> = built.disk.disk.partitions.iter().map(|partition| partition.kind.as_str()).collect();
     assert_eq!(kinds, [ESP, ROOT_X86_64, ROOT_VERITY_X86_64, ROOT_X86_64, ROOT_VERITY_X86_64]);
     let [_, a, a_verity, b, b_verity] = &built.disk.disk.partitions[..] else { panic!("five partitions") };
-    assert_eq!((a.size, a_verity.size), (b.size, b_verity.size), "an update needs as much room");
+    assert_eq!((a.size, a_verity.size), (b.size, b_verity.size), "an update needs the same room");
     assert_eq!(
         (b.label.as_str(), b_verity.label.as_str()),
         ("_empty", "_empty"),
@@ -66,7 +66,7 @@ fn the_disk_is_sparse() {
     assert_eq!(metadata.len(), built.disk.disk.size);
     let bytes = built.manifest.bytes();
     let allocated = metadata.blocks() * 512;
-    // Kernel and initrd are beside the tree.
+    // Kernel and initrd are not in the tree.
     assert!(allocated < bytes + bytes / 5 + (64 << 20), "{allocated} bytes for a tree of {bytes}");
 }
 

@@ -1,17 +1,18 @@
-//! The same disk, whatever else is made of it and by how many threads; and what is made of it is it.
+//! The disk does not depend on the number of threads or on the other outputs, and its encodings
+//! contain the same disk.
 
 use crate::disk::shared::{Built, built};
 use crate::disk::tools::{run, text, tool};
 use std::fs;
 use std::path::Path;
 
-/// The digests of a build's files, but for what names them all.
+/// The digests of a build's files, except those of the files that list all outputs.
 fn sums(out: &Path) -> Vec<String> {
     let sums = fs::read_to_string(out.join("SHA256SUMS")).expect("SHA256SUMS");
     sums.lines().filter(|line| !line.ends_with("manifest.json")).map(str::to_owned).collect()
 }
 
-/// Builds `outputs` once more in a place of its own, and says what it got.
+/// Builds `outputs` again in a separate directory, and returns the digests.
 fn again(built: &Built, name: &str, arguments: &[&str]) -> Vec<String> {
     let directory = built.out().with_file_name(name);
     run(built.again(&directory).args(arguments));
@@ -21,7 +22,7 @@ fn again(built: &Built, name: &str, arguments: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn neither_threads_nor_order_nor_company_change_a_byte() {
+fn the_disk_does_not_depend_on_threads_order_or_other_outputs() {
     let built = built();
     let expected = sums(&built.out());
     let checked = text(tool("sha256sum", "coreutils").args(["--check", "SHA256SUMS"]).current_dir(built.out()));
@@ -36,7 +37,7 @@ fn neither_threads_nor_order_nor_company_change_a_byte() {
 }
 
 #[test]
-fn a_qcow2_alone_holds_the_same_disk_and_leaves_no_raw_one() {
+fn a_qcow2_alone_contains_the_same_disk_and_leaves_no_raw_file() {
     let built = built();
     let directory = built.out().with_file_name("qcow2");
     run(built.again(&directory).args(["--output", "qcow2"]));

@@ -1,11 +1,11 @@
-//! The root file system and its hash tree, on the disk and alone.
+//! The root file system and its hash tree, on the disk and as separate files.
 
 use crate::disk::shared::built;
 use crate::disk::tools::{run, text, tool};
 use std::fs;
 
 #[test]
-fn veritysetup_accepts_the_root_and_refuses_a_changed_one() {
+fn veritysetup_accepts_the_root_and_rejects_a_changed_one() {
     let built = built();
     let (root, verity) = (built.partition(1), built.partition(2));
     let verify = |hash: &str| {
@@ -33,7 +33,7 @@ fn e2fsck_finds_no_fault() {
 }
 
 #[test]
-fn the_root_alone_is_the_same() {
+fn a_separate_root_is_the_same() {
     let built = built();
     for (name, partition) in [("root.ext4", 1), ("root.verity", 2)] {
         let alone = built.out().join(name);
@@ -50,7 +50,7 @@ fn the_root_alone_is_the_same() {
 }
 
 #[test]
-fn both_slots_but_the_first_are_empty() {
+fn all_slots_except_the_first_are_empty() {
     let built = built();
     for number in [3, 4] {
         let partition = fs::read(built.partition(number)).expect("a partition");

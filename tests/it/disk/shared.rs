@@ -9,20 +9,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-/// What all tests look at.
+/// The build that all tests inspect.
 pub(super) struct Built {
     directory: PathBuf,
     /// `manifest.json`, read.
     pub manifest: Manifest,
-    /// The part of it that is about the disk.
+    /// The record of the disk in it.
     pub disk: Disk,
 }
 
-/// The disk as the manifest has it.
+/// The manifest's record of the disk.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Disk {
-    /// dm-verity's.
+    /// The dm-verity root hash.
     pub root_hash: String,
     pub disk: Table,
 }
@@ -49,17 +49,17 @@ pub(super) struct Partition {
     pub read_only: bool,
 }
 
-/// The outputs that are built once for all.
+/// The outputs that are built once for all tests.
 pub(super) const OUTPUTS: &str = "disk,ext4,tar";
 
-/// A directory that no other run uses at the same time, empty.
+/// An empty directory that is locked against concurrent runs.
 fn kept() -> PathBuf {
     static LOCK: OnceLock<File> = OnceLock::new();
     let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("disk");
     LOCK.get_or_init(|| {
         fs::create_dir_all(&parent).expect("a directory");
         let lock = File::create(parent.join("lock")).expect("a lock");
-        lock.lock().expect("locked, when another run of these tests has ended");
+        lock.lock().expect("a lock, once another run of these tests has ended");
         lock
     });
     let directory = parent.join("built");
@@ -70,7 +70,7 @@ fn kept() -> PathBuf {
     directory
 }
 
-/// The worker on trixie, built at the first call.
+/// The worker on trixie, built on the first call.
 pub(super) fn built() -> &'static Built {
     static BUILT: OnceLock<Built> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -83,7 +83,8 @@ pub(super) fn built() -> &'static Built {
     })
 }
 
-/// An overlay with what no package of the worker has: extended attributes and a named pipe.
+/// An overlay with file types that no package of the worker contains: extended attributes and a
+/// named pipe.
 fn overlay(directory: &Path) {
     let root = directory.join("rootfs/etc/proof");
     fs::create_dir_all(&root).expect("directories");
@@ -93,7 +94,7 @@ fn overlay(directory: &Path) {
     fs::write(directory.join("overlay.yaml"), declarations).expect("written");
 }
 
-/// `kiln build worker` in `directory`, which gets a copy of the shipped profiles.
+/// `kiln build worker` in `directory`, to which the shipped profiles are copied.
 pub(super) fn build(directory: &Path) -> Command {
     let mut command = worker::kiln(directory);
     command.current_dir(directory).args(["build", "worker", "--release", "debian-1.20.2", "--suite", "trixie"]);
@@ -111,7 +112,7 @@ impl Built {
         self.out().join("disk.raw")
     }
 
-    /// A build like the shared one in `directory`: same lock, no network.
+    /// A build in `directory` with the lock of the shared one, without network.
     pub(super) fn again(&self, directory: &Path) -> Command {
         fs::create_dir_all(directory).expect("a directory");
         run(tool("cp", "coreutils").arg("-r").arg(self.directory.join("profiles")).arg(directory));
@@ -120,7 +121,7 @@ impl Built {
         command
     }
 
-    /// Partition number `number`, from 0, as a sparse file of its own.
+    /// Partition `number`, from 0, as a separate sparse file.
     pub(super) fn partition(&self, number: usize) -> &'static Path {
         static FILES: [OnceLock<PathBuf>; 5] = [const { OnceLock::new() }; 5];
         FILES[number].get_or_init(|| self.extract(number))
@@ -148,7 +149,7 @@ impl Built {
         output.stdout
     }
 
-    /// A file of the image as GNU tar finds it in the archive of the root.
+    /// A file of the image, read by GNU tar from the archive of the root.
     pub(super) fn in_root(&self, path: &str) -> Vec<u8> {
         let mut tar = tool("tar", "tar");
         run(tar.arg("-xO").arg("--zstd").arg("-f").arg(self.out().join("root.tar.zst")).arg(path)).stdout

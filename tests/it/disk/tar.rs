@@ -1,4 +1,4 @@
-//! The archive of the root, as libarchive and GNU tar see it.
+//! Checks the archive of the root with libarchive and GNU tar.
 
 use crate::disk::mtree;
 use crate::disk::shared::built;

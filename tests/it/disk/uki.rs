@@ -1,4 +1,4 @@
-//! The Unified Kernel Image, as binutils and LLVM see it.
+//! Checks the Unified Kernel Image with binutils and LLVM.
 
 use crate::disk::shared::{Built, built};
 use crate::disk::tools::{run, text, tool};
@@ -38,7 +38,7 @@ fn every_section_is_there_with_its_content() {
 }
 
 #[test]
-fn llvm_and_binutils_find_a_program_without_loose_ends() {
+fn llvm_and_binutils_find_a_consistent_program() {
     let built = built();
     let image = image(built);
     let headers = text(tool("llvm-readobj", "llvm").args(["--file-headers", "--sections"]).arg(&image));
@@ -46,7 +46,7 @@ fn llvm_and_binutils_find_a_program_without_loose_ends() {
     {
         assert!(headers.contains(fact), "{fact}: {headers}");
     }
-    // What is loaded where: no section overlaps another, and none is outside the image.
+    // Virtual addresses: no section overlaps another, and none is outside the image.
     let number = |line: &str| {
         let digits = line.rsplit(' ').next().expect("a number");
         match digits.strip_prefix("0x") {

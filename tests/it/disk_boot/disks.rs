@@ -1,4 +1,4 @@
-//! Disks for guests: the image is built once per suite, every guest writes to a file of its own.
+//! Disks for guests: the image is built once per suite, and every guest writes to a separate file.
 
 use crate::disk_boot::worker;
 use kiln::boot::{Disk, DiskImage};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 pub(super) const GIB: u64 = 1 << 30;
 
-/// The worker with a program that asks the kernel about dm-verity, and an SSH server.
+/// The worker with a program that queries the kernel about dm-verity, and an SSH server.
 const ROLE: &str = "extends: worker\ndebian:\n  packages: [cryptsetup-bin, openssh-server]\n";
 
 /// The built image of `suite`.
@@ -32,14 +32,14 @@ pub(super) fn image(suite: &str) -> &'static DiskImage {
     &cell.get_or_init(build).1
 }
 
-/// A guest's disk, and the directory it is in.
+/// A guest's disk, and its directory.
 pub(super) struct Guests {
     pub disk: Disk,
     pub path: PathBuf,
     _directory: TempDir,
 }
 
-/// A disk of `image` with `room` bytes more, as it comes from the factory.
+/// A new disk with `image` and `room` more bytes.
 pub(super) fn fresh(image: &DiskImage, room: i64) -> Guests {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("disk.qcow2");
@@ -48,10 +48,10 @@ pub(super) fn fresh(image: &DiskImage, room: i64) -> Guests {
     Guests { disk, path, _directory: directory }
 }
 
-/// What a program prints.
+/// The output of a program.
 ///
 /// # Panics
-/// When it fails; `package` is what to install when it is not there.
+/// When it fails, or is not installed; the message then names `package`.
 pub(super) fn tool(program: &str, package: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}; install the Debian package {package}"));
@@ -60,14 +60,15 @@ pub(super) fn tool(program: &str, package: &str, arguments: &[&str]) -> String {
     text
 }
 
-/// Where partition `number` of `image` begins, in bytes, as sgdisk has it.
+/// The start of partition `number` of `image` in bytes, according to sgdisk.
 pub(super) fn partition_start(image: &DiskImage, number: u32) -> u64 {
     let text = tool("sgdisk", "gdisk", &["-i", &number.to_string(), &image.path.to_string_lossy()]);
     let line = text.lines().find_map(|line| line.strip_prefix("First sector: ")).expect("a first sector");
     line.split(' ').next().expect("a number").parse::<u64>().expect("a number") * 512
 }
 
-/// Inverts the lowest bit of the byte at `offset` of a guest's disk, which is as in `image`.
+/// Inverts the lowest bit of the byte at `offset` of a guest's disk, whose contents are still those
+/// of `image`.
 pub(super) fn flip(guests: &Guests, image: &DiskImage, offset: u64) {
     let byte = byte_at(&image.path, offset) ^ 1;
     let write = format!("write -q -P {byte} {offset} 1");

@@ -1,18 +1,19 @@
-//! The EFI system partition of a guest's disk, as mtools and fsck.vfat see it while nobody runs.
+//! Inspects the EFI system partition of a guest's disk with mtools and fsck.vfat while no guest is
+//! running.
 
 use crate::disk_boot::disks::{Guests, partition_start, tool};
 use kiln::boot::DiskImage;
 use std::fs;
 use std::path::PathBuf;
 
-/// Number of the partition.
+/// The number of the partition.
 const ESP: u32 = 1;
-/// Where kernel images are, as mtools writes it.
+/// The directory of kernel images, in mtools' syntax.
 const KERNELS: &str = "::/EFI/Linux";
-/// Unit in which changes are written back, in bytes.
+/// The unit in which changes are written back, in bytes.
 const BLOCK: usize = 4096;
 
-/// A copy of the partition, for as long as the guest does not run.
+/// A copy of the partition, valid while the guest is not running.
 pub(super) struct Esp {
     file: PathBuf,
     start: u64,
@@ -20,23 +21,24 @@ pub(super) struct Esp {
 }
 
 impl Esp {
-    /// Copies the partition out of the disk of `guests`, which is of `image`.
+    /// Copies the partition from the disk of `guests`, which was made from `image`.
     pub(super) fn read(guests: &Guests, image: &DiskImage) -> Self {
         let [start, end] = [ESP, ESP + 1].map(|number| partition_start(image, number));
         let file = guests.path.with_extension("esp");
-        // QEMU counts from the disk's first byte until 9.2, and later from the first that is copied: the end or a little more.
+        // `count` starts at the disk's first byte up to QEMU 9.2, and at the first byte copied in
+        // later versions, which copy a little more.
         let (skip, count) = (format!("skip={}", start >> 20), format!("count={}", end >> 20));
         let (from, to) = (format!("if={}", guests.path.display()), format!("of={}", file.display()));
         tool("qemu-img", "qemu-utils", &["dd", "-f", "qcow2", "-O", "raw", "bs=1M", &skip, &count, &from, &to]);
         Self { file, start, disk: guests.path.clone() }
     }
 
-    /// Checks that the file system is whole, and was left as one should be.
+    /// Checks that the file system is consistent and was cleanly unmounted.
     pub(super) fn check(&self) {
         tool("fsck.vfat", "dosfstools", &["-n", &self.file.to_string_lossy()]);
     }
 
-    /// Name of the kernel image, of which there is one.
+    /// The name of the only kernel image.
     pub(super) fn kernel(&self) -> String {
         let listing = tool("mdir", "mtools", &["-b", "-i", &self.file.to_string_lossy(), KERNELS]);
         let names = listing.lines().filter_map(|line| line.strip_prefix(KERNELS)?.strip_prefix('/'));
@@ -45,7 +47,8 @@ impl Esp {
         name.to_owned()
     }
 
-    /// Gives the kernel image, which has the counters `from`, the counters `to`, as the boot loader would have after some boots.
+    /// Changes the counters in the kernel image's name from `from` to `to`, as the boot loader does
+    /// after some boots.
     pub(super) fn set_counters(&self, from: &str, to: &str) {
         let before = fs::read(&self.file).expect("a file");
         let name = self.kernel();
@@ -62,7 +65,7 @@ impl Esp {
     }
 }
 
-/// The kernel image on the disk of `guests`, whose file system is checked.
+/// Checks the file system on the disk of `guests`; returns the name of the kernel image.
 pub(super) fn kernel(guests: &Guests, image: &DiskImage) -> String {
     let esp = Esp::read(guests, image);
     esp.check();

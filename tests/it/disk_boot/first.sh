@@ -1,4 +1,4 @@
-# The first boot of a disk: what it is, and traces for the next one to find or not to find.
+# The first boot of a disk: reports its state, and leaves files of which the next boot must find some and not others.
 put() { echo "$2" >"$1"; }
 (: >/usr/kiln-test) 2>/dev/null && report usr-written
 report verity "$(veritysetup status root 2>&1 | tr -s ' \n' ' ')"

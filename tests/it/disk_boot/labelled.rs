@@ -1,4 +1,5 @@
-//! A network-booted node of bookworm whose state is on a local disk: first without a cluster, then with a standalone kubelet.
+//! A network-booted node of bookworm whose state is on a local disk: first without a cluster, then
+//! with a standalone kubelet.
 
 use crate::boot::capability;
 use crate::disk_boot::disks::tool;
@@ -30,14 +31,15 @@ fn a_partition_with_the_label_is_the_state() {
     let script = format!("{}{SCRIPT}{PROBE}", include_str!("state.sh"));
     let first = run_on(&machine, &set, Handout::none(), &script);
     check_node(&first);
-    // Without credentials kubelet waits, and nothing has failed.
+    // Without credentials kubelet waits, and no unit has failed.
     first.check("unit kubelet", "inactive");
-    // The initramfs' list of extended attributes is obeyed.
+    // The initramfs' list of extended attributes is applied.
     first.check("capabilities", "0000000000002000");
     first.check("boot", "");
     first.check("var", "/dev/vda1 ext4");
     first.check("kubernetes", "/dev/vda1[/lib/kubernetes]");
-    // Later: what makes kubelet standalone stays in the state, and kubelet would start without it, too.
+    // Last, because the files that make kubelet standalone stay in the state, so that kubelet would
+    // later start without a handout.
     let second = run_on(&machine, &set, Handout::none().standalone(), &script);
     second.check("boot", "again");
     check_node(&second);

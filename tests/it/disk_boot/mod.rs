@@ -1,4 +1,4 @@
-//! Boots disks as they are built, by UEFI, and makes their lives hard: bytes are flipped, power is cut, disks are too small.
+//! Boots disks as built, by UEFI, with faults: flipped bytes, power cuts, disks that are too small.
 
 mod disks;
 mod esp;

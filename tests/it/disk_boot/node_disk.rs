@@ -1,4 +1,4 @@
-//! A node that boots from its disk, is healthy, and remembers what it should.
+//! A node that boots from its disk is healthy and keeps its state.
 
 use crate::disk_boot::disks::{GIB, fresh, image};
 use crate::disk_boot::esp::{Esp, kernel};
@@ -11,8 +11,9 @@ const FIRST: &str = include_str!("first.sh");
 const SECOND: &str = include_str!("second.sh");
 const PROBE: &str = include_str!("../boot/probe.sh");
 
-/// Boots `suite`'s disk twice, attached to `bus`, or once unless `again`; in between it grows by 2 GiB. `counters` are those of its kernel image before, instead of the image's own.
-fn lives(suite: &str, bus: Bus, counters: Option<&str>, again: bool) {
+/// Boots `suite`'s disk on `bus`, twice if `again`, and enlarges it by 2 GiB in between. `counters`
+/// replace those of its kernel image before the first boot.
+fn check_boots(suite: &str, bus: Bus, counters: Option<&str>, again: bool) {
     let guests = fresh(image(suite), 2 * GIB as i64);
     if let Some(counters) = counters {
         Esp::read(&guests, image(suite)).set_counters("+3-0", counters);
@@ -35,7 +36,7 @@ fn lives(suite: &str, bus: Bus, counters: Option<&str>, again: bool) {
     for option in ["ext4", "rw", "nosuid", "nodev"] {
         assert!(var.contains(&option.to_owned()), "/var: {var:?}");
     }
-    // The boot loader counted this boot, and it was a good one.
+    // The boot loader counted this boot, and the node marked it as good.
     assert_eq!(kernel(&guests, image(suite)), "kiln-probed_1.20.2.efi", "{}", first.console);
 
     if !again {
@@ -63,18 +64,18 @@ fn lives(suite: &str, bus: Bus, counters: Option<&str>, again: bool) {
 }
 
 #[test]
-fn a_trixie_disk_lives() {
-    lives("trixie", Bus::Virtio, None, true);
+fn a_trixie_disk_keeps_its_state() {
+    check_boots("trixie", Bus::Virtio, None, true);
 }
 
 #[test]
-fn a_bookworm_disk_lives() {
-    // As after three boots that failed: where there is no other version, it is booted all the same.
-    lives("bookworm", Bus::Nvme, Some("+0-3"), false);
+fn a_bookworm_disk_boots() {
+    // As after three failed boots: without another version, the image is booted anyway.
+    check_boots("bookworm", Bus::Nvme, Some("+0-3"), false);
 }
 
 #[test]
 #[ignore = "make boots boots it"]
-fn a_bookworm_disk_lives_on() {
-    lives("bookworm", Bus::Nvme, None, true);
+fn a_bookworm_disk_keeps_its_state() {
+    check_boots("bookworm", Bus::Nvme, None, true);
 }

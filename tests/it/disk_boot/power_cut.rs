@@ -1,8 +1,7 @@
-//! The power is cut at random moments, and the next boot comes up.
-//!
-//! How often: `KILN_POWER_CUTS=FIRST,LATER`, by default one first boot is cut and one that writes, because
-//! each takes a boot or two; `make boots` cuts more and `make powercut` 30 and 10 times.
-//! The moments follow from `KILN_POWER_CUT_SEED`, which a failure prints.
+//! The power is cut at random moments, and the next boot succeeds. `KILN_POWER_CUTS=FIRST,LATER`
+//! sets how often: by default once in a first boot and once in a boot that writes, because each cut
+//! takes a boot or two; `make boots` cuts more often, `make powercut` 30 and 10 times. The moments
+//! are derived from `KILN_POWER_CUT_SEED`, which a failure prints.
 
 use crate::disk_boot::disks::{GIB, fresh, image};
 use crate::disk_boot::esp::{Esp, kernel};
@@ -11,12 +10,13 @@ use kiln::boot::{Disk, Guest, Handout, Machine};
 use std::env;
 use std::time::{Duration, SystemTime};
 
-/// The first line of the kernel that has found `/init`, of `/init` when the state is mounted, and of systemd.
+/// The line of the kernel that starts `/init`, that of `/init` once the state is mounted, and the
+/// first of systemd.
 const BEGIN: &str = "Run /init as init process";
 const MOUNTED: &str = "kiln-init: the state is /dev/vda6";
 const SYSTEMD: &str = "systemd[1]: Detected architecture";
 
-/// Cuts of first boots and of later ones.
+/// The number of cuts of first and of later boots.
 fn cuts() -> [u32; 2] {
     let Ok(text) = env::var("KILN_POWER_CUTS") else { return [1, 0] };
     let numbers: Vec<u32> =
@@ -24,7 +24,7 @@ fn cuts() -> [u32; 2] {
     numbers.try_into().expect("KILN_POWER_CUTS=FIRST,LATER")
 }
 
-/// Marsaglia's xorshift: random enough for moments, and repeatable.
+/// Marsaglia's xorshift: sufficiently random for moments, and repeatable.
 struct Random(u64);
 
 impl Random {
@@ -44,7 +44,7 @@ impl Random {
     }
 }
 
-/// A guest that runs `/init` by now, on `disk`.
+/// Starts a guest on `disk`; returns when it runs `/init`.
 fn started(machine: &Machine, disk: &Disk, handout: &Handout) -> Guest {
     let mut guest = Guest::start(machine, disk, handout).expect("QEMU");
     guest.console_says(BEGIN, LIMIT).unwrap_or_else(|error| panic!("{error}\n{}", guest.console()));
@@ -59,13 +59,14 @@ fn cut_after(guest: Guest, moment: Duration) -> String {
     console
 }
 
-/// How far a boot had come, by its console.
+/// How far a boot had progressed, according to its console.
 fn stage(console: &str) -> &'static str {
     let stages = [(SYSTEMD, "systemd"), (MOUNTED, "mounted"), ("made the partition", "made"), ("the root is", "root")];
     stages.into_iter().find(|(line, _)| console.contains(line)).map_or("drivers", |(_, name)| name)
 }
 
-/// Checks that a boot comes up: everything that is `/init`'s is done when systemd speaks. Returns how long that took.
+/// Checks that a boot reaches systemd, after which `/init` has done all its work. Returns how long
+/// that took.
 fn comes_up(guest: &mut Guest, about: &str) -> Duration {
     let begin = guest.uptime();
     for line in [MOUNTED, SYSTEMD] {
@@ -82,7 +83,7 @@ fn while_state_is_made() {
     let _turn = turn();
     let guests = fresh(image, 2 * GIB as i64);
     let machine = machine(&guests.disk);
-    // How long a first boot takes here, from /init to systemd.
+    // The duration of a first boot on this host, from /init to systemd.
     let window = comes_up(&mut started(&machine, &guests.disk, &Handout::none()), "without a power cut");
     for number in 1..=count {
         let guests = fresh(image, 2 * GIB as i64);
@@ -92,16 +93,17 @@ fn while_state_is_made() {
         println!("{about}");
         let mut next = started(&machine, &guests.disk, &Handout::none());
         comes_up(&mut next, &about);
-        // Made once; a boot that is cut off between the table and the word of it says nothing, and nor does the next.
+        // The state is made at most once. A boot that is cut after it wrote the table but before it
+        // printed that does not report it, and neither does the next boot.
         let made = [console, next.console()].map(|console| console.contains("made the partition"));
         assert!(made != [true, true], "{about}");
         drop(next);
-        // The boot loader counted both boots, and nobody said yet that they were good.
+        // The boot loader counted both boots, and neither was marked as good yet.
         assert_eq!(kernel(&guests, image), "kiln-probed_1.20.2+1-2.efi", "{about}");
     }
 }
 
-/// Counts as fast as a disk takes it; what was said is on the disk.
+/// Counts as fast as the disk allows; every number is on the disk before it is reported.
 const COUNT: &str = "\
 read -r id </etc/machine-id
 read -r count </var/lib/kiln-count || count=0
@@ -116,7 +118,8 @@ for ((;;)); do
 done
 ";
 
-/// Boots until the script counts; returns the guest, the machine id and the count that was on the disk.
+/// Boots until the script counts; returns the guest, the machine ID and the previous count on the
+/// disk.
 fn counting(machine: &Machine, disk: &Disk) -> (Guest, String, u64) {
     let mut guest = started(machine, disk, &Handout::none().script(COUNT));
     let line = guest.line("start", LIMIT).unwrap_or_else(|error| panic!("{error}\n{}", guest.console()));
@@ -144,7 +147,8 @@ fn in_later_boots() {
 
     for number in 1..=count {
         let mut guest = started(&machine, &guests.disk, &Handout::none());
-        // Each of these boots shows that the one before it did no harm: some before they are cut, others in the next.
+        // Each of these boots proves that the cut before it did no damage, and some are then cut
+        // themselves.
         let about = format!("cut {number} of {count}");
         let window = comes_up(&mut guest, &about);
         let moment = if number % 2 == 0 {
@@ -163,8 +167,8 @@ fn in_later_boots() {
     }
     let (guest, last_id, left) = counting(&machine, &guests.disk);
     assert_eq!(last_id, id, "the machine id changed\n{}", guest.console());
-    assert!(left >= counted, "{counted} was written, {left} is left\n{}", guest.console());
-    println!("{counted} was written, {left} is left");
+    assert!(left >= counted, "{counted} was written, {left} remains\n{}", guest.console());
+    println!("{counted} was written, {left} remains");
     drop(guest);
     println!("{} is on the EFI system partition", Esp::read(&guests, image("trixie")).kernel());
 }

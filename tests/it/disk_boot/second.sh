@@ -1,4 +1,4 @@
-# A later boot: which traces of the first one are there.
+# A later boot: reports which files of the first one remain.
 for file in /etc/kiln-test /etc/kubernetes/kiln-test /etc/cni/net.d/kiln-test /opt/cni/bin/kiln-test /var/lib/kiln-test; do
   report "trace $file" "$(cat $file 2>/dev/null)"
 done

@@ -1,4 +1,4 @@
-# The key by which its SSH server is known, once that answers.
+# Reports the host key of the SSH server, once it answers.
 for ((n = 0; n < 120; n++)); do
   key=$(ssh-keyscan -t ed25519 127.0.0.1 2>/dev/null)
   [ "$key" ] && break

@@ -1,4 +1,4 @@
-# What a node says about its disk, at every boot.
+# Reports the state of the disk at every boot.
 report() { echo "$1: ${*:2}"; }
 read -r machine </etc/machine-id
 report machine-id "$machine"

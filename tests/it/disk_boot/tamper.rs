@@ -1,14 +1,15 @@
-//! One flipped byte, and the node refuses to boot.
+//! A node with a flipped byte refuses to boot.
 
 use crate::disk_boot::disks::{GIB, flip, fresh, image, partition_start, tool};
 use crate::disk_boot::guest::{LIMIT, machine, turn};
 use kiln::boot::{Bus, Guest, Handout, Machine};
 
-/// Numbers of the partitions of the root and of its hash tree.
+/// The partition numbers of the root and of its hash tree.
 const ROOT: u32 = 2;
 const VERITY: u32 = 3;
 
-/// Boots trixie's disk on `bus` with the byte at `offset` flipped; it must say `refusal`, and come no further.
+/// Boots trixie's disk on `bus` with the byte at `offset` flipped; checks that it prints `refusal`
+/// and stops.
 fn refuses(bus: Bus, offset: u64, refusal: &str) {
     let image = image("trixie");
     let guests = fresh(image, 2 * GIB as i64);
@@ -18,11 +19,11 @@ fn refuses(bus: Bus, offset: u64, refusal: &str) {
     let machine = Machine { bus, ..machine(&guests.disk) };
     let mut guest = Guest::start(&machine, &guests.disk, &handout).expect("QEMU");
     guest.console_says(refusal, LIMIT).unwrap_or_else(|error| panic!("byte {offset}: {error}\n{}", guest.console()));
-    // It waits ten seconds, as the command line says, and restarts; QEMU is told to end then.
+    // It restarts after ten seconds, as set on the command line; QEMU then exits (-no-reboot).
     guest.wait(LIMIT).unwrap_or_else(|error| panic!("byte {offset}: {error}\n{}", guest.console()));
     let console = guest.console();
     assert!(!console.contains("Started kubelet"), "{console}");
-    assert!(guest.line("nothing", LIMIT).is_err(), "it came as far as to run a script\n{console}");
+    assert!(guest.line("nothing", LIMIT).is_err(), "it booted far enough to run a script\n{console}");
 }
 
 const CORRUPTED: &str = "dm-verity device corrupted";
@@ -30,7 +31,7 @@ const CORRUPTED: &str = "dm-verity device corrupted";
 #[test]
 fn in_the_superblock_of_the_hash_tree() {
     let start = partition_start(image("trixie"), VERITY);
-    // A byte of its UUID: device-mapper would not notice.
+    // A byte of its UUID, which device-mapper does not check.
     refuses(Bus::Ahci, start + 16, "kiln-init: this node cannot boot: verity: the superblock of /dev/sda3 is damaged");
 }
 

@@ -5,8 +5,9 @@ use crate::disk_boot::esp::{Esp, kernel};
 use crate::disk_boot::guest::{LIMIT, machine, turn};
 use kiln::boot::{Guest, Handout};
 
-/// A disk larger than the image by `room` must say `message`, and stop there. The boot loader counts it: the kernel image has the counters
-/// `before`, or the image's own, and `after`.
+/// Checks that a node on a disk larger than the image by `room` prints `message` and stops. The
+/// boot loader counts the boot: the counters of the kernel image are `before`, or the image's own,
+/// and then `after`.
 fn says(room: i64, message: &str, before: Option<&str>, after: &str) {
     let guests = fresh(image("trixie"), room);
     if let Some(before) = before {
@@ -22,11 +23,11 @@ fn says(room: i64, message: &str, before: Option<&str>, after: &str) {
 
 #[test]
 #[ignore = "make boots boots it"]
-fn a_disk_without_room_for_state_says_so() {
+fn a_disk_without_room_for_state_is_reported() {
     says(100 << 20, "the state of the node needs 1024 MiB at least: enlarge the disk", None, "+2-1");
 }
 
 #[test]
-fn a_disk_smaller_than_the_image_says_so() {
+fn a_disk_smaller_than_the_image_is_reported() {
     says(-(2 << 20), "is smaller than the image on it", Some("+1-2"), "+0-3");
 }

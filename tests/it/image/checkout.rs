@@ -1,4 +1,4 @@
-//! A second checkout, with a cache that holds downloads only: where an image is baked again.
+//! A second checkout, with a cache that contains only downloads, in which an image is baked again.
 
 use crate::image::shared::{Built, DISK, OUTPUTS, arguments, blob, kubelet, overlay, scratch};
 use crate::image::tools::{run, tool};
@@ -8,18 +8,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// The ordinary user that images are baked as when the tests run as root: nobody.
+/// The ordinary user that bakes images when the tests run as root: nobody.
 const NOBODY: &str = "65534";
 
-/// Profiles, lock, overlay and a cold cache in a directory of their own.
+/// Profiles, lock, overlay and a cold cache in a separate directory.
 pub(super) struct Checkout {
     directory: TempDir,
-    /// In memory, where directories are listed in another order than on disks.
+    /// A checkout on a tmpfs, which lists directories in another order than disks.
     overlay: TempDir,
 }
 
 impl Checkout {
-    /// Copies what `built` was baked from.
+    /// Copies the inputs of `built`.
     pub(super) fn of(built: &Built) -> Self {
         let directory = scratch(Path::new(DISK));
         run(tool("cp", "coreutils").arg("-r").arg(built.profiles()).arg(directory.path().join("profiles")));
@@ -28,7 +28,8 @@ impl Checkout {
         overlay(&in_memory.path().join("overlay"), true);
         let checkout = Self { directory, overlay: in_memory };
         checkout.forget();
-        // Neither overlays nor the shipped images are downloads: these are made of a package's program.
+        // Neither overlays nor the shipped images are downloads: the images are made from a
+        // package's program.
         for input in built.manifest.inputs.iter().filter(|input| !["overlay", "image"].contains(&input.kind.as_str())) {
             let from = blob(&input.sha256);
             let to = checkout.cache().join(from.strip_prefix(test_cache().join("kiln")).expect("in the cache"));
@@ -38,7 +39,7 @@ impl Checkout {
         checkout
     }
 
-    /// Where it is.
+    /// Its directory.
     pub(super) fn path(&self) -> &Path {
         self.directory.path()
     }
@@ -52,14 +53,14 @@ impl Checkout {
         self.path().join("home/cache/kiln")
     }
 
-    /// Makes the cache cold again: what was derived from the downloads is forgotten.
+    /// Makes the cache cold again: removes all data derived from downloads.
     pub(super) fn forget(&self) {
         let derived = self.cache().join("derived");
         if derived.exists() {
             fs::remove_dir_all(derived).expect("removed");
         }
         fs::create_dir_all(self.cache()).expect("a directory");
-        // The release names a file below the home directory; it is as much an input as the profile.
+        // The release names a file below the home directory, which is also an input.
         let place = self.path().join("home/.cache/kiln-test/kubernetes-1.20.2/amd64");
         if !place.exists() {
             fs::create_dir_all(&place).expect("a directory");
@@ -67,7 +68,7 @@ impl Checkout {
         }
     }
 
-    /// The command that bakes it: `wrapper`, which ends where kiln begins, kiln and its arguments.
+    /// The command that bakes the image: `wrapper`, followed by kiln and its arguments.
     pub(super) fn build(&self, suite: &str, wrapper: Command) -> Command {
         self.make(suite, OUTPUTS, wrapper)
     }
@@ -86,7 +87,7 @@ impl Checkout {
         wrapper
     }
 
-    /// A copy of the program: the clone may be where only its owner can go.
+    /// A copy of the program, because only its owner may have access to the clone.
     fn kiln(&self) -> PathBuf {
         let copy = self.path().join("kiln");
         if !copy.exists() {
@@ -95,7 +96,8 @@ impl Checkout {
         copy
     }
 
-    /// A wrapper that becomes an ordinary user without any capability, and gives that user the checkout.
+    /// Gives the checkout to an ordinary user; returns a wrapper that runs a program as that user
+    /// without capabilities.
     pub(super) fn stranger(&self) -> Command {
         self.kiln();
         if rustix::process::geteuid().is_root() {
@@ -113,12 +115,12 @@ impl Checkout {
         }
     }
 
-    /// Where its output is.
+    /// Its output directory.
     pub(super) fn out(&self) -> PathBuf {
         self.path().join("out")
     }
 
-    /// Checks that its output is `built`'s, byte for byte.
+    /// Checks that its output is identical to that of `built`.
     pub(super) fn check_same(&self, built: &Built, how: &str) {
         let read = |directory: PathBuf, name: &str| fs::read_to_string(directory.join(name)).expect("an output");
         let (ours, theirs) = (read(built.out(), "manifest.json"), read(self.out(), "manifest.json"));

@@ -1,4 +1,4 @@
-//! What independent readers find in the initramfs is what the manifest says.
+//! The initramfs, as read by other programs, matches the manifest.
 
 use crate::image::manifest::{Manifest, Record};
 use crate::image::mtree;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-/// What is in the initramfs only: it boots the tree and is no part of it.
+/// Paths that are only in the initramfs: they boot the tree and are not part of it.
 const BOOT_ENTRIES: [&str; 4] = ["dev/console", "dev/null", "init", "usr/lib/kiln/modules"];
 
 #[test]
@@ -51,7 +51,7 @@ fn inspect_prints_files_as_they_are() {
     let mut kiln = Command::new(env!("CARGO_BIN_EXE_kiln"));
     let listing = text(kiln.arg("inspect").arg(built.out()));
     let records = &built.manifest.files;
-    // Above them, what was made of the tree.
+    // The lines above list the outputs.
     let (_, files) = listing.split_once("\n\n").expect("two parts");
     assert_eq!(files.lines().count(), records.len());
     for record in records {
@@ -72,7 +72,7 @@ fn inspect_prints_files_as_they_are() {
     assert!(inspected >= 6, "{inspected} files inspected");
 }
 
-/// The manifest's own sums add up.
+/// The inputs of the manifest are those of the lock, and every origin is an input.
 #[test]
 fn inputs_are_the_locked_ones() {
     for suite in SUITES {
@@ -89,7 +89,7 @@ fn inputs_are_the_locked_ones() {
         }
         for record in files {
             let Some(origin) = record.package() else { continue };
-            assert!(packages.contains_key(origin), "/{} is from {origin}, which is no input", record.path);
+            assert!(packages.contains_key(origin), "/{} is from {origin}, which is not an input", record.path);
         }
     }
 }

@@ -8,8 +8,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// The trixie image's initramfs as GNU cpio unpacks it. Devices, which only root can make, are left out; owners are judged by the
-/// listing.
+/// The trixie image's initramfs as GNU cpio unpacks it. Devices, which only root can make, are left
+/// out; the listing covers owners.
 pub(super) fn extracted() -> (&'static Built, &'static Path) {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     let built = built("trixie");

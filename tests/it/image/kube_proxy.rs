@@ -1,5 +1,5 @@
-//! A worker with kube-proxy as a service of its own, as the built `kiln` bakes it: what kube-proxy calls is there, it takes its
-//! configuration, and systemd its unit.
+//! A worker with kube-proxy as a service: the image contains the programs that kube-proxy runs,
+//! kube-proxy accepts its configuration, and systemd accepts its unit.
 
 use crate::image::extracted::extract;
 use crate::image::manifest::Manifest;
@@ -22,7 +22,8 @@ fn a_baked_kube_proxy_of_ipvs() {
     bake(config, &programs, &["nf_conntrack", "ip_set", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_sh", "ip_vs_wlc"]);
 }
 
-/// Bakes a worker with this `config` of kube-proxy, and looks for what it needs.
+/// Bakes a worker with this `config` of kube-proxy, and checks for the programs and modules that it
+/// needs.
 fn bake(config: &str, programs: &[&str], modules: &[&str]) {
     let directory = scratch(Path::new(DISK));
     let mut command = kiln(directory.path());
@@ -58,7 +59,8 @@ fn bake(config: &str, programs: &[&str], modules: &[&str]) {
         assert!(manifest.files.iter().any(|record| record.path.contains(&file)), "{module} is not in the image");
     }
 
-    // The program of the image itself. It has validated its configuration when it looks for its identity, which is not there.
+    // Runs the image's program. It validates its configuration before it reads its kubeconfig,
+    // which is missing.
     let mut proxy = Command::new(root.join("usr/bin/kube-proxy"));
     let said = proxy.arg("--config").arg(root.join("etc/kube-proxy/config.yaml")).output().expect("it starts").stderr;
     let said = String::from_utf8_lossy(&said);
@@ -67,7 +69,7 @@ fn bake(config: &str, programs: &[&str], modules: &[&str]) {
     assert!(!said.contains("unknown field"), "{said}");
 }
 
-/// `program` is a file of the image that can be executed, after links that are followed within it.
+/// Checks that `program`, with links followed within the image, is an executable file.
 fn check_program(root: &Path, program: &str) {
     let mut path = root.join(program);
     for _ in 0..8 {

@@ -1,4 +1,5 @@
-//! What Debian's node packages happen not to have: hard links, long names, setuid of another owner, in a package dpkg-deb builds.
+//! Cases that do not occur in Debian's node packages: hard links, long names, setuid files of other
+//! owners. dpkg-deb builds the package.
 
 use crate::image::manifest::Manifest;
 use crate::image::mtree;
@@ -76,7 +77,7 @@ fn hard_links_stay_hard_links_and_long_names_stay_whole() {
         assert!(stat.contains("Links: 4 ") && stat.contains("Mode:  04755"), "{stat}");
     }
 
-    // kiln reads the names that carry no bytes, too, from everything it made.
+    // kiln also reads the names without data (further hard links) from all its outputs.
     let kiln = || std::process::Command::new(env!("CARGO_BIN_EXE_kiln"));
     run(kiln().arg("verify").arg(at("out")));
     for image in ["out", "out/pxe/initramfs.cpio.zst", "out/disk.qcow2", "out/root.ext4", "out/root.tar.zst"] {

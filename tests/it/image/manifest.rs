@@ -1,4 +1,4 @@
-//! `manifest.json` as any program would read it: by its documented fields, without kiln's types.
+//! Reads `manifest.json` by its documented fields, without kiln's types.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// The fields the tests look at.
+/// The fields that the tests use.
 #[derive(Deserialize)]
 pub(crate) struct Manifest {
     pub epoch: u64,
@@ -15,7 +15,7 @@ pub(crate) struct Manifest {
     pub files: Vec<Record>,
 }
 
-/// What went in.
+/// An input.
 #[derive(Deserialize)]
 pub(crate) struct Input {
     pub kind: String,
@@ -24,7 +24,7 @@ pub(crate) struct Input {
     pub sha256: String,
 }
 
-/// What was left out.
+/// Files that were left out.
 #[derive(Deserialize)]
 pub(crate) struct Pruned {
     pub files: u64,
@@ -48,25 +48,25 @@ pub(crate) struct Record {
 }
 
 impl Manifest {
-    /// Reads the one in output directory `out`.
+    /// Reads the manifest in the output directory `out`.
     pub(crate) fn read(out: &Path) -> Self {
         let text = fs::read_to_string(out.join("manifest.json")).expect("manifest.json");
         serde_json::from_str(&text).expect("a manifest")
     }
 
-    /// What an initramfs holds of the tree: all but the kernel's directory.
+    /// The paths of the tree in an initramfs: all except the kernel's directory.
     pub(crate) fn in_initramfs(&self) -> impl Iterator<Item = &Record> {
         self.files.iter().filter(|record| !record.path.starts_with("boot/"))
     }
 
-    /// Bytes of the regular files in an initramfs.
+    /// The total size in bytes of the regular files in an initramfs.
     pub(crate) fn bytes(&self) -> u64 {
         self.in_initramfs().filter_map(|record| record.size).sum()
     }
 }
 
 impl Record {
-    /// What mtree(5) should say of it.
+    /// The expected entry in mtree(5) format.
     pub(crate) fn mtree(&self) -> BTreeMap<String, String> {
         let mut keywords = BTreeMap::new();
         let mut set = |key: &str, value: String| keywords.insert(key.to_owned(), value);
@@ -96,7 +96,7 @@ impl Record {
         keywords
     }
 
-    /// The package this is from, without its version.
+    /// The package that it comes from, without its version.
     pub(crate) fn package(&self) -> Option<&str> {
         self.origin.get("package")?.as_str()?.split('=').next()
     }

@@ -46,7 +46,7 @@ fn a_cold_build_stays_small_on_any_number_of_processors() {
     }
 }
 
-/// A file of 4 GB in the overlay: zeros, which cost no disk here, with some megabytes that no compressor shrinks.
+/// A sparse file of 4 GB in the overlay, with some megabytes of incompressible data.
 #[test]
 fn a_large_file_is_streamed() {
     const SIZE: u64 = 4_000_000_000;
@@ -67,11 +67,11 @@ fn a_large_file_is_streamed() {
     let found = mtree::list(&checkout.out().join("pxe/initramfs.cpio.zst"));
     let large = &found["etc/proof/large"];
     assert_eq!(large["size"], SIZE.to_string());
-    // OpenSSL uses the processor's instructions for it; sha256sum takes ten seconds.
+    // OpenSSL uses the processor's SHA instructions; sha256sum takes ten seconds.
     let digest = text(tool("openssl", "openssl").args(["dgst", "-sha256", "-r"]).arg(&path));
     assert!(digest.starts_with(&large["sha256digest"]), "{digest} is {}", large["sha256digest"]);
 
-    // One byte more than newc's size field can hold.
+    // One byte more than the maximum of newc's size field.
     file.set_len(1 << 32).expect("sparse");
     let sums = fs::read_to_string(checkout.out().join("SHA256SUMS")).expect("sums");
     let output = checkout.make("trixie", "pxe", tool("env", "coreutils")).output().expect("kiln starts");
@@ -82,6 +82,6 @@ fn a_large_file_is_streamed() {
     assert_eq!(
         sums,
         fs::read_to_string(checkout.out().join("SHA256SUMS")).expect("sums"),
-        "the old output is as it was"
+        "the old output is unchanged"
     );
 }

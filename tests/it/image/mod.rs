@@ -1,5 +1,5 @@
-//! The shipped worker, as the built `kiln` bakes it: judged by programs that are not kiln, measured, and baked again under other
-//! circumstances.
+//! The shipped worker, baked by the built `kiln`: checked with other programs, measured, and baked
+//! again under other conditions.
 //!
 //! The tests share one image per suite and one cache (`common/worker.rs`).
 

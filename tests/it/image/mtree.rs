@@ -7,7 +7,7 @@ use std::path::Path;
 /// Keywords of one path.
 pub(crate) type Keywords = BTreeMap<String, String>;
 
-/// What libarchive finds in the zstd-compressed cpio `archive`, by path.
+/// The entries that libarchive finds in the zstd-compressed cpio `archive`, by path.
 pub(crate) fn list(archive: &Path) -> BTreeMap<String, Keywords> {
     let mut bsdtar = tool("bsdtar", "libarchive-tools");
     bsdtar.args(["-cf", "-", "--format=mtree", "--options=!all,type,mode,uid,gid,size,time,link,device,sha256", "@-"]);

@@ -1,4 +1,4 @@
-//! The overlays at the top of the repository, each in an image.
+//! The shipped overlays, each in an image.
 
 use crate::image::shared::{arguments, kept, kiln};
 use crate::image::tools::{run, text};
@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A place with the shipped profiles and overlays.
+/// A directory with the shipped profiles and overlays.
 fn place(name: &str) -> PathBuf {
     let directory = kept(name);
     symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("overlays"), directory.join("overlays")).expect("a link");
@@ -19,7 +19,7 @@ fn kiln_inspect(directory: &Path, more: &[&str]) -> String {
     text(kiln(directory).args(["inspect", "out"]).args(more))
 }
 
-/// What is at `path` of the image.
+/// The contents of `path` in the image.
 fn record(directory: &Path, path: &str) -> FileRecord {
     let listing = kiln_inspect(directory, &["--json"]);
     let mut records = listing.lines().map(|line| serde_json::from_str::<FileRecord>(line).expect("a record"));
@@ -51,9 +51,9 @@ fn debug_logs_in_at_the_console_and_is_not_for_production() {
         assert!(drop_in.contains("\nExecStart=\nExecStart=-/usr/sbin/agetty --autologin root "), "{drop_in}");
     }
     record(&directory, "usr/sbin/agetty");
-    // Nothing else of the profile's gives way.
+    // The overlay changes nothing else.
     assert_eq!(record(&directory, "etc/systemd/system/getty.target").target.as_deref(), Some("/dev/null"));
-    // Trixie's reads the directory with run-parts.
+    // Trixie's login reads the directory with run-parts.
     assert!(kiln_inspect(&directory, &["/etc/profile"]).contains("run-parts --list"));
     record(&directory, "usr/bin/run-parts");
     record(&directory, "etc/profile.d/debug.sh");
@@ -67,9 +67,9 @@ fn debug_logs_in_at_the_console_and_is_not_for_production() {
     run(&mut verify(&directory, &["--allow-debug"]));
 }
 
-/// Together with the packages whose scripts insert themselves into nsswitch.conf.
+/// With the packages whose maintainer scripts add themselves to nsswitch.conf.
 #[test]
-fn site_example_brings_what_a_site_needs() {
+fn site_example_contains_what_a_site_needs() {
     let directory = place("overlay-site-example");
     // Makes the copy of the profiles.
     kiln(&directory);

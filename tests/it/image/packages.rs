@@ -1,4 +1,5 @@
-//! Every path that is from a package is as dpkg-deb and tar have it, unless it is named here with its reason.
+//! Every path from a package is as dpkg-deb and tar unpack it, with the exceptions listed here and
+//! their reasons.
 
 use crate::image::manifest::Record;
 use crate::image::shared::{SUITES, built};
@@ -6,7 +7,7 @@ use crate::image::tools::{sha256sums, text, tool};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Paths whose owner or mode a maintainer script sets (docs/maintainer-scripts.md): the mode and owner then are the script's.
+/// Paths whose owner or mode a maintainer script sets (docs/maintainer-scripts.md).
 const STATOVERRIDES: [(&str, &str); 1] = [("usr/lib/dbus-1.0/dbus-daemon-launch-helper", "4754 0:")];
 
 /// A member of a package, as `tar --list` shows it.
@@ -50,7 +51,7 @@ fn member(line: &str) -> (String, Member) {
 
 fn merged(path: &str, is_directory: bool) -> String {
     let top = path.split('/').next().unwrap_or_default();
-    // The links themselves, which base-files has, stay.
+    // The links themselves, which base-files contains, stay.
     let merged = ["bin", "sbin", "lib", "lib64"].contains(&top) && (path.len() > top.len() || is_directory);
     if merged { format!("usr/{path}") } else { path.to_owned() }
 }
@@ -79,12 +80,12 @@ fn as_tar_shows(record: &Record, epoch: u64, member: &Member) -> Member {
         "char" => 'c',
         "block" => 'b',
         "fifo" => 'p',
-        // Which of a file's names is the first is not the image's business.
+        // The order of a file's names does not matter.
         _ if member.kind == 'h' => 'h',
         _ => '-',
     };
     let target = if kind == 'h' { member.target.clone() } else { record.target.clone() };
-    // Later times than the image's own are cut to it: nothing in an image is from its future.
+    // Times after the image's own time are set to it.
     let mtime = if record.mtime == epoch { member.mtime.max(epoch) } else { record.mtime };
     Member { kind, mode: record.mode.clone(), owner: format!("{}:{}", record.uid, record.gid), mtime, target }
 }

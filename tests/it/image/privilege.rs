@@ -5,7 +5,7 @@ use crate::image::shared::built;
 use crate::image::tools::{find, run, tool};
 use std::fs;
 
-/// What starts programs, what changes the view of the file system or of the machine, and what opens devices.
+/// System calls that start programs, that change mounts, roots or the host, and that open devices.
 const TRACED: &str = "execve,execveat,fork,vfork,clone,clone3,mount,umount2,fsopen,fsmount,move_mount,open_tree,mount_setattr,\
                       unshare,setns,chroot,pivot_root,ptrace,setuid,setgid,setresuid,setresgid,setgroups,capset,mknod,mknodat,\
                       init_module,finit_module,openat";
@@ -16,14 +16,14 @@ fn a_build_is_one_unprivileged_process() {
     let checkout = Checkout::of(built);
     let trace = checkout.path().join("trace");
     let mut wrapper = checkout.stranger();
-    // Installed or not is checked by `tool`; it is setpriv that starts it.
+    // `tool` only checks that it is installed; setpriv starts it.
     tool("strace", "strace");
     wrapper.arg(find("strace").expect("just found")).args(["-f", "--seccomp-bpf", "-qq", "-e"]);
     wrapper.arg(format!("trace={TRACED}")).arg("-o").arg(&trace);
     run(&mut checkout.build("trixie", wrapper));
 
     let trace = fs::read_to_string(trace).expect("a trace");
-    // "1234  execve(…": a call; the others tell how a call ended.
+    // "1234  execve(…" is a call; other lines are results of calls.
     let calls: Vec<&str> =
         trace.lines().filter_map(|line| line.split_once(' ')).map(|(_, call)| call.trim_start()).collect();
     let calls: Vec<&str> = calls.into_iter().filter(|call| !call.starts_with(['<', '+', '-'])).collect();

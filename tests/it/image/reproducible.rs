@@ -1,4 +1,4 @@
-//! The same inputs give the same bytes, whoever bakes them, wherever and whenever.
+//! The same inputs give the same bytes for every user, directory, machine and time.
 
 use crate::image::checkout::Checkout;
 use crate::image::shared::{SUITES, built};
@@ -7,13 +7,14 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-/// Everything that may differ between two machines, at once: if it fails, the manifests' first difference says where to look.
+/// Changes everything that may differ between two machines at once; on failure, the first
+/// difference of the manifests shows where to look.
 #[test]
 fn another_machine_bakes_the_same_image() {
     for suite in SUITES {
         let built = built(suite);
         let checkout = Checkout::of(built);
-        // Files of another century, as an archive or a checkout may have them.
+        // Files with times of another century, as an archive or a checkout may have them.
         let mut touch = tool("find", "findutils");
         touch.arg(checkout.path()).arg(checkout.overlay()).args([
             "-exec",
@@ -32,7 +33,8 @@ fn another_machine_bakes_the_same_image() {
         );
         let faketime = tool("faketime", "faketime").get_program().to_owned();
         let mut wrapper = checkout.stranger();
-        // The umask is a shell's to set; other processors, another date, then kiln.
+        // A shell sets the umask, then taskset the processors and faketime the date, and then kiln
+        // runs.
         wrapper.arg(find("bash").expect("bash")).args(["-c", "umask 077; exec \"$@\"", "bash"]);
         wrapper.arg(find("taskset").expect("taskset of util-linux")).args(["-c", "0"]);
         wrapper.arg(faketime).arg("2033-05-18 03:33:20");

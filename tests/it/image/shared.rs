@@ -1,4 +1,4 @@
-//! What the tests share: one image per suite, and what it is made of.
+//! The image per suite that the tests share, and its inputs.
 
 use crate::image::manifest::Manifest;
 use crate::image::tools::{run, text, tool};
@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
-/// The image all tests of a suite look at.
+/// The image that all tests of a suite inspect.
 pub(super) struct Built {
     directory: PathBuf,
     suite: String,
@@ -19,13 +19,13 @@ pub(super) struct Built {
     packages: OnceLock<PathBuf>,
 }
 
-/// Debian's suites that have to work.
+/// The supported Debian suites.
 pub(super) const SUITES: [&str; 2] = ["trixie", "bookworm"];
 
-/// What is made of each image: the tree as a node in RAM has it, and as a disk.
+/// The outputs of each image: a PXE set and a disk.
 pub(super) const OUTPUTS: &str = "pxe,disk";
 
-/// Where large things go: a disk, unlike /tmp on many machines.
+/// The directory for large files: on a disk, unlike /tmp on many machines.
 pub(super) const DISK: &str = "/var/tmp";
 
 /// A directory in `parent` that other users can enter.
@@ -35,20 +35,20 @@ pub(super) fn scratch(parent: &Path) -> TempDir {
         .permissions(fs::Permissions::from_mode(0o755))
         .tempdir_in(parent)
         .expect("a temporary directory");
-    // The mode asked for above is subject to the umask.
+    // The mode given above is subject to the umask.
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
     directory
 }
 
-/// A directory for the life of this program, and no longer than until the next run: statics are not dropped, and what is in there
-/// is large.
+/// A directory for this program, which the next run removes: statics are not dropped, and its
+/// contents are large.
 pub(super) fn kept(name: &str) -> PathBuf {
     static LOCK: OnceLock<File> = OnceLock::new();
     let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("image");
     LOCK.get_or_init(|| {
         fs::create_dir_all(&parent).expect("a directory");
         let lock = File::create(parent.join("lock")).expect("a lock");
-        lock.lock().expect("locked, when another run of these tests has ended");
+        lock.lock().expect("a lock, once another run of these tests has ended");
         lock
     });
     let directory = parent.join(name);
@@ -59,7 +59,7 @@ pub(super) fn kept(name: &str) -> PathBuf {
     directory
 }
 
-/// The image of `suite` with [`overlay`] over it, built at the first call.
+/// The image of `suite` with [`overlay`], built on the first call.
 pub(super) fn built(suite: &str) -> &'static Built {
     static IMAGES: [OnceLock<Built>; 2] = [OnceLock::new(), OnceLock::new()];
     let number = SUITES.iter().position(|known| *known == suite).expect("a known suite");
@@ -73,7 +73,8 @@ pub(super) fn built(suite: &str) -> &'static Built {
     })
 }
 
-/// `kiln` on a copy of the shipped profiles in `directory`, with the shared cache and `directory/out` for its output.
+/// `kiln` with a copy of the shipped profiles in `directory`, the shared cache, and the output
+/// `directory/out`.
 pub(super) fn kiln(directory: &Path) -> Command {
     kubelet();
     let mut command = worker::kiln(directory);
@@ -81,7 +82,7 @@ pub(super) fn kiln(directory: &Path) -> Command {
     command
 }
 
-/// Arguments of every build of the suite's worker but those on overlay and outputs.
+/// The arguments of every build of the suite's worker, except those for overlay and outputs.
 pub(super) fn arguments(suite: &str) -> [&str; 8] {
     ["build", "worker", "--release", "debian-1.20.2", "--suite", suite, "--out", "out"]
 }
@@ -109,18 +110,19 @@ impl Built {
         self.directory.join("overlay")
     }
 
-    /// The profiles it was built from, with their lock.
+    /// The profiles that it was built from, with their lock.
     pub(super) fn profiles(&self) -> PathBuf {
         self.directory.join("profiles")
     }
 
-    /// The packages it was built from, in the cache.
+    /// The packages that it was built from, in the cache.
     pub(super) fn debs(&self) -> Vec<(String, PathBuf)> {
         let packages = self.manifest.inputs.iter().filter(|input| input.kind == "package");
         packages.map(|input| (input.name.clone(), blob(&input.sha256))).collect()
     }
 
-    /// The files of all its packages, unpacked by dpkg-deb and tar into one tree, each owned by whoever runs this.
+    /// The files of all its packages, unpacked by dpkg-deb and tar into one tree, owned by the
+    /// current user.
     pub(super) fn unpacked(&self) -> &Path {
         self.packages.get_or_init(|| {
             let root = kept(&format!("{}-packages", self.suite));
@@ -129,7 +131,8 @@ impl Built {
                 symlink(Path::new("usr").join(directory), root.join(directory)).expect("a link");
             }
             let find = |name, package| tool(name, package).get_program().to_string_lossy().into_owned();
-            // dpkg-deb -x would put directories in the links' place where a package has not heard of merged-/usr.
+            // dpkg-deb -x would replace the links with directories if a package does not use
+            // merged-/usr.
             let script = format!(
                 "set -eo pipefail; for deb; do {} --fsys-tarfile \"$deb\" | {} -x -C {} --keep-directory-symlink \
                  --delay-directory-restore --no-same-owner -p; done",
@@ -148,14 +151,14 @@ impl Built {
 /// A fetched input in the shared cache.
 pub(super) fn blob(sha256: &str) -> PathBuf {
     let blobs = test_cache().join("kiln/blobs");
-    // However the cache shards them: the file is named after its digest.
+    // Independent of the cache's directory layout: the file is named after its digest.
     let found =
         text(tool("find", "findutils").arg(&blobs).args(["-type", "f", "-name"]).arg(format!("*{}", &sha256[2..])));
     let path = found.lines().next().unwrap_or_else(|| panic!("{sha256} is not in {}", blobs.display()));
     PathBuf::from(path)
 }
 
-/// Writes an overlay that has what overlays can have, in the one or the other order.
+/// Writes an overlay with all kinds of files, in forward or reverse order.
 pub(super) fn overlay(directory: &Path, reversed: bool) {
     let root = directory.join("rootfs");
     fs::create_dir_all(root.join("etc/proof/deep/er")).expect("directories");
@@ -172,7 +175,7 @@ pub(super) fn overlay(directory: &Path, reversed: bool) {
         fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
         fs::write(&path, format!("#!/bin/sh\necho {name}\n")).expect("written");
         let executable = name.contains("/bin/");
-        // As two umasks leave them.
+        // Modes as two different umasks produce them.
         let mode = match (executable, reversed) {
             (true, false) => 0o755,
             (true, true) => 0o700,

@@ -1,4 +1,4 @@
-//! No larger than what one packs by hand.
+//! An image is no larger than one packed by hand.
 
 use crate::image::shared::{DISK, SUITES, built, kubelet, scratch};
 use crate::image::tools::{text, tool};
@@ -12,7 +12,7 @@ fn an_image_is_no_larger_than_its_packages_packed_by_hand() {
         let root = built.unpacked();
         let directory = scratch(Path::new(DISK));
         let packed = directory.path().join("hand.cpio.zst");
-        // The kernel lies beside both; the kubelet is added to the packages as the image has it.
+        // The kernel is not part of either; the image's kubelet is added to the packages.
         let script = "set -eo pipefail; packed=$1 kubelet=$2 extra=$3; mkdir -p \"$extra/usr/bin\"; cp \"$kubelet\" \"$extra/usr/bin/kubelet\"
             { find . -not -path './boot/*' -print0 | LC_ALL=C sort -z | cpio -0 -o -H newc --quiet
               cd \"$extra\"; find usr -print0 | LC_ALL=C sort -z | cpio -0 -o -H newc --quiet; } | zstd -3 -T0 -q -o \"$packed\"

@@ -1,4 +1,4 @@
-//! systemd's own opinion of the units kiln writes.
+//! Checks kiln's units with systemd's own tools.
 
 use crate::image::extracted::extracted;
 use crate::image::manifest::Manifest;
@@ -6,11 +6,11 @@ use crate::image::tools::{text, tool};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Suffixes of units systemd-analyze can verify.
+/// Suffixes of units that systemd-analyze can verify.
 const UNITS: [&str; 6] = [".service", ".socket", ".mount", ".target", ".timer", ".path"];
 
 #[test]
-fn systemd_has_nothing_to_say_about_our_units() {
+fn systemd_accepts_our_units() {
     let (built, root) = extracted();
     let units = check_units(&built.manifest, root);
     for unit in ["kubelet.service", "kiln-agent.service"] {
@@ -18,7 +18,8 @@ fn systemd_has_nothing_to_say_about_our_units() {
     }
 }
 
-/// Has systemd judge the units and drop-ins that no package brought to the image in `root`, and returns the units' names.
+/// Checks the units and drop-ins of the image in `root` that no package contains with
+/// systemd-analyze, and returns the units' names.
 pub(super) fn check_units(manifest: &Manifest, root: &Path) -> BTreeSet<String> {
     let ours: Vec<&str> = manifest
         .files
@@ -26,7 +27,7 @@ pub(super) fn check_units(manifest: &Manifest, root: &Path) -> BTreeSet<String> 
         .filter(|record| record.kind == "file" && record.path.contains("systemd/system/") && record.package().is_none())
         .map(|record| record.path.as_str())
         .collect();
-    // A unit, or what a drop-in (kubelet.service.d/10-kubeadm.conf) adds to.
+    // A unit, or the unit of a drop-in (kubelet.service.d/10-kubeadm.conf).
     let units: BTreeSet<String> = ours
         .iter()
         .flat_map(|path| path.split('/'))
@@ -36,7 +37,7 @@ pub(super) fn check_units(manifest: &Manifest, root: &Path) -> BTreeSet<String> 
         .collect();
     let mut analyze = tool("systemd-analyze", "systemd");
     analyze.arg("verify").arg(format!("--root={}", root.display())).args(["--man=no", "--generators=no"]).args(&units);
-    // Its exit code also speaks of others' units, which this systemd may be too old for.
+    // Its exit code also covers other units, for which this systemd may be too old.
     let said = String::from_utf8_lossy(&analyze.output().expect("it starts").stderr).into_owned();
     let about_ours: Vec<&str> = said
         .lines()
@@ -46,7 +47,8 @@ pub(super) fn check_units(manifest: &Manifest, root: &Path) -> BTreeSet<String> 
     units
 }
 
-/// The agent reads what strangers say, and holds a token: systemd's verdict on its units is 3.0 of 10 at most.
+/// The agent reads data from untrusted servers, and has a token: the exposure level of its units is
+/// at most 3.0 of 10.
 #[test]
 fn the_agent_is_confined() {
     let (_, root) = extracted();
@@ -60,7 +62,7 @@ fn the_agent_is_confined() {
     }
 }
 
-/// The unit a node boots into, and what that pulls in, by systemctl's reading of the image.
+/// The target that a node boots into, and the units that it pulls in, according to systemctl.
 #[test]
 fn systemctl_finds_our_services_enabled() {
     let (_, root) = extracted();

@@ -1,4 +1,5 @@
-//! The shipped worker through `kiln verify` and `kiln diff`: nothing to find, and what a change of suite changes.
+//! `kiln verify` finds nothing in the shipped worker, and `kiln diff` shows the changes between
+//! suites.
 
 use crate::image::shared::{SUITES, built};
 use crate::image::tools::run;
@@ -11,7 +12,7 @@ fn kiln(verb: &str) -> Command {
     command
 }
 
-/// No word of 376 MB is taken for a secret, no program is unexpected.
+/// In 376 MB, nothing is mistaken for a secret, and no privileged program is unexpected.
 #[test]
 fn the_shipped_worker_passes_every_check() {
     for suite in SUITES {
@@ -24,7 +25,7 @@ fn the_shipped_worker_passes_every_check() {
             assert!(names.contains(&name), "{suite} has no check {name}: {names:?}");
         }
         let privileges = checks.iter().find(|check| check["name"] == "privileges").expect("privileges");
-        // mount, su, passwd and others: that there are some shows that they are looked for.
+        // mount, su, passwd and others; finding some proves that the search works.
         let count = privileges["what"].as_str().and_then(|what| what.split(' ').next()).expect("a number");
         assert!(count.parse::<u32>().expect("a number") >= 8, "{privileges}");
     }
@@ -50,7 +51,8 @@ fn suites_differ_as_their_manifests_say() {
     assert_eq!(systemd["old"].as_str(), Some(version(trixie, "systemd").as_str()));
     assert_eq!(systemd["new"].as_str(), Some(version(bookworm, "systemd").as_str()));
     assert!(section("kernel")[0]["old"].as_str().is_some_and(|version| version.starts_with("6.12.")));
-    // containerd 1.6 and 1.7 have one configuration; every path that only one of them has is told.
+    // containerd 1.6 and 1.7 have the same configuration; every path that only one of them has is
+    // listed.
     let files = report["changes"]["files"].as_array().expect("files");
     let told = |change: &str| files.iter().filter(|file| file["change"] == change).count();
     let paths = |built: &crate::image::shared::Built| {

@@ -1,4 +1,4 @@
-//! What was imported as a machine: built, booted, asked.
+//! Imported nodes, built, booted and queried.
 
 use super::guest::{boot_and_ask, check_node};
 use super::imported::{RELEASE, import, samples, written_by_kubeadm};
@@ -8,11 +8,11 @@ use kiln::boot::{Handout, PxeSet};
 use serde_json::Value;
 use std::fs;
 
-/// A node to be imported and booted.
+/// A node to import and boot.
 struct Machine {
     sample: &'static str,
     files: &'static [&'static str],
-    /// The words and the file that its kubelet is started with, and the driver of its control groups.
+    /// The arguments and the file that its kubelet is started with, and its cgroup driver.
     before: fn() -> (Vec<String>, Option<String>, &'static str),
 }
 
@@ -37,12 +37,12 @@ const MACHINES: [Machine; 3] = [
     },
 ];
 
-/// What is not as it was given, though the report does not say so.
+/// Fields that differ from the node's although the report does not list them.
 const ELSEWHERE: [&str; 3] = [
-    // The files in which kubelet keeps the certificate that it signs itself are where its directory is.
+    // kubelet stores its self-signed certificate in its own directory.
     "tlsCertFile",
     "tlsPrivateKeyFile",
-    // Turned off by the question's flags: nobody would sign.
+    // Turned off by the flags of `questions.sh`, since nothing would sign the certificate.
     "serverTLSBootstrap",
 ];
 
@@ -54,7 +54,7 @@ fn argv(sample: &str) -> Vec<String> {
     read(sample, "argv").lines().map(str::to_owned).collect()
 }
 
-/// Boots the one with forty flags, a cloud's and kubeadm's.
+/// Boots the node with forty flags, a cloud's node and kubeadm's.
 #[test]
 #[ignore = "make roles boots it"]
 fn a_node_boots_with_the_configuration_it_had() {
@@ -67,7 +67,7 @@ fn boot(machine: &Machine) {
     let before = configz(&argv, config.as_deref(), cgroup_driver);
 
     let profiles = imported.directory.path().join("profiles");
-    // With programs to ask kubelet and containerd with.
+    // With programs that query kubelet and containerd.
     let asking = "components: {kubectl: required}\ndebian: {packages: [curl]}\n";
     fs::write(profiles.join("imported.yaml"), &imported.text).expect("written");
     fs::write(profiles.join("asked.yaml"), format!("extends: imported\n{asking}")).expect("written");

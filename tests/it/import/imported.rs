@@ -1,4 +1,4 @@
-//! A sample through `kiln import`, and the files that are rendered from what comes out.
+//! Imports a sample with `kiln import`, and renders files from the result.
 
 use super::judge::made;
 use super::worker;
@@ -20,7 +20,7 @@ pub(super) fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/import/samples")
 }
 
-/// `kiln import` and what it wrote.
+/// The results of `kiln import`.
 pub(super) struct Imported {
     pub directory: TempDir,
     pub profile: Profile,
@@ -30,7 +30,7 @@ pub(super) struct Imported {
     pub report: Value,
 }
 
-/// Runs `kiln import` with `arguments`, profiles in `directory`.
+/// Runs `kiln import` with `arguments` and the profiles in `directory`.
 pub(super) fn run(directory: &Path, arguments: &[&str], files: &[PathBuf]) -> Output {
     let mut command: Command = worker::kiln(directory);
     command.args(["import", "--json"]).args(arguments).args(files).output().expect("kiln starts")
@@ -74,19 +74,19 @@ pub(super) fn import_with(sample: &str, files: &[&str], release: &str, options: 
 }
 
 impl Imported {
-    /// Fields that the report says differ.
+    /// The fields that differ according to the report.
     pub(super) fn differing(&self) -> BTreeSet<String> {
         let entries = self.report["entries"].as_array().expect("a list").iter();
         entries.filter_map(|entry| Some(entry["differs"].as_str()?.to_owned())).collect()
     }
 
-    /// How many settings have `fate`.
+    /// The number of settings with `fate`.
     pub(super) fn count(&self, fate: Fate) -> usize {
         let fate = serde_json::to_value(fate).expect("a word");
         self.report["entries"].as_array().expect("a list").iter().filter(|entry| entry["fate"] == fate).count()
     }
 
-    /// Whether the report has a setting of this fate that begins so.
+    /// Whether the report contains a setting with this fate and this prefix.
     pub(super) fn says(&self, fate: Fate, what: &str) -> bool {
         let fate = serde_json::to_value(fate).expect("a word");
         let mut entries = self.report["entries"].as_array().expect("a list").iter();
@@ -112,7 +112,7 @@ pub(super) fn flags(text: &str) -> Vec<String> {
     flags.expect("flags").split_whitespace().map(str::to_owned).collect()
 }
 
-/// The paths that rendering looks for, where Debian's packages have them.
+/// The paths that rendering looks for, as in Debian's packages.
 fn tree() -> FileTree {
     let plugins = ["bandwidth", "bridge", "firewall", "host-local", "loopback", "portmap"];
     let programs = ["bin/containerd", "bin/kubelet", "bin/kube-proxy", "sbin/ipset", "sbin/iptables-nft", "sbin/runc"];
@@ -127,7 +127,8 @@ fn tree() -> FileTree {
     tree
 }
 
-/// The flags and the configuration that kubeadm 1.20.2 writes for its sample's InitConfiguration and ClusterConfiguration.
+/// The flags and the configuration that kubeadm 1.20.2 writes for its sample's InitConfiguration
+/// and ClusterConfiguration.
 pub(super) fn written_by_kubeadm() -> (Vec<String>, String) {
     let script = "room \"$1\" /run /var/lib && mkdir /var/lib/kubelet && ./kubeadm init phase kubelet-start --config init.yaml >&2 && \
                   cat /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/config.yaml";

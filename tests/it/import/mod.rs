@@ -1,5 +1,5 @@
-//! What people have through `kiln import`, judged by a real kubelet and a real kubeadm, 1.20.2: the same `/configz` before and after, but
-//! for what the report says differs.
+//! Imports existing nodes, and compares them with a real kubelet and kubeadm 1.20.2: `/configz` is
+//! the same before and after, except for the fields that the report lists as different.
 
 mod booted;
 use crate::common::guest;

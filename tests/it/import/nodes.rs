@@ -1,4 +1,4 @@
-//! Samples of what services and tools write.
+//! Samples of files that services and tools write.
 
 use super::imported::{Imported, RELEASE, import, samples, written_by_kubeadm};
 use super::judge::{configz, differing, made};
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-/// What all the samples want of callers, and where the agent writes the authority.
+/// The authentication settings of all samples, and the agent's path of the authority.
 fn check_callers(imported: &Imported) {
     let config: Value = serde_saphyr::from_str(&imported.rendered("var/lib/kubelet/config.yaml")).expect("YAML");
     let authentication = &config["authentication"];
@@ -25,8 +25,8 @@ fn labels(flags: &[String]) -> BTreeSet<String> {
     labels.flat_map(|labels| labels.split(',')).map(str::to_owned).collect()
 }
 
-/// Imports `files` of `sample`, and compares the kubelet that comes out with one that is started as systemd would have: with the words in
-/// `argv` and the file `config`.
+/// Imports `files` of `sample`, and compares the resulting kubelet with one started as by systemd,
+/// with the arguments in `argv` and the file `config`.
 fn check(sample: &str, files: &[&str], config: Option<&str>, cgroup_driver: &str) -> Imported {
     let read = |name: &str| fs::read_to_string(samples().join(sample).join(name)).expect("a sample");
     let argv: Vec<String> = read("argv").lines().map(str::to_owned).collect();
@@ -40,7 +40,7 @@ fn compare(sample: &str, imported: Imported, argv: &[String], before: &Value) ->
     told.remove("authentication");
     assert_eq!(differing(before, &after), told, "{sample}: {before}\n{after}");
     check_callers(&imported);
-    // Every label is in the image or in the seed.
+    // Every label is either in the image or in the seed.
     let seed = Seed::parse(imported.seed.as_bytes()).unwrap_or_else(|error| panic!("{sample}: {error}"));
     let own = seed.kubelet.labels.iter().map(|(key, value)| format!("{key}={value}"));
     let all = labels(&imported.flags()).into_iter().chain(own).collect::<BTreeSet<_>>();
@@ -81,7 +81,7 @@ fn variables_without_the_unit_that_reads_them() {
     assert!(spray.seed.contains("nodeName: node1"), "{}", spray.seed);
 }
 
-/// Each flag of kubelet's that is a field, with a value of its own.
+/// Each kubelet flag that is also a field, with a distinct value.
 #[test]
 fn every_flag_that_is_a_field() {
     let read = fs::read_to_string(samples().join("every-flag/argv")).expect("a sample");
@@ -101,11 +101,12 @@ fn every_flag_that_is_a_field() {
         .map(|word| word.trim_start_matches('-').split('=').next().unwrap_or_default().replace('_', "-"))
         .collect();
     let missing: Vec<_> = names.into_iter().filter(is_field).filter(|name| !given.contains(*name)).collect();
-    // The first excludes the control groups of what is reserved; an image has no serving certificate, which kubelet would have to find.
+    // The first flag excludes the cgroups of reserved resources; and kubelet would need a serving
+    // certificate, which an image does not contain.
     assert_eq!(missing, ["reserved-cpus", "tls-cert-file", "tls-private-key-file"]);
     let all = check("every-flag", &["kubelet.txt"], None, "systemd");
     assert_eq!(all.differing().into_iter().collect::<Vec<_>>(), ["podCIDR", "providerID"]);
-    // What is not compared by asking kubelet, since it is asked without asking who asks.
+    // Not comparable through kubelet, which is queried without authentication.
     let config: Value = serde_saphyr::from_str(&all.rendered("var/lib/kubelet/config.yaml")).expect("YAML");
     assert_eq!(config["authentication"]["webhook"]["cacheTTL"], "3m");
     assert_eq!(config["serverTLSBootstrap"], json!(true));
@@ -115,7 +116,7 @@ fn every_flag_that_is_a_field() {
     );
 }
 
-/// kubeadm itself writes a node's files of the same documents.
+/// kubeadm itself writes a node's files from the same documents.
 #[test]
 fn a_pair_of_kubeadms() {
     let (argv, config) = written_by_kubeadm();
@@ -147,7 +148,7 @@ fn a_pair_of_kubeadms() {
     }
 }
 
-/// As kubeadm since 1.30 writes `/var/lib/kubelet/config.yaml`: with all of Go's zero values.
+/// `/var/lib/kubelet/config.yaml` as written by kubeadm since 1.30: with all of Go's zero values.
 #[test]
 fn an_untouched_file_of_a_new_kubeadm() {
     let text = fs::read_to_string(samples().join("kubeadm/config.yaml")).expect("a sample");
@@ -184,7 +185,7 @@ fn a_join_is_a_role_and_a_seed_without_its_token() {
     }
 }
 
-/// For a release that dropped much of it, all samples are profiles, too.
+/// All samples can also be imported for a release that dropped many of their settings.
 #[test]
 fn samples_for_the_newest_release() {
     let aks = ["kubelet.service", "10-containerd.conf", "10-bootstrap.conf", "kubelet"];

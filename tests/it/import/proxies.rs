@@ -1,4 +1,4 @@
-//! kube-proxy's configuration: of a cluster's DaemonSet, or of a service of the node.
+//! kube-proxy's configuration, for a cluster's DaemonSet or for a service of the node.
 
 use super::imported::{RELEASE, import, import_with, run, samples};
 use kiln_kubernetes::kube_proxy_config::Mode;
@@ -6,7 +6,7 @@ use kiln_profile::import::Fate;
 use serde_json::{Value, json};
 
 #[test]
-fn a_daemon_set_stays_one_unless_it_is_asked_for() {
+fn a_daemon_set_is_kept_unless_a_service_is_requested() {
     let files = ["init-v1beta3.yaml"];
     let left = import("kubeadm", &files, RELEASE);
     assert!(left.says(Fate::Dropped, "KubeProxyConfiguration") && left.profile.kube_proxy.is_none());
@@ -17,12 +17,12 @@ fn a_daemon_set_stays_one_unless_it_is_asked_for() {
     assert_eq!((proxy.mode, json!(proxy.config)), (Mode::Ipvs, json!({ "mode": "ipvs" })));
     assert_eq!(baked.profile.kubelet.config, left.profile.kubelet.config);
     assert!(baked.says(Fate::Impossible, "kube-proxy of the cluster"));
-    // kubeadm's own word for the pods' networks.
+    // kubeadm's name for the pods' networks.
     assert!(left.cluster.contains("- \"10.200.0.0/16\"") && baked.cluster == left.cluster, "{}", baked.cluster);
 }
 
 #[test]
-fn a_config_map_alone_is_a_service_and_no_kubelet() {
+fn a_config_map_alone_gives_a_service_and_no_kubelet() {
     let made = import_with("kube-proxy", &["config.conf"], RELEASE, &["--kube-proxy"]);
     let rendered: Value = serde_saphyr::from_str(&made.rendered("etc/kube-proxy/config.yaml")).expect("YAML");
     let expected = json!({
@@ -54,7 +54,7 @@ fn a_config_map_alone_is_a_service_and_no_kubelet() {
 }
 
 #[test]
-fn what_cannot_be_a_service_is_told() {
+fn settings_that_cannot_become_a_service_are_reported() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("proxy.yaml");
     let header = "kind: KubeProxyConfiguration\napiVersion: kubeproxy.config.k8s.io/";

@@ -12,7 +12,8 @@ use kiln_tree::{Digest, TreePath};
 use std::fs;
 use std::time::SystemTime;
 
-/// The tree of a package of members `below` with `members` of an archive over it, taken from and to these paths.
+/// The tree of a package with the members `below`, and of an archive's `members` above it, moved
+/// between the given paths.
 fn laid(below: &[Member], archive: &[Member], members: &[(&str, &str)]) -> Result<Listing, ArtifactError> {
     let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
     let [package] = packages([("", below)]).try_into().expect("one package");

@@ -1,4 +1,5 @@
-//! What the shipped packages happen not to do, each case in a few packages of a few files. Sizes of files tell whose they are.
+//! Cases that do not occur in the shipped packages, each in a few packages with a few files. The
+//! size of a file identifies its package.
 
 use crate::layers::opened::{self, Named};
 use crate::layers::synthetic::{
@@ -11,13 +12,13 @@ use kiln_tree::{Digest, TreePath};
 use std::fs;
 use std::path::PathBuf;
 
-/// What a diversion says: path, where it goes instead, whose stays.
+/// A diversion: the path, its new path, and the package whose copy stays.
 type Diverted = (&'static str, &'static str, Option<&'static str>);
 
-/// A case: what it is about, packages in the order of their names, diversions.
+/// A case: its description, packages in the order of their names, diversions.
 type Case = (&'static str, Vec<Package>, Vec<Diverted>);
 
-/// What kiln and dpkg make of a case: their trees, or their words.
+/// The results of kiln and dpkg for a case: their trees, or their errors.
 struct Verdicts {
     kiln: Result<listing::Listing, String>,
     dpkg: Result<listing::Listing, String>,
@@ -44,26 +45,26 @@ fn judge(packages: &[Package], diverted: &[Diverted]) -> Verdicts {
     }
 }
 
-/// Packages `aa`, `bb`, … of these fields and members.
+/// Packages `aa`, `bb`, … with these fields and members.
 pub(super) fn packages<const N: usize>(contents: [(&str, &[Member]); N]) -> Vec<Package> {
     let package =
         |(name, (fields, members)): (char, (&str, &[Member]))| Package::new(&format!("{name}{name}"), fields, members);
     ('a'..).zip(contents).map(package).collect()
 }
 
-/// `usr/share/x`, which several packages have.
+/// `usr/share/x`, which several packages contain.
 fn x(bytes: &str) -> Member {
     file("./usr/share/x", bytes)
 }
 
-/// A package with a file of configuration (deb-conffiles(5)).
+/// A package with a conffile (deb-conffiles(5)).
 fn with_configuration(name: &str) -> Package {
     let members = [file("./etc/conf", "configured").mode(0o640).owned(0, 42)];
     let control = [file("./control", control(name, "1", "")), file("./conffiles", "/etc/conf\n")];
     Package::raw(name, deb_with(&control, &xz(&tar(&[parents(&members).as_slice(), &members].concat()))))
 }
 
-/// Cases in which the same tree comes out.
+/// Cases with the same resulting tree.
 fn laid() -> Vec<Case> {
     let private = |mode, owner| directory("./usr/share/d/").mode(mode).owned(owner, owner);
     vec![
@@ -203,7 +204,7 @@ fn laid() -> Vec<Case> {
 }
 
 #[test]
-fn what_dpkg_lays_kiln_lays_alike() {
+fn kiln_unpacks_as_dpkg_does() {
     let mut wrong = Vec::new();
     for (what, packages, diverted) in laid() {
         let Verdicts { kiln, dpkg } = judge(&packages, &diverted);
@@ -219,7 +220,7 @@ fn what_dpkg_lays_kiln_lays_alike() {
 }
 
 #[test]
-fn what_dpkg_refuses_kiln_refuses() {
+fn kiln_rejects_what_dpkg_rejects() {
     let cases: [Case; 8] = [
         (
             "a file beyond the package's own link",
@@ -253,9 +254,10 @@ fn what_dpkg_refuses_kiln_refuses() {
     }
 }
 
-/// Where an image would silently lose a file, or an archive reach through its own link, kiln is the stricter.
+/// kiln is stricter where an image would silently lose a file, or where an archive would write
+/// through its own link.
 #[test]
-fn what_only_kiln_refuses() {
+fn cases_that_only_kiln_rejects() {
     let cases = [
         (
             packages([("", &[program("./bin/p", "1")]), ("", &[program("./usr/bin/p", "22")])]),
@@ -268,15 +270,16 @@ fn what_only_kiln_refuses() {
     ];
     for (packages, expected) in cases {
         let Verdicts { kiln, dpkg } = judge(&packages, &[]);
-        dpkg.unwrap_or_else(|error| panic!("dpkg refuses it, too: {error}"));
+        dpkg.unwrap_or_else(|error| panic!("dpkg also rejects it: {error}"));
         let error = kiln.expect_err(expected);
         assert!(error.starts_with(expected), "{error}");
     }
 }
 
-/// dpkg fails where a package lacks a directory of its own, and diverts only the spelling that the diversion has.
+/// dpkg fails when a package lacks a directory of its own, and diverts only the spelling used in
+/// the diversion.
 #[test]
-fn what_only_kiln_lays() {
+fn cases_that_only_kiln_unpacks() {
     let members = [file("./usr/share/d/f", "1"), file("./lib/f", "22")];
     let package = Package::raw("aa", deb_of(&control("aa", "1", ""), &xz(&tar(&members))));
     let Verdicts { kiln, dpkg } = judge(&[package], &[("usr/lib/f", "usr/lib/g", None)]);

@@ -1,4 +1,4 @@
-//! dpkg(1), unpacking into a root of its own.
+//! Unpacks packages with dpkg(1) into a separate root.
 
 use crate::layers::listing::{Listing, Node, name_links};
 use crate::layers::tools::tool;
@@ -8,11 +8,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// Unpacks in the root `$1` with the database `$2`, then lists the root on standard output.
-///
-/// As root of fakeroot(1), so that owners, modes and devices are whatever the packages say. The host's dpkg.cfg must not
-/// leave anything out. Links that are there before any package have kiln's time for what it makes; `/lib64` is there if
-/// packages have something in it.
+/// Unpacks in the root `$1` with the database `$2`, then lists the root on standard output. Runs
+/// under fakeroot(1), so that owners, modes and devices are those of the packages. The host's
+/// dpkg.cfg is not used, because it may exclude paths. Links that exist before any package have the
+/// time that kiln gives its own files; `/lib64` exists if packages contain files in it.
 const SCRIPT: &str = r#"
 root=$1 database=$2; shift 2
 touch --no-dereference --date=@0 "$root"/*
@@ -22,8 +21,9 @@ if rmdir "$root/usr/lib64" 2>/dev/null; then rm "$root/lib64"; fi
 find "$root" -mindepth 1 -printf '%P\0%y\0%m\0%U\0%G\0%s\0%T@\0%l\0%i\0'
 "#;
 
-/// What dpkg leaves of the packages at `debs`, unpacked in this order into a root with the links of usr-merge; or what it says when
-/// it refuses. The packages must have no maintainer scripts: they would run.
+/// Unpacks the packages at `debs` with dpkg in this order into a root with the links of usr-merge;
+/// returns the resulting tree, or dpkg's error. The packages must not contain maintainer scripts,
+/// which would run.
 pub(super) fn unpack(debs: &[PathBuf], diversions: &[Diversion]) -> Result<Listing, String> {
     let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
     let (root, database) = (place.path().join("root"), place.path().join("database"));
@@ -35,7 +35,7 @@ pub(super) fn unpack(debs: &[PathBuf], diversions: &[Diversion]) -> Result<Listi
         fs::create_dir_all(database.join(directory)).expect("a directory");
     }
     fs::write(database.join("status"), "").expect("written");
-    // A line each: the path, where it goes, whose copy stays (":" for nobody's).
+    // Three lines each: the path, its new path, the package whose copy stays (":" for none).
     let line = |diversion: &Diversion| {
         format!("/{}\n/{}\n{}\n", diversion.from, diversion.to, diversion.by.as_deref().unwrap_or(":"))
     };
@@ -63,7 +63,7 @@ fn listing(text: &str) -> Listing {
         let [path, kind, mode, uid, gid, size, mtime, target, inode] = fields.try_into().expect("nine fields");
         let number = |text: &str| text.parse().expect("a number");
         let kind = kind.chars().next().expect("a type");
-        // Configuration waits under this name for dpkg --configure.
+        // dpkg --unpack gives conffiles this name until dpkg --configure.
         let path = path.strip_suffix(".dpkg-new").unwrap_or(path).to_owned();
         if kind == 'f' {
             inodes.insert(path.clone(), inode.to_owned());

@@ -1,4 +1,4 @@
-//! What a root file system holds, in a form in which kiln's and dpkg's can be compared.
+//! Listings of root file systems, to compare kiln's with dpkg's.
 
 use kiln_tree::{DeviceKind, FileTree, Kind};
 use std::collections::BTreeMap;
@@ -6,25 +6,26 @@ use std::collections::BTreeMap;
 /// Nodes by path.
 pub(super) type Listing = BTreeMap<String, Node>;
 
-/// All there is to one path but its content.
+/// All properties of a path except its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Node {
-    /// As find(1)'s `%y` says it: `f`, `d`, `l`, `c`, `b`, `p`.
+    /// The type letter of find(1)'s `%y`: `f`, `d`, `l`, `c`, `b`, `p`.
     pub kind: char,
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,
-    /// Bytes of a file.
+    /// The size of a file in bytes.
     pub size: Option<u64>,
-    /// Seconds since 1970; not of directories, where it is the time at which dpkg ran.
+    /// Modification time in seconds since 1970; not of directories, which have the time at which
+    /// dpkg ran.
     pub mtime: Option<u32>,
     /// A link's target.
     pub target: String,
-    /// All names of the file, if it has several.
+    /// All names of a file with hard links.
     pub names: Vec<String>,
 }
 
-/// Fills in [`Node::names`]: paths with one key are one file.
+/// Sets [`Node::names`]: paths with the same key are the same file.
 pub(super) fn name_links<K: Ord>(listing: &mut Listing, keys: BTreeMap<String, K>) {
     let mut groups: BTreeMap<K, Vec<String>> = BTreeMap::new();
     for (path, key) in keys {
@@ -37,7 +38,7 @@ pub(super) fn name_links<K: Ord>(listing: &mut Listing, keys: BTreeMap<String, K
     }
 }
 
-/// What `tree` holds.
+/// Lists `tree`.
 pub(super) fn of(tree: &FileTree) -> Listing {
     let mut links = BTreeMap::new();
     let mut listing = Listing::new();
@@ -69,7 +70,7 @@ pub(super) fn of(tree: &FileTree) -> Listing {
     listing
 }
 
-/// Where two listings differ, a line each.
+/// The differences of two listings, one per line.
 pub(super) fn differences(ours: &Listing, theirs: &Listing) -> Vec<String> {
     let paths: std::collections::BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
     let differs = |path: &&String| ours.get(*path) != theirs.get(*path);

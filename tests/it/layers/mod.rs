@@ -1,4 +1,5 @@
-//! The layers of a tree, each against a judge that is not kiln: packages against dpkg, which unpacks the same ones in the same order.
+//! The layers of a tree, compared with other programs: packages with dpkg, which unpacks the same
+//! ones in the same order.
 
 use crate::common::worker;
 use kiln_testing::synthetic;

@@ -1,4 +1,4 @@
-//! Packages as kiln opens them.
+//! Opens packages with kiln.
 
 use kiln_bake::BakeError;
 use kiln_bake::packages::{Deb, unpack};
@@ -9,7 +9,7 @@ use kiln_tree::{Digest, FileTree};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// A .deb and what it is called.
+/// A .deb and its name.
 #[derive(Debug, Clone)]
 pub(super) struct Named {
     pub name: String,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use std::fs;
 use std::path::Path;
 
-/// The fields of `manifest.json` that are needed.
+/// The fields of `manifest.json` that the tests use.
 #[derive(Deserialize)]
 struct Manifest {
     inputs: Vec<Input>,
@@ -22,7 +22,7 @@ struct Input {
     sha256: Digest,
 }
 
-/// The packages of `suite`'s worker, where kiln's cache has them, in the order of their names.
+/// The paths in kiln's cache of the packages of `suite`'s worker, in the order of their names.
 fn worker_packages(suite: &str) -> Vec<Named> {
     let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
     let manifest = fs::read_to_string(worker::build_worker(place.path(), suite).join("manifest.json")).expect("read");
@@ -37,7 +37,8 @@ fn worker_packages(suite: &str) -> Vec<Named> {
         .collect()
 }
 
-/// Copies the package at `deb` to `to` without its maintainer scripts and triggers; says whether it is essential.
+/// Copies the package at `deb` to `to` without its maintainer scripts and triggers; returns whether
+/// it is essential.
 fn without_scripts(deb: &Path, to: &Path) -> bool {
     let control = text(tool("dpkg-deb", "dpkg").arg("--field").arg(deb));
     let members = text(tool("ar", "binutils").arg("t").arg(deb));

@@ -1,11 +1,11 @@
-//! A table of bad profiles, each with the exact line it is answered with.
+//! A table of bad profiles, each with the exact error line.
 
 use super::bad_node::NODE;
 use super::{Profiles, RELEASE};
 use kiln_profile::{Arch, Overrides};
 use std::process::Command;
 
-/// What follows `extends: base` in worker.yaml, and the error without `profiles/worker.yaml:`.
+/// The text after `extends: base` in worker.yaml, and the error without `profiles/worker.yaml:`.
 const BAD: &[(&str, &str)] = &[
     // Keys.
     ("kublet: {}\n", "2:1: unknown key \"kublet\", did you mean \"kubelet\"?"),
@@ -283,7 +283,8 @@ const BAD: &[(&str, &str)] = &[
         "units: {states: {a.service: enabled, a.service?: masked}}\n",
         "2:38: units.states: a.service is there twice, with \"?\" and without",
     ),
-    // What a release or a runtime dropped, what needs something else, what is there under another name.
+    // Settings that a release or runtime has removed, that need another setting, or that have
+    // another name.
     (
         "containerd: {runtimes: {nvidia: {}}}\n",
         "2:33: containerd.runtimes.nvidia: is runc once more, name its program with \"binary\"",
@@ -391,7 +392,7 @@ const BAD: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn bad_profiles_are_refused_with_the_place_and_the_way_out() {
+fn bad_profiles_are_rejected_with_position_and_remedy() {
     assert!(BAD.len() >= 120);
     let wrong: Vec<String> = BAD
         .iter()
@@ -403,14 +404,14 @@ fn bad_profiles_are_refused_with_the_place_and_the_way_out() {
         })
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // What is upstream's rule says whose it is.
+    // Errors of rules from upstream name their source.
     let rule = |text| Profiles::worker(text).load().err().and_then(|error| error.rule());
     let sourced = BAD.iter().chain(NODE).filter(|(text, _)| rule(text).is_some()).count();
     assert!(sourced >= 100, "{sourced}");
 }
 
 #[test]
-fn none_of_them_reaches_an_image() {
+fn bad_profiles_do_not_reach_an_image() {
     for (text, expected) in BAD.iter().chain(NODE) {
         let profiles = Profiles::worker(text);
         let (out, cache) = (profiles.0.path().join("out"), profiles.0.path().join("cache"));
@@ -427,13 +428,13 @@ fn none_of_them_reaches_an_image() {
 }
 
 #[test]
-fn values_inherited_are_faulted_where_they_were_written() {
+fn errors_of_inherited_values_name_their_own_file() {
     let profiles = Profiles::new(
         b"release: v1\nkernel:\n  sysctls:\n    a.b: ''\n",
         b"extends: base\nkernel: {sysctls: {c.d: 1}}\n",
     );
     assert_eq!(profiles.error(), "profiles/base.yaml:4:10: kernel.sysctls.a.b: \"\" is not a value on one line");
-    // Also when the child replaces what has the wrong type.
+    // Also when the child replaces the value of the wrong type.
     let profiles =
         Profiles::new(b"release: v1\nkernel: {cmdline: quiet}\n", b"extends: base\nkernel: {cmdline: [a]}\n");
     assert_eq!(
@@ -443,7 +444,7 @@ fn values_inherited_are_faulted_where_they_were_written() {
 }
 
 #[test]
-fn bad_files_are_refused() {
+fn bad_files_are_rejected() {
     let error = |worker: &[u8]| Profiles::new(b"", worker).error();
     assert_eq!(error(b"image: {id: \xff}\n"), "profiles/worker.yaml: is not UTF-8 (byte 12)");
     assert_eq!(error(&vec![b'#'; (1 << 20) + 1]), "profiles/worker.yaml: is larger than 1 MiB, which no profile is");
@@ -461,7 +462,7 @@ fn bad_files_are_refused() {
 }
 
 #[test]
-fn files_that_are_not_there() {
+fn missing_files() {
     let profiles = Profiles::worker("");
     let none = Overrides::default();
     assert_eq!(
@@ -481,7 +482,7 @@ fn files_that_are_not_there() {
 }
 
 #[test]
-fn circles_are_refused_with_the_chain() {
+fn cycles_are_rejected_with_the_chain() {
     let profiles = Profiles::new(b"extends: middle\n", b"extends: base\n");
     profiles.write("profiles/middle.yaml", "extends: ./base.yaml\n");
     assert_eq!(
@@ -514,7 +515,7 @@ fn bad_options_are_named() {
 }
 
 #[test]
-fn bad_releases_are_refused() {
+fn bad_releases_are_rejected() {
     let error = |release: &str| {
         let profiles = Profiles::worker("components: {kubelet: required}\n");
         profiles.write("profiles/releases/v1.yaml", release);
@@ -543,9 +544,9 @@ fn bad_releases_are_refused() {
     }
 }
 
-/// kubelet's interface to containerd, and containerd's configuration, by version.
+/// Incompatible versions of kubelet and containerd, and of containerd and its configuration.
 #[test]
-fn versions_that_do_not_go_together_are_refused() {
+fn incompatible_versions_are_rejected() {
     let error = |kubernetes: &str, series: &str, containerd: &str| {
         let profiles = Profiles::worker("");
         let text = RELEASE.replacen("kubernetes: 1.30.0", &format!("kubernetes: {kubernetes}"), 1);
@@ -589,7 +590,7 @@ fn versions_that_do_not_go_together_are_refused() {
 }
 
 #[test]
-fn a_digest_for_another_architecture_does_not_do() {
+fn a_digest_for_another_architecture_is_not_enough() {
     let profiles = Profiles::worker("components: {kubelet: required}\n");
     profiles.write("profiles/releases/v1.yaml", RELEASE.replace("{all:", "{amd64:"));
     assert!(profiles.load().is_ok());

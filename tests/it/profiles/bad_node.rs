@@ -1,6 +1,7 @@
-//! What a node would not start with, or would be other than it says: rows of the table of bad profiles.
+//! Rows of the table of bad profiles with settings that would prevent a node from starting, or
+//! would not take effect.
 
-/// What follows `extends: base` in worker.yaml, and the error without `profiles/worker.yaml:`.
+/// The text after `extends: base` in worker.yaml, and the error without `profiles/worker.yaml:`.
 pub(super) const NODE: &[(&str, &str)] = &[
     ("kubelet: {args: {v: two}}\n", "2:21: kubelet.args.v: \"two\" is not a whole number"),
     (

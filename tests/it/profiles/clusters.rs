@@ -1,4 +1,4 @@
-//! Cluster files: what they give a node, and what is refused in them and between them and a profile.
+//! Cluster files: their effect on a node, and the errors in them and between them and a profile.
 
 use super::Profiles;
 use kiln_kubernetes::Minor;
@@ -13,7 +13,7 @@ podCIDRs: [10.244.0.0/16]
 nodeNetworks: [192.168.0.0/20]
 ";
 
-/// A certificate, as an authority has it or as anyone else has.
+/// A certificate, of an authority or not.
 fn certificate(is_ca: rcgen::IsCa) -> String {
     let key = rcgen::KeyPair::generate().expect("a key");
     let mut params = rcgen::CertificateParams::default();
@@ -21,7 +21,7 @@ fn certificate(is_ca: rcgen::IsCa) -> String {
     params.self_signed(&key).expect("signed").pem()
 }
 
-/// `worker.yaml` with `profile` in it and `clusters/prod.yaml`.
+/// `worker.yaml` with the text `profile`, and `clusters/prod.yaml`.
 fn profiles(profile: &str, cluster: &str) -> Profiles {
     let profiles = Profiles::worker(profile);
     profiles.write("clusters/prod.yaml", cluster);
@@ -47,7 +47,7 @@ fn a_cluster_is_what_its_file_says() {
     assert_eq!(cluster.api_servers, ["https://api.example.org:6443"]);
     assert!(cluster.ca_certificates.starts_with("-----BEGIN CERTIFICATE-----\n"));
     assert_eq!(cluster.dns_domain, "cluster.local");
-    // kubeadm's.
+    // The names of kubeadm.
     assert_eq!(cluster.dns_addresses, ["10.96.0.10".parse::<std::net::IpAddr>().expect("an address")]);
     assert_eq!(
         (cluster.pod_cidrs[0].node_mask, cluster.pod_cidrs[0].pods(), cluster.pod_cidrs[0].nodes()),
@@ -67,7 +67,8 @@ fn a_cluster_is_what_its_file_says() {
     assert!(load("", CLUSTER).is_ok() && Profiles::worker("").load().expect("a profile").cluster.is_none());
 }
 
-/// What is replaced in the file above, by what, and the error without `clusters/prod.yaml:`.
+/// The text to replace in the file above, its replacement, and the error without
+/// `clusters/prod.yaml:`.
 const BAD: &[(&str, &str, &str)] = &[
     ("caFile", "caFlie", "3:1: unknown key \"caFlie\", did you mean \"caFile\"?"),
     (
@@ -230,7 +231,7 @@ const BAD: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn bad_clusters_are_refused_with_the_place_and_the_way_out() {
+fn bad_clusters_are_rejected_with_position_and_remedy() {
     let wrong: Vec<String> = BAD
         .iter()
         .filter_map(|(from, to, expected)| {
@@ -243,7 +244,7 @@ fn bad_clusters_are_refused_with_the_place_and_the_way_out() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What the profile says, what is replaced in the cluster, and the whole error.
+/// The text of the profile, the replacement in the cluster file, and the complete error.
 const DISAGREE: &[(&str, &str, &str, &str)] = &[
     (
         "",
@@ -307,7 +308,7 @@ const DISAGREE: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
-/// Nobody wrote the default, and it is only for nodes that join nothing.
+/// The default was not written by a user, and is only for nodes that do not join a cluster.
 #[test]
 fn the_default_subnet_is_not_compared_with_a_cluster() {
     assert!(load("", &CLUSTER.replace("192.168.0.0/20", "10.88.0.0/20")).is_ok());
@@ -318,7 +319,7 @@ fn the_default_subnet_is_not_compared_with_a_cluster() {
 }
 
 #[test]
-fn a_profile_and_a_cluster_that_disagree_are_refused() {
+fn a_conflicting_profile_and_cluster_are_rejected() {
     let wrong: Vec<String> = DISAGREE
         .iter()
         .filter_map(|(profile, from, to, expected)| {
@@ -343,7 +344,8 @@ fn a_cluster_is_named_or_a_path() {
     assert_eq!(loaded.expect("a good cluster").cluster.expect("a cluster").name, "prod");
 }
 
-/// The kubelet of each minor release beside API servers of each other: the policy's own words, in numbers.
+/// The kubelet of each minor release with the API server of each other one, against the version
+/// skew policy.
 #[test]
 fn the_skew_is_that_of_the_policy() {
     for (kubelet, api, fits) in [

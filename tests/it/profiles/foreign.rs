@@ -1,4 +1,4 @@
-//! The JSON Schema judged by another program's validator, python3-jsonschema.
+//! Checks the JSON Schema with another validator, python3-jsonschema.
 
 use super::{Profiles, shipped_dir};
 use std::fs;
@@ -14,7 +14,7 @@ error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema)
 sys.exit(error and error.message)
 "#;
 
-/// The validator's complaint, if it has one.
+/// The validator's error, if any.
 fn validate(schema: &serde_json::Value, yaml: &Path) -> Option<String> {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     fs::write(file.path(), schema.to_string()).expect("writing the schema");
@@ -43,7 +43,7 @@ fn shipped_files_are_valid() {
 }
 
 #[test]
-fn what_kiln_refuses_by_its_form_the_schema_refuses() {
+fn the_schema_rejects_what_kiln_rejects_by_form() {
     let complaint = |text: &str| {
         let profiles = Profiles::worker(text);
         assert!(profiles.load().is_err(), "{text}");
@@ -57,7 +57,7 @@ fn what_kiln_refuses_by_its_form_the_schema_refuses() {
 }
 
 #[test]
-fn what_kiln_accepts_the_schema_accepts() {
+fn the_schema_accepts_what_kiln_accepts() {
     let text = "arch: null\nkernel: {sysctls: {net.ipv4.ip_forward: 1, kernel.panic: null}, modules: {keep: null}}\n\
                 components: {kubelet: required, runc: null}\nunits: {states: {a.service: null}}\nimage: null\n";
     let profiles = Profiles::worker(text);

@@ -1,4 +1,4 @@
-//! Nothing a file may hold makes the loader panic, hang or answer in more than one line.
+//! No contents of a file make the loader panic, hang or print more than one line.
 
 use super::{Profiles, shipped_dir};
 use proptest::prelude::*;

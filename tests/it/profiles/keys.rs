@@ -1,14 +1,13 @@
-//! Every key that a message of kiln names is one that a user can write.
-//!
-//! Errors of profiles carry keys of a table, `fields`, which a test of `kiln-profile` holds to the schemas. This one reads the
-//! texts in the sources, where a key may be named in passing.
+//! Every key in a message of kiln exists in a schema. Errors of profiles use keys of the table
+//! `fields`, which a test of `kiln-profile` compares with the schemas. This test reads the string
+//! literals in the sources, which may also mention keys.
 
 use crate::layering::{builder, texts};
 use kiln_profile::{cluster_schema, release_schema, schema};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Words that look like keys: the beginning of each, and what it is.
+/// Words that resemble keys: the prefix of each, and its meaning.
 const OTHERS: [(&str, &str); 26] = [
     ("cni.dev", "a host"),
     ("containerd.io", "a host"),
@@ -35,14 +34,15 @@ const OTHERS: [(&str, &str); 26] = [
     ("kubelet.nodeIP", "a key of the seed"),
     ("kubelet.podCIDR", "a key of the seed"),
     ("kubelet.providerID", "a key of the seed"),
-    // A comment in a file of nodes, whose bytes are those of earlier versions.
+    // A comment in a file of nodes, which must not change between versions.
     ("kernel.modules_load", "a field of kiln's own"),
 ];
 
-/// What the names of units and files end in.
+/// Suffixes of units and files.
 const FILES: [&str; 8] = ["cache", "conf", "json", "path", "service", "socket", "target", "yaml"];
 
-/// Whether `schema` has the key that `path` leads to. A part with a brace or star stands for any name.
+/// Whether `schema` has the key at `path`. A part with a brace or star stands for any
+/// name.
 fn has(schema: &Value, path: &[&str]) -> bool {
     let choices = ["anyOf", "oneOf"].into_iter().filter_map(|key| schema[key].as_array()).flatten();
     if choices.into_iter().any(|schema| has(schema, path)) {
@@ -51,7 +51,7 @@ fn has(schema: &Value, path: &[&str]) -> bool {
     let Some((part, rest)) = path.split_first() else { return true };
     let named = schema["properties"].get(*part);
     match named.or(schema.get("additionalProperties")) {
-        // A map whose values are Kubernetes' business.
+        // A map whose values Kubernetes defines.
         Some(Value::Bool(free)) => *free,
         Some(schema) => {
             let restricts = ["type", "enum", "anyOf", "oneOf"].into_iter().any(|key| schema.get(key).is_some());
@@ -61,7 +61,7 @@ fn has(schema: &Value, path: &[&str]) -> bool {
     }
 }
 
-/// The words of `text` that could be keys: with a dot inside.
+/// The words of `text` that may be keys: those with a dot inside.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let of_key = |char: char| char.is_ascii_alphanumeric() || "._-{}*/?".contains(char);
     let words = text.split(move |char| !of_key(char)).map(|word| word.trim_end_matches(['.', '/', '?']));
@@ -81,7 +81,7 @@ fn every_key_that_is_named_is_in_a_schema() {
     let mut wrong = Vec::new();
     for (text, path, line) in texts() {
         for word in words(&text) {
-            // Only a whole part stands for a name; in the middle of one, another text follows.
+            // A placeholder is a name only if it is a whole part; within one, other text follows.
             let parts: Vec<&str> = word
                 .split('.')
                 .map(|part| match part.find('{') {
@@ -89,7 +89,7 @@ fn every_key_that_is_named_is_in_a_schema() {
                     _ => part,
                 })
                 .collect();
-            // A word that begins a message is meant as a key, even when no key is called so.
+            // The first word of a message is a key, even if no key has this name.
             let begins = text.starts_with(word) && text[word.len()..].starts_with(": ") && text.contains('{');
             let could_be = tops.contains(parts[0]) || (begins && !word.contains('/'));
             let is_file = FILES.iter().any(|end| parts.last() == Some(end));
@@ -119,11 +119,11 @@ fn names<'a>(schema: &'a Value, found: &mut BTreeSet<&'a str>) {
     }
 }
 
-/// `key.below("name")` and `required(value, pos, key, "name")` are given the name of a key.
+/// `key.below("name")` and `required(value, pos, key, "name")` have the name of a key as argument.
 #[test]
 fn names_below_keys_are_in_a_schema() {
     let schemas = [schema(), release_schema(), cluster_schema()];
-    // Those of a configuration whose shape is Kubernetes' business.
+    // Keys of a configuration that Kubernetes defines.
     let mut known = BTreeSet::from(["clientConnection", "kubeconfig"]);
     schemas.iter().for_each(|schema| names(schema, &mut known));
     let mut seen = 0;
@@ -147,7 +147,7 @@ fn names_below_keys_are_in_a_schema() {
 }
 
 #[test]
-fn keys_that_are_not_there_are_noticed() {
+fn missing_keys_are_detected() {
     let schemas = [schema(), release_schema(), cluster_schema()];
     let there = |key: &str| schemas.iter().any(|schema| has(schema, &key.split('.').collect::<Vec<_>>()));
     for key in ["units.states.{unit}", "kubelet.config.memorySwap.x", "components.*", "dns.addresses", "debian.mirrors"]

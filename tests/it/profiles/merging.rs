@@ -1,4 +1,4 @@
-//! `extends`, options, and where things are looked for.
+//! `extends`, options, and search paths.
 
 use super::{Profiles, RELEASE};
 use kiln_profile::{Arch, ArtifactFormat, ArtifactSource, Cni, Output, Overrides};
@@ -25,7 +25,7 @@ cni: {subnet: 10.1.0.0/16}
 ";
 
 #[test]
-fn a_child_is_laid_over_its_parent() {
+fn a_child_overrides_its_parent() {
     let worker = b"
 extends: base
 components: {runc: omitted}
@@ -43,7 +43,7 @@ cni: {plugin: none}
     let profile = Profiles::new(BASE, worker).load().expect("a good profile");
     assert_eq!(profile.release.components.keys().collect::<Vec<_>>(), ["kubelet"]);
     assert!(profile.release.packages.is_empty());
-    // What a child wants or excludes overrides its parent.
+    // A child's packages and exclusions override those of its parent.
     assert_eq!(profile.debian.packages.iter().collect::<Vec<_>>(), ["a1=2", "bash", "perl", "systemd-repart"]);
     assert_eq!(profile.debian.exclude.iter().collect::<Vec<_>>(), ["cpio", "socat"]);
     assert_eq!(profile.kernel.cmdline, ["console=ttyS0", "quiet"]);
@@ -63,7 +63,7 @@ cni: {plugin: none}
 }
 
 #[test]
-fn what_nobody_sets_has_its_default() {
+fn unset_values_have_their_defaults() {
     let profile = Profiles::worker("").load().expect("a good profile");
     assert_eq!((profile.role.as_str(), profile.arch), ("worker", Arch::Amd64));
     assert_eq!((profile.image.id.as_str(), profile.image.version.as_str()), ("kiln-worker", "1.30.0"));
@@ -82,7 +82,7 @@ fn what_nobody_sets_has_its_default() {
 }
 
 #[test]
-fn options_replace_what_the_profile_says() {
+fn options_override_the_profile() {
     let profiles = Profiles::new(BASE, b"extends: base\ndebian: {mirrors: ['http://one/']}\narch: amd64\n");
     profiles.write("profiles/releases/v2.yaml", RELEASE.replace("1.30.0", "1.31.0"));
     profiles.write("site/rootfs/x", "");

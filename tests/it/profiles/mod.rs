@@ -1,4 +1,4 @@
-//! Profiles as users write them: what is refused and with which words, how they merge, and what the shipped ones say.
+//! Profiles as users write them: errors and their messages, merging, and the shipped profiles.
 
 mod bad;
 mod bad_node;
@@ -15,7 +15,7 @@ use kiln_profile::{Arch, Overrides, Profile, ProfileError};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A release that needs nothing else.
+/// A release without dependencies.
 const RELEASE: &str = "kubernetes: 1.30.0
 pauseImage: registry.k8s.io/pause:3.9
 containerdSeries: 2
@@ -25,7 +25,7 @@ components:
 packages: {runc: runc}
 ";
 
-/// A directory of profiles in a temporary place.
+/// A temporary directory of profiles.
 struct Profiles(tempfile::TempDir);
 
 impl Profiles {
@@ -38,7 +38,7 @@ impl Profiles {
         profiles
     }
 
-    /// `worker.yaml` alone, on the release `v1`.
+    /// Only `worker.yaml`, on the release `v1`.
     fn worker(text: &str) -> Self {
         Self::new(b"release: v1\n", format!("extends: base\n{text}").as_bytes())
     }
@@ -61,7 +61,7 @@ impl Profiles {
         self.load_with("worker", &Overrides::default())
     }
 
-    /// The error's text with the temporary directory cut out.
+    /// The error's text without the temporary directory.
     fn error_with(&self, role: &str, overrides: &Overrides) -> String {
         let error = self.load_with(role, overrides).expect_err("a bad profile").to_string();
         assert!(!error.contains('\n'), "not one line: {error:?}");

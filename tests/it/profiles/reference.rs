@@ -1,4 +1,5 @@
-//! docs/profile.md against the schema: the reference in it is generated from the types that read profiles.
+//! docs/profile.md against the schema: the reference in it is generated from the types that read
+//! profiles.
 
 use super::assert_snapshot;
 use serde_json::{Map, Value};
@@ -11,7 +12,7 @@ const BEGIN: &str = "<!-- reference:begin, written by UPDATE_SNAPSHOTS=1 cargo t
 const END: &str = "<!-- reference:end -->\n";
 
 #[test]
-fn the_reference_is_what_the_schema_says() {
+fn the_reference_matches_the_schema() {
     let doc = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(DOC)).expect("docs/profile.md");
     let (before, rest) = doc.split_once(BEGIN).expect("the mark where the reference begins");
     let (_, after) = rest.split_once(END).expect("the mark where the reference ends");

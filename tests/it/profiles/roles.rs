@@ -1,4 +1,4 @@
-//! The shipped roles: docs/roles.md shows what they are, and each setting says why.
+//! The shipped roles: docs/roles.md lists their settings, and each setting has a reason.
 
 use super::{assert_snapshot, shipped_dir};
 use kiln_profile::{Arch, Overrides, Profile, Taint};
@@ -12,7 +12,7 @@ const DOC: &str = "docs/roles.md";
 const BEGIN: &str = "<!-- roles:begin, written by UPDATE_SNAPSHOTS=1 cargo test --test profiles -->\n";
 const END: &str = "<!-- roles:end -->\n";
 
-/// The roles that are shipped; `base` alone is none.
+/// The shipped roles; `base` is not a role.
 fn roles() -> Vec<Profile> {
     let names = kiln_profile::roles(&shipped_dir()).expect("roles");
     let load = |role: &String| {
@@ -25,7 +25,7 @@ fn roles() -> Vec<Profile> {
         .collect()
 }
 
-/// A setting as the documentation shows it.
+/// A setting as shown in the documentation.
 fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -94,7 +94,8 @@ fn the_page_has_every_role() {
     assert_snapshot(DOC, &format!("{before}{BEGIN}{text}{END}{after}"));
 }
 
-/// A sysctl changes the whole machine: whoever reads the profile is told why. A comment holds for the lines that follow it.
+/// A sysctl changes the whole machine, so the profile must contain the reason. A comment applies to
+/// the lines after it.
 #[test]
 fn every_sysctl_has_its_reason() {
     for entry in fs::read_dir(shipped_dir()).expect("profiles").map(|entry| entry.expect("an entry").path()) {
@@ -105,9 +106,10 @@ fn every_sysctl_has_its_reason() {
     }
 }
 
-/// Every role says why it exists, and settings are set once: a role that repeats what it inherits hides what it changes.
+/// Every role contains the reason for its existence, and does not repeat inherited settings, which
+/// would hide its changes.
 #[test]
-fn a_role_says_why_and_only_what_differs() {
+fn a_role_has_a_reason_and_only_differences() {
     let roles = roles();
     let worker = settings(roles.iter().find(|role| role.role == "worker").expect("a worker"));
     for role in roles.iter().filter(|role| role.role != "worker") {

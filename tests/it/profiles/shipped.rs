@@ -10,7 +10,7 @@ fn load(role: &str, overrides: &Overrides) -> Profile {
 }
 
 #[test]
-fn the_worker_is_what_it_was() {
+fn the_worker_is_unchanged() {
     let profile = load("worker", &Overrides::default());
     let json = serde_json::to_string_pretty(&profile).expect("JSON");
     assert_snapshot("tests/snapshots/worker.json", &format!("{json}\n"));
@@ -36,7 +36,7 @@ fn every_role_loads_on_every_suite_architecture_and_release() {
                 assert_eq!(profile.release.name, release);
                 assert!(profile.release.components.contains_key("kubelet"));
                 assert_eq!(profile.debian.packages.contains("systemd-repart"), suite == "trixie");
-                // A program that kubelet called until 1.21.7.
+                // A program that kubelet used until 1.21.7.
                 assert_eq!(profile.debian.packages.contains("findutils"), release == "debian-1.20.2");
                 assert!(profile.debian.packages.is_disjoint(&profile.debian.exclude));
             }
@@ -64,7 +64,7 @@ fn a_node_gets_each_of_its_programs_once() {
     );
 }
 
-/// Sorted, for comparisons with what comes out of a set.
+/// Sorted, for comparison with sets.
 trait Sorted {
     fn sorted(self) -> Self;
 }

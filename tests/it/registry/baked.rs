@@ -9,7 +9,7 @@ use std::fs;
 use std::process::Command;
 
 #[test]
-fn an_image_holds_what_the_profile_names_and_each_blob_once() {
+fn an_image_contains_the_profiles_images_and_each_blob_once() {
     worker::kubelet();
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path();
@@ -67,7 +67,8 @@ fn an_image_holds_what_the_profile_names_and_each_blob_once() {
     let blobs = String::from_utf8_lossy(&members).lines().filter(|member| member.starts_with("blobs/sha256/")).count();
     assert_eq!(blobs, 6);
 
-    // No password is where others can read it, and without one nothing is asked for twice.
+    // Passwords are not in files that others can read, and without a password no request is
+    // repeated.
     let lock = root.join("profiles/site@debian-1.20.2.lock");
     let told =
         [fs::read_to_string(&lock).expect("a lock"), fs::read_to_string(out.join("manifest.json")).expect("read")];

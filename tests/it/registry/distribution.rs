@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A running registry; it ends when dropped.
+/// A running registry; stopped on drop.
 pub(super) struct Distribution {
     child: Child,
     /// `127.0.0.1:PORT`.

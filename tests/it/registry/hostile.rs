@@ -1,4 +1,4 @@
-//! Registries that lie, cut, lead astray or want too much.
+//! Registries that send wrong or truncated data, redirect endlessly, or demand too much.
 
 use super::pulling::config_for;
 use super::server::{self, Server};
@@ -24,7 +24,7 @@ fn documents() -> (Vec<u8>, Vec<u8>) {
     (manifest(describe(media_type::CONFIG, &config), vec![describe(media_type::LAYER, LAYER)]), config)
 }
 
-/// What is served below `/v2/app/`.
+/// The contents of `/v2/app/`.
 fn served(manifest: Vec<u8>, config: Vec<u8>, layer: Vec<u8>) -> BTreeMap<String, Vec<u8>> {
     let (_, honest) = documents();
     let name = |bytes: &[u8]| format!("blobs/sha256:{}", Digest::of(bytes));
@@ -54,7 +54,7 @@ fn pull(server: &Server, config: &str) -> Result<usize, String> {
 }
 
 #[test]
-fn what_is_not_what_its_digest_says_is_refused() {
+fn contents_that_do_not_match_their_digest_are_rejected() {
     let (manifest, config) = documents();
     assert_eq!(pull(&registry(served(manifest.clone(), config.clone(), LAYER.to_vec())), "{}"), Ok(3));
     let mut other = LAYER.to_vec();
@@ -76,8 +76,8 @@ fn what_is_not_what_its_digest_says_is_refused() {
 }
 
 #[test]
-fn an_index_that_leads_to_itself_ends() {
-    // No index can have its own digest in it: the chain is as long as it was made.
+fn an_endless_chain_of_indexes_ends() {
+    // An index cannot contain its own digest, so the chain is finite but too long.
     let (leaf, config) = documents();
     let mut files = served(leaf.clone(), config, LAYER.to_vec());
     let mut inner = leaf;
@@ -112,7 +112,7 @@ fn a_cut_layer_is_resumed() {
 }
 
 #[test]
-fn the_password_goes_to_the_registry_and_nowhere_else() {
+fn the_password_is_sent_to_the_registry_only() {
     let (manifest, config) = documents();
     let files = Arc::new(served(manifest, config, LAYER.to_vec()));
     let storage = {
@@ -152,7 +152,7 @@ fn redirects_in_circles_and_strange_challenges_end() {
         let error = pull(&server, "{}").expect_err(why);
         assert!(error.contains(why), "{why}: {error}");
     }
-    // A token server that gives none, and a registry that never has enough.
+    // A token server that issues no token, and a registry that always demands another one.
     for (answer, why) in [
         ("{}", "answers without a token"),
         ("{\"token\":\"a b\\r\\nX: y\"}", "answers without a token"),

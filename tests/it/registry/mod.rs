@@ -1,4 +1,5 @@
-//! Pulling from registries: Debian's docker-registry, which is the distribution project's own, and one that misbehaves.
+//! Pulls from registries: Debian's docker-registry (the distribution project), and one that
+//! misbehaves.
 
 mod baked;
 mod distribution;
@@ -42,7 +43,7 @@ fn fetch(fetcher: &Fetcher, reference: &str, resolved: &Resolved) -> Result<Vec<
     fetcher.fetch_all(&std::iter::once(manifest).chain(blobs).collect::<Vec<_>>())
 }
 
-/// Runs a program of Debian package `package` to its end.
+/// Runs a program of the Debian package `package` to its end.
 fn run(program: &str, package: &str, args: &[&str]) -> Output {
     let output = Command::new(program).args(args).output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}: install the package {package}"));

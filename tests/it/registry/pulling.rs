@@ -1,4 +1,4 @@
-//! What other tools pushed is what is pulled.
+//! Pulls the images that other tools pushed.
 
 use super::distribution::{Distribution, image};
 use super::{fetch, fetcher, resolve, run};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 const USER: &str = "me:correct horse";
 
-/// A registry that wants the password of [`USER`], and the `config.json` that has it.
+/// A registry that requires the password of [`USER`], and a `config.json` that contains it.
 pub(super) fn with_password(directory: &Path) -> (Distribution, PathBuf) {
     let (user, password) = USER.split_once(':').expect("both");
     let lines = run("htpasswd", "apache2-utils", &["-nbB", user, password]).stdout;
@@ -22,7 +22,7 @@ pub(super) fn with_password(directory: &Path) -> (Distribution, PathBuf) {
     (registry, config)
 }
 
-/// A `config.json` that knows `user`, `name:password`.
+/// A `config.json` with the credentials `user` (`name:password`).
 pub(super) fn config_for(registry: &str, user: &str) -> String {
     use base64::Engine as _;
     let auth = base64::engine::general_purpose::STANDARD.encode(user);
@@ -30,7 +30,7 @@ pub(super) fn config_for(registry: &str, user: &str) -> String {
 }
 
 #[test]
-fn what_was_pushed_is_pulled_with_a_password() {
+fn a_pushed_image_is_pulled_with_a_password() {
     let directory = tempfile::tempdir().expect("a directory");
     let (registry, config) = with_password(directory.path());
     let image = image(directory.path());
@@ -51,7 +51,7 @@ fn what_was_pushed_is_pulled_with_a_password() {
         let Ok(Document::Manifest(parsed)) = Document::parse(&manifest) else { panic!("no manifest") };
         let expected = if format == "oci" { media_type::MANIFEST } else { media_type::DOCKER_MANIFEST };
         assert_eq!((parsed.media_type.as_str(), files.len()), (expected, 3));
-        // By digest it is the same; the digest of something else is refused.
+        // Pulling by digest gives the same image; the digest of other data is rejected.
         let pinned = format!("{reference}@sha256:{}", resolved.manifest);
         assert_eq!(resolve(&fetcher, &pinned).expect("resolved"), resolved);
         let other = format!("{reference}@sha256:{}", Digest::of(b"other"));
@@ -87,7 +87,7 @@ fn an_index_gives_the_image_for_the_architecture() {
             single.size
         )
     };
-    // The registry wants to have what an index names, so one manifest stands for both.
+    // The registry requires the manifests of an index to exist, so both entries name the same one.
     let index = format!(
         "{{\"schemaVersion\": 2, \"mediaType\": \"{}\", \"manifests\": [{}, {}]}}",
         media_type::INDEX,

@@ -1,4 +1,5 @@
-//! Token authentication: the registry judges tokens, and this is the server that gives them.
+//! Token authentication: the registry checks tokens, and this module is the server that issues
+//! them.
 
 use super::distribution::{Distribution, image};
 use super::pulling::config_for;
@@ -26,7 +27,8 @@ impl Keys {
         keys
     }
 
-    /// A JSON Web Token, RS256, that allows `actions` on `repository` (distribution's "Token Specification").
+    /// A JSON Web Token, RS256, that allows `actions` on `repository` (distribution's "Token
+    /// Specification").
     fn token(&self, repository: &str, actions: &str) -> String {
         let certificate = fs::read_to_string(&self.certificate).expect("read");
         let der: String = certificate.lines().filter(|line| !line.starts_with("-----")).collect();
@@ -44,7 +46,7 @@ impl Keys {
     }
 }
 
-/// Gives [`USER`] what is asked for, and everybody tokens to pull from `open/…`.
+/// Issues all requested tokens to [`USER`], and tokens to pull from `open/…` to everyone.
 fn token_server(keys: Keys) -> Server {
     Server::start(move |request, stream| {
         let query = request.target.split_once('?').map_or("", |(_, query)| query);
@@ -65,7 +67,7 @@ fn asked_with_password(request: &Request) -> bool {
 }
 
 #[test]
-fn tokens_are_fetched_where_the_registry_says() {
+fn tokens_are_fetched_from_the_realm_of_the_registry() {
     let directory = tempfile::tempdir().expect("a directory");
     let keys = Keys::make(directory.path());
     let certificate = keys.certificate.display().to_string();

@@ -1,7 +1,7 @@
-//! The rendered pod network in a network namespace: Debian's CNI plugins, called as containerd calls them.
-//!
-//! libcni gives each plugin of the list its own part with the list's name and version, what the one before returned, and those of
-//! the runtime's capabilities that it declares (CNI specification, section 4).
+//! Runs the rendered pod network in a network namespace: Debian's CNI plugins, called as by
+//! containerd. libcni passes to each plugin of the list its own part with the list's name and
+//! version, the previous plugin's result, and those of the runtime's capabilities that it declares
+//! (CNI specification, section 4).
 
 use super::debian_root::{Suite, stdout};
 use super::own::rendered;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 const CONFLIST: &str = "etc/cni/net.d/90-bridge.conflist";
 const RELEASE: &str = "debian-1.20.2";
 
-/// A network of its own, and in it that of a pod.
+/// A network namespace of a host, and that of a pod in it.
 struct Host {
     holder: Child,
     plugins: TempDir,
@@ -25,7 +25,7 @@ impl Host {
     fn of(suite: &'static str) -> Self {
         let plugins = tempfile::tempdir().expect("a directory");
         Suite::new(suite).unpack(&["containernetworking-plugins"], plugins.path());
-        // What plugins remember is below /var/lib, and locks of iptables are below /run.
+        // Plugins keep state below /var/lib, and iptables locks are below /run.
         let script = "mount -t tmpfs none /run && mount -t tmpfs none /var/lib && ip link set lo up && \
                       ip netns add pod && echo ready && cat";
         let mut command = unshare(&["--net", "--mount"]);
@@ -43,7 +43,7 @@ impl Host {
         command
     }
 
-    /// What a shell on the host prints.
+    /// The output of a shell on the host.
     fn shell(&self, script: &str) -> String {
         stdout(self.command("sh").args(["-ec", script]), "iproute2, iptables or socat")
     }
@@ -56,7 +56,7 @@ impl Host {
         self.plugins.path().join("usr/lib/cni")
     }
 
-    /// One plugin: `ADD` or `DEL`, its result.
+    /// Runs one plugin with `ADD` or `DEL`; returns its result.
     fn call(&self, verb: &str, name: &str, config: &Value) -> Value {
         let mut command = self.command("env");
         command.arg(format!("CNI_COMMAND={verb}")).args(["CNI_CONTAINERID=pod-1", "CNI_NETNS=/run/netns/pod"]);
@@ -70,7 +70,7 @@ impl Host {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// All plugins of the list in order, and what the last one returned.
+    /// Runs all plugins of the list in order; returns the result of the last one.
     fn add(&self, list: &Value, runtime: &Value) -> Value {
         let mut result = Value::Null;
         for plugin in list["plugins"].as_array().expect("plugins") {
@@ -79,7 +79,7 @@ impl Host {
         result
     }
 
-    /// All plugins in reverse.
+    /// Runs all plugins in reverse order.
     fn delete(&self, list: &Value, runtime: &Value, result: &Value) {
         for plugin in list["plugins"].as_array().expect("plugins").iter().rev() {
             self.call("DEL", plugin["type"].as_str().expect("a type"), &part(list, plugin, runtime, result));
@@ -116,7 +116,7 @@ fn conflist(cni: &str) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
-/// MTU of a device, in the pod or on the host.
+/// The MTU of a device, in the pod or on the host.
 fn mtu(devices: &Value, name: &str) -> u64 {
     let devices = devices.as_array().expect("devices");
     let device = devices.iter().find(|device| device["ifname"].as_str().is_some_and(|it| it.starts_with(name)));
@@ -124,7 +124,7 @@ fn mtu(devices: &Value, name: &str) -> u64 {
 }
 
 #[test]
-fn the_devices_have_the_mtu_that_was_asked_for() {
+fn the_devices_have_the_requested_mtu() {
     for suite in ["bookworm", "trixie"] {
         for (cni, expected) in [("{mtu: 1400}", 1400), ("{name: pods0, mtu: 9000}", 9000), ("{}", 1500)] {
             let host = Host::of(suite);
@@ -153,7 +153,7 @@ fn a_pod_has_an_address_and_a_way_out_of_either_family() {
     }
 }
 
-/// A port of the host, a limit and the firewall's rule for one pod, and nothing of them after it.
+/// A host port, a bandwidth limit and a firewall rule for a pod are removed with the pod.
 #[test]
 fn ports_limits_and_rules_come_and_go_with_the_pod() {
     for suite in ["bookworm", "trixie"] {
@@ -161,14 +161,15 @@ fn ports_limits_and_rules_come_and_go_with_the_pod() {
         let list = conflist("{mtu: 1450}");
         let chain: Vec<_> = list["plugins"].as_array().expect("plugins").iter().map(|plugin| &plugin["type"]).collect();
         assert_eq!(json!(chain), json!(["bridge", "portmap", "firewall", "bandwidth"]));
-        // As the CRI plugin makes them of a pod's hostPort and its bandwidth annotations: bits and bits per second.
+        // As the CRI plugin derives them from a pod's hostPort and bandwidth annotations: bits and
+        // bits per second.
         let runtime = json!({
             "portMappings": [{ "hostPort": 18080, "containerPort": 8080, "protocol": "tcp" }],
             "bandwidth": { "ingressRate": 8_000_000, "ingressBurst": 8_000_000, "egressRate": 4_000_000, "egressBurst": 4_000_000 },
         });
         let before = host.shell("iptables-save -t nat; iptables-save -t filter");
         assert!(!before.contains("10.88.0."), "{before}");
-        // A firewall that drops what is forwarded, as Docker's does.
+        // A firewall that drops forwarded packets, as Docker's does.
         host.shell("iptables -P FORWARD DROP");
         let result = host.add(&list, &runtime);
         let rules = host.shell("iptables-save");
@@ -194,7 +195,7 @@ fn ports_limits_and_rules_come_and_go_with_the_pod() {
 }
 
 #[test]
-fn no_network_is_no_file() {
+fn without_a_network_there_is_no_file() {
     assert_eq!(rendered("cni: {plugin: none}\n", RELEASE, CONFLIST), None);
     assert!(rendered("", RELEASE, CONFLIST).is_some());
 }

@@ -1,7 +1,6 @@
-//! The rendered configuration of containerd, as the containerd of each suite understands it.
-//!
-//! `containerd config dump` prints what became of a file, defaults and migrations applied. A key that it does not know is not
-//! there, but for a runtime's own options, which are free: booted nodes show what these do.
+//! Checks the rendered configuration of containerd with the containerd of each suite. `containerd
+//! config dump` prints a file after defaults and migrations. It drops unknown keys, except those in
+//! a runtime's options, which are free-form: tests with booted nodes cover these.
 
 use crate::roles::debian_root::{Suite, stdout};
 use crate::roles::own;
@@ -10,21 +9,22 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Which suite's containerd is asked about which golden files: metrics and a mirror are in `edge`, a second runtime is in `gpu`.
+/// The golden files for each suite's containerd: `edge` has metrics and a mirror, `gpu` a second
+/// runtime.
 const ASKED: [(&str, &[&str], &str); 3] = [
     ("bookworm", &["edge-debian-1.20.2", "gpu-debian-1.20.2"], "debian-1.20.2"),
     ("trixie", &["edge-debian-1.20.2", "gpu-debian-1.20.2"], "debian-1.20.2"),
-    // Its containerd is of the 2.x series.
+    // Its containerd is 2.x.
     ("forky", &["gpu-v1.36.4"], "v1.36.4"),
 ];
 
-/// What both series must have, and of either family.
+/// Settings that both series must contain, for either address family.
 const OWN: [(&str, &str); 2] = [
     ("containerd: {metrics: '127.0.0.1:1338'}\n", "\n[metrics]\naddress = \"127.0.0.1:1338\"\n"),
     ("containerd: {metrics: '[::1]:1338'}\n", "\n[metrics]\naddress = \"[::1]:1338\"\n"),
 ];
 
-/// `config.toml` of a golden file, which `rendered.rs` compares with what is rendered.
+/// `config.toml` of a golden file, which `rendered.rs` compares with the rendered one.
 fn rendered(golden: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/roles/{golden}.txt"));
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -32,7 +32,7 @@ fn rendered(golden: &str) -> String {
     rest.split("\n=== ").next().expect("its text").to_owned()
 }
 
-/// `[table] key` → value, of the part of TOML that containerd and kiln write: a key to a line.
+/// `[table] key` → value, for the subset of TOML that containerd and kiln write: one key per line.
 fn settings(toml: &str) -> BTreeMap<String, String> {
     let mut table = String::new();
     let mut settings = BTreeMap::new();
@@ -72,7 +72,7 @@ fn containerd_understands_every_key() {
             for (key, value) in ours.iter().filter(|(key, _)| *key != "[] version") {
                 assert_eq!(understood.get(key), Some(value), "{suite}: {golden}: {key}");
             }
-            // And so it would notice: a key with another name is lost.
+            // Proves that the test works: a key with another name is lost.
             let broken = config.replace("conf_dir =", "config_dir =");
             let understood = dump(&broken);
             assert!(

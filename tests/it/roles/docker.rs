@@ -1,7 +1,6 @@
-//! Docker Engine as the container runtime, behind cri-dockerd.
-//!
-//! What is rendered for it, and what dockerd says of that. The pair is not run: cri-dockerd is in no Debian package, and tests reach no
-//! other place that has it.
+//! Docker Engine as the container runtime, behind cri-dockerd. Checks the rendered files, with
+//! dockerd's own check. The pair is not run: cri-dockerd is not packaged in Debian, and tests do
+//! not download from elsewhere.
 
 use crate::roles::debian_root::{Suite, run};
 use crate::roles::own;
@@ -10,11 +9,11 @@ use std::fs;
 use std::process::Command;
 
 const RELEASE: &str = "v1.36.4";
-/// What a profile says for it.
+/// The settings of a profile for it.
 const DOCKER: &str = "cri: cri-dockerd\ncomponents: {cri-dockerd: required, containerd: omitted, runc: omitted}\n";
 
 #[test]
-fn a_profile_of_two_lines_has_all_of_it() {
+fn a_profile_of_two_lines_is_enough() {
     let profile = own::load(DOCKER, RELEASE).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(profile.cri, Cri::CriDockerd);
     assert!(profile.debian.packages.contains("docker.io"), "{:?}", profile.debian.packages);
@@ -23,14 +22,14 @@ fn a_profile_of_two_lines_has_all_of_it() {
     }
     let components: Vec<&str> = profile.release.components.keys().map(String::as_str).collect();
     assert!(components.contains(&"cri-dockerd") && !components.contains(&"containerd"), "{components:?}");
-    // And who does not say so has none of it, though the release does.
+    // Without these settings a node has none of the files, although the release has the components.
     let plain = own::load("", RELEASE).unwrap_or_else(|error| panic!("{error}"));
     assert!(!plain.release.components.contains_key("cri-dockerd"));
     assert!(!plain.debian.packages.contains("docker.io"));
 }
 
 #[test]
-fn what_would_be_lost_is_refused() {
+fn settings_without_effect_are_rejected() {
     let refusal = |more: &str, release: &str| {
         let error = own::load(more, release).err().unwrap_or_else(|| panic!("{more} is let through"));
         error.to_string().split_once("own.yaml:").expect("its place").1.to_owned()
@@ -68,9 +67,9 @@ fn what_would_be_lost_is_refused() {
     }
 }
 
-/// Debian's dockerd judges the file that it is given.
+/// Debian's dockerd validates its configuration file.
 #[test]
-fn dockerd_takes_its_configuration() {
+fn dockerd_accepts_its_configuration() {
     let root = tempfile::tempdir().expect("a directory");
     Suite::new("trixie").unpack(&["docker.io", "libc6", "libsystemd0", "libcap2"], root.path());
     let file = root.path().join("daemon.json");
@@ -87,7 +86,7 @@ fn dockerd_takes_its_configuration() {
     fs::write(&file, &text).expect("written");
     let output = run(&mut dockerd(), "docker.io");
     assert!(String::from_utf8_lossy(&output.stderr).contains("configuration OK"), "{output:?}");
-    // And so it would notice.
+    // Proves that the test works.
     fs::write(&file, text.replace("\"bridge\"", "\"brigde\"")).expect("written");
     assert!(!dockerd().output().expect("dockerd").status.success());
 }

@@ -1,4 +1,4 @@
-//! The shipped roles, as rendered; `tests/boot` boots them.
+//! The rendered files of the shipped roles; the module `boot` boots them.
 
 mod cni;
 mod containerd;

@@ -1,4 +1,4 @@
-//! A role of one's own over the shipped ones, rendered.
+//! Renders a site's own role, based on the shipped ones.
 
 use super::rendered::{shipped, tree};
 use kiln_profile::{Arch, Overrides, ProfileError};
@@ -6,12 +6,13 @@ use kiln_tree::{Entry, Origin, TreePath};
 use std::fs;
 use std::path::Path;
 
-/// The text that is rendered at `path` for a role that is a worker and says `more`; nothing when there is no such file.
+/// The rendered text of `path` for a worker with the settings `more`; `None` when there is no such
+/// file.
 pub(super) fn rendered(more: &str, release: &str, path: &str) -> Option<String> {
     rendered_on(more, release, &[], path)
 }
 
-/// The same where there are more `programs`.
+/// The same with additional `programs`.
 pub(super) fn rendered_on(more: &str, release: &str, programs: &[&str], path: &str) -> Option<String> {
     let profile = load(more, release).unwrap_or_else(|error| panic!("{error}"));
     let mut tree = tree(release);
@@ -24,7 +25,7 @@ pub(super) fn rendered_on(more: &str, release: &str, programs: &[&str], path: &s
     Some(String::from_utf8_lossy(entry.inline().expect("its text")).into_owned())
 }
 
-/// That role, or why it is none.
+/// The role, or the error in it.
 pub(super) fn load(more: &str, release: &str) -> Result<kiln_profile::Profile, ProfileError> {
     let site = tempfile::tempdir().expect("a directory");
     let profiles = site.path().join("profiles");

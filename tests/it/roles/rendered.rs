@@ -1,7 +1,7 @@
-//! Every file that is rendered for each role on each shipped release, compared whole with `tests/golden/roles`.
-//!
-//! Rendering is a function of the profile and of the paths in the tree, so neither packages nor binaries are needed: the tree here
-//! has the paths that rendering looks for. What a whole build makes of two workers is in `tests/upstream`.
+//! Every file that is rendered for each role on each shipped release, compared whole with
+//! `tests/golden/roles`. Rendering is a function of the profile and of the paths in the tree, so
+//! neither packages nor binaries are needed: the tree in this test contains the paths that
+//! rendering looks for. The module `upstream` has two workers from complete builds.
 
 use kiln_agent::seed::Seed;
 use kiln_profile::{Arch, Overrides, Profile};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const RELEASES: [&str; 2] = ["v1.36.4", "debian-1.20.2"];
 const SUITES: [&str; 2] = ["trixie", "bookworm"];
 
-/// Plugins of the CNI project, as Debian packages and upstream's archive have them.
+/// The plugins of the CNI project in Debian's package and upstream's archive.
 const PLUGINS: [&str; 17] = [
     "bandwidth",
     "bridge",
@@ -34,7 +34,7 @@ const PLUGINS: [&str; 17] = [
     "vrf",
 ];
 
-/// What rendering looks for, where Debian's packages or upstream's archives put it.
+/// The paths that rendering looks for, as in Debian's packages or upstream's archives.
 pub(super) fn tree(release: &str) -> FileTree {
     let debian = release.starts_with("debian-");
     let plugins = if debian { "usr/lib/cni" } else { "opt/cni/bin" };
@@ -46,7 +46,7 @@ pub(super) fn tree(release: &str) -> FileTree {
             "usr/bin/kube-proxy",
             "usr/sbin/runc",
             "usr/sbin/ipset",
-            // What the package has; usr/sbin/iptables is a link that is made later.
+            // The file in the package; usr/sbin/iptables is a link that is made later.
             "usr/sbin/iptables-nft",
         ]
         .map(str::to_owned),
@@ -62,7 +62,7 @@ pub(super) fn tree(release: &str) -> FileTree {
     tree
 }
 
-/// All that is rendered, readable: a line for each entry, the text of files below it.
+/// All rendered entries as text: a line for each entry, followed by the text of files.
 fn dump(profile: &Profile, tree: &FileTree) -> String {
     let mut text = String::new();
     for (path, entry) in kiln_render::render(profile, tree).unwrap_or_else(|error| panic!("{}: {error}", profile.role))
@@ -70,7 +70,7 @@ fn dump(profile: &Profile, tree: &FileTree) -> String {
         let mode = entry.meta.mode;
         match (entry.link_target(), entry.inline()) {
             (Some(target), _) => writeln!(text, "=== {path} -> {target}"),
-            // kiln-agent changes with every line of it.
+            // The program kiln-agent changes with every change of its source.
             (_, Some(bytes)) if bytes.starts_with(b"\x7fELF") => writeln!(text, "=== {path} {mode:04o} program"),
             (_, Some(bytes)) => write!(text, "=== {path} {mode:04o}\n{}", String::from_utf8_lossy(bytes)),
             _ => writeln!(text, "=== {path}/ {mode:04o}"),
@@ -80,7 +80,8 @@ fn dump(profile: &Profile, tree: &FileTree) -> String {
     text
 }
 
-/// Compares with `tests/golden/roles/NAME.txt`; with `UPDATE_SNAPSHOTS` set, writes it instead, for review with git diff.
+/// Compares with `tests/golden/roles/NAME.txt`; with `UPDATE_SNAPSHOTS` set, writes it instead, for
+/// review with git diff.
 fn compare(name: &str, actual: &str) -> Result<(), String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/roles").join(format!("{name}.txt"));
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
@@ -116,7 +117,7 @@ fn every_role_on_every_release_has_these_files() {
     let mut wrong = Vec::new();
     for role in kiln_profile::roles(&shipped()).expect("roles").iter().filter(|role| *role != "base") {
         for release in RELEASES {
-            // What differs by suite is which packages there are; what is rendered is the same.
+            // Suites differ in their packages; the rendered files are the same.
             for suite in SUITES {
                 let overrides =
                     Overrides { release: Some(release.into()), suite: Some(suite.into()), ..Overrides::default() };
@@ -125,10 +126,11 @@ fn every_role_on_every_release_has_these_files() {
             }
         }
     }
-    assert!(wrong.is_empty(), "if the change is meant, run the test with UPDATE_SNAPSHOTS=1:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "if the change is intended, run the test with UPDATE_SNAPSHOTS=1:\n{}", wrong.join("\n"));
 }
 
-/// A site's own role, with what the shipped ones leave out: a cluster, kube-proxy, a mirror, metrics.
+/// A site's own role with settings that the shipped ones do not have: a cluster, kube-proxy, a
+/// mirror, metrics.
 #[test]
 fn a_role_of_ones_own_for_a_cluster_has_these_files() {
     let site = tempfile::tempdir().expect("a directory");
@@ -162,7 +164,8 @@ fn a_role_of_ones_own_for_a_cluster_has_these_files() {
     );
 }
 
-/// A site's own kubeconfig of kube-proxy is what its unit waits for, and without dual stack it has one of the cluster's networks.
+/// The unit of kube-proxy waits for the site's kubeconfig, and without dual stack kube-proxy has
+/// only one of the cluster's networks.
 #[test]
 fn kube_proxy_by_its_configuration() {
     let site = tempfile::tempdir().expect("a directory");

@@ -1,20 +1,20 @@
-//! Release archives as their projects pack them, by GNU tar.
+//! Packs release archives with GNU tar, as their projects do.
 
 use crate::upstream::tools::{run, sha256sums, tool};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-/// A file of an archive: its path in it, its bytes.
+/// A file of an archive: its path and its contents.
 pub(super) type File = (String, Vec<u8>);
 
-/// A program that is none, where nothing runs it.
+/// A placeholder for a program that is not run.
 pub(super) fn stand_in(name: &str) -> Vec<u8> {
     format!("#!/bin/sh\n# Stands for {name}.\n").into_bytes()
 }
 
-/// An archive with `files` by way of `member`, a directory of them or `.`. `program` compresses it.
-///
-/// Files belong to the user of a GitHub workflow and have the permissions that its umask leaves.
+/// An archive of `files`, packed from `member`, one of their directories or `.`. `program`
+/// compresses it. Files belong to the user of a GitHub workflow and have the permissions according
+/// to its umask.
 pub(super) fn tar(files: &[File], member: &str, program: &str) -> Vec<u8> {
     let directory = tempfile::tempdir().expect("a directory");
     for (name, bytes) in files {

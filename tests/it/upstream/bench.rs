@@ -1,4 +1,5 @@
-//! Where these tests build: a directory and a cache of their own, so that every artifact is downloaded indeed.
+//! The directory in which these tests build, with a separate cache, so that every artifact is
+//! really downloaded.
 
 use crate::upstream::hub;
 use crate::upstream::release::{self, Published};
@@ -14,11 +15,12 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 use tempfile::TempDir;
 
-/// The trixie worker of release debian-1.20.2, built at the first call. It fills the shared cache with packages.
+/// The trixie worker of release debian-1.20.2, built on the first call. It fills the shared cache
+/// with packages.
 pub(super) fn debian() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        // Statics are not dropped: what is here goes at the next run.
+        // Statics are not dropped: the next run removes the contents.
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("upstream");
         if directory.exists() {
             fs::remove_dir_all(&directory).expect("removed");
@@ -28,13 +30,13 @@ pub(super) fn debian() -> &'static Path {
     })
 }
 
-/// A place to build in.
+/// A directory to build in.
 pub(super) struct Bench {
     directory: TempDir,
 }
 
 impl Bench {
-    /// With a copy of the shipped profiles, and of the shared cache less the artifacts.
+    /// Makes one with copies of the shipped profiles, and of the shared cache without artifacts.
     pub(super) fn new() -> Self {
         let debian = manifest(debian());
         let directory = tempfile::Builder::new().prefix("upstream-").tempdir_in(test_cache()).expect("a directory");
@@ -63,7 +65,8 @@ impl Bench {
         command
     }
 
-    /// Adds the release `name`, the shipped one with `changes` and the files `published`, and serves these.
+    /// Adds the release `name`: the shipped one with `changes` and the files `published`, which it
+    /// serves.
     pub(super) fn publish(&self, name: &str, published: &[Published], changes: &[(&str, &str)]) -> Server {
         let server = hub::start(release::files(published));
         self.release(name, &release::text(published, &server, changes));
@@ -84,14 +87,14 @@ impl Bench {
         command.output().expect("kiln starts")
     }
 
-    /// The same; it must succeed. What it said.
+    /// The same; it must succeed. Returns its messages.
     pub(super) fn succeeds(&self, verb: &str, release: &str, more: &[&str]) -> String {
         let output = self.run(verb, release, more);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
-    /// The same; it must fail without an output. The last line of what it said.
+    /// The same; it must fail without an output. Returns the last line of its messages.
     pub(super) fn refuses(&self, verb: &str, release: &str, more: &[&str]) -> String {
         let output = self.run(verb, release, more);
         let said = String::from_utf8(output.stderr).expect("UTF-8");
@@ -119,7 +122,7 @@ pub(super) fn inputs(out: &Path, kind: &str) -> Vec<(String, String)> {
     inputs.map(|input| (input.name, input.version)).collect()
 }
 
-/// What `kiln inspect --json` lists of `out`.
+/// The records that `kiln inspect --json` prints for `out`.
 pub(super) fn inspect(out: &Path) -> Vec<FileRecord> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
     let listing = text(command.arg("inspect").arg(out).arg("--json"));

@@ -10,12 +10,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-/// Finalizers whose files are named after a package's version or contents: every update of a package would
-/// change the list.
+/// Finalizers whose files are named after a package's version or contents: every update of a
+/// package would change the list.
 const BY_CONTENT: [&str; 2] = ["ca-certificates", "depmod"];
 
-/// Files whose bytes an update of a package or another day changes, and a program that changes with every
-/// line of it.
+/// Files whose bytes an update of a package or another day changes, and a program that changes with
+/// every line of it.
 const VARYING: [&str; 4] = [
     "etc/ld.so.cache",
     "etc/shadow",
@@ -24,8 +24,9 @@ const VARYING: [&str; 4] = [
     "usr/lib/os-release",
 ];
 
-/// Compares the image in `out` with `tests/golden/<name>`: `FILES` lists what artifacts, renderers and
-/// finalizers brought, `rootfs` has the text of what was rendered and generated. With `UPDATE_SNAPSHOTS` set, writes it instead, for review with git diff.
+/// Compares the image in `out` with `tests/golden/<name>`: `FILES` lists what artifacts, renderers
+/// and finalizers brought, `rootfs` has the text of what was rendered and generated. With
+/// `UPDATE_SNAPSHOTS` set, writes it instead, for review with git diff.
 pub(super) fn compare(out: &Path, name: &str) {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     let scratch = tempfile::tempdir().expect("a directory");

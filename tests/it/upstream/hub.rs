@@ -1,15 +1,14 @@
-//! dl.k8s.io and github.com on this host: both redirect to where the bytes are, and that place has a bad day.
+//! Imitates dl.k8s.io and github.com on this host: both redirect to a server that fails at first.
 
 use crate::upstream::server::{self, Request, Server};
 use std::collections::BTreeMap;
 
-/// Bytes by URL without its scheme: `dl.k8s.io/release/…`.
+/// Contents by URL without its scheme: `dl.k8s.io/release/…`.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
-/// A server for `files`, each at `/<URL without its scheme>`.
-///
-/// It answers as GitHub does, with a redirect to a signed address. There, the first request for a file gets a 503, the
-/// second one half of it before the connection is cut, and later ones what they ask for.
+/// A server for `files`, each at `/<URL without its scheme>`. It answers as GitHub does, with a
+/// redirect to a signed URL. There, the first request for a file gets status 503, the second one
+/// half of the file before the connection is cut, and later ones succeed.
 pub(super) fn start(files: Files) -> Server {
     Server::start(move |request, stream| {
         let (path, signed) = request.target.split_once('?').unwrap_or((&request.target, ""));
@@ -31,7 +30,7 @@ pub(super) fn start(files: Files) -> Server {
     })
 }
 
-/// What was asked of the server for the file at `name` after its redirect: the first byte wanted, request by request.
+/// The first requested byte of each request for the file `name` after the redirect.
 pub(super) fn offsets(requests: &[Request], name: &str) -> Vec<usize> {
     let target = format!("/objects/{name}?");
     let of_file = requests.iter().filter(|request| request.target.starts_with(&target));

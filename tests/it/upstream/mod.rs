@@ -1,4 +1,5 @@
-//! Releases as upstream publishes them: files of dl.k8s.io and GitHub with their sha256, here served by this host.
+//! Releases as published upstream: files of dl.k8s.io and GitHub with their SHA-256, served by this
+//! host.
 
 mod archives;
 mod bench;

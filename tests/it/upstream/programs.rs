@@ -12,13 +12,13 @@ const PACKAGES: [&str; 3] = ["containerd", "containernetworking-plugins", "runc"
 
 /// containerd, runc and the CNI plugins of a suite.
 pub(super) struct Programs {
-    /// Each package unpacked in a directory of its name.
+    /// Each package, unpacked in a directory with its name.
     root: TempDir,
     debs: BTreeMap<&'static str, PathBuf>,
 }
 
 impl Programs {
-    /// Of the Debian called `suite`.
+    /// The programs of the Debian suite `suite`.
     pub(super) fn of(suite: &'static str) -> Self {
         let suite = Suite::new(suite);
         let root = tempfile::tempdir().expect("a directory");
@@ -28,7 +28,7 @@ impl Programs {
         Self { root, debs: PACKAGES.map(|package| (package, suite.deb(package))).into() }
     }
 
-    /// What upstream's archive of containerd has; Debian does not build the load test.
+    /// The files of upstream's containerd archive; Debian does not build the load test.
     pub(super) fn containerd(&self) -> Vec<File> {
         let programs = ["containerd", "containerd-shim-runc-v2", "ctr"];
         let programs =
@@ -37,7 +37,7 @@ impl Programs {
         programs.into_iter().chain([stress]).collect()
     }
 
-    /// What upstream's archive of the CNI plugins has, documents among them.
+    /// The files of upstream's archive of the CNI plugins, including documents.
     pub(super) fn plugins(&self) -> Vec<File> {
         let documents = ["LICENSE", "README.md"].map(|name| (name.to_owned(), stand_in(name)));
         let plugins = fs::read_dir(self.root.path().join("containernetworking-plugins/usr/lib/cni"))
@@ -50,7 +50,7 @@ impl Programs {
         plugins.chain(documents).collect()
     }
 
-    /// runc, which is published as it is.
+    /// runc, which is published without an archive.
     pub(super) fn runc(&self) -> Vec<u8> {
         self.read("runc", "usr/sbin/runc")
     }

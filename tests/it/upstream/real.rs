@@ -1,4 +1,4 @@
-//! Real programs, packed and served as upstream does, on a node that is booted.
+//! Boots a node with real programs, packed and served as upstream does.
 
 use crate::upstream::archives::{sha256, tar};
 use crate::upstream::bench::{Bench, extract, inputs, inspect};
@@ -14,7 +14,8 @@ use kiln_tree::Origin;
 use std::fs;
 use std::path::Path;
 
-/// What the shipped release says and the programs of Debian 13 and Kubernetes 1.20.2 are not.
+/// Replacements for values of the shipped release that do not apply to the programs of Debian 13
+/// and Kubernetes 1.20.2.
 const OLD: [(&str, &str); 3] = [
     ("kubernetes: 1.36.4", "kubernetes: 1.20.2"),
     ("pause:3.10.2", "pause:3.2"),
@@ -24,8 +25,8 @@ const OLD: [(&str, &str); 3] = [
 /// The plugins that the baked network and add-ons use.
 const PLUGINS: [&str; 7] = ["bandwidth", "bridge", "firewall", "host-local", "loopback", "portmap", "tuning"];
 
-/// Downloads that fail, are cut and redirected; files where the release says, whatever archives they came in; nothing of
-/// them from Debian; and a node that runs.
+/// Downloads fail, are cut and redirected; files are at the release's paths, whatever archive they
+/// came in; none of them is Debian's; and the node is healthy.
 #[test]
 fn a_node_of_upstreams_files_is_healthy() {
     let bench = Bench::new();
@@ -60,7 +61,7 @@ fn a_node_of_upstreams_files_is_healthy() {
 fn check_requests(server: &Server, published: &[Published]) {
     let requests = server.requests();
     for file in published {
-        // 503, half of it, and the rest: not a byte twice.
+        // Status 503, half of the file, and the rest: no byte is sent twice.
         assert_eq!(hub::offsets(&requests, &file.url), [0, 0, file.bytes.len() / 2], "{}", file.url);
     }
     let asked = requests.iter().filter(|request| !request.target.starts_with("/objects/")).count();
@@ -68,7 +69,7 @@ fn check_requests(server: &Server, published: &[Published]) {
 }
 
 fn check_inputs(out: &Path) {
-    // crictl is optional, kubeadm and kubectl are not a worker's.
+    // crictl is optional; a worker does not contain kubeadm and kubectl.
     let artifacts: Vec<String> = inputs(out, "artifact").into_iter().map(|(name, _)| name).collect();
     assert_eq!(artifacts, ["cni-plugins", "containerd", "kubelet", "runc"]);
     for (package, version) in inputs(out, "package") {
@@ -77,7 +78,8 @@ fn check_inputs(out: &Path) {
     }
 }
 
-/// Each file is where the release says, root's, executable, and byte for byte what was packed.
+/// Checks that each file is at the release's path, owned by root, executable, and identical to the
+/// packed one.
 fn check_files(out: &Path, published: &[Published], programs: &Programs) {
     let records = inspect(out);
     let find = |path: &str| -> &FileRecord {
@@ -110,7 +112,7 @@ fn check_files(out: &Path, published: &[Published], programs: &Programs) {
         let origin = format!("{component}={}", named(component).version);
         assert_eq!(record.origin, Origin::Artifact(origin.into()), "/{path}");
     }
-    // The archives' directories are group-writable, the image's are not.
+    // Directories are group-writable in the archives, but not in the image.
     for directory in ["usr/bin", "opt/cni/bin"] {
         assert_eq!((find(directory).mode.as_str(), find(directory).uid), ("0755", 0), "/{directory}");
     }
@@ -119,9 +121,9 @@ fn check_files(out: &Path, published: &[Published], programs: &Programs) {
     }
 }
 
-/// systemd has nothing to say about the unit that upstream's archive lacks and kiln renders.
+/// Checks with systemd-analyze the unit that upstream's archive lacks and kiln renders.
 fn check_unit(out: &Path, root: &Path) {
-    // Units, what they run, and the shared libraries' links; not the kernel's modules.
+    // Units, their programs, and the links of shared libraries; not the kernel's modules.
     extract(
         out,
         root,
@@ -133,12 +135,13 @@ fn check_unit(out: &Path, root: &Path) {
     analyze.arg("verify").arg(format!("--root={}", root.display())).args(["--man=no", "--generators=no"]);
     let output = analyze.args(["containerd.service", "kubelet.service"]).output().expect("it starts");
     let said = String::from_utf8_lossy(&output.stderr);
-    // It also speaks of Debian's units, which this systemd may be too old for.
+    // It also reports Debian's units, for which this systemd may be too old.
     let ours: Vec<&str> = said.lines().filter(|line| line.contains("containerd") || line.contains("kubelet")).collect();
     assert!(ours.is_empty(), "{}", ours.join("\n"));
 }
 
-/// Packs the same files into other kinds of archives, and runc into Debian's package of it; what changes in the release.
+/// Packs the same files into other kinds of archives, and runc into Debian's package of it; returns
+/// the changes to the release.
 fn repack(published: &mut [Published], programs: &Programs) -> [(&'static str, &'static str); 4] {
     let mut repack = |component: &str, bytes: Vec<u8>, suffix: (&str, &str)| {
         let file = published.iter_mut().find(|file| file.component == component).expect("published");
@@ -156,7 +159,7 @@ fn repack(published: &mut [Published], programs: &Programs) -> [(&'static str, &
     ]
 }
 
-/// Path, permissions and digest of the programs that artifacts brought.
+/// Path, permissions and digest of the programs from artifacts.
 fn brought(out: &Path) -> Vec<String> {
     let programs = inspect(out).into_iter().filter(|record| {
         let ours = match &record.origin {

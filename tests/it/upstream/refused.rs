@@ -1,11 +1,12 @@
-//! Releases whose files are not what they say: one line that names the file and the way out, and no output.
+//! Releases with wrong files: the error is one line that names the file and the remedy, and there
+//! is no output.
 
 use crate::upstream::archives::{sha256, stand_in, tar};
 use crate::upstream::bench::Bench;
 use crate::upstream::hub;
 use crate::upstream::release::{self, Published, shipped};
 
-/// A release of this one component; what else a node needs comes from Debian, and from this host.
+/// A release of this one component; all others come from Debian and from this host.
 const REST: &str = "  kubelet:\n    version: 1.20.2\n    file: ~/.cache/kiln-test/kubernetes-{version}/{arch}/kubelet\n    \
     install: /usr/bin/kubelet\npackages:\n  runc: runc\n  cni-plugins: containernetworking-plugins\n";
 
@@ -16,7 +17,7 @@ fn containerd() -> Published {
 }
 
 #[test]
-fn an_archive_without_a_member_is_refused() {
+fn an_archive_without_a_member_is_rejected() {
     let bench = Bench::new();
     let published = [containerd()];
     let server = hub::start(release::files(&published));
@@ -31,9 +32,9 @@ fn an_archive_without_a_member_is_refused() {
     );
 }
 
-/// Other bytes than the release announces are refused before anything is made of them.
+/// Files that do not match the release's digest are rejected before they are used.
 #[test]
-fn wrong_bytes_are_refused() {
+fn wrong_contents_are_rejected() {
     let bench = Bench::new();
     let published = [containerd()];
     let (announced, served) = (sha256(&published[0].bytes), stand_in("something else"));
@@ -43,18 +44,19 @@ fn wrong_bytes_are_refused() {
     for part in ["containerd 2.3.4: ", &announced, &sha256(&served), "/containerd-2.3.4-linux-amd64.tar.gz"] {
         assert!(said.contains(part), "{part} is not in: {said}");
     }
-    // The next attempt does not take them for the right ones, either.
+    // The next attempt does not use them, either.
     assert_eq!(bench.refuses("build", "bad", &["-o", "out"]), said);
 }
 
-/// A digest that a release lacks for the architecture wanted, at the URL it is for, before anything is fetched.
+/// The error about a missing digest for the architecture names the line of the URL, before anything
+/// is fetched.
 #[test]
-fn an_architecture_that_a_component_lacks_is_refused() {
+fn an_architecture_that_a_component_lacks_is_rejected() {
     let bench = Bench::new();
     let (before, after) = shipped().split_once("  runc:\n").map(|(a, b)| (a.to_owned(), b.to_owned())).expect("runc");
     let arm64 = after.lines().find(|line| line.trim_start().starts_with("arm64: ")).expect("a digest for arm64");
     bench.release("v1.36.4", &format!("{before}  runc:\n{}", after.replacen(&format!("{arm64}\n"), "", 1)));
-    // The line of the URL is two after that of "runc:"; its value begins in column 10.
+    // The URL is two lines after "runc:"; its value begins in column 10.
     let line = before.lines().count() + 3;
     assert_eq!(
         bench.refuses("build", "v1.36.4", &["--arch", "arm64", "-o", "out"]),

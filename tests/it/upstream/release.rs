@@ -1,4 +1,4 @@
-//! The shipped release file, pointed at a server of this host.
+//! The shipped release file, with URLs of a server on this host.
 
 use crate::upstream::hub::Files;
 use crate::upstream::{archives, server::Server};
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Where each project publishes a component, by its own documentation.
+/// The URL at which each project publishes a component, according to its documentation.
 const URLS: [(&str, &str); 5] = [
     ("kubelet", "dl.k8s.io/release/v{version}/bin/linux/{arch}/kubelet"),
     (
@@ -30,7 +30,7 @@ pub(super) struct Published {
     pub component: &'static str,
     /// Its version.
     pub version: String,
-    /// Where upstream has it, without the scheme.
+    /// Its upstream URL, without the scheme.
     pub url: String,
     /// Its bytes.
     pub bytes: Vec<u8>,
@@ -45,7 +45,7 @@ impl Published {
     }
 }
 
-/// What the server is to have.
+/// The contents for the server.
 pub(super) fn files(published: &[Published]) -> Files {
     published.iter().map(|file| (file.url.clone(), file.bytes.clone())).collect()
 }
@@ -56,8 +56,8 @@ pub(super) fn shipped() -> String {
     fs::read_to_string(path).expect("the shipped release")
 }
 
-/// The shipped release with versions, digests and hosts of `published`, and only those components; then each of `changes` is
-/// made, a text and what takes its place.
+/// The shipped release with versions, digests and hosts of `published`, and only those components;
+/// then applies each of `changes`, a text and its replacement.
 pub(super) fn text(published: &[Published], server: &Server, changes: &[(&str, &str)]) -> String {
     let shipped = shipped();
     let known: BTreeMap<&str, &Published> = published.iter().map(|file| (file.component, file)).collect();

@@ -1,7 +1,7 @@
-//! The shipped release v1.36.4: where each of its files comes from and goes to, and what is rendered for it.
-//!
-//! Its very files cannot be had everywhere. In their place are containerd 2, runc and the CNI plugins of Debian 14, of about the
-//! same versions and in archives laid out as upstream's. kubelet and crictl are not in Debian, and files that only stand for them here.
+//! The shipped release v1.36.4: the source and destination of each file, and the files rendered for
+//! it. Its actual files are not available everywhere. They are replaced by containerd 2, runc and
+//! the CNI plugins of Debian 14, of similar versions and in archives with upstream's layout.
+//! kubelet and crictl are not in Debian; placeholders replace them.
 
 use crate::upstream::archives::{File, sha256, stand_in, tar};
 use crate::upstream::bench::{Bench, inputs};
@@ -23,8 +23,9 @@ fn published(containerd: &[File], plugins: &[File], runc: Vec<u8>, arch: &str) -
     ]
 }
 
-/// The image is `tests/golden/worker-v1.36.4`, and containerd 2 is content with what is rendered for it: its CRI plugin runs,
-/// nothing in its configuration is deprecated, and it starts a container.
+/// The image matches `tests/golden/worker-v1.36.4`, and containerd 2 accepts its rendered
+/// configuration: its CRI plugin runs, nothing in the configuration is deprecated, and it starts a
+/// container.
 #[test]
 fn a_worker_of_upstreams_release_has_these_files() {
     let bench = Bench::new();
@@ -45,7 +46,8 @@ fn a_worker_of_upstreams_release_has_these_files() {
     assert!(matches!(version[..], [version] if version.contains("/containerd/v2 2.")), "{version:?}");
 }
 
-/// The architecture this kiln has no `/init` for can be locked and planned; a build says so before it fetches anything.
+/// The architecture for which this kiln has no `/init` can be locked and planned; a build fails
+/// before it fetches anything.
 #[test]
 fn another_architecture_is_locked_and_planned_but_not_built() {
     let bench = Bench::new();

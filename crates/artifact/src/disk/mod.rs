@@ -25,7 +25,7 @@ use super::initramfs::{self, InitramfsError};
 use super::kernel::KernelError;
 use super::platform::Platform;
 use super::remedy;
-use super::root::{Root, RootError};
+use super::root::{RootError, RootImage};
 use esp::{Contents, Esp};
 use kiln_cache::Cache;
 use kiln_format::block::RawFile;
@@ -214,7 +214,7 @@ impl Disk<'_> {
     ///
     /// # Errors
     /// [`DiskError`].
-    pub fn begin(&self, file: &File, path: &Path, root: &Root<'_>) -> Result<Begun, DiskError> {
+    pub fn begin(&self, file: &File, path: &Path, root: &RootImage<'_>) -> Result<Begun, DiskError> {
         let failed = |source| DiskError::Write { path: path.to_owned(), source };
         let DiskSizes { esp, slot, disk } = self.sizes;
         let layout = Layout::new(&Sizes { esp, root: root.size(), slot, disk })?;

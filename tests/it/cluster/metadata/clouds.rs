@@ -1,4 +1,5 @@
-//! Imitations of six clouds' metadata services, after what their documentation says they demand and answer.
+//! Imitations of six clouds' metadata services, with requirements and answers according to their
+//! documentation.
 
 use super::service::{Answer, Request, Service};
 use base64::Engine as _;
@@ -8,17 +9,18 @@ use std::collections::BTreeMap;
 /// A cloud, with a machine in it.
 pub(super) struct Cloud {
     pub name: &'static str,
-    /// What firmware says: a file of /sys/class/dmi/id.
+    /// The firmware's data: a file of /sys/class/dmi/id.
     pub dmi: (&'static str, &'static str),
-    /// Whether a request is as this service demands it; the answer to one that is not.
+    /// Checks whether a request meets the service's requirements; returns the answer to one that
+    /// does not.
     check: fn(&Request) -> Result<(), Answer>,
-    /// Where user data is.
+    /// The path of user data.
     pub user_data: &'static str,
     encode: fn(&str) -> String,
     pages: &'static [(&'static str, &'static str)],
     /// In every answer.
     header: Option<(&'static str, &'static str)>,
-    /// What becomes of the pages.
+    /// Changes the pages.
     pub hostname: &'static str,
     pub provider_id: &'static str,
     pub zone: Option<&'static str>,
@@ -26,7 +28,7 @@ pub(super) struct Cloud {
 
 const SESSION: &str = "AQAEAJ-session-of-this-machine==";
 
-/// Also says how long the session lasts, in the answer to the PUT and in all later ones.
+/// Also sends the lifetime of the session, in the answer to the PUT and in all later ones.
 fn ec2(request: &Request) -> Result<(), Answer> {
     if !request.header("x-forwarded-for").is_empty() {
         return Err(Answer::status(403));
@@ -163,12 +165,12 @@ pub(super) static CLOUDS: [Cloud; 6] = [
 ];
 
 impl Cloud {
-    /// The one of this name.
+    /// The cloud with this name.
     pub(super) fn named(name: &str) -> &'static Self {
         CLOUDS.iter().find(|cloud| cloud.name == name).expect("a cloud")
     }
 
-    /// Its service, on a machine with this user data.
+    /// Its service for a machine with this user data.
     pub(super) fn service(&'static self, user_data: Option<&str>) -> Service {
         let mut pages: BTreeMap<&str, String> = self.pages.iter().map(|(path, text)| (*path, (*text).into())).collect();
         pages.extend(user_data.map(|text| (self.user_data, (self.encode)(text))));

@@ -1,4 +1,4 @@
-//! Clouds' metadata services at 169.254.169.254, as documented and as broken.
+//! Clouds' metadata services at 169.254.169.254, working as documented, and broken.
 
 mod clouds;
 mod namespace;
@@ -15,12 +15,12 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A seed that leaves to the platform what that knows.
+/// A seed that leaves all facts that the platform provides to the platform.
 fn without_name(plane: &ControlPlane) -> String {
     seed(plane, "x", TOKEN, "").replace("nodeName: x\n", "")
 }
 
-/// A machine whose firmware says in which cloud it is.
+/// A machine whose firmware identifies its cloud.
 fn machine_in(cloud: &Cloud) -> Machine {
     let machine = Machine::new("");
     fs::remove_dir_all(machine.credentials()).expect("removed");
@@ -34,7 +34,7 @@ fn is_in(cloud: &Cloud, machine: Machine) -> Machine {
     machine
 }
 
-/// Checks what the platform has told of a machine that has joined.
+/// Checks the facts from the platform on a machine that has joined.
 fn check_facts(machine: &Machine, cloud: &Cloud) {
     assert!(machine.is_joined(), "{}", cloud.name);
     assert_eq!(machine.read("/etc/hostname"), format!("{}\n", cloud.hostname));
@@ -65,9 +65,10 @@ fn every_cloud_gives_the_seed_and_what_it_lacks() {
     });
 }
 
-/// IMDSv2: a session first, by PUT, for no longer than needed; nothing without it.
+/// IMDSv2: the agent starts a session by PUT first, no longer than needed, and makes no request
+/// without it.
 #[test]
-fn ec2_is_asked_in_sessions_only() {
+fn ec2_is_queried_in_sessions_only() {
     let plane = ControlPlane::shared();
     let service = Cloud::named("EC2").service(None);
     let machine = machine_in(Cloud::named("EC2"));
@@ -81,7 +82,7 @@ fn ec2_is_asked_in_sessions_only() {
     assert_eq!((asked[1].method.as_str(), asked[1].path.as_str()), ("GET", "/latest/user-data"));
     assert!(!asked[1].header("x-aws-ec2-metadata-token").is_empty());
 
-    // Where there are no sessions to be had, the older version is not asked.
+    // If no session can be started, the agent does not use the older version.
     for status in [403, 404, 405] {
         let service = Service::new(move |request| match request.method.as_str() {
             "PUT" => Answer::status(status),
@@ -100,7 +101,7 @@ fn ec2_is_asked_in_sessions_only() {
 }
 
 #[test]
-fn other_user_data_is_no_seed() {
+fn other_user_data_is_not_a_seed() {
     let plane = ControlPlane::shared();
     let script = "#!/bin/sh\nif [ -e /x ]; then echo 'a: b'; fi\n\t: [\n";
     for user_data in ["#cloud-config\nhostname: x\n", script, ""] {
@@ -117,7 +118,8 @@ fn other_user_data_is_no_seed() {
     assert!(said[0].contains("the seed from user data of Azure: line "), "{said:#?}");
 }
 
-/// What goes wrong for a while, at the first of an attempt's requests; what the agent says; and how long it waits at least.
+/// Temporary faults of the first request of an attempt; the agent's message; and the minimum time
+/// that it waits.
 fn troubles() -> Vec<(Answer, &'static str, Duration)> {
     let answered = Answer::status;
     let fine = || Answer::ok("x".repeat(200)).with("Metadata-Flavor", "Google");
@@ -155,7 +157,7 @@ fn troubles() -> Vec<(Answer, &'static str, Duration)> {
 }
 
 #[test]
-fn a_service_in_trouble_is_asked_again_later() {
+fn a_failing_service_is_queried_again_later() {
     let plane = ControlPlane::shared();
     let cloud = Cloud::named("Google Cloud");
     thread::scope(|scope| {
@@ -172,7 +174,8 @@ fn a_service_in_trouble_is_asked_again_later() {
                 let asked = service.asked();
                 let waited = asked[1].at - asked[0].at;
                 assert!(waited >= wait, "{expected}: asked again after {waited:?}");
-                // One that fails, then one for user data and four for the facts (the zone is one of them twice).
+                // One that fails, then one for user data and four for the facts (the zone is
+                // requested twice).
                 let facts = asked.iter().filter(|request| !request.path.ends_with("user-data")).count();
                 assert_eq!((asked.len() - facts, facts), (2, 5), "{asked:#?}");
             });
@@ -180,9 +183,9 @@ fn a_service_in_trouble_is_asked_again_later() {
     });
 }
 
-/// It may fail at any request, and facts that are not there are not made up.
+/// Any request may fail, and missing facts are not invented.
 #[test]
-fn facts_are_waited_for_too() {
+fn the_agent_also_waits_for_facts() {
     let plane = ControlPlane::shared();
     let cloud = Cloud::named("Hetzner Cloud");
     let text = format!("nodeName: facts\n{}", without_name(plane));
@@ -199,9 +202,9 @@ fn facts_are_waited_for_too() {
     assert!(flags.contains("--provider-id=hcloud://42") && !flags.contains("topology.kubernetes.io/zone"), "{flags}");
 }
 
-/// Waits between attempts grow: a service that is down for long is left alone.
+/// The waits between attempts grow, so that a service that is down for long is not flooded.
 #[test]
-fn a_service_that_stays_down_is_not_pestered() {
+fn a_service_that_stays_down_is_not_flooded() {
     let plane = ControlPlane::shared();
     let cloud = Cloud::named("DigitalOcean");
     let service = Service::new(|_: &Request| Answer::status(500));
@@ -222,7 +225,7 @@ fn a_service_that_stays_down_is_not_pestered() {
     assert!(machine.status("error").contains("DigitalOcean's metadata service answered with status 500"));
 }
 
-/// A config drive has the facts as well, and then nobody else is asked.
+/// A config drive also contains the facts, and then no service is queried.
 #[test]
 fn a_config_drive_instead_of_a_service() {
     let plane = ControlPlane::shared();
@@ -244,9 +247,9 @@ fn a_config_drive_instead_of_a_service() {
     assert!(service.asked().is_empty(), "{:?}", service.asked());
 }
 
-/// A seed that says everything itself needs no service.
+/// A complete seed needs no service.
 #[test]
-fn nobody_is_asked_for_what_is_known() {
+fn known_facts_are_not_queried() {
     let plane = ControlPlane::shared();
     let cloud = Cloud::named("EC2");
     let fields =

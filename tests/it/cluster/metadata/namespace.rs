@@ -1,4 +1,5 @@
-//! A network of its own with a metadata service at 169.254.169.254, and nothing else but the API server. Any user can make one.
+//! A separate network with a metadata service at 169.254.169.254 and the API server only. Any user
+//! can create one.
 
 use super::service::Service;
 use crate::cluster::agent::{Agent, Machine};
@@ -10,7 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use tempfile::TempDir;
 
-/// A socket file is reached from every network namespace. Answers leave with a time to live of one hop, as EC2's do.
+/// A socket file is reachable from every network namespace. Answers have a time to live of one hop,
+/// as on EC2.
 const SCRIPT: &str = "\
 set -e
 ip link set lo up
@@ -22,15 +24,15 @@ echo ready
 wait
 ";
 
-/// Removed when dropped, with all that runs in it.
+/// Removed on drop, with all processes in it.
 pub(super) struct Namespace {
-    /// Its first process's parent.
+    /// The parent of its first process.
     holder: Child,
     _directory: TempDir,
 }
 
 impl Namespace {
-    /// With `service`, and the API server on its own port.
+    /// Creates a namespace with `service`, and the API server on its usual port.
     pub(super) fn new(service: &Service, plane: &'static ControlPlane) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let listen = |name: &str| UnixListener::bind(directory.path().join(name)).expect("a socket");
@@ -72,7 +74,7 @@ impl Drop for Namespace {
     }
 }
 
-/// Passes connections on to a port of this machine's.
+/// Forwards connections to a port of this host.
 fn relay(listener: UnixListener, port: u16) {
     thread::spawn(move || {
         for near in listener.incoming().map_while(Result::ok) {

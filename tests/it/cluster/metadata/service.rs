@@ -1,4 +1,4 @@
-//! A web server that answers as it is told, and remembers what it was asked.
+//! A web server with configurable answers that records requests.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What was asked.
+/// A request.
 #[derive(Debug, Clone)]
 pub(super) struct Request {
     pub method: String,
     pub path: String,
-    /// Names in lower case.
+    /// Headers, with names in lower case.
     pub headers: Vec<(String, String)>,
     pub at: Instant,
 }
@@ -23,17 +23,17 @@ impl Request {
     }
 }
 
-/// What is answered.
+/// An answer.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Answer {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
-    /// Before the first byte.
+    /// The delay before the first byte.
     pub pause: Duration,
-    /// Between any two bytes.
+    /// The delay between any two bytes.
     pub drip: Duration,
-    /// How much of it all is sent.
+    /// The number of bytes that are sent.
     pub cut: Option<usize>,
 }
 
@@ -84,7 +84,8 @@ impl Service {
         Self { rule: Arc::new(rule), asked: Arc::default() }
     }
 
-    /// The same, but whatever `trouble` says comes first; it is told how many requests there were before.
+    /// Makes the answers of `trouble` take precedence; its argument is the number of previous
+    /// requests.
     pub(super) fn troubled(self, trouble: impl Fn(usize, &Request) -> Option<Answer> + Send + Sync + 'static) -> Self {
         let asked = Arc::clone(&self.asked);
         let rule = self.rule;

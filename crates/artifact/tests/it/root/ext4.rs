@@ -3,7 +3,7 @@
 use crate::root::specimen::{self, EPOCH, OPTIONS, Written, noise, origin, path};
 use crate::root::tools::{run, text, tool};
 use ext4_view::{Ext4, FileType};
-use kiln_artifact::root::{Place, Root, RootOptions};
+use kiln_artifact::root::{Place, RootImage, RootOptions};
 use kiln_pack::Store;
 use kiln_tree::{DeviceKind, Entry, FileTree, Kind, LinkGroup, Metadata, Origin, TreePath};
 use proptest::prelude::*;
@@ -186,7 +186,7 @@ fn the_bytes_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn bytes_are_written_in_ascending_order() {
     let tree = specimen::everything();
-    let plan = Root::plan(&tree, &OPTIONS).expect("a plan");
+    let plan = RootImage::plan(&tree, &OPTIONS).expect("a plan");
     let file = tempfile::NamedTempFile::new().expect("a file");
     let place = Place { file: file.as_file(), path: file.path(), offset: 0 };
     let ranges = Mutex::new(Vec::new());
@@ -202,14 +202,15 @@ fn bytes_are_written_in_ascending_order() {
 #[test]
 fn a_given_size_is_kept_or_rejected() {
     let tree = specimen::everything();
-    let fitted = Root::plan(&tree, &OPTIONS).expect("a plan").size();
+    let fitted = RootImage::plan(&tree, &OPTIONS).expect("a plan").size();
     let size = fitted + (300 << 20);
     let written = specimen::write(&tree, &RootOptions { size: Some(size), ..OPTIONS }).expect("written");
     assert_eq!(fs::metadata(written.ext4()).expect("metadata").len(), size);
     e2fsck(&written);
     is_read_back(&written, &tree);
     let small = fitted - 4096;
-    let refused = Root::plan(&tree, &RootOptions { size: Some(small), ..OPTIONS }).err().expect("refused").to_string();
+    let refused =
+        RootImage::plan(&tree, &RootOptions { size: Some(small), ..OPTIONS }).err().expect("refused").to_string();
     assert!(refused.contains(&fitted.to_string()) && refused.contains(&small.to_string()), "{refused}");
 }
 
@@ -218,7 +219,7 @@ fn entries_that_ext4_cannot_hold_are_rejected_by_name() {
     let refused = |entry: Entry| {
         let mut tree = FileTree::new();
         tree.insert(path("etc/odd"), entry).expect("inserted");
-        let error = Root::plan(&tree, &OPTIONS).err().expect("refused").to_string();
+        let error = RootImage::plan(&tree, &OPTIONS).err().expect("refused").to_string();
         assert!(error.contains("/etc/odd"), "{error}");
         error
     };
@@ -317,7 +318,7 @@ proptest! {
 
     #[test]
     fn any_tree_is_consistent_and_read_back(tree in tree(), spare in 0_u64..3) {
-        let fitted = Root::plan(&tree, &OPTIONS).expect("a plan").size();
+        let fitted = RootImage::plan(&tree, &OPTIONS).expect("a plan").size();
         let size = (spare > 0).then_some(fitted + spare * 4096 * 20_000);
         let written = specimen::write(&tree, &RootOptions { size, ..OPTIONS }).expect("written");
         e2fsck(&written);

@@ -1,6 +1,6 @@
 //! Trees for tests, and the roots made from them.
 
-use kiln_artifact::root::{Place, Root, RootError, RootOptions};
+use kiln_artifact::root::{Place, RootError, RootImage, RootOptions};
 use kiln_pack::Store;
 use kiln_profile::RootFileSystem;
 use kiln_tree::{Content, DeviceKind, Digest, Entry, FileTree, Kind, LinkGroup, Metadata, Origin, TreePath};
@@ -34,7 +34,7 @@ impl Written {
 
 pub(super) fn write(tree: &FileTree, options: &RootOptions<'_>) -> Result<Written, RootError> {
     let directory = tempfile::Builder::new().prefix("kiln-test-").tempdir_in("/var/tmp").expect("a directory");
-    let plan = Root::plan(tree, options)?;
+    let plan = RootImage::plan(tree, options)?;
     let tree = plan.hash_tree(&Store::default())?;
     fs::write(directory.path().join("root.verity"), &tree.bytes).expect("written");
     let path = directory.path().join("root.ext4");

@@ -1,4 +1,4 @@
-//! Whether containerd, where it is a Debian package, reads the configuration that it will be given.
+//! Checks that containerd, where it is a Debian package, reads the configuration that it will get.
 
 use super::LockedPackage;
 use kiln_profile::{AboutProfile, ContainerdSeries, Field, Key, Profile, fields};
@@ -6,7 +6,7 @@ use kiln_profile::{AboutProfile, ContainerdSeries, Field, Key, Profile, fields};
 /// The package, in Debian and in its derivatives.
 const PACKAGE: &str = "containerd";
 
-/// The suite's containerd does not read the configuration that the release asks for.
+/// The suite's containerd does not read the configuration of the release.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{}: it is {series}, and containerd of {suite} is {version}, which does not read that configuration; write {other} there, or \
@@ -15,17 +15,17 @@ const PACKAGE: &str = "containerd";
     Key::from(fields::RELEASE_COMPONENTS)
 )]
 pub struct SeriesError {
-    /// That of the configuration.
+    /// Series of the configuration.
     series: &'static str,
-    /// That of the package.
+    /// Series of the package.
     other: &'static str,
-    /// Where the package is from.
+    /// Suite of the package.
     suite: String,
-    /// Its version.
+    /// Version of the package.
     version: String,
 }
 
-/// The key that says which configuration is written.
+/// The key that decides which configuration is written.
 pub(super) const KEY: Field = fields::RELEASE_CONTAINERD_SERIES;
 
 impl AboutProfile for SeriesError {
@@ -34,7 +34,8 @@ impl AboutProfile for SeriesError {
     }
 }
 
-/// Says what does not go together: the release says which configuration is written, the suite which containerd there is.
+/// Checks that the release, which decides the configuration, matches the suite, which decides the
+/// version of containerd.
 ///
 /// # Errors
 /// [`SeriesError`].
@@ -56,7 +57,7 @@ pub(super) fn check_series(profile: &Profile, packages: &[LockedPackage]) -> Res
     Err(SeriesError { series, other, suite, version })
 }
 
-/// The first number of a Debian version, behind its epoch.
+/// The first number of a Debian version, after its epoch.
 fn major(version: &str) -> Option<u32> {
     let upstream = version.split_once(':').map_or(version, |(_, rest)| rest);
     upstream.split(['.', '~', '+', '-']).next()?.parse().ok()
@@ -98,7 +99,7 @@ mod tests {
             "containerdSeries: it is 2, and containerd of trixie is 1.7.24~ds1-6+deb13u1, which does not read that \
              configuration; write 1 there, or name a containerd of series 2 under components"
         );
-        // Upstream's archive comes in the package's place.
+        // Upstream's archive replaces the package.
         profile.release.packages.remove(PACKAGE);
         assert_eq!(check_series(&profile, &[package("1.7.24")]), Ok(()));
     }

@@ -1,8 +1,9 @@
-//! What overlays and a profile's `files` bring for kubelet is held to the rules that the profile's own settings are held to: drop-ins
-//! of its configuration, and flags in the environment files of its unit.
+//! Checks what overlays and a profile's `files` bring for kubelet by the rules for the profile's
+//! own settings: drop-ins of its configuration, and flags in the environment files of its unit.
 //!
-//! Sources: "Set Kubelet Parameters Via A Configuration File" of Kubernetes' documentation for how drop-ins are laid over the
-//! configuration (KEP-3983); kubeadm's packages for the environment files.
+//! Sources: "Set Kubelet Parameters Via A Configuration File" of Kubernetes' documentation for how
+//! drop-ins are merged into the configuration (KEP-3983); kubeadm's packages for the environment
+//! files.
 
 use kiln_agent::paths::{KUBELET_CONFIG, in_tree};
 use kiln_kubernetes::kubelet_flags::{self, Flag};
@@ -14,16 +15,16 @@ use kiln_tree::{ContentReader, Entry, FileTree, Origin, ReadError, TreePath};
 use serde_json::{Map, Value};
 
 const CONFIG: &str = in_tree(KUBELET_CONFIG);
-/// Larger files are refused.
+/// The largest file that is accepted, in bytes.
 const MAX_SIZE: u64 = 1 << 20;
 
 /// What is wrong with a file for kubelet.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeletFileError {
-    /// Its contents cannot be had.
+    /// Its contents cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// kubelet would not start with it, or not see it.
+    /// kubelet would not start with it, or would ignore it.
     #[error(transparent)]
     Wrong(#[from] NotLocated),
 }
@@ -48,12 +49,12 @@ pub fn check_kubelet_files(
     Ok(())
 }
 
-/// By somebody else than kiln.
+/// Whether the entry is from an overlay or the profile, not from kiln.
 fn brought(entry: &Entry) -> bool {
     matches!(entry.meta.origin, Origin::Overlay(_) | Origin::Profile(_))
 }
 
-/// How messages call a file.
+/// The name of a file in messages.
 fn source(path: &str, entry: &Entry) -> String {
     format!("{}: /{path}", entry.meta.origin)
 }
@@ -71,7 +72,7 @@ fn text(entry: &Entry, source: &str, reader: &dyn ContentReader) -> Result<Strin
     String::from_utf8(reader.read(content)?).map_err(|_| wrong(source, 1, "is not UTF-8"))
 }
 
-/// The configuration with its drop-ins laid over it in the order of their names.
+/// Checks the configuration with its drop-ins merged in the order of their names.
 fn configuration(tree: &FileTree, minor: Minor, reader: &dyn ContentReader) -> Result<(), KubeletFileError> {
     let drop_in = |path: &TreePath, entry: &Entry| entry.content().is_some() && path.as_str().ends_with(".conf");
     let drop_ins: Vec<_> = tree.below(DROP_INS).filter(|(path, entry)| drop_in(path, entry)).collect();
@@ -106,13 +107,13 @@ fn configuration(tree: &FileTree, minor: Minor, reader: &dyn ContentReader) -> R
         Some(Step::Key(name)) => name.clone(),
         _ => String::new(),
     };
-    // The last one that says anything of it is the one that counts.
+    // The last file that sets the field takes effect.
     let blamed = documents.iter().rev().find(|(_, object)| object.contains_key(&field(&misfit)));
     let Some((document, _)) = blamed.or(documents.last()) else { return Ok(()) };
     Err(NotLocated { place: document.place(&misfit.path), text: misfit.to_string() }.into())
 }
 
-/// As a profile's own: kubelet would start, and no pod of it.
+/// The same check as for a profile: kubelet would start, but none of its pods would.
 fn cgroup_driver(config: &Map<String, Value>) -> Result<(), Misfit> {
     const FIELD: &str = "cgroupDriver";
     let Some(driver) = config.get(FIELD).filter(|driver| !driver.is_null()) else { return Ok(()) };
@@ -123,7 +124,7 @@ fn cgroup_driver(config: &Map<String, Value>) -> Result<(), Misfit> {
     })
 }
 
-/// Flags in [`EXTRA_ARGS`].
+/// Checks the flags in [`EXTRA_ARGS`].
 fn environment(text: &str, source: &str, minor: Minor) -> Result<(), KubeletFileError> {
     for (number, line) in text.lines().enumerate() {
         let Some(value) = line.trim_start().strip_prefix(EXTRA_ARGS).and_then(|rest| rest.strip_prefix('=')) else {

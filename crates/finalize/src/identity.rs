@@ -1,4 +1,5 @@
-//! Who the image is, and that nobody asks at first boot: machine id, hosts, resolver, locale, time zone.
+//! Who the image is, and that nobody asks at first boot: machine id, hosts, resolver, locale, time
+//! zone.
 //!
 //! | file | what | why |
 //! |---|---|---|
@@ -26,8 +27,8 @@ const FIRST_BOOT: [&str; 2] = ["systemd-firstboot.service", "systemd-homed-first
 const UPDATED: &str =
     "# Tells systemd that /etc is as new as /usr (systemd-update-done.service(8)): the image was built so.\n";
 
-/// Puts the files above into `tree` where nothing is yet; `/etc/machine-id` always. Run before
-/// [`units::finalize`](super::units::finalize), so that presets see the masks.
+/// Adds the files above to `tree` where they are missing; always writes `/etc/machine-id`. Must run
+/// before [`units::finalize`](super::units::finalize), so that presets see the masks.
 ///
 /// # Errors
 /// [`OutputError`] when a parent of one of the paths is not a directory.

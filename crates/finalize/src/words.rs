@@ -1,15 +1,15 @@
 //! systemd's word splitting (`extract_first_word`).
 
-/// What a backslash does.
+/// The meaning of a backslash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Backslash {
-    /// It is dropped and the next character taken as it is.
+    /// It is dropped, and the next character is taken literally.
     Escapes,
     /// It is an ordinary character (`EXTRACT_RETAIN_ESCAPE`).
     Ordinary,
 }
 
-/// A quote or backslash that nothing ends.
+/// A quote is not closed, or nothing follows a backslash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum WordError {
     #[error("a quotation mark is never closed")]

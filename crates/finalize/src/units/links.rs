@@ -8,12 +8,12 @@ use crate::input;
 use kiln_tree::{ContentReader, Entry, FileTree, Kind};
 use std::collections::{BTreeSet, VecDeque};
 
-/// How failures of single links are taken.
+/// How failures of single links are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Presets: what cannot be done is left out.
+    /// Presets: links that cannot be made are skipped.
     Preset,
-    /// Somebody asked for exactly this.
+    /// The profile names the unit: every failure is an error.
     Explicit,
 }
 
@@ -129,7 +129,7 @@ impl Links<'_> {
             .ok_or_else(|| UnitsError::Specifier { unit: name.to_owned(), text: text.to_owned() })
     }
 
-    /// Links `at` to `target` (`create_symlink`); a link that already means the same stays as it is.
+    /// Links `at` to `target` (`create_symlink`); keeps an existing link with the same meaning.
     pub(super) fn link(&mut self, at: &str, target: &str, force: bool) -> Result<(), UnitsError> {
         match self.tree.get(at).map(|entry| &entry.kind) {
             None => {}
@@ -157,7 +157,8 @@ impl Links<'_> {
             || (base(&a) == base(&b) && lookup.in_search_path(&a) && lookup.in_search_path(&b))
     }
 
-    /// Removes every link that enables `units` or what their `Also=` names (`remove_marked_symlinks`).
+    /// Removes every link that enables `units` or what their `Also=` names
+    /// (`remove_marked_symlinks`).
     pub(super) fn disable(&mut self, units: &[String]) -> Result<(), UnitsError> {
         let mut queue: VecDeque<String> = units.iter().cloned().collect();
         let mut seen = BTreeSet::new();
@@ -226,7 +227,8 @@ impl Links<'_> {
     }
 }
 
-/// The name an alias is linked under, or `None` if it is not one for unit `name` (`unit_file_verify_alias`).
+/// The name an alias is linked under, or `None` if it is not one for unit `name`
+/// (`unit_file_verify_alias`).
 fn checked_alias(alias: &str, name: &str) -> Option<String> {
     if let Some((dir, link)) = alias.rsplit_once('/') {
         // The old way to write WantedBy= and RequiredBy=.

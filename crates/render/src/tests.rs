@@ -15,14 +15,14 @@ fn refusal(profile: &Profile) -> String {
 const FLAGS: &str = "var/lib/kubelet/kubeadm-flags.env";
 const CONFIG: &str = "var/lib/kubelet/config.yaml";
 
-/// All that is rendered, readable: a line for each entry, the text of files below it.
+/// Formats all rendered entries: a line for each entry, followed by the text of files.
 fn dump(rendered: &[(TreePath, Entry)]) -> String {
     let mut text = String::new();
     for (path, entry) in rendered {
         let mode = entry.meta.mode;
         match (entry.link_target(), entry.inline()) {
             (Some(target), _) => text.push_str(&format!("=== {path} -> {target}\n")),
-            // A program of megabytes.
+            // The contents of a program are too large to print.
             (_, Some(bytes)) if bytes.starts_with(b"\x7fELF") => text.push_str(&format!("=== {path} {mode:04o} ELF\n")),
             (_, Some(bytes)) => text.push_str(&format!("=== {path} {mode:04o}\n{}", String::from_utf8_lossy(bytes))),
             _ => text.push_str(&format!("=== {path}/ {mode:04o}\n")),
@@ -31,7 +31,8 @@ fn dump(rendered: &[(TreePath, Entry)]) -> String {
     text
 }
 
-/// Compares with `testdata/<name>`; with `UPDATE_SNAPSHOTS` set, writes it instead, for review with git diff.
+/// Compares with `testdata/<name>`; if `UPDATE_SNAPSHOTS` is set, writes it instead, for review
+/// with git diff.
 fn compare(name: &str, rendered: &[(TreePath, Entry)]) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/testdata").join(name);
     let dump = dump(rendered);
@@ -62,7 +63,7 @@ fn docker_engine_serves_kubelet_by_cri_dockerd() {
         tree.insert(TreePath::new(program).expect("a path"), entry).expect("inserted");
     }
     compare("worker-1.36-cri-dockerd.txt", &render(&profile, &tree).expect("rendered"));
-    // As kubelet's, and nothing of containerd's that dockerd would not read.
+    // As with containerd; without settings for containerd, which dockerd would not read.
     assert!(
         render_text(&profile, &tree, CONFIG).contains("containerRuntimeEndpoint: \"unix:///run/cri-dockerd.sock\"")
     );
@@ -133,7 +134,7 @@ fn mirrors_come_before_the_registry() {
         "server = \"https://registry-1.docker.io\"\n\n[host.\"https://a\"]\ncapabilities = [\"pull\", \"resolve\"]\n\n\
          [host.\"http://b:5000\"]\ncapabilities = [\"pull\", \"resolve\"]\n"
     );
-    // A project of Harbor's: the API's path is in the URL.
+    // For a Harbor project, the API's path is in the URL.
     let harbor = ["https://harbor.example/v2/proxy-cache", "https://c.example/proxy", "https://d.example/v2/"];
     profile.containerd.mirrors.insert("quay.io".into(), harbor.map(Into::into).to_vec());
     assert_eq!(
@@ -170,7 +171,7 @@ fn no_pod_network_is_no_file() {
     assert!(rendered.iter().all(|(path, _)| !path.as_str().starts_with("etc/cni/net.d/")));
 }
 
-/// Where another program sets the clock, nothing is to be restarted.
+/// Nothing is restarted when another program sets the clock.
 #[test]
 fn a_seeds_time_servers_are_for_timesyncd() {
     let mut tree = debian_tree();
@@ -200,7 +201,7 @@ fn fields_that_a_cluster_shares_are_kubelets() {
     assert!(!rendered.iter().any(|(path, _)| path.as_str().contains("kubelet-config-fields")));
 }
 
-/// A range that the profile says is nobody's to assign.
+/// A range that the profile gives is not assigned by the cluster.
 #[test]
 fn the_cluster_is_asked_for_a_range_only_if_nobody_has_said_one() {
     let unit = |(path, _): &(TreePath, Entry)| {

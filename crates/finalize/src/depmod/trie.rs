@@ -1,5 +1,5 @@
-//! kmod's binary index (`modules.*.bin`): a Patricia trie over 7 bit keys, all integers 32 bit big
-//! endian.
+//! kmod's binary index (`modules.*.bin`): a Patricia trie over 7-bit keys. All integers are 32-bit
+//! big-endian.
 //!
 //! ```text
 //! magic, version, offset of the root node

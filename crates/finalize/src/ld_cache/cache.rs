@@ -1,12 +1,13 @@
-//! The bytes of `ld.so.cache` (glibc's `dl-cache.h`), all integers 32 bit little endian but
-//! `hwcap`:
+//! The bytes of `ld.so.cache` (glibc's `dl-cache.h`). All integers are 32-bit little-endian, except
+//! `hwcap`.
 //!
 //! ```text
 //! "glibc-ld.so.cache1.1", nlibs, len_strings, flags (2: little endian), extension_offset, 0, 0, 0
-//! nlibs × { flags, key, value, osversion, hwcap (64 bit) }       key and value: offsets of strings in the file
+//! nlibs × { flags, key, value, osversion, hwcap (64 bit) }
 //! strings, padding to 4
 //! extension: magic, count, count × { tag, flags, offset, size }, array of hwcaps names, generator
 //! ```
+//! `key` and `value` are offsets of strings in the file.
 
 use super::compare::dl_cache_libcmp;
 use super::conf::directories;

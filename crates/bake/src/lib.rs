@@ -176,7 +176,7 @@ fn bake_unplaced(
     }
     records.extend(images::lay(&mut tree, locked, &mut store, cache)?);
     let rendered = kiln_render::render(profile, &tree)?;
-    let remedy = "set \"replace: true\" on the file in the profile if it is meant to win";
+    let remedy = "set \"replace: true\" on the file in the profile if it should replace the other";
     layer::lay(&mut tree, rendered, remedy, |_, old| {
         matches!(old.meta.origin, Origin::Package(_) | Origin::Artifact(_))
     })?;

@@ -124,7 +124,7 @@ pub enum LockError {
         source: io::Error,
     },
     /// It is not a lock.
-    #[error("{path}:{line}:{column}: {why}; \"kiln lock\" writes it anew")]
+    #[error("{path}:{line}:{column}: {why}; run \"kiln lock\" to write it again")]
     Parse {
         /// The lock.
         path: PathBuf,
@@ -199,7 +199,7 @@ impl Lock {
         let read = |source| LockError::Read { path: path.to_owned(), source };
         match fs::metadata(path) {
             Ok(metadata) if metadata.len() > MAX_LOCK => {
-                return Err(read(io::Error::other("it is larger than 16 MiB; that is no lock")));
+                return Err(read(io::Error::other("it is larger than 16 MiB, the limit for a lock")));
             }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -213,7 +213,7 @@ impl Lock {
             why: without_position(&error),
         })?;
         if lock.version != VERSION {
-            let why = format!("its format is version {}, this kiln reads {VERSION}", lock.version);
+            let why = format!("its format has version {}, but this kiln reads version {VERSION}", lock.version);
             return Err(LockError::Parse { path: path.to_owned(), line: 1, column: 1, why });
         }
         Ok(Some(lock))
@@ -279,7 +279,7 @@ impl Lock {
     /// Returns the first difference between the lock and what `profile` asks for, if any.
     pub fn stale(&self, profile: &Profile) -> Option<String> {
         let differs = |what: &str, locked: &str, asked: &str| {
-            (locked != asked).then(|| format!("it pins {what} {locked}, the profile asks for {asked}"))
+            (locked != asked).then(|| format!("it pins {what} {locked}, but the profile asks for {asked}"))
         };
         differs("suite", &self.suite, &profile.debian.suite)
             .or_else(|| differs("release", &self.release, &profile.release.name))
@@ -291,7 +291,7 @@ impl Lock {
             })
             .or_else(|| {
                 (self.request != request(profile))
-                    .then(|| "the profile's packages, artifacts or images changed since".to_owned())
+                    .then(|| "the profile's packages, artifacts or images have changed since".to_owned())
             })
     }
 }

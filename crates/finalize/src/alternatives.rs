@@ -36,7 +36,7 @@ pub enum AlternativesError {
         target: String,
     },
     /// Something other than a link exists at the link's path.
-    #[error("{}: a {kind} of {origin} is there already and is not replaced by a link", key(link))]
+    #[error("{}: a {kind} of {origin} already exists and is not replaced by a link", key(link))]
     Occupied {
         /// The link.
         link: TreePath,
@@ -144,7 +144,7 @@ mod tests {
         );
         assert_eq!(
             message(one("usr/sbin/file", "x", "/usr/sbin/iptables-nft")),
-            "alternatives./usr/sbin/file: a file of package iptables=1 is there already and is not replaced by a link"
+            "alternatives./usr/sbin/file: a file of package iptables=1 already exists and is not replaced by a link"
         );
         assert!(message(one("usr/sbin/x", "a/b", "/usr/sbin/file")).contains("is not a name for a link"));
         let mut two = one("usr/sbin/x", "x", "/usr/sbin/file");

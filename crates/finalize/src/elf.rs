@@ -14,7 +14,7 @@ pub enum ElfError {
     #[error("it is not an ELF file")]
     NotElf,
     /// `EI_CLASS` or `EI_DATA` is that of an architecture without images.
-    #[error("it is neither 32 nor 64 bit little endian ELF")]
+    #[error("it is not a 32-bit or 64-bit little-endian ELF file")]
     Foreign,
     /// The named table reaches past the end of the file.
     #[error("its {0} is truncated or damaged")]

@@ -25,7 +25,7 @@ pub enum InputError {
         kind: &'static str,
     },
     /// It is larger than any configuration file.
-    #[error("/{path} is {size} bytes; more than {MAX_TEXT} are refused for a configuration file")]
+    #[error("/{path} has {size} bytes, more than the limit of {MAX_TEXT} for a configuration file")]
     TooLarge {
         /// The path.
         path: String,

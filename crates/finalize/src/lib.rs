@@ -212,9 +212,9 @@ fn not_selected(profile: &Profile, source: kernel_modules::SelectError) -> Final
     let pattern = source.pattern();
     let key = profile.module_key(pattern);
     let instead = if key.is(fields::KERNEL_MODULES_KEEP) {
-        format!("correct it, or write {pattern}? if the kernel need not have it")
+        format!("correct it, or write {pattern}? if it is optional")
     } else {
-        format!("correct it, or take a {} that has it", Key::from(fields::KERNEL_PACKAGE))
+        format!("correct it, or choose a {} that has it", Key::from(fields::KERNEL_PACKAGE))
     };
     FinalizeError::Select { key, source: Box::new(source), instead }
 }

@@ -109,7 +109,7 @@ fn parse(text: &str) -> Result<Fields, String> {
             fields.insert(name.to_owned(), value.trim_start().to_owned());
             current = Some(name.to_owned());
         } else if !line.trim().is_empty() {
-            let name = current.as_ref().ok_or_else(|| format!("{line:?} belongs to no field"))?;
+            let name = current.as_ref().ok_or_else(|| format!("{line:?} is not part of a field"))?;
             let value = fields.entry(name.clone()).or_default();
             if !value.is_empty() {
                 value.push('\n');
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn broken_files_are_named() {
         assert!(matches!(render("t", "nothing", "auth", &[]), Err(PamError::Template { .. })));
-        assert_eq!(parse("stray\n"), Err("\"stray\" belongs to no field".into()));
+        assert_eq!(parse("stray\n"), Err("\"stray\" is not part of a field".into()));
         let broken = [parse("Auth-Type: Primary\nAuth:\n\trequired\n").expect("a profile")];
         assert!(block("t", "auth", "Primary", &broken).is_err());
     }

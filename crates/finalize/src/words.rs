@@ -12,7 +12,7 @@ pub(super) enum Backslash {
 /// A quote is not closed, or nothing follows a backslash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum WordError {
-    #[error("a quotation mark is never closed")]
+    #[error("a quotation mark is not closed")]
     OpenQuote,
     #[error("nothing follows the backslash at the end")]
     TrailingBackslash,

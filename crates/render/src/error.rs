@@ -20,7 +20,7 @@ pub enum RenderError {
     /// A component runs a program whose package is missing.
     #[error(
         "there is no {name} in /usr/bin, /usr/sbin, /usr/local/bin or /usr/local/sbin, which {component} runs: add the package {package} \
-         to debian.packages and take it off debian.exclude{hint}"
+         to debian.packages and remove it from debian.exclude{hint}"
     )]
     NoHelper {
         /// The component.
@@ -55,7 +55,7 @@ pub enum RenderError {
     },
     /// A file of the profile already exists in the tree.
     #[error(
-        "{}: /{path} is already there, from {origin}; say replace: true if that is meant",
+        "{}: /{path} already exists, from {origin}; set replace: true on the file to replace it",
         Key::from(fields::FILES)
     )]
     FileExists {
@@ -65,12 +65,12 @@ pub enum RenderError {
         origin: String,
     },
     /// A path made from the profile is invalid.
-    #[error("a path made from the profile cannot be used: {0}")]
+    #[error("a path made from the profile is invalid: {0}")]
     Path(#[from] PathError),
     /// An embedded program is for another architecture.
     #[error(
-        "this kiln holds a {name} for {embedded}, not for {wanted}: build kiln on such a machine, or with \
-         {variable}=path/to/{name} for it (it can be locked and planned here)"
+        "this kiln contains {name} for {embedded}, not for {wanted}: build kiln on an {wanted} machine, or with \
+         {variable}=path/to/{name} for {wanted} (locking and planning work without it)"
     )]
     ForeignProgram {
         /// The program.
@@ -83,7 +83,7 @@ pub enum RenderError {
         wanted: &'static str,
     },
     /// An extended attribute or a kernel module cannot be written to the lists beside `/init`.
-    #[error("this image has something that cannot be listed for /init: {0}")]
+    #[error("a list for /init cannot be written: {0}")]
     List(#[from] kiln_init::list::ListError),
 }
 

@@ -15,7 +15,7 @@ const CONFIG: &str = "etc/kube-proxy/config.yaml";
 const KUBECONFIG: &str = "/etc/kubernetes/kube-proxy.conf";
 
 /// The package has no program of this name, only alternatives for it.
-const IPTABLES_LINK: &str = ", and have it among alternatives: \"/usr/sbin/iptables: /usr/sbin/iptables-nft\"";
+const IPTABLES_LINK: &str = ", and add it to alternatives: \"/usr/sbin/iptables: /usr/sbin/iptables-nft\"";
 
 pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
     let Some(KubeProxy { config, mode }) = &profile.kube_proxy else { return Ok(()) };
@@ -65,7 +65,7 @@ fn kubeconfig(config: &Map<String, Value>) -> Result<&str, RenderError> {
         Some(path) if path.ends_with(['\\', ' ']) || path.contains(char::is_control) => Err(RenderError::BadValue {
             key: Key::from(fields::KUBE_PROXY_CONFIG).below("clientConnection").below("kubeconfig"),
             value: path.to_owned(),
-            why: "cannot be in a unit: it has a control character, or ends with a blank or a backslash; rename the file",
+            why: "cannot be written to a unit: it has a control character, or ends with a blank or a backslash; rename the file",
         }),
         Some(path) => Ok(path),
     }

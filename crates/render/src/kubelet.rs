@@ -116,9 +116,7 @@ fn check(name: &str, value: &str) -> Result<(), RenderError> {
     };
     let bad = |why| RenderError::BadValue { key: key.clone(), value: value.into(), why };
     if !flags::is_name(name) {
-        return Err(bad(
-            "belongs to no flag: a flag's name is lower-case letters, digits and dashes, without the leading --",
-        ));
+        return Err(bad("is not a flag name: use lower-case letters, digits and dashes, without the leading --"));
     }
     if !flags::is_passable(value) {
         return Err(bad(flags::NOT_PASSABLE));

@@ -65,9 +65,9 @@ fn wrong(source: &str, line: usize, text: impl Into<String>) -> KubeletFileError
 }
 
 fn text(entry: &Entry, source: &str, reader: &dyn ContentReader) -> Result<String, KubeletFileError> {
-    let Some(content) = entry.content() else { return Err(wrong(source, 1, "is no regular file")) };
+    let Some(content) = entry.content() else { return Err(wrong(source, 1, "is not a regular file")) };
     if content.size > MAX_SIZE {
-        return Err(wrong(source, 1, format!("has {} bytes, and may have {MAX_SIZE}", content.size)));
+        return Err(wrong(source, 1, format!("has {} bytes, more than the limit of {MAX_SIZE}", content.size)));
     }
     String::from_utf8(reader.read(content)?).map_err(|_| wrong(source, 1, "is not UTF-8"))
 }
@@ -78,7 +78,7 @@ fn configuration(tree: &FileTree, minor: Minor, reader: &dyn ContentReader) -> R
     let drop_ins: Vec<_> = tree.below(DROP_INS).filter(|(path, entry)| drop_in(path, entry)).collect();
     if let Some((path, entry)) = drop_ins.first().filter(|_| !minor.has_config_drop_ins()) {
         let why = format!(
-            "kubelet reads drop-ins since Kubernetes 1.{DROP_INS_SINCE}, and this is 1.{minor}: say it in kubelet.config of the profile"
+            "kubelet reads drop-ins since Kubernetes 1.{DROP_INS_SINCE}, and this is 1.{minor}: use kubelet.config of the profile"
         );
         return Err(wrong(&source(path.as_str(), entry), 1, why));
     }
@@ -135,11 +135,11 @@ fn environment(text: &str, source: &str, minor: Minor) -> Result<(), KubeletFile
             match kubelet_flags::flag(name, minor) {
                 Flag::Flag | Flag::Field(_) => {}
                 Flag::Gone { since: 0, instead } => {
-                    return Err(wrong(source, number + 1, format!("--{name} does nothing here: {instead}")));
+                    return Err(wrong(source, number + 1, format!("--{name} has no effect here: {instead}")));
                 }
                 Flag::Gone { since, instead } => {
                     let why = format!(
-                        "--{name} is gone since Kubernetes 1.{since}, and kubelet does not start with it: {instead}"
+                        "--{name} was removed in Kubernetes 1.{since}, and kubelet does not start with it: {instead}"
                     );
                     return Err(wrong(source, number + 1, why));
                 }
@@ -218,7 +218,7 @@ mod tests {
         let with = |path: &str, text: &str, minor| verdict(&[(path, text)], minor);
         assert_eq!(with("etc/default/kubelet", "# why\nKUBELET_EXTRA_ARGS=\"--v=4 --max-pods=50\"\n", 36), None);
         let gone = with("etc/default/kubelet", "KUBELET_EXTRA_ARGS=--network-plugin=cni\n", 36).expect("refused");
-        assert!(gone.starts_with("overlay edge: /etc/default/kubelet:1:1: --network-plugin is gone since"), "{gone}");
+        assert!(gone.starts_with("overlay edge: /etc/default/kubelet:1:1: --network-plugin was removed in"), "{gone}");
         let none = with("etc/sysconfig/kubelet", "A=1\nKUBELET_EXTRA_ARGS='--v=4 --no-such'\n", 36).expect("refused");
         assert!(none.contains("kubelet:2:1: the kubelet of Kubernetes 1.36 has no flag --no-such"), "{none}");
     }

@@ -222,7 +222,7 @@ fn an_own_file_replaces_only_when_told_so() {
     let file = |replace| InlineFile { content: "x".into(), mode: 0o600, uid: 1, gid: 2, replace };
     profile.files.insert(path(), file(false));
     let error = refusal(&profile);
-    assert!(error.contains("/var/lib/kubelet/config.yaml is already there, from rendered kubelet"), "{error}");
+    assert!(error.contains("/var/lib/kubelet/config.yaml already exists, from rendered kubelet"), "{error}");
     profile.files.insert(path(), file(true));
     assert_eq!(render_text(&profile, &debian_tree(), CONFIG), "x");
 }
@@ -269,7 +269,7 @@ fn the_initramfs_lists_extended_attributes() {
     assert_eq!(initramfs_entries(own, &debian_tree()).expect("entries").len(), 3);
     let error = initramfs_entries(foreign, &tree).expect_err("another architecture").to_string();
     assert!(
-        error.contains(&format!("this kiln holds a kiln-init for {}, not for {}:", own.as_str(), foreign.as_str())),
+        error.contains(&format!("this kiln contains kiln-init for {}, not for {}:", own.as_str(), foreign.as_str())),
         "{error}"
     );
 }

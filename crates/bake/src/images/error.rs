@@ -19,8 +19,8 @@ pub enum ImageError {
     },
     /// The archive is not an OCI archive.
     #[error(
-        "images.{name}: the archive has no index.json, so it is no OCI archive{}",
-        if *docker { "; \"skopeo copy docker-archive:FILE oci-archive:FILE\" makes one of what \"docker save\" wrote" } else { "" }
+        "images.{name}: the archive has no index.json, so it is not an OCI archive{}",
+        if *docker { "; \"skopeo copy docker-archive:FILE oci-archive:FILE\" converts the output of \"docker save\"" } else { "" }
     )]
     NoIndex {
         /// The image.
@@ -37,7 +37,7 @@ pub enum ImageError {
         found: String,
     },
     /// The archive lacks a blob.
-    #[error("images.{name}: the archive lacks the blob sha256:{digest} of {size} bytes; write it anew")]
+    #[error("images.{name}: the archive lacks the blob sha256:{digest} of {size} bytes; make the archive again")]
     NoBlob {
         /// The image.
         name: String,
@@ -47,7 +47,7 @@ pub enum ImageError {
         size: u64,
     },
     /// The lock and the manifest disagree.
-    #[error("images.{name}: the lock lacks the blob sha256:{digest}; write it anew with \"kiln lock\"")]
+    #[error("images.{name}: the lock lacks the blob sha256:{digest}; write it again with \"kiln lock\"")]
     NotLocked {
         /// The image.
         name: String,
@@ -55,7 +55,7 @@ pub enum ImageError {
         digest: Digest,
     },
     /// The lock has no input for the image.
-    #[error("images.{name}: the lock has no file for it; write it anew with \"kiln lock\"")]
+    #[error("images.{name}: the lock has no file for it; write it again with \"kiln lock\"")]
     NotFetched {
         /// The image.
         name: String,
@@ -78,7 +78,7 @@ pub enum ImageError {
     },
     /// The binary needs libraries, which the image does not have.
     #[error(
-        "images.{name}: its binary is linked dynamically, and an image of one file has no libraries; take a static build"
+        "images.{name}: its binary is linked dynamically, and an image of one file has no libraries; use a static build"
     )]
     Dynamic {
         /// The image.
@@ -93,7 +93,7 @@ pub enum ImageError {
         wanted: &'static str,
     },
     /// A file is larger than the limit.
-    #[error("images.{name}: {what} has {size} bytes, more than the {limit} that are taken")]
+    #[error("images.{name}: {what} has {size} bytes, more than the limit of {limit}")]
     TooLarge {
         /// The image.
         name: String,

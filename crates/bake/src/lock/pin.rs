@@ -115,7 +115,7 @@ pub enum PinError {
         source: Box<RegistryError>,
     },
     /// An artifact or image from the network has no digest.
-    #[error("{key}: it has a url but no sha256; give the digest its publisher announces")]
+    #[error("{key}: it has a url but no sha256; add the digest that its publisher announces")]
     Unpinned {
         /// The key of the artifact or image.
         key: Key,

@@ -9,7 +9,7 @@ const PACKAGE: &str = "containerd";
 /// The suite's containerd does not read the configuration of the release.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{}: it is {series}, and containerd of {suite} is {version}, which does not read that configuration; write {other} there, or \
+    "{}: it is {series}, and containerd of {suite} is {version}, which does not read that configuration; set it to {other}, or \
      name a containerd of series {series} under {}",
     Key::from(KEY),
     Key::from(fields::RELEASE_COMPONENTS)
@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(check_series(&profile, &[package("1.7.24~ds1-6+deb13u1")]), Ok(()));
         assert!(
             check_series(&profile, &[package("2.1.4~ds2-1")])
-                .is_err_and(|error| error.to_string().contains("; write 2 there"))
+                .is_err_and(|error| error.to_string().contains("; set it to 2,"))
         );
         profile.release.containerd = ContainerdSeries::V2;
         assert_eq!(check_series(&profile, &[package("1:2.1.4~ds2-1")]), Ok(()));
@@ -97,7 +97,7 @@ mod tests {
                 .expect_err("1.7 does not read version 3")
                 .to_string(),
             "containerdSeries: it is 2, and containerd of trixie is 1.7.24~ds1-6+deb13u1, which does not read that \
-             configuration; write 1 there, or name a containerd of series 2 under components"
+             configuration; set it to 1, or name a containerd of series 2 under components"
         );
         // Upstream's archive replaces the package.
         profile.release.packages.remove(PACKAGE);

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, thiserror::Error)]
 pub enum AllocationError {
     /// `UID:GID` or `UID:GROUP` names a group that does not exist.
-    #[error("{place}: user {user:?} wants the group {group:?}, which does not exist: declare it with a g line")]
+    #[error("{place}: user {user:?} needs the group {group:?}, which does not exist: declare it with a g line")]
     NoGroup {
         /// The declaration.
         place: String,
@@ -277,7 +277,7 @@ mod tests {
         let error = run("u a 5:none\n", (1, 999)).expect_err("no group");
         assert_eq!(
             error.to_string(),
-            "/t.conf:1: user \"a\" wants the group \"none\", which does not exist: declare it with a g line"
+            "/t.conf:1: user \"a\" needs the group \"none\", which does not exist: declare it with a g line"
         );
     }
 }

@@ -73,7 +73,7 @@ pub enum AccountsError {
     #[error(transparent)]
     Allocation(#[from] AllocationError),
     /// The profile assigns an id that another account has.
-    #[error("{key}: the {what} {id} belongs to {owner:?} already: choose another")]
+    #[error("{key}: the {what} {id} already belongs to {owner:?}: choose another")]
     IdTaken {
         /// The key of the id.
         key: Key,
@@ -339,7 +339,7 @@ mod tests {
             |name: &str, user| model::Accounts { users: BTreeMap::from([(name.into(), user)]), ..Default::default() };
         assert_eq!(
             check(users("pods", user(0, Some("root"), &[]))),
-            "users.pods.uid: the uid 0 belongs to \"root\" already: choose another"
+            "users.pods.uid: the uid 0 already belongs to \"root\": choose another"
         );
         assert_eq!(
             check(users("root", user(5, Some("0"), &[]))),
@@ -351,7 +351,7 @@ mod tests {
         );
         assert_eq!(
             check(model::Accounts { groups: BTreeMap::from([("g".into(), 42)]), ..Default::default() }),
-            "groups.g: the gid 42 belongs to \"shadow\" already: choose another"
+            "groups.g: the gid 42 already belongs to \"shadow\": choose another"
         );
         let error = compute(&FileTree::new(), &LocalReader, &model::Accounts::default(), 1).expect_err("empty");
         assert_eq!(

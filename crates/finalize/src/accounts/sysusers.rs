@@ -188,7 +188,7 @@ impl Items {
                 self.user(user);
                 Ok(())
             }
-            _ => Err(Why::Line(format!("{action:?} is no line type; there are u, u!, g, m and r"))),
+            _ => Err(Why::Line(format!("{action:?} is not a line type; the types are u, u!, g, m and r"))),
         }
     }
 
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn mistakes_are_named_with_their_line() {
         for (text, expected) in [
-            ("\nx y", "/usr/lib/sysusers.d/t.conf:2: \"x\" is no line type; there are u, u!, g, m and r"),
+            ("\nx y", "/usr/lib/sysusers.d/t.conf:2: \"x\" is not a line type; the types are u, u!, g, m and r"),
             (
                 "u a:b",
                 "/usr/lib/sysusers.d/t.conf:1: \"a:b\" is not a valid user or group name (a letter or _, then letters, digits, _, - and ., 31 at most)",
@@ -362,7 +362,7 @@ mod tests {
             ("u a 65535", "/usr/lib/sysusers.d/t.conf:1: \"65535\" is not a uid"),
             ("g a - desc", "/usr/lib/sysusers.d/t.conf:1: a line of type g takes no GECOS, home directory or shell"),
             ("m a", "/usr/lib/sysusers.d/t.conf:1: a line of type m needs a group in its third column"),
-            ("u a - \"b", "/usr/lib/sysusers.d/t.conf:1: a quotation mark is never closed"),
+            ("u a - \"b", "/usr/lib/sysusers.d/t.conf:1: a quotation mark is not closed"),
             ("u %m", "/usr/lib/sysusers.d/t.conf:1: %m is only known on a running machine"),
             (
                 "u a - - home",

@@ -8,7 +8,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DerError {
     /// A length reaches past the end.
-    #[error("it is cut short")]
+    #[error("it is truncated")]
     Truncated,
     /// A length or tag is not valid in DER.
     #[error("a DER header is malformed")]
@@ -17,7 +17,7 @@ pub enum DerError {
     #[error("{0} is missing")]
     Missing(&'static str),
     /// Text in a name is invalid in its declared encoding.
-    #[error("its subject has text in a broken encoding")]
+    #[error("its subject has text in an invalid encoding")]
     Text,
 }
 
@@ -83,7 +83,7 @@ fn encode(tag: u8, content: &[u8]) -> Vec<u8> {
 /// Returns the content of the subject's `Name` in the DER certificate `bytes`.
 pub(super) fn subject(bytes: &[u8]) -> Result<&[u8], DerError> {
     let certificate = expect(bytes, SEQUENCE, "the certificate")?.content;
-    let mut at = expect(certificate, SEQUENCE, "the part that is signed")?.content;
+    let mut at = expect(certificate, SEQUENCE, "the signed part")?.content;
     if at.first() == Some(&VERSION) {
         at = element(at)?.rest;
     }

@@ -161,11 +161,11 @@ mod tests {
             input::put(&mut tree, "usr/local/share/ca-certificates/my.crt", entry).expect("a free path");
             finalize(&mut tree, &LocalReader).expect_err("broken").to_string()
         };
-        assert!(message("hello").starts_with("/usr/local/share/ca-certificates/my.crt: no PEM certificate is in it"));
+        assert!(message("hello").starts_with("/usr/local/share/ca-certificates/my.crt: it has no PEM certificate"));
         let text = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
         assert_eq!(
             message(text),
-            "/usr/local/share/ca-certificates/my.crt is not an X.509 certificate: the part that is signed is missing"
+            "/usr/local/share/ca-certificates/my.crt is not an X.509 certificate: the signed part is missing"
         );
     }
 

@@ -7,7 +7,7 @@ use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PemError {
     /// It has no `-----BEGIN CERTIFICATE-----`.
-    #[error("no PEM certificate is in it (\"-----BEGIN CERTIFICATE-----\"); convert DER with openssl x509 -inform der")]
+    #[error("it has no PEM certificate (\"-----BEGIN CERTIFICATE-----\"); convert DER with openssl x509 -inform der")]
     None,
     /// A block does not end.
     #[error("line {0}: the PEM block has no end line")]

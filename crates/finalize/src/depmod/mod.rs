@@ -152,8 +152,8 @@ pub enum DepmodError {
     },
     /// Two files have one module name, and configuration may decide between them.
     #[error(
-        "kernel {release}: {first} and {second} are the same module, and /{config} may say which counts, which kiln \
-         does not read; remove one of the three"
+        "kernel {release}: {first} and {second} are the same module, and /{config} may decide between them, but kiln \
+         does not read it; remove one of the three"
     )]
     Ambiguous {
         /// The kernel.
@@ -166,7 +166,7 @@ pub enum DepmodError {
         config: String,
     },
     /// An index exceeds its size limit.
-    #[error("kernel {release}: {file} would pass its format's limit of 256 MiB")]
+    #[error("kernel {release}: {file} would exceed its format's limit of 256 MiB")]
     TooBig {
         /// The kernel.
         release: String,

@@ -33,7 +33,7 @@ pub enum ModuleError {
     #[error("Debian's kmod cannot read gzip")]
     Gzip,
     /// It has more symbol names than any real module.
-    #[error("its symbol names are longer than 32 MiB together")]
+    #[error("its symbol names have more than 32 MiB in total")]
     TooManyNames,
     /// kmod's indexes cannot hold a name.
     #[error("its {0} {1:?} is not printable ASCII of at most 4095 bytes, which kmod's indexes cannot hold")]

@@ -28,7 +28,7 @@ pub enum ConfError {
         line: usize,
     },
     /// A file is larger than any `ld.so.conf`.
-    #[error("/{0}: it is larger than 1 MiB, which no ld.so.conf is")]
+    #[error("/{0}: it is larger than 1 MiB, the limit for ld.so.conf")]
     TooLarge(String),
     /// The configuration has too many lines.
     #[error("/{0}: it and its includes have more than 4096 lines")]

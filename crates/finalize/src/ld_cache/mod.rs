@@ -49,7 +49,7 @@ pub enum LdCacheError {
     #[error("/{0}: this library was not scanned; this is a bug in kiln")]
     NotScanned(String),
     /// The cache exceeds its 32-bit offsets.
-    #[error("/etc/ld.so.cache would pass its format's limit of 4 GiB")]
+    #[error("/etc/ld.so.cache would exceed its format's limit of 4 GiB")]
     TooBig,
 }
 

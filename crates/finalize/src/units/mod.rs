@@ -74,7 +74,7 @@ pub enum UnitsError {
     /// `[Install]` of an enabled unit refers to something that is not a unit, or an instance is
     /// missing.
     #[error(
-        "{unit}: [Install] refers to {reference:?}, which cannot start it: it is no unit name, or {unit} is a template and needs an instance"
+        "{unit}: [Install] refers to {reference:?}, which cannot start it: it is not a unit name, or {unit} is a template and needs an instance"
     )]
     BadReference {
         /// The unit.

@@ -91,7 +91,7 @@ fn rule(line: &str) -> Result<Rule, String> {
         _ => (rest, Vec::new()),
     };
     if pattern.is_empty() {
-        return Err(format!("{word} names no unit"));
+        return Err(format!("a unit name is missing after {word}"));
     }
     // fnmatch(3) does not have {a,b}.
     let glob = pattern.replace('{', "[{]").replace('}', "[}]");

@@ -136,8 +136,8 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_refused() {
-        let message = |alternatives| finalize(&mut tree(), &alternatives).expect_err("refused").to_string();
+    fn mistakes_are_rejected() {
+        let message = |alternatives| finalize(&mut tree(), &alternatives).expect_err("rejected").to_string();
         assert_eq!(
             message(one("usr/sbin/x", "x", "/usr/sbin/none")),
             "alternatives./usr/sbin/x: the target /usr/sbin/none is not in the tree: add the package that has it, or choose another target"

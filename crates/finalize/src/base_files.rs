@@ -142,7 +142,7 @@ mod tests {
     use kiln_tree::{LocalReader, Origin};
 
     #[test]
-    fn what_is_there_stays() {
+    fn existing_files_are_kept() {
         let mut tree = FileTree::new();
         let file = |text: &str| Entry::file(text, 0o600, Origin::Overlay("site".into()));
         input::put(&mut tree, "etc/profile", file("mine")).expect("a free path");

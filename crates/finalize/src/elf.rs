@@ -263,7 +263,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn other_formats_are_refused() {
+    fn other_formats_are_rejected() {
         assert_eq!(Elf::parse(b"#!/bin/sh").err(), Some(ElfError::NotElf));
         assert_eq!(Elf::parse(b"\x7fELF\x02\x02").err(), Some(ElfError::Foreign));
         assert_eq!(Elf::parse(b"\x7fELF\x02\x01").err(), Some(ElfError::Truncated("header")));

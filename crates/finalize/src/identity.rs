@@ -71,7 +71,7 @@ mod tests {
     use kiln_tree::Origin;
 
     #[test]
-    fn what_the_profile_put_there_stays_but_for_the_machine_id() {
+    fn files_of_the_profile_are_kept_except_the_machine_id() {
         let mut tree = FileTree::new();
         let file = |text: &str| Entry::file(text, 0o644, Origin::Overlay("site".into()));
         for path in

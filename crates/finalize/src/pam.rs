@@ -238,7 +238,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_profile_is_refused_or_read(text in "(Auth-Type: Primary\nAuth:\n)?(\t?\\PC{0,30}\n){0,4}") {
+        fn any_profile_is_rejected_or_read(text in "(Auth-Type: Primary\nAuth:\n)?(\t?\\PC{0,30}\n){0,4}") {
             if let Ok(fields) = parse(&text) {
                 let _ = block("t", "auth", "Primary", &[fields]);
             }

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotes_group_and_vanish() {
+    fn quotes_group_and_are_removed() {
         let split = |text| words(text, Backslash::Escapes).expect("well formed");
         assert_eq!(split("u  root 0\t\"Super User\" a\"b c\"d ''"), ["u", "root", "0", "Super User", "ab cd", ""]);
         assert_eq!(split(r#"a\ b "\"" "#), ["a b", "\""]);

@@ -189,20 +189,20 @@ mod tests {
     const HEAD: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
 
     #[test]
-    fn drop_ins_are_laid_over_the_configuration_and_checked_as_one() {
+    fn drop_ins_are_merged_into_the_configuration_and_checked_as_one() {
         let soft = format!("{HEAD}evictionSoft: {{memory.available: 1Gi}}\n");
         let grace = format!("{HEAD}evictionSoftGracePeriod: {{memory.available: 1m}}\n");
         let first = "etc/kubernetes/kubelet.conf.d/10-soft.conf";
         let second = "etc/kubernetes/kubelet.conf.d/20-grace.conf";
         assert_eq!(verdict(&[(first, &soft), (second, &grace)], 36), None);
-        let alone = verdict(&[(first, &soft)], 36).expect("refused");
+        let alone = verdict(&[(first, &soft)], 36).expect("rejected");
         assert!(alone.starts_with("overlay edge: /etc/kubernetes/kubelet.conf.d/10-soft.conf:3:"), "{alone}");
         assert!(alone.contains("needs a grace period"), "{alone}");
-        let early = verdict(&[(first, &soft), (second, &grace)], 29).expect("refused");
+        let early = verdict(&[(first, &soft), (second, &grace)], 29).expect("rejected");
         assert!(early.contains("since Kubernetes 1.30"), "{early}");
-        let kind = verdict(&[(first, "maxPods: 10\n")], 36).expect("refused");
+        let kind = verdict(&[(first, "maxPods: 10\n")], 36).expect("rejected");
         assert!(kind.contains("must have \"apiVersion: kubelet.config.k8s.io/v1beta1\""), "{kind}");
-        let driver = verdict(&[(first, &format!("{HEAD}cgroupDriver: cgroupfs\n"))], 36).expect("refused");
+        let driver = verdict(&[(first, &format!("{HEAD}cgroupDriver: cgroupfs\n"))], 36).expect("rejected");
         assert!(
             driver.ends_with(
                 "10-soft.conf:3:15: cgroupDriver is \"cgroupfs\", and must be systemd, as the container runtime's is"
@@ -214,12 +214,12 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_the_environment_files_are_kubelet_s() {
+    fn flags_in_environment_files_are_checked() {
         let with = |path: &str, text: &str, minor| verdict(&[(path, text)], minor);
         assert_eq!(with("etc/default/kubelet", "# why\nKUBELET_EXTRA_ARGS=\"--v=4 --max-pods=50\"\n", 36), None);
-        let gone = with("etc/default/kubelet", "KUBELET_EXTRA_ARGS=--network-plugin=cni\n", 36).expect("refused");
+        let gone = with("etc/default/kubelet", "KUBELET_EXTRA_ARGS=--network-plugin=cni\n", 36).expect("rejected");
         assert!(gone.starts_with("overlay edge: /etc/default/kubelet:1:1: --network-plugin was removed in"), "{gone}");
-        let none = with("etc/sysconfig/kubelet", "A=1\nKUBELET_EXTRA_ARGS='--v=4 --no-such'\n", 36).expect("refused");
+        let none = with("etc/sysconfig/kubelet", "A=1\nKUBELET_EXTRA_ARGS='--v=4 --no-such'\n", 36).expect("rejected");
         assert!(none.contains("kubelet:2:1: the kubelet of Kubernetes 1.36 has no flag --no-such"), "{none}");
     }
 }

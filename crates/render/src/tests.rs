@@ -8,8 +8,8 @@ fn render_text(profile: &Profile, tree: &FileTree, path: &str) -> String {
     String::from_utf8(entry.inline().expect("a file").to_vec()).expect("text")
 }
 
-fn refusal(profile: &Profile) -> String {
-    render(profile, &debian_tree()).expect_err("it must be refused").to_string()
+fn rejection(profile: &Profile) -> String {
+    render(profile, &debian_tree()).expect_err("it must be rejected").to_string()
 }
 
 const FLAGS: &str = "var/lib/kubelet/kubeadm-flags.env";
@@ -63,7 +63,7 @@ fn docker_engine_serves_kubelet_by_cri_dockerd() {
         tree.insert(TreePath::new(program).expect("a path"), entry).expect("inserted");
     }
     compare("worker-1.36-cri-dockerd.txt", &render(&profile, &tree).expect("rendered"));
-    // As with containerd; without settings for containerd, which dockerd would not read.
+    // kubelet uses the socket of cri-dockerd, and dockerd the log limits of kubelet.
     assert!(
         render_text(&profile, &tree, CONFIG).contains("containerRuntimeEndpoint: \"unix:///run/cri-dockerd.sock\"")
     );
@@ -145,7 +145,7 @@ fn mirrors_come_before_the_registry() {
          [host.\"https://d.example/v2/\"]\ncapabilities = [\"pull\", \"resolve\"]\n"
     );
     profile.containerd.mirrors.insert("../../etc".into(), vec![]);
-    assert!(refusal(&profile).contains("is not a registry's host name"));
+    assert!(rejection(&profile).contains("is not a registry's host name"));
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn plugins_from_a_tarball_need_no_links() {
 }
 
 #[test]
-fn no_pod_network_is_no_file() {
+fn without_a_pod_network_there_is_no_file() {
     let mut profile = worker(20, ContainerdSeries::V1);
     profile.cni = Cni::None;
     let rendered = render(&profile, &debian_tree()).expect("rendered");
@@ -203,7 +203,7 @@ fn fields_that_a_cluster_shares_are_kubelets() {
 
 /// A range that the profile gives is not assigned by the cluster.
 #[test]
-fn the_cluster_is_asked_for_a_range_only_if_nobody_has_said_one() {
+fn the_cluster_is_asked_for_a_range_only_if_none_is_given() {
     let unit = |(path, _): &(TreePath, Entry)| {
         path.as_str().contains("kiln-pod-cidr") || path.as_str().contains("kiln/90-bridge")
     };
@@ -216,19 +216,19 @@ fn the_cluster_is_asked_for_a_range_only_if_nobody_has_said_one() {
 }
 
 #[test]
-fn an_own_file_replaces_only_when_told_so() {
+fn a_file_of_the_profile_replaces_another_only_on_request() {
     let mut profile = worker(20, ContainerdSeries::V1);
     let path = || TreePath::new(CONFIG).expect("a path");
     let file = |replace| InlineFile { content: "x".into(), mode: 0o600, uid: 1, gid: 2, replace };
     profile.files.insert(path(), file(false));
-    let error = refusal(&profile);
+    let error = rejection(&profile);
     assert!(error.contains("/var/lib/kubelet/config.yaml already exists, from rendered kubelet"), "{error}");
     profile.files.insert(path(), file(true));
     assert_eq!(render_text(&profile, &debian_tree(), CONFIG), "x");
 }
 
 #[test]
-fn what_cannot_work_is_refused() {
+fn invalid_settings_are_rejected() {
     let base = || worker(20, ContainerdSeries::V1);
     let mut tree = debian_tree();
     tree.remove("usr/bin/kubelet");
@@ -237,11 +237,11 @@ fn what_cannot_work_is_refused() {
 
     let mut profile = base();
     profile.kernel.sysctls.insert("a.b".into(), "1\nc.d = 2".into());
-    assert!(refusal(&profile).contains("is not one line"));
+    assert!(rejection(&profile).contains("is not one line"));
 
     let mut profile = base();
     profile.kernel.modules_load.insert("a b".into());
-    assert!(refusal(&profile).contains("is not one word"));
+    assert!(rejection(&profile).contains("is not one word"));
 
     for (name, value, part) in [
         ("node-labels", "a=b c", "no blanks"),
@@ -251,7 +251,7 @@ fn what_cannot_work_is_refused() {
     ] {
         let mut profile = base();
         profile.kubelet.args.insert(name.into(), value.into());
-        assert!(refusal(&profile).contains(part), "{}", refusal(&profile));
+        assert!(rejection(&profile).contains(part), "{}", rejection(&profile));
     }
 }
 

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_are_wanted_from_the_mirrors_of_their_archive() {
+    fn packages_are_fetched_from_the_mirrors_of_their_archive() {
         let mirrors = Mirrors { main: vec!["http://a/debian/".into()], security: vec!["http://b/security".into()] };
         let wants = locked().wants(&mirrors);
         assert_eq!(wants[0].from, [Location::Url("http://a/debian/pool/bash.deb".into())]);

@@ -289,7 +289,7 @@ fn signers(signers: &[kiln_source::deb::signature::Signer]) -> String {
     names.join(", ")
 }
 
-/// Takes indexes by digest from the cache and fetches everything else anew.
+/// Takes indexes by digest from the cache and fetches everything else again.
 struct CachedTransport<'a> {
     fetcher: &'a Fetcher,
     http: &'a Client,
@@ -348,7 +348,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_mirror_is_missed_where_it_can_be_named() {
+    fn the_error_about_a_missing_mirror_names_key_and_option() {
         let error = |kind, suite: &str| unusable(RepositoryError::NoMirror { suite: suite.into(), kind });
         let security = error(Archive::Security, "trixie-security");
         assert_eq!(

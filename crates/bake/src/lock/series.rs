@@ -72,7 +72,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn the_suites_containerd_is_of_the_series_that_is_configured() {
+    fn the_suites_containerd_must_be_of_the_configured_series() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../profiles");
         let overrides = Overrides { release: Some("debian-1.20.2".into()), ..Overrides::default() };
         let mut profile = kiln_profile::load(&dir, "worker", &overrides, Some(Path::new("/home/user")), Arch::Amd64)

@@ -295,7 +295,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_read_is_written(text in "([a-z]{1,5}:x:[0-9]{1,9}:[0-9]{1,9}:[a-z ]{0,5}:/:/bin/sh\n){0,5}") {
+        fn parsed_text_is_written_unchanged(text in "([a-z]{1,5}:x:[0-9]{1,9}:[0-9]{1,9}:[a-z ]{0,5}:/:/bin/sh\n){0,5}") {
             let database = Database { passwd: parse_passwd("p", &text).expect("valid"), ..Database::default() };
             let numbers_as_printed = !text.contains(":0") || text.lines().all(|line| line.split(':').skip(2).take(2).all(|id| id == "0" || !id.starts_with('0')));
             if numbers_as_printed {
@@ -304,7 +304,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_refused_or_read(text in "\\PC{0,80}(\n\\PC{0,80}){0,3}") {
+        fn any_text_is_rejected_or_read(text in "\\PC{0,80}(\n\\PC{0,80}){0,3}") {
             let _ = (parse_passwd("p", &text), parse_group("g", &text), parse_shadow("s", &text), parse_gshadow("t", &text));
         }
     }

@@ -331,10 +331,10 @@ mod tests {
     }
 
     #[test]
-    fn impossible_profiles_are_refused() {
+    fn impossible_profiles_are_rejected() {
         let tree = tree(&[]);
         let check =
-            |accounts: model::Accounts| compute(&tree, &LocalReader, &accounts, 1).expect_err("refused").to_string();
+            |accounts: model::Accounts| compute(&tree, &LocalReader, &accounts, 1).expect_err("rejected").to_string();
         let users =
             |name: &str, user| model::Accounts { users: BTreeMap::from([(name.into(), user)]), ..Default::default() };
         assert_eq!(

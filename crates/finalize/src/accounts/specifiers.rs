@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offline_specifiers_expand_and_others_are_refused() {
+    fn offline_specifiers_expand_and_others_are_rejected() {
         let os = BTreeMap::from([("ID".to_owned(), "debian".to_owned())]);
         assert_eq!(expand("a%%b-%o%w:%V", &os), Ok("a%b-debian:/var/tmp".into()));
         assert_eq!(expand("%m", &os), Err(SpecifierError::Runtime('m')));

@@ -385,7 +385,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_refused_or_read(text in "([ugmr]!? )?\\PC{0,60}(\n[ugmr]!? [a-z\"]{1,4} \\PC{0,20}){0,3}") {
+        fn any_text_is_rejected_or_read(text in "([ugmr]!? )?\\PC{0,60}(\n[ugmr]!? [a-z\"]{1,4} \\PC{0,20}){0,3}") {
             let _ = items(&text);
         }
     }

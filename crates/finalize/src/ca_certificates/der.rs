@@ -185,7 +185,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_refused_or_read(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_are_rejected_or_read(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = subject(&bytes).and_then(canonical);
             let _ = canonical(&bytes);
         }

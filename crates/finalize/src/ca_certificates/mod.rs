@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_without_certificates_stays_as_it_is() {
+    fn a_tree_without_certificates_is_not_changed() {
         let mut tree = FileTree::new();
         assert_eq!(finalize(&mut tree, &LocalReader).expect("nothing to do"), 0);
         assert!(tree.is_empty());

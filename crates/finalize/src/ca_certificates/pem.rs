@@ -64,7 +64,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_refused_or_read(text in "(-----BEGIN CERTIFICATE-----\n)?\\PC{0,80}(\n-----END CERTIFICATE-----)?") {
+        fn any_bytes_are_rejected_or_read(text in "(-----BEGIN CERTIFICATE-----\n)?\\PC{0,80}(\n-----END CERTIFICATE-----)?") {
             let _ = certificates(text.as_bytes());
         }
     }

@@ -184,7 +184,7 @@ mod tests {
     use kiln_tree::{Entry, TreePath};
 
     #[test]
-    fn kmod_is_told_by_its_package() {
+    fn the_version_of_kmod_is_that_of_its_package() {
         let of = |package: &str| {
             let mut tree = FileTree::new();
             let entry = Entry::file("", 0o755, Origin::Package(package.into()));

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn modinfo_values_are_told_apart() {
+    fn modinfo_values_are_split() {
         let modinfo = b"\0\0alias=pci:v*\0\0aliasx=no\0alias\0softdep=pre: a b\0license=GPL\0alias=last";
         assert_eq!(values(modinfo, "alias").expect("values"), ["pci:v*", "", "last"]);
         assert_eq!(values(modinfo, "softdep").expect("values"), ["pre: a b"]);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_tells_what_it_exports_and_needs() {
+    fn exports_and_needs_of_a_module_are_found() {
         let info = read(file(), &module()).expect("a module");
         assert_eq!(info.exports, ["mine"]);
         assert_eq!(info.needs, ["theirs", "layout"]);

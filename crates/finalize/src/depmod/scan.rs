@@ -203,14 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn an_unterminated_order_is_no_order() {
+    fn an_unterminated_order_is_ignored() {
         assert_eq!(order(b"a.ko\nb.ko\n"), Some(vec!["a.ko".into(), "b.ko".into()]));
         assert_eq!(order(b"a.ko\nb.ko"), None);
         assert_eq!(order(b""), Some(vec![]));
     }
 
     #[test]
-    fn built_in_aliases_are_picked_out() {
+    fn built_in_aliases_are_extracted() {
         let modinfo = b"ext4.license=GPL\0ext4.alias=fs-ext4\0x.alias=a.b=c\0ext4.alias=cut";
         assert_eq!(builtin_aliases(modinfo), [("fs-ext4".into(), "ext4".into()), ("a.b=c".into(), "x".into())]);
     }
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn a_damaged_module_is_named() {
         let tree = tree(&[("usr/lib/modules/6.1/kernel/a.ko", b"no module")]);
-        let error = scan(&tree, &LocalReader).expect_err("refused").to_string();
+        let error = scan(&tree, &LocalReader).expect_err("rejected").to_string();
         assert_eq!(
             error,
             "kernel module /usr/lib/modules/6.1/kernel/a.ko: it is not an ELF file; remove it, or install it \
@@ -233,14 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn a_module_that_modprobe_could_not_read_is_refused() {
+    fn a_module_that_modprobe_could_not_read_is_rejected() {
         let tree = tree(&[("usr/lib/modules/6.1/kernel/a.ko.gz", &[0x1f, 0x8b])]);
-        let error = scan(&tree, &LocalReader).expect_err("refused").to_string();
+        let error = scan(&tree, &LocalReader).expect_err("rejected").to_string();
         assert!(error.contains("a.ko.gz: Debian's kmod cannot read gzip"), "{error}");
     }
 
     #[test]
-    fn the_key_tells_contents_apart() {
+    fn the_key_depends_on_contents() {
         let key_of = |bytes| key(&tree(&[("usr/lib/modules/6.1/a.ko", bytes), ("etc/hostname", b"x")]));
         assert_eq!(key_of(b"1"), key_of(b"1"));
         assert_ne!(key_of(b"1"), key_of(b"2"));

@@ -234,7 +234,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_goes_in_comes_out(entries in prop::collection::vec(("[ab-]{0,6}", "[a-z]{0,3}", 0u32..4), 0..30)) {
+        fn what_is_inserted_is_read_back(entries in prop::collection::vec(("[ab-]{0,6}", "[a-z]{0,3}", 0u32..4), 0..30)) {
             let mut index = Index::new();
             for (key, value, priority) in &entries {
                 index.insert(key, value, *priority);

@@ -261,7 +261,7 @@ mod tests {
         let conf = [("etc/ld.so.conf", Some("include more/*.conf")), ("etc/more/a.conf", Some("/srv")), ("srv", None)];
         assert_eq!(written(&tree(&conf)).expect("directories"), ["/srv"]);
         assert_eq!(
-            written(&tree(&[("etc/ld.so.conf", Some("\ninclude ld.so.conf"))])).expect_err("refused"),
+            written(&tree(&[("etc/ld.so.conf", Some("\ninclude ld.so.conf"))])).expect_err("rejected"),
             "/etc/ld.so.conf:2: includes are nested more than 16 deep; remove the one that leads back here"
         );
     }

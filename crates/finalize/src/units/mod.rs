@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_profile_has_the_last_word() {
+    fn the_profile_overrides_presets() {
         let mut tree = sample();
         let lists = units(|units| {
             units.enable.insert("a.service".into());
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_with_the_way_out() {
+    fn errors_say_what_to_do() {
         let message = |change: fn(&mut Units)| {
             finalize(&mut sample(), &LocalReader, &units(change)).expect_err("a mistake").to_string()
         };

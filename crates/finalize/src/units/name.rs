@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_told_apart() {
+    fn forms_of_names_are_distinguished() {
         for (name, expected) in [
             ("a.service", Some(Form::Plain)),
             ("a@.service", Some(Form::Template)),

@@ -129,7 +129,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_refused_or_read(text in "(enable |disable )?\\PC{0,60}") {
+        fn any_text_is_rejected_or_read(text in "(enable |disable )?\\PC{0,60}") {
             let mut presets = Presets::default();
             if presets.read("p", &text).is_ok() {
                 presets.query("a@b.service");

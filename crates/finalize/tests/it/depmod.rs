@@ -225,7 +225,7 @@ fn assert_selection_is_whole(tools: &[Tool], root: &Path, release: &str, modules
             assert!(Path::new(file.split(' ').next().expect("a path")).exists(), "{file} is kept for {path}");
         }
     }
-    let typo = select(modules, &["nf_contrack".to_owned()]).expect_err("refused").to_string();
+    let typo = select(modules, &["nf_contrack".to_owned()]).expect_err("rejected").to_string();
     assert!(typo.contains("did you mean \"nf_conntrack\"?"), "{typo}");
     eprintln!("{release}: {} modules kept, {} MB saved", kept.len(), selection.dropped_bytes() / 1_000_000);
 }

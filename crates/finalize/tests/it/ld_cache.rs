@@ -81,7 +81,7 @@ fn add_oddities(root: &Path) {
     fs::write(path("libempty.so.1"), "").expect("written");
     fs::write(path("libtext.so.1"), "no library\n".repeat(20)).expect("written");
     fs::create_dir(path("libdir.so.1")).expect("a directory");
-    // Optimized variants; ld.so's own file of no SONAME rule; a configured directory behind a link.
+    // Optimized variants, one of them a link without a SONAME; a configured directory behind a link.
     let v3 = path("glibc-hwcaps/x86-64-v3");
     fs::create_dir_all(&v3).expect("a directory");
     fs::create_dir_all(path("glibc-hwcaps/x86-64-v4-unused")).expect("a directory");

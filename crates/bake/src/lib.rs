@@ -1,4 +1,4 @@
-//! From a locked profile and its fetched inputs to the finished tree.
+//! Makes the finished tree from a locked profile and its fetched inputs.
 
 use crate::lock::{Fetched, InputRole, Locked, LockedInput};
 use kiln_cache::Cache;
@@ -24,18 +24,18 @@ pub mod packages;
 use images::ImageError;
 use packages::Deb;
 
-/// A finished tree and what it was made of.
+/// A finished tree and what it was made from.
 #[derive(Debug)]
 pub struct Baked {
-    /// The root file system, complete.
+    /// The complete root file system.
     pub tree: FileTree,
     /// Contents of its files.
     pub store: Store,
-    /// What was left out, by prune rule.
+    /// What was removed, by prune rule.
     pub pruned: BTreeMap<String, Pruned>,
-    /// Everything that went in.
+    /// All inputs.
     pub inputs: Vec<InputRecord>,
-    /// Overlays with which no image is for production, and why.
+    /// Overlays that make an image unfit for production, and the reasons.
     pub not_for_production: BTreeMap<String, String>,
 }
 
@@ -69,37 +69,37 @@ pub enum BakeError {
         /// What is wrong.
         source: RelationError,
     },
-    /// Packages do not fit together.
+    /// Packages conflict.
     #[error(transparent)]
     Package(#[from] PackageError),
-    /// An artifact does not fit.
+    /// An artifact cannot be laid into the tree.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
-    /// A container image cannot be taken along.
+    /// A container image cannot be preloaded.
     #[error(transparent)]
     Image(#[from] ImageError),
     /// The node's configuration cannot be rendered.
     #[error(transparent)]
     Render(#[from] RenderError),
-    /// Rendered files collide with others.
+    /// Rendered files conflict with others.
     #[error(transparent)]
     Layer(#[from] LayerError),
-    /// An overlay does not fit.
+    /// An overlay cannot be laid into the tree.
     #[error(transparent)]
     Overlay(#[from] OverlayError),
-    /// A file for kubelet is wrong.
+    /// A file for kubelet is invalid.
     #[error(transparent)]
     KubeletFile(#[from] KubeletFileError),
-    /// A prune rule is broken.
+    /// A prune rule is invalid.
     #[error(transparent)]
     Prune(#[from] PruneError),
     /// A finalizer failed.
     #[error(transparent)]
     Finalize(#[from] FinalizeError),
-    /// What a profile says turned out to be wrong.
+    /// A setting of the profile turned out to be wrong.
     #[error("{place}: {source}")]
     Profile {
-        /// Where it says so.
+        /// The place in the profile.
         place: Place,
         /// What is wrong.
         source: Box<BakeError>,
@@ -107,7 +107,7 @@ pub enum BakeError {
 }
 
 impl BakeError {
-    /// The error at the place where `profile` has the key that it is about, if it is about one.
+    /// Adds the place of the key in `profile` that the error is about, if any.
     fn placed(self, profile: &Profile) -> Self {
         let key = match &self {
             Self::Artifact(error) => {
@@ -126,7 +126,8 @@ impl BakeError {
     }
 }
 
-/// Makes the tree of `locked`. `files` are its inputs' files; `overlays` those of the profile, read.
+/// Makes the tree of `locked` from `files`, the files of its inputs, and `overlays`, the contents
+/// of the profile's overlays.
 ///
 /// # Errors
 /// [`BakeError`].
@@ -141,7 +142,7 @@ pub fn bake(
     bake_unplaced(locked, files, overlays, cache, threads, progress).map_err(|error| error.placed(locked.profile()))
 }
 
-/// [`bake`], whose errors do not say yet where the profile is wrong.
+/// Like [`bake`], but its errors do not have the place in the profile yet.
 fn bake_unplaced(
     locked: &Locked,
     files: &Fetched,
@@ -169,13 +170,13 @@ fn bake_unplaced(
                 }
                 records.push(record("artifact", input.name, input.version, input.digest));
             }
-            // An image is recorded as a whole.
+            // A container image is recorded as a whole.
             InputRole::ImageArchive(_) | InputRole::ImageProgram(_) | InputRole::ImagePart(..) => {}
         }
     }
     records.extend(images::lay(&mut tree, locked, &mut store, cache)?);
     let rendered = kiln_render::render(profile, &tree)?;
-    let remedy = "set \"replace: true\" on the file in the profile if it is meant to win";
+    let remedy = "set \"replace: true\" on the file in the profile if it should replace the other";
     layer::lay(&mut tree, rendered, remedy, |_, old| {
         matches!(old.meta.origin, Origin::Package(_) | Origin::Artifact(_))
     })?;
@@ -206,7 +207,7 @@ fn unpack(inputs: &[LockedInput<'_>], store: &Store, diversions: &[Diversion]) -
     packages::unpack(debs, diversions)
 }
 
-/// The file of `input`, to be opened.
+/// Returns the file of `input`, ready to be opened.
 fn file_of(input: &LockedInput<'_>, files: &Fetched) -> Result<Input, BakeError> {
     let absent = || BakeError::NotFetched { name: input.title(), digest: input.digest };
     let path = files.get(&input.digest).ok_or_else(absent)?;
@@ -214,7 +215,7 @@ fn file_of(input: &LockedInput<'_>, files: &Fetched) -> Result<Input, BakeError>
         name: input.title(),
         digest: input.digest,
         path: path.clone(),
-        // Only for progress and scheduling; a file that vanished is an error when it is opened.
+        // Used only for progress and scheduling; a missing file is an error when it is opened.
         size: std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
         format: format_of(input),
     })

@@ -1,7 +1,8 @@
-//! The lock: a profile's inputs, every one with its digest, as `Cargo.lock` is to `Cargo.toml`.
+//! The lock: a profile's inputs, each with its digest, as `Cargo.lock` is to `Cargo.toml`.
 //!
-//! It names no mirror: a package is a path in the archive's pool, a size and a digest, wherever it is fetched from. Only a
-//! [`Locked`] profile can be built, and only this module makes one, so an unpinned input cannot reach an image.
+//! It names no mirror: a package is a path in the archive's pool, a size and a digest, wherever it
+//! is fetched from. Only a [`Locked`] profile can be built, and only this module makes one, so an
+//! unpinned input cannot reach an image.
 
 mod inputs;
 mod pin;
@@ -22,15 +23,15 @@ use std::path::{Path, PathBuf};
 
 /// Version of the file's format.
 const VERSION: u32 = 1;
-/// Largest lock read; a package takes 300 bytes.
+/// The largest lock that is read, in bytes; a package takes about 300.
 const MAX_LOCK: u64 = 16 << 20;
 
-/// What a lock file holds.
+/// The contents of a lock file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Lock {
     version: u32,
-    /// The role locked.
+    /// The role of the profile.
     pub role: String,
     /// Debian suite.
     pub suite: String,
@@ -38,15 +39,15 @@ pub struct Lock {
     pub arch: Arch,
     /// Kubernetes release.
     pub release: String,
-    /// Digest of what the profile asked for; another one means the lock is stale.
+    /// Digest of what the profile asked for; a different one means that the lock is stale.
     request: Digest,
-    /// The image's time: that of the newest `Release` file used, seconds since 1970.
+    /// The image's time: that of the newest `Release` file used, in seconds since 1970.
     pub epoch: u32,
     /// Debian packages by name.
     pub packages: Vec<LockedPackage>,
     /// Artifacts by name.
     pub artifacts: Vec<LockedArtifact>,
-    /// Container images by name; not those made of a program that the node has.
+    /// Container images by name, without those made from a program in the image.
     #[serde(default)]
     pub images: Vec<LockedImage>,
 }
@@ -59,11 +60,11 @@ pub struct LockedPackage {
     pub name: String,
     /// Exact version.
     pub version: String,
-    /// Which mirrors have it: those of `main` or of `security`.
+    /// The mirrors that have it: those of `main` or of `security`.
     pub archive: Archive,
     /// Path below the mirror, `pool/…`.
     pub filename: String,
-    /// Bytes of the .deb.
+    /// Size of the .deb in bytes.
     pub size: u64,
     /// Its digest.
     pub sha256: Digest,
@@ -79,7 +80,7 @@ pub struct LockedArtifact {
     pub version: String,
     /// Its digest.
     pub sha256: Digest,
-    /// Bytes, where known.
+    /// Size in bytes, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
 }
@@ -90,12 +91,13 @@ pub struct LockedArtifact {
 pub struct LockedImage {
     /// Its name.
     pub name: String,
-    /// Digest of the archive or program it is made of; of its manifest when a registry has it.
+    /// Digest of the archive or program it is made from, or of its manifest if it is from a
+    /// registry.
     pub sha256: Digest,
-    /// Bytes, where known.
+    /// Size in bytes, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// Its configuration and layers when a registry has it.
+    /// Its configuration and layers if it is from a registry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blobs: Vec<LockedBlob>,
 }
@@ -106,7 +108,7 @@ pub struct LockedImage {
 pub struct LockedBlob {
     /// Its digest.
     pub sha256: Digest,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
 }
 
@@ -122,7 +124,7 @@ pub enum LockError {
         source: io::Error,
     },
     /// It is not a lock.
-    #[error("{path}:{line}:{column}: {why}; \"kiln lock\" writes it anew")]
+    #[error("{path}:{line}:{column}: {why}; run \"kiln lock\" to write it again")]
     Parse {
         /// The lock.
         path: PathBuf,
@@ -141,17 +143,17 @@ pub enum LockError {
         /// Why.
         source: io::Error,
     },
-    /// What it pins does not go together.
+    /// Its packages do not match the release.
     #[error("{place}: {source} ({path} pins it)")]
     Series {
-        /// Where the release says which containerd it is for.
+        /// The place of the release's containerd series.
         place: Place,
         /// The lock.
         path: PathBuf,
-        /// What does not.
+        /// The mismatch.
         source: Box<SeriesError>,
     },
-    /// It pins something else than the profile asks for.
+    /// It does not pin what the profile asks for.
     #[error("lock {path} is stale: {why}; run \"kiln lock {role}\"")]
     Stale {
         /// The lock.
@@ -164,7 +166,7 @@ pub enum LockError {
 }
 
 impl Lock {
-    /// A lock of what `profile` asks for.
+    /// Makes a lock for what `profile` asks for.
     pub fn new(
         profile: &Profile,
         epoch: u32,
@@ -189,7 +191,7 @@ impl Lock {
         }
     }
 
-    /// Reads the lock at `path`; `None` when there is none.
+    /// Reads the lock at `path`; returns `None` if it does not exist.
     ///
     /// # Errors
     /// [`LockError::Read`] and [`LockError::Parse`].
@@ -197,7 +199,7 @@ impl Lock {
         let read = |source| LockError::Read { path: path.to_owned(), source };
         match fs::metadata(path) {
             Ok(metadata) if metadata.len() > MAX_LOCK => {
-                return Err(read(io::Error::other("it is larger than 16 MiB; that is no lock")));
+                return Err(read(io::Error::other("it is larger than 16 MiB, the limit for a lock")));
             }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -211,13 +213,13 @@ impl Lock {
             why: without_position(&error),
         })?;
         if lock.version != VERSION {
-            let why = format!("its format is version {}, this kiln reads {VERSION}", lock.version);
+            let why = format!("its format has version {}, but this kiln reads version {VERSION}", lock.version);
             return Err(LockError::Parse { path: path.to_owned(), line: 1, column: 1, why });
         }
         Ok(Some(lock))
     }
 
-    /// Writes the lock to `path`, whole or not at all.
+    /// Writes the lock to `path`, completely or not at all.
     ///
     /// # Errors
     /// [`LockError::Write`].
@@ -234,7 +236,8 @@ impl Lock {
         Ok(())
     }
 
-    /// The file's text: JSON with one input a line, so that a diff shows which changed.
+    /// Returns the file's text: JSON with one line for each input, so that a diff shows which
+    /// changed.
     pub fn to_text(&self) -> String {
         let lines = |items: Vec<String>| {
             if items.is_empty() { String::new() } else { format!("\n    {}\n  ", items.join(",\n    ")) }
@@ -255,10 +258,11 @@ impl Lock {
         )
     }
 
-    /// Joins the lock, read from `path`, with the `profile` it pins.
+    /// Combines the lock, read from `path`, with the `profile` it pins.
     ///
     /// # Errors
-    /// [`LockError::Stale`] when the profile asks for something else, [`LockError::Series`] when its release wants another containerd.
+    /// [`LockError::Stale`] when the profile asks for something else, [`LockError::Series`] when
+    /// its release needs another containerd.
     pub fn apply(self, profile: Profile, path: &Path) -> Result<Locked, LockError> {
         match self.stale(&profile) {
             Some(why) => Err(LockError::Stale { path: path.to_owned(), why, role: profile.role }),
@@ -272,10 +276,10 @@ impl Lock {
         }
     }
 
-    /// In what the lock differs from what `profile` asks for, if it does.
+    /// Returns the first difference between the lock and what `profile` asks for, if any.
     pub fn stale(&self, profile: &Profile) -> Option<String> {
         let differs = |what: &str, locked: &str, asked: &str| {
-            (locked != asked).then(|| format!("it pins {what} {locked}, the profile asks for {asked}"))
+            (locked != asked).then(|| format!("it pins {what} {locked}, but the profile asks for {asked}"))
         };
         differs("suite", &self.suite, &profile.debian.suite)
             .or_else(|| differs("release", &self.release, &profile.release.name))
@@ -287,7 +291,7 @@ impl Lock {
             })
             .or_else(|| {
                 (self.request != request(profile))
-                    .then(|| "the profile's packages, artifacts or images changed since".to_owned())
+                    .then(|| "the profile's packages, artifacts or images have changed since".to_owned())
             })
     }
 }
@@ -311,12 +315,12 @@ impl Locked {
     }
 }
 
-/// Everything a profile fetches besides Debian's packages, by name.
+/// Returns everything that a profile fetches besides Debian's packages, by name.
 pub fn artifacts(profile: &Profile) -> impl Iterator<Item = &Artifact> {
     profile.release.components.values().chain(&profile.artifacts)
 }
 
-/// The artifacts of a locked profile, each with its pin, in the lock's order.
+/// Returns the artifacts of a locked profile, each with its pin, in the order of the lock.
 fn pinned(locked: &Locked) -> impl Iterator<Item = (&Artifact, &LockedArtifact)> {
     locked.lock.artifacts.iter().filter_map(|pinned| {
         let artifact = artifacts(&locked.profile).find(|artifact| artifact.name == pinned.name)?;
@@ -324,12 +328,13 @@ fn pinned(locked: &Locked) -> impl Iterator<Item = (&Artifact, &LockedArtifact)>
     })
 }
 
-/// The container images of a locked profile that are fetched, each with its pin, in the lock's order.
+/// Returns the container images of a locked profile that are fetched, each with its pin, in the
+/// order of the lock.
 pub(crate) fn pinned_images(locked: &Locked) -> impl Iterator<Item = (&ImageSource, &LockedImage)> {
     locked.lock.images.iter().filter_map(|pinned| Some((locked.profile.images.get(&pinned.name)?, pinned)))
 }
 
-/// All packages a profile wants by name: its own, the kernel, and those of the release.
+/// Returns all packages that a profile asks for by name: its own, the kernel, and the release's.
 pub fn wanted_packages(profile: &Profile) -> BTreeSet<String> {
     let mut wanted = profile.debian.packages.clone();
     wanted.insert(profile.kernel.package.clone());
@@ -337,7 +342,7 @@ pub fn wanted_packages(profile: &Profile) -> BTreeSet<String> {
     wanted
 }
 
-/// A digest of everything that decides which inputs are taken.
+/// Returns a digest of everything that decides which inputs are chosen.
 fn request(profile: &Profile) -> Digest {
     #[derive(Serialize)]
     struct Request<'a> {
@@ -350,7 +355,8 @@ fn request(profile: &Profile) -> Digest {
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         images: BTreeMap<&'a str, (String, Option<Digest>)>,
     }
-    // A local file counts by its name: the same profile is locked alike in every checkout and home directory.
+    // A local file is identified by its name, so that a profile has the same lock in every checkout
+    // and home directory.
     let source = |source: &ArtifactSource| match source {
         ArtifactSource::Url(url) => url.clone(),
         ArtifactSource::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -376,7 +382,7 @@ fn request(profile: &Profile) -> Digest {
     Digest::of(&serde_json::to_vec(&request).unwrap_or_default())
 }
 
-/// serde_json's words without "at line … column …", which the place says already.
+/// Formats serde_json's message without "at line … column …", which the place already says.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rfind(" at line ") {
@@ -385,7 +391,7 @@ fn without_position(error: &serde_json::Error) -> String {
     }
 }
 
-/// One line of JSON.
+/// Formats `value` as one line of JSON.
 fn json(value: &impl Serialize) -> String {
     // Plain strings and numbers always serialize.
     serde_json::to_string(value).unwrap_or_default()

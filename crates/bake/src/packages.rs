@@ -1,4 +1,4 @@
-//! Packages in the order in which they are unpacked, and what their control files say about each other.
+//! Packages in the order in which they are unpacked, and the relations in their control files.
 
 use super::BakeError;
 use kiln_pack::Pack;
@@ -18,22 +18,23 @@ pub struct Deb<'a> {
     pub version: &'a str,
     /// Digest of the .deb.
     pub digest: Digest,
-    /// What is in it.
+    /// The contents of the .deb.
     pub pack: &'a Pack,
 }
 
-/// What unpacking needs of a control file.
+/// The fields of a control file that unpacking needs.
 struct Control {
     essential: bool,
     /// Packages of the image whose files it may take over.
     replaces: Vec<String>,
 }
 
-/// Unpacks `debs`, given in any order: essential packages first, as every bootstrap of Debian does (base-files thus decides the modes
-/// of the directories it shares with others), then the rest, each by name.
+/// Unpacks `debs`, given in any order: essential packages first, as every bootstrap of Debian does
+/// (so base-files decides the modes of the directories that it shares with others), then the
+/// others, each group by name.
 ///
 /// # Errors
-/// [`BakeError`] when a control file is malformed or packages do not fit together.
+/// [`BakeError`] when a control file is malformed or packages conflict.
 pub fn unpack(debs: Vec<Deb<'_>>, diversions: &[Diversion]) -> Result<FileTree, BakeError> {
     let versions: BTreeMap<&str, &str> = debs.iter().map(|deb| (deb.name, deb.version)).collect();
     let mut debs =

@@ -1,8 +1,8 @@
-//! update-alternatives(1)'s links: `LINK` → `/etc/alternatives/NAME` → target.
+//! The links of update-alternatives(1): `LINK` → `/etc/alternatives/NAME` → target.
 //!
-//! The profile says which target each link has. Of the tool's state only the links are made: its
-//! administrative files (`/var/lib/dpkg/alternatives/NAME`) record priorities and rivals for the next package
-//! that is installed or removed, and on a node none ever is.
+//! The profile gives the target of each link. Of the tool's state only the links are made: its
+//! administrative files (`/var/lib/dpkg/alternatives/NAME`) record priorities and competitors for
+//! the next package that is installed or removed, and no node installs or removes packages.
 
 use super::Finalizer;
 use super::input::{self, OutputError};
@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 pub(crate) const FINALIZER: Finalizer = Finalizer { name: "alternatives", reads: &[] };
 const DIR: &str = "etc/alternatives";
 
-/// Why a link could not be made.
+/// Why a link cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum AlternativesError {
-    /// The name is no file name.
+    /// The name is not a file name.
     #[error("{}: {name:?} is not a name for a link in /{DIR}: it is empty, or has a slash or blank", key(link))]
     Name {
         /// The link.
@@ -24,7 +24,7 @@ pub enum AlternativesError {
         /// The name.
         name: String,
     },
-    /// The target is not there.
+    /// The target is missing.
     #[error(
         "{}: the target {target} is not in the tree: add the package that has it, or choose another target",
         key(link)
@@ -35,14 +35,14 @@ pub enum AlternativesError {
         /// The target.
         target: String,
     },
-    /// Something that is no link is where the link should be.
-    #[error("{}: a {kind} of {origin} is there already and is not replaced by a link", key(link))]
+    /// Something other than a link exists at the link's path.
+    #[error("{}: a {kind} of {origin} already exists and is not replaced by a link", key(link))]
     Occupied {
         /// The link.
         link: TreePath,
         /// What is there.
         kind: &'static str,
-        /// Who put it there.
+        /// The origin of the existing entry.
         origin: Origin,
     },
     /// Two links give one name different targets.
@@ -52,9 +52,9 @@ pub enum AlternativesError {
         link: TreePath,
         /// The name.
         name: String,
-        /// The target here.
+        /// The target of this link.
         target: String,
-        /// The target there.
+        /// The target of the other link.
         other: String,
     },
     /// A link cannot be put into the tree.
@@ -62,7 +62,7 @@ pub enum AlternativesError {
     Output(#[from] OutputError),
 }
 
-/// The key that has the link's target.
+/// The key of the link's target.
 fn key(link: &TreePath) -> Key {
     fields::ALTERNATIVE.of(format_args!("/{link}"))
 }
@@ -136,15 +136,15 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_refused() {
-        let message = |alternatives| finalize(&mut tree(), &alternatives).expect_err("refused").to_string();
+    fn mistakes_are_rejected() {
+        let message = |alternatives| finalize(&mut tree(), &alternatives).expect_err("rejected").to_string();
         assert_eq!(
             message(one("usr/sbin/x", "x", "/usr/sbin/none")),
             "alternatives./usr/sbin/x: the target /usr/sbin/none is not in the tree: add the package that has it, or choose another target"
         );
         assert_eq!(
             message(one("usr/sbin/file", "x", "/usr/sbin/iptables-nft")),
-            "alternatives./usr/sbin/file: a file of package iptables=1 is there already and is not replaced by a link"
+            "alternatives./usr/sbin/file: a file of package iptables=1 already exists and is not replaced by a link"
         );
         assert!(message(one("usr/sbin/x", "a/b", "/usr/sbin/file")).contains("is not a name for a link"));
         let mut two = one("usr/sbin/x", "x", "/usr/sbin/file");

@@ -1,5 +1,5 @@
-//! What the postinst scripts of base-files, debianutils, libpam-modules and openssh-server put in place: directories,
-//! links, skeleton files and `/etc/shells`.
+//! What the postinst scripts of base-files, debianutils, libpam-modules and openssh-server install:
+//! directories, links, skeleton files and `/etc/shells`.
 
 use super::Finalizer;
 use super::input::{self, InputError, OutputError};
@@ -10,10 +10,10 @@ pub(crate) const FINALIZER: Finalizer =
 
 /// debianutils' list of shells.
 const SHELLS: &str = "usr/share/debianutils/shells";
-/// Those that packages declare.
+/// Shells that packages declare.
 const SHELLS_DECLARED: &str = "usr/share/debianutils/shells.d";
 
-/// Why the files could not be made.
+/// Why the files cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BaseFilesError {
     /// A file cannot be read.
@@ -24,8 +24,8 @@ pub enum BaseFilesError {
     Output(#[from] OutputError),
 }
 
-/// Directories base-files makes: path, mode, gid. `usr/local` has no staff group: no
-/// `/etc/staff-group-for-usr-local` is shipped by default.
+/// Directories that base-files makes: path, mode, gid. `usr/local` does not get the staff group,
+/// because `/etc/staff-group-for-usr-local` does not exist by default.
 const DIRECTORIES: &[(&str, u16, u32)] = &[
     ("mnt", 0o755, 0),
     ("srv", 0o755, 0),
@@ -33,14 +33,14 @@ const DIRECTORIES: &[(&str, u16, u32)] = &[
     ("etc/opt", 0o755, 0),
     ("var/opt", 0o755, 0),
     ("media", 0o755, 0),
-    // The group mail is 8 in base-passwd's master file.
+    // The group mail has gid 8 in base-passwd's master file.
     ("var/mail", 0o2775, 8),
     ("usr/local/bin", 0o755, 0),
     ("usr/local/etc", 0o755, 0),
     ("usr/local/games", 0o755, 0),
     ("usr/local/include", 0o755, 0),
     ("usr/local/lib", 0o755, 0),
-    // From Debian 13 on.
+    // Since Debian 13.
     ("usr/local/libexec", 0o755, 0),
     ("usr/local/sbin", 0o755, 0),
     ("usr/local/share", 0o755, 0),
@@ -48,11 +48,12 @@ const DIRECTORIES: &[(&str, u16, u32)] = &[
     ("usr/local/src", 0o755, 0),
 ];
 
-/// Links base-files makes; `var/run` and `var/lock` replace empty directories.
+/// Links that base-files makes; `var/run` and `var/lock` replace empty directories.
 const LINKS: &[(&str, &str)] =
     &[("var/spool/mail", "../mail"), ("var/run", "/run"), ("var/lock", "/run/lock"), ("usr/local/man", "share/man")];
 
-/// Files that base-files copies if they are missing, and openssh-server with the answers it has by itself: sshd does not start without.
+/// Files that base-files copies if they are missing, and openssh-server with its default answers:
+/// sshd does not start without its file.
 const COPIES: &[(&str, &str)] = &[
     ("usr/share/base-files/dot.profile", "root/.profile"),
     ("usr/share/base-files/dot.bashrc", "root/.bashrc"),
@@ -64,7 +65,7 @@ const COPIES: &[(&str, &str)] = &[
 /// Empty files of libpam-modules: without `/etc/environment` pam_env complains at every session.
 const EMPTY: &[(&str, u16)] = &[("etc/security/opasswd", 0o600), ("etc/environment", 0o644)];
 
-/// Puts everything in place that is not there yet.
+/// Adds everything that is missing.
 ///
 /// # Errors
 /// [`BaseFilesError`].
@@ -103,8 +104,8 @@ pub fn finalize(tree: &mut FileTree, reader: &dyn ContentReader) -> Result<(), B
     Ok(())
 }
 
-/// `/etc/shells` as update-shells(8) writes it: debianutils' template, then the shells that packages declare
-/// in `shells.d`, each also by its path without symlinked directories.
+/// Returns `/etc/shells` as update-shells(8) writes it: debianutils' template, then the shells that
+/// packages declare in `shells.d`, each also by its path without symlinked directories.
 fn shells(tree: &FileTree, reader: &dyn ContentReader) -> Result<String, InputError> {
     if tree.resolve(SHELLS).is_none() {
         return Ok(String::new());
@@ -141,7 +142,7 @@ mod tests {
     use kiln_tree::{LocalReader, Origin};
 
     #[test]
-    fn what_is_there_stays() {
+    fn existing_files_are_kept() {
         let mut tree = FileTree::new();
         let file = |text: &str| Entry::file(text, 0o600, Origin::Overlay("site".into()));
         input::put(&mut tree, "etc/profile", file("mine")).expect("a free path");

@@ -1,18 +1,20 @@
-//! The parts of ELF that depmod and ldconfig look at, read from foreign bytes without trusting a number in them.
+//! The parts of ELF that depmod and ldconfig read. The bytes are untrusted, and so is every number
+//! in them.
 //!
-//! Written by hand rather than taken from a crate because the judge is byte equality with kmod's `libkmod-elf.c` and
-//! glibc's `readelflib.c`: both accept files that a strict reader refuses (sections past the end are skipped, a
-//! missing `PT_LOAD` counts as offset 0), and what they shrug at decides what they write. Little endian only, as are
-//! all machines that images are made for. Nothing is allocated: everything returned borrows from the file.
+//! This is written by hand rather than taken from a crate, because the result must equal byte for
+//! byte that of kmod's `libkmod-elf.c` and glibc's `readelflib.c`: both accept files that a strict
+//! reader rejects (sections past the end are skipped, a missing `PT_LOAD` counts as offset 0), and
+//! this leniency affects their output. Only little-endian files are read, as on all architectures
+//! of images. Nothing is allocated: all results borrow from the file.
 
 /// Why bytes are not a usable ELF file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ElfError {
-    /// Wrong magic number.
+    /// The magic number is wrong.
     #[error("it is not an ELF file")]
     NotElf,
-    /// `EI_CLASS` or `EI_DATA` of a machine that images are not made for.
-    #[error("it is neither 32 nor 64 bit little endian ELF")]
+    /// `EI_CLASS` or `EI_DATA` is that of an architecture without images.
+    #[error("it is not a 32-bit or 64-bit little-endian ELF file")]
     Foreign,
     /// The named table reaches past the end of the file.
     #[error("its {0} is truncated or damaged")]
@@ -28,7 +30,7 @@ pub enum Class {
     Elf64,
 }
 
-/// A file with a sound ELF header.
+/// A file with a valid ELF header.
 #[derive(Debug, Clone, Copy)]
 pub struct Elf<'a> {
     bytes: &'a [u8],
@@ -64,7 +66,7 @@ pub struct Segment {
 /// An entry of a symbol table.
 #[derive(Debug, Clone, Copy)]
 pub struct Symbol {
-    /// `st_name`: where its name starts in the string table.
+    /// `st_name`: the offset of its name in the string table.
     pub st_name: u32,
     /// `st_shndx`; 0 when the symbol is undefined.
     pub st_shndx: u16,
@@ -81,7 +83,7 @@ pub const ET_DYN: u16 = 3;
 /// `st_shndx` of an undefined symbol.
 pub const SHN_UNDEF: u16 = 0;
 
-/// `N` bytes at `at`.
+/// Returns `N` bytes at `at`.
 fn array<const N: usize>(bytes: &[u8], at: u64) -> Option<[u8; N]> {
     let start = usize::try_from(at).ok()?;
     bytes.get(start..start.checked_add(N)?)?.try_into().ok()
@@ -91,7 +93,7 @@ fn u16_at(bytes: &[u8], at: u64) -> Option<u16> {
     array(bytes, at).map(u16::from_le_bytes)
 }
 
-/// A little endian `u32` at `at`.
+/// Returns the little-endian `u32` at `at`.
 pub fn u32_at(bytes: &[u8], at: u64) -> Option<u32> {
     array(bytes, at).map(u32::from_le_bytes)
 }
@@ -100,10 +102,11 @@ fn u64_at(bytes: &[u8], at: u64) -> Option<u64> {
     array(bytes, at).map(u64::from_le_bytes)
 }
 
-/// Most bytes of a string that are looked at, so that overlapping strings cannot cost quadratic time.
+/// The largest part of a string that is read, in bytes, so that overlapping strings cannot cost
+/// quadratic time.
 pub const MAX_STRING: usize = 4096;
 
-/// The bytes from `at` up to the next NUL (or the end), at most [`MAX_STRING`].
+/// Returns the bytes from `at` up to the next NUL (or the end), at most [`MAX_STRING`].
 pub fn string_at(bytes: &[u8], at: u64) -> Option<&[u8]> {
     let rest = bytes.get(usize::try_from(at).ok()?..)?;
     rest.get(..MAX_STRING).unwrap_or(rest).split(|&byte| byte == 0).next()
@@ -147,7 +150,7 @@ impl<'a> Elf<'a> {
         })
     }
 
-    /// A word of the file's class (`Elf32_Word` or `Elf64_Xword`).
+    /// Returns a word of the file's class (`Elf32_Word` or `Elf64_Xword`).
     pub fn word(&self, bytes: &[u8], at: u64) -> Option<u64> {
         match self.class {
             Class::Elf32 => u32_at(bytes, at).map(u64::from),
@@ -155,7 +158,7 @@ impl<'a> Elf<'a> {
         }
     }
 
-    /// Size of such a word in bytes.
+    /// The size of such a word in bytes.
     pub fn word_size(&self) -> u64 {
         match self.class {
             Class::Elf32 => 4,
@@ -168,7 +171,7 @@ impl<'a> Elf<'a> {
         self.bytes
     }
 
-    /// The program headers; `None` for one past the end of the file.
+    /// Returns the program headers, with `None` for one past the end of the file.
     pub fn segments(&self) -> impl Iterator<Item = Option<Segment>> + '_ {
         (0..u64::from(self.e_phnum)).map(|index| self.segment(index))
     }
@@ -190,7 +193,7 @@ impl<'a> Elf<'a> {
         })
     }
 
-    /// Checks the section header table as kmod does before it looks anything up.
+    /// Checks the section header table as kmod does before each look-up.
     ///
     /// # Errors
     /// [`ElfError::Truncated`] when the table or its string table is damaged.
@@ -208,7 +211,8 @@ impl<'a> Elf<'a> {
         }
     }
 
-    /// `sh_name` and contents of section `index`; `None` for section 0, one that does not exist or lies outside the file.
+    /// Returns `sh_name` and contents of section `index`; `None` for section 0 and for a section
+    /// that does not exist or is outside the file.
     fn section_bytes(&self, index: u16) -> Option<(u32, &'a [u8])> {
         if index == SHN_UNDEF || index >= self.e_shnum {
             return None;
@@ -217,7 +221,7 @@ impl<'a> Elf<'a> {
         let (offset_at, size_at) = if self.class == Class::Elf32 { (16, 20) } else { (24, 32) };
         let start = usize::try_from(self.word(self.bytes, at.checked_add(offset_at)?)?).ok()?;
         let size = usize::try_from(self.word(self.bytes, at.checked_add(size_at)?)?).ok()?;
-        // kmod takes offset 0 for "no such section".
+        // kmod treats offset 0 as "no such section".
         let contents = self.bytes.get(start..start.checked_add(size)?).filter(|_| start != 0)?;
         Some((u32_at(self.bytes, at)?, contents))
     }
@@ -231,7 +235,7 @@ pub struct Sections<'a> {
 }
 
 impl<'a> Sections<'a> {
-    /// Contents of the first section called `name`.
+    /// Returns the contents of the first section with this name.
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
         (1..self.elf.e_shnum)
             .filter_map(|index| self.elf.section_bytes(index))
@@ -239,8 +243,8 @@ impl<'a> Sections<'a> {
             .map(|(_, contents)| contents)
     }
 
-    /// The entries of the symbol table `symtab` but its empty first one; `None` when its size is not a multiple of an
-    /// entry's.
+    /// Returns the entries of the symbol table `symtab` without the empty first one; `None` when
+    /// its size is not a multiple of the entry size.
     pub fn symbols(&self, symtab: &'a [u8]) -> Option<impl Iterator<Item = Symbol> + 'a> {
         let (size, shndx) = if self.elf.class == Class::Elf32 { (16, 14) } else { (24, 6) };
         let entry = move |bytes: &[u8]| Some(Symbol { st_name: u32_at(bytes, 0)?, st_shndx: u16_at(bytes, shndx)? });
@@ -259,7 +263,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn other_formats_are_refused() {
+    fn other_formats_are_rejected() {
         assert_eq!(Elf::parse(b"#!/bin/sh").err(), Some(ElfError::NotElf));
         assert_eq!(Elf::parse(b"\x7fELF\x02\x02").err(), Some(ElfError::Foreign));
         assert_eq!(Elf::parse(b"\x7fELF\x02\x01").err(), Some(ElfError::Truncated("header")));
@@ -296,7 +300,7 @@ mod tests {
             walk(&body);
             let mut bytes = vec![0x7f, b'E', b'L', b'F', 1 + u8::from(wide), 1];
             bytes.extend(&body);
-            // Plausible table positions, so that more than the header is reached.
+            // Plausible table positions, so that the test reads more than the header.
             for (at, value) in [(40, 64_u8), (58, 64), (60, 3), (62, 1), (32, 64), (56, 2)] {
                 if let Some(byte) = bytes.get_mut(at) {
                     *byte = value;

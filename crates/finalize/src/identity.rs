@@ -1,16 +1,23 @@
-//! Who the image is, and that nobody asks at first boot: machine id, hosts, resolver, locale, time zone.
+//! The identity of the image, complete enough that nothing is asked at first boot: machine id,
+//! hosts, resolver, locale, time zone.
 //!
-//! | file | what | why |
-//! |---|---|---|
-//! | `/etc/machine-id` | empty, 0444 | machine-id(5): systemd fills it at boot and, unlike with a missing file or `uninitialized`, does not take the boot for a first boot: no presets are applied, no unit with `ConditionFirstBoot=` runs |
-//! | systemd-firstboot, systemd-homed-firstboot | masked | they would wait for a key on the console if a later step removed the machine id |
-//! | `/etc/hostname` | none | the name comes from the seed; until then it is `localhost` (systemd's fallback) |
-//! | `/etc/hosts` | localhost | as netbase's postinst writes it |
-//! | `/etc/resolv.conf` | resolved's stub | as systemd-resolved's postinst links it |
-//! | `/etc/locale.conf`, `/etc/default/locale` | `LANG=C.UTF-8` | the only locale without the package locales |
-//! | `/etc/localtime` | UTC | linked if tzdata is there; without it the C library's default is UTC too |
-//! | `/etc/mtab` | `../proc/self/mounts` | as systemd's tmpfiles.d would |
-//! | `/etc/.updated` | the image's epoch | `ConditionNeedsUpdate=/etc`: the finalizers did what systemd-hwdb-update, ldconfig and systemd-sysusers would repeat at every boot of an image whose `/etc` is fresh |
+//! - `/etc/machine-id`: empty, 0444. systemd fills it at boot (machine-id(5)). Unlike a missing
+//!   file or `uninitialized`, an empty one does not make the boot a first boot: no presets are
+//!   applied, and no unit with `ConditionFirstBoot=` runs.
+//! - systemd-firstboot, systemd-homed-firstboot: masked. They would wait for a key on the console
+//!   if a later step removed the machine id.
+//! - `/etc/hostname`: missing. The name comes from the seed; until then it is `localhost`
+//!   (systemd's fallback).
+//! - `/etc/hosts`: localhost, as netbase's postinst writes it.
+//! - `/etc/resolv.conf`: resolved's stub, as systemd-resolved's postinst links it.
+//! - `/etc/locale.conf`, `/etc/default/locale`: `LANG=C.UTF-8`, the only locale without the package
+//!   locales.
+//! - `/etc/localtime`: UTC, linked if tzdata is there; without it the C library's default is UTC
+//!   too.
+//! - `/etc/mtab`: `../proc/self/mounts`, as systemd's tmpfiles.d would link it.
+//! - `/etc/.updated`: the image's epoch, for `ConditionNeedsUpdate=/etc`. The finalizers did what
+//!   systemd-hwdb-update, ldconfig and systemd-sysusers would repeat at every boot of an image
+//!   whose `/etc` is fresh.
 
 use super::Finalizer;
 use super::input::{self, OutputError};
@@ -26,8 +33,8 @@ const FIRST_BOOT: [&str; 2] = ["systemd-firstboot.service", "systemd-homed-first
 const UPDATED: &str =
     "# Tells systemd that /etc is as new as /usr (systemd-update-done.service(8)): the image was built so.\n";
 
-/// Puts the files above into `tree` where nothing is yet; `/etc/machine-id` always. Run before
-/// [`units::finalize`](super::units::finalize), so that presets see the masks.
+/// Adds the files above to `tree` where they are missing; always writes `/etc/machine-id`. Must run
+/// before [`units::finalize`](super::units::finalize), so that presets see the masks.
 ///
 /// # Errors
 /// [`OutputError`] when a parent of one of the paths is not a directory.
@@ -64,7 +71,7 @@ mod tests {
     use kiln_tree::Origin;
 
     #[test]
-    fn what_the_profile_put_there_stays_but_for_the_machine_id() {
+    fn files_of_the_profile_are_kept_except_the_machine_id() {
         let mut tree = FileTree::new();
         let file = |text: &str| Entry::file(text, 0o644, Origin::Overlay("site".into()));
         for path in

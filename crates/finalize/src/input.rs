@@ -1,76 +1,76 @@
-//! Configuration files as finalizers read them: text of bounded size, and the drop-in directories of
-//! systemd's tools.
+//! Configuration files as finalizers read them: text of limited size, and the drop-in directories
+//! of systemd's tools.
 
 use kiln_tree::{ContentReader, Entry, FileTree, PathError, ReadError, TreeError, TreePath};
 use std::collections::BTreeMap;
 
-/// Largest configuration file read, in bytes; systemd's own limit is 1 MiB a line.
+/// The largest configuration file that is read, in bytes; systemd's own limit is 1 MiB for a line.
 const MAX_TEXT: u64 = 4 << 20;
 
-/// Why a file of the tree could not be read as configuration.
+/// Why a file of the tree cannot be read as configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
-    /// Nothing is there, or a symlink that leads nowhere.
+    /// The path does not exist, or is a dangling symlink.
     #[error("/{path} is not in the tree")]
     Missing {
-        /// The path that was asked for.
+        /// The requested path.
         path: String,
     },
-    /// A directory, device or pipe.
+    /// It is a directory, device or pipe.
     #[error("/{path} is a {kind}, not a file")]
     NotFile {
-        /// Where.
+        /// The path.
         path: String,
-        /// What it is.
+        /// Its type.
         kind: &'static str,
     },
-    /// Nothing that a person or a package writes is so large.
-    #[error("/{path} is {size} bytes; more than {MAX_TEXT} are refused for a configuration file")]
+    /// It is larger than any configuration file.
+    #[error("/{path} has {size} bytes, more than the limit of {MAX_TEXT} for a configuration file")]
     TooLarge {
-        /// Where.
+        /// The path.
         path: String,
-        /// Its size.
+        /// Its size in bytes.
         size: u64,
     },
-    /// Configuration is UTF-8.
+    /// It is not UTF-8.
     #[error("/{path} is not UTF-8 text (byte {offset})")]
     NotUtf8 {
-        /// Where.
+        /// The path.
         path: String,
-        /// First offending byte.
+        /// Offset of the first invalid byte.
         offset: usize,
     },
-    /// Its bytes cannot be had.
+    /// Its bytes cannot be read.
     #[error("/{path}: {source}")]
     Read {
-        /// Where.
+        /// The path.
         path: String,
         /// Why.
         source: ReadError,
     },
 }
 
-/// Why a finalizer could not put its result into the tree.
+/// Why a finalizer cannot put its result into the tree.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
-    /// Something is in the way.
+    /// The entry conflicts with the tree.
     #[error(transparent)]
     Tree(#[from] TreeError),
-    /// A computed name is no path.
+    /// A computed name is not a valid path.
     #[error(transparent)]
     Path(#[from] PathError),
 }
 
-/// Puts `entry` at `path`, keeping what is at the path now out of the way as [`FileTree::insert`] does.
+/// Puts `entry` at `path`; like [`FileTree::insert`], it replaces an existing entry.
 ///
 /// # Errors
-/// [`OutputError`] when the path is none or its parent is not a directory.
+/// [`OutputError`] when the path is invalid or its parent is not a directory.
 pub fn put(tree: &mut FileTree, path: &str, entry: Entry) -> Result<(), OutputError> {
     tree.insert(TreePath::new(path)?, entry)?;
     Ok(())
 }
 
-/// The bytes of the file that `path` names, symlinks followed inside the tree.
+/// Returns the bytes of the file at `path`; follows symlinks inside the tree.
 ///
 /// # Errors
 /// [`InputError`] when it is missing, not a file or too large.
@@ -87,18 +87,18 @@ pub fn bytes(tree: &FileTree, reader: &dyn ContentReader, path: &str) -> Result<
     }
 }
 
-/// As [`bytes`], for text.
+/// Like [`bytes`], for text.
 ///
 /// # Errors
-/// As [`bytes`], also when it is not UTF-8.
+/// Like [`bytes`], also when it is not UTF-8.
 pub fn text(tree: &FileTree, reader: &dyn ContentReader, path: &str) -> Result<String, InputError> {
     String::from_utf8(bytes(tree, reader, path)?)
         .map_err(|error| InputError::NotUtf8 { path: path.to_owned(), offset: error.utf8_error().valid_up_to() })
 }
 
-/// The drop-in files of `dirs` (highest priority first) whose names end in `suffix`, in the order in which
-/// systemd reads them: by name, a file of an earlier directory in place of one of the same name in a later
-/// one; a symlink to `/dev/null` removes it (`conf_files_list` of systemd).
+/// Returns the drop-in files of `dirs` (highest priority first) whose names end in `suffix`, in the
+/// order in which systemd reads them (its `conf_files_list`): by name. A file replaces one of the
+/// same name in a later directory; a symlink to `/dev/null` removes it.
 pub fn drop_ins(tree: &FileTree, dirs: &[impl AsRef<str>], suffix: &str) -> Vec<String> {
     let mut found: BTreeMap<&str, &TreePath> = BTreeMap::new();
     for dir in dirs {

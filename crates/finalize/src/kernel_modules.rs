@@ -8,11 +8,11 @@ use globset::{GlobBuilder, GlobMatcher};
 use kiln_tree::{Entry, FileTree, PathError, TreePath};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Moves kernels to `/boot`, where Debian's packages had them before forky: since then they are beside their
-/// modules, and a hook of the scripts copies them.
+/// Moves kernels to `/boot`, where Debian's packages had them before forky. Since forky they are
+/// beside their modules, and a hook of the maintainer scripts copies them.
 ///
 /// # Errors
-/// [`OutputError`] when something is in the way.
+/// [`OutputError`] when the path in `/boot` cannot be used.
 pub fn kernels_to_boot(tree: &mut FileTree) -> Result<(), OutputError> {
     let versions: Vec<String> = tree.children(MODULES).map(|(path, _)| path.name().to_owned()).collect();
     for version in versions {
@@ -26,10 +26,10 @@ pub fn kernels_to_boot(tree: &mut FileTree) -> Result<(), OutputError> {
     Ok(())
 }
 
-/// What [`select`] decided.
+/// The result of [`select`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
-    /// The modules that stay, to make indexes of.
+    /// The modules to keep, for which indexes are made.
     pub kept: KernelModules,
     /// The files to remove, with their sizes in bytes, sorted by path.
     pub dropped: Vec<(TreePath, u64)>,
@@ -38,7 +38,7 @@ pub struct Selection {
 /// Why modules cannot be selected.
 #[derive(Debug, thiserror::Error)]
 pub enum SelectError {
-    /// A pattern matched neither a module nor a built-in one.
+    /// A pattern matches neither a module nor a built-in one.
     #[error(
         "{pattern:?} matches no module of kernel {release}{}",
         .nearest.as_ref().map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default()
@@ -51,21 +51,21 @@ pub enum SelectError {
         /// The most similar name of a module.
         nearest: Option<String>,
     },
-    /// A glob that cannot be one.
+    /// A glob is malformed.
     #[error("{pattern:?} is not a pattern: {why}")]
     BadPattern {
         /// The pattern, as written.
         pattern: String,
-        /// The glob library's words.
+        /// The glob library's message.
         why: String,
     },
-    /// A module whose path cannot be in a tree.
+    /// The path of a module is not valid in a tree.
     #[error(transparent)]
     Path(#[from] PathError),
 }
 
 impl SelectError {
-    /// The pattern, as written, that cannot be met.
+    /// Returns the pattern that cannot be satisfied, as written.
     pub fn pattern(&self) -> &str {
         match self {
             Self::NoMatch { pattern, .. } | Self::BadPattern { pattern, .. } => pattern,
@@ -82,22 +82,28 @@ struct Keep<'a> {
 }
 
 enum What {
-    /// A module's name or alias, `-` as `_`.
+    /// A module's name or alias, with `-` replaced by `_`.
     Name(String),
     /// A glob over names.
     Names(GlobMatcher),
-    /// A glob over paths below the kernel's directory, without `.ko` and what follows.
+    /// A glob over paths below the kernel's directory, without `.ko` and what follows it.
     Paths(GlobMatcher),
 }
 
-/// Keeps the modules that `keep` matches and everything they need (symbols and soft `pre:` dependencies); drops the others.
+/// Keeps the modules that `keep` matches and everything they need (symbols and soft `pre:`
+/// dependencies); drops the others.
 ///
-/// A pattern with a `/` is a glob over paths below `usr/lib/modules/<release>/` (`kernel/fs/nls/*`, `**` crosses
-/// directories, `.ko` and compression may be left off), one with `*`, `?` inside or `[` a glob over names, any other a
-/// name or an alias as `modprobe` takes it; `_` and `-` are the same. A trailing `?` makes it optional.
+/// - A pattern with a `/` is a glob over paths below `usr/lib/modules/<release>/`
+///   (`kernel/fs/nls/*`). `**` crosses directories; `.ko` and the compression suffix may be
+///   omitted.
+/// - A pattern with `*`, `[` or an inner `?` is a glob over names.
+/// - Any other pattern is a name or an alias as for `modprobe`.
+///
+/// `_` and `-` are equal. A trailing `?` makes the pattern optional.
 ///
 /// # Errors
-/// [`SelectError`] when a pattern that is not optional matches no module of one of the kernels, not even a built-in.
+/// [`SelectError`] when a pattern that is not optional matches no module of one of the kernels, not
+/// even a built-in one.
 pub fn select(modules: &KernelModules, keep: &[String]) -> Result<Selection, SelectError> {
     let keep: Vec<Keep<'_>> = keep.iter().map(|pattern| Keep::parse(pattern)).collect::<Result<_, _>>()?;
     let mut selection = Selection { kept: KernelModules::default(), dropped: Vec::new() };
@@ -148,7 +154,7 @@ impl<'a> Keep<'a> {
         }
     }
 
-    /// Whether a module compiled into the kernel is meant.
+    /// Whether the pattern means a module that is built into the kernel.
     fn is_builtin(&self, kernel: &Kernel) -> bool {
         let mut paths = kernel.builtin.iter().flatten();
         let mut aliases = kernel.builtin_aliases.iter().flatten();
@@ -163,7 +169,7 @@ impl<'a> Keep<'a> {
     }
 }
 
-/// A path without `.ko` or `.ko.xz`.
+/// Removes `.ko`, `.ko.xz` and the like from a path.
 fn without_suffix(path: &str) -> &str {
     path.rfind(".ko").map_or(path, |at| match &path[at..] {
         ".ko" | ".ko.gz" | ".ko.xz" | ".ko.zst" => &path[..at],
@@ -171,9 +177,9 @@ fn without_suffix(path: &str) -> &str {
     })
 }
 
-/// Paths of the modules of `kernel` that stay.
+/// Returns the paths of those modules of `kernel` that are kept.
 fn wanted(kernel: &Kernel, keep: &[Keep<'_>]) -> Result<BTreeSet<String>, SelectError> {
-    // Either version gives the same dependencies.
+    // Both versions give the same dependencies.
     let graph = Graph::new(kernel, Kmod::V34);
     let names = Names::new(&graph);
     let mut wanted = BTreeSet::new();
@@ -196,7 +202,7 @@ fn wanted(kernel: &Kernel, keep: &[Keep<'_>]) -> Result<BTreeSet<String>, Select
     Ok(all.into_iter().map(|module| graph.modules[module].file.path.clone()).collect())
 }
 
-/// Modules by what `modprobe` can call them.
+/// Modules by the names and aliases that `modprobe` accepts.
 struct Names<'a> {
     names: BTreeMap<&'a str, usize>,
     aliases: BTreeMap<String, Vec<usize>>,
@@ -206,7 +212,7 @@ impl<'a> Names<'a> {
     fn new(graph: &'a Graph<'_>) -> Self {
         let mut aliases: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (at, module) in graph.modules.iter().enumerate() {
-            // Aliases with wildcards stand for devices; nobody names one.
+            // Aliases with wildcards match devices; patterns do not name them.
             let plain = module.aliases.iter().filter(|alias| !alias.contains(['*', '?', '[']));
             for alias in plain.filter_map(|alias| normalized(alias)) {
                 aliases.entry(alias).or_default().push(at);
@@ -215,7 +221,7 @@ impl<'a> Names<'a> {
         Self { names: graph.names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect(), aliases }
     }
 
-    /// The module called `name`, else those with that alias.
+    /// Returns the module with this name, else those with this alias.
     fn lookup(&self, name: &str) -> Vec<usize> {
         match self.names.get(name) {
             Some(&module) => vec![module],
@@ -224,7 +230,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// `wanted`, what they need, what these ask for first (`softdep … pre: …`), and so on.
+/// Returns `wanted`, what these need, what those request first (`softdep … pre: …`), and so on.
 fn with_soft_dependencies(graph: &Graph<'_>, names: &Names<'_>, wanted: BTreeSet<usize>) -> BTreeSet<usize> {
     let mut all = graph.closure(wanted);
     let mut todo: Vec<usize> = all.iter().copied().collect();
@@ -241,7 +247,7 @@ fn with_soft_dependencies(graph: &Graph<'_>, names: &Names<'_>, wanted: BTreeSet
     all
 }
 
-/// Names that a `softdep` value lists after `pre:`.
+/// Returns the names that a `softdep` value lists after `pre:`.
 fn pre(softdep: &str) -> impl Iterator<Item = String> {
     let mut before = false;
     softdep.split_ascii_whitespace().filter_map(move |word| match word {
@@ -257,7 +263,7 @@ fn pre(softdep: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// The module whose name (or path) is most like what was asked for.
+/// Returns the module whose name (or path) is most similar to the pattern.
 fn nearest(keep: &Keep<'_>, kernel: &Kernel) -> Option<String> {
     let asked = without_suffix(keep.written.trim_end_matches('?'));
     let spelled = |file: &ModuleFile| match keep.what {
@@ -331,15 +337,15 @@ mod tests {
     }
 
     #[test]
-    fn what_matches_nothing_is_refused_unless_built_in_or_optional() {
+    fn a_pattern_without_match_is_rejected_unless_built_in_or_optional() {
         assert_eq!(kept(&["ext4", "fs-ext4", "virtio-*", "kernel/fs/ext4/*", "overlay?"]).expect("kept"), [""; 0]);
         assert_eq!(
-            kept(&["nf-conntrak"]).expect_err("refused"),
+            kept(&["nf-conntrak"]).expect_err("rejected"),
             "\"nf-conntrak\" matches no module of kernel 6.1 (did you mean \"nf_conntrack\"?)"
         );
-        assert!(!kept(&["zzzzzz"]).expect_err("refused").contains("did you mean"));
-        assert!(kept(&["a[b"]).expect_err("refused").contains("a bracket is not closed"));
-        assert!(kept(&["?"]).expect_err("refused").contains("it is empty"));
+        assert!(!kept(&["zzzzzz"]).expect_err("rejected").contains("did you mean"));
+        assert!(kept(&["a[b"]).expect_err("rejected").contains("a bracket is not closed"));
+        assert!(kept(&["?"]).expect_err("rejected").contains("it is empty"));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What maintainer scripts would have done, done as data: each module turns a tree of unpacked packages
-//! into the tree that a configured system would have. See `docs/maintainer-scripts.md`.
+//! The work of maintainer scripts, done as data: each module turns a tree of unpacked packages into
+//! the tree of a configured system. See `docs/maintainer-scripts.md`.
 
 pub mod accounts;
 pub mod alternatives;
@@ -29,12 +29,12 @@ use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What the build has to know of one of the modules above.
+/// What the build needs to know about one of the modules above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Finalizer {
-    /// The name by which a manifest's files are [generated](Origin::Generated).
+    /// The name under which the manifest records its files as [generated](Origin::Generated).
     pub name: &'static str,
-    /// Small files that it reads at every build: paths of files, and of directories of files.
+    /// Small files that it reads in every build: paths of files, and of directories of files.
     pub reads: &'static [&'static [&'static str]],
 }
 
@@ -44,7 +44,7 @@ impl Finalizer {
     }
 }
 
-/// All of them, in the order in which they run.
+/// All finalizers, in the order in which they run.
 pub const FINALIZERS: [Finalizer; 11] = [
     base_files::FINALIZER,
     accounts::FINALIZER,
@@ -59,12 +59,12 @@ pub const FINALIZERS: [Finalizer; 11] = [
     ld_cache::FINALIZER,
 ];
 
-/// What all finalizers read at every build, for [`Packer::new`](kiln_pack::Packer::new).
+/// Returns what all finalizers read in every build, for [`Packer::new`](kiln_pack::Packer::new).
 pub fn reads() -> Vec<&'static str> {
     FINALIZERS.iter().flat_map(|finalizer| finalizer.reads.concat()).collect()
 }
 
-/// Seconds in a day, shadow(5)'s unit.
+/// Seconds in a day, the unit of shadow(5).
 const DAY: u32 = 86_400;
 
 /// Why a tree cannot be finalized.
@@ -79,7 +79,7 @@ pub enum FinalizeError {
     /// Kernel modules cannot be selected.
     #[error("{key}: {source}; {instead}")]
     Select {
-        /// The key that asks for it.
+        /// The key that asks for the module.
         key: Key,
         /// Why.
         source: Box<kernel_modules::SelectError>,
@@ -113,10 +113,10 @@ pub enum FinalizeError {
     /// systemd units.
     #[error("{}", within("systemd units", .0))]
     Units(#[from] units::UnitsError),
-    /// Something is in the way of a generated file.
+    /// A generated file conflicts with the tree.
     #[error(transparent)]
     Tree(#[from] TreeError),
-    /// What was computed cannot be kept.
+    /// A computed result cannot be stored in the cache.
     #[error(transparent)]
     Cache(#[from] CacheError),
 }
@@ -142,7 +142,7 @@ impl AboutProfile for FinalizeError {
     }
 }
 
-/// The error's text, after `topic` where it does not begin with a key of the profile.
+/// Returns the error's text, preceded by `topic` unless it begins with a key of the profile.
 fn within(topic: &str, error: &(impl AboutProfile + fmt::Display)) -> String {
     match error.key() {
         Some(_) => error.to_string(),
@@ -150,10 +150,11 @@ fn within(topic: &str, error: &(impl AboutProfile + fmt::Display)) -> String {
     }
 }
 
-/// Finishes `tree` for `profile`: `epoch` is the image's time in seconds since 1970. Returns what was removed on the way.
+/// Finishes `tree` for `profile`; `epoch` is the image's time in seconds since 1970. Returns what
+/// was removed.
 ///
-/// The order matters: modules are selected before they are indexed, accounts exist before files are given to them, and
-/// units are enabled when all of them are there.
+/// The order matters: modules are selected before they are indexed, accounts are created before
+/// files are given to them, and units are enabled when all of them exist.
 ///
 /// # Errors
 /// [`FinalizeError`].
@@ -206,14 +207,14 @@ fn modules(tree: &mut FileTree, profile: &Profile, reader: &Store, cache: &Cache
     Ok(pruned)
 }
 
-/// The error of the key that asks for the module.
+/// Adds the key that asks for the module to the error.
 fn not_selected(profile: &Profile, source: kernel_modules::SelectError) -> FinalizeError {
     let pattern = source.pattern();
     let key = profile.module_key(pattern);
     let instead = if key.is(fields::KERNEL_MODULES_KEEP) {
-        format!("correct it, or write {pattern}? if the kernel need not have it")
+        format!("correct it, or write {pattern}? if it is optional")
     } else {
-        format!("correct it, or take a {} that has it", Key::from(fields::KERNEL_PACKAGE))
+        format!("correct it, or choose a {} that has it", Key::from(fields::KERNEL_PACKAGE))
     };
     FinalizeError::Select { key, source: Box::new(source), instead }
 }
@@ -239,7 +240,8 @@ fn libraries(tree: &mut FileTree, arch: Arch, reader: &Store, cache: &Cache) -> 
     Ok(())
 }
 
-/// The value kept under `key`, or `compute`d and kept. A kept value that cannot be read any longer is computed again.
+/// Returns the cached value of `key`, or computes and caches it. A cached value that can no longer
+/// be decoded is computed again.
 fn remembered<T: Serialize + DeserializeOwned>(
     cache: &Cache,
     kind: &str,

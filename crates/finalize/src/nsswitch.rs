@@ -1,5 +1,5 @@
-//! `/etc/nsswitch.conf`: libc-bin's default plus the modules of the libnss packages in the tree, where their
-//! postinst scripts (dh_installnss) put them.
+//! `/etc/nsswitch.conf`: libc-bin's default and the modules of the libnss packages in the tree, at
+//! the positions of their postinst scripts (dh_installnss).
 
 use super::Finalizer;
 use super::input::{self, InputError, OutputError};
@@ -10,7 +10,7 @@ pub(crate) const FINALIZER: Finalizer = Finalizer { name: "nsswitch", reads: &[&
 const TEMPLATE: &str = "usr/share/libc-bin/nsswitch.conf";
 const PATH: &str = "etc/nsswitch.conf";
 
-/// Why the file could not be made.
+/// Why the file cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum NsswitchError {
     /// The default cannot be read.
@@ -21,7 +21,7 @@ pub enum NsswitchError {
     Output(#[from] OutputError),
 }
 
-/// Where a service goes in its line.
+/// The position of a service in its line.
 #[derive(Debug, Clone, Copy)]
 enum Position {
     After(&'static str),
@@ -29,14 +29,14 @@ enum Position {
     Last,
 }
 
-/// Module (`libnss_NAME.so.2`), what is inserted, where.
+/// The module (`libnss_NAME.so.2`), the services to insert, the databases, and the position.
 const SERVICES: &[(&str, &str, &[&str], Position)] = &[
     ("myhostname", "myhostname", &["hosts"], Position::After("files")),
     ("resolve", "resolve [!UNAVAIL=return]", &["hosts"], Position::Before("dns")),
     ("systemd", "systemd", &["passwd", "group", "shadow", "gshadow"], Position::Last),
 ];
 
-/// Writes `/etc/nsswitch.conf` unless it is there already.
+/// Writes `/etc/nsswitch.conf` unless it exists.
 ///
 /// # Errors
 /// [`NsswitchError`].

@@ -1,4 +1,4 @@
-//! os-release(5): reading it, and marking it as this image's.
+//! os-release(5): parses it, and records the image in it.
 
 use super::Finalizer;
 use super::input::{self, InputError, OutputError};
@@ -8,21 +8,22 @@ use std::collections::BTreeMap;
 
 pub(crate) const FINALIZER: Finalizer = Finalizer { name: "os-release", reads: &[&[PATH]] };
 
-/// Where the file is; `/etc/os-release` is a link to it.
+/// The path of the file; `/etc/os-release` is a link to it.
 pub const PATH: &str = "usr/lib/os-release";
 
-/// Why os-release could not be written.
+/// Why os-release cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum OsReleaseError {
     /// It cannot be read; base-files ships it.
     #[error("{0}; the package base-files provides it")]
     Input(#[from] InputError),
-    /// It cannot be put back.
+    /// It cannot be written to the tree.
     #[error(transparent)]
     Output(#[from] OutputError),
 }
 
-/// The assignments of an os-release file, shell quoting removed; lines that assign nothing are skipped.
+/// Returns the assignments of an os-release file, without shell quoting; skips lines that assign
+/// nothing.
 pub fn parse(text: &str) -> BTreeMap<String, String> {
     text.lines()
         .filter(|line| !line.trim_start().starts_with('#'))
@@ -49,8 +50,8 @@ fn unescape(value: &str) -> String {
     plain
 }
 
-/// `value` as a shell assignment takes it: bare if it is letters, digits and `._-`, else in double quotes
-/// with `"`, `$`, `` ` `` and `\` escaped, as os-release(5) asks.
+/// Quotes `value` for a shell assignment: plain if it has only letters, digits and `._-`, else in
+/// double quotes with `"`, `$`, `` ` `` and `\` escaped, as os-release(5) requires.
 pub fn quote(value: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if !value.is_empty() && value.chars().all(bare) {
@@ -67,7 +68,7 @@ pub fn quote(value: &str) -> String {
     quoted
 }
 
-/// `text` with `IMAGE_ID` and `IMAGE_VERSION` set, other lines as they were.
+/// Returns `text` with `IMAGE_ID` and `IMAGE_VERSION` set; keeps the other lines.
 pub fn with_image(text: &str, image: &Image) -> String {
     let ours = |line: &&str| {
         let key = line.trim().split_once('=').map(|(key, _)| key);

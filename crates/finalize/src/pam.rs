@@ -1,8 +1,8 @@
 //! `/etc/pam.d/common-*`, as pam-auth-update(8) writes them on a fresh system.
 //!
-//! Packages bring profiles (`/usr/share/pam-configs`); those that are on by default are put, by priority, into
-//! libpam-runtime's templates (`/usr/share/pam`). Without these files nobody can log in and `user@.service`
-//! fails.
+//! Packages bring profiles (`/usr/share/pam-configs`); those that are on by default are inserted by
+//! priority into libpam-runtime's templates (`/usr/share/pam`). Without these files nobody can log
+//! in and `user@.service` fails.
 
 use super::Finalizer;
 use super::input::{self, InputError, OutputError};
@@ -15,7 +15,7 @@ const TYPES: [&str; 5] = ["auth", "account", "password", "session", "session-non
 const PROFILES: &str = "usr/share/pam-configs";
 const TEMPLATES: &str = "usr/share/pam";
 
-/// Why the files could not be made.
+/// Why the files cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PamError {
     /// A file cannot be read.
@@ -42,10 +42,11 @@ pub enum PamError {
     Output(#[from] OutputError),
 }
 
-/// A profile: its fields, continuation lines joined by newlines.
+/// The fields of a profile; continuation lines are joined by newlines.
 type Fields = BTreeMap<String, String>;
 
-/// Writes `/etc/pam.d/common-*` where they are missing; a tree without libpam-runtime is left as it is.
+/// Writes `/etc/pam.d/common-*` where they are missing; does nothing in a tree without
+/// libpam-runtime.
 ///
 /// # Errors
 /// [`PamError`].
@@ -66,7 +67,8 @@ pub fn finalize(tree: &mut FileTree, reader: &dyn ContentReader) -> Result<(), P
     Ok(())
 }
 
-/// The profiles that are on by default, highest priority first, without those in conflict with one before.
+/// Returns the profiles that are on by default, highest priority first, without those that conflict
+/// with an earlier one.
 fn enabled_profiles(tree: &FileTree, reader: &dyn ContentReader) -> Result<Vec<Fields>, PamError> {
     let mut profiles: Vec<(i64, String, Fields)> = Vec::new();
     for (path, _) in tree.children(PROFILES) {
@@ -107,7 +109,7 @@ fn parse(text: &str) -> Result<Fields, String> {
             fields.insert(name.to_owned(), value.trim_start().to_owned());
             current = Some(name.to_owned());
         } else if !line.trim().is_empty() {
-            let name = current.as_ref().ok_or_else(|| format!("{line:?} belongs to no field"))?;
+            let name = current.as_ref().ok_or_else(|| format!("{line:?} is not part of a field"))?;
             let value = fields.entry(name.clone()).or_default();
             if !value.is_empty() {
                 value.push('\n');
@@ -129,7 +131,8 @@ fn parse(text: &str) -> Result<Fields, String> {
     Ok(fields)
 }
 
-/// The template with the lines of the enabled profiles in its two blocks (`create_from_template`).
+/// Returns the template with the lines of the enabled profiles in its two blocks
+/// (`create_from_template`).
 fn render(path: &str, template: &str, kind: &str, enabled: &[Fields]) -> Result<String, PamError> {
     const MARKERS: [&str; 4] = [
         "# here are the per-package modules (the \"Primary\" block)",
@@ -176,7 +179,8 @@ fn block(path: &str, kind: &str, position: &str, enabled: &[Fields]) -> Result<S
     if lines.is_empty() && position == "Primary" {
         return Ok(format!("{facility}\t[default=1]\t\t\tpam_permit.so\n"));
     }
-    // A jump to the end passes over the lines that follow; the last of the additional block has none.
+    // A jump to the end skips the lines that follow; the last line of the additional block has no
+    // jump.
     let mut jump = lines.len() - usize::from(position == "Additional" && !lines.is_empty());
     let mut out = String::new();
     for line in lines {
@@ -190,7 +194,7 @@ fn block(path: &str, kind: &str, position: &str, enabled: &[Fields]) -> Result<S
     Ok(out)
 }
 
-/// `[control] module` and the options.
+/// Splits a line into `[control] module` and the options.
 fn split_line(line: &str) -> Option<(&str, &str)> {
     let control = if line.starts_with('[') { line.find(']')? + 1 } else { line.find(char::is_whitespace)? };
     let rest = line.get(control..)?;
@@ -227,14 +231,14 @@ mod tests {
     #[test]
     fn broken_files_are_named() {
         assert!(matches!(render("t", "nothing", "auth", &[]), Err(PamError::Template { .. })));
-        assert_eq!(parse("stray\n"), Err("\"stray\" belongs to no field".into()));
+        assert_eq!(parse("stray\n"), Err("\"stray\" is not part of a field".into()));
         let broken = [parse("Auth-Type: Primary\nAuth:\n\trequired\n").expect("a profile")];
         assert!(block("t", "auth", "Primary", &broken).is_err());
     }
 
     proptest! {
         #[test]
-        fn any_profile_is_refused_or_read(text in "(Auth-Type: Primary\nAuth:\n)?(\t?\\PC{0,30}\n){0,4}") {
+        fn any_profile_is_rejected_or_read(text in "(Auth-Type: Primary\nAuth:\n)?(\t?\\PC{0,30}\n){0,4}") {
             if let Ok(fields) = parse(&text) {
                 let _ = block("t", "auth", "Primary", &[fields]);
             }

@@ -1,18 +1,18 @@
 //! systemd's word splitting (`extract_first_word`).
 
-/// What a backslash does.
+/// The meaning of a backslash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Backslash {
-    /// It is dropped and the next character taken as it is.
+    /// It is dropped, and the next character is taken literally.
     Escapes,
     /// It is an ordinary character (`EXTRACT_RETAIN_ESCAPE`).
     Ordinary,
 }
 
-/// A quote or backslash that nothing ends.
+/// A quote is not closed, or nothing follows a backslash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum WordError {
-    #[error("a quotation mark is never closed")]
+    #[error("a quotation mark is not closed")]
     OpenQuote,
     #[error("nothing follows the backslash at the end")]
     TrailingBackslash,
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotes_group_and_vanish() {
+    fn quotes_group_and_are_removed() {
         let split = |text| words(text, Backslash::Escapes).expect("well formed");
         assert_eq!(split("u  root 0\t\"Super User\" a\"b c\"d ''"), ["u", "root", "0", "Super User", "ab cd", ""]);
         assert_eq!(split(r#"a\ b "\"" "#), ["a b", "\""]);

@@ -1,4 +1,4 @@
-//! The agent that makes a machine a node at its first boot, and its unit.
+//! The agent, which makes a machine a node at its first boot, and its units.
 
 use super::{RenderError, Rendered, embedded, origin};
 use kiln_profile::Profile;
@@ -8,11 +8,12 @@ const BY: &str = "agent";
 const PROGRAM: &str = "usr/bin/kiln-agent";
 const UNIT: &str = "usr/lib/systemd/system/kiln-agent.service";
 
-/// It runs before kubelet at every boot, and has nothing to do at most of them.
+/// The unit runs before kubelet at every boot; at most boots it has nothing to do.
 ///
-/// Exit status 3 is for what a person must change. A seed may bring files for anywhere below the directories that are writable;
-/// otherwise it can do nothing that its work does not need. Block devices are for volumes with seeds, which it reads itself and takes
-/// the token off. (The host's name is set by a process of its own, which may.)
+/// The agent exits with status 3 when a person must change something. A seed may bring files for
+/// any place below the writable directories; apart from that, the agent is confined to what its
+/// work needs. It needs block devices for volumes with seeds: it reads these itself and removes the
+/// token from them. (The host name is set by a separate process, which is allowed to.)
 const TEXT: &str = "\
 [Unit]
 Description=kiln agent: joins this machine to its cluster
@@ -35,7 +36,7 @@ ReadWritePaths=-/etc -/opt -/run -/srv -/usr/local -/var
 DeviceAllow=block-* rw
 ";
 
-/// What neither of the agent's units needs for its work.
+/// Confinement and output settings that both of the agent's units share.
 const CONFINED: &str = "\
 StandardOutput=journal+console
 StandardError=journal+console
@@ -68,8 +69,9 @@ SystemCallErrorNumber=EPERM
 KeyringMode=private
 ";
 
-/// Asks the cluster for the node's pod network, where neither the profile nor the seed has said one: the agent says so. kubelet has registered
-/// the node by then, or will.
+/// Asks the cluster for the node's pod network where neither the profile nor the seed gives one;
+/// the agent signals this case with the file of the condition. By then kubelet has registered the
+/// node, or will.
 const POD_CIDR: &str = "kiln-pod-cidr.service";
 const POD_CIDR_TEXT: &str = "\
 [Unit]
@@ -87,7 +89,8 @@ CapabilityBoundingSet=
 ReadWritePaths=-/etc/cni/net.d -/var/lib/kiln
 ";
 
-/// A kubelet without credentials is skipped at boot. It is started when they come after all; whoever stops it later is not overruled.
+/// kubelet is skipped at boot when it has no credentials. This unit starts it when they arrive
+/// later; it does not start a kubelet again that was stopped afterwards.
 const PATH_UNIT: &str = "usr/lib/systemd/system/kubelet.path";
 const PATH_TEXT: &str = "\
 [Unit]
@@ -103,7 +106,7 @@ pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), R
     rendered.file(BY, PATH_UNIT, PATH_TEXT)
 }
 
-/// The unit that gets the pod network from the cluster; it starts whenever kubelet does.
+/// Adds the unit that gets the pod network from the cluster; it starts whenever kubelet does.
 pub(super) fn pod_cidr(rendered: &mut Rendered) -> Result<(), RenderError> {
     let units = "usr/lib/systemd/system";
     rendered.file(BY, &format!("{units}/{POD_CIDR}"), format!("{POD_CIDR_TEXT}{CONFINED}"))?;

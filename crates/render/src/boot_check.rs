@@ -1,8 +1,9 @@
-//! When a boot was a good one: systemd-boot counts how often a version is tried, and somebody has to say that it may stop
-//! (systemd's "Automatic Boot Assessment"); see docs/disk.md.
+//! Decides whether a boot was good: systemd-boot counts how often it tries a version, and something
+//! has to tell it to stop counting (systemd's "Automatic Boot Assessment"); see docs/disk.md.
 //!
-//! systemd-bless-boot.service does so once `boot-complete.target` is reached, which the units here hold up. Its generator starts it only
-//! where the boot loader counted: neither under PXE nor in a version that is already known as good does anything of this run.
+//! systemd-bless-boot.service does so once `boot-complete.target` is reached, and the units here
+//! delay that target. Its generator starts it only where the boot loader counted: nothing here runs
+//! under PXE or in a version that is already known to be good.
 
 use super::{RenderError, Rendered, origin};
 use kiln_tree::{Entry, FileTree};
@@ -11,11 +12,12 @@ const BY: &str = "boot-check";
 
 const UNITS: &str = "usr/lib/systemd/system";
 
-/// Who renames the kernel image on the EFI system partition.
+/// The unit that renames the kernel image on the EFI system partition.
 const BLESSING: &str = "systemd-bless-boot.service";
 
-/// systemd-gpt-auto-generator(8) has the partition mounted when somebody looks, and for two minutes more. Power cuts are best met
-/// without: a partition that is not mounted cannot be left half written, nor marked as such.
+/// systemd-gpt-auto-generator(8) mounts the partition on access and keeps it mounted for two more
+/// minutes. It is unmounted early because of power cuts: a partition that is not mounted cannot be
+/// left half written or marked as dirty.
 const UNMOUNT: &str = "\
 [Service]
 ExecStartPost=-/usr/bin/umount --quiet /boot
@@ -24,7 +26,7 @@ ExecStartPost=-/usr/bin/umount --quiet /boot
 const PROGRAM: &str = "usr/lib/kiln/boot-check";
 const UNIT: &str = "kiln-boot-check.service";
 
-/// In five minutes a kubelet is healthy on any machine, or it is not going to be.
+/// A kubelet that is not healthy after five minutes will not become healthy on any machine.
 const TEXT: &str = "\
 [Unit]
 Description=Check that kubelet works in this version

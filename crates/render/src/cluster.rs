@@ -1,11 +1,12 @@
-//! What the cluster file says, for kiln-agent: a seed under every node's own, with what all nodes of the cluster share.
+//! The settings of the cluster file, for kiln-agent: a seed with what all nodes of the cluster
+//! share, below every node's own seed.
 
 use super::{RenderError, Rendered, yaml};
 use kiln_profile::Profile;
 use serde_json::json;
 
 const BY: &str = "cluster";
-/// The agent lays a node's seed over it.
+/// The agent lays the node's own seed over this one.
 const SEED: &str = "usr/lib/kiln/cluster.yaml";
 
 pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), RenderError> {

@@ -1,7 +1,7 @@
-//! The pod network a node has before an add-on brings its own.
+//! The pod network that a node has before an add-on brings its own.
 //!
-//! There is no loopback configuration: containerd brings lo up by itself, and such a file, left alone in the directory, would
-//! make a node Ready that has no pod network.
+//! There is no loopback configuration: containerd brings up lo by itself, and a node with such a
+//! file alone in the directory would become Ready without having a pod network.
 
 use super::{RenderError, Rendered, agent};
 use kiln_agent::paths::{CONFLIST, CONFLIST_TEMPLATE, in_tree};
@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 const BY: &str = "cni";
 
 pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
-    // Debian's package has its plugins elsewhere. The directory itself stays writable for add-ons.
+    // Debian's package installs its plugins elsewhere. The directory itself stays writable for
+    // add-ons.
     for (path, _) in tree.children("usr/lib/cni") {
         let link = format!("opt/cni/bin/{}", path.name());
         if !tree.contains(&link) {
@@ -36,8 +37,9 @@ pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered
     rendered.file(BY, in_tree(CONFLIST), text)
 }
 
-/// What follows the bridge, if it is there: pods' host ports, their traffic let through a firewall that drops what is forwarded,
-/// and their limits (`kubernetes.io/ingress-bandwidth`). Each with the runtime's capability that it has.
+/// Optional plugins chained after the bridge: pods' host ports, their traffic through a firewall
+/// that drops forwarded packets, and their bandwidth limits (`kubernetes.io/ingress-bandwidth`).
+/// Each comes with the runtime capability that it needs, if any.
 const CHAINED: [(&str, Option<&str>); 3] =
     [("portmap", Some("portMappings")), ("firewall", None), ("bandwidth", Some("bandwidth"))];
 

@@ -1,7 +1,7 @@
 //! containerd.
 //!
-//! Format: `version = 2` for 1.x, `version = 3` for 2.x (docs/cri/config.md of containerd), where the CRI plugin is split
-//! into a runtime and an images half.
+//! Format: `version = 2` for 1.x, `version = 3` for 2.x (docs/cri/config.md of containerd), where
+//! the CRI plugin is split into a runtime and an images half.
 
 use super::{RenderError, Rendered, program};
 use kiln_profile::{ContainerdSeries, Key, Profile, Runtime, fields};
@@ -56,7 +56,8 @@ WantedBy=multi-user.target
 fn config(profile: &Profile) -> Result<String, RenderError> {
     let pause = string(fields::RELEASE_PAUSE_IMAGE, &profile.release.pause_image)?;
     let snapshotter = string(fields::CONTAINERD_SNAPSHOTTER, &profile.containerd.snapshotter)?;
-    // bin_dir is deprecated since 2.1, to be gone in 2.3 (RELEASES.md of containerd). 2.0 ignores the list; its default is the same.
+    // bin_dir is deprecated since 2.1 and will be removed in 2.3 (RELEASES.md of containerd). 2.0
+    // ignores bin_dirs, and its default is the same.
     let (version, runtime, plugins) = match profile.release.containerd {
         ContainerdSeries::V1 => (2, "io.containerd.grpc.v1.cri", "bin_dir = \"/opt/cni/bin\""),
         ContainerdSeries::V2 => (3, "io.containerd.cri.v1.runtime", "bin_dirs = [\"/opt/cni/bin\"]"),
@@ -99,7 +100,7 @@ path = \"/var/lib/containerd/opt\"
     );
     for (handler, Runtime { shim, binary }) in &profile.containerd.runtimes {
         let key = &fields::CONTAINERD_RUNTIME.of(handler);
-        // A DNS label needs no quotes.
+        // A handler is a DNS label, which needs no quotes.
         let table = format!("plugins.\"{runtime}\".containerd.runtimes.{handler}");
         write!(text, "\n[{table}]\nruntime_type = {}\n", string(key, shim)?).ok();
         if let Some(binary) = binary {
@@ -113,7 +114,8 @@ path = \"/var/lib/containerd/opt\"
     Ok(text)
 }
 
-/// `certs.d/<host>/hosts.toml` (docs/hosts.md of containerd): mirrors in order, then the registry itself.
+/// `certs.d/<host>/hosts.toml` (docs/hosts.md of containerd): mirrors in order, then the registry
+/// itself.
 fn hosts(host: &str, endpoints: &[String], rendered: &mut Rendered) -> Result<(), RenderError> {
     let mirror = &fields::CONTAINERD_MIRROR.of(host);
     if host.is_empty()
@@ -141,14 +143,15 @@ fn hosts(host: &str, endpoints: &[String], rendered: &mut Rendered) -> Result<()
     rendered.file(BY, &format!("etc/containerd/certs.d/{host}/hosts.toml"), text)
 }
 
-/// Whether the API's `/v2` is in the middle of the URL's path, as of a project of Harbor's: containerd would append another one.
+/// Whether the API's `/v2` is inside the URL's path, as for a Harbor project: containerd would
+/// append a second one.
 fn has_api_path(endpoint: &str) -> bool {
     let path = endpoint.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     segments.split_last().is_some_and(|(_, before)| before.contains(&"v2"))
 }
 
-/// A TOML basic string.
+/// Formats a TOML basic string.
 fn string(key: impl Into<Key>, text: &str) -> Result<String, RenderError> {
     if text.is_empty() || text.contains(|c: char| c.is_control() || c.is_whitespace()) {
         let why = "is not one word";

@@ -1,10 +1,10 @@
-//! Who serves the CRI, and where: one of two programs, and the file by which crictl finds it.
+//! Which of two programs serves the CRI and where, and the file that tells crictl.
 
 use super::{RenderError, Rendered, containerd, cri_dockerd};
 use kiln_profile::{Cri, Profile};
 use kiln_tree::FileTree;
 
-/// Where kubelet and crictl find it: each project's default.
+/// The socket at which kubelet and crictl find the runtime: each project's default.
 pub(super) fn endpoint(cri: Cri) -> &'static str {
     match cri {
         Cri::Containerd => "unix:///run/containerd/containerd.sock",
@@ -12,7 +12,7 @@ pub(super) fn endpoint(cri: Cri) -> &'static str {
     }
 }
 
-/// The unit that serves it.
+/// The unit that serves the CRI.
 pub(super) fn unit(cri: Cri) -> &'static str {
     match cri {
         Cri::Containerd => "containerd.service",

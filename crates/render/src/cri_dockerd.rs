@@ -1,7 +1,8 @@
-//! cri-dockerd: Docker Engine behind the CRI, in the place of containerd's own plugin.
+//! cri-dockerd: Docker Engine behind the CRI, in place of containerd's own plugin.
 //!
-//! Sources: `packaging/systemd` and `config/options.go` of cri-dockerd 0.3; "Docker Engine" of Kubernetes' page on container runtimes;
-//! dockerd(8). The packages are Debian's docker.io and what it depends on, containerd and runc among them.
+//! Sources: `packaging/systemd` and `config/options.go` of cri-dockerd 0.3; "Docker Engine" on
+//! Kubernetes' page about container runtimes; dockerd(8). The packages are Debian's docker.io and
+//! its dependencies, which include containerd and runc.
 
 use super::{RenderError, Rendered, program};
 use kiln_kubernetes::kubelet_config;
@@ -18,7 +19,7 @@ pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered
     rendered.file(BY, SERVICE, service(&program(tree, "cri-dockerd", "cri-dockerd")?, &profile.release.pause_image))?;
     rendered.file(BY, SOCKET, socket())?;
     rendered.file(BY, "etc/docker/daemon.json", format!("{:#}\n", daemon(profile)))?;
-    // Both sockets are the group's; docker.io's maintainer script makes it.
+    // Both sockets belong to this group; docker.io's maintainer script would create it.
     rendered.file(BY, "usr/lib/sysusers.d/kiln-docker.conf", "g docker -\n")?;
     for (path, mode) in [("var/lib/docker", 0o710), ("var/lib/cri-dockerd", 0o700)] {
         rendered.directory(BY, path, mode)?;
@@ -30,7 +31,7 @@ pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered
     )
 }
 
-/// Upstream's cri-docker.service, with the network and the pause image that its flags are for.
+/// Upstream's cri-docker.service, with the flags for the network and the pause image.
 fn service(cri_dockerd: &str, pause: &str) -> String {
     format!(
         "\
@@ -82,20 +83,22 @@ WantedBy=sockets.target
 "
 }
 
-/// dockerd as kubelet wants it: one owner of the control groups, and pods' networks left to CNI.
+/// dockerd as kubelet needs it: one owner of the control groups, and pods' networks left to CNI.
 fn daemon(profile: &Profile) -> Value {
     json!({
-        // As cgroupDriver in /var/lib/kubelet/config.yaml.
+        // Must match cgroupDriver in /var/lib/kubelet/config.yaml.
         "exec-opts": ["native.cgroupdriver=systemd"],
         "storage-driver": "overlay2",
-        // No docker0, no policy that drops what pods forward, no proxy to their ports: containers are pods', and CNI's plugins write the rules.
+        // No docker0, no policy that drops forwarded pod traffic, no proxy to pods' ports: all
+        // containers belong to pods, and CNI's plugins write the rules.
         "bridge": "none",
         "iptables": false,
         "ip6tables": false,
         "userland-proxy": false,
-        // Containers outlive a restart of dockerd, as they do one of containerd.
+        // Containers survive a restart of dockerd, as they survive one of containerd.
         "live-restore": true,
-        // kubelet reads no other driver's logs, and cannot rotate these: dockerd does, by kubelet's own limits.
+        // kubelet reads no other driver's logs and cannot rotate these, so dockerd rotates them by
+        // kubelet's own limits.
         "log-driver": "json-file",
         "log-opts": { "max-size": log_size(profile), "max-file": log_files(profile) },
     })
@@ -111,7 +114,7 @@ fn log_files(profile: &Profile) -> String {
     limit(profile, "containerLogMaxFiles").to_string()
 }
 
-/// kubelet's own limit.
+/// The limit that kubelet would use.
 fn limit(profile: &Profile, field: &str) -> Value {
     kubelet_config::effective(&profile.kubelet.config, field, profile.release.kubernetes.minor)
 }

@@ -1,6 +1,7 @@
-//! Directories a node needs, with kubeadm's modes.
+//! Directories that a node needs, with kubeadm's modes.
 //!
-//! They are in the image and in tmpfiles.d: what is mounted over `/etc` or `/var` at boot may start empty.
+//! They are both in the image and in tmpfiles.d, because a file system mounted over `/etc` or
+//! `/var` at boot may be empty.
 
 use super::{RenderError, Rendered};
 use kiln_profile::Profile;
@@ -20,14 +21,14 @@ const DIRECTORIES: [(&str, u16); 12] = [
     ("var/lib/containerd", 0o711),
     ("var/lib/kubelet", 0o700),
     ("var/lib/kubelet/pki", 0o700),
-    // What /etc/kubernetes is bound to.
+    // Bind-mounted to /etc/kubernetes.
     ("var/lib/kubernetes", 0o755),
     ("var/log/containers", 0o755),
     ("var/log/pods", 0o755),
 ];
 
 pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), RenderError> {
-    // kubelet does not start if it is told of a directory that is not there.
+    // kubelet does not start when its configured drop-in directory is missing.
     let drop_ins = profile.release.kubernetes.minor.has_config_drop_ins().then_some((DROP_INS, 0o755));
     let mut tmpfiles = String::from("# Directories of a Kubernetes node; see tmpfiles.d(5).\n");
     for (path, mode) in DIRECTORIES.into_iter().chain(drop_ins) {

@@ -1,12 +1,12 @@
-//! The static programs of nodes, for the architecture that is baked.
+//! The static programs for nodes, for the architecture of the image.
 
 use super::RenderError;
 use kiln_profile::Arch;
 
-/// One of them.
+/// An embedded program.
 pub struct Program {
     name: &'static str,
-    /// What embeds another one when kiln is built.
+    /// The environment variable that selects another program when kiln is built.
     variable: &'static str,
     bytes: &'static [u8],
 }
@@ -17,7 +17,7 @@ pub(crate) static INIT: Program = Program { name: "kiln-init", variable: "KILN_I
 /// The agent.
 pub static AGENT: Program = Program { name: "kiln-agent", variable: "KILN_AGENT", bytes: kiln_programs::AGENT };
 
-/// Whether this kiln can make images for `arch`; asked before anything is fetched for one.
+/// Checks that this kiln can make images for `arch`; called before anything is fetched.
 ///
 /// # Errors
 /// [`RenderError::ForeignProgram`] when an embedded program is for another architecture.
@@ -26,10 +26,10 @@ pub fn check_programs(arch: Arch) -> Result<(), RenderError> {
 }
 
 impl Program {
-    /// Its bytes, for nodes of `arch`.
+    /// Returns the program's bytes, for nodes of `arch`.
     ///
     /// # Errors
-    /// [`RenderError::ForeignProgram`].
+    /// [`RenderError::ForeignProgram`] when it is for another architecture.
     pub fn for_arch(&self, arch: Arch) -> Result<&'static [u8], RenderError> {
         if machine(self.bytes) == Some(arch) {
             return Ok(self.bytes);
@@ -39,13 +39,13 @@ impl Program {
         Err(RenderError::ForeignProgram { name, variable, embedded, wanted: arch.as_str() })
     }
 
-    /// Its bytes, for whatever it was built for.
+    /// Returns the program's bytes, for any architecture.
     pub fn bytes(&self) -> &'static [u8] {
         self.bytes
     }
 }
 
-/// Architecture of an ELF file, by `e_machine`.
+/// Returns the architecture of an ELF file, from `e_machine`.
 fn machine(elf: &[u8]) -> Option<Arch> {
     let machine = elf.get(18..20)?;
     match (elf.get(..6)?, u16::from_le_bytes([machine[0], machine[1]])) {

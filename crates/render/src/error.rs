@@ -1,12 +1,12 @@
-//! What cannot be rendered.
+//! Rendering errors.
 
 use kiln_profile::{AboutProfile, Key, fields};
 use kiln_tree::{PathError, TreePath};
 
-/// Why a profile does not make a node.
+/// Why a profile cannot be rendered.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
-    /// A component is configured whose program nothing brought.
+    /// Neither a package nor an artifact brings the program of a configured component.
     #[error(
         "there is no {name} in /usr/bin, /usr/sbin, /usr/local/bin or /usr/local/sbin: neither a package nor an artifact brings \
          {component}; add it to the release's components or packages"
@@ -17,10 +17,10 @@ pub enum RenderError {
         /// The program.
         name: String,
     },
-    /// A component runs a program of a package that is not there.
+    /// A component runs a program whose package is missing.
     #[error(
         "there is no {name} in /usr/bin, /usr/sbin, /usr/local/bin or /usr/local/sbin, which {component} runs: add the package {package} \
-         to debian.packages and take it off debian.exclude{hint}"
+         to debian.packages and remove it from debian.exclude{hint}"
     )]
     NoHelper {
         /// The component.
@@ -29,10 +29,10 @@ pub enum RenderError {
         name: &'static str,
         /// The package that brings it.
         package: &'static str,
-        /// What else may be missing, following in the sentence.
+        /// Another possible cause, appended to the sentence.
         hint: &'static str,
     },
-    /// The profile's pod network needs plugins that are not there.
+    /// Plugins for the profile's pod network are missing.
     #[error(
         "{}: the plugin {name} is neither in /opt/cni/bin nor in /usr/lib/cni; add containernetworking-plugins or the \
          component cni-plugins to the release, or set {} to none",
@@ -43,47 +43,47 @@ pub enum RenderError {
         /// The plugin.
         name: &'static str,
     },
-    /// A value that its file's format cannot hold.
+    /// The file's format cannot hold a value.
     #[error("{key}: {value:?} {why}")]
     BadValue {
-        /// Whose value it is.
+        /// The key of the value.
         key: Key,
-        /// What it says.
+        /// The value.
         value: String,
-        /// Why that cannot be.
+        /// Why it is invalid.
         why: &'static str,
     },
-    /// A file of the profile is already there.
+    /// A file of the profile already exists in the tree.
     #[error(
-        "{}: /{path} is already there, from {origin}; say replace: true if that is meant",
+        "{}: /{path} already exists, from {origin}; set replace: true on the file to replace it",
         Key::from(fields::FILES)
     )]
     FileExists {
         /// The path.
         path: TreePath,
-        /// Who put it there.
+        /// Where the existing file is from.
         origin: String,
     },
-    /// A path made from the profile is none.
-    #[error("a path made from the profile cannot be used: {0}")]
+    /// A path made from the profile is invalid.
+    #[error("a path made from the profile is invalid: {0}")]
     Path(#[from] PathError),
     /// An embedded program is for another architecture.
     #[error(
-        "this kiln holds a {name} for {embedded}, not for {wanted}: build kiln on such a machine, or with \
-         {variable}=path/to/{name} for it (it can be locked and planned here)"
+        "this kiln contains {name} for {embedded}, not for {wanted}: build kiln on an {wanted} machine, or with \
+         {variable}=path/to/{name} for {wanted} (locking and planning work without it)"
     )]
     ForeignProgram {
         /// The program.
         name: &'static str,
-        /// The variable that embeds another one.
+        /// The environment variable that selects another program.
         variable: &'static str,
-        /// What is embedded.
+        /// The architecture of the embedded program.
         embedded: String,
-        /// What the profile wants.
+        /// The architecture of the profile.
         wanted: &'static str,
     },
-    /// What a list beside `/init` cannot hold: an extended attribute or a kernel module.
-    #[error("this image has something that cannot be listed for /init: {0}")]
+    /// An extended attribute or a kernel module cannot be written to the lists beside `/init`.
+    #[error("a list for /init cannot be written: {0}")]
     List(#[from] kiln_init::list::ListError),
 }
 
@@ -100,7 +100,7 @@ impl AboutProfile for RenderError {
     }
 }
 
-/// The key that spells out the file at `path`.
+/// Returns the key of the profile's file at `path`.
 fn file(path: &TreePath) -> Key {
     fields::FILE.of(format_args!("/{path}"))
 }

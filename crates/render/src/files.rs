@@ -1,4 +1,4 @@
-//! Files that the profile spells out.
+//! Files that the profile contains.
 
 use super::{RenderError, Rendered};
 use kiln_profile::Profile;

@@ -1,4 +1,4 @@
-//! A worker's profile and the tree it is rendered on, spelt out.
+//! A worker's profile and the tree it is rendered on, written out in full.
 
 use kiln_kubernetes::Minor;
 use kiln_profile::*;
@@ -93,7 +93,7 @@ pub(crate) fn worker(minor: u32, series: ContainerdSeries) -> Profile {
     }
 }
 
-/// What Debian's packages and a kubelet bring, as far as rendering looks at it.
+/// What Debian's packages and a kubelet bring, as far as rendering reads it.
 pub(crate) fn debian_tree() -> FileTree {
     let mut tree = FileTree::new();
     let programs = ["containerd", "kubelet"].map(|name| format!("usr/bin/{name}"));

@@ -7,7 +7,7 @@ use kiln_tree::Entry;
 const BY: &str = "images";
 const UNIT: &str = "kiln-images.service";
 
-/// containerd starts it, whether or not kubelet may start yet.
+/// containerd starts this unit, whether or not kubelet may start yet.
 const TEXT: &str = "\
 [Unit]
 Description=Container images that this node has from the start
@@ -21,10 +21,12 @@ RemainAfterExit=yes
 ExecStart=/usr/lib/kiln/images/import
 ";
 
-/// What containerd has is asked of containerd: its state may be from another version of the image, or from none.
+/// The script asks containerd which images it has: its state may be from another version of the
+/// image, or empty.
 ///
-/// The archive is imported as a whole; blobs that are there are not read again. The label is what containerd's CRI plugin (1.7 and
-/// later) tells kubelet of as "pinned", which then never collects the image.
+/// The archive is imported as a whole; blobs that exist are not read again. containerd's CRI plugin
+/// (1.7 and later) reports images with this label to kubelet as "pinned", and kubelet never
+/// collects these.
 fn import(snapshotter: &str) -> String {
     format!(
         "\

@@ -1,4 +1,4 @@
-//! What an initramfs needs beyond the tree that every artifact holds.
+//! What an initramfs needs in addition to the tree that every artifact holds.
 
 use super::initrd::module_list_entry;
 use super::{RenderError, embedded};
@@ -6,8 +6,8 @@ use kiln_init::xattrs::{self, Xattr};
 use kiln_profile::Arch;
 use kiln_tree::{DeviceKind, Entry, FileTree, Kind, Metadata, Origin, TreePath};
 
-/// The entries to add to `tree` when it becomes an initramfs: `boot_files`, the list of modules for a node with its state on a disk,
-/// and the list of extended attributes, if there are any.
+/// Returns the entries to add to `tree` when it becomes an initramfs: `boot_files`, the list of
+/// modules for a node with its state on a disk, and the list of extended attributes, if any.
 ///
 /// # Errors
 /// [`RenderError`] when kiln was built for another architecture, or an attribute cannot be listed.
@@ -25,7 +25,8 @@ pub fn initramfs_entries(arch: Arch, tree: &FileTree) -> Result<Vec<(TreePath, E
     Ok(entries)
 }
 
-/// `/init`, and the two device nodes it must find: the Rust runtime aborts without `/dev/null` when there is no console.
+/// Returns `/init` and the two device nodes that must exist: the Rust runtime aborts without
+/// `/dev/null` when there is no console.
 pub(super) fn boot_files(arch: Arch) -> Result<Vec<(TreePath, Entry)>, RenderError> {
     let init = embedded::INIT.for_arch(arch)?;
     let device = |mode, minor_of: (u32, u32)| Entry {

@@ -1,5 +1,5 @@
-//! The initrd of a disk: `/init`, and of the tree's kernel modules what it takes to find, verify and mount the root and
-//! the node's state. Everything else is on the root.
+//! The initrd of a disk: `/init`, and those of the tree's kernel modules that it needs to find,
+//! verify and mount the root and the node's state. Everything else is on the root.
 
 use super::RenderError;
 use super::initramfs::{boot_files, origin};
@@ -9,15 +9,16 @@ use kiln_profile::Arch;
 use kiln_tree::{Entry, FileTree, TreePath};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Loaded whatever the hardware is, if they are modules at all: what verifies and mounts the root, what `/etc` is an overlay with, and what
-/// systemd-repart makes file systems through.
+/// Modules loaded on any hardware, unless they are built in: they verify and mount the root,
+/// provide the overlay on `/etc`, and serve systemd-repart to make file systems.
 const ALWAYS: [&str; 4] = ["dm_verity", "ext4", "loop", "overlay"];
 
-/// Hashes that the former use: the kernel would ask for their fastest implementations by these aliases, and nobody
-/// would answer.
+/// Hashes that the modules of [`ALWAYS`] use: the kernel would request the fastest implementations
+/// by these aliases, and in an initrd nothing answers such requests.
 const HASHES: [&str; 2] = ["crypto-crc32c", "crypto-sha256"];
 
-/// Where drivers of disks are, and of the buses they are at, below the kernel's directory; files by the beginning of their names.
+/// Where drivers of disks and of their buses are, below the kernel's directory; files are given by
+/// the beginning of their names.
 const DRIVERS: [&str; 12] = [
     "kernel/drivers/ata/",
     "kernel/drivers/block/virtio_blk.",
@@ -33,13 +34,14 @@ const DRIVERS: [&str; 12] = [
     "kernel/drivers/virtio/virtio_pci.",
 ];
 
-/// Drives that no root is on.
+/// Drives that cannot hold a root.
 const OTHER_DRIVES: [&str; 2] = ["sr_mod", "st"];
 
-/// Buses whose devices are disks, or lead to some.
+/// Buses whose devices are disks or lead to disks.
 const BUSES: [&str; 10] = ["acpi:", "acpi*:", "mmc:", "of:", "pci:", "platform:", "scsi:", "virtio:", "vmbus:", "xen:"];
 
-/// What a disk's initrd holds: `superblock` is that of the root's hash tree, by which `/init` knows the right one.
+/// Returns the contents of a disk's initrd. `superblock` is that of the root's hash tree, by which
+/// `/init` recognises the right root.
 ///
 /// # Errors
 /// [`RenderError`] when kiln was built for another architecture.
@@ -60,7 +62,7 @@ pub fn disk_initrd_entries(
     Ok(entries)
 }
 
-/// The list of modules for `/init`, for an initramfs that has the modules themselves.
+/// Returns the list of modules for `/init`, for an initramfs that contains the modules themselves.
 pub(super) fn module_list_entry(tree: &FileTree) -> Result<Option<(TreePath, Entry)>, RenderError> {
     Kernel::of(tree).map(|kernel| module_list(&kernel)).transpose()
 }
@@ -73,14 +75,14 @@ fn module_list(kernel: &Kernel<'_>) -> Result<(TreePath, Entry), RenderError> {
 /// The indexes of the tree's kernel (modules.dep(5), modules.alias).
 struct Kernel<'a> {
     directory: String,
-    /// By name: path, and what must be loaded before, in that order.
+    /// By name: the module's path, and the modules to load before it, in that order.
     needs: BTreeMap<String, (&'a str, Vec<String>)>,
     /// By name.
     aliases: BTreeMap<String, Vec<&'a str>>,
 }
 
 impl<'a> Kernel<'a> {
-    /// `None` when nothing is modular.
+    /// Returns `None` when the tree has no kernel modules.
     fn of(tree: &'a FileTree) -> Option<Self> {
         let (directory, _) = tree.children("usr/lib/modules").find(|(_, entry)| entry.is_dir())?;
         let text = |name: &str| std::str::from_utf8(tree.get(&format!("{directory}/{name}"))?.inline()?).ok();
@@ -101,7 +103,7 @@ impl<'a> Kernel<'a> {
         Some(Self { directory: directory.to_string(), needs, aliases })
     }
 
-    /// The modules of an initrd, by name.
+    /// Returns the modules of an initrd, by name.
     fn modules(&self) -> Vec<Module> {
         let mut wanted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (name, (path, _)) in &self.needs {
@@ -116,7 +118,8 @@ impl<'a> Kernel<'a> {
                 }
             }
         }
-        // What is only needed by others has a pattern that no device matches: no alias would mean always.
+        // A module that only other modules need gets a pattern that matches no device: without an
+        // alias it would always be loaded.
         let needed: BTreeSet<&str> = wanted
             .keys()
             .filter_map(|name| self.needs.get(*name))

@@ -1,4 +1,5 @@
-//! kube-proxy as a service of the node: its unit and `KubeProxyConfiguration` (`kubeproxy.config.k8s.io/v1alpha1`).
+//! kube-proxy as a service of the node: its unit and its `KubeProxyConfiguration`
+//! (`kubeproxy.config.k8s.io/v1alpha1`).
 
 use super::{PROGRAMS, RenderError, Rendered, find, program, yaml};
 use kiln_kubernetes::kube_proxy_config;
@@ -9,17 +10,17 @@ use serde_json::{Map, Value, json};
 const BY: &str = "kube-proxy";
 const UNIT: &str = "usr/lib/systemd/system/kube-proxy.service";
 const CONFIG: &str = "etc/kube-proxy/config.yaml";
-/// Its identity, `system:node-proxier`, unless the profile names another file: another one than kubelet's, so a seed's `files` or an
-/// operator brings it.
+/// kube-proxy's identity, `system:node-proxier`, unless the profile names another file. It differs
+/// from kubelet's, so a seed's `files` or an operator brings it.
 const KUBECONFIG: &str = "/etc/kubernetes/kube-proxy.conf";
 
-/// The package has no program of that name.
-const IPTABLES_LINK: &str = ", and have it among alternatives: \"/usr/sbin/iptables: /usr/sbin/iptables-nft\"";
+/// The package has no program of this name, only alternatives for it.
+const IPTABLES_LINK: &str = ", and add it to alternatives: \"/usr/sbin/iptables: /usr/sbin/iptables-nft\"";
 
 pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
     let Some(KubeProxy { config, mode }) = &profile.kube_proxy else { return Ok(()) };
     for package in mode.packages() {
-        // Of each package the program that kube-proxy calls.
+        // The program of each package that kube-proxy runs.
         let name = if *package == "nftables" { "nft" } else { package };
         if find(tree, name).is_none() && !is_alternative(profile, tree, name) {
             let hint = if name == "iptables" { IPTABLES_LINK } else { "" };
@@ -39,13 +40,15 @@ pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered
             fields.insert("clusterCIDR".into(), cluster.cluster_cidr(dual_stack).into());
         }
         yaml::merge(fields, config);
-        // What the unit waits for is what kube-proxy reads, though the profile may have it as "" or null.
+        // The unit must wait for the file that kube-proxy reads, even if the profile has "" or null
+        // here.
         yaml::merge(fields, &Map::from_iter([("clientConnection".into(), json!({ "kubeconfig": kubeconfig }))]));
     }
     rendered.file(BY, CONFIG, yaml::document(&document))
 }
 
-/// Whether one of the profile's alternatives will be the program `name`: their links are made after rendering.
+/// Whether one of the profile's alternatives provides the program `name`; the links are made after
+/// rendering.
 fn is_alternative(profile: &Profile, tree: &FileTree, name: &str) -> bool {
     profile.alternatives.iter().any(|(link, alternative)| {
         let directory = link.as_str().strip_suffix(name).and_then(|rest| rest.strip_suffix('/'));
@@ -53,22 +56,22 @@ fn is_alternative(profile: &Profile, tree: &FileTree, name: &str) -> bool {
     })
 }
 
-/// Where its identity is, by `config`.
+/// Returns the path of kube-proxy's identity according to `config`.
 fn kubeconfig(config: &Map<String, Value>) -> Result<&str, RenderError> {
     let connection = config.get("clientConnection").and_then(|connection| connection.get("kubeconfig"));
     match connection.and_then(Value::as_str).filter(|path| !path.is_empty()) {
         None => Ok(KUBECONFIG),
-        // It is the end of a line of the unit.
+        // The path is at the end of a line of the unit.
         Some(path) if path.ends_with(['\\', ' ']) || path.contains(char::is_control) => Err(RenderError::BadValue {
             key: Key::from(fields::KUBE_PROXY_CONFIG).below("clientConnection").below("kubeconfig"),
             value: path.to_owned(),
-            why: "cannot be in a unit: it has a control character, or ends with a blank or a backslash; rename the file",
+            why: "cannot be written to a unit: it has a control character, or ends with a blank or a backslash; rename the file",
         }),
         Some(path) => Ok(path),
     }
 }
 
-/// There is no such unit upstream; it is made as kubelet's is.
+/// Upstream has no such unit; this one follows kubelet's.
 fn unit(kube_proxy: &str, kubeconfig: &str) -> String {
     // systemd reads % as the beginning of a specifier.
     let kubeconfig = kubeconfig.replace('%', "%%");

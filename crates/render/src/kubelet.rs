@@ -13,10 +13,11 @@ const BY: &str = "kubelet";
 const UNIT: &str = "usr/lib/systemd/system/kubelet.service";
 const DROP_IN: &str = "usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf";
 
-/// Upstream's unit, except that kubelet waits for what it cannot do without: the runtime, and credentials.
+/// Upstream's unit, except that kubelet waits for what it needs: the runtime and credentials.
 ///
-/// Without any of the three files the unit is skipped, not failed; starting it again is up to whoever brings one:
-/// kubeadm does so, and the agent is ordered before it. `/etc/kubernetes/standalone` says that there is no cluster.
+/// Without any of the three files the unit is skipped, not failed. Whoever brings one of them later
+/// must start it: kubeadm does so, and the agent is ordered before it. `/etc/kubernetes/standalone`
+/// means that there is no cluster.
 fn unit(kubelet: &str, runtime: &str) -> String {
     format!(
         "\
@@ -41,7 +42,8 @@ WantedBy=multi-user.target
     )
 }
 
-/// kubeadm's own drop-in: the same variables and files, in the same order; of its two packages' files the later wins.
+/// kubeadm's own drop-in: the same variables and files in the same order. kubeadm's deb and rpm
+/// packages name different environment files; the later one wins.
 fn drop_in(kubelet: &str, minor: Minor) -> String {
     let [deb, rpm] = ENVIRONMENT_FILES;
     let drop_ins = if minor.has_config_drop_ins() { format!(" --config-dir=/{DROP_INS}") } else { String::new() };
@@ -72,7 +74,7 @@ pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered
     rendered.file(BY, in_tree(FLAGS), flags)
 }
 
-/// Flags by name: what the release wants as flags, and what the profile adds.
+/// Returns flags by name: those that the release requires, and those that the profile adds.
 fn flags(profile: &Profile) -> Result<BTreeMap<String, String>, RenderError> {
     let minor = profile.release.kubernetes.minor;
     let mut flags = BTreeMap::new();
@@ -114,9 +116,7 @@ fn check(name: &str, value: &str) -> Result<(), RenderError> {
     };
     let bad = |why| RenderError::BadValue { key: key.clone(), value: value.into(), why };
     if !flags::is_name(name) {
-        return Err(bad(
-            "belongs to no flag: a flag's name is lower-case letters, digits and dashes, without the leading --",
-        ));
+        return Err(bad("is not a flag name: use lower-case letters, digits and dashes, without the leading --"));
     }
     if !flags::is_passable(value) {
         return Err(bad(flags::NOT_PASSABLE));

@@ -6,27 +6,32 @@ use kiln_kubernetes::kubelet_config;
 use kiln_profile::{KubeletConfigSource, Profile, kubelet};
 use serde_json::{Map, Value, json};
 
-/// Fields that must be equal in a cluster (kubernetes.io: Configuring each kubelet in your cluster using kubeadm, "Propagating cluster-level
-/// configuration to each kubelet"), each with what goes wrong where they are not. What that page calls the node's own (`resolvConf`,
-/// `cgroupDriver`, the runtime's socket, taints), paths, and a node's size (`maxPods`, reservations, evictions) are left alone.
+/// Fields that must be equal in a cluster, each with what goes wrong otherwise (kubernetes.io:
+/// Configuring each kubelet in your cluster using kubeadm, "Propagating cluster-level configuration
+/// to each kubelet"). Not included are the fields that this page assigns to the node (`resolvConf`,
+/// `cgroupDriver`, the runtime's socket, taints), paths, and the size of a node (`maxPods`,
+/// reservations, evictions).
 const SHARED: [&str; 7] = [
-    // Pods ask an address that nobody answers.
+    // Pods query an address at which no server answers.
     "clusterDNS",
-    // Names of Services are not found, or somebody else's are.
+    // Names of Services are not found, or resolve to something else.
     "clusterDomain",
-    // Whoever reaches port 10250 reads logs and runs programs in pods, or the API server's probes of it are refused.
+    // Anyone who reaches port 10250 can read logs and run programs in pods, or the API server's
+    // probes of it are rejected.
     "authentication.anonymous.enabled",
-    // Service accounts, such as a metrics server's, are let in by the other nodes only.
+    // Only the other nodes admit service accounts, such as a metrics server's.
     "authentication.webhook.enabled",
-    // The cluster's RBAC rules for nodes/proxy and nodes/metrics hold on the other nodes only.
+    // Only the other nodes apply the cluster's RBAC rules for nodes/proxy and nodes/metrics.
     "authorization.mode",
-    // Somebody has to approve requests for serving certificates, and an API server with --kubelet-certificate-authority believes no others.
+    // Requests for serving certificates must be approved, and an API server with
+    // --kubelet-certificate-authority trusts no other certificates.
     "serverTLSBootstrap",
-    // Gates of what API server and kubelet do together: a pod that one node runs as it was meant, another runs otherwise.
+    // Gates of features that API server and kubelet implement together: nodes would run the same
+    // pod in different ways.
     "featureGates",
 ];
 
-/// As JSON pointers (RFC 6901) with the defaults of the release's kubelet.
+/// Formats the fields as JSON pointers (RFC 6901) with the defaults of the release's kubelet.
 fn shared_fields(profile: &Profile) -> String {
     let minor = profile.release.kubernetes.minor;
     let fields = SHARED.iter().filter_map(|path| {
@@ -46,7 +51,7 @@ pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), R
     }
 }
 
-/// What every node of this profile has unless the profile says otherwise.
+/// The configuration that every node of this profile has unless the profile says otherwise.
 fn defaults(profile: &Profile) -> Map<String, Value> {
     let minor = profile.release.kubernetes.minor;
     let (dns, domain) = match &profile.cluster {

@@ -1,8 +1,9 @@
-//! What overlays and a profile's `files` bring for kubelet is held to the rules that the profile's own settings are held to: drop-ins
-//! of its configuration, and flags in the environment files of its unit.
+//! Checks what overlays and a profile's `files` bring for kubelet by the rules for the profile's
+//! own settings: drop-ins of its configuration, and flags in the environment files of its unit.
 //!
-//! Sources: "Set Kubelet Parameters Via A Configuration File" of Kubernetes' documentation for how drop-ins are laid over the
-//! configuration (KEP-3983); kubeadm's packages for the environment files.
+//! Sources: "Set Kubelet Parameters Via A Configuration File" of Kubernetes' documentation for how
+//! drop-ins are merged into the configuration (KEP-3983); kubeadm's packages for the environment
+//! files.
 
 use kiln_agent::paths::{KUBELET_CONFIG, in_tree};
 use kiln_kubernetes::kubelet_flags::{self, Flag};
@@ -14,16 +15,16 @@ use kiln_tree::{ContentReader, Entry, FileTree, Origin, ReadError, TreePath};
 use serde_json::{Map, Value};
 
 const CONFIG: &str = in_tree(KUBELET_CONFIG);
-/// Larger files are refused.
+/// The largest file that is accepted, in bytes.
 const MAX_SIZE: u64 = 1 << 20;
 
 /// What is wrong with a file for kubelet.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeletFileError {
-    /// Its contents cannot be had.
+    /// Its contents cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// kubelet would not start with it, or not see it.
+    /// kubelet would not start with it, or would ignore it.
     #[error(transparent)]
     Wrong(#[from] NotLocated),
 }
@@ -48,12 +49,12 @@ pub fn check_kubelet_files(
     Ok(())
 }
 
-/// By somebody else than kiln.
+/// Whether the entry is from an overlay or the profile, not from kiln.
 fn brought(entry: &Entry) -> bool {
     matches!(entry.meta.origin, Origin::Overlay(_) | Origin::Profile(_))
 }
 
-/// How messages call a file.
+/// The name of a file in messages.
 fn source(path: &str, entry: &Entry) -> String {
     format!("{}: /{path}", entry.meta.origin)
 }
@@ -64,20 +65,20 @@ fn wrong(source: &str, line: usize, text: impl Into<String>) -> KubeletFileError
 }
 
 fn text(entry: &Entry, source: &str, reader: &dyn ContentReader) -> Result<String, KubeletFileError> {
-    let Some(content) = entry.content() else { return Err(wrong(source, 1, "is no regular file")) };
+    let Some(content) = entry.content() else { return Err(wrong(source, 1, "is not a regular file")) };
     if content.size > MAX_SIZE {
-        return Err(wrong(source, 1, format!("has {} bytes, and may have {MAX_SIZE}", content.size)));
+        return Err(wrong(source, 1, format!("has {} bytes, more than the limit of {MAX_SIZE}", content.size)));
     }
     String::from_utf8(reader.read(content)?).map_err(|_| wrong(source, 1, "is not UTF-8"))
 }
 
-/// The configuration with its drop-ins laid over it in the order of their names.
+/// Checks the configuration with its drop-ins merged in the order of their names.
 fn configuration(tree: &FileTree, minor: Minor, reader: &dyn ContentReader) -> Result<(), KubeletFileError> {
     let drop_in = |path: &TreePath, entry: &Entry| entry.content().is_some() && path.as_str().ends_with(".conf");
     let drop_ins: Vec<_> = tree.below(DROP_INS).filter(|(path, entry)| drop_in(path, entry)).collect();
     if let Some((path, entry)) = drop_ins.first().filter(|_| !minor.has_config_drop_ins()) {
         let why = format!(
-            "kubelet reads drop-ins since Kubernetes 1.{DROP_INS_SINCE}, and this is 1.{minor}: say it in kubelet.config of the profile"
+            "kubelet reads drop-ins since Kubernetes 1.{DROP_INS_SINCE}, and this is 1.{minor}: use kubelet.config of the profile"
         );
         return Err(wrong(&source(path.as_str(), entry), 1, why));
     }
@@ -106,13 +107,13 @@ fn configuration(tree: &FileTree, minor: Minor, reader: &dyn ContentReader) -> R
         Some(Step::Key(name)) => name.clone(),
         _ => String::new(),
     };
-    // The last one that says anything of it is the one that counts.
+    // The last file that sets the field takes effect.
     let blamed = documents.iter().rev().find(|(_, object)| object.contains_key(&field(&misfit)));
     let Some((document, _)) = blamed.or(documents.last()) else { return Ok(()) };
     Err(NotLocated { place: document.place(&misfit.path), text: misfit.to_string() }.into())
 }
 
-/// As a profile's own: kubelet would start, and no pod of it.
+/// The same check as for a profile: kubelet would start, but none of its pods would.
 fn cgroup_driver(config: &Map<String, Value>) -> Result<(), Misfit> {
     const FIELD: &str = "cgroupDriver";
     let Some(driver) = config.get(FIELD).filter(|driver| !driver.is_null()) else { return Ok(()) };
@@ -123,7 +124,7 @@ fn cgroup_driver(config: &Map<String, Value>) -> Result<(), Misfit> {
     })
 }
 
-/// Flags in [`EXTRA_ARGS`].
+/// Checks the flags in [`EXTRA_ARGS`].
 fn environment(text: &str, source: &str, minor: Minor) -> Result<(), KubeletFileError> {
     for (number, line) in text.lines().enumerate() {
         let Some(value) = line.trim_start().strip_prefix(EXTRA_ARGS).and_then(|rest| rest.strip_prefix('=')) else {
@@ -134,11 +135,11 @@ fn environment(text: &str, source: &str, minor: Minor) -> Result<(), KubeletFile
             match kubelet_flags::flag(name, minor) {
                 Flag::Flag | Flag::Field(_) => {}
                 Flag::Gone { since: 0, instead } => {
-                    return Err(wrong(source, number + 1, format!("--{name} does nothing here: {instead}")));
+                    return Err(wrong(source, number + 1, format!("--{name} has no effect here: {instead}")));
                 }
                 Flag::Gone { since, instead } => {
                     let why = format!(
-                        "--{name} is gone since Kubernetes 1.{since}, and kubelet does not start with it: {instead}"
+                        "--{name} was removed in Kubernetes 1.{since}, and kubelet does not start with it: {instead}"
                     );
                     return Err(wrong(source, number + 1, why));
                 }
@@ -188,20 +189,20 @@ mod tests {
     const HEAD: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
 
     #[test]
-    fn drop_ins_are_laid_over_the_configuration_and_checked_as_one() {
+    fn drop_ins_are_merged_into_the_configuration_and_checked_as_one() {
         let soft = format!("{HEAD}evictionSoft: {{memory.available: 1Gi}}\n");
         let grace = format!("{HEAD}evictionSoftGracePeriod: {{memory.available: 1m}}\n");
         let first = "etc/kubernetes/kubelet.conf.d/10-soft.conf";
         let second = "etc/kubernetes/kubelet.conf.d/20-grace.conf";
         assert_eq!(verdict(&[(first, &soft), (second, &grace)], 36), None);
-        let alone = verdict(&[(first, &soft)], 36).expect("refused");
+        let alone = verdict(&[(first, &soft)], 36).expect("rejected");
         assert!(alone.starts_with("overlay edge: /etc/kubernetes/kubelet.conf.d/10-soft.conf:3:"), "{alone}");
         assert!(alone.contains("needs a grace period"), "{alone}");
-        let early = verdict(&[(first, &soft), (second, &grace)], 29).expect("refused");
+        let early = verdict(&[(first, &soft), (second, &grace)], 29).expect("rejected");
         assert!(early.contains("since Kubernetes 1.30"), "{early}");
-        let kind = verdict(&[(first, "maxPods: 10\n")], 36).expect("refused");
+        let kind = verdict(&[(first, "maxPods: 10\n")], 36).expect("rejected");
         assert!(kind.contains("must have \"apiVersion: kubelet.config.k8s.io/v1beta1\""), "{kind}");
-        let driver = verdict(&[(first, &format!("{HEAD}cgroupDriver: cgroupfs\n"))], 36).expect("refused");
+        let driver = verdict(&[(first, &format!("{HEAD}cgroupDriver: cgroupfs\n"))], 36).expect("rejected");
         assert!(
             driver.ends_with(
                 "10-soft.conf:3:15: cgroupDriver is \"cgroupfs\", and must be systemd, as the container runtime's is"
@@ -213,12 +214,12 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_the_environment_files_are_kubelet_s() {
+    fn flags_in_environment_files_are_checked() {
         let with = |path: &str, text: &str, minor| verdict(&[(path, text)], minor);
         assert_eq!(with("etc/default/kubelet", "# why\nKUBELET_EXTRA_ARGS=\"--v=4 --max-pods=50\"\n", 36), None);
-        let gone = with("etc/default/kubelet", "KUBELET_EXTRA_ARGS=--network-plugin=cni\n", 36).expect("refused");
-        assert!(gone.starts_with("overlay edge: /etc/default/kubelet:1:1: --network-plugin is gone since"), "{gone}");
-        let none = with("etc/sysconfig/kubelet", "A=1\nKUBELET_EXTRA_ARGS='--v=4 --no-such'\n", 36).expect("refused");
+        let gone = with("etc/default/kubelet", "KUBELET_EXTRA_ARGS=--network-plugin=cni\n", 36).expect("rejected");
+        assert!(gone.starts_with("overlay edge: /etc/default/kubelet:1:1: --network-plugin was removed in"), "{gone}");
+        let none = with("etc/sysconfig/kubelet", "A=1\nKUBELET_EXTRA_ARGS='--v=4 --no-such'\n", 36).expect("rejected");
         assert!(none.contains("kubelet:2:1: the kubelet of Kubernetes 1.36 has no flag --no-such"), "{none}");
     }
 }

@@ -1,7 +1,9 @@
-//! What makes a Debian tree a Kubernetes node: configuration rendered from the profile, as tree entries.
+//! Configuration that makes a Debian tree a Kubernetes node, rendered from the profile as tree
+//! entries.
 //!
-//! Pure functions of the profile and of the packages' and artifacts' tree. Paths are those of kubeadm and of the
-//! upstream documentation, so that an operator finds everything where every Kubernetes page says it is.
+//! All functions are pure functions of the profile and of the tree of packages and artifacts. Paths
+//! are those of kubeadm and of the upstream documentation, so that an operator finds everything
+//! where the Kubernetes documentation says it is.
 
 mod agent;
 mod boot_check;
@@ -40,13 +42,16 @@ use kiln_profile::Profile;
 use kiln_tree::{Entry, FileTree, Origin, TreePath};
 use std::collections::BTreeMap;
 
-/// Everything the profile asks for beyond packages, artifacts and overlays, in byte order of the paths, each path once.
+/// Returns everything that the profile asks for beyond packages, artifacts and overlays, in byte
+/// order of the paths, each path once.
 ///
-/// `tree` holds the packages and artifacts. Rendered entries are to replace what packages ship at the same path (Debian's
-/// `etc/containerd/config.toml`); the profile's own files do so only where they say `replace`.
+/// `tree` holds the packages and artifacts. Rendered entries replace what packages ship at the same
+/// path (Debian's `etc/containerd/config.toml`); the profile's own files do so only where they say
+/// `replace`.
 ///
 /// # Errors
-/// [`RenderError`] when the profile asks for what cannot work, or a component's program is not in `tree`.
+/// [`RenderError`] when the profile asks for something that cannot work, or a component's program
+/// is not in `tree`.
 pub fn render(profile: &Profile, tree: &FileTree) -> Result<Vec<(TreePath, Entry)>, RenderError> {
     let mut rendered = Rendered::default();
     directories::render(profile, &mut rendered)?;
@@ -69,24 +74,24 @@ pub fn render(profile: &Profile, tree: &FileTree) -> Result<Vec<(TreePath, Entry
     Ok(rendered.entries.into_iter().collect())
 }
 
-/// The entries rendered so far; what is rendered later replaces.
+/// The entries rendered so far; a later entry replaces an earlier one at the same path.
 #[derive(Default)]
 struct Rendered {
     entries: BTreeMap<TreePath, Entry>,
 }
 
 impl Rendered {
-    /// A root-owned file `0644` by renderer `by`.
+    /// Adds a root-owned file of mode `0644` from renderer `by`.
     fn file(&mut self, by: &str, path: &str, text: impl Into<String>) -> Result<(), RenderError> {
         self.put(path, Entry::file(text.into(), 0o644, origin(by)))
     }
 
-    /// A root-owned directory.
+    /// Adds a root-owned directory.
     fn directory(&mut self, by: &str, path: &str, mode: u16) -> Result<(), RenderError> {
         self.put(path, Entry::directory(mode, origin(by)))
     }
 
-    /// A symbolic link.
+    /// Adds a symbolic link.
     fn link(&mut self, by: &str, path: &str, target: impl Into<String>) -> Result<(), RenderError> {
         self.put(path, Entry::symlink(target, origin(by)))
     }
@@ -101,16 +106,16 @@ fn origin(by: &str) -> Origin {
     Origin::Rendered(by.into())
 }
 
-/// Where services find programs.
+/// The directories in which services look for programs.
 const PROGRAMS: [&str; 4] = ["usr/bin", "usr/local/bin", "usr/sbin", "usr/local/sbin"];
 
-/// Where the tree has the program `name`, as an absolute path.
+/// Finds the program `name` in the tree and returns its absolute path.
 fn find(tree: &FileTree, name: &str) -> Option<String> {
     let paths = PROGRAMS.iter().map(|dir| format!("{dir}/{name}"));
     paths.filter(|path| tree.contains(path)).map(|path| format!("/{path}")).next()
 }
 
-/// The same of a `component`'s own program, without which there is none.
+/// Like [`find`], for a program without which `component` cannot work.
 fn program(tree: &FileTree, component: &str, name: &str) -> Result<String, RenderError> {
     find(tree, name).ok_or_else(|| RenderError::NoProgram { component: component.into(), name: name.into() })
 }

@@ -1,16 +1,17 @@
 //! The node's own network: systemd-networkd and systemd-resolved.
 //!
-//! Name look-up (`/etc/nsswitch.conf`, `hosts`, `resolv.conf`) is what packages' scripts set up, so
-//! the finalizers write these files (`docs/maintainer-scripts.md`).
+//! Packages' scripts set up name look-up (`/etc/nsswitch.conf`, `hosts`, `resolv.conf`), so the
+//! finalizers write these files (`docs/maintainer-scripts.md`).
 
 use super::{RenderError, Rendered};
 
 const BY: &str = "network";
 
-/// Every wired interface that is hardware: interfaces made by software (veth, bridge, vxlan, cali*, cni*, flannel*) have
-/// a kind and belong to whoever made them.
+/// Matches every wired hardware interface. Interfaces made by software (veth, bridge, vxlan, cali*,
+/// cni*, flannel*) have a kind and belong to their creator.
 ///
-/// The DHCP client is known by its MAC address, because the machine id of a network-booted node is new at every boot.
+/// The DHCP client identifies itself by its MAC address, because the machine id of a network-booted
+/// node is new at every boot.
 const WIRED: &str = "\
 [Match]
 Type=ether
@@ -28,14 +29,14 @@ DUIDType=link-layer
 UseDomains=yes
 ";
 
-/// Routes and rules of pod networks are not networkd's.
+/// networkd must not remove routes and rules of pod networks.
 const NETWORKD: &str = "\
 [Network]
 ManageForeignRoutes=no
 ManageForeignRoutingPolicyRules=no
 ";
 
-/// One working interface is a network; others may well have no cable.
+/// One configured interface is enough; others may have no cable.
 const WAIT_ONLINE: &str = "\
 [Service]
 ExecStart=

@@ -1,4 +1,5 @@
-//! Time servers that a node's seed brings: systemd-timesyncd runs before the agent, and reads its configuration when it starts.
+//! Time servers that a node's seed brings: systemd-timesyncd starts before the agent, and reads its
+//! configuration only when it starts.
 
 use super::{RenderError, Rendered};
 use kiln_tree::FileTree;
@@ -8,7 +9,8 @@ const UNITS: &str = "usr/lib/systemd/system";
 const TIMESYNCD: &str = "systemd-timesyncd.service";
 const PATH_UNIT: &str = "kiln-ntp.path";
 
-/// The agent writes the file before it looks at the clock, and waits for one that is wrong. It may not restart units itself: systemd does.
+/// The agent writes the file before it checks the clock, and waits while the clock is wrong. It may
+/// not restart units itself: systemd does.
 const PATH: &str = "\
 [Unit]
 Description=Time servers of the node's seed
@@ -18,7 +20,7 @@ Before=kiln-agent.service
 PathChanged=/run/systemd/timesyncd.conf.d/50-kiln-seed.conf
 ";
 
-/// A timesyncd that a profile has masked, or a container has none of, stays as it is.
+/// A timesyncd that is not running, because a profile masks it or in a container, is not started.
 const SERVICE: &str = "\
 [Unit]
 Description=Have systemd-timesyncd ask the time servers of the node's seed
@@ -34,6 +36,6 @@ pub(super) fn render(tree: &FileTree, rendered: &mut Rendered) -> Result<(), Ren
     }
     rendered.file(BY, &format!("{UNITS}/{PATH_UNIT}"), PATH)?;
     rendered.file(BY, &format!("{UNITS}/kiln-ntp.service"), SERVICE)?;
-    // It has to watch before the agent writes, whoever starts the agent.
+    // The path must be watched before the agent writes it, whatever starts the agent.
     rendered.link(BY, &format!("{UNITS}/kiln-agent.service.wants/{PATH_UNIT}"), format!("../{PATH_UNIT}"))
 }

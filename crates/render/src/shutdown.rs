@@ -1,18 +1,19 @@
-//! Time to shut down: logind waits until kubelet has ended the pods.
+//! The time for a shutdown: logind waits until kubelet has ended the pods.
 
 use super::{RenderError, Rendered};
 use kiln_kubernetes::duration;
 use kiln_profile::Profile;
 use serde_json::Value;
 
-/// logind.conf(5). kubelet would otherwise write such a file at run time, and restart logind.
+/// Writes the file of logind.conf(5). kubelet would otherwise write it at run time and restart
+/// logind.
 pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), RenderError> {
     let Some(seconds) = shutdown_seconds(profile) else { return Ok(()) };
     let text = format!("[Login]\nInhibitDelayMaxSec={seconds}\n");
     rendered.file("shutdown", "usr/lib/systemd/logind.conf.d/10-kiln.conf", text)
 }
 
-/// How long kubelet may hold up a shutdown to end pods, in whole seconds.
+/// Returns how long kubelet may delay a shutdown to end pods, in whole seconds.
 fn shutdown_seconds(profile: &Profile) -> Option<i64> {
     let config = &profile.kubelet.config;
     let period = config.get("shutdownGracePeriod").and_then(Value::as_str).and_then(duration);

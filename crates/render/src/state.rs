@@ -1,4 +1,5 @@
-//! What a node keeps from one boot to the next: the partition for it, and who writes there.
+//! What a node keeps from one boot to the next: the partition for it, and the units that write
+//! there.
 //!
 //! `/init` makes and mounts it before systemd starts; see docs/disk.md.
 
@@ -8,10 +9,11 @@ use kiln_tree::FileTree;
 
 const BY: &str = "state";
 
-/// Units and generators of systemd's own that would do once more, or otherwise, what `/init` did.
+/// systemd's own units and generators that would repeat or contradict what `/init` did.
 const GENERATOR: &str = "systemd-veritysetup-generator";
 
-/// repart.d(5). The partition takes all the space there is, at first boot and whenever the disk has grown.
+/// The repart.d(5) file. The partition takes all the free space, at first boot and whenever the
+/// disk has grown.
 fn partition() -> String {
     format!(
         "\
@@ -24,8 +26,8 @@ SizeMinBytes={STATE_MIN_BYTES}
     )
 }
 
-/// Made as a whole: a directory that is there has all keys in it, whenever the power was cut. A profile may enable sshd as a service or by its
-/// socket: either finds the keys.
+/// The keys are made as a whole: an existing directory has all keys in it, whenever the power was
+/// cut. A profile may enable sshd as a service or by its socket: either finds the keys.
 const HOST_KEYS: &str = "\
 [Unit]
 Description=SSH host keys, made once and kept
@@ -44,7 +46,8 @@ ExecStart=/bin/sh -ec 'rm -rf ssh.new; mkdir ssh.new; \\
     sync -f ssh.new; mv ssh.new ssh; sync -f .'
 ";
 
-/// systemd.preset(5): as openssh-server's postinst leaves them, and no keys that are lost with `/etc` at the end of a boot.
+/// systemd.preset(5): leaves ssh.socket as openssh-server's postinst does, and makes no keys that
+/// would be lost with `/etc` at the end of a boot.
 const SSH_PRESET: &str = "\
 disable ssh.socket
 disable sshd-keygen.service

@@ -1,4 +1,5 @@
-//! Why the shipped roles set what they set: whoever reads the file on a node has no profile beside it.
+//! Why the shipped roles set their sysctls: a person who reads the file on a node does not have the
+//! profile.
 
 /// Settings of the shipped roles, each with its reason, sorted.
 const REASONS: &[(&str, &str)] = &[
@@ -58,7 +59,7 @@ const REASONS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Why a shipped role sets `name`; nothing for what only a site sets.
+/// Returns why a shipped role sets `name`; `None` for a setting that only a site uses.
 pub(super) fn reason(name: &str) -> Option<&'static str> {
     REASONS.iter().find(|(of, _)| *of == name).map(|(_, reason)| *reason)
 }
@@ -70,7 +71,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
 
-    /// Neither a setting without a reason, nor a reason for what nobody sets any more.
+    /// No setting lacks a reason, and no reason is for a setting that is no longer used.
     #[test]
     fn every_setting_of_a_shipped_role_has_a_reason() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../profiles");

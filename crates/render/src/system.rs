@@ -1,5 +1,5 @@
-//! The rest of the operating system: the journal's size, a `/tmp` in memory, a hook for whoever starts the machine, and units that the profile
-//! spells out.
+//! The rest of the operating system: the journal's size, a `/tmp` in memory, a hook for whoever
+//! starts the machine, and the profile's own units.
 
 use super::{RenderError, Rendered};
 use kiln_profile::Profile;
@@ -7,15 +7,17 @@ use kiln_tree::FileTree;
 
 const BY: &str = "system";
 
-/// A node's logs are shipped elsewhere; what is kept must fit beside pods, in memory on a network-booted node.
+/// A node's logs are shipped elsewhere. The local journal must leave room for pods; on a
+/// network-booted node it is in memory.
 const JOURNALD: &str = "\
 [Journal]
 RuntimeMaxUse=64M
 SystemMaxUse=256M
 ";
 
-/// Runs `/etc/rc.local` if there is one. No image has; a credential can bring it for one boot (systemd.system-credentials(7),
-/// `tmpfiles.extra`), and Debian's generator would have looked for it before that.
+/// Runs `/etc/rc.local` if it exists. No image has one; a credential can bring it for one boot
+/// (systemd.system-credentials(7), `tmpfiles.extra`), but Debian's generator looks for it too
+/// early.
 const RC_LOCAL: &str = "rc-local.service";
 
 pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
@@ -31,7 +33,8 @@ pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered
     Ok(())
 }
 
-/// Mounts a tmpfs at `/tmp`: on a disk the root is read-only. Debian did not enable the unit before trixie, and had it among the examples.
+/// Mounts a tmpfs at `/tmp`, because the root of a disk is read-only. Before trixie, Debian did not
+/// enable the unit and shipped it among the examples.
 fn tmp(tree: &FileTree, rendered: &mut Rendered) -> Result<(), RenderError> {
     const UNITS: &str = "usr/lib/systemd/system";
     const EXAMPLE: &str = "usr/share/systemd/tmp.mount";

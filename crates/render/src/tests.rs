@@ -8,21 +8,21 @@ fn render_text(profile: &Profile, tree: &FileTree, path: &str) -> String {
     String::from_utf8(entry.inline().expect("a file").to_vec()).expect("text")
 }
 
-fn refusal(profile: &Profile) -> String {
-    render(profile, &debian_tree()).expect_err("it must be refused").to_string()
+fn rejection(profile: &Profile) -> String {
+    render(profile, &debian_tree()).expect_err("it must be rejected").to_string()
 }
 
 const FLAGS: &str = "var/lib/kubelet/kubeadm-flags.env";
 const CONFIG: &str = "var/lib/kubelet/config.yaml";
 
-/// All that is rendered, readable: a line for each entry, the text of files below it.
+/// Formats all rendered entries: a line for each entry, followed by the text of files.
 fn dump(rendered: &[(TreePath, Entry)]) -> String {
     let mut text = String::new();
     for (path, entry) in rendered {
         let mode = entry.meta.mode;
         match (entry.link_target(), entry.inline()) {
             (Some(target), _) => text.push_str(&format!("=== {path} -> {target}\n")),
-            // A program of megabytes.
+            // The contents of a program are too large to print.
             (_, Some(bytes)) if bytes.starts_with(b"\x7fELF") => text.push_str(&format!("=== {path} {mode:04o} ELF\n")),
             (_, Some(bytes)) => text.push_str(&format!("=== {path} {mode:04o}\n{}", String::from_utf8_lossy(bytes))),
             _ => text.push_str(&format!("=== {path}/ {mode:04o}\n")),
@@ -31,7 +31,8 @@ fn dump(rendered: &[(TreePath, Entry)]) -> String {
     text
 }
 
-/// Compares with `testdata/<name>`; with `UPDATE_SNAPSHOTS` set, writes it instead, for review with git diff.
+/// Compares with `testdata/<name>`; if `UPDATE_SNAPSHOTS` is set, writes it instead, for review
+/// with git diff.
 fn compare(name: &str, rendered: &[(TreePath, Entry)]) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/testdata").join(name);
     let dump = dump(rendered);
@@ -62,7 +63,7 @@ fn docker_engine_serves_kubelet_by_cri_dockerd() {
         tree.insert(TreePath::new(program).expect("a path"), entry).expect("inserted");
     }
     compare("worker-1.36-cri-dockerd.txt", &render(&profile, &tree).expect("rendered"));
-    // As kubelet's, and nothing of containerd's that dockerd would not read.
+    // kubelet uses the socket of cri-dockerd, and dockerd the log limits of kubelet.
     assert!(
         render_text(&profile, &tree, CONFIG).contains("containerRuntimeEndpoint: \"unix:///run/cri-dockerd.sock\"")
     );
@@ -133,7 +134,7 @@ fn mirrors_come_before_the_registry() {
         "server = \"https://registry-1.docker.io\"\n\n[host.\"https://a\"]\ncapabilities = [\"pull\", \"resolve\"]\n\n\
          [host.\"http://b:5000\"]\ncapabilities = [\"pull\", \"resolve\"]\n"
     );
-    // A project of Harbor's: the API's path is in the URL.
+    // For a Harbor project, the API's path is in the URL.
     let harbor = ["https://harbor.example/v2/proxy-cache", "https://c.example/proxy", "https://d.example/v2/"];
     profile.containerd.mirrors.insert("quay.io".into(), harbor.map(Into::into).to_vec());
     assert_eq!(
@@ -144,7 +145,7 @@ fn mirrors_come_before_the_registry() {
          [host.\"https://d.example/v2/\"]\ncapabilities = [\"pull\", \"resolve\"]\n"
     );
     profile.containerd.mirrors.insert("../../etc".into(), vec![]);
-    assert!(refusal(&profile).contains("is not a registry's host name"));
+    assert!(rejection(&profile).contains("is not a registry's host name"));
 }
 
 #[test]
@@ -163,14 +164,14 @@ fn plugins_from_a_tarball_need_no_links() {
 }
 
 #[test]
-fn no_pod_network_is_no_file() {
+fn without_a_pod_network_there_is_no_file() {
     let mut profile = worker(20, ContainerdSeries::V1);
     profile.cni = Cni::None;
     let rendered = render(&profile, &debian_tree()).expect("rendered");
     assert!(rendered.iter().all(|(path, _)| !path.as_str().starts_with("etc/cni/net.d/")));
 }
 
-/// Where another program sets the clock, nothing is to be restarted.
+/// Nothing is restarted when another program sets the clock.
 #[test]
 fn a_seeds_time_servers_are_for_timesyncd() {
     let mut tree = debian_tree();
@@ -200,9 +201,9 @@ fn fields_that_a_cluster_shares_are_kubelets() {
     assert!(!rendered.iter().any(|(path, _)| path.as_str().contains("kubelet-config-fields")));
 }
 
-/// A range that the profile says is nobody's to assign.
+/// A range that the profile gives is not assigned by the cluster.
 #[test]
-fn the_cluster_is_asked_for_a_range_only_if_nobody_has_said_one() {
+fn the_cluster_is_asked_for_a_range_only_if_none_is_given() {
     let unit = |(path, _): &(TreePath, Entry)| {
         path.as_str().contains("kiln-pod-cidr") || path.as_str().contains("kiln/90-bridge")
     };
@@ -215,19 +216,19 @@ fn the_cluster_is_asked_for_a_range_only_if_nobody_has_said_one() {
 }
 
 #[test]
-fn an_own_file_replaces_only_when_told_so() {
+fn a_file_of_the_profile_replaces_another_only_on_request() {
     let mut profile = worker(20, ContainerdSeries::V1);
     let path = || TreePath::new(CONFIG).expect("a path");
     let file = |replace| InlineFile { content: "x".into(), mode: 0o600, uid: 1, gid: 2, replace };
     profile.files.insert(path(), file(false));
-    let error = refusal(&profile);
-    assert!(error.contains("/var/lib/kubelet/config.yaml is already there, from rendered kubelet"), "{error}");
+    let error = rejection(&profile);
+    assert!(error.contains("/var/lib/kubelet/config.yaml already exists, from rendered kubelet"), "{error}");
     profile.files.insert(path(), file(true));
     assert_eq!(render_text(&profile, &debian_tree(), CONFIG), "x");
 }
 
 #[test]
-fn what_cannot_work_is_refused() {
+fn invalid_settings_are_rejected() {
     let base = || worker(20, ContainerdSeries::V1);
     let mut tree = debian_tree();
     tree.remove("usr/bin/kubelet");
@@ -236,11 +237,11 @@ fn what_cannot_work_is_refused() {
 
     let mut profile = base();
     profile.kernel.sysctls.insert("a.b".into(), "1\nc.d = 2".into());
-    assert!(refusal(&profile).contains("is not one line"));
+    assert!(rejection(&profile).contains("is not one line"));
 
     let mut profile = base();
     profile.kernel.modules_load.insert("a b".into());
-    assert!(refusal(&profile).contains("is not one word"));
+    assert!(rejection(&profile).contains("is not one word"));
 
     for (name, value, part) in [
         ("node-labels", "a=b c", "no blanks"),
@@ -250,7 +251,7 @@ fn what_cannot_work_is_refused() {
     ] {
         let mut profile = base();
         profile.kubelet.args.insert(name.into(), value.into());
-        assert!(refusal(&profile).contains(part), "{}", refusal(&profile));
+        assert!(rejection(&profile).contains(part), "{}", rejection(&profile));
     }
 }
 
@@ -268,7 +269,7 @@ fn the_initramfs_lists_extended_attributes() {
     assert_eq!(initramfs_entries(own, &debian_tree()).expect("entries").len(), 3);
     let error = initramfs_entries(foreign, &tree).expect_err("another architecture").to_string();
     assert!(
-        error.contains(&format!("this kiln holds a kiln-init for {}, not for {}:", own.as_str(), foreign.as_str())),
+        error.contains(&format!("this kiln contains kiln-init for {}, not for {}:", own.as_str(), foreign.as_str())),
         "{error}"
     );
 }

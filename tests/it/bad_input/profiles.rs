@@ -71,7 +71,7 @@ fn errors_that_are_detected_late() {
         ),
         (
             "users:\n  pods: {uid: 0}\n",
-            "profiles/worker.yaml:13:15: users.pods.uid: the * 0 belongs to \"root\" already: choose another",
+            "profiles/worker.yaml:13:15: users.pods.uid: the * 0 already belongs to \"root\": choose another",
         ),
         (
             "users: {pods: {uid: 900, groups: [none]}}\n",
@@ -79,7 +79,7 @@ fn errors_that_are_detected_late() {
         ),
         (
             "files: {/usr/bin/kubelet: {content: x}}\n",
-            "profiles/worker.yaml:12:9: files: /usr/bin/kubelet is already there, from artifact *",
+            "profiles/worker.yaml:12:9: files: /usr/bin/kubelet already exists, from artifact *",
         ),
         (
             "alternatives: {/usr/bin/awk: /usr/bin/mawk}\n",
@@ -171,17 +171,17 @@ fn locks() {
     let sha = good.find(",\"sha256\":").expect("a digest");
     let without = format!("{}{}", &good[..sha], &good[sha + 76..]);
     let rows: Vec<(String, String)> = vec![
-        (good[..good.len() / 2].into(), "profiles/worker.lock:*: *; \"kiln lock\" writes it anew".into()),
-        (String::new(), "profiles/worker.lock:*: *; \"kiln lock\" writes it anew".into()),
-        ("not JSON".into(), "profiles/worker.lock:1:*: *; \"kiln lock\" writes it anew".into()),
-        (without, format!("profiles/worker.lock:{first}:*: missing field `sha256`; \"kiln lock\" writes it anew")),
+        (good[..good.len() / 2].into(), "profiles/worker.lock:*: *; run \"kiln lock\" to write it again".into()),
+        (String::new(), "profiles/worker.lock:*: *; run \"kiln lock\" to write it again".into()),
+        ("not JSON".into(), "profiles/worker.lock:1:*: *; run \"kiln lock\" to write it again".into()),
+        (without, format!("profiles/worker.lock:{first}:*: missing field `sha256`; run \"kiln lock\" to write it again")),
         (
             good.replacen("\"sha256\":\"", "\"sha256\":\"x", 1),
-            format!("profiles/worker.lock:{first}:*: *; \"kiln lock\" writes it anew"),
+            format!("profiles/worker.lock:{first}:*: *; run \"kiln lock\" to write it again"),
         ),
         (
             good.replace("\"version\": 1", "\"version\": 9"),
-            "profiles/worker.lock:1:1: its format is version 9, this kiln reads 1; \"kiln lock\" writes it anew".into(),
+            "profiles/worker.lock:1:1: its format has version 9, but this kiln reads version 1; run \"kiln lock\" to write it again".into(),
         ),
     ];
     for (text, expected) in rows {
@@ -190,7 +190,7 @@ fn locks() {
     }
     site.write(lock, &good);
     site.replace("profiles/worker.yaml", "[base]", "[base, aa]");
-    site.refuses(&["--locked"], "profiles/worker.lock is stale: the profile's packages, artifacts or images changed since, and --locked forbids making it; run \"kiln lock worker\" first");
+    site.refuses(&["--locked"], "profiles/worker.lock is stale: the profile's packages, artifacts or images have changed since, and --locked forbids making it; run \"kiln lock worker\" first");
 }
 
 #[test]

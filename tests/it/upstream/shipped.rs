@@ -66,7 +66,7 @@ fn another_architecture_is_locked_and_planned_but_not_built() {
     assert!(plan.contains("worker@v1.36.4@trixie@arm64.lock: "), "{plan}");
 
     let said = bench.refuses("build", "v1.36.4", &["--arch", "arm64", "--offline", "-o", "out"]);
-    let expected = "kiln: this kiln holds a kiln-init for amd64, not for arm64: build kiln on such a machine";
+    let expected = "kiln: this kiln contains kiln-init for amd64, not for arm64: build kiln on an arm64 machine";
     assert!(said.starts_with(expected), "{said}");
     assert!(server.requests().is_empty(), "something was fetched");
 }

@@ -1,4 +1,5 @@
-//! The one archive: an OCI image layout as a tar archive, the same bytes for the same images.
+//! The archive of all images: an OCI image layout as a tar archive, with the same bytes for the
+//! same images.
 
 use super::ImageError;
 use super::image::{Blob, Image};
@@ -10,19 +11,19 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use tar::{EntryType, Header};
 
-/// Version of the archive's format: bump when the same images would give other bytes.
+/// Version of the archive's format: increment it when the same images would give other bytes.
 const VERSION: u32 = 1;
-/// Headers and contents fill whole records of this size.
+/// Headers and contents fill whole records of this size, in bytes.
 const RECORD: u64 = 512;
 /// Two empty records end an archive.
 pub(super) const END: usize = 1024;
-/// What the cache calls it.
+/// Its kind in the cache.
 const KIND: &str = "images";
 
-/// The archive of `images`, from the cache if it was made before.
+/// Returns the archive of `images`, from the cache if it was made before.
 pub(super) fn archive(images: &[Image], store: &mut Store, cache: &Cache) -> Result<Content, ImageError> {
     let named: Vec<_> = images.iter().map(|image| (image.name.clone(), image.manifest.clone())).collect();
-    // Manifests name everything else by digest.
+    // The manifests in the index name everything else by digest.
     let index = index(&named);
     let key = Digest::of(format!("{VERSION} {}", Digest::of(&index)).as_bytes());
     if cache.open_derived(KIND, &key).is_none() {
@@ -46,7 +47,7 @@ fn write(images: &[Image], index: Vec<u8>, store: &Store, cache: &Cache, key: &D
     let documents = documents.iter().map(|(path, name, blob)| (path.clone(), *name, blob));
     let blobs = blobs.into_iter().map(|(digest, (name, blob))| (format!("blobs/sha256/{digest}"), name, blob));
     for (path, name, blob) in documents.chain(blobs) {
-        // Every path is short.
+        // All paths are short enough for a header.
         let Some(header) = header(&path, EntryType::Regular, 0o444, blob.size) else { continue };
         out.write_all(header.as_bytes()).map_err(failed)?;
         for part in &blob.parts {
@@ -62,14 +63,15 @@ fn write(images: &[Image], index: Vec<u8>, store: &Store, cache: &Cache, key: &D
     Ok(())
 }
 
-/// Bytes that fill the last record of `size` bytes.
+/// Returns the number of bytes that fill the last record of `size` bytes.
 pub(super) fn padding(size: u64) -> usize {
     usize::try_from(size.next_multiple_of(RECORD) - size).unwrap_or(0)
 }
 
-/// A header of ustar (POSIX.1-1988), root's and of no time; `None` when `path` or `size` does not fit.
+/// Returns a ustar header (POSIX.1-1988), owned by root, with time 0; `None` when `path` or `size`
+/// does not fit.
 pub(super) fn header(path: &str, kind: EntryType, mode: u32, size: u64) -> Option<Header> {
-    /// Octal digits hold no more.
+    /// The largest size that the octal digits of the field can hold.
     const MAX_SIZE: u64 = (8 << 30) - 1;
     let mut header = Header::new_ustar();
     header.set_path(path).ok()?;

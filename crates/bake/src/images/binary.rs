@@ -1,4 +1,4 @@
-//! A static program, made into an image of one layer.
+//! Makes an image with one layer from a static program.
 
 use super::image::{Blob, Image, read};
 use super::{ImageError, archive};
@@ -14,12 +14,13 @@ use tar::EntryType;
 
 /// `p_type` of the segment that names the dynamic linker (elf(5)).
 const PT_INTERP: u32 = 3;
-/// Largest program.
+/// The largest program, in bytes.
 const MAX_PROGRAM: u64 = 1 << 30;
-/// What Docker gives images that say nothing.
+/// Docker's default for images without a PATH.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The image of `binary`, whose program is `content`. The same program gives the same image.
+/// Returns the image of `binary`, whose program is `content`. The same program gives the same
+/// image.
 pub(super) fn image(
     name: &str,
     binary: &Binary,
@@ -33,7 +34,8 @@ pub(super) fn image(
     let after = vec![0; archive::padding(content.size) + archive::END];
     let size = (before.len() + after.len()) as u64 + content.size;
     let key = Digest::of(&[&before, content.digest.as_bytes().as_slice()].concat());
-    // The layer is written with the archive; its digest is needed before that, and to tell whether the archive is there.
+    // The layer is written with the archive, but its digest is needed earlier, to decide whether
+    // the archive already exists.
     let known = cache.derived("layer", &key).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).map(Digest::from);
     let digest = match known {
         Some(digest) => digest,
@@ -68,7 +70,7 @@ fn descriptor(media_type: &str, blob: &Blob) -> Descriptor {
     Descriptor { media_type: media_type.to_owned(), digest, size, platform: None, annotations: BTreeMap::new() }
 }
 
-/// What precedes the program's bytes in the layer; `None` when its path does not fit.
+/// Returns the bytes before the program in the layer; `None` when its path does not fit.
 fn headers(entrypoint: &TreePath, size: u64) -> Option<Vec<u8>> {
     let directories: Vec<&str> = entrypoint.ancestors().filter(|ancestor| !ancestor.is_empty()).collect();
     let mut bytes = Vec::new();
@@ -79,7 +81,7 @@ fn headers(entrypoint: &TreePath, size: u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Whether `program` runs on `arch` without anything else.
+/// Checks that `program` runs on `arch` without any other file.
 fn check(name: &str, program: &[u8], arch: Arch) -> Result<(), ImageError> {
     let name = || name.to_owned();
     let elf = Elf::parse(program).map_err(|source| ImageError::NotElf { name: name(), source })?;

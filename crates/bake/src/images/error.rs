@@ -1,4 +1,4 @@
-//! Why an image cannot be taken along.
+//! Errors about preloaded container images.
 
 use kiln_cache::CacheError;
 use kiln_finalize::elf::ElfError;
@@ -6,10 +6,10 @@ use kiln_oci::DocumentError;
 use kiln_tree::{Digest, ReadError, TreePath};
 use std::io;
 
-/// Why an image cannot be taken along.
+/// Why a container image cannot be preloaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    /// One of its documents is not what it should be.
+    /// One of its documents is invalid.
     #[error("images.{name}: {source}")]
     Document {
         /// The image.
@@ -17,10 +17,10 @@ pub enum ImageError {
         /// What is wrong.
         source: DocumentError,
     },
-    /// The archive is not of this format.
+    /// The archive is not an OCI archive.
     #[error(
-        "images.{name}: the archive has no index.json, so it is no OCI archive{}",
-        if *docker { "; \"skopeo copy docker-archive:FILE oci-archive:FILE\" makes one of what \"docker save\" wrote" } else { "" }
+        "images.{name}: the archive has no index.json, so it is not an OCI archive{}",
+        if *docker { "; \"skopeo copy docker-archive:FILE oci-archive:FILE\" converts the output of \"docker save\"" } else { "" }
     )]
     NoIndex {
         /// The image.
@@ -28,39 +28,39 @@ pub enum ImageError {
         /// Whether it looks like Docker's own format.
         docker: bool,
     },
-    /// The archive has several images and none of this name.
+    /// The archive has several images, and none has this name.
     #[error("images.{name}: the archive has no image of this name (it has {found}); name one of these")]
     OtherNames {
         /// The image.
         name: String,
-        /// What it has.
+        /// The names in the archive.
         found: String,
     },
-    /// The archive lacks something.
-    #[error("images.{name}: the archive lacks the blob sha256:{digest} of {size} bytes; write it anew")]
+    /// The archive lacks a blob.
+    #[error("images.{name}: the archive lacks the blob sha256:{digest} of {size} bytes; make the archive again")]
     NoBlob {
         /// The image.
         name: String,
         /// The blob.
         digest: Digest,
-        /// Its size, as what refers to it says.
+        /// Its size in bytes, according to the document that refers to it.
         size: u64,
     },
     /// The lock and the manifest disagree.
-    #[error("images.{name}: the lock lacks the blob sha256:{digest}; write it anew with \"kiln lock\"")]
+    #[error("images.{name}: the lock lacks the blob sha256:{digest}; write it again with \"kiln lock\"")]
     NotLocked {
         /// The image.
         name: String,
         /// The blob.
         digest: Digest,
     },
-    /// There is no input for it.
-    #[error("images.{name}: the lock has no file for it; write it anew with \"kiln lock\"")]
+    /// The lock has no input for the image.
+    #[error("images.{name}: the lock has no file for it; write it again with \"kiln lock\"")]
     NotFetched {
         /// The image.
         name: String,
     },
-    /// The node has no such program.
+    /// The node does not have the program.
     #[error("images.{name}: the node has no /{path}; add the package, component or artifact that brings it")]
     NoProgram {
         /// The image.
@@ -68,7 +68,7 @@ pub enum ImageError {
         /// The program.
         path: TreePath,
     },
-    /// Not a program.
+    /// The binary is not a valid ELF file.
     #[error("images.{name}: its binary cannot be run: {source}")]
     NotElf {
         /// The image.
@@ -76,35 +76,35 @@ pub enum ImageError {
         /// Why.
         source: ElfError,
     },
-    /// It needs what the image does not have.
+    /// The binary needs libraries, which the image does not have.
     #[error(
-        "images.{name}: its binary is linked dynamically, and an image of one file has no libraries; take a static build"
+        "images.{name}: its binary is linked dynamically, and an image of one file has no libraries; use a static build"
     )]
     Dynamic {
         /// The image.
         name: String,
     },
-    /// For another machine.
+    /// The binary is for another architecture.
     #[error("images.{name}: its binary is for another architecture than {wanted}")]
     Machine {
         /// The image.
         name: String,
-        /// What is built for.
+        /// The architecture of the image.
         wanted: &'static str,
     },
-    /// More than a program has.
-    #[error("images.{name}: {what} has {size} bytes, more than the {limit} that are taken")]
+    /// A file is larger than the limit.
+    #[error("images.{name}: {what} has {size} bytes, more than the limit of {limit}")]
     TooLarge {
         /// The image.
         name: String,
-        /// What.
+        /// The file.
         what: &'static str,
-        /// Its size.
+        /// Its size in bytes.
         size: u64,
-        /// The most.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// A path that the layer cannot hold.
+    /// The layer cannot hold a path.
     #[error("images.{name}: the entrypoint /{path} is too long for a tar archive; give it a shorter one")]
     Entrypoint {
         /// The image.
@@ -123,10 +123,10 @@ pub enum ImageError {
     /// The cache cannot be written.
     #[error("archiving container images: {0}")]
     Cache(#[from] CacheError),
-    /// The archive that was made cannot be read again.
+    /// The new archive cannot be opened.
     #[error("opening the archive of container images: {0}")]
     Open(io::Error),
-    /// Something else is where they belong.
+    /// The archive cannot be placed in the tree.
     #[error("placing the archive of container images: {why}")]
     Place {
         /// Why.
@@ -135,7 +135,7 @@ pub enum ImageError {
 }
 
 impl ImageError {
-    /// The image that is wrong, by its name in the profile.
+    /// Returns the image that the error is about, by its name in the profile.
     pub fn image(&self) -> Option<&str> {
         match self {
             Self::Document { name, .. }

@@ -1,4 +1,4 @@
-//! One image as it goes into the archive, and where its blobs are.
+//! One image as it is written to the archive, and the contents of its blobs.
 
 use super::ImageError;
 use crate::lock::LockedImage;
@@ -7,13 +7,13 @@ use kiln_pack::{CopyError, Pack, Store};
 use kiln_tree::{Content, Digest, ReadError};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How deep indexes may be nested: buildx puts one into an archive's own.
+/// How deep indexes may be nested: buildx puts an index into the archive's index.json.
 const MAX_NESTING: usize = 3;
 
-/// An image: its manifest, and everything that refers to.
+/// An image: its manifest, and everything that the manifest refers to.
 #[derive(Debug)]
 pub struct Image {
-    /// What pods say.
+    /// The name that pods use.
     pub name: String,
     /// Its manifest.
     pub manifest: Descriptor,
@@ -21,14 +21,14 @@ pub struct Image {
     pub blobs: Vec<Blob>,
 }
 
-/// A blob: contents one after another.
+/// A blob: the concatenation of its parts.
 #[derive(Debug)]
 pub struct Blob {
     /// Its digest.
     pub digest: Digest,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// What it is made of.
+    /// Its contents, in order.
     pub parts: Vec<Content>,
 }
 
@@ -38,7 +38,7 @@ impl From<Content> for Blob {
     }
 }
 
-/// The image `name` of the OCI archive `pack`, for `arch`.
+/// Returns the image `name` of the OCI archive `pack`, for `arch`.
 pub(super) fn of_archive(
     name: &str,
     input: Digest,
@@ -47,7 +47,7 @@ pub(super) fn of_archive(
     arch: &str,
 ) -> Result<Image, ImageError> {
     let document = |source| ImageError::Document { name: name.to_owned(), source };
-    // What a blob is called does not matter: its digest was computed when the archive was read.
+    // The file names of blobs are ignored: their digests were computed when the archive was read.
     let (mut blobs, mut top) = (BTreeMap::new(), BTreeMap::new());
     for (number, member) in pack.index.members.iter().enumerate() {
         let number = u32::try_from(number).unwrap_or(u32::MAX);
@@ -70,7 +70,7 @@ pub(super) fn of_archive(
         let manifests = match parsed {
             Document::Index(manifests) if nesting == 0 => named(manifests, name)?,
             Document::Index(manifests) => manifests,
-            // An index.json is one.
+            // index.json must be an index.
             Document::Manifest(_) => return Err(document(DocumentError::Ambiguous)),
         };
         let content = find(for_arch(&manifests, arch).map_err(document)?)?;
@@ -82,7 +82,7 @@ pub(super) fn of_archive(
     Err(document(DocumentError::TooMuch(format!("{MAX_NESTING} indexes within each other"))))
 }
 
-/// The descriptors of an archive's index that are of the image `name`.
+/// Returns those descriptors of an archive's index that belong to the image `name`.
 fn named(manifests: Vec<Descriptor>, name: &str) -> Result<Vec<Descriptor>, ImageError> {
     let tag = name.parse::<Reference>().ok().and_then(|reference| reference.tag);
     let names = |descriptor: &Descriptor| {
@@ -96,7 +96,7 @@ fn named(manifests: Vec<Descriptor>, name: &str) -> Result<Vec<Descriptor>, Imag
     let others: BTreeSet<String> = manifests.iter().flat_map(names).flatten().collect();
     match (found.is_empty(), others.len()) {
         (false, _) => Ok(found),
-        // The only one there is: the profile says what it is to be called.
+        // The only image of the archive: the profile gives it its name.
         (true, 0 | 1) => Ok(manifests),
         (true, _) => {
             let others: Vec<String> = others.into_iter().take(10).collect();
@@ -105,7 +105,7 @@ fn named(manifests: Vec<Descriptor>, name: &str) -> Result<Vec<Descriptor>, Imag
     }
 }
 
-/// The image whose manifest, configuration and layers were fetched as `pinned` says.
+/// Returns the image whose manifest, configuration and layers were fetched according to `pinned`.
 pub(super) fn of_registry(name: &str, pinned: &LockedImage, store: &Store, arch: &str) -> Result<Image, ImageError> {
     let document = |source| ImageError::Document { name: name.to_owned(), source };
     let blob = |digest: &Digest| {
@@ -119,7 +119,7 @@ pub(super) fn of_registry(name: &str, pinned: &LockedImage, store: &Store, arch:
     }
 }
 
-/// The image of `manifest`, which is `content`; `find` has the blobs.
+/// Returns the image of `manifest`, which is stored as `content`; `find` looks up the blobs.
 fn image(
     name: &str,
     content: Content,
@@ -144,7 +144,7 @@ fn image(
     Ok(Image { name: name.to_owned(), manifest: descriptor, blobs })
 }
 
-/// All bytes of a small content.
+/// Reads all bytes of a small content.
 pub(super) fn read(name: &str, content: &Content, limit: u64, store: &Store) -> Result<Vec<u8>, ImageError> {
     if content.size > limit {
         let (name, size) = (name.to_owned(), content.size);

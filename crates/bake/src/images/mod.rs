@@ -1,4 +1,5 @@
-//! Container images that nodes have from the start: one OCI archive of all of them, each blob once, and a list of what is in it.
+//! Container images that nodes have from the start: one OCI archive of all of them, with each blob
+//! once, and a list of the images in it.
 
 mod archive;
 mod binary;
@@ -16,11 +17,12 @@ use kiln_profile::{ImageSource, Program};
 use kiln_tree::{Entry, FileTree, Kind, Metadata, Origin, TreePath};
 use std::fmt::Write as _;
 
-/// Where a node has them.
+/// The directory of the archive and the list on a node.
 const DIRECTORY: &str = "usr/lib/kiln/images";
 
-/// Lays the archive of the profile's images and their list, a line of name and digest each, into `tree`, which has the packages and
-/// artifacts; nothing where there are no images. Returns what went in.
+/// Adds the archive of the profile's images and their list (a line with name and digest for each)
+/// to `tree`, which has the packages and artifacts; adds nothing if there are no images. Returns
+/// the images that were added.
 ///
 /// # Errors
 /// [`ImageError`].
@@ -35,7 +37,7 @@ pub(super) fn lay(
         return Ok(Vec::new());
     }
     let content = archive::archive(&images, store, cache)?;
-    // It changes as artifacts do, not as what kiln makes does.
+    // It changes when inputs change, like artifacts, not when kiln's own output does.
     let origin = || Origin::Artifact("container-images".into());
     let file = Entry { kind: Kind::File { content, link: None }, meta: Metadata::new(0o644, origin()) };
     let mut list = String::new();
@@ -52,7 +54,7 @@ pub(super) fn lay(
     Ok(images.into_iter().map(record).collect())
 }
 
-/// Every image of the profile, by name.
+/// Returns every image of the profile, by name.
 fn images(tree: &FileTree, locked: &Locked, store: &Store, cache: &Cache) -> Result<Vec<Image>, ImageError> {
     let profile = locked.profile();
     let arch = profile.arch.as_str();

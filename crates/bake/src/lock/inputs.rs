@@ -1,5 +1,5 @@
-//! The files that a locked profile is built from: one list, in one order, for everything that
-//! fetches, opens or names them.
+//! The files that a locked profile is built from: one list in one order, for all code that fetches,
+//! opens or names them.
 
 use super::{Locked, LockedArtifact, LockedPackage, Mirrors, pinned, pinned_images};
 use kiln_profile::{Artifact, ArtifactSource, ImageFile, ImageSource};
@@ -17,17 +17,17 @@ pub type Fetched = BTreeMap<Digest, PathBuf>;
 pub struct LockedInput<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Its version; empty for what belongs to a container image.
+    /// Its version; empty for the files of a container image.
     pub version: &'a str,
-    /// Its digest, which tells it from all others.
+    /// Its digest, which identifies it.
     pub digest: Digest,
-    /// Bytes, where known.
+    /// The size in bytes, if known.
     pub size: Option<u64>,
-    /// What it is to the image.
+    /// Its role in the image.
     pub role: InputRole<'a>,
 }
 
-/// What an input is to the image.
+/// The role of an input in the image.
 #[derive(Debug, Clone, Copy)]
 pub enum InputRole<'a> {
     /// A Debian package.
@@ -36,15 +36,15 @@ pub enum InputRole<'a> {
     Artifact(&'a Artifact),
     /// The archive of a container image.
     ImageArchive(&'a ImageFile),
-    /// The program that a container image is made of.
+    /// The program that a container image is made from.
     ImageProgram(&'a ImageFile),
-    /// A part of a container image that a registry has.
+    /// A part of a container image from a registry.
     ImagePart(&'a kiln_oci::Reference, PartKind),
 }
 
 impl Locked {
-    /// Every file that is fetched and read: packages first, then artifacts, then what container
-    /// images are made of, each in the order of the lock.
+    /// Returns every file that is fetched and read: packages first, then artifacts, then the files
+    /// of container images, each in the order of the lock.
     pub fn inputs(&self) -> Vec<LockedInput<'_>> {
         let mut inputs: Vec<LockedInput<'_>> = self.lock.packages.iter().map(package).collect();
         inputs.extend(pinned(self).map(artifact));
@@ -66,7 +66,7 @@ impl Locked {
         inputs
     }
 
-    /// What must be fetched before this can be built, with where from.
+    /// Returns what must be fetched before the profile can be built, with its sources.
     pub fn wants(&self, mirrors: &Mirrors) -> Vec<Want> {
         let snapshot = self.profile.debian.snapshot.as_deref();
         self.inputs().iter().map(|input| input.want(mirrors, snapshot)).collect()
@@ -74,7 +74,7 @@ impl Locked {
 }
 
 impl LockedInput<'_> {
-    /// What messages call it: `bash 5.2.37-2`.
+    /// Its name in messages, such as `bash 5.2.37-2`.
     pub fn title(&self) -> String {
         if self.version.is_empty() { self.name.to_owned() } else { format!("{} {}", self.name, self.version) }
     }
@@ -121,7 +121,7 @@ fn artifact<'a>((artifact, pinned): (&'a Artifact, &'a LockedArtifact)) -> Locke
     }
 }
 
-/// Where a file is that the profile names.
+/// Returns the location of a file that the profile names.
 fn location(source: &ArtifactSource) -> Location {
     match source {
         ArtifactSource::Url(url) => Location::Url(url.clone()),
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_are_wanted_from_the_mirrors_of_their_archive() {
+    fn packages_are_fetched_from_the_mirrors_of_their_archive() {
         let mirrors = Mirrors { main: vec!["http://a/debian/".into()], security: vec!["http://b/security".into()] };
         let wants = locked().wants(&mirrors);
         assert_eq!(wants[0].from, [Location::Url("http://a/debian/pool/bash.deb".into())]);

@@ -1,4 +1,4 @@
-//! Making a lock: asks the archive which packages meet the profile's wishes, and pins them.
+//! Makes a lock: asks the archive which packages satisfy the profile, and pins them.
 
 use super::series::{SeriesError, check_series};
 use super::{Lock, LockedArtifact, LockedBlob, LockedImage, LockedPackage, artifacts, wanted_packages};
@@ -21,14 +21,14 @@ use std::path::PathBuf;
 /// Mirrors of Debian's archives, tried in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mirrors {
-    /// Of the archive proper.
+    /// For the main archive.
     pub main: Vec<String>,
-    /// Of the security archive.
+    /// For the security archive.
     pub security: Vec<String>,
 }
 
 impl Mirrors {
-    /// Those that have the packages of `archive`.
+    /// Returns the mirrors that have the packages of `archive`.
     pub fn of(&self, archive: Archive) -> &[String] {
         match archive {
             Archive::Main | Archive::Updates => &self.main,
@@ -37,40 +37,40 @@ impl Mirrors {
     }
 }
 
-/// What pinning asks.
+/// What pinning reads from.
 #[derive(Debug)]
 pub struct Sources<'a> {
     /// Fetches through the cache.
     pub fetcher: &'a Fetcher,
-    /// Fetches anew.
+    /// Fetches without the cache.
     pub http: &'a Client,
-    /// Where Debian is.
+    /// Debian's mirrors.
     pub mirrors: &'a Mirrors,
-    /// Who may sign for it.
+    /// The keys that Debian's indexes may be signed with.
     pub keyring: &'a Keyring,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
-    /// Whether an index past its `Valid-Until` is refused.
+    /// Whether an index past its `Valid-Until` is rejected.
     pub check_valid_until: bool,
 }
 
 /// Why a profile cannot be pinned.
 #[derive(Debug, thiserror::Error)]
 pub enum PinError {
-    /// The archive's index is not to be had or not to be believed.
+    /// The archive's index cannot be obtained or is not trusted.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
-    /// Nobody says where an archive is.
+    /// An archive has no mirror.
     #[error("{key}: {source}; name one there, or with {option}")]
     NoMirror {
-        /// The key that may say it.
+        /// The key that can name one.
         key: Key,
-        /// The option that may say it.
+        /// The option that can name one.
         option: &'static str,
-        /// Which archive.
+        /// The archive.
         source: RepositoryError,
     },
-    /// Mirrors and snapshot do not go together.
+    /// The mirrors cannot serve the snapshot.
     #[error("{key}: {source}")]
     Snapshot {
         /// The key of the snapshot.
@@ -78,10 +78,10 @@ pub enum PinError {
         /// Why.
         source: RepositoryError,
     },
-    /// It is malformed.
+    /// The package index is malformed.
     #[error("reading the archive's package index: {0}")]
     Packages(#[from] PackagesError),
-    /// There is no set of packages.
+    /// No set of packages satisfies the profile.
     #[error("resolving the packages of role {role} on {suite}: {source}")]
     Resolve {
         /// The role.
@@ -99,31 +99,31 @@ pub enum PinError {
     /// A local artifact cannot be read.
     #[error("artifact {source}")]
     Artifact {
-        /// The key that has the artifact.
+        /// The key of the artifact.
         key: Key,
         /// Why.
         source: Box<FetchError>,
     },
-    /// A registry's image is not to be had or not to be used.
+    /// A registry's image cannot be obtained or used.
     #[error("{key}: resolving {reference}: {source}")]
     Image {
-        /// The key that has the image.
+        /// The key of the image.
         key: Key,
-        /// Where it should be.
+        /// The reference.
         reference: String,
         /// Why.
         source: Box<RegistryError>,
     },
-    /// An artifact or image from the network without a digest.
-    #[error("{key}: it has a url but no sha256; give the digest its publisher announces")]
+    /// An artifact or image from the network has no digest.
+    #[error("{key}: it has a url but no sha256; add the digest that its publisher announces")]
     Unpinned {
-        /// The key that has it.
+        /// The key of the artifact or image.
         key: Key,
     },
-    /// What the profile says turned out to be wrong.
+    /// A setting of the profile turned out to be wrong.
     #[error("{place}: {source}")]
     Profile {
-        /// Where it says so.
+        /// The place in the profile.
         place: Place,
         /// What is wrong.
         source: Box<PinError>,
@@ -145,7 +145,7 @@ impl AboutProfile for PinError {
     }
 }
 
-/// What the profile has to do with `error`.
+/// Adds the key of the profile that `error` is about, if any.
 fn unusable(error: RepositoryError) -> PinError {
     match &error {
         RepositoryError::NoMirror { kind, .. } => {
@@ -160,7 +160,7 @@ fn unusable(error: RepositoryError) -> PinError {
     }
 }
 
-/// The error of the resolver, with the key that asks for the package that it names.
+/// Converts the resolver's error and adds the key that asks for the package it names.
 fn unresolved(profile: &Profile, source: ResolveError) -> PinError {
     let key = match &source {
         ResolveError::Malformed { word: name, .. }
@@ -184,7 +184,7 @@ pub fn pin(profile: &Profile, sources: &Sources<'_>, progress: &Progress) -> Res
     })
 }
 
-/// [`pin`], whose errors do not say yet where the profile is wrong.
+/// Like [`pin`], but its errors do not have the place in the profile yet.
 fn pin_unplaced(profile: &Profile, sources: &Sources<'_>, progress: &Progress) -> Result<Lock, PinError> {
     let phase = progress.phase("resolve", Unit::Items, 0);
     let debian = &profile.debian;
@@ -240,7 +240,7 @@ fn pin_artifacts(profile: &Profile, fetcher: &Fetcher) -> Result<Vec<LockedArtif
     Ok(pinned)
 }
 
-/// Digest and, where it had to be read, size of a file.
+/// Returns the digest of a file and, if it had to be read, its size.
 fn pin_file(
     name: &str,
     key: impl Fn() -> Key,
@@ -289,7 +289,7 @@ fn signers(signers: &[kiln_source::deb::signature::Signer]) -> String {
     names.join(", ")
 }
 
-/// Indexes by digest come from the cache, everything else is fetched anew.
+/// Takes indexes by digest from the cache and fetches everything else again.
 struct CachedTransport<'a> {
     fetcher: &'a Fetcher,
     http: &'a Client,
@@ -319,7 +319,7 @@ impl Transport for CachedTransport<'_> {
             let paths = match self.fetcher.fetch_all(std::slice::from_ref(&want)) {
                 Ok(paths) => paths,
                 Err(FetchError::Gone { .. }) => return Err(TransportError::NotFound { url: url() }),
-                // No lock names an index: what helps with packages does not help here.
+                // No lock names an index, so the advice for packages does not apply here.
                 Err(FetchError::WrongContent { tried, .. }) => {
                     let advice =
                         "the mirror is being updated or was changed; try again later, or name another (--mirror)";
@@ -337,7 +337,7 @@ impl Transport for CachedTransport<'_> {
         if transport::check(&bytes, digest, size).is_ok() {
             return Ok(bytes);
         }
-        // Damaged in the cache since it was fetched: removed there, and fetched again.
+        // The file was damaged in the cache after it was fetched: remove it and fetch it again.
         self.fetcher.cache().recheck(digest).map_err(|error| failed(Box::new(error)))?;
         fetch()
     }
@@ -348,7 +348,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_mirror_is_missed_where_it_can_be_named() {
+    fn the_error_about_a_missing_mirror_names_key_and_option() {
         let error = |kind, suite: &str| unusable(RepositoryError::NoMirror { suite: suite.into(), kind });
         let security = error(Archive::Security, "trixie-security");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Whether containerd, where it is a Debian package, reads the configuration that it will be given.
+//! Checks that containerd, where it is a Debian package, reads the configuration that it will get.
 
 use super::LockedPackage;
 use kiln_profile::{AboutProfile, ContainerdSeries, Field, Key, Profile, fields};
@@ -6,26 +6,26 @@ use kiln_profile::{AboutProfile, ContainerdSeries, Field, Key, Profile, fields};
 /// The package, in Debian and in its derivatives.
 const PACKAGE: &str = "containerd";
 
-/// The suite's containerd does not read the configuration that the release asks for.
+/// The suite's containerd does not read the configuration of the release.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{}: it is {series}, and containerd of {suite} is {version}, which does not read that configuration; write {other} there, or \
+    "{}: it is {series}, and containerd of {suite} is {version}, which does not read that configuration; set it to {other}, or \
      name a containerd of series {series} under {}",
     Key::from(KEY),
     Key::from(fields::RELEASE_COMPONENTS)
 )]
 pub struct SeriesError {
-    /// That of the configuration.
+    /// Series of the configuration.
     series: &'static str,
-    /// That of the package.
+    /// Series of the package.
     other: &'static str,
-    /// Where the package is from.
+    /// Suite of the package.
     suite: String,
-    /// Its version.
+    /// Version of the package.
     version: String,
 }
 
-/// The key that says which configuration is written.
+/// The key that decides which configuration is written.
 pub(super) const KEY: Field = fields::RELEASE_CONTAINERD_SERIES;
 
 impl AboutProfile for SeriesError {
@@ -34,7 +34,8 @@ impl AboutProfile for SeriesError {
     }
 }
 
-/// Says what does not go together: the release says which configuration is written, the suite which containerd there is.
+/// Checks that the release, which decides the configuration, matches the suite, which decides the
+/// version of containerd.
 ///
 /// # Errors
 /// [`SeriesError`].
@@ -56,7 +57,7 @@ pub(super) fn check_series(profile: &Profile, packages: &[LockedPackage]) -> Res
     Err(SeriesError { series, other, suite, version })
 }
 
-/// The first number of a Debian version, behind its epoch.
+/// The first number of a Debian version, after its epoch.
 fn major(version: &str) -> Option<u32> {
     let upstream = version.split_once(':').map_or(version, |(_, rest)| rest);
     upstream.split(['.', '~', '+', '-']).next()?.parse().ok()
@@ -71,7 +72,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn the_suites_containerd_is_of_the_series_that_is_configured() {
+    fn the_suites_containerd_must_be_of_the_configured_series() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../profiles");
         let overrides = Overrides { release: Some("debian-1.20.2".into()), ..Overrides::default() };
         let mut profile = kiln_profile::load(&dir, "worker", &overrides, Some(Path::new("/home/user")), Arch::Amd64)
@@ -87,7 +88,7 @@ mod tests {
         assert_eq!(check_series(&profile, &[package("1.7.24~ds1-6+deb13u1")]), Ok(()));
         assert!(
             check_series(&profile, &[package("2.1.4~ds2-1")])
-                .is_err_and(|error| error.to_string().contains("; write 2 there"))
+                .is_err_and(|error| error.to_string().contains("; set it to 2,"))
         );
         profile.release.containerd = ContainerdSeries::V2;
         assert_eq!(check_series(&profile, &[package("1:2.1.4~ds2-1")]), Ok(()));
@@ -96,9 +97,9 @@ mod tests {
                 .expect_err("1.7 does not read version 3")
                 .to_string(),
             "containerdSeries: it is 2, and containerd of trixie is 1.7.24~ds1-6+deb13u1, which does not read that \
-             configuration; write 1 there, or name a containerd of series 2 under components"
+             configuration; set it to 1, or name a containerd of series 2 under components"
         );
-        // Upstream's archive comes in the package's place.
+        // Upstream's archive replaces the package.
         profile.release.packages.remove(PACKAGE);
         assert_eq!(check_series(&profile, &[package("1.7.24")]), Ok(()));
     }

@@ -1,33 +1,34 @@
 //! Ids for declared users and groups, chosen as systemd-sysusers chooses them.
 //!
-//! Names keep the ids they have; a wished id is taken if it is free; else the owner of a given path, else
-//! the number of the group (user) of the same name, else the highest free number of the system range,
-//! going down. Groups come first, then users, each in order of declaration.
+//! Existing names keep their ids. Others get, in this order: the requested id if it is free, the
+//! owner of a given path, the number of the group (user) of the same name, or the highest free
+//! number of the system range, going down. Groups come first, then users, each in the order of
+//! declaration.
 
 use super::database::{Database, Group, Gshadow, Passwd, Shadow};
 use super::sysusers::{GroupItem, Ids, Items, Place, UserItem};
 use kiln_tree::FileTree;
 use std::collections::BTreeMap;
 
-/// Why an item cannot be realized.
+/// Why an id cannot be allocated.
 #[derive(Debug, thiserror::Error)]
 pub enum AllocationError {
     /// `UID:GID` or `UID:GROUP` names a group that does not exist.
-    #[error("{place}: user {user:?} wants the group {group:?}, which does not exist: declare it with a g line")]
+    #[error("{place}: user {user:?} needs the group {group:?}, which does not exist: declare it with a g line")]
     NoGroup {
-        /// Declaration.
+        /// The declaration.
         place: String,
-        /// User.
+        /// The user.
         user: String,
-        /// Group name or number.
+        /// Name or number of the group.
         group: String,
     },
-    /// The range is full.
+    /// No id of the range is free.
     #[error("{place}: no id is free for {name:?} in {low}-{high}: widen SYS_UID_MIN..SYS_UID_MAX in /etc/login.defs")]
     Exhausted {
-        /// Declaration.
+        /// The declaration.
         place: String,
-        /// User or group.
+        /// The user or group.
         name: String,
         /// First id of the lowest range.
         low: u32,
@@ -36,30 +37,30 @@ pub enum AllocationError {
     },
 }
 
-/// What allocation needs beside the database and the items.
+/// What allocation needs besides the database and the items.
 pub(super) struct Context<'a> {
     /// Owners of paths.
     pub tree: &'a FileTree,
-    /// Inclusive ranges used when no `r` line gives one.
+    /// Inclusive range that is used when no `r` line gives one.
     pub default_range: (u32, u32),
-    /// Day of shadow's last-change field.
+    /// The day for shadow's last-change field, in days since 1970.
     pub epoch_days: u32,
-    /// Ids that the profile gives to users and groups that are added later.
+    /// Ids that the profile assigns to users and groups that are added later.
     pub reserved: &'a BTreeMap<u32, String>,
 }
 
 struct Allocator<'a> {
     context: &'a Context<'a>,
     ranges: Vec<(u32, u32)>,
-    /// Lowest id handed out so far; users and groups share the search.
+    /// The lowest id allocated so far; users and groups share the search.
     search: u32,
     uids: BTreeMap<u32, String>,
     gids: BTreeMap<u32, String>,
-    /// Groups that are new, by name.
+    /// New groups, by name.
     new_groups: BTreeMap<String, u32>,
 }
 
-/// Adds to `database` what `items` declare and it does not have.
+/// Adds to `database` what `items` declare and it lacks.
 ///
 /// # Errors
 /// [`AllocationError`].
@@ -85,7 +86,7 @@ pub(super) fn allocate(database: &mut Database, items: &Items, context: &Context
 }
 
 impl Allocator<'_> {
-    /// The gid of group `name`, which is made if it does not exist.
+    /// Returns the gid of group `name`; creates the group if it does not exist.
     fn group(
         &mut self,
         database: &mut Database,
@@ -276,7 +277,7 @@ mod tests {
         let error = run("u a 5:none\n", (1, 999)).expect_err("no group");
         assert_eq!(
             error.to_string(),
-            "/t.conf:1: user \"a\" wants the group \"none\", which does not exist: declare it with a g line"
+            "/t.conf:1: user \"a\" needs the group \"none\", which does not exist: declare it with a g line"
         );
     }
 }

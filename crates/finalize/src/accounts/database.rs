@@ -2,15 +2,15 @@
 
 use std::fmt::Write as _;
 
-/// A line that is not an account.
+/// A line is not an account.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("/{path}:{line}: {why}")]
 pub struct DatabaseError {
     /// The file.
     pub path: String,
-    /// Counted from 1.
+    /// The line, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// What is wrong.
     pub why: String,
 }
 
@@ -42,7 +42,7 @@ pub struct Group {
     pub password: String,
     /// Numeric id.
     pub gid: u32,
-    /// Members besides those whose primary group it is.
+    /// Members other than those whose primary group it is.
     pub members: Vec<String>,
 }
 
@@ -51,7 +51,7 @@ pub struct Group {
 pub struct Shadow {
     /// Login name.
     pub name: String,
-    /// Hash, or something no hash equals.
+    /// A hash, or a text that no hash equals.
     pub password: String,
     /// Day of the last change, days since 1970.
     pub last_change: String,
@@ -64,7 +64,7 @@ pub struct Shadow {
 pub struct Gshadow {
     /// Group name.
     pub name: String,
-    /// Hash, or something no hash equals.
+    /// A hash, or a text that no hash equals.
     pub password: String,
     /// Group administrators, verbatim.
     pub administrators: String,
@@ -111,10 +111,10 @@ fn members(text: &str) -> Vec<String> {
     text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-/// Reads a passwd file; `path` is for messages.
+/// Parses a passwd file; `path` is for messages.
 ///
 /// # Errors
-/// [`DatabaseError`] for a line that has not seven fields or no numeric ids.
+/// [`DatabaseError`] for a line that does not have seven fields or whose ids are not numeric.
 pub(super) fn parse_passwd(path: &str, text: &str) -> Result<Vec<Passwd>, DatabaseError> {
     records(path, text, |[name, password, uid, gid, gecos, home, shell]| {
         Ok(Passwd {
@@ -129,20 +129,20 @@ pub(super) fn parse_passwd(path: &str, text: &str) -> Result<Vec<Passwd>, Databa
     })
 }
 
-/// Reads a group file.
+/// Parses a group file.
 ///
 /// # Errors
-/// [`DatabaseError`] for a line that has not four fields or no numeric id.
+/// [`DatabaseError`] for a line that does not have four fields or whose id is not numeric.
 pub(super) fn parse_group(path: &str, text: &str) -> Result<Vec<Group>, DatabaseError> {
     records(path, text, |[name, password, gid, list]| {
         Ok(Group { name: name.into(), password: password.into(), gid: id(gid)?, members: members(list) })
     })
 }
 
-/// Reads a shadow file.
+/// Parses a shadow file.
 ///
 /// # Errors
-/// [`DatabaseError`] for a line that has not nine fields.
+/// [`DatabaseError`] for a line that does not have nine fields.
 pub(super) fn parse_shadow(path: &str, text: &str) -> Result<Vec<Shadow>, DatabaseError> {
     records(path, text, |[name, password, last_change, ageing @ ..]: [&str; 9]| {
         Ok(Shadow {
@@ -154,10 +154,10 @@ pub(super) fn parse_shadow(path: &str, text: &str) -> Result<Vec<Shadow>, Databa
     })
 }
 
-/// Reads a gshadow file.
+/// Parses a gshadow file.
 ///
 /// # Errors
-/// [`DatabaseError`] for a line that has not four fields.
+/// [`DatabaseError`] for a line that does not have four fields.
 pub(super) fn parse_gshadow(path: &str, text: &str) -> Result<Vec<Gshadow>, DatabaseError> {
     records(path, text, |[name, password, administrators, list]| {
         Ok(Gshadow {
@@ -207,9 +207,9 @@ impl Database {
         text
     }
 
-    /// Moves passwords into shadow and gshadow, as pwconv(8) and grpconv(8) do (the package passwd's
-    /// postinst runs them): accounts without a shadow line get one, changed on day `epoch_days` and with
-    /// the ageing `min`, `max` and `warn` of login.defs.
+    /// Moves passwords into shadow and gshadow, as pwconv(8) and grpconv(8) do (the postinst of the
+    /// package passwd runs them): accounts without a shadow line get one, changed on day
+    /// `epoch_days` and with the ageing `min`, `max` and `warn` of login.defs.
     pub fn convert_to_shadow(&mut self, epoch_days: u32, [min, max, warn]: [&str; 3]) {
         self.shadow.retain(|line| self.passwd.iter().any(|user| user.name == line.name));
         self.gshadow.retain(|line| self.group.iter().any(|group| group.name == line.name));
@@ -247,8 +247,8 @@ impl Database {
         self.group.iter().find(|group| group.name == name).map(|group| group.gid)
     }
 
-    /// Adds `user` to the supplementary group `group`; the list is sorted when it changes, as
-    /// systemd-sysusers does. `false` when there is no such group.
+    /// Adds `user` to the supplementary group `group`; when the list changes it is sorted, as
+    /// systemd-sysusers does. Returns `false` if the group does not exist.
     pub fn add_member(&mut self, group: &str, user: &str) -> bool {
         let add = |members: &mut Vec<String>| {
             if !members.iter().any(|member| member == user) {
@@ -295,7 +295,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_read_is_written(text in "([a-z]{1,5}:x:[0-9]{1,9}:[0-9]{1,9}:[a-z ]{0,5}:/:/bin/sh\n){0,5}") {
+        fn parsed_text_is_written_unchanged(text in "([a-z]{1,5}:x:[0-9]{1,9}:[0-9]{1,9}:[a-z ]{0,5}:/:/bin/sh\n){0,5}") {
             let database = Database { passwd: parse_passwd("p", &text).expect("valid"), ..Database::default() };
             let numbers_as_printed = !text.contains(":0") || text.lines().all(|line| line.split(':').skip(2).take(2).all(|id| id == "0" || !id.starts_with('0')));
             if numbers_as_printed {
@@ -304,7 +304,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_refused_or_read(text in "\\PC{0,80}(\n\\PC{0,80}){0,3}") {
+        fn any_text_is_rejected_or_read(text in "\\PC{0,80}(\n\\PC{0,80}){0,3}") {
             let _ = (parse_passwd("p", &text), parse_group("g", &text), parse_shadow("s", &text), parse_gshadow("t", &text));
         }
     }

@@ -1,4 +1,5 @@
-//! The users and groups of the profile: ids are given, so they are added before any is allocated.
+//! The users and groups of the profile. Their ids are given, so they are added before any is
+//! allocated.
 
 use super::{AccountsError, Database, Group, Gshadow, Passwd, Shadow};
 use kiln_profile::{self as model, Key, fields};
@@ -11,7 +12,7 @@ pub(super) struct ProfileAccounts<'a> {
 }
 
 impl ProfileAccounts<'_> {
-    /// Ids that sysusers.d must leave free, with their owners.
+    /// Returns the ids that sysusers.d must not allocate, with their owners.
     pub(super) fn reserved(&self) -> BTreeMap<u32, String> {
         let groups = self.accounts.groups.iter().map(|(name, gid)| (*gid, name.clone()));
         let users = self.accounts.users.iter().map(|(name, user)| (user.uid, name.clone()));
@@ -44,7 +45,7 @@ impl ProfileAccounts<'_> {
         Ok(())
     }
 
-    /// Adds users; those whose primary group is not known yet only in the `last` round.
+    /// Adds users; those whose primary group does not exist yet are added only in the `last` round.
     pub(super) fn add_users(&self, database: &mut Database, last: bool) -> Result<(), AccountsError> {
         for (name, user) in &self.accounts.users {
             if last && database.uid(name) == Some(user.uid) {

@@ -1,9 +1,10 @@
 //! `/etc/passwd`, `/etc/group`, `/etc/shadow` and `/etc/gshadow`.
 //!
-//! In the order in which a Debian system gets them: base-passwd's master files, passwd's shadow conversion,
-//! the accounts of the profile, then sysusers.d as systemd-sysusers(8) reads it, together with what postinst
-//! scripts create by hand (`postinst`). New lines follow the existing ones, groups in the order of
-//! allocation, users in the order of declaration, as systemd-sysusers writes them.
+//! They are made in the order of a Debian installation: base-passwd's master files, passwd's shadow
+//! conversion, the accounts of the profile, then sysusers.d as systemd-sysusers(8) reads it,
+//! together with the accounts that postinst scripts create (`postinst`). New lines follow the
+//! existing ones, groups in the order of allocation, users in the order of declaration, as
+//! systemd-sysusers writes them.
 
 mod allocate;
 mod database;
@@ -43,18 +44,18 @@ pub(crate) const FINALIZER: Finalizer = Finalizer {
     ],
 };
 const LOGIN_DEFS: &str = "etc/login.defs";
-/// sysusers.d's directories, highest priority first.
+/// The directories of sysusers.d, highest priority first.
 const DIRS: [&str; 4] = ["etc/sysusers.d", "run/sysusers.d", "usr/local/lib/sysusers.d", "usr/lib/sysusers.d"];
 /// Debian's systemd is built with `-Dsystem-uid-max=999`.
 const SYSTEM_UID_MAX: u32 = 999;
 
-/// Why the account files could not be made.
+/// Why the account files cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountsError {
     /// A file cannot be read.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// Neither base-passwd's file nor a finished one is in the tree.
+    /// The tree has neither base-passwd's file nor a finished one.
     #[error("neither /{finished} nor /{master} is in the tree: add the package base-passwd")]
     NoMaster {
         /// The file to be made.
@@ -68,34 +69,34 @@ pub enum AccountsError {
     /// A file of sysusers.d is malformed.
     #[error(transparent)]
     Sysusers(#[from] SysusersError),
-    /// An id cannot be given.
+    /// An id cannot be allocated.
     #[error(transparent)]
     Allocation(#[from] AllocationError),
-    /// The profile gives an id that another account has.
-    #[error("{key}: the {what} {id} belongs to {owner:?} already: choose another")]
+    /// The profile assigns an id that another account has.
+    #[error("{key}: the {what} {id} already belongs to {owner:?}: choose another")]
     IdTaken {
-        /// The key that gives it.
+        /// The key of the id.
         key: Key,
         /// `uid` or `gid`.
         what: &'static str,
-        /// The number.
+        /// The id.
         id: u32,
-        /// Who has it.
+        /// The account that has it.
         owner: String,
     },
-    /// The profile gives an existing account another id.
+    /// The profile assigns another id to an existing account.
     #[error("{key}: the account exists with the {what} {existing} and cannot be given {id}")]
     IdChanged {
-        /// The key that gives it.
+        /// The key of the id.
         key: Key,
         /// `uid` or `gid`.
         what: &'static str,
-        /// The number wanted.
+        /// The id in the profile.
         id: u32,
-        /// The number it has.
+        /// The id of the account.
         existing: u32,
     },
-    /// The profile names a group nobody declares.
+    /// The profile names a group that is not declared.
     #[error("{key}: no group is called {group:?}: declare it under {}", Key::from(fields::GROUPS))]
     UnknownGroup {
         /// The key that names it.
@@ -126,8 +127,8 @@ impl AboutProfile for AccountsError {
 
 /// Writes the four account files into `tree` and gives files with a statoverride their owners.
 ///
-/// `epoch_days` (the image's epoch, in days since 1970) is shadow's day of the last password change. Returns
-/// what systemd-sysusers would have warned about.
+/// `epoch_days` (the image's epoch, in days since 1970) is the day of the last password change in
+/// shadow. Returns the warnings that systemd-sysusers would print.
 ///
 /// # Errors
 /// [`AccountsError`].
@@ -148,7 +149,7 @@ pub fn finalize(
     Ok(warnings)
 }
 
-/// The accounts that [`finalize`] writes, and the warnings.
+/// Returns the accounts that [`finalize`] writes, and the warnings.
 ///
 /// # Errors
 /// [`AccountsError`].
@@ -194,7 +195,7 @@ fn load(tree: &FileTree, reader: &dyn ContentReader) -> Result<Database, Account
     })
 }
 
-/// login.defs(5): `KEY value` lines; later ones win.
+/// Reads login.defs(5): `KEY value` lines; later ones win.
 fn login_defs(tree: &FileTree, reader: &dyn ContentReader) -> Result<BTreeMap<String, String>, InputError> {
     if tree.resolve(LOGIN_DEFS).is_none() {
         return Ok(BTreeMap::new());
@@ -207,16 +208,16 @@ fn login_defs(tree: &FileTree, reader: &dyn ContentReader) -> Result<BTreeMap<St
         .collect())
 }
 
-/// The range systemd-sysusers allocates from: login.defs' minimum (1 unless set), and the lowest of the
-/// compiled-in maximum and login.defs' two.
+/// Returns the range that systemd-sysusers allocates from: login.defs' minimum (1 unless set), and
+/// the lowest of the compiled-in maximum and login.defs' two.
 fn system_range(login_defs: &BTreeMap<String, String>) -> (u32, u32) {
     let number = |key: &str| login_defs.get(key).and_then(|value| value.parse::<u32>().ok());
     let max = ["SYS_UID_MAX", "SYS_GID_MAX"].into_iter().filter_map(number).chain([SYSTEM_UID_MAX]).min();
     (number("SYS_UID_MIN").unwrap_or(1), max.unwrap_or(SYSTEM_UID_MAX))
 }
 
-/// All declarations: sysusers.d, and among its files, by name, those of [`postinst::ACCOUNTS`] whose package
-/// is there and whose names no file declares.
+/// Returns all declarations: those of sysusers.d and, sorted among its files by name, those of
+/// [`postinst::ACCOUNTS`] whose package is in the tree and whose names no file declares.
 fn declared(tree: &FileTree, reader: &dyn ContentReader) -> Result<Items, AccountsError> {
     let os_release = match tree.resolve(os_release::PATH) {
         Some(_) => os_release::parse(&input::text(tree, reader, os_release::PATH)?),
@@ -330,15 +331,15 @@ mod tests {
     }
 
     #[test]
-    fn impossible_profiles_are_refused() {
+    fn impossible_profiles_are_rejected() {
         let tree = tree(&[]);
         let check =
-            |accounts: model::Accounts| compute(&tree, &LocalReader, &accounts, 1).expect_err("refused").to_string();
+            |accounts: model::Accounts| compute(&tree, &LocalReader, &accounts, 1).expect_err("rejected").to_string();
         let users =
             |name: &str, user| model::Accounts { users: BTreeMap::from([(name.into(), user)]), ..Default::default() };
         assert_eq!(
             check(users("pods", user(0, Some("root"), &[]))),
-            "users.pods.uid: the uid 0 belongs to \"root\" already: choose another"
+            "users.pods.uid: the uid 0 already belongs to \"root\": choose another"
         );
         assert_eq!(
             check(users("root", user(5, Some("0"), &[]))),
@@ -350,7 +351,7 @@ mod tests {
         );
         assert_eq!(
             check(model::Accounts { groups: BTreeMap::from([("g".into(), 42)]), ..Default::default() }),
-            "groups.g: the gid 42 belongs to \"shadow\" already: choose another"
+            "groups.g: the gid 42 already belongs to \"shadow\": choose another"
         );
         let error = compute(&FileTree::new(), &LocalReader, &model::Accounts::default(), 1).expect_err("empty");
         assert_eq!(

@@ -1,19 +1,19 @@
-//! What postinst scripts of Debian packages do to accounts with adduser(8), addgroup(8) and
-//! dpkg-statoverride(1) and no sysusers.d file says.
+//! Changes to accounts that postinst scripts of Debian packages make with adduser(8), addgroup(8)
+//! and dpkg-statoverride(1), and that no sysusers.d file contains.
 
-/// Accounts a package's postinst creates, as sysusers.d lines.
+/// Accounts that a package's postinst creates, as sysusers.d lines.
 pub struct PostinstAccounts {
-    /// The package and where this was read.
+    /// The package and the file from which this was taken.
     pub source: &'static str,
     /// A file that is in the tree if the package is.
     pub witness: &'static str,
-    /// Name that orders the lines among the files of sysusers.d.
+    /// The name that sorts the lines among the files of sysusers.d.
     pub file: &'static str,
     /// The lines.
     pub lines: &'static str,
 }
 
-/// Names that a file of sysusers.d declares as well are no conflict: the file wins.
+/// A name that a file of sysusers.d also declares is not a conflict: the file wins.
 pub const ACCOUNTS: &[PostinstAccounts] = &[
     PostinstAccounts {
         source: "udev 252 (bookworm): udev.postinst; from trixie on its own debian-udev.conf",
@@ -49,7 +49,7 @@ pub const ACCOUNTS: &[PostinstAccounts] = &[
 
 /// A `dpkg-statoverride --update --add OWNER GROUP MODE PATH` of a postinst.
 pub struct StatOverride {
-    /// The package and where this was read.
+    /// The package and the file from which this was taken.
     pub source: &'static str,
     /// The file.
     pub path: &'static str,

@@ -1,14 +1,14 @@
-//! `%`-specifiers as far as they mean something before a machine runs (sysusers.d(5)).
+//! `%`-specifiers that have a value before a machine runs (sysusers.d(5)).
 
 use std::collections::BTreeMap;
 
 /// A specifier that cannot be expanded in an image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecifierError {
-    /// Its value belongs to a running machine.
+    /// Its value is only known on a running machine.
     #[error("%{0} is only known on a running machine")]
     Runtime(char),
-    /// systemd knows no such specifier.
+    /// systemd does not have this specifier.
     #[error("%{0} is not a specifier; a percent sign is written %%")]
     Unknown(char),
 }
@@ -26,7 +26,7 @@ pub(super) fn expand(text: &str, os_release: &BTreeMap<String, String>) -> Resul
             continue;
         }
         let field = match chars.next() {
-            // systemd keeps a lone percent sign at the end.
+            // systemd keeps a single percent sign at the end.
             None | Some('%') => {
                 out.push('%');
                 continue;
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offline_specifiers_expand_and_others_are_refused() {
+    fn offline_specifiers_expand_and_others_are_rejected() {
         let os = BTreeMap::from([("ID".to_owned(), "debian".to_owned())]);
         assert_eq!(expand("a%%b-%o%w:%V", &os), Ok("a%b-debian:/var/tmp".into()));
         assert_eq!(expand("%m", &os), Err(SpecifierError::Runtime('m')));

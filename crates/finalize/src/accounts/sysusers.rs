@@ -1,16 +1,16 @@
-//! sysusers.d(5): lines to items.
+//! sysusers.d(5): parses lines into items.
 
 use super::specifiers::{self, SpecifierError};
 use crate::words::{Backslash, WordError, words};
 use std::collections::BTreeMap;
 
-/// A line that systemd-sysusers would refuse.
+/// A line is not one that systemd-sysusers accepts.
 #[derive(Debug, thiserror::Error)]
 #[error("/{file}:{line}: {why}")]
 pub struct SysusersError {
     /// The file.
     pub file: String,
-    /// Counted from 1.
+    /// The line, from 1.
     pub line: usize,
     /// What is wrong.
     pub why: Why,
@@ -19,13 +19,13 @@ pub struct SysusersError {
 /// What is wrong with a line.
 #[derive(Debug, thiserror::Error)]
 pub enum Why {
-    /// Quoting.
+    /// A quote or backslash is wrong.
     #[error("{0}")]
     Words(String),
-    /// A specifier.
+    /// A specifier is wrong.
     #[error(transparent)]
     Specifier(#[from] SpecifierError),
-    /// Anything else, in words.
+    /// Anything else, as text.
     #[error("{0}")]
     Line(String),
 }
@@ -41,20 +41,20 @@ impl From<WordError> for Why {
 pub(super) struct Place {
     /// The file, relative to the root.
     pub file: String,
-    /// Counted from 1.
+    /// The line, from 1.
     pub line: usize,
 }
 
 /// How the id of a `u` or `g` line is given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Ids {
-    /// A wished uid (`u`) or none.
+    /// The requested uid (`u`), if any.
     pub uid: Option<u32>,
-    /// A wished gid (`g`), or the gid of an existing group (`u NAME UID:GID`).
+    /// The requested gid (`g`), or the gid of an existing group (`u NAME UID:GID`).
     pub gid: Option<u32>,
     /// The name of an existing group (`u NAME UID:GROUP`).
     pub group: Option<String>,
-    /// A path whose owner gives the id.
+    /// A path whose owner has the id.
     pub path: Option<String>,
     /// `UID:GID` was given: the group must exist and the uid need not equal its gid.
     pub strict: bool,
@@ -65,7 +65,7 @@ pub(super) struct Ids {
 pub(super) struct UserItem {
     /// Name.
     pub name: String,
-    /// Wished ids.
+    /// The requested ids.
     pub ids: Ids,
     /// GECOS field.
     pub description: Option<String>,
@@ -99,9 +99,10 @@ pub(super) struct Items {
     pub users: Vec<UserItem>,
     /// `m` lines: group → users, in order of appearance.
     pub members: Vec<(String, Vec<String>)>,
-    /// `r` lines: inclusive ranges ids are allocated from.
+    /// `r` lines: inclusive ranges from which ids are allocated.
     pub ranges: Vec<(u32, u32)>,
-    /// Lines that contradict an earlier one and are therefore ignored, as systemd-sysusers does with a warning.
+    /// Lines that contradict an earlier one; they are ignored, as systemd-sysusers does with a
+    /// warning.
     pub conflicts: Vec<String>,
 }
 
@@ -111,7 +112,7 @@ impl Items {
     /// Adds the lines of `text`, the content of `file`.
     ///
     /// # Errors
-    /// [`SysusersError`] for the first line that is none.
+    /// [`SysusersError`] for the first invalid line.
     pub(super) fn read(
         &mut self,
         file: &str,
@@ -187,7 +188,7 @@ impl Items {
                 self.user(user);
                 Ok(())
             }
-            _ => Err(Why::Line(format!("{action:?} is no line type; there are u, u!, g, m and r"))),
+            _ => Err(Why::Line(format!("{action:?} is not a line type; the types are u, u!, g, m and r"))),
         }
     }
 
@@ -243,7 +244,8 @@ fn required(name: Option<String>) -> Result<String, Why> {
     name.ok_or_else(|| Why::Line("the name is missing".into()))
 }
 
-/// systemd's relaxed rules for names (`valid_user_group_name`, strict part), enough to keep the files' syntax.
+/// Checks a name by systemd's relaxed rules (`valid_user_group_name`, strict part), which keep the
+/// syntax of the account files intact.
 fn valid_name(name: String) -> Result<String, Why> {
     let first = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let rest = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
@@ -271,14 +273,14 @@ fn valid_path(what: &str, text: String) -> Result<String, Why> {
     valid_field(what, simplify(&text))
 }
 
-/// Drops doubled and trailing slashes and `.` components, as `path_simplify` does.
+/// Removes repeated and trailing slashes and `.` components, as `path_simplify` does.
 fn simplify(path: &str) -> String {
     let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     format!("/{}", parts.join("/"))
 }
 
 fn number(what: &str, text: &str) -> Result<u32, Why> {
-    // 65535 is (uid_t) -1 of 16-bit interfaces; systemd refuses both.
+    // 65535 is (uid_t) -1 of 16-bit interfaces; systemd rejects both.
     match text.parse() {
         Ok(id) if id <= MAX_ID && id != 0xFFFF && text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(id),
         _ => Err(Why::Line(format!("{text:?} is not a {what}"))),
@@ -352,7 +354,7 @@ mod tests {
     #[test]
     fn mistakes_are_named_with_their_line() {
         for (text, expected) in [
-            ("\nx y", "/usr/lib/sysusers.d/t.conf:2: \"x\" is no line type; there are u, u!, g, m and r"),
+            ("\nx y", "/usr/lib/sysusers.d/t.conf:2: \"x\" is not a line type; the types are u, u!, g, m and r"),
             (
                 "u a:b",
                 "/usr/lib/sysusers.d/t.conf:1: \"a:b\" is not a valid user or group name (a letter or _, then letters, digits, _, - and ., 31 at most)",
@@ -360,7 +362,7 @@ mod tests {
             ("u a 65535", "/usr/lib/sysusers.d/t.conf:1: \"65535\" is not a uid"),
             ("g a - desc", "/usr/lib/sysusers.d/t.conf:1: a line of type g takes no GECOS, home directory or shell"),
             ("m a", "/usr/lib/sysusers.d/t.conf:1: a line of type m needs a group in its third column"),
-            ("u a - \"b", "/usr/lib/sysusers.d/t.conf:1: a quotation mark is never closed"),
+            ("u a - \"b", "/usr/lib/sysusers.d/t.conf:1: a quotation mark is not closed"),
             ("u %m", "/usr/lib/sysusers.d/t.conf:1: %m is only known on a running machine"),
             (
                 "u a - - home",
@@ -383,7 +385,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_refused_or_read(text in "([ugmr]!? )?\\PC{0,60}(\n[ugmr]!? [a-z\"]{1,4} \\PC{0,20}){0,3}") {
+        fn any_text_is_rejected_or_read(text in "([ugmr]!? )?\\PC{0,60}(\n[ugmr]!? [a-z\"]{1,4} \\PC{0,20}){0,3}") {
             let _ = items(&text);
         }
     }

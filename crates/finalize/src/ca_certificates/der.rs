@@ -1,22 +1,23 @@
-//! As much DER as finding and canonicalizing a certificate's subject takes.
+//! The part of DER that is needed to find and canonicalize a certificate's subject.
 //!
-//! Written here rather than taken from an X.509 crate: six nested headers are read, nothing is verified, and
-//! OpenSSL's canonical name encoding (`x509_name_canon` in its `x_name.c`) is in none of them.
+//! This is written by hand rather than taken from an X.509 crate: six nested headers are read,
+//! nothing is verified, and no crate has OpenSSL's canonical name encoding (`x509_name_canon` in
+//! its `x_name.c`).
 
 /// Why bytes are not a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DerError {
     /// A length reaches past the end.
-    #[error("it is cut short")]
+    #[error("it is truncated")]
     Truncated,
-    /// A length or tag that DER does not have.
+    /// A length or tag is not valid in DER.
     #[error("a DER header is malformed")]
     Header,
-    /// Another type than X.509 has at this place.
+    /// The element has another type than X.509 requires.
     #[error("{0} is missing")]
     Missing(&'static str),
-    /// A name has text that is not in its declared encoding.
-    #[error("its subject has text in a broken encoding")]
+    /// Text in a name is invalid in its declared encoding.
+    #[error("its subject has text in an invalid encoding")]
     Text,
 }
 
@@ -70,7 +71,7 @@ fn encode(tag: u8, content: &[u8]) -> Vec<u8> {
         _ => {
             let length = content.len().to_be_bytes();
             let digits = &length[length.iter().take_while(|digit| **digit == 0).count()..];
-            // A usize has eight bytes at most.
+            // A usize has at most eight bytes.
             out.push(0x80 | u8::try_from(digits.len()).unwrap_or(8));
             out.extend_from_slice(digits);
         }
@@ -79,10 +80,10 @@ fn encode(tag: u8, content: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The content of the subject's `Name` in the DER certificate `bytes`.
+/// Returns the content of the subject's `Name` in the DER certificate `bytes`.
 pub(super) fn subject(bytes: &[u8]) -> Result<&[u8], DerError> {
     let certificate = expect(bytes, SEQUENCE, "the certificate")?.content;
-    let mut at = expect(certificate, SEQUENCE, "the part that is signed")?.content;
+    let mut at = expect(certificate, SEQUENCE, "the signed part")?.content;
     if at.first() == Some(&VERSION) {
         at = element(at)?.rest;
     }
@@ -93,8 +94,8 @@ pub(super) fn subject(bytes: &[u8]) -> Result<&[u8], DerError> {
     Ok(expect(at, SEQUENCE, "the subject")?.content)
 }
 
-/// OpenSSL's canonical encoding of a name: RDNs without the outer header, text as UTF-8 in lower case (ASCII),
-/// trimmed, runs of white space as one blank.
+/// Returns OpenSSL's canonical encoding of a name: RDNs without the outer header, text as UTF-8 in
+/// lower case (ASCII), trimmed, with each run of white space replaced by one blank.
 pub(super) fn canonical(name: &[u8]) -> Result<Vec<u8>, DerError> {
     let mut out = Vec::with_capacity(name.len());
     let mut at = name;
@@ -125,7 +126,7 @@ fn canonical_attribute(bytes: &[u8]) -> Result<Vec<u8>, DerError> {
     Ok(encode(SEQUENCE, &content))
 }
 
-/// The value as text if it is of a string type that is canonicalized.
+/// Returns the value as text if its string type is canonicalized.
 fn text(tag: u8, bytes: &[u8]) -> Result<Option<String>, DerError> {
     let wide = |width: usize| {
         let chunks = bytes.chunks_exact(width);
@@ -147,7 +148,7 @@ fn text(tag: u8, bytes: &[u8]) -> Result<Option<String>, DerError> {
 }
 
 fn canonical_text(text: &str) -> Vec<u8> {
-    // C's isspace, which unlike is_ascii_whitespace knows the vertical tab.
+    // C's isspace, which unlike is_ascii_whitespace includes the vertical tab.
     let is_space = |c: char| matches!(c, ' ' | '\t'..='\r');
     let mut out = String::with_capacity(text.len());
     for word in text.split(is_space).filter(|word| !word.is_empty()) {
@@ -184,7 +185,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_refused_or_read(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_are_rejected_or_read(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = subject(&bytes).and_then(canonical);
             let _ = canonical(&bytes);
         }

@@ -1,10 +1,10 @@
-//! `/etc/ssl/certs`: the bundle, a link per certificate and OpenSSL's hash links, as
+//! `/etc/ssl/certs`: the bundle, a link for each certificate, and OpenSSL's hash links, as
 //! update-ca-certificates(8) and openssl-rehash(1) write them.
 //!
-//! Certificates are those of the package ca-certificates (`/usr/share/ca-certificates`), all of them or those
-//! that `/etc/ca-certificates.conf` lists, then `*.crt` of `/usr/local/share/ca-certificates`. On a Debian host
-//! the order of the bundle depends on the locale of the administrator who installed it; here it is that of
-//! the C locale.
+//! Certificates are those of the package ca-certificates (`/usr/share/ca-certificates`), all of
+//! them or those that `/etc/ca-certificates.conf` lists, then `*.crt` of
+//! `/usr/local/share/ca-certificates`. On a Debian host the order of the bundle depends on the
+//! locale of the administrator who installed it; here it is that of the C locale.
 
 mod der;
 mod pem;
@@ -25,21 +25,21 @@ const CONF: &str = "etc/ca-certificates.conf";
 const CERTS: &str = "etc/ssl/certs";
 const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 
-/// Why the certificates could not be set up.
+/// Why the certificates cannot be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum CaError {
     /// A file cannot be read.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// `/etc/ca-certificates.conf` lists a certificate that is not there.
+    /// `/etc/ca-certificates.conf` lists a certificate that is missing.
     #[error("/{CONF}:{line}: /{path} is not in the tree: remove the line")]
     NotFound {
-        /// Counted from 1.
+        /// The line, from 1.
         line: usize,
         /// The certificate.
         path: String,
     },
-    /// A file without a certificate.
+    /// A file has no readable certificate.
     #[error("/{path}: {why}")]
     Pem {
         /// The file.
@@ -47,7 +47,7 @@ pub enum CaError {
         /// What is wrong.
         why: PemError,
     },
-    /// A certificate that is none.
+    /// A certificate is invalid.
     #[error("/{path} is not an X.509 certificate: {why}")]
     Der {
         /// The file.
@@ -60,8 +60,8 @@ pub enum CaError {
     Output(#[from] OutputError),
 }
 
-/// Writes the bundle and links for the certificates in `tree`; returns how many files of certificates there
-/// are. A tree without any is left as it is.
+/// Writes the bundle and links for the certificates in `tree`; returns the number of certificate
+/// files. Does nothing in a tree without any.
 ///
 /// # Errors
 /// [`CaError`], which names the file.
@@ -71,7 +71,7 @@ pub fn finalize(tree: &mut FileTree, reader: &dyn ContentReader) -> Result<usize
         return Ok(0);
     }
     let mut bundle = Vec::new();
-    // Link name → certificate; of files with one name the last wins, as with `ln -sf`.
+    // Link name → certificate; the last of several files with one name wins, as with `ln -sf`.
     let mut links: BTreeMap<String, (&str, Vec<Vec<u8>>)> = BTreeMap::new();
     for path in &files {
         let text = input::bytes(tree, reader, path)?;
@@ -89,7 +89,8 @@ pub fn finalize(tree: &mut FileTree, reader: &dyn ContentReader) -> Result<usize
         input::put(tree, &format!("{CERTS}/{name}"), Entry::symlink(format!("/{path}"), origin.clone()))?;
         let hashes = certificates.iter().map(|der| subject_hash(der)).collect::<Result<Vec<_>, _>>();
         let hashes = hashes.map_err(|why| CaError::Der { path: (*path).to_owned(), why })?;
-        // openssl rehash passes over files that do not hold exactly one certificate, and over one it has seen.
+        // openssl rehash skips files that do not have exactly one certificate, and duplicate
+        // certificates.
         if let ([hash], true) = (hashes.as_slice(), seen.insert(certificates)) {
             let id = next_id.entry(*hash).or_default();
             input::put(tree, &format!("{CERTS}/{hash:08x}.{id}"), Entry::symlink(name.as_str(), origin.clone()))?;
@@ -100,7 +101,7 @@ pub fn finalize(tree: &mut FileTree, reader: &dyn ContentReader) -> Result<usize
     Ok(files.len())
 }
 
-/// The name of the link to certificate `path` in `/etc/ssl/certs`.
+/// Returns the name of the link to certificate `path` in `/etc/ssl/certs`.
 fn pem_name(path: &str) -> String {
     let name = path.rsplit('/').next().unwrap_or(path);
     let stem = name.strip_suffix(".crt").unwrap_or(name);
@@ -112,7 +113,7 @@ fn pem_name(path: &str) -> String {
     format!("{}.pem", stem.chars().map(clean).collect::<String>())
 }
 
-/// The packaged certificates, chosen and ordered by the configuration, then the local ones.
+/// Returns the packaged certificates in the configured order, then the local ones.
 fn certificate_files(tree: &FileTree, reader: &dyn ContentReader) -> Result<Vec<String>, CaError> {
     let mut files = Vec::new();
     if tree.resolve(CONF).is_some() {
@@ -133,14 +134,15 @@ fn certificate_files(tree: &FileTree, reader: &dyn ContentReader) -> Result<Vec<
     Ok(files)
 }
 
-/// `find -L DIR -type f -name '*.crt' | sort`, but for links to directories.
+/// Like `find -L DIR -type f -name '*.crt' | sort`, but does not follow links to directories.
 fn crt_files(tree: &FileTree, dir: &str) -> Vec<String> {
     let is_file = |path: &str| tree.resolve(path).is_some_and(|(_, entry)| entry.content().is_some());
     let paths = tree.below(dir).map(|(path, _)| path);
     paths.filter(|path| path.name().ends_with(".crt") && is_file(path.as_str())).map(ToString::to_string).collect()
 }
 
-/// `X509_NAME_hash` of the subject: the first four bytes, little-endian, of the SHA-1 of its canonical encoding.
+/// `X509_NAME_hash` of the subject: the first four bytes, little-endian, of the SHA-1 of its
+/// canonical encoding.
 fn subject_hash(der: &[u8]) -> Result<u32, DerError> {
     let digest = Sha1::digest(der::canonical(der::subject(der)?)?);
     Ok(u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]]))
@@ -159,11 +161,11 @@ mod tests {
             input::put(&mut tree, "usr/local/share/ca-certificates/my.crt", entry).expect("a free path");
             finalize(&mut tree, &LocalReader).expect_err("broken").to_string()
         };
-        assert!(message("hello").starts_with("/usr/local/share/ca-certificates/my.crt: no PEM certificate is in it"));
+        assert!(message("hello").starts_with("/usr/local/share/ca-certificates/my.crt: it has no PEM certificate"));
         let text = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
         assert_eq!(
             message(text),
-            "/usr/local/share/ca-certificates/my.crt is not an X.509 certificate: the part that is signed is missing"
+            "/usr/local/share/ca-certificates/my.crt is not an X.509 certificate: the signed part is missing"
         );
     }
 
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_without_certificates_stays_as_it_is() {
+    fn a_tree_without_certificates_is_not_changed() {
         let mut tree = FileTree::new();
         assert_eq!(finalize(&mut tree, &LocalReader).expect("nothing to do"), 0);
         assert!(tree.is_empty());

@@ -1,25 +1,25 @@
-//! Certificates in PEM files, read as leniently as OpenSSL reads them.
+//! Certificates in PEM files, parsed as leniently as OpenSSL does.
 
 use base64::Engine as _;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 
-/// Why a file holds no readable certificate.
+/// Why a file has no readable certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PemError {
-    /// No `-----BEGIN CERTIFICATE-----`.
-    #[error("no PEM certificate is in it (\"-----BEGIN CERTIFICATE-----\"); convert DER with openssl x509 -inform der")]
+    /// It has no `-----BEGIN CERTIFICATE-----`.
+    #[error("it has no PEM certificate (\"-----BEGIN CERTIFICATE-----\"); convert DER with openssl x509 -inform der")]
     None,
-    /// A block that does not end.
+    /// A block does not end.
     #[error("line {0}: the PEM block has no end line")]
     Unclosed(usize),
-    /// Not base64.
+    /// A block is not base64.
     #[error("line {0}: the PEM block is not base64")]
     Base64(usize),
 }
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::STANDARD, GeneralPurposeConfig::new());
 
-/// The DER bytes of all certificates in `text`, in order; text between blocks is ignored.
+/// Returns the DER bytes of all certificates in `text`, in order; text between blocks is ignored.
 pub(super) fn certificates(text: &[u8]) -> Result<Vec<Vec<u8>>, PemError> {
     let mut found = Vec::new();
     let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).enumerate();
@@ -64,7 +64,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_refused_or_read(text in "(-----BEGIN CERTIFICATE-----\n)?\\PC{0,80}(\n-----END CERTIFICATE-----)?") {
+        fn any_bytes_are_rejected_or_read(text in "(-----BEGIN CERTIFICATE-----\n)?\\PC{0,80}(\n-----END CERTIFICATE-----)?") {
             let _ = certificates(text.as_bytes());
         }
     }

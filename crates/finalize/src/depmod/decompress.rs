@@ -1,17 +1,19 @@
-//! Modules may be compressed; which way is told by their first bytes, as kmod does.
+//! Decompresses modules; the format is detected by the first bytes, as kmod does.
 
 use super::module::ModuleError;
 use std::borrow::Cow;
 use std::io::Read;
 
-/// Largest module accepted, in bytes after decompression: amdgpu with debug information is half of it.
+/// The largest module, in bytes after decompression: amdgpu with debug information has half of
+/// that.
 const MAX_MODULE: u64 = 256 << 20;
-/// Memory a decoder may use, in bytes: the kernel's own xz has a dictionary of 2 MiB, `xz -9` one of 64 MiB.
+/// The memory that a decoder may use, in bytes: the kernel's own xz has a dictionary of 2 MiB, `xz
+/// -9` one of 64 MiB.
 const MAX_DECODER: u64 = 128 << 20;
-/// The same for zstd, as a power of two: `zstd -19 --long` at most.
+/// The same for zstd, as a power of two: at most that of `zstd -19 --long`.
 const MAX_WINDOW_LOG: u32 = 27;
 
-/// The module itself, whichever way its file is compressed.
+/// Returns the module itself, for any compression of its file.
 pub(super) fn decompress(bytes: &[u8]) -> Result<Cow<'_, [u8]>, ModuleError> {
     decompress_within(bytes, MAX_MODULE)
 }
@@ -56,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn every_format_comes_back_plain() {
+    fn every_format_is_decompressed() {
         let plain = b"\x7fELF and so on".repeat(100);
         assert_eq!(decompress(&plain).expect("plain"), plain);
         for file in compressed(&plain) {
@@ -67,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_refused_at_the_limit() {
+    fn a_bomb_is_rejected_at_the_limit() {
         for file in compressed(&vec![0; 1 << 20]) {
             assert_eq!(decompress_within(&file, (1 << 20) - 1), Err(ModuleError::TooLarge));
             assert!(decompress_within(&file, 1 << 20).is_ok());

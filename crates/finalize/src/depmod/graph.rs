@@ -1,18 +1,19 @@
-//! Which module needs which, and the order kmod puts them in.
+//! Dependencies between modules, and kmod's order of modules.
 
 use super::hash::{MODULE_BUCKETS, SYMBOL_BUCKETS, order};
 use super::{DepmodError, Kernel, Kmod, ModuleInfo};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The modules of a kernel in kmod's order, with their dependencies. A module is named by its place in that order.
+/// The modules of a kernel in kmod's order, with their dependencies. A module is identified by its
+/// position in that order.
 pub(crate) struct Graph<'a> {
     /// The modules.
     pub(crate) modules: Vec<&'a ModuleInfo>,
     /// Their names.
     pub(crate) names: Vec<String>,
-    /// Exporter of every exported symbol; of several the last.
+    /// The module that exports each symbol; the last one if there are several.
     owners: BTreeMap<&'a str, usize>,
-    /// What each needs directly, in the order in which its symbols name it.
+    /// The direct needs of each module, in the order of its symbols.
     needs: Vec<Vec<usize>>,
 }
 
@@ -27,14 +28,15 @@ impl<'a> Graph<'a> {
         Self { names: modules.iter().map(|module| module.name()).collect(), modules, owners, needs }
     }
 
-    /// Exported symbols and the names of their owners' places, in the order kmod writes them.
+    /// Returns the exported symbols with the positions of their owners, in the order kmod writes
+    /// them.
     pub(super) fn symbols(&self) -> Vec<(&'a str, usize)> {
         let mut symbols: Vec<(&str, usize)> = self.owners.iter().map(|(symbol, owner)| (*symbol, *owner)).collect();
         symbols.sort_by_key(|(symbol, _)| order(symbol, SYMBOL_BUCKETS));
         symbols
     }
 
-    /// `from` and everything they need, directly or not.
+    /// Returns `from` and everything these need, directly or indirectly.
     pub(crate) fn closure(&self, from: impl IntoIterator<Item = usize>) -> BTreeSet<usize> {
         let mut todo: Vec<usize> = from.into_iter().collect();
         let mut found = BTreeSet::new();
@@ -46,7 +48,8 @@ impl<'a> Graph<'a> {
         found
     }
 
-    /// All a module needs, directly or not, in the order of `modules.dep`: each before what it needs itself.
+    /// Returns everything that each module needs, directly or indirectly, in the order of
+    /// `modules.dep`: each module before those that it needs itself.
     pub(super) fn dependencies(&self, rank: &[usize]) -> Vec<Vec<usize>> {
         let sorted = |module: usize| {
             let mut needed: Vec<usize> = self.closure(self.needs[module].iter().copied()).into_iter().collect();
@@ -56,14 +59,15 @@ impl<'a> Graph<'a> {
         (0..self.modules.len()).map(sorted).collect()
     }
 
-    /// The place of every module in kmod's topological order (users before what they use).
+    /// Returns the position of every module in kmod's topological order (users before what they
+    /// use).
     ///
     /// # Errors
     /// [`DepmodError::Cycle`].
     pub(super) fn rank(&self, release: &str) -> Result<Vec<usize>, DepmodError> {
         let mut users = vec![0_usize; self.modules.len()];
         self.needs.iter().flatten().for_each(|&needed| users[needed] += 1);
-        // A stack, as in kmod: the order depends on it.
+        // This is a stack as in kmod, because the order depends on it.
         let mut roots: Vec<usize> = (0..users.len()).filter(|&module| users[module] == 0).collect();
         let mut rank = vec![usize::MAX; users.len()];
         let mut next = 0;
@@ -87,14 +91,14 @@ impl<'a> Graph<'a> {
     }
 }
 
-/// Owners of the symbols `module` needs, each once.
+/// Returns the owners of the symbols that `module` needs, each once.
 fn direct(module: &ModuleInfo, owners: &BTreeMap<&str, usize>) -> Vec<usize> {
     let mut seen = BTreeSet::new();
     let found = module.needs.iter().filter_map(|symbol| owners.get(symbol.as_str()).copied());
     found.filter(|owner| seen.insert(*owner)).collect()
 }
 
-/// Modules in the order of `modules.order`, then the others in that of kmod's hash table.
+/// Sorts modules in the order of `modules.order`, then the others in that of kmod's hash table.
 fn sorted(kernel: &Kernel, kmod: Kmod) -> Vec<&ModuleInfo> {
     let mut modules: Vec<(String, &ModuleInfo)> = kernel.modules.iter().map(|module| (module.name(), module)).collect();
     modules.sort_by(|(a, _), (b, _)| order(a, MODULE_BUCKETS).cmp(&order(b, MODULE_BUCKETS)));
@@ -119,7 +123,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::depmod::ModuleFile;
 
-    /// A kernel of modules `(name, needs)` that each export a symbol of their own name.
+    /// A kernel of modules `(name, needs)`, each of which exports a symbol of its own name.
     pub(crate) fn kernel(modules: &[(&str, &[&str])]) -> Kernel {
         let module = |(name, needs): &(&str, &[&str])| ModuleInfo {
             file: ModuleFile { path: format!("kernel/{name}.ko.xz"), size: 10 },

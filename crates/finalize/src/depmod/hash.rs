@@ -1,19 +1,19 @@
-//! The order of kmod's hash tables, in which it writes whatever it does not sort.
+//! The order of kmod's hash tables, in which it writes everything that it does not sort.
 
-/// Buckets of kmod's table of modules.
+/// Number of buckets in kmod's table of modules.
 pub(super) const MODULE_BUCKETS: u32 = 512;
-/// Buckets of kmod's table of symbols.
+/// Number of buckets in kmod's table of symbols.
 pub(super) const SYMBOL_BUCKETS: u32 = 2048;
 
-/// Sorting by this gives the order in which kmod iterates a table with `buckets` (a power of two) buckets: by bucket,
-/// and within one by key.
+/// The sort key for the order in which kmod iterates over a table with `buckets` (a power of two)
+/// buckets: by bucket, and within a bucket by key.
 pub(super) fn order(key: &str, buckets: u32) -> (u32, &str) {
     (superfast(key.as_bytes()) & (buckets - 1), key)
 }
 
-/// Paul Hsieh's SuperFastHash as in kmod's `shared/hash.c`, on a little endian machine.
+/// Paul Hsieh's SuperFastHash as in kmod's `shared/hash.c`, on a little-endian machine.
 fn superfast(key: &[u8]) -> u32 {
-    // kmod takes the length modulo 2³² too.
+    // kmod also takes the length modulo 2³².
     let mut hash = u32::try_from(key.len() & 0xffff_ffff).unwrap_or(u32::MAX);
     let pair = |low: u8, high: u8| u32::from(u16::from_le_bytes([low, high]));
     let mut chunks = key.chunks_exact(4);

@@ -1,44 +1,46 @@
-//! One module's bytes → [`ModuleInfo`], as kmod's `libkmod-elf.c` reads them.
+//! Reads a [`ModuleInfo`] from a module's bytes, as kmod's `libkmod-elf.c` does.
 
 use super::decompress::decompress;
 use super::{ModuleFile, ModuleInfo};
 use crate::elf::{Class, Elf, ElfError, SHN_UNDEF, Sections, string_at};
 use std::collections::BTreeSet;
 
-/// Longest symbol or `.modinfo` value accepted, in bytes: kmod's indexes hold less than `PATH_MAX` bytes a key.
+/// The longest symbol or `.modinfo` value that is accepted, in bytes: keys in kmod's indexes must
+/// be shorter than `PATH_MAX`.
 const MAX_NAME: usize = 4095;
-/// Most bytes of exported and needed names together; real modules stay below 1 MiB.
+/// The largest sum of all exported and needed names, in bytes; real modules stay below 1 MiB.
 const MAX_NAMES: usize = 32 << 20;
 
 /// Why bytes are not a module.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ModuleError {
-    /// Not the ELF it should be.
+    /// It is not a usable ELF file.
     #[error(transparent)]
     Elf(#[from] ElfError),
-    /// The decompressor gave up.
+    /// It cannot be decompressed.
     #[error("decompressing its {format}: {why}")]
     Compressed {
         /// `xz` or `zstd`.
         format: &'static str,
-        /// The decompressor's words.
+        /// The decompressor's message.
         why: String,
     },
-    /// Over the size limit.
+    /// It is over the size limit.
     #[error("it is larger than 256 MiB when decompressed")]
     TooLarge,
-    /// A compression that Debian's kmod does not know (it is built without zlib): `modprobe` would not find the module.
+    /// Its compression is not supported by Debian's kmod (which is built without zlib): `modprobe`
+    /// would not find the module.
     #[error("Debian's kmod cannot read gzip")]
     Gzip,
-    /// More symbol names than any module has.
-    #[error("its symbol names are longer than 32 MiB together")]
+    /// It has more symbol names than any real module.
+    #[error("its symbol names have more than 32 MiB in total")]
     TooManyNames,
-    /// A name that kmod's indexes cannot hold.
+    /// kmod's indexes cannot hold a name.
     #[error("its {0} {1:?} is not printable ASCII of at most 4095 bytes, which kmod's indexes cannot hold")]
     Name(&'static str, String),
 }
 
-/// Reads a module's file; `needs` has all undefined symbols, the kernel's own as well.
+/// Reads a module's file; `needs` gets all undefined symbols, including the kernel's own.
 pub(super) fn read(file: ModuleFile, bytes: &[u8]) -> Result<ModuleInfo, ModuleError> {
     let module = decompress(bytes)?;
     let sections = Elf::parse(&module)?.sections()?;
@@ -53,7 +55,7 @@ pub(super) fn read(file: ModuleFile, bytes: &[u8]) -> Result<ModuleInfo, ModuleE
     })
 }
 
-/// `bytes` as a name that fits an index.
+/// Converts `bytes` to a name that fits into an index.
 fn name(what: &'static str, bytes: &[u8]) -> Result<String, ModuleError> {
     let printable = bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
     match std::str::from_utf8(bytes) {
@@ -62,8 +64,8 @@ fn name(what: &'static str, bytes: &[u8]) -> Result<String, ModuleError> {
     }
 }
 
-/// Values of `key` in `.modinfo` (NUL-terminated `key=value` strings with NUL padding). A string without `=` is a key
-/// with an empty value.
+/// Returns the values of `key` in `.modinfo` (NUL-terminated `key=value` strings with NUL padding).
+/// A string without `=` is a key with an empty value.
 fn values(modinfo: &[u8], key: &'static str) -> Result<Vec<String>, ModuleError> {
     let strings = modinfo.split(|&byte| byte == 0);
     let values = strings.filter_map(|string| match string.strip_prefix(key.as_bytes())? {
@@ -74,9 +76,10 @@ fn values(modinfo: &[u8], key: &'static str) -> Result<Vec<String>, ModuleError>
     values.map(|value| name(key, value)).collect()
 }
 
-/// Names of the symbols `sections` defines or needs, with whether they are undefined.
+/// Returns the names of the symbols that `sections` define or need, with whether they are
+/// undefined.
 ///
-/// `None` when the symbol table is missing or damaged.
+/// Returns `None` when the symbol table is missing or damaged.
 fn symbols<'a>(sections: &Sections<'a>) -> Option<Vec<(bool, &'a [u8])>> {
     let (strtab, symtab) = (sections.get(".strtab")?, sections.get(".symtab")?);
     sections
@@ -89,7 +92,8 @@ fn symbols<'a>(sections: &Sections<'a>) -> Option<Vec<(bool, &'a [u8])>> {
         .collect()
 }
 
-/// Exported symbols: those with a `__crc_` twin if there is one at all, else the strings of `__ksymtab_strings`.
+/// Returns the exported symbols: those with a `__crc_` symbol if there is any, else the strings of
+/// `__ksymtab_strings`.
 fn exports<'a>(sections: &Sections<'a>) -> Vec<&'a [u8]> {
     let symbols = symbols(sections).unwrap_or_default();
     let mut exported: Vec<&[u8]> = symbols.iter().filter_map(|(_, symbol)| symbol.strip_prefix(b"__crc_")).collect();
@@ -103,9 +107,10 @@ fn exports<'a>(sections: &Sections<'a>) -> Vec<&'a [u8]> {
     exported
 }
 
-/// Undefined symbols in the order of the symbol table, then those that only `__versions` names.
+/// Returns undefined symbols in the order of the symbol table, then those that only `__versions`
+/// has.
 ///
-/// One that no index can hold cannot be another module's export and is left out.
+/// A symbol that does not fit into an index cannot be another module's export and is omitted.
 fn needs(sections: &Sections<'_>) -> Result<Vec<String>, ModuleError> {
     let Some(symbols) = symbols(sections) else { return Ok(Vec::new()) };
     let undefined = symbols.into_iter().filter(|(undefined, symbol)| *undefined && !symbol.is_empty());
@@ -121,9 +126,9 @@ fn needs(sections: &Sections<'_>) -> Result<Vec<String>, ModuleError> {
     owned(plain.filter(|symbol| name("symbol", symbol).is_ok()).collect())
 }
 
-/// Copies of `symbols`, within bounds.
+/// Copies `symbols` if they are within the limit.
 fn owned(symbols: Vec<&[u8]>) -> Result<Vec<String>, ModuleError> {
-    // Strings of a table may overlap, so that a small file could name gigabytes.
+    // Strings of a table may overlap, so a small file could name gigabytes.
     if symbols.iter().map(|symbol| symbol.len()).sum::<usize>() > MAX_NAMES {
         return Err(ModuleError::TooManyNames);
     }
@@ -140,14 +145,15 @@ mod tests {
     }
 
     #[test]
-    fn modinfo_values_are_told_apart() {
+    fn modinfo_values_are_split() {
         let modinfo = b"\0\0alias=pci:v*\0\0aliasx=no\0alias\0softdep=pre: a b\0license=GPL\0alias=last";
         assert_eq!(values(modinfo, "alias").expect("values"), ["pci:v*", "", "last"]);
         assert_eq!(values(modinfo, "softdep").expect("values"), ["pre: a b"]);
         assert!(values(b"alias=\xc3\xa9\0", "alias").is_err());
     }
 
-    /// A 64 bit module with one exported, one undefined symbol and two versions, of which one is only there.
+    /// A 64-bit module with one exported and one undefined symbol, and two versions, one of which
+    /// has no symbol.
     fn module() -> Vec<u8> {
         let strtab: &[u8] = b"\0__crc_mine\0theirs\0";
         let symbol = |at: u8, section: u8| [&[at, 0, 0, 0, 0x10, 0, section, 0][..], &[0; 16]].concat();
@@ -175,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_tells_what_it_exports_and_needs() {
+    fn exports_and_needs_of_a_module_are_found() {
         let info = read(file(), &module()).expect("a module");
         assert_eq!(info.exports, ["mine"]);
         assert_eq!(info.needs, ["theirs", "layout"]);

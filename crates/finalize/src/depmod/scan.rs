@@ -1,4 +1,4 @@
-//! The one pass over all modules of a tree.
+//! Reads all modules of a tree in one pass.
 
 use super::module::{self, ModuleError};
 use super::{DepmodError, Kernel, KernelModules, MODULES, ModuleFile, ModuleInfo};
@@ -6,7 +6,7 @@ use kiln_tree::{Content, ContentReader, Digest, Entry, FileTree, TreePath};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-/// A file to read, and what it is.
+/// A file to read, and its purpose.
 struct Job<'a> {
     kernel: usize,
     /// Its path below the kernel's directory.
@@ -14,7 +14,7 @@ struct Job<'a> {
     content: &'a Content,
 }
 
-/// What was read.
+/// The result of reading one file.
 enum Part {
     Module(Result<ModuleInfo, ModuleError>),
     Order(Option<Vec<String>>),
@@ -22,7 +22,7 @@ enum Part {
     BuiltinAliases(Vec<(String, String)>),
 }
 
-/// A digest of everything [`scan`] looks at: equal keys, equal results.
+/// Returns a digest of everything that [`scan`] reads: equal keys mean equal results.
 pub fn key(tree: &FileTree) -> Digest {
     let mut listing = String::from("modules 1\n");
     let kernels: Vec<&TreePath> = kernels(tree).collect();
@@ -39,8 +39,8 @@ pub fn key(tree: &FileTree) -> Digest {
 /// `modules.builtin.modinfo`.
 ///
 /// # Errors
-/// [`DepmodError`] when a file cannot be read or is no module, or when it cannot be told which of two files of one
-/// module counts.
+/// [`DepmodError`] when a file cannot be read or is not a module, or when it is ambiguous which of
+/// two files of one module counts.
 pub fn scan(tree: &FileTree, reader: &dyn ContentReader) -> Result<KernelModules, DepmodError> {
     let dirs: Vec<&TreePath> = kernels(tree).collect();
     let jobs = jobs(tree, &dirs);
@@ -71,7 +71,7 @@ pub fn scan(tree: &FileTree, reader: &dyn ContentReader) -> Result<KernelModules
     Ok(KernelModules { kernels })
 }
 
-/// Directories of the kernels in `tree`.
+/// Returns the directories of the kernels in `tree`.
 fn kernels(tree: &FileTree) -> impl Iterator<Item = &TreePath> {
     tree.children(MODULES).filter(|(_, entry)| entry.is_dir()).map(|(path, _)| path)
 }
@@ -92,12 +92,12 @@ fn jobs<'a>(tree: &'a FileTree, kernels: &[&'a TreePath]) -> Vec<Job<'a>> {
     jobs
 }
 
-/// The content of a file or of the file a symlink leads to.
+/// Returns the content of a file, or of the file that a symlink leads to.
 fn content<'a>(tree: &'a FileTree, path: &TreePath, entry: &'a Entry) -> Option<&'a Content> {
     entry.content().or_else(|| entry.link_target().and_then(|_| tree.resolve(path.as_str())?.1.content()))
 }
 
-/// Whether depmod looks at a file: links to a kernel's build tree and source are left alone.
+/// Whether depmod reads a file: links to a kernel's build tree and source are skipped.
 fn is_module(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let module = [".ko", ".ko.gz", ".ko.xz", ".ko.zst"].iter().any(|end| name.len() > end.len() && name.ends_with(end));
@@ -114,7 +114,8 @@ fn parse(job: &Job<'_>, bytes: &[u8]) -> Part {
     }
 }
 
-/// Lines of `modules.order`; `None` when one is longer than kmod's buffer or lacks its newline.
+/// Returns the lines of `modules.order`; `None` when one is longer than kmod's buffer or has no
+/// newline.
 fn order(bytes: &[u8]) -> Option<Vec<String>> {
     let lines: Vec<&[u8]> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
     let whole = |line: &&[u8]| line.len() < 4096 && line.ends_with(b"\n");
@@ -122,13 +123,14 @@ fn order(bytes: &[u8]) -> Option<Vec<String>> {
     lines.iter().all(whole).then(|| lines.into_iter().map(text).collect())
 }
 
-/// Paths in `modules.builtin`; lines that do not begin with a letter are not names.
+/// Returns the paths in `modules.builtin`; lines that do not begin with a letter are ignored.
 fn builtin(bytes: &[u8]) -> Vec<String> {
     let lines = bytes.split(|&byte| byte == b'\n').filter(|line| line.first().is_some_and(u8::is_ascii_alphabetic));
     lines.filter_map(|line| std::str::from_utf8(line).ok()).filter(|line| line.is_ascii()).map(str::to_owned).collect()
 }
 
-/// `(alias, name)` of `modules.builtin.modinfo`, a sequence of NUL-terminated `name.key=value`.
+/// Returns the `(alias, name)` pairs of `modules.builtin.modinfo`, a sequence of NUL-terminated
+/// `name.key=value`.
 fn builtin_aliases(bytes: &[u8]) -> Vec<(String, String)> {
     let record = |record: &[u8]| {
         let (name, rest) = std::str::from_utf8(record).ok()?.split_once('.')?;
@@ -137,12 +139,12 @@ fn builtin_aliases(bytes: &[u8]) -> Vec<(String, String)> {
         sound.then(|| (alias.to_owned(), name.to_owned()))
     };
     let mut records: Vec<&[u8]> = bytes.split(|&byte| byte == 0).collect();
-    // What follows the last NUL is not terminated and does not count.
+    // The text after the last NUL is not terminated and does not count.
     records.pop();
     records.into_iter().filter_map(record).collect()
 }
 
-/// Leaves one module of each name: the one under `updates/`, else the first by path.
+/// Keeps one module of each name: the one under `updates/`, else the first by path.
 fn shadow(kernel: &mut Kernel, tree: &FileTree) -> Result<(), DepmodError> {
     let mut chosen: BTreeMap<String, ModuleInfo> = BTreeMap::new();
     for module in std::mem::take(&mut kernel.modules) {
@@ -168,7 +170,7 @@ fn shadow(kernel: &mut Kernel, tree: &FileTree) -> Result<(), DepmodError> {
     Ok(())
 }
 
-/// Configuration of depmod in `tree`.
+/// Returns the configuration files of depmod in `tree`.
 fn depmod_d(tree: &FileTree) -> impl Iterator<Item = &str> {
     ["etc/depmod.d", "usr/local/lib/depmod.d", "usr/lib/depmod.d"]
         .into_iter()
@@ -177,7 +179,7 @@ fn depmod_d(tree: &FileTree) -> impl Iterator<Item = &str> {
         .filter(|path| path.ends_with(".conf"))
 }
 
-/// Drops the needs that no module meets: nine tenths, and nothing depends on them.
+/// Removes the needs that no module exports: these are nine tenths, and nothing depends on them.
 fn forget_kernel_symbols(modules: &mut [ModuleInfo]) {
     let exported: BTreeSet<String> = modules.iter().flat_map(|module| module.exports.iter().cloned()).collect();
     for module in modules {
@@ -201,14 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn an_unterminated_order_is_no_order() {
+    fn an_unterminated_order_is_ignored() {
         assert_eq!(order(b"a.ko\nb.ko\n"), Some(vec!["a.ko".into(), "b.ko".into()]));
         assert_eq!(order(b"a.ko\nb.ko"), None);
         assert_eq!(order(b""), Some(vec![]));
     }
 
     #[test]
-    fn built_in_aliases_are_picked_out() {
+    fn built_in_aliases_are_extracted() {
         let modinfo = b"ext4.license=GPL\0ext4.alias=fs-ext4\0x.alias=a.b=c\0ext4.alias=cut";
         assert_eq!(builtin_aliases(modinfo), [("fs-ext4".into(), "ext4".into()), ("a.b=c".into(), "x".into())]);
     }
@@ -222,7 +224,7 @@ mod tests {
     #[test]
     fn a_damaged_module_is_named() {
         let tree = tree(&[("usr/lib/modules/6.1/kernel/a.ko", b"no module")]);
-        let error = scan(&tree, &LocalReader).expect_err("refused").to_string();
+        let error = scan(&tree, &LocalReader).expect_err("rejected").to_string();
         assert_eq!(
             error,
             "kernel module /usr/lib/modules/6.1/kernel/a.ko: it is not an ELF file; remove it, or install it \
@@ -231,14 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn a_module_that_modprobe_could_not_read_is_refused() {
+    fn a_module_that_modprobe_could_not_read_is_rejected() {
         let tree = tree(&[("usr/lib/modules/6.1/kernel/a.ko.gz", &[0x1f, 0x8b])]);
-        let error = scan(&tree, &LocalReader).expect_err("refused").to_string();
+        let error = scan(&tree, &LocalReader).expect_err("rejected").to_string();
         assert!(error.contains("a.ko.gz: Debian's kmod cannot read gzip"), "{error}");
     }
 
     #[test]
-    fn the_key_tells_contents_apart() {
+    fn the_key_depends_on_contents() {
         let key_of = |bytes| key(&tree(&[("usr/lib/modules/6.1/a.ko", bytes), ("etc/hostname", b"x")]));
         assert_eq!(key_of(b"1"), key_of(b"1"));
         assert_ne!(key_of(b"1"), key_of(b"2"));

@@ -1,4 +1,5 @@
-//! kmod's binary index (`modules.*.bin`): a Patricia trie over 7 bit keys, all integers 32 bit big endian.
+//! kmod's binary index (`modules.*.bin`): a Patricia trie over 7-bit keys. All integers are 32-bit
+//! big-endian.
 //!
 //! ```text
 //! magic, version, offset of the root node
@@ -6,7 +7,8 @@
 //!       first, last (bytes), offsets of children[first..=last]   if CHILDS
 //!       number of values, (priority, value, NUL) of each         if VALUES
 //! ```
-//! The high bits of an offset say which of the three parts the node has. See kmod's `libkmod-index.c`.
+//! The high bits of an offset say which of the three parts the node has. See kmod's
+//! `libkmod-index.c`.
 
 use super::Kmod;
 use std::collections::BTreeMap;
@@ -20,8 +22,8 @@ const INDEX_NODE_MASK: u32 = 0x0FFF_FFFF;
 /// Magic, version and offset of the root.
 const HEADER: usize = 12;
 
-/// An index under construction. Nodes name each other by position, so that a long chain of keys that extend one another
-/// costs no call stack.
+/// An index under construction. Nodes refer to each other by position, so that a long chain of keys
+/// that extend one another does not use the call stack.
 pub(super) struct Index {
     nodes: Vec<Node>,
 }
@@ -29,12 +31,12 @@ pub(super) struct Index {
 #[derive(Default)]
 struct Node {
     prefix: Vec<u8>,
-    /// By rising priority; of equal ones the later insertion comes first.
+    /// By ascending priority; of equal ones the later insertion comes first.
     values: Vec<(u32, String)>,
     children: BTreeMap<u8, usize>,
 }
 
-/// The index does not fit its 28 bit offsets.
+/// The index does not fit into its 28-bit offsets.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooBig;
 
@@ -68,7 +70,7 @@ impl Index {
         }
     }
 
-    /// Cuts the prefix of node `at` after `length` bytes; what it had moves to a child.
+    /// Cuts the prefix of node `at` after `length` bytes and moves its contents to a child.
     fn split(&mut self, at: usize, length: usize) {
         let child = self.nodes.len();
         let mut lower = std::mem::take(&mut self.nodes[at]);
@@ -82,7 +84,7 @@ impl Index {
         self.nodes.push(lower);
     }
 
-    /// The file.
+    /// Returns the file.
     pub(super) fn bytes(&self, kmod: Kmod) -> Result<Vec<u8>, TooBig> {
         let order = self.order(kmod);
         let mut offsets = vec![0; self.nodes.len()];
@@ -102,7 +104,8 @@ impl Index {
         Ok(bytes)
     }
 
-    /// Nodes in the order of the file: kmod 34 writes a node before its children, kmod 30 after them.
+    /// Returns the nodes in the order of the file: kmod 34 writes a node before its children, kmod
+    /// 30 after them.
     fn order(&self, kmod: Kmod) -> Vec<usize> {
         let mut order = Vec::with_capacity(self.nodes.len());
         let mut todo = vec![0];
@@ -127,7 +130,7 @@ impl Node {
         self.values.insert(at, (priority, value.to_owned()));
     }
 
-    /// Its smallest and largest child.
+    /// Returns its smallest and largest child.
     fn range(&self) -> Option<(u8, u8)> {
         Some((*self.children.first_key_value()?.0, *self.children.last_key_value()?.0))
     }
@@ -175,7 +178,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// All keys and values of a file, read by following its offsets.
+    /// Returns all keys and values of a file, read by following its offsets.
     fn read(bytes: &[u8]) -> Vec<(String, String, u32)> {
         let word = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
         let text = |at: usize| bytes[at..].split(|&byte| byte == 0).next().expect("a string").to_vec();
@@ -231,7 +234,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_goes_in_comes_out(entries in prop::collection::vec(("[ab-]{0,6}", "[a-z]{0,3}", 0u32..4), 0..30)) {
+        fn what_is_inserted_is_read_back(entries in prop::collection::vec(("[ab-]{0,6}", "[a-z]{0,3}", 0u32..4), 0..30)) {
             let mut index = Index::new();
             for (key, value, priority) in &entries {
                 index.insert(key, value, *priority);

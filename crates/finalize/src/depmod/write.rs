@@ -1,4 +1,4 @@
-//! The files.
+//! The index files.
 
 use super::graph::Graph;
 use super::trie::Index;
@@ -6,10 +6,10 @@ use super::{DepmodError, Kernel, KernelModules, Kmod, MODULES, module_name};
 use kiln_tree::{Entry, TreePath};
 use std::fmt::Write as _;
 
-/// A file's name and contents.
+/// The name and contents of a file.
 type File = (&'static str, Vec<u8>);
 
-/// The index files of all kernels: path and contents.
+/// Returns the index files of all kernels: path and contents.
 ///
 /// # Errors
 /// [`DepmodError::Cycle`], or [`DepmodError::TooBig`] beyond the limits of the format.
@@ -25,10 +25,10 @@ pub fn indexes(modules: &KernelModules, kmod: Kmod) -> Result<Vec<(TreePath, Vec
     Ok(all)
 }
 
-/// As [`indexes`], as tree entries of mode 0644.
+/// Like [`indexes`], as tree entries of mode 0644.
 ///
 /// # Errors
-/// As [`indexes`].
+/// Like [`indexes`].
 pub fn entries(modules: &KernelModules, kmod: Kmod) -> Result<Vec<(TreePath, Entry)>, DepmodError> {
     let entry = |(path, bytes)| (path, Entry::file(bytes, 0o644, super::FINALIZER.origin()));
     Ok(indexes(modules, kmod)?.into_iter().map(entry).collect())
@@ -55,7 +55,7 @@ fn files(kernel: &Kernel, kmod: Kmod) -> Result<Vec<File>, DepmodError> {
     Ok(files)
 }
 
-/// `title` and `lines`, each terminated.
+/// Joins `title` and `lines`, each terminated.
 fn lines<'a>(title: &str, lines: impl IntoIterator<Item = &'a String>) -> Vec<u8> {
     let mut text = title.to_owned();
     for line in lines {
@@ -65,7 +65,7 @@ fn lines<'a>(title: &str, lines: impl IntoIterator<Item = &'a String>) -> Vec<u8
     text.into_bytes()
 }
 
-/// One line of `modules.dep` for each module.
+/// Returns one line of `modules.dep` for each module.
 fn dependency_lines(graph: &Graph<'_>, release: &str) -> Result<Vec<String>, DepmodError> {
     let rank = graph.rank(release)?;
     let line = |(module, needed): (usize, Vec<usize>)| {
@@ -79,7 +79,7 @@ fn dependency_lines(graph: &Graph<'_>, release: &str) -> Result<Vec<String>, Dep
     Ok(graph.dependencies(&rank).into_iter().enumerate().map(line).collect())
 }
 
-/// The bytes of an index of `(key, value, place of the module)`.
+/// Returns the bytes of an index of `(key, value, position of the module)`.
 fn bin<'a>(
     kernel: &Kernel,
     kmod: Kmod,
@@ -151,7 +151,7 @@ fn builtin_alias_bin(kernel: &Kernel, kmod: Kmod) -> Result<Vec<u8>, DepmodError
     bin(kernel, kmod, "modules.builtin.alias.bin", entries)
 }
 
-/// Device nodes whose use loads a module.
+/// Returns the device nodes whose use loads a module.
 fn devname(graph: &Graph<'_>) -> Vec<u8> {
     let mut text = String::new();
     for (module, name) in graph.modules.iter().zip(&graph.names) {
@@ -166,7 +166,7 @@ fn devname(graph: &Graph<'_>) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// `devname:` with `char-major-` or `block-major-`: the last of each seen until both are known.
+/// Returns `devname:` with `char-major-` or `block-major-`: the last of each until both are known.
 fn device(aliases: &[String]) -> Option<(&str, char, u32, u32)> {
     let mut node = None;
     let mut number = None;
@@ -184,7 +184,7 @@ fn device(aliases: &[String]) -> Option<(&str, char, u32, u32)> {
     Some((node?, kind, major, minor))
 }
 
-/// `char-major-10-234`; what follows the second number does not matter.
+/// Parses `char-major-10-234`; the text after the second number is ignored.
 fn device_number(alias: &str) -> Option<(char, u32, u32)> {
     let kinds = [("char-major-", 'c'), ("block-major-", 'b')];
     let (rest, kind) = kinds.iter().find_map(|(prefix, kind)| Some((alias.strip_prefix(prefix)?, *kind)))?;
@@ -193,7 +193,8 @@ fn device_number(alias: &str) -> Option<(char, u32, u32)> {
     Some((kind, major.parse().ok()?, minor[..digits].parse().ok()?))
 }
 
-/// kmod's `alias_normalize`: `-` as `_` but inside `[…]`; `None` when a bracket is not matched.
+/// kmod's `alias_normalize`: replaces `-` by `_` except inside `[…]`; returns `None` when a bracket
+/// is unmatched.
 pub(crate) fn normalized(alias: &str) -> Option<String> {
     let mut inside = false;
     let mut plain = String::with_capacity(alias.len());

@@ -1,11 +1,13 @@
-//! The bytes of `ld.so.cache` (glibc's `dl-cache.h`), all integers 32 bit little endian but `hwcap`:
+//! The bytes of `ld.so.cache` (glibc's `dl-cache.h`). All integers are 32-bit little-endian, except
+//! `hwcap`.
 //!
 //! ```text
 //! "glibc-ld.so.cache1.1", nlibs, len_strings, flags (2: little endian), extension_offset, 0, 0, 0
-//! nlibs × { flags, key, value, osversion, hwcap (64 bit) }       key and value: offsets of strings in the file
+//! nlibs × { flags, key, value, osversion, hwcap (64 bit) }
 //! strings, padding to 4
 //! extension: magic, count, count × { tag, flags, offset, size }, array of hwcaps names, generator
 //! ```
+//! `key` and `value` are offsets of strings in the file.
 
 use super::compare::dl_cache_libcmp;
 use super::conf::directories;
@@ -31,12 +33,12 @@ const TAG_GLIBC_HWCAPS: u32 = 1;
 /// Size of a section's entry in the extension directory.
 const SECTION: usize = 16;
 
-/// What ldconfig does to a tree.
+/// The changes that ldconfig makes to a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LdCache {
     /// `etc/ld.so.cache` and the SONAME links to make.
     pub entries: Vec<(TreePath, Entry)>,
-    /// Links to libraries that lead nowhere, to be removed first.
+    /// Dangling links to libraries, to be removed first.
     pub stale: Vec<TreePath>,
 }
 
@@ -48,10 +50,11 @@ struct CacheEntry {
     hwcaps: Option<String>,
 }
 
-/// How ldconfig signs its cache: `ldconfig (Debian GLIBC 2.41-12) stable release version 2.41`, by the version of the package
-/// that put `usr/sbin/ldconfig` or the C library into the tree.
+/// Returns the name that ldconfig records in its cache, from the version of the package that
+/// brought `usr/sbin/ldconfig` or the C library, such as `ldconfig (Debian GLIBC 2.41-12) stable
+/// release version 2.41`.
 ///
-/// ld.so does not look at it.
+/// ld.so ignores it.
 pub fn generator(tree: &FileTree) -> String {
     let version = tree.iter().find_map(|(_, entry)| match &entry.meta.origin {
         Origin::Package(package) => package.strip_prefix("libc-bin=").or_else(|| package.strip_prefix("libc6=")),
@@ -66,9 +69,11 @@ pub fn generator(tree: &FileTree) -> String {
     }
 }
 
-/// The cache, the SONAME links and the stale links of `tree`. `generator` signs the cache, see [`generator`].
+/// Returns the cache, the SONAME links and the stale links of `tree`. `generator` is recorded in
+/// the cache, see [`generator`].
 ///
-/// `libraries` is the result of [`scan`](super::scan) of the same tree; `reader` reads only `ld.so.conf`.
+/// `libraries` is the result of [`scan`](super::scan) of the same tree; `reader` reads only
+/// `ld.so.conf`.
 ///
 /// # Errors
 /// [`LdCacheError`].
@@ -84,13 +89,13 @@ pub fn write(
     let mut links = BTreeMap::new();
     let mut stale = Vec::new();
     for dir in directories(tree, reader, arch)? {
-        // The name goes into the string table even if nothing is there.
+        // The name goes into the string table even if the directory is empty.
         names.extend(dir.hwcaps.clone());
         let directory = search(tree, &dir, libraries)?;
         links.extend(directory.links);
         stale.extend(directory.stale);
         for found in directory.found {
-            // Elsewhere the link is what is cached, so that an update may bring another file.
+            // Elsewhere the cache contains the link, so that an update may bring another file.
             let file = if dir.hwcaps.is_some() { &found.name } else { &found.soname };
             let path = format!("{}/{file}", dir.written);
             let entry = CacheEntry { lib: found.soname, path, library: found.library, hwcaps: dir.hwcaps.clone() };
@@ -106,7 +111,7 @@ pub fn write(
     Ok(LdCache { entries: links.chain(cache).collect(), stale })
 }
 
-/// The order of entries: by name, falling, then by ABI, then those of glibc-hwcaps first.
+/// The order of entries: by name, descending, then by ABI, then those of glibc-hwcaps first.
 fn compare(a: &CacheEntry, b: &CacheEntry) -> Ordering {
     dl_cache_libcmp(b.lib.as_bytes(), a.lib.as_bytes())
         .then_with(|| b.library.flags.cmp(&a.library.flags))
@@ -114,7 +119,7 @@ fn compare(a: &CacheEntry, b: &CacheEntry) -> Ordering {
         .then_with(|| a.hwcaps.cmp(&b.hwcaps))
 }
 
-/// The file; `None` beyond 4 GiB.
+/// Returns the file; `None` beyond 4 GiB.
 fn bytes(entries: &[CacheEntry], mut names: BTreeSet<String>, generator: &str) -> Option<Vec<u8>> {
     let used: BTreeSet<&String> = entries.iter().filter_map(|entry| entry.hwcaps.as_ref()).collect();
     names.extend(entries.iter().flat_map(|entry| [entry.lib.clone(), entry.path.clone()]));
@@ -144,7 +149,7 @@ fn bytes(entries: &[CacheEntry], mut names: BTreeSet<String>, generator: &str) -
     Some(file)
 }
 
-/// The extension directory and its sections.
+/// Appends the extension directory and its sections.
 fn extensions(file: &mut Vec<u8>, hwcaps: &[u32], generator: &str) -> Option<()> {
     let count = if hwcaps.is_empty() { 1 } else { 2 };
     let hwcaps_at = file.len() + 8 + SECTION * count;

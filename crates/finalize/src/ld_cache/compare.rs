@@ -1,8 +1,9 @@
-//! The order of names in the cache, which ld.so's binary search depends on.
+//! The order of names in the cache, on which ld.so's binary search depends.
 
 use std::cmp::Ordering;
 
-/// glibc's `_dl_cache_libcmp`: bytes, but runs of digits as numbers (`libfoo.so.9` before `libfoo.so.10`).
+/// glibc's `_dl_cache_libcmp`: compares bytes, but runs of digits as numbers (`libfoo.so.9` before
+/// `libfoo.so.10`).
 ///
 /// Numbers wrap at 32 bits and bytes are signed, as in glibc on x86.
 pub(super) fn dl_cache_libcmp(left: &[u8], right: &[u8]) -> Ordering {
@@ -17,7 +18,7 @@ pub(super) fn dl_cache_libcmp(left: &[u8], right: &[u8]) -> Ordering {
                 }
             }
             (Some((a, _)), _) if a.is_ascii_digit() => return Ordering::Greater,
-            // The end of a name counts as the byte 0, which is no digit.
+            // The end of a name counts as the byte 0, which is not a digit.
             (Some(_), Some((b, _))) if b.is_ascii_digit() => return Ordering::Less,
             (a, b) => {
                 let byte = |split: Option<(&u8, &[u8])>| split.map_or(0, |(byte, _)| byte.cast_signed());
@@ -60,7 +61,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_an_order(a in "[ab0-9.]{0,6}", b in "[ab0-9.]{0,6}", c in "[ab0-9.]{0,6}") {
+        fn it_is_a_total_order(a in "[ab0-9.]{0,6}", b in "[ab0-9.]{0,6}", c in "[ab0-9.]{0,6}") {
             let compare = |a: &str, b: &str| dl_cache_libcmp(a.as_bytes(), b.as_bytes());
             prop_assert_eq!(compare(&a, &b), compare(&b, &a).reverse());
             if compare(&a, &b).is_le() && compare(&b, &c).is_le() {

@@ -1,4 +1,5 @@
-//! Which directories ldconfig searches: `ld.so.conf`, what it includes, and the built-in ones.
+//! The directories that ldconfig searches: those of `ld.so.conf` and its includes, and the built-in
+//! ones.
 
 use super::LdCacheError;
 use globset::{GlobBuilder, GlobMatcher};
@@ -10,15 +11,15 @@ use std::collections::BTreeSet;
 pub(super) const LD_SO_CONF: &str = "etc/ld.so.conf";
 /// How deep includes may nest (ldconfig itself would recurse until it crashes).
 const MAX_DEPTH: usize = 16;
-/// Most directories and files of configuration; a root has about five.
+/// The largest number of configured directories and files; a root has about five.
 const MAX_LINES: usize = 4096;
-/// Largest configuration file read, in bytes.
+/// The largest configuration file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Why `ld.so.conf` is not usable.
+/// Why `ld.so.conf` cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfError {
-    /// Includes that include themselves.
+    /// Includes are nested too deep, usually because a file includes itself.
     #[error("/{file}:{line}: includes are nested more than 16 deep; remove the one that leads back here")]
     TooDeep {
         /// The file.
@@ -26,10 +27,10 @@ pub enum ConfError {
         /// The line, from 1.
         line: usize,
     },
-    /// Not a configuration file.
-    #[error("/{0}: it is larger than 1 MiB, which no ld.so.conf is")]
+    /// A file is larger than any `ld.so.conf`.
+    #[error("/{0}: it is larger than 1 MiB, the limit for ld.so.conf")]
     TooLarge(String),
-    /// Far more than a root has.
+    /// The configuration has too many lines.
     #[error("/{0}: it and its includes have more than 4096 lines")]
     TooManyLines(String),
 }
@@ -37,11 +38,11 @@ pub enum ConfError {
 /// A directory to search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SearchDir {
-    /// Its path as configured, which is how cache entries begin.
+    /// Its path as configured, with which cache entries begin.
     pub(super) written: String,
-    /// Where that is in the tree.
+    /// Its real path in the tree.
     pub(super) path: String,
-    /// The subdirectory of `glibc-hwcaps` that it is.
+    /// Its name, if it is a subdirectory of `glibc-hwcaps`.
     pub(super) hwcaps: Option<String>,
 }
 
@@ -52,7 +53,7 @@ enum Line<'a> {
     Directory(&'a str),
 }
 
-/// The directories ldconfig searches in `tree`, each once, in its order.
+/// Returns the directories that ldconfig searches in `tree`, each once, in its order.
 pub(super) fn directories(
     tree: &FileTree,
     reader: &dyn ContentReader,
@@ -64,7 +65,7 @@ pub(super) fn directories(
         Arch::Amd64 => "x86_64-linux-gnu",
         Arch::Arm64 => "aarch64-linux-gnu",
     };
-    // Debian's local-ldconfig-multiarch.diff: what ld.so itself searches.
+    // Debian's local-ldconfig-multiarch.diff: the directories that ld.so itself searches.
     let builtin = [format!("/lib/{triplet}"), format!("/usr/lib/{triplet}"), "/lib".into(), "/usr/lib".into()];
     let mut dirs = Dirs::default();
     for written in reading.written.into_iter().chain(builtin) {
@@ -81,7 +82,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Reads one file; one that is missing is no configuration.
+    /// Reads one file; ignores a missing one.
     fn file(&mut self, path: &str, depth: usize, included: (&str, usize)) -> Result<(), LdCacheError> {
         if depth > MAX_DEPTH {
             return Err(ConfError::TooDeep { file: included.0.to_owned(), line: included.1 }.into());
@@ -112,7 +113,7 @@ impl Reading<'_> {
     }
 }
 
-/// One line; `None` for one without meaning.
+/// Parses one line; returns `None` for a line without meaning.
 fn parse(line: &str) -> Option<Line<'_>> {
     let blank = |c: char| c == ' ' || c == '\t';
     let text = line.split(['#', '\0']).next().unwrap_or_default().trim_matches(|c: char| c.is_ascii_whitespace());
@@ -123,12 +124,12 @@ fn parse(line: &str) -> Option<Line<'_>> {
     if let Some(("include", patterns)) = directive("include") {
         return Some(Line::Include(patterns.split(blank).filter(|pattern| !pattern.is_empty()).collect()));
     }
-    // `hwcap` lines are ignored since 2.33.
+    // `hwcap` lines are ignored since glibc 2.33.
     let dir = text.trim_end_matches('/');
     (directive("hwcap").is_none() && !dir.is_empty()).then_some(Line::Directory(dir))
 }
 
-/// `pattern` as an absolute path; a relative one is beside the file that includes it.
+/// Makes `pattern` absolute; a relative one is relative to the directory of the including file.
 fn absolute(file: &str, pattern: &str) -> String {
     if pattern.starts_with('/') {
         return pattern.to_owned();
@@ -137,7 +138,7 @@ fn absolute(file: &str, pattern: &str) -> String {
     format!("{dir}/{pattern}")
 }
 
-/// Paths in `tree` that match a `glob(7)` pattern, sorted.
+/// Returns the paths in `tree` that match a `glob(7)` pattern, sorted.
 fn matching(tree: &FileTree, pattern: &str) -> Vec<String> {
     let mut found = vec![String::new()];
     for part in pattern.split('/').filter(|part| !part.is_empty()) {
@@ -156,7 +157,7 @@ fn wildcard(part: &str) -> Option<GlobMatcher> {
     part.contains(['*', '?', '[']).then(|| glob.ok().map(|glob| glob.compile_matcher())).flatten()
 }
 
-/// Children of `dir` whose name matches; hidden ones only if asked for.
+/// Returns the matching names of `dir`'s children; hidden ones only on request.
 fn names(tree: &FileTree, dir: &str, glob: &GlobMatcher, hidden: bool) -> Vec<String> {
     let real = match tree.resolve(dir) {
         Some((path, _)) => path.as_str(),
@@ -168,7 +169,7 @@ fn names(tree: &FileTree, dir: &str, glob: &GlobMatcher, hidden: bool) -> Vec<St
     children.map(|name| if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }).collect()
 }
 
-/// Directories, each once by where it really is.
+/// Directories, each once by its real path.
 #[derive(Default)]
 struct Dirs {
     seen: BTreeSet<String>,
@@ -260,7 +261,7 @@ mod tests {
         let conf = [("etc/ld.so.conf", Some("include more/*.conf")), ("etc/more/a.conf", Some("/srv")), ("srv", None)];
         assert_eq!(written(&tree(&conf)).expect("directories"), ["/srv"]);
         assert_eq!(
-            written(&tree(&[("etc/ld.so.conf", Some("\ninclude ld.so.conf"))])).expect_err("refused"),
+            written(&tree(&[("etc/ld.so.conf", Some("\ninclude ld.so.conf"))])).expect_err("rejected"),
             "/etc/ld.so.conf:2: includes are nested more than 16 deep; remove the one that leads back here"
         );
     }

@@ -1,4 +1,5 @@
-//! One library's bytes → what the cache says about it, as glibc's `readlib.c` and `readelflib.c` read them.
+//! Reads from a library what the cache records about it, as glibc's `readlib.c` and `readelflib.c`
+//! do.
 
 use crate::elf::{Class, ET_DYN, Elf, PT_DYNAMIC, PT_GNU_PROPERTY, PT_LOAD, Segment, string_at, u32_at};
 use kiln_profile::Arch;
@@ -11,11 +12,11 @@ pub struct Library {
     pub soname: Option<String>,
     /// ABI, the `flags` of its cache entries (glibc's `FLAG_…`).
     pub flags: i32,
-    /// x86 ISA level it needs (`GNU_PROPERTY_X86_ISA_1_NEEDED`): 0 to [`MAX_ISA_LEVEL`].
+    /// The x86 ISA level that it needs (`GNU_PROPERTY_X86_ISA_1_NEEDED`): 0 to [`MAX_ISA_LEVEL`].
     pub isa_level: u32,
 }
 
-/// Highest bit number of the property's 32.
+/// The highest of the property's 32 bits.
 pub const MAX_ISA_LEVEL: u32 = 31;
 
 const EM_386: u16 = 3;
@@ -30,12 +31,12 @@ const DT_STRTAB: u64 = 5;
 const DT_SONAME: u64 = 14;
 const NT_GNU_PROPERTY_TYPE_0: u32 = 5;
 const GNU_PROPERTY_X86_ISA_1_NEEDED: u32 = 0xc000_8002;
-/// glibc looks no further than at the header of a shorter file.
+/// glibc reads only the header of a shorter file.
 const MIN_SIZE: usize = 64;
-/// Longest SONAME accepted, in bytes: a file's name.
+/// The longest SONAME that is accepted, in bytes: that of a file name.
 const MAX_SONAME: usize = 255;
 
-/// What the ldconfig of `arch` sees in a file; `None` if it passes over it.
+/// Returns what the ldconfig of `arch` reads from a file; `None` if it ignores the file.
 pub(super) fn read(bytes: &[u8], arch: Arch) -> Option<Library> {
     if bytes.len() < MIN_SIZE {
         return None;
@@ -54,24 +55,26 @@ pub(super) fn read(bytes: &[u8], arch: Arch) -> Option<Library> {
     Some(Library { soname, flags, isa_level })
 }
 
-/// The ABI; `None` for another machine.
+/// Returns the ABI; `None` for another machine.
 fn flags(elf: &Elf<'_>, arch: Arch) -> Option<i32> {
     match (arch, elf.e_machine, elf.class) {
         (Arch::Amd64, EM_X86_64, Class::Elf64) => Some(FLAG_X8664_LIB64 | FLAG_ELF_LIBC6),
         (Arch::Amd64, EM_X86_64, Class::Elf32) => Some(FLAG_X8664_LIBX32 | FLAG_ELF_LIBC6),
-        // 2.36 would say FLAG_ELF of one that does not need libc.so.6; ld.so takes either.
+        // glibc 2.36 would give FLAG_ELF to a library that does not need libc.so.6; ld.so accepts
+        // both.
         (Arch::Amd64, EM_386, Class::Elf32) => Some(FLAG_ELF_LIBC6),
         (Arch::Arm64, EM_AARCH64, Class::Elf64) => Some(FLAG_AARCH64_LIB64 | FLAG_ELF_LIBC6),
         _ => None,
     }
 }
 
-/// Tag and value of an entry of the dynamic section at `at`.
+/// Returns tag and value of the entry of the dynamic section at `at`.
 fn dynamic(elf: &Elf<'_>, at: u64) -> Option<(u64, u64)> {
     Some((elf.word(elf.bytes(), at)?, elf.word(elf.bytes(), at.checked_add(elf.word_size())?)?))
 }
 
-/// `DT_SONAME`, `Some(None)` if there is none; `None` when the file has no dynamic section or a damaged one.
+/// Returns `DT_SONAME`, `Some(None)` if there is none; `None` when the dynamic section is missing
+/// or damaged.
 fn soname(elf: &Elf<'_>, segments: &[Segment]) -> Option<Option<String>> {
     let segment = segments.iter().rfind(|segment| segment.p_type == PT_DYNAMIC && segment.p_filesz != 0)?;
     let step = 2 * elf.word_size();
@@ -95,7 +98,8 @@ fn soname(elf: &Elf<'_>, segments: &[Segment]) -> Option<Option<String>> {
     Some(Some(name.to_owned()))
 }
 
-/// Where in the file an address is loaded from; glibc takes one that is in no segment for an offset.
+/// Returns the file offset from which an address is loaded; glibc takes an address outside of all
+/// segments as an offset.
 fn file_offset(segments: &[Segment], address: u64) -> Option<u64> {
     let holds = |segment: &&Segment| {
         let inside = address.checked_sub(segment.p_vaddr).is_some_and(|offset| offset < segment.p_filesz);
@@ -107,14 +111,15 @@ fn file_offset(segments: &[Segment], address: u64) -> Option<u64> {
     }
 }
 
-/// The ISA level in the GNU property segment (linkers make one), if it states one.
+/// Returns the ISA level in the GNU property segment (which linkers make), if there is one.
 fn isa_level(elf: &Elf<'_>, segments: &[Segment]) -> Option<u32> {
     let align = elf.word_size();
     let segment = segments.iter().find(|segment| segment.p_type == PT_GNU_PROPERTY && segment.p_align == align)?;
     let start = usize::try_from(segment.p_offset).ok()?;
     let notes = elf.bytes().get(start..start.checked_add(usize::try_from(segment.p_filesz).ok()?)?)?;
     let mut at = 0_u64;
-    // Name and description sizes and type; name and description are padded.
+    // A note has the sizes of name and description and the type, then name and description, both
+    // padded.
     while let (Some(n_namesz), Some(n_descsz), Some(n_type)) =
         (u32_at(notes, at), u32_at(notes, at + 4), u32_at(notes, at + 8))
     {
@@ -131,7 +136,7 @@ fn isa_level(elf: &Elf<'_>, segments: &[Segment]) -> Option<u32> {
     None
 }
 
-/// The ISA property in a list sorted by type.
+/// Returns the ISA property of a list that is sorted by type.
 fn isa_property(properties: &[u8], align: u64) -> Option<u32> {
     let mut at = 0_u64;
     let mut last_type = 0;
@@ -154,7 +159,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A 64 bit x86 library called `libx.so.1` that needs x86-64-v3 (bit 2).
+    /// A 64-bit x86 library `libx.so.1` that needs x86-64-v3 (bit 2).
     fn library() -> Vec<u8> {
         let mut bytes = vec![0_u8; 64];
         bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");

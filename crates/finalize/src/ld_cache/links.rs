@@ -1,4 +1,5 @@
-//! One directory: its libraries by SONAME, and the links ldconfig makes and removes there (`search_dir`, `create_links`).
+//! One directory: its libraries by SONAME, and the links that ldconfig makes and removes in it
+//! (`search_dir`, `create_links`).
 
 use super::compare::dl_cache_libcmp;
 use super::conf::SearchDir;
@@ -9,33 +10,33 @@ use std::cmp::Ordering;
 
 /// A library that gets an entry in the cache.
 pub(super) struct Found {
-    /// What programs ask for.
+    /// The name that programs ask for.
     pub(super) soname: String,
-    /// The chosen file's name in the directory.
+    /// The name of the chosen file in the directory.
     pub(super) name: String,
     pub(super) library: Library,
-    /// Whether it is a link that stands for itself (`libfoo.so` of a -dev package).
+    /// Whether it is a link that needs no SONAME link (`libfoo.so` of a -dev package).
     is_link: bool,
 }
 
-/// What ldconfig does to one directory.
+/// The changes that ldconfig makes to one directory.
 #[derive(Default)]
 pub(super) struct Directory {
     pub(super) found: Vec<Found>,
     /// SONAME links to make, `(path, target)`.
     pub(super) links: Vec<(TreePath, String)>,
-    /// Links that lead nowhere.
+    /// Dangling links.
     pub(super) stale: Vec<TreePath>,
 }
 
-/// Names glibc takes for libraries (`_dl_is_dso`).
+/// Whether glibc takes the name for that of a library (`_dl_is_dso`).
 fn is_dso(name: &str) -> bool {
     ((name.starts_with("lib") || name.starts_with("ld-")) && name.contains(".so"))
         || name.starts_with("ld.so.")
         || name.starts_with("ld64.so.")
 }
 
-/// Leftovers of package managers and prelink.
+/// Whether the name is that of a leftover of a package manager or prelink.
 fn is_temporary(name: &str) -> bool {
     let prelink = name.len().checked_sub(".#prelink#.XXXXXX".len()).and_then(|at| name.get(at..));
     name.ends_with(".#prelink#")
@@ -45,12 +46,12 @@ fn is_temporary(name: &str) -> bool {
         || name.ends_with(".dpkg-tmp")
 }
 
-/// Entries of `dir` that ldconfig looks at.
+/// Returns the entries of `dir` that ldconfig examines.
 fn entries<'a>(tree: &'a FileTree, dir: &SearchDir) -> Vec<(&'a TreePath, &'a Entry)> {
     let hwcaps = dir.hwcaps.is_some();
     let looks = |entry: &Entry, name: &str| match entry.kind {
         Kind::File { .. } => is_dso(name),
-        // Beneath glibc-hwcaps ldconfig takes any link for a library.
+        // Below glibc-hwcaps ldconfig takes any link for a library.
         Kind::Symlink(_) => is_dso(name) || hwcaps,
         _ => false,
     };
@@ -59,7 +60,7 @@ fn entries<'a>(tree: &'a FileTree, dir: &SearchDir) -> Vec<(&'a TreePath, &'a En
     children.filter(|(path, entry)| looks(entry, path.name()) && !is_temporary(path.name())).collect()
 }
 
-/// Files that ldconfig opens in `dir`, links followed.
+/// Returns the files that ldconfig opens in `dir`; links are followed.
 pub(super) fn candidates<'a>(tree: &'a FileTree, dir: &SearchDir) -> Vec<(&'a TreePath, &'a Content)> {
     let files = entries(tree, dir).into_iter().filter_map(|(path, _)| {
         let (_, target) = tree.resolve(path.as_str())?;
@@ -94,7 +95,7 @@ pub(super) fn search(tree: &FileTree, dir: &SearchDir, libraries: &Libraries) ->
 fn found(path: &TreePath, entry: &Entry, library: &Library) -> Found {
     let name = path.name();
     let soname = library.soname.as_deref().unwrap_or(name);
-    // A link that is neither called as its SONAME nor is the `.so` for ld(1) counts as a file.
+    // A link whose name is neither its SONAME nor the `.so` for ld(1) counts as a file.
     let is_link =
         entry.link_target().is_some() && (name == soname || (name.ends_with(".so") && soname.starts_with(name)));
     let soname = if is_link { name } else { soname };
@@ -102,7 +103,8 @@ fn found(path: &TreePath, entry: &Entry, library: &Library) -> Found {
 }
 
 impl Directory {
-    /// Keeps the better of two libraries with one SONAME: a file before a link, else the newer by name.
+    /// Keeps the better of two libraries with one SONAME: a file rather than a link, else the newer
+    /// one by name.
     fn add(&mut self, new: Found) {
         let Some(old) = self.found.iter_mut().find(|old| old.soname == new.soname) else {
             self.found.push(new);
@@ -110,18 +112,18 @@ impl Directory {
         };
         let newer = || dl_cache_libcmp(old.name.as_bytes(), new.name.as_bytes()) == Ordering::Less;
         if (!new.is_link && old.is_link) || (new.is_link == old.is_link && newer()) {
-            // The ABI stays that of the first, as in glibc.
+            // The ABI remains that of the first, as in glibc.
             old.name = new.name;
             old.is_link = new.is_link;
             old.library.isa_level = new.library.isa_level;
         }
     }
 
-    /// Makes the link from a SONAME to its library unless that is what is there already.
+    /// Makes the link from a SONAME to its library unless it already exists.
     fn link(&mut self, tree: &FileTree, dir: &SearchDir, at: usize) {
         let Found { soname, name, is_link, .. } = &self.found[at];
         let inside = |name: &str| format!("{}/{name}", dir.path);
-        // A SONAME that is no file's name has no link; ldconfig complains and goes on.
+        // A SONAME that is not a file name gets no link; ldconfig warns and continues.
         let path = TreePath::new(&inside(soname)).ok().filter(|path| path.name() == soname);
         let Some(path) = path.filter(|_| !is_link) else { return };
         let there = tree.resolve(path.as_str());
@@ -139,7 +141,7 @@ impl Directory {
     }
 }
 
-/// Whether two names are one file.
+/// Whether two names are of the same file.
 fn same_inode(a: (&TreePath, &Entry), b: (&TreePath, &Entry)) -> bool {
     let group = |entry: &Entry| match &entry.kind {
         Kind::File { link, .. } => link.clone(),
@@ -148,7 +150,8 @@ fn same_inode(a: (&TreePath, &Entry), b: (&TreePath, &Entry)) -> bool {
     a.0 == b.0 || group(a.1).is_some_and(|link| group(b.1) == Some(link))
 }
 
-/// Debian's local-ldconfig-ignore-ld.so.diff: an existing link to the dynamic linker is never changed.
+/// Whether the SONAME is that of the dynamic linker, whose existing link is never changed (Debian's
+/// local-ldconfig-ignore-ld.so.diff).
 fn is_loader(soname: &str) -> bool {
     let loaders =
         ["ld-linux-aarch64.so.1", "ld-linux-armhf.so.3", "ld-linux-x86-64.so.2", "ld-linux.so.2", "ld-linux.so.3"];

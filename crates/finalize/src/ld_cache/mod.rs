@@ -1,11 +1,12 @@
 //! `/etc/ld.so.cache` and the SONAME links, byte for byte as `ldconfig -r` makes them.
 //!
-//! Follows `ldconfig(8)` and glibc's `elf/ldconfig.c`, `elf/cache.c`, `elf/readlib.c` as of Debian bookworm's 2.36 and
-//! trixie's 2.41 with Debian's patches. [`scan`] reads libraries, keyed by content so that its result can be cached and
-//! fed back; [`write`](fn@write) is a pure function of the tree and what was read.
+//! Follows `ldconfig(8)` and glibc's `elf/ldconfig.c`, `elf/cache.c`, `elf/readlib.c` as of Debian
+//! bookworm's 2.36 and trixie's 2.41 with Debian's patches. [`scan`] reads libraries, keyed by
+//! content so that its result can be cached and reused; [`write`](fn@write) is a pure function of
+//! the tree and of what was read.
 //!
-//! Not done, as nothing in the two releases needs it: a.out and libc5 libraries, and the directories `tls`, `haswell`
-//! and `xeon_phi`, which ldconfig itself forgot in 2.37.
+//! Not supported, because nothing in the two releases needs it: a.out and libc5 libraries, and the
+//! directories `tls`, `haswell` and `xeon_phi`, which ldconfig itself dropped in 2.37.
 
 mod cache;
 mod compare;
@@ -25,37 +26,37 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-/// Libraries are read once: what was in them is kept in the cache.
+/// Libraries are not listed: they are read once, and the result is cached.
 pub(crate) const FINALIZER: Finalizer =
     Finalizer { name: "ld_cache", reads: &[&[conf::LD_SO_CONF, "etc/ld.so.conf.d"]] };
 
-/// What libraries say about themselves, by the digest of their bytes; small enough to cache (`serde`).
+/// What was read from libraries, by the digest of their bytes; small enough to cache (`serde`).
 ///
-/// `None` stands for a file that ldconfig ignores: a linker script, another machine's library.
+/// `None` stands for a file that ldconfig ignores: a linker script or another machine's library.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Libraries(pub BTreeMap<Digest, Option<Library>>);
 
 /// Why the libraries of a tree cannot be indexed.
 #[derive(Debug, thiserror::Error)]
 pub enum LdCacheError {
-    /// The bytes of a file could not be had.
+    /// The bytes of a file cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// `ld.so.conf` is not usable.
+    /// `ld.so.conf` cannot be used.
     #[error(transparent)]
     Conf(#[from] ConfError),
-    /// [`write`](fn@write) got the result of a scan of another tree.
+    /// [`write`](fn@write) was called with the scan of another tree.
     #[error("/{0}: this library was not scanned; this is a bug in kiln")]
     NotScanned(String),
-    /// Offsets in the cache have 32 bits.
-    #[error("/etc/ld.so.cache would pass its format's limit of 4 GiB")]
+    /// The cache exceeds its 32-bit offsets.
+    #[error("/etc/ld.so.cache would exceed its format's limit of 4 GiB")]
     TooBig,
 }
 
-/// Reads the libraries in the directories that ldconfig searches, but for those that `known` has.
+/// Reads the libraries in the directories that ldconfig searches, except those in `known`.
 ///
 /// # Errors
-/// [`LdCacheError`] when a file cannot be read or `ld.so.conf` is not usable.
+/// [`LdCacheError`] when a file cannot be read or `ld.so.conf` cannot be used.
 pub fn scan(
     tree: &FileTree,
     reader: &dyn ContentReader,

@@ -1,9 +1,9 @@
-//! The cache's string table: one string inside another's tail shares its bytes.
+//! The cache's string table: a string that is the tail of another shares its bytes.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Strings and where they are.
+/// Strings and their offsets.
 pub(super) struct Strings {
     /// NUL-terminated strings.
     pub(super) bytes: Vec<u8>,
@@ -11,7 +11,7 @@ pub(super) struct Strings {
 }
 
 impl Strings {
-    /// Lays out `strings` as glibc's `stringtable_finalize`.
+    /// Lays out `strings` like glibc's `stringtable_finalize`.
     pub(super) fn new(strings: BTreeSet<String>) -> Self {
         let mut sorted: Vec<String> = strings.into_iter().collect();
         sorted.sort_by(|a, b| backwards(a.as_bytes(), b.as_bytes()));
@@ -37,13 +37,13 @@ impl Strings {
         Self { bytes, offsets }
     }
 
-    /// Where `string`, one of those given, starts.
+    /// Returns the offset of `string`, one of those given.
     pub(super) fn offset(&self, string: &str) -> Option<usize> {
         self.offsets.get(string).copied()
     }
 }
 
-/// Compares from the last byte on, falling; of two that agree the longer comes first.
+/// Compares from the last byte backwards, descending; the longer of two that agree comes first.
 fn backwards(a: &[u8], b: &[u8]) -> Ordering {
     b.iter().rev().cmp(a.iter().rev())
 }

@@ -1,9 +1,9 @@
-//! The `[Install]` section of unit files and drop-ins, in systemd.syntax(7).
+//! The `[Install]` section of unit files and drop-ins, in the syntax of systemd.syntax(7).
 
 use super::name::{self, Form};
 use crate::words::{Backslash, words};
 
-/// What `[Install]` says.
+/// The settings of `[Install]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Install {
     pub aliases: Vec<String>,
@@ -14,8 +14,8 @@ pub(super) struct Install {
     pub default_instance: Option<String>,
 }
 
-/// The assignments of section `[Install]` in `text`, in order. Comments, continuation lines and other
-/// sections are dealt with; lines systemd would warn about are passed over.
+/// Returns the assignments of section `[Install]` in `text`, in order. Handles comments,
+/// continuation lines and other sections; skips lines that systemd would warn about.
 pub(super) fn assignments(text: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut in_install = false;
@@ -44,7 +44,7 @@ pub(super) fn assignments(text: &str) -> Vec<(String, String)> {
 }
 
 impl Install {
-    /// Adds what `text`, a file or drop-in of unit `unit`, says.
+    /// Adds the settings of `text`, a file or drop-in of unit `unit`.
     pub(super) fn read(&mut self, unit: &str, text: &str) {
         for (key, value) in assignments(text) {
             match key.as_str() {
@@ -68,17 +68,17 @@ impl Install {
     }
 }
 
-/// A list setting: an empty value resets, others append; quotes group.
+/// Extends a list setting: an empty value resets it, others are appended; quotes group.
 fn extend(list: &mut Vec<String>, value: &str) {
     if value.is_empty() {
         list.clear();
     }
-    // systemd warns about a line with an open quote and goes on without it.
+    // systemd warns about a line with an unclosed quote and ignores it.
     list.extend(words(value, Backslash::Ordinary).unwrap_or_default());
 }
 
-/// Expands the specifiers of install_name_printf (`%i %j %n %N %p %%`) for unit `unit`. `None` for one that
-/// is not known before the machine runs.
+/// Expands the specifiers of install_name_printf (`%i %j %n %N %p %%`) for unit `unit`. Returns
+/// `None` if a specifier is unknown before the machine runs.
 pub(super) fn expand(format: &str, unit: &str, default_instance: Option<&str>) -> Option<String> {
     let is_template = name::form(unit) == Some(Form::Template);
     let default_instance = default_instance.filter(|_| is_template);

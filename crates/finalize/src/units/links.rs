@@ -1,4 +1,4 @@
-//! Making and removing the symlinks that enable units (`install.c` of systemd).
+//! Makes and removes the symlinks that enable units (`install.c` of systemd).
 
 use super::UnitsError;
 use super::install::{self, Install};
@@ -8,16 +8,16 @@ use crate::input;
 use kiln_tree::{ContentReader, Entry, FileTree, Kind};
 use std::collections::{BTreeSet, VecDeque};
 
-/// How failures of single links are taken.
+/// How failures of single links are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Presets: what cannot be done is left out.
+    /// Presets: links that cannot be made are skipped.
     Preset,
-    /// Somebody asked for exactly this.
+    /// The profile names the unit: every failure is an error.
     Explicit,
 }
 
-/// A manager's units, to be enabled and disabled.
+/// A manager's units, which can be enabled and disabled.
 pub(super) struct Links<'a> {
     pub tree: &'a mut FileTree,
     pub reader: &'a dyn ContentReader,
@@ -29,7 +29,7 @@ impl Links<'_> {
         Lookup { tree: self.tree, reader: self.reader, scope: self.scope }
     }
 
-    /// Enables `units` and what their `Also=` names (`install_context_apply`).
+    /// Enables `units` and the units in their `Also=` (`install_context_apply`).
     pub(super) fn enable(&mut self, units: &[String], mode: Mode) -> Result<(), UnitsError> {
         let mut queue: VecDeque<String> = units.iter().cloned().collect();
         let mut done = BTreeSet::new();
@@ -42,7 +42,7 @@ impl Links<'_> {
                 Found::Masked { path } if mode == Mode::Explicit && units.contains(&unit) => {
                     return Err(UnitsError::Masked { unit, path });
                 }
-                // What only Also= names may be missing.
+                // Units that are only in Also= may be missing.
                 Found::Masked { .. } | Found::Missing => continue,
             };
             if name != unit {
@@ -129,7 +129,7 @@ impl Links<'_> {
             .ok_or_else(|| UnitsError::Specifier { unit: name.to_owned(), text: text.to_owned() })
     }
 
-    /// Links `at` to `target` (`create_symlink`); a link that already means the same stays as it is.
+    /// Links `at` to `target` (`create_symlink`); keeps an existing link with the same meaning.
     pub(super) fn link(&mut self, at: &str, target: &str, force: bool) -> Result<(), UnitsError> {
         match self.tree.get(at).map(|entry| &entry.kind) {
             None => {}
@@ -157,7 +157,8 @@ impl Links<'_> {
             || (base(&a) == base(&b) && lookup.in_search_path(&a) && lookup.in_search_path(&b))
     }
 
-    /// Removes every link that enables `units` or what their `Also=` names (`remove_marked_symlinks`).
+    /// Removes every link that enables `units` or the units in their `Also=`
+    /// (`remove_marked_symlinks`).
     pub(super) fn disable(&mut self, units: &[String]) -> Result<(), UnitsError> {
         let mut queue: VecDeque<String> = units.iter().cloned().collect();
         let mut seen = BTreeSet::new();
@@ -226,7 +227,8 @@ impl Links<'_> {
     }
 }
 
-/// The name an alias is linked under, or `None` if it is not one for unit `name` (`unit_file_verify_alias`).
+/// Returns the name under which an alias is linked, or `None` if it is not valid for unit `name`
+/// (`unit_file_verify_alias`).
 fn checked_alias(alias: &str, name: &str) -> Option<String> {
     if let Some((dir, link)) = alias.rsplit_once('/') {
         // The old way to write WantedBy= and RequiredBy=.

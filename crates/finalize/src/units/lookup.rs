@@ -1,16 +1,16 @@
-//! Finding units in a tree: search paths, aliases, links, templates, drop-ins.
+//! Finds units in a tree: search paths, aliases, links, templates, drop-ins.
 
 use super::install::Install;
 use super::name::{self, Form};
 use crate::input::{self, InputError};
 use kiln_tree::{ContentReader, FileTree, Kind};
 
-/// Which manager's units.
+/// The manager whose units are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// PID 1's.
+    /// PID 1.
     System,
-    /// Those of every user's manager (`systemctl --global`).
+    /// Every user's manager (`systemctl --global`).
     User,
 }
 
@@ -35,7 +35,7 @@ impl Scope {
         }
     }
 
-    /// Where enablement is written.
+    /// The directory to which enablement is written.
     pub(crate) fn config(self) -> &'static str {
         match self {
             Self::System => "etc/systemd/system",
@@ -43,7 +43,7 @@ impl Scope {
         }
     }
 
-    /// Where presets are, highest priority first.
+    /// The directories of presets, highest priority first.
     pub(super) const fn preset_dirs(self) -> &'static [&'static str] {
         match self {
             Self::System => {
@@ -56,21 +56,21 @@ impl Scope {
     }
 }
 
-/// What a unit name leads to.
+/// The result of looking up a unit name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
-    /// A unit file; the name is that of the target if the wanted one is an alias.
+    /// A unit file; the name is that of the target if the requested one is an alias.
     Unit { name: String, path: String },
-    /// Linked to `/dev/null`, or empty.
+    /// A link to `/dev/null`, or an empty file.
     Masked { path: String },
-    /// No such unit, or an alias that leads nowhere.
+    /// No such unit, or a dangling alias.
     Missing,
 }
 
-/// As many links as systemd follows (`UNIT_FILE_FOLLOW_SYMLINK_MAX`).
+/// The number of links that systemd follows (`UNIT_FILE_FOLLOW_SYMLINK_MAX`).
 const MAX_LINKS: usize = 64;
 
-/// A tree seen by one manager.
+/// A tree as one manager sees it.
 pub(super) struct Lookup<'a> {
     pub tree: &'a FileTree,
     pub reader: &'a dyn ContentReader,
@@ -116,7 +116,7 @@ impl Lookup<'_> {
         Found::Missing
     }
 
-    /// The first path of the search path that has `name`, else its template.
+    /// Returns the first path in the search path that has `name`, else its template.
     fn search(&self, name: &str) -> Option<String> {
         let template = name::template(name).filter(|_| name::form(name) == Some(Form::Instance));
         [Some(name.to_owned()), template].into_iter().flatten().find_map(|name| {
@@ -135,7 +135,7 @@ impl Lookup<'_> {
         path.rsplit_once('/').is_some_and(|(dir, _)| self.scope.dirs().contains(&dir))
     }
 
-    /// What `[Install]` of the unit at `path` and of its drop-ins says.
+    /// Reads `[Install]` of the unit at `path` and of its drop-ins.
     pub(super) fn load(&self, name: &str, path: &str) -> Result<Install, InputError> {
         let mut install = Install::default();
         install.read(name, &input::text(self.tree, self.reader, path)?);
@@ -151,7 +151,7 @@ impl Lookup<'_> {
         Ok(install)
     }
 
-    /// All names of unit files and links in the search path, in its order, then by name.
+    /// Returns all names of unit files and links, in the order of the search path, then by name.
     pub(super) fn all(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         let mut seen = std::collections::BTreeSet::new();
@@ -168,12 +168,12 @@ impl Lookup<'_> {
     }
 }
 
-/// The last component.
+/// Returns the last component.
 pub(super) fn base(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// The link target `target` of the link at `link`, from the root.
+/// Returns the target `target` of the link at `link`, relative to the root.
 pub(super) fn join(link: &str, target: &str) -> String {
     if target.starts_with('/') {
         return target.to_owned();
@@ -181,7 +181,7 @@ pub(super) fn join(link: &str, target: &str) -> String {
     format!("{}/{target}", link.rsplit_once('/').map_or("", |(dir, _)| dir))
 }
 
-/// `path` with the symlinks of its directories followed, its last component not (`CHASE_NOFOLLOW`).
+/// Follows the symlinks of `path`'s directories but not its last component (`CHASE_NOFOLLOW`).
 pub(super) fn chase_parent(tree: &FileTree, path: &str) -> String {
     let path = path.trim_matches('/');
     match path.rsplit_once('/') {
@@ -193,7 +193,7 @@ pub(super) fn chase_parent(tree: &FileTree, path: &str) -> String {
     }
 }
 
-/// Where `path` ends when all symlinks are followed, whether or not something is there (`CHASE_NONEXISTENT`).
+/// Follows all symlinks of `path`; its end need not exist (`CHASE_NONEXISTENT`).
 pub(super) fn chase(tree: &FileTree, path: &str) -> String {
     let mut at = chase_parent(tree, path);
     for _ in 0..MAX_LINKS {
@@ -205,7 +205,7 @@ pub(super) fn chase(tree: &FileTree, path: &str) -> String {
     at
 }
 
-/// `path` without `.`, `..` and empty components.
+/// Returns `path` without `.`, `..` and empty components.
 fn lexical(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {

@@ -1,10 +1,11 @@
-//! Which systemd units an image starts: presets, enablement, masks and the default target, as symlinks
-//! below `/etc/systemd`.
+//! The systemd units that an image starts: presets, enablement, masks and the default target, as
+//! symlinks below `/etc/systemd`.
 //!
-//! Follows `systemctl --root=DIR preset-all`, then `enable`, `disable`, `mask` and `set-default` for what the
-//! profile names. Links point to `/usr/lib/systemd/…`, where an image has its units; systemd 252 of Debian 12
-//! writes `/lib/systemd/…` for the same file. Where two enabled units claim one alias, `preset-all` lets the
-//! order of a directory decide; here it is the order of names.
+//! Follows `systemctl --root=DIR preset-all`, then `enable`, `disable`, `mask` and `set-default`
+//! for what the profile names. Links point to `/usr/lib/systemd/…`, where an image has its units;
+//! systemd 252 of Debian 12 writes `/lib/systemd/…` for the same file. Where two enabled units
+//! claim one alias, the result of `preset-all` depends on the order of a directory; here it depends
+//! on the order of names.
 
 mod install;
 mod links;
@@ -29,7 +30,7 @@ pub(crate) const FINALIZER: Finalizer = Finalizer {
     reads: &[Scope::System.dirs(), Scope::System.preset_dirs(), Scope::User.dirs(), Scope::User.preset_dirs()],
 };
 
-/// Why units could not be set up.
+/// Why units cannot be enabled, disabled or masked.
 #[derive(Debug, thiserror::Error)]
 pub enum UnitsError {
     /// A file cannot be read.
@@ -41,14 +42,14 @@ pub enum UnitsError {
     /// A preset file is malformed.
     #[error(transparent)]
     Preset(#[from] PresetError),
-    /// The profile names a unit nobody has.
+    /// The profile names a unit that does not exist.
     #[error("{key}: no unit is called {unit:?}{}", hint(nearest.as_deref()))]
     NoSuchUnit {
         /// The key that names it.
         key: Key,
         /// The name.
         unit: String,
-        /// The unit it is probably meant to be.
+        /// The most similar name of a unit.
         nearest: Option<String>,
     },
     /// The profile enables a unit that has no `[Install]`.
@@ -70,32 +71,33 @@ pub enum UnitsError {
         /// The link to `/dev/null` or the empty file.
         path: String,
     },
-    /// `[Install]` of an enabled unit names something that is no unit, or an instance is missing.
+    /// `[Install]` of an enabled unit refers to something that is not a unit, or an instance is
+    /// missing.
     #[error(
-        "{unit}: [Install] refers to {reference:?}, which cannot start it: it is no unit name, or {unit} is a template and needs an instance"
+        "{unit}: [Install] refers to {reference:?}, which cannot start it: it is not a unit name, or {unit} is a template and needs an instance"
     )]
     BadReference {
         /// The unit.
         unit: String,
-        /// What it refers to.
+        /// The reference.
         reference: String,
     },
-    /// `[Install]` needs a fact of a running machine.
+    /// `[Install]` has a specifier that is only known on a running machine.
     #[error("{unit}: [Install] has {text:?} with a specifier that is only known on a running machine")]
     Specifier {
         /// The unit.
         unit: String,
-        /// The setting's word.
+        /// The word of the setting.
         text: String,
     },
-    /// A link is wanted where something else is.
+    /// A link cannot be made because something else exists at its path.
     #[error("/{path} is {found} and cannot become a symlink to {target}: remove one of the two")]
     LinkExists {
-        /// Where.
+        /// The path.
         path: String,
-        /// What is there.
+        /// The existing entry.
         found: String,
-        /// Where the link was to point.
+        /// The target of the link.
         target: String,
     },
 }
@@ -104,7 +106,7 @@ impl AboutProfile for UnitsError {
     fn key(&self) -> Option<Key> {
         match self {
             Self::NoSuchUnit { key, .. } => Some(key.clone()),
-            // What presets enable is never refused for these reasons.
+            // Units that presets enable never fail for these reasons.
             Self::Static { unit, .. } | Self::Masked { unit, .. } | Self::BadReference { unit, .. } => {
                 Some(fields::UNIT_STATE.of(unit).at_name())
             }
@@ -166,7 +168,7 @@ pub fn preset_all(tree: &mut FileTree, reader: &dyn ContentReader, scope: Scope)
     links.enable(&plus, Mode::Preset)
 }
 
-/// Those of `units` that are there; one that is not must be `optional`.
+/// Returns those of `units` that exist; a missing one must be `optional`.
 fn named(
     links: &Links<'_>,
     to_mask: bool,
@@ -175,7 +177,7 @@ fn named(
 ) -> Result<Vec<String>, UnitsError> {
     let mut there = Vec::new();
     for unit in units {
-        // Generators make these at boot; only masking needs no file.
+        // Generators make these at boot; masking does not need the file.
         let generated = to_mask && matches!(name::unit_type(unit), "mount" | "automount" | "swap" | "device");
         let missing = !generated && links.lookup().find(unit) == Found::Missing;
         match name::form(unit).is_some() && !missing {
@@ -240,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_profile_has_the_last_word() {
+    fn the_profile_overrides_presets() {
         let mut tree = sample();
         let lists = units(|units| {
             units.enable.insert("a.service".into());
@@ -259,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_with_the_way_out() {
+    fn errors_say_what_to_do() {
         let message = |change: fn(&mut Units)| {
             finalize(&mut sample(), &LocalReader, &units(change)).expect_err("a mistake").to_string()
         };

@@ -12,7 +12,7 @@ const TYPES: [&str; 11] =
     ["service", "socket", "target", "device", "mount", "automount", "swap", "timer", "path", "slice", "scope"];
 const MAX_NAME: usize = 255;
 
-/// The form of `name`, or `None` if it is not a unit name.
+/// Returns the form of `name`, or `None` if it is not a unit name.
 pub(super) fn form(name: &str) -> Option<Form> {
     let (stem, unit_type) = name.rsplit_once('.')?;
     let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.' | '\\' | '@');
@@ -27,7 +27,7 @@ pub(super) fn form(name: &str) -> Option<Form> {
     }
 }
 
-/// The part after the last dot.
+/// Returns the part after the last dot.
 pub(super) fn unit_type(name: &str) -> &str {
     name.rsplit_once('.').map_or("", |(_, unit_type)| unit_type)
 }
@@ -37,19 +37,19 @@ pub(super) fn may_alias(name: &str) -> bool {
     matches!(unit_type(name), "service" | "socket" | "target" | "device" | "timer" | "path")
 }
 
-/// The template of an instance (`getty@tty1.service` → `getty@.service`).
+/// Returns the template of an instance (`getty@tty1.service` → `getty@.service`).
 pub(super) fn template(name: &str) -> Option<String> {
     let (stem, unit_type) = name.rsplit_once('.')?;
     let (prefix, _) = stem.split_once('@')?;
     Some(format!("{prefix}@.{unit_type}"))
 }
 
-/// The instance of a name, empty for a template and none for a plain name.
+/// Returns the instance of a name; empty for a template, `None` for a plain name.
 pub(super) fn instance(name: &str) -> Option<&str> {
     Some(name.rsplit_once('.')?.0.split_once('@')?.1)
 }
 
-/// `template` with `instance` filled in; a plain name stays as it is.
+/// Inserts `instance` into `template`; returns a plain name as it is.
 pub(super) fn with_instance(template: &str, instance: &str) -> String {
     match template.rsplit_once('.').and_then(|(stem, unit_type)| Some((stem.split_once('@')?.0, unit_type))) {
         Some((prefix, unit_type)) => format!("{prefix}@{instance}.{unit_type}"),
@@ -57,7 +57,7 @@ pub(super) fn with_instance(template: &str, instance: &str) -> String {
     }
 }
 
-/// The name before `@` or the type.
+/// Returns the name before `@` or the type.
 pub(super) fn prefix(name: &str) -> &str {
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     stem.split_once('@').map_or(stem, |(prefix, _)| prefix)
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_told_apart() {
+    fn forms_of_names_are_distinguished() {
         for (name, expected) in [
             ("a.service", Some(Form::Plain)),
             ("a@.service", Some(Form::Template)),

@@ -1,25 +1,25 @@
-//! systemd.preset(5): which units are enabled when nobody says otherwise.
+//! systemd.preset(5): the units that are enabled by default.
 
 use super::name::{self, Form};
 use globset::{GlobBuilder, GlobMatcher};
 
-/// A line that is no rule.
+/// A line is not a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("/{path}:{line}: {why}")]
 pub struct PresetError {
     /// The file.
     pub path: String,
-    /// Counted from 1.
+    /// The line, from 1.
     pub line: usize,
     /// What is wrong.
     pub why: String,
 }
 
-/// What the presets say of a unit.
+/// The decision of the presets about a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
     Enable,
-    /// These instances of a template.
+    /// Enables these instances of a template.
     EnableInstances(Vec<String>),
     Disable,
     Ignore,
@@ -39,7 +39,7 @@ pub(super) struct Presets {
 }
 
 impl Presets {
-    /// Adds the rules of one file; files come in order of their names.
+    /// Adds the rules of one file; must be called in the order of the files' names.
     pub(super) fn read(&mut self, path: &str, text: &str) -> Result<(), PresetError> {
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
@@ -52,7 +52,7 @@ impl Presets {
         Ok(())
     }
 
-    /// The first rule that matches decides; without one a unit is enabled.
+    /// Returns the decision of the first rule that matches; without one the unit is enabled.
     pub(super) fn query(&self, unit: &str) -> Verdict {
         for rule in &self.rules {
             if !rule.instances.is_empty() && name::template(unit).as_ref() == Some(&rule.pattern) {
@@ -91,9 +91,9 @@ fn rule(line: &str) -> Result<Rule, String> {
         _ => (rest, Vec::new()),
     };
     if pattern.is_empty() {
-        return Err(format!("{word} names no unit"));
+        return Err(format!("a unit name is missing after {word}"));
     }
-    // fnmatch(3) has no {a,b}.
+    // fnmatch(3) does not have {a,b}.
     let glob = pattern.replace('{', "[{]").replace('}', "[}]");
     let matcher = GlobBuilder::new(&glob)
         .literal_separator(false)
@@ -129,7 +129,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_refused_or_read(text in "(enable |disable )?\\PC{0,60}") {
+        fn any_text_is_rejected_or_read(text in "(enable |disable )?\\PC{0,60}") {
             let mut presets = Presets::default();
             if presets.read("p", &text).is_ok() {
                 presets.query("a@b.service");

@@ -16,14 +16,15 @@ const PARTS: [&str; 5] =
     ["etc/login.defs", "usr/lib/sysusers.d", "usr/share/base-passwd", "usr/lib/os-release", "usr/bin/bash"];
 const FILES: [&str; 4] = ["passwd", "group", "shadow", "gshadow"];
 
-/// What the original tools make of `dir`, which holds base-passwd's master files.
+/// Returns what the original tools make of `dir`, which has base-passwd's master files.
 fn judge(root: &Path, dir: &Path) -> [String; 4] {
     fs::create_dir_all(dir.join("etc")).expect("etc");
     for file in ["passwd", "group"] {
         fs::copy(dir.join(format!("usr/share/base-passwd/{file}.master")), dir.join("etc").join(file))
             .expect("a master file");
     }
-    // An existing file keeps its owner; a new one would be given to the group shadow, which takes root.
+    // An existing file keeps its owner; a new one would be given to the group shadow, which
+    // requires root.
     for file in ["shadow", "gshadow"] {
         fs::write(dir.join("etc").join(file), "").expect("an empty file");
     }
@@ -38,7 +39,7 @@ fn judge(root: &Path, dir: &Path) -> [String; 4] {
             run_tool(program, &["-R".as_ref(), dir.as_os_str()]);
         }
     } else {
-        // pwconv changes its root directory: give it a user namespace to be root in.
+        // pwconv changes its root directory: run it as root of a user namespace.
         for program in ["usr/sbin/pwconv", "usr/sbin/grpconv"] {
             let inner = tool(root, program);
             let mut command = Command::new("unshare");
@@ -81,7 +82,7 @@ fn the_four_files_equal_those_of_the_original_tools() {
     }
 }
 
-/// The accounts of postinst scripts, handed to systemd-sysusers as files, come out the same.
+/// systemd-sysusers, given the accounts of postinst scripts as files, has the same result.
 #[test]
 fn accounts_of_postinst_scripts_are_placed_as_files_of_sysusers_would_be() {
     for suite in SUITES {
@@ -113,7 +114,7 @@ fn accounts_of_postinst_scripts_are_placed_as_files_of_sysusers_would_be() {
     }
 }
 
-/// Every kind of line that sysusers.d(5) knows.
+/// Every kind of line in sysusers.d(5).
 #[test]
 fn a_file_with_every_kind_of_line_gives_the_same_accounts() {
     let lines = "\

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-/// Master, its slaves, and the target of each.
+/// The master link, its slaves, and the target of each.
 const FAMILIES: [(&str, &str); 4] = [
     ("iptables", "iptables-nft"),
     ("ip6tables", "ip6tables-nft"),

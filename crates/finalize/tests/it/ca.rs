@@ -15,8 +15,8 @@ use std::process::Command;
 const PARTS: [&str; 2] = ["usr/share/ca-certificates", "etc/ssl"];
 const LOCAL: &str = "usr/local/share/ca-certificates";
 
-/// Runs update-ca-certificates of `root` on `dir`; without a configuration all packaged certificates are
-/// listed, as the package's postinst does.
+/// Runs update-ca-certificates of `root` on `dir`; without a configuration, lists all packaged
+/// certificates, as the package's postinst does.
 fn judge(root: &Path, dir: &Path) -> (Vec<u8>, BTreeMap<String, String>) {
     let conf = dir.join("etc/ca-certificates.conf");
     if !conf.exists() {
@@ -24,7 +24,7 @@ fn judge(root: &Path, dir: &Path) -> (Vec<u8>, BTreeMap<String, String>) {
         let list = run(Command::new("sh").args(["-c", list, "list"]).arg(dir));
         fs::write(&conf, list).expect("a configuration");
     }
-    // The script calls `openssl`: give it the suite's.
+    // The script runs `openssl`: give it the suite's.
     let bin = tempfile::tempdir().expect("a temporary directory");
     let openssl = tool(root, "usr/bin/openssl");
     let words: Vec<String> = std::iter::once(openssl.get_program())

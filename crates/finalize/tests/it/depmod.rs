@@ -1,4 +1,5 @@
-//! Kernel module indexes against kmod itself: both Debian releases' kernels, each indexed by both releases' depmod.
+//! Kernel module indexes, compared with kmod itself: both Debian releases' kernels, each indexed by
+//! both releases' depmod.
 
 use kiln_testing::suites as debian_root;
 
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-/// A release's own kmod, run through its own loader so that the host's version does not matter.
+/// A release's own kmod, run by its own loader so that the host's version does not matter.
 struct Tool {
     root: tempfile::TempDir,
     kmod: Kmod,
@@ -52,7 +53,7 @@ impl Tool {
     }
 }
 
-/// A release's kernel, unpacked, and its release.
+/// A release's kernel, unpacked, and the name of the kernel release.
 fn kernel(suite: &'static str) -> (tempfile::TempDir, String) {
     let root = tempfile::tempdir().expect("a directory");
     let deb = Suite::new(suite).kernel();
@@ -62,7 +63,7 @@ fn kernel(suite: &'static str) -> (tempfile::TempDir, String) {
     (root, release.into_string().expect("UTF-8"))
 }
 
-/// What depmod writes; not `modules.order` and the like, which the package has.
+/// Files that depmod writes; without `modules.order` and others, which the package ships.
 fn generated(dir: &Path) -> Vec<PathBuf> {
     let shipped = ["modules.order", "modules.builtin", "modules.builtin.modinfo"];
     let names = fs::read_dir(dir).expect("a directory").map(|file| file.expect("a file").path());
@@ -120,8 +121,8 @@ fn judge(suite: &'static str, suffix: &str) {
     eprintln!("{suite}: scanned in {:?} on one core", start.elapsed());
     assert_eq!(postcard::from_bytes::<KernelModules>(&cached).expect("read back"), modules);
     assert!(modules.kernels[0].modules.iter().all(|module| module.file.path.ends_with(suffix)));
-    // The two kmods differ in the order of nodes in *.bin and in modules.weakdep, which 30 does not write; all other
-    // text files are the same.
+    // The two versions differ in the order of nodes in *.bin and in modules.weakdep, which 30 does
+    // not write; all other text files are equal.
     let tools = [Tool::bookworm(), Tool::trixie()];
     for tool in &tools {
         assert_equal_to_depmod(tool, root.path(), &release, &modules);
@@ -131,7 +132,7 @@ fn judge(suite: &'static str, suffix: &str) {
     assert_modules_outside_the_order_are_placed(&tools, root.path(), &release);
 }
 
-/// Replaces depmod's files by ours.
+/// Replaces depmod's files with ours.
 fn install(root: &Path, modules: &KernelModules, kmod: Kmod) {
     for (path, bytes) in indexes(modules, kmod).expect("indexes") {
         fs::write(root.join(path.as_str()), bytes).expect("written");
@@ -152,14 +153,15 @@ fn name_of(path: &str) -> String {
     kiln_finalize::depmod::module_name(path)
 }
 
-/// A program of the host's kmod, to which an ordinary user has no path.
+/// A program of the host's kmod, which is not in the PATH of an ordinary user.
 fn kmod(program: &str) -> Command {
     let mut command = Command::new(program);
     command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command
 }
 
-/// The host's modinfo, reading modules, and modprobe, reading our indexes, agree with `modules.dep`.
+/// The host's modinfo, which reads modules, and modprobe, which reads our indexes, agree with
+/// `modules.dep`.
 fn assert_modprobe_agrees(root: &Path, release: &str) {
     let dependencies = dependencies(root, release);
     let mut asked = 0;
@@ -184,7 +186,8 @@ fn assert_modprobe_agrees(root: &Path, release: &str) {
     assert!(asked > 40, "{asked} modules asked about");
 }
 
-/// With most modules gone, depmod's indexes are still ours, and modprobe finds every file that it would load.
+/// After most modules are removed, depmod's indexes still equal ours, and modprobe finds every file
+/// that it would load.
 fn assert_selection_is_whole(tools: &[Tool], root: &Path, release: &str, modules: &KernelModules) {
     let keep = [
         "overlay",
@@ -222,12 +225,13 @@ fn assert_selection_is_whole(tools: &[Tool], root: &Path, release: &str, modules
             assert!(Path::new(file.split(' ').next().expect("a path")).exists(), "{file} is kept for {path}");
         }
     }
-    let typo = select(modules, &["nf_contrack".to_owned()]).expect_err("refused").to_string();
+    let typo = select(modules, &["nf_contrack".to_owned()]).expect_err("rejected").to_string();
     assert!(typo.contains("did you mean \"nf_conntrack\"?"), "{typo}");
     eprintln!("{release}: {} modules kept, {} dropped", kept.len(), selection.dropped.len());
 }
 
-/// Without `modules.order` everything is in the order of kmod's hash table, with half of it a mixture.
+/// Without `modules.order`, everything is in the order of kmod's hash table; with half of it, the
+/// order is mixed.
 fn assert_modules_outside_the_order_are_placed(tools: &[Tool], root: &Path, release: &str) {
     let order = root.join(MODULES).join(release).join("modules.order");
     let text = fs::read_to_string(&order).expect("modules.order");
@@ -240,7 +244,7 @@ fn assert_modules_outside_the_order_are_placed(tools: &[Tool], root: &Path, rele
             let quiet = !text.is_empty() && !text.ends_with('\n');
             let dir = root.join(MODULES).join(release);
             generated(&dir).iter().for_each(|file| fs::remove_file(file).expect("removed"));
-            // depmod complains about the line that is not terminated.
+            // depmod warns about the line that is not terminated.
             let output = run(tool.command("depmod").arg("-b").arg(root).arg(release), "libc6");
             assert_eq!(output.stderr.is_empty(), !quiet);
             for (path, bytes) in indexes(&modules, tool.kmod).expect("indexes") {
@@ -264,7 +268,8 @@ fn trixies_kernel_is_indexed_as_depmod_does() {
     judge("trixie", ".ko.xz");
 }
 
-/// zstd, which Debian does not ship, xz in other modes than the kernel's, and a kernel without any list.
+/// zstd, which Debian does not use, xz in other modes than the kernel's, and a kernel without any
+/// list.
 #[test]
 fn other_compressors_and_missing_lists_are_as_depmod_has_them() {
     let (root, release) = kernel("bookworm");
@@ -285,7 +290,8 @@ fn other_compressors_and_missing_lists_are_as_depmod_has_them() {
             _ => {}
         }
     }
-    // A second file of one module, of which the one in updates/ counts, and a second module with the same symbols.
+    // A second file of one module, of which the one in updates/ is used, and a second module with
+    // the same symbols.
     let conntrack = selection.kept.kernels[0].modules.iter().find(|module| module.name() == "nf_conntrack");
     let conntrack = fs::read_dir(dir.join(&conntrack.expect("kept").file.path).parent().expect("a directory"))
         .expect("a directory")

@@ -1,5 +1,5 @@
-//! base-files, PAM, nsswitch.conf and os-release, against the suite's own maintainer scripts and tools, run on
-//! a copy of the same files.
+//! base-files, PAM, nsswitch.conf and os-release, compared with the suite's own maintainer scripts
+//! and tools, run on a copy of the same files.
 
 use kiln_testing::debian_root;
 
@@ -18,7 +18,8 @@ fn text(tree: &FileTree, path: &str) -> String {
     String::from_utf8(entry.inline().expect("inline").to_vec()).expect("text")
 }
 
-/// Runs a postinst on `dir` as dpkg does for a new package; changing owners, which takes root, is left out.
+/// Runs a postinst on `dir` as dpkg does for a new package; omits changes of owners, which require
+/// root.
 fn configure(suite: &str, package: &str, dir: &Path) {
     let scripts = scripts_of(suite, package);
     let bin = scripts.path().join("bin");
@@ -84,7 +85,7 @@ fn shells_are_those_of_update_shells() {
     }
 }
 
-/// Runs the suite's pam-auth-update with the host's perl and debconf (a database of its own).
+/// Runs the suite's pam-auth-update with the host's perl and debconf (with a separate database).
 fn pam_auth_update(root: &Path, dir: &Path) {
     let work = tempfile::tempdir().expect("a temporary directory");
     let at = work.path().display();
@@ -93,7 +94,7 @@ fn pam_auth_update(root: &Path, dir: &Path) {
          Name: templatedb\nDriver: File\nFilename: {at}/templates.dat\n"
     );
     fs::write(work.path().join("debconf.conf"), config).expect("written");
-    // --root covers all its paths but that of the templates.
+    // --root applies to all its paths except that of the templates.
     let script = fs::read_to_string(root.join("usr/sbin/pam-auth-update")).expect("the script");
     let templates = format!("'{}/usr/share/pam/common-'", root.display());
     assert!(script.contains("'/usr/share/pam/common-'"));
@@ -189,7 +190,7 @@ fn a_shell_reads_the_image_from_os_release() {
     }
 }
 
-/// Makes files unreadable that no finalizer says it reads.
+/// Makes files unreadable unless a finalizer declares that it reads them.
 fn only_declared(tree: &mut FileTree) {
     let reads = kiln_finalize::reads();
     let declared = |path: &str| {
@@ -205,8 +206,9 @@ fn only_declared(tree: &mut FileTree) {
     }
 }
 
-/// All finalizers of this room, one after the other, on everything the packages hold. What they do not
-/// declare they cannot read: a build with warm caches would open files that it need not.
+/// Runs all finalizers of this crate, one after the other, on the contents of all packages. They
+/// cannot read files that they do not declare: a build with a warm cache would have to open more
+/// files than necessary.
 #[test]
 fn the_finalizers_fit_together_on_a_whole_root() {
     for suite in SUITES {

@@ -1,4 +1,4 @@
-//! `/etc/ld.so.cache` and the SONAME links against both Debian releases' own ldconfig.
+//! `/etc/ld.so.cache` and the SONAME links, compared with both Debian releases' own ldconfig.
 
 use kiln_testing::suites as debian_root;
 
@@ -15,7 +15,7 @@ use std::time::Instant;
 
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 
-/// Runs `program` of `root`'s release on `root`; only root may chroot, anybody may in a user namespace.
+/// Runs `program` of `root`'s release on `root`; outside of a user namespace only root may chroot.
 fn chrooted(program: &Path) -> Command {
     let root = stdout(Command::new("id").arg("-u"), "coreutils").trim() == "0";
     if root {
@@ -31,7 +31,7 @@ fn chrooted(program: &Path) -> Command {
     command
 }
 
-/// A release's libraries with its ldconfig, and as many oddities as ldconfig has rules.
+/// A release's libraries with its ldconfig, and special cases for ldconfig's rules.
 fn root(suite: &'static str, libssl: &str) -> tempfile::TempDir {
     let root = tempfile::tempdir().expect("a directory");
     let packages = [
@@ -58,7 +58,7 @@ fn root(suite: &'static str, libssl: &str) -> tempfile::TempDir {
     root
 }
 
-/// Things that Debian's packages do not have but ldconfig has rules for.
+/// Cases that Debian's packages do not have but for which ldconfig has rules.
 fn add_oddities(root: &Path) {
     let path = |name: &str| root.join(LIBRARIES).join(name);
     let real = |name: &str| fs::canonicalize(path(name)).expect("a library");
@@ -68,10 +68,11 @@ fn add_oddities(root: &Path) {
     symlink("libgone.so.1.2", path("libgone.so.1")).expect("a link");
     fs::remove_file(path("libcap.so.2")).expect("removed");
     symlink("libzstd.so.1", path("libcap.so.2")).expect("a link");
-    // A newer and an older library of one SONAME, by number and not by letter.
+    // A newer and an older library with one SONAME, ordered by number and not by letter.
     fs::copy(&libz, path("libz.so.1.10.0")).expect("copied");
     fs::copy(&libz, path("libz.so.1.2.0")).expect("copied");
-    // A link for ld(1), one of another name, a hard link, a library without its own name, a script, leftovers.
+    // A link for ld(1), one with another name, a hard link, a library without a SONAME, a script,
+    // leftovers.
     symlink("libzstd.so.1", path("libzstd.so")).expect("a link");
     symlink("libzstd.so.1", path("libother.so.5")).expect("a link");
     fs::hard_link(real("libblkid.so.1"), path("libblkid.so.9.9")).expect("linked");
@@ -80,7 +81,7 @@ fn add_oddities(root: &Path) {
     fs::write(path("libempty.so.1"), "").expect("written");
     fs::write(path("libtext.so.1"), "no library\n".repeat(20)).expect("written");
     fs::create_dir(path("libdir.so.1")).expect("a directory");
-    // Optimized variants; ld.so's own file of no SONAME rule; a configured directory behind a link.
+    // Optimized variants, one of them a link without a SONAME; a configured directory behind a link.
     let v3 = path("glibc-hwcaps/x86-64-v3");
     fs::create_dir_all(&v3).expect("a directory");
     fs::create_dir_all(path("glibc-hwcaps/x86-64-v4-unused")).expect("a directory");
@@ -101,7 +102,7 @@ fn add_oddities(root: &Path) {
     fs::write(root.join("etc/ld.so.conf.d/more/late.conf"), "/usr/lib/x86_64-linux-gnu/systemd\n").expect("written");
 }
 
-/// Libraries that Debian's packages have none of: one that needs x86-64-v3, and one of i386.
+/// Libraries that no Debian package has: one that needs x86-64-v3, and one for i386.
 fn add_foreign_libraries(root: &Path) {
     let library = |file: &Path, soname: &str, more: &[&str]| {
         let mut cc = Command::new("cc");
@@ -123,7 +124,7 @@ fn add_foreign_libraries(root: &Path) {
     fs::write(root.join("etc/ld.so.conf.d/i386.conf"), "/opt/i386\n").expect("written");
 }
 
-/// `tree`, its libc6 as if it came from the package that the root was made of.
+/// Returns `tree` with its libc6 attributed to the package that the root was made from.
 fn with_origin(mut tree: FileTree, root: &Path, suite: &'static str) -> FileTree {
     let deb = Suite::new(suite).deb("libc-bin");
     let version = stdout(Command::new("dpkg-deb").arg("-f").arg(deb).arg("Version"), "dpkg");
@@ -169,7 +170,7 @@ fn cache_of(cache: &LdCache) -> &[u8] {
     entry.inline().expect("inline")
 }
 
-/// Reads configuration only.
+/// Reads only configuration.
 struct NoLibraries;
 
 impl ContentReader for NoLibraries {
@@ -201,7 +202,7 @@ fn judge(suite: &'static str, libssl: &str) {
     let file = root.path().join("cache");
     fs::write(&file, cache_of(&odd)).expect("written");
     let mut ldconfig = Command::new("ldconfig");
-    // An ordinary user has no path to it.
+    // It is not in the PATH of an ordinary user.
     ldconfig.env("PATH", "/usr/sbin:/sbin").env("LC_ALL", "C");
     let listing = stdout(ldconfig.arg("-p").arg("-C").arg(&file), "libc-bin");
     for line in [

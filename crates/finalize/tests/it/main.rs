@@ -1,4 +1,4 @@
-//! What this crate makes and reads, judged by other programs. A module is a subject.
+//! Results of this crate, checked with other programs. Each module is about one subject.
 
 mod accounts;
 mod alternatives;

@@ -1,4 +1,4 @@
-//! Unit presets and enablement, against the suite's own systemctl.
+//! Unit presets and enablement, compared with the suite's own systemctl.
 
 use kiln_testing::debian_root;
 
@@ -17,8 +17,8 @@ const USER_PRESETS: &str = "usr/lib/systemd/user-preset";
 
 type Links = BTreeMap<String, String>;
 
-/// systemd 252 of Debian 12 writes `/lib/systemd`, which is the same directory, and links the alias of a
-/// linked unit to the file rather than to the link.
+/// systemd 252 of Debian 12 writes `/lib/systemd`, which is the same directory, and links the alias
+/// of a linked unit to the file rather than to the link.
 fn usr_merged(links: Links) -> Links {
     let merge = |target: String| match target.strip_prefix("/lib/") {
         Some(rest) => format!("/usr/lib/{rest}"),
@@ -87,7 +87,7 @@ fn link(dir: &Path, path: &str, target: &str) {
     symlink(target, path).expect("linked");
 }
 
-/// Units that use everything `[Install]` and presets know, among the real ones.
+/// Units with everything that `[Install]` and presets support, besides the real ones.
 fn every_case(dir: &Path) {
     let unit = |name: &str, text: &str| write(dir, &format!("usr/lib/systemd/system/{name}"), text);
     unit(

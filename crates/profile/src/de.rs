@@ -137,7 +137,7 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
             Value::Scalar(scalar) if is_doubtful_boolean(scalar) => {
                 let word = &scalar.text;
                 Err(DecodeError::new(format!(
-                    "{word} is a boolean to some and a string to others, write true, false or {word:?}"
+                    "{word} is a boolean in YAML 1.1 and a string in YAML 1.2; write true, false or {word:?}"
                 )))
             }
             Value::Scalar(scalar) => match scalar.kind {

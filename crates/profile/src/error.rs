@@ -35,7 +35,7 @@ pub enum ProfileError {
         source: std::io::Error,
     },
     /// A file that is no profile by its size.
-    #[error("{path}: is larger than 1 MiB, which no profile is")]
+    #[error("{path}: is larger than 1 MiB, the limit for a profile")]
     TooLarge {
         /// The file.
         path: PathBuf,

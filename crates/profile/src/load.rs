@@ -171,7 +171,7 @@ impl Loader<'_> {
             let path = self.parent(&parent)?;
             if let Some(start) = chain.iter().position(|(_, known)| *known == identity(&path)) {
                 let names: Vec<String> = chain[start..].iter().map(|(path, _)| path.display().to_string()).collect();
-                let text = format!("extends goes in a circle: {} → {}", names.join(" → "), path.display());
+                let text = format!("extends forms a cycle: {} → {}", names.join(" → "), path.display());
                 return Err(parent.fault(text).into());
             }
             next = Some(path);
@@ -194,7 +194,7 @@ impl Loader<'_> {
         let near = |loader: &Self, pos| [loader.sources.dir(pos).join("releases"), loader.dir.join("releases")];
         let Some(name) = raw.release.clone() else {
             let known = stems(&self.dir.join("releases")).unwrap_or_default().join(", ");
-            return Err(root.fault(format!("no release is named, add \"release: NAME\" (there are {known})")).into());
+            return Err(root.fault(format!("no release is named; add \"release: NAME\" (there are {known})")).into());
         };
         let dirs = near(self, name.pos);
         let path = match self.reference(&name, &[&dirs[0], &dirs[1]])? {

@@ -104,11 +104,11 @@ impl Node {
                 for (key, value) in entries {
                     let key = Self::build(key, text, source)?;
                     let Some(name) = key.text() else {
-                        return Err(key.pos.fault(format!("a key must be a word, not {}", key.value.name())));
+                        return Err(key.pos.fault(format!("a key must be a scalar, not {}", key.value.name())));
                     };
                     // To the parser `1` and "1" differ; to a profile they are one key.
                     if !names.insert(name.to_owned()) {
-                        return Err(key.pos.fault(format!("the key {name:?} is there twice")));
+                        return Err(key.pos.fault(format!("duplicate key {name:?}")));
                     }
                     map.push((key, Self::build(value, text, source)?));
                 }
@@ -172,17 +172,19 @@ fn syntax_fault(error: &serde_saphyr::Error, text: &str, source: u32) -> Fault {
     let pos = error.location().map_or(Pos { source, line: 1, column: 1 }, |at| position(&at, source));
     let before = text.lines().nth(usize::try_from(pos.line.saturating_sub(1)).unwrap_or(0)).unwrap_or_default();
     let words = match error {
-        Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key {key:?} is there twice"),
-        Error::DuplicateMappingKey { .. } => "a key is there twice".to_owned(),
+        Error::DuplicateMappingKey { key: Some(key), .. } => format!("duplicate key {key:?}"),
+        Error::DuplicateMappingKey { .. } => "duplicate key".to_owned(),
         Error::MergeKeyNotAllowed { .. } => {
             "YAML merge keys (<<) are not supported, use \"extends\" or an alias (*name)".to_owned()
         }
         Error::MultipleDocuments { .. } => "there is more than one YAML document in the file".to_owned(),
         Error::AliasReplayLimitExceeded { .. } | Error::AliasExpansionLimitExceeded { .. } | Error::Budget { .. } => {
-            "the file's aliases or nesting blow it up beyond any profile's size".to_owned()
+            "the file's aliases or nesting expand beyond the limit for a profile".to_owned()
         }
         Error::RecursiveReferencesRequireWeakTypes { .. } => "an alias refers to itself".to_owned(),
-        _ if before.trim_start_matches(' ').starts_with('\t') => "a tab cannot indent YAML, use spaces".to_owned(),
+        _ if before.trim_start_matches(' ').starts_with('\t') => {
+            "YAML cannot be indented with tabs; use spaces".to_owned()
+        }
         _ => {
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or_default();

@@ -115,7 +115,7 @@ fn between_packages() {
         ),
         (
             [a(&[file("./boot/vmlinuz-2", "1")]), b(&[])],
-            "the tree has 2 kernels (boot/vmlinuz-*); an image boots exactly one: check kernel.package in the profile",
+            "profiles/worker.yaml:8:12: the tree has 2 kernels (boot/vmlinuz-*); an image boots exactly one: check kernel.package",
         ),
     ];
     for (packages, expected) in rows {

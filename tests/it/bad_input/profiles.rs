@@ -24,7 +24,7 @@ fn profiles() {
         ),
         (
             good.replace("release: test\n", ""),
-            "profiles/worker.yaml:1:1: no release is named, add \"release: NAME\" (there are test)",
+            "profiles/worker.yaml:1:1: no release is named; add \"release: NAME\" (there are test)",
         ),
         (
             good.clone() + "extends: bsae\n",
@@ -32,7 +32,7 @@ fn profiles() {
         ),
         (
             good.clone() + "extends: worker\n",
-            "profiles/worker.yaml:12:10: extends goes in a circle: profiles/worker.yaml → profiles/worker.yaml",
+            "profiles/worker.yaml:12:10: extends forms a cycle: profiles/worker.yaml → profiles/worker.yaml",
         ),
         (good.clone() + "\tx: [\n", "profiles/worker.yaml:*"),
         (good.clone() + "overlays: [nowhere]\n", "profiles/worker.yaml:12:12: there is no directory overlays/nowhere"),

@@ -18,8 +18,8 @@ const BAD: &[(&str, &str)] = &[
         "2:10: debian: unknown key \"security_mirrors\", did you mean \"securityMirrors\"?",
     ),
     ("image: {zzz: 1}\n", "2:9: image: unknown key \"zzz\" (valid are id, version)"),
-    ("image: {id: a, id: b}\n", "2:16: the key \"id\" is there twice"),
-    ("image: {[a]: b}\n", "2:9: a key must be a word, not a list"),
+    ("image: {id: a, id: b}\n", "2:16: duplicate key \"id\""),
+    ("image: {[a]: b}\n", "2:9: a key must be a scalar, not a list"),
     // Types.
     ("overlays: site\n", "2:11: overlays: expected a list, found the string \"site\""),
     ("outputs: [pxe, pex]\n", "2:16: outputs[1]: unknown value \"pex\", did you mean \"pxe\"?"),
@@ -58,7 +58,7 @@ const BAD: &[(&str, &str)] = &[
     ("debian: {packages: [~]}\n", "2:21: debian.packages[0]: expected a string, found nothing (null)"),
     ("- a\n", "2:3: YAML: while parsing a block mapping, did not find expected key"),
     // YAML.
-    ("image:\n\tid: x\n", "3:2: a tab cannot indent YAML, use spaces"),
+    ("image:\n\tid: x\n", "3:2: YAML cannot be indented with tabs; use spaces"),
     ("image: {id: x\n", "2:8: YAML: unclosed bracket '{'"),
     ("image: &a {id: *b}\n", "2:16: YAML: alias references unknown anchor"),
     ("image: &a {id: *a}\n", "2:16: an alias refers to itself"),
@@ -99,15 +99,15 @@ const BAD: &[(&str, &str)] = &[
     ("components: {kubelt: required}\n", "2:14: components: release v1 has no \"kubelt\", did you mean \"kubelet\"?"),
     (
         "containerd: {snapshotter: overlay2}\n",
-        "2:27: containerd.snapshotter: \"overlay2\" is no snapshotter of containerd's; did you mean \"overlayfs\"?",
+        "2:27: containerd.snapshotter: \"overlay2\" is not a snapshotter of containerd; did you mean \"overlayfs\"?",
     ),
     (
         "containerd: {snapshotter: btrffs}\n",
-        "2:27: containerd.snapshotter: \"btrffs\" is none of overlayfs, native, btrfs, zfs; did you mean \"btrfs\"?",
+        "2:27: containerd.snapshotter: \"btrffs\" is not one of overlayfs, native, btrfs, zfs; did you mean \"btrfs\"?",
     ),
     (
         "containerd: {snapshotter: stargz}\n",
-        "2:27: containerd.snapshotter: \"stargz\" is none of overlayfs, native, btrfs, zfs; another one needs a proxy plugin or settings of its own: bring them with an overlay's /etc/containerd/config.toml, and leave this out",
+        "2:27: containerd.snapshotter: \"stargz\" is not one of overlayfs, native, btrfs, zfs; any other needs a proxy plugin or settings of its own: add them with an overlay's /etc/containerd/config.toml, and leave this out",
     ),
     (
         "containerd: {mirrors: {'*': ['https://mirror.example.org']}}\n",
@@ -124,19 +124,19 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "cni: {plugin: none, subnet: 10.88.0.0/16}\n",
-        "2:29: cni.subnet: it is the bridge's, and with \"plugin: none\" there is none; leave one of them out",
+        "2:29: cni.subnet: it configures the bridge, and \"plugin: none\" makes none; leave one of them out",
     ),
     (
         "cni: {name: eth0}\n",
-        "2:13: cni.name: \"eth0\" is the name of a device that a node has already; take another, such as \"cbr0\"",
+        "2:13: cni.name: \"eth0\" is the name of a device that nodes already have; use another, such as \"cbr0\"",
     ),
     (
         "cni: {subnet: 127.0.0.0/16}\n",
-        "2:15: cni.subnet: 127.0.0.0/16 has addresses of 127.0.0.0/8, which are loopback and are not routed; take a private network such as 10.244.0.0/16",
+        "2:15: cni.subnet: 127.0.0.0/16 has addresses of 127.0.0.0/8, which are loopback and are not routed; use a private network such as 10.244.0.0/16",
     ),
     (
         "cni: {subnet: 'ff02::/64'}\n",
-        "2:15: cni.subnet: ff02::/64 has addresses of ff00::/8, which are multicast and are not routed; take a private network such as fd00:10:244::/56",
+        "2:15: cni.subnet: ff02::/64 has addresses of ff00::/8, which are multicast and are not routed; use a private network such as fd00:10:244::/56",
     ),
     (
         "cni: {subnet: 'fd00::/64', mtu: 1200}\n",
@@ -144,11 +144,11 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "cni: {subnet: 10.88.0.0/28}\n",
-        "2:15: cni.subnet: 10.88.0.0/28 has addresses for 13 pods, without its own, the gateway's and the last one, and kubelet takes 110; take a larger network, or lower maxPods in kubelet.config",
+        "2:15: cni.subnet: 10.88.0.0/28 has addresses for 13 pods (without its own, the gateway's and the last one), and kubelet accepts 110; use a larger network, or lower maxPods in kubelet.config",
     ),
     (
         "cni: {subnet: 10.96.0.0/16}\nkubelet: {config: {clusterDNS: [10.96.0.10]}}\n",
-        "2:15: cni.subnet: 10.96.0.0/16 has the address of clusterDNS in kubelet.config, 10.96.0.10, which a pod would get; take another network",
+        "2:15: cni.subnet: 10.96.0.0/16 has the address of clusterDNS in kubelet.config, 10.96.0.10, which a pod would get; use another network",
     ),
     ("cni: {mtu: 20}\n", "2:12: cni.mtu: 20 is not between 68 and 65535"),
     (
@@ -173,11 +173,11 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "units: {add: {a.service: \"[Service]\\nType=notfy\\nExecStart=/usr/bin/a\"}}\n",
-        "2:26: units.add.a.service: Type=notfy is none that systemd knows, did you mean \"notify\"?",
+        "2:26: units.add.a.service: Type=notfy is unknown to systemd, did you mean \"notify\"?",
     ),
     (
         "units: {add: {a.service: \"[Service]\\nRestart=alway\\nExecStart=/usr/bin/a\"}}\n",
-        "2:26: units.add.a.service: Restart=alway is none that systemd knows, did you mean \"always\"?",
+        "2:26: units.add.a.service: Restart=alway is unknown to systemd, did you mean \"always\"?",
     ),
     (
         "units: {add: {a.service: \"[Service]\\nExecStart=bin/a\"}}\n",
@@ -189,7 +189,7 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "units: {states: {'systemd-resolved.service?': masked}}\nkubelet: {config: {resolvConf: /run/systemd/resolve/resolv.conf}}\n",
-        "2:18: units.states: systemd-resolved.service is masked, and it writes /run/systemd/resolve/resolv.conf, resolvConf in kubelet.config; leave it enabled, or bring a file with the servers and name that",
+        "2:18: units.states: systemd-resolved.service is masked, and it writes /run/systemd/resolve/resolv.conf, resolvConf in kubelet.config; leave it enabled, or add a file with the servers and name it",
     ),
     (
         "units: {defaultTarget: a.service}\n",
@@ -201,14 +201,14 @@ const BAD: &[(&str, &str)] = &[
         "2:9: users: \"Etcd\" is not a user or group name (at most 32 lower-case letters, digits, \"_\" and \"-\")",
     ),
     ("users: {etcd: {uid: 1, shell: sh}}\n", "2:31: users.etcd: \"sh\" is not an absolute path"),
-    ("groups: {etcd: 4294967295}\n", "2:16: groups: 4294967295 is not an id, the largest is 4294967294"),
+    ("groups: {etcd: 4294967295}\n", "2:16: groups: 4294967295 is not a valid id; the largest is 4294967294"),
     ("files: {etc/motd: {content: x}}\n", "2:9: files: \"etc/motd\" is not an absolute path"),
     (
         "files: {/etc/systemd/system/a.service: {content: \"[Service]\\nExecStart=./a\"}}\n",
         "2:50: files./etc/systemd/system/a.service: ExecStart=./a: its program must be an absolute path such as /usr/bin/true, or a name without a slash",
     ),
     ("files: {/../motd: {content: x}}\n", "2:9: files: \"/../motd\" leaves the tree through \"..\""),
-    ("files: {/a: {content: x}, //a: {content: x}}\n", "2:9: files./a: is there twice, spelt differently"),
+    ("files: {/a: {content: x}, //a: {content: x}}\n", "2:9: files./a: is a duplicate, spelled differently"),
     ("files: {/a: {mode: '0644'}}\n", "2:13: files./a: \"content\" is missing"),
     (
         "files: {/a: {content: x, mode: 420}}\n",
@@ -242,7 +242,7 @@ const BAD: &[(&str, &str)] = &[
         "images: {'nginx:1': {registry: 'docker.io/library/nginx:1'}}\n",
         "2:10: images: \"nginx:1\" is not an image with its registry, such as \"registry.k8s.io/pause:3.10.2\": it does not name a registry",
     ),
-    ("images: {'a.b/c': {registry: 'a.b/c:1'}}\n", "2:10: images: \"a.b/c\" has no tag; give the one that pods say"),
+    ("images: {'a.b/c': {registry: 'a.b/c:1'}}\n", "2:10: images: \"a.b/c\" has no tag; give the tag that pods use"),
     ("images: {'a.b/c:1': {}}\n", "2:21: images.a.b/c:1: give one of \"archive\", \"registry\" and \"binary\""),
     ("images: {'a.b/c:1': {registry: 'a.b/c'}}\n", "2:32: images.a.b/c:1: \"a.b/c\" has neither tag nor digest"),
     (
@@ -273,7 +273,7 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "artifacts: {a: {version: 1, file: x, deb: true, mode: '0755'}}\n",
-        "2:55: artifacts.a: \"mode\" goes with \"install\" only",
+        "2:55: artifacts.a: \"mode\" is valid only with \"install\"",
     ),
     (
         "artifacts: {a: {version: 1, file: x, extract: {../a: /a}}}\n",
@@ -281,22 +281,22 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "units: {states: {a.service: enabled, a.service?: masked}}\n",
-        "2:38: units.states: a.service is there twice, with \"?\" and without",
+        "2:38: units.states: a.service is a duplicate, with and without \"?\"",
     ),
     // Settings that a release or runtime has removed, that need another setting, or that have
     // another name.
     (
         "containerd: {runtimes: {nvidia: {}}}\n",
-        "2:33: containerd.runtimes.nvidia: is runc once more, name its program with \"binary\"",
+        "2:33: containerd.runtimes.nvidia: would start runc again; name its program with \"binary\"",
     ),
-    ("containerd: {runtimes: {runc: {binary: /usr/bin/crun}}}\n", "2:25: containerd.runtimes: runc is there already"),
+    ("containerd: {runtimes: {runc: {binary: /usr/bin/crun}}}\n", "2:25: containerd.runtimes: runc is already defined"),
     (
         "containerd: {runtimes: {Kata: {type: io.containerd.kata.v2}}}\n",
         "2:25: containerd.runtimes: \"Kata\" is not a handler (at most 63 lower-case letters, digits and \"-\")",
     ),
     (
         "containerd: {runtimes: {old: {type: io.containerd.runtime.v1.linux}}}\n",
-        "2:37: containerd.runtimes.old: containerd 2.0 dropped io.containerd.runtime.v1.linux, use io.containerd.runc.v2",
+        "2:37: containerd.runtimes.old: containerd 2.0 removed io.containerd.runtime.v1.linux; use io.containerd.runc.v2",
     ),
     (
         "containerd: {runtimes: {kata: {type: kata}}}\n",
@@ -304,7 +304,7 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "containerd: {runtimes: {kata: {type: io.containerd.kata.v2, binary: /usr/bin/kata}}}\n",
-        "2:69: containerd.runtimes.kata: \"binary\" goes with the type io.containerd.runc.v2 only",
+        "2:69: containerd.runtimes.kata: \"binary\" is valid only with type io.containerd.runc.v2",
     ),
     (
         "containerd: {runtimes: {crun: {binary: crun}}}\n",
@@ -433,7 +433,7 @@ fn errors_of_inherited_values_name_their_own_file() {
         b"release: v1\nkernel:\n  sysctls:\n    a.b: ''\n",
         b"extends: base\nkernel: {sysctls: {c.d: 1}}\n",
     );
-    assert_eq!(profiles.error(), "profiles/base.yaml:4:10: kernel.sysctls.a.b: \"\" is not a value on one line");
+    assert_eq!(profiles.error(), "profiles/base.yaml:4:10: kernel.sysctls.a.b: \"\" is not a value of one line");
     // Also when the child replaces the value of the wrong type.
     let profiles =
         Profiles::new(b"release: v1\nkernel: {cmdline: quiet}\n", b"extends: base\nkernel: {cmdline: [a]}\n");
@@ -447,18 +447,21 @@ fn errors_of_inherited_values_name_their_own_file() {
 fn bad_files_are_rejected() {
     let error = |worker: &[u8]| Profiles::new(b"", worker).error();
     assert_eq!(error(b"image: {id: \xff}\n"), "profiles/worker.yaml: is not UTF-8 (byte 12)");
-    assert_eq!(error(&vec![b'#'; (1 << 20) + 1]), "profiles/worker.yaml: is larger than 1 MiB, which no profile is");
+    assert_eq!(
+        error(&vec![b'#'; (1 << 20) + 1]),
+        "profiles/worker.yaml: is larger than 1 MiB, the limit for a profile"
+    );
     let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned()
         + &('b'..='j')
             .map(|c| format!("{c}: &{c} [{}]\n", format!("*{},", (c as u8 - 1) as char).repeat(9)))
             .collect::<String>();
     assert_eq!(
         error(bomb.as_bytes()),
-        "profiles/worker.yaml:5:8: the file's aliases or nesting blow it up beyond any profile's size"
+        "profiles/worker.yaml:5:8: the file's aliases or nesting expand beyond the limit for a profile"
     );
     let deep = format!("a: {}", "[".repeat(5000));
     assert!(error(deep.as_bytes()).starts_with("profiles/worker.yaml:1:"));
-    assert_eq!(error(b""), "profiles/worker.yaml:1:1: no release is named, add \"release: NAME\" (there are v1)");
+    assert_eq!(error(b""), "profiles/worker.yaml:1:1: no release is named; add \"release: NAME\" (there are v1)");
 }
 
 #[test]
@@ -487,12 +490,12 @@ fn cycles_are_rejected_with_the_chain() {
     profiles.write("profiles/middle.yaml", "extends: ./base.yaml\n");
     assert_eq!(
         profiles.error(),
-        "profiles/middle.yaml:1:10: extends goes in a circle: profiles/base.yaml → profiles/middle.yaml → profiles/./base.yaml"
+        "profiles/middle.yaml:1:10: extends forms a cycle: profiles/base.yaml → profiles/middle.yaml → profiles/./base.yaml"
     );
     profiles.write("profiles/worker.yaml", "extends: worker\n");
     assert_eq!(
         profiles.error(),
-        "profiles/worker.yaml:1:10: extends goes in a circle: profiles/worker.yaml → profiles/worker.yaml"
+        "profiles/worker.yaml:1:10: extends forms a cycle: profiles/worker.yaml → profiles/worker.yaml"
     );
 }
 
@@ -533,7 +536,7 @@ fn bad_releases_are_rejected() {
         (
             "kubernetes: 1.30.0",
             "kubernetes: 1.22.17",
-            "3:19: containerdSeries: kubelet 1.22 speaks v1alpha2 of the CRI, which containerd 2 dropped; take containerd 1.7",
+            "3:19: containerdSeries: kubelet 1.22 speaks v1alpha2 of the CRI, which containerd 2 removed; use containerd 1.7",
         ),
         ("runc: runc", "kubelet: runc", "7:12: packages: kubelet is in components, too"),
         ("packages", "package", "7:1: unknown key \"package\", did you mean \"packages\"?"),
@@ -570,19 +573,19 @@ fn incompatible_versions_are_rejected() {
             "1.36.4",
             "1",
             "1.7.34",
-            "3:19: containerdSeries: Kubernetes 1.36 no longer supports containerd 1; take containerd 2.2 or later",
+            "3:19: containerdSeries: Kubernetes 1.36 no longer supports containerd 1; use containerd 2.2 or later",
         ),
         (
             "1.30.0",
             "1",
             "2.3.4",
-            "5:25: components.containerd: version 2.3.4 is not of containerdSeries 1, whose configuration it would be given",
+            "5:25: components.containerd: version 2.3.4 does not belong to containerdSeries 1, whose configuration it would get",
         ),
         (
             "1.26.0",
             "1",
             "1.5.18",
-            "5:25: components.containerd: kubelet 1.26 speaks v1 of the CRI only, which containerd 1.5.18 does not; take 1.6 or later",
+            "5:25: components.containerd: kubelet 1.26 speaks v1 of the CRI only, which containerd 1.5.18 does not; use 1.6 or later",
         ),
     ] {
         assert_eq!(error(kubernetes, series, containerd).as_deref(), Some(expected));

@@ -10,7 +10,7 @@ pub(super) const NODE: &[(&str, &str)] = &[
     ),
     (
         "kubelet: {args: {cloud-provider: aws}}\n",
-        "2:34: kubelet.args.cloud-provider: \"aws\" is not \"external\": kubelet has no providers of clouds any more since Kubernetes 1.29",
+        "2:34: kubelet.args.cloud-provider: \"aws\" is not \"external\": kubelet has had no cloud providers since Kubernetes 1.29",
     ),
     (
         "kubelet: {args: {image-credential-provider-config: /etc/kubernetes/credentials.yaml}}\n",
@@ -26,7 +26,7 @@ pub(super) const NODE: &[(&str, &str)] = &[
     ),
     (
         "kubelet: {taints: [{key: a, effect: NoSchedule}, {key: a, value: b, effect: NoSchedule}]}\n",
-        "2:50: kubelet.taints: a:NoSchedule is there twice, and lists append; leave one out",
+        "2:50: kubelet.taints: a:NoSchedule is a duplicate (lists append); leave one out",
     ),
     (
         "kubelet: {labels: {kubernetes.io/hostname: a}}\n",
@@ -41,12 +41,12 @@ pub(super) const NODE: &[(&str, &str)] = &[
         "2:43: kubelet.config: allowedUnsafeSysctls[0] is \"vm.swappiness\", which pods do not have for themselves: there are kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* and net.*; set it for the node in kernel.sysctls",
     ),
     ("kubelet:\n  conifg: {}\n", "3:3: kubelet: unknown key \"conifg\", did you mean \"config\"?"),
-    ("kubelet: {args: {1: a, '1': b}}\n", "2:24: the key \"1\" is there twice"),
+    ("kubelet: {args: {1: a, '1': b}}\n", "2:24: duplicate key \"1\""),
     ("kernel: [a]\n", "2:9: kernel: expected a map, found a list"),
     ("kernel:\n  package: [a]\n", "3:12: kernel.package: expected a string, found a list"),
     (
         "kubelet: {config: {failSwapOn: no}}\n",
-        "2:32: kubelet.config.failSwapOn: no is a boolean to some and a string to others, write true, false or \"no\"",
+        "2:32: kubelet.config.failSwapOn: no is a boolean in YAML 1.1 and a string in YAML 1.2; write true, false or \"no\"",
     ),
     // kubelet's own rules.
     ("kubelet: {config: {maxPod: 64}}\n", "2:20: kubelet.config: maxPod is not a field, did you mean \"maxPods\"?"),
@@ -110,25 +110,25 @@ pub(super) const NODE: &[(&str, &str)] = &[
     ),
     (
         "kernel: {sysctls: {net.ipv4.ip_forward: 0}}\n",
-        "2:41: kernel.sysctls: net.ipv4.ip_forward is \"0\", then the kernel routes no packet of a pod; set \"1\", or \"plugin: none\" in cni where an add-on does without",
+        "2:41: kernel.sysctls: net.ipv4.ip_forward is \"0\", then the kernel routes no packet of a pod; set \"1\", or \"plugin: none\" in cni if an add-on does not need it",
     ),
     (
         "kernel: {sysctls: {net.bridge.bridge-nf-call-iptables: '0'}}\n",
-        "2:56: kernel.sysctls: net.bridge.bridge-nf-call-iptables is \"0\", then packets between pods on the bridge pass iptables by, where Services are; set \"1\", or \"plugin: none\" in cni where an add-on does without",
+        "2:56: kernel.sysctls: net.bridge.bridge-nf-call-iptables is \"0\", then packets between pods on the bridge bypass iptables, which implements Services; set \"1\", or \"plugin: none\" in cni if an add-on does not need it",
     ),
-    ("kernel: {sysctls: {a.b: ''}}\n", "2:25: kernel.sysctls.a.b: \"\" is not a value on one line"),
+    ("kernel: {sysctls: {a.b: ''}}\n", "2:25: kernel.sysctls.a.b: \"\" is not a value of one line"),
     (
         "kernel: {cmdline: [quiet splash]}\n",
         "2:20: kernel.cmdline: \"quiet splash\" is more than one word, write each as an item of the list",
     ),
-    ("kernel: {cmdline: [\"a\\nb\"]}\n", "2:20: kernel.cmdline: \"a\\nb\" has a control character"),
+    ("kernel: {cmdline: [\"a\\nb\"]}\n", "2:20: kernel.cmdline: \"a\\nb\" contains a control character"),
     (
         "kernel: {modules: {load: [nf_conntrack_ipv4]}}\n",
-        "2:27: kernel.modules.load: no kernel has a module \"nf_conntrack_ipv4\"; take \"nf_conntrack\": it tracks both families since Linux 4.19",
+        "2:27: kernel.modules.load: no kernel has a module \"nf_conntrack_ipv4\"; use \"nf_conntrack\": it tracks both families since Linux 4.19",
     ),
     (
         "kernel: {modules: {keep: [aufs]}}\n",
-        "2:27: kernel.modules.keep: no kernel has a module \"aufs\"; take \"overlay\": Debian's kernels have none since Linux 4.18",
+        "2:27: kernel.modules.keep: no kernel has a module \"aufs\"; use \"overlay\": Debian's kernels have had no aufs since Linux 4.18",
     ),
     ("kernel: {modules: {load: [virtio*]}}\n", "2:27: kernel.modules.load: \"virtio*\" is not a kernel module's name"),
     (
@@ -157,11 +157,11 @@ pub(super) const NODE: &[(&str, &str)] = &[
     ("kubelet: {taints: [{key: a}]}\n", "2:20: kubelet.taints: \"effect\" is missing"),
     (
         "kubelet: {config: {resolvConf: /etc/resolv.conf}}\n",
-        "2:32: kubelet.config: resolvConf is /etc/resolv.conf, which names systemd-resolved's stub, 127.0.0.53: no pod reaches it, and CoreDNS asks itself; take /run/systemd/resolve/resolv.conf",
+        "2:32: kubelet.config: resolvConf is /etc/resolv.conf, which names systemd-resolved's stub, 127.0.0.53: no pod can reach it, and CoreDNS would query itself; use /run/systemd/resolve/resolv.conf",
     ),
     (
         "kubelet: {config: {resolvConf: /run/systemd/resolve/stub-resolv.conf}}\n",
-        "2:32: kubelet.config: resolvConf is /run/systemd/resolve/stub-resolv.conf, which names systemd-resolved's stub, 127.0.0.53: no pod reaches it, and CoreDNS asks itself; take /run/systemd/resolve/resolv.conf",
+        "2:32: kubelet.config: resolvConf is /run/systemd/resolve/stub-resolv.conf, which names systemd-resolved's stub, 127.0.0.53: no pod can reach it, and CoreDNS would query itself; use /run/systemd/resolve/resolv.conf",
     ),
     (
         "kubelet: {config: {resolvConf: resolv.conf}}\n",
@@ -169,16 +169,16 @@ pub(super) const NODE: &[(&str, &str)] = &[
     ),
     (
         "kernel: {hugePages: {2MB: 512}}\n",
-        "2:22: kernel.hugePages: amd64 has no pages of \"2MB\", did you mean \"2Mi\"?",
+        "2:22: kernel.hugePages: amd64 has no huge pages of \"2MB\", did you mean \"2Mi\"?",
     ),
-    ("kernel: {hugePages: {1Gi: 0}}\n", "2:27: kernel.hugePages: no pages of 1Gi is the default; leave it out"),
+    ("kernel: {hugePages: {1Gi: 0}}\n", "2:27: kernel.hugePages: 0 pages of 1Gi is the default; leave it out"),
     (
         "kernel: {hugePages: {2Mi: 512}, cmdline: [hugepages=512]}\n",
-        "2:43: kernel.hugePages: \"hugepages=512\" sets pages aside, too; keep one of them",
+        "2:43: kernel.hugePages: \"hugepages=512\" reserves huge pages as well; keep one of them",
     ),
     (
         "kernel: {hugePages: {2Mi: 512}, sysctls: {vm.nr_hugepages: '512'}}\n",
-        "2:43: kernel.hugePages: \"vm.nr_hugepages\" sets pages aside, too; keep one of them",
+        "2:43: kernel.hugePages: \"vm.nr_hugepages\" reserves huge pages as well; keep one of them",
     ),
     (
         "kubelet: {config: {serverTLSBootstrap: true, featureGates: {RotateKubeletServerCertificate: false}}}\n",
@@ -246,15 +246,15 @@ pub(super) const NODE: &[(&str, &str)] = &[
     ),
     (
         "kernel: {sysctls: {vm.overcommit_memory: 1, vm.panic_on_oom: 0, kernel.panic: 10, kernel.panic_on_oops: 1, kernel.keys.root_maxkeys: 200, kernel.keys.root_maxbytes: 25000000}}\nkubelet: {config: {protectKernelDefaults: true}}\n",
-        "2:134: kernel.sysctls: kernel.keys.root_maxkeys is \"200\", and kubelet starts with \"1000000\" only; set that, or protectKernelDefaults: false in kubelet.config",
+        "2:134: kernel.sysctls: kernel.keys.root_maxkeys is \"200\", and kubelet starts only with \"1000000\"; set that, or protectKernelDefaults: false in kubelet.config",
     ),
     (
         "debian: {suite: forky, suites: {forky: {}}}\nkernel: {cmdline: [systemd.unified_cgroup_hierarchy=0, SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1]}\n",
-        "3:20: kernel.cmdline: \"systemd.unified_cgroup_hierarchy=0\" asks for cgroup v1, which systemd of forky does not have any more; leave it out",
+        "3:20: kernel.cmdline: \"systemd.unified_cgroup_hierarchy=0\" requests cgroup v1, which systemd of forky no longer supports; leave it out",
     ),
     (
         "kernel: {cmdline: [systemd.unified_cgroup_hierarchy=off]}\n",
-        "2:20: kernel.cmdline: \"systemd.unified_cgroup_hierarchy=off\" asks for cgroup v1, which systemd of trixie refuses: it waits 30 seconds at every boot and takes v2; leave it out",
+        "2:20: kernel.cmdline: \"systemd.unified_cgroup_hierarchy=off\" requests cgroup v1, which systemd of trixie rejects: it waits 30 seconds at every boot and then uses v2; leave it out",
     ),
     (
         "kubelet: {args: {container-runtime: docker}}\n",

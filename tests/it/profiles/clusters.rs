@@ -82,22 +82,22 @@ const BAD: &[(&str, &str, &str)] = &[
     (
         "https://api.example.org:6443",
         "api.example.org:6443",
-        "2:14: apiServers: \"api.example.org:6443\" is not https:// and a host, such as \"https://api.example.org:6443\"",
+        "2:14: apiServers: \"api.example.org:6443\" is not an https:// URL with only a host and a port, such as \"https://api.example.org:6443\"",
     ),
     (
         "https://api.example.org:6443",
         "http://api.example.org:8080",
-        "2:14: apiServers: \"http://api.example.org:8080\" is not https:// and a host, such as \"https://api.example.org:6443\"",
+        "2:14: apiServers: \"http://api.example.org:8080\" is not an https:// URL with only a host and a port, such as \"https://api.example.org:6443\"",
     ),
     (
         "https://api.example.org:6443",
         "https://api.example.org:6443/api",
-        "2:14: apiServers: \"https://api.example.org:6443/api\" is not https:// and a host, such as \"https://api.example.org:6443\"",
+        "2:14: apiServers: \"https://api.example.org:6443/api\" is not an https:// URL with only a host and a port, such as \"https://api.example.org:6443\"",
     ),
     (
         "https://api.example.org:6443",
         "https://api.example.org:65536",
-        "2:14: apiServers: \"https://api.example.org:65536\" is not https:// and a host, such as \"https://api.example.org:6443\"",
+        "2:14: apiServers: \"https://api.example.org:65536\" is not an https:// URL with only a host and a port, such as \"https://api.example.org:6443\"",
     ),
     (
         "https://api.example.org:6443",
@@ -124,33 +124,33 @@ const BAD: &[(&str, &str, &str)] = &[
     (
         "caFile: ca.crt",
         "caFile: ca.crt\ncaCertificate: x",
-        "3:9: caFile: there is a caCertificate, too; keep one of them",
+        "3:9: caFile: caCertificate is set as well; keep one of them",
     ),
     ("serviceCIDRs: [10.96.0.0/12]\n", "", "1:1: cluster prod: \"serviceCIDRs\" is missing"),
     (
         "https://api.example.org:6443",
         "https://localhost:6443",
-        "2:14: apiServers: localhost is whichever node asks, and not the API server; name the load balancer or each API server as all nodes reach it",
+        "2:14: apiServers: localhost is the node itself, not the API server; name the load balancer or each API server as all nodes reach it",
     ),
     (
         "https://api.example.org:6443",
         "'https://[::1]:6443'",
-        "2:14: apiServers: ::1 is whichever node asks, and not the API server; name the load balancer or each API server as all nodes reach it",
+        "2:14: apiServers: ::1 is the node itself, not the API server; name the load balancer or each API server as all nodes reach it",
     ),
     (
         "10.96.0.0/12",
         "169.254.0.0/20",
-        "4:16: serviceCIDRs: 169.254.0.0/20 has addresses of 169.254.0.0/16, which are link-local and are not routed; take a private network such as 10.244.0.0/16",
+        "4:16: serviceCIDRs: 169.254.0.0/20 has addresses of 169.254.0.0/16, which are link-local and are not routed; use a private network such as 10.244.0.0/16",
     ),
     (
         "10.244.0.0/16",
         "fe80::/64",
-        "5:12: podCIDRs: fe80::/64 has addresses of fe80::/10, which are link-local and are not routed; take a private network such as fd00:10:244::/56",
+        "5:12: podCIDRs: fe80::/64 has addresses of fe80::/10, which are link-local and are not routed; use a private network such as fd00:10:244::/56",
     ),
     (
         "nodeNetworks",
         "nodes: 0\nnodeNetworks",
-        "6:8: nodes: 0 is no cluster; give the most nodes that it may have, or leave it out",
+        "6:8: nodes: a cluster has at least one node; give the maximum number of nodes, or leave it out",
     ),
     ("10.96.0.0/12", "10.96.0.0", "4:16: serviceCIDRs: \"10.96.0.0\" is not a network such as \"10.88.0.0/16\""),
     (
@@ -161,7 +161,7 @@ const BAD: &[(&str, &str, &str)] = &[
     (
         "10.96.0.0/12",
         "10.0.0.0/8",
-        "4:16: serviceCIDRs: 10.0.0.0/8 is too large for kube-apiserver 1.30, which takes /12 and smaller ones",
+        "4:16: serviceCIDRs: 10.0.0.0/8 is too large for kube-apiserver 1.30, which accepts /12 and smaller networks",
     ),
     (
         "10.96.0.0/12",
@@ -171,7 +171,7 @@ const BAD: &[(&str, &str, &str)] = &[
     (
         "10.96.0.0/12",
         "10.96.0.0/16, 10.97.0.0/16",
-        "4:30: serviceCIDRs: there may be one network, or one IPv4 and one IPv6 network",
+        "4:30: serviceCIDRs: must be one network, or one IPv4 and one IPv6 network",
     ),
     (
         "10.96.0.0/12",
@@ -181,32 +181,32 @@ const BAD: &[(&str, &str, &str)] = &[
     (
         "10.96.0.0/12",
         "10.244.128.0/20",
-        "5:12: podCIDRs: 10.244.0.0/16 and 10.244.128.0/20 of serviceCIDRs have addresses in common; no address can be both",
+        "5:12: podCIDRs: 10.244.0.0/16 overlaps 10.244.128.0/20 of serviceCIDRs; no address can belong to both",
     ),
     (
         "192.168.0.0/20",
         "10.244.0.0/24",
-        "6:16: nodeNetworks: 10.244.0.0/24 and 10.244.0.0/16 of podCIDRs have addresses in common; no address can be both",
+        "6:16: nodeNetworks: 10.244.0.0/24 overlaps 10.244.0.0/16 of podCIDRs; no address can belong to both",
     ),
     (
         "podCIDRs: [10.244.0.0/16]",
         "podCIDRs: [10.244.0.0/16]\nnodeCIDRMaskSizeIPv4: 12",
-        "6:23: nodeCIDRMaskSizeIPv4: a node's part of 10.244.0.0/16 has a prefix from 16 to 30, not 12",
+        "6:23: nodeCIDRMaskSizeIPv4: a node's part of 10.244.0.0/16 needs a prefix length from 16 to 30, not 12",
     ),
     (
         "podCIDRs: [10.244.0.0/16]",
         "podCIDRs: [10.128.0.0/10]\nnodeCIDRMaskSizeIPv4: 28",
-        "6:23: nodeCIDRMaskSizeIPv4: a node's part of 10.128.0.0/10 has a prefix from 10 to 26, not 28",
+        "6:23: nodeCIDRMaskSizeIPv4: a node's part of 10.128.0.0/10 needs a prefix length from 10 to 26, not 28",
     ),
     (
         "podCIDRs: [10.244.0.0/16]",
         "podCIDRs: [10.244.0.0/25]",
-        "5:12: nodeCIDRMaskSizeIPv4: a node's part of 10.244.0.0/25 has a prefix from 25 to 30, not 24",
+        "5:12: nodeCIDRMaskSizeIPv4: a node's part of 10.244.0.0/25 needs a prefix length from 25 to 30, not 24",
     ),
     (
         "nodeNetworks",
         "nodes: 300\nnodeNetworks",
-        "6:8: nodes: 300 nodes do not find a /24 each in 10.244.0.0/16, which has 256; take a longer mask or a larger network",
+        "6:8: nodes: 300 nodes need a /24 each, and 10.244.0.0/16 has 256; use a longer mask or a larger network",
     ),
     (
         "nodeNetworks",
@@ -292,19 +292,19 @@ const DISAGREE: &[(&str, &str, &str, &str)] = &[
         "cni: {subnet: 10.100.0.0/16}\n",
         "",
         "",
-        "profiles/worker.yaml:2:15: cni.subnet: 10.100.0.0/16 and 10.96.0.0/12 of serviceCIDRs in cluster prod have addresses in common; take a part of the pods' network",
+        "profiles/worker.yaml:2:15: cni.subnet: 10.100.0.0/16 overlaps 10.96.0.0/12 of serviceCIDRs in cluster prod; use a part of the pods' network",
     ),
     (
         "cni: {subnet: 192.168.4.0/24}\n",
         "",
         "",
-        "profiles/worker.yaml:2:15: cni.subnet: 192.168.4.0/24 and 192.168.0.0/20 of nodeNetworks in cluster prod have addresses in common; take a part of the pods' network",
+        "profiles/worker.yaml:2:15: cni.subnet: 192.168.4.0/24 overlaps 192.168.0.0/20 of nodeNetworks in cluster prod; use a part of the pods' network",
     ),
     (
         "cni: {subnet: 10.245.0.0/24}\n",
         "",
         "",
-        "profiles/worker.yaml:2:15: cni.subnet: 10.245.0.0/24 is outside the pods' network of cluster prod, 10.244.0.0/16, where nobody knows its addresses for pods'; leave it out, and the cluster gives each node its part",
+        "profiles/worker.yaml:2:15: cni.subnet: 10.245.0.0/24 is outside the pods' network of cluster prod, 10.244.0.0/16, where its addresses are not recognized as pods'; leave it out, and the cluster assigns each node its part",
     ),
 ];
 

@@ -38,28 +38,28 @@ fn settings_without_effect_are_rejected() {
         (
             "cri: cri-dockerd\n",
             "debian-1.20.2",
-            "2:6: cri: cri-dockerd speaks v1 of the CRI and is for Kubernetes 1.24 and later, and this is 1.20",
+            "2:6: cri: cri-dockerd speaks v1 of the CRI and needs Kubernetes 1.24 or later, and this is 1.20",
         ),
         (
             "cri: cri-dockerd\n",
             RELEASE,
-            "2:6: cri: there is no cri-dockerd in the image; add to components \"cri-dockerd: required\"",
+            "2:6: cri: the image has no cri-dockerd; add \"cri-dockerd: required\" to components",
         ),
         ("cri: docker\n", RELEASE, "2:6: cri: is \"docker\", and dockershim is gone since Kubernetes 1.24"),
         (
             "cri: cri-dockerd\ncomponents: {cri-dockerd: required}\n",
             RELEASE,
-            "2:6: cri: Debian's docker.io comes with its own containerd and runc, and the release has containerd, too",
+            "2:6: cri: Debian's docker.io comes with its own containerd and runc, and the release has containerd as well",
         ),
         (
             &format!("{DOCKER}containerd: {{mirrors: {{docker.io: ['https://mirror.example']}}}}\n"),
             RELEASE,
-            "4:24: containerd.mirrors: cri-dockerd asks dockerd, which does not read it",
+            "4:24: containerd.mirrors: cri-dockerd uses dockerd, which does not read it",
         ),
         (
             &format!("{DOCKER}images: {{example.org/a:1: {{archive: {{file: a.tar}}}}}}\n"),
             RELEASE,
-            "4:10: images: they are imported into containerd, where dockerd does not look for them",
+            "4:10: images: images are imported into containerd, where dockerd does not look for them",
         ),
     ] {
         let said = refusal(more, release);

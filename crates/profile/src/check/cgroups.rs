@@ -20,13 +20,13 @@ pub(super) fn agree(profile: &Profile) -> Result<(), Fault> {
     let suite = profile.debian.suite.as_str();
     let why = match kiln_debian::cgroup_v1(suite) {
         CgroupV1::Forced if !words.iter().any(|word| word == FORCE) => {
-            Some("refuses: it waits 30 seconds at every boot and takes v2")
+            Some("rejects: it waits 30 seconds at every boot and then uses v2")
         }
-        CgroupV1::Gone => Some("does not have any more"),
+        CgroupV1::Gone => Some("no longer supports"),
         CgroupV1::Boots | CgroupV1::Forced => None,
     };
     if let Some(why) = why {
-        return Err(fault(format!("{word:?} asks for cgroup v1, which systemd of {suite} {why}; leave it out")));
+        return Err(fault(format!("{word:?} requests cgroup v1, which systemd of {suite} {why}; leave it out")));
     }
     let config = &profile.kubelet.config;
     let minor = profile.release.kubernetes.minor;

@@ -78,7 +78,7 @@ pub(super) fn cluster((name, raw, start): &ClusterFile, context: &Context<'_>) -
                 file.check(fields::CLUSTER_CA_FILE, |_| pem::read(&path))?
             }
             (Some(_), Some(file)) => {
-                return Err(file.fault_of(fields::CLUSTER_CA_FILE, "there is a caCertificate, too; keep one of them"));
+                return Err(file.fault_of(fields::CLUSTER_CA_FILE, "caCertificate is set as well; keep one of them"));
             }
             (None, None) => return Err(start.fault(format!("{what}: \"caCertificate\" (or \"caFile\") is missing"))),
         },
@@ -114,7 +114,7 @@ fn one_of_each_family(networks: &[At<IpNet>], key: Field, start: Pos, what: &str
         [] => Err(missing_of(start, what, key)),
         [_] => Ok(()),
         [first, second] if is_ipv4(first) != is_ipv4(second) => Ok(()),
-        [_, second, ..] => Err(second.fault_of(key, "there may be one network, or one IPv4 and one IPv6 network")),
+        [_, second, ..] => Err(second.fault_of(key, "must be one network, or one IPv4 and one IPv6 network")),
     }
 }
 
@@ -124,7 +124,7 @@ fn service_size(network: &At<IpNet>, minor: Minor) -> Result<(), Fault> {
     let least = minor.shortest_service_prefix(is_ipv4(network));
     let prefix = network.value.prefix_len();
     if prefix < least {
-        let why = format!("is too large for kube-apiserver 1.{minor}, which takes /{least} and smaller ones");
+        let why = format!("is too large for kube-apiserver 1.{minor}, which accepts /{least} and smaller networks");
         return Err(network.fault_of(fields::CLUSTER_SERVICE_CIDRS, format!("{} {why}", network.value)));
     }
     if network.value.max_prefix_len() - prefix < 4 {
@@ -146,10 +146,7 @@ fn apart(groups: &[(Field, &[At<IpNet>])]) -> Result<(), Fault> {
                 let other_key = other_key.path();
                 return Err(network.fault_of(
                     **key,
-                    format!(
-                        "{} and {} of {other_key} have addresses in common; no address can be both",
-                        network.value, other.value
-                    ),
+                    format!("{} overlaps {} of {other_key}; no address can belong to both", network.value, other.value),
                 ));
             }
         }
@@ -169,10 +166,10 @@ fn node_mask(pod: &At<IpNet>, mask: Option<&At<u32>>, key: Field, default: u8) -
     let most = (network.max_prefix_len() - 2).min(prefix.saturating_add(16));
     match u8::try_from(value) {
         Ok(node_mask) if (prefix..=most).contains(&node_mask) => Ok(PodCidr { network, node_mask }),
-        _ => {
-            Err(pos
-                .fault_of(key, format!("a node's part of {network} has a prefix from {prefix} to {most}, not {value}")))
-        }
+        _ => Err(pos.fault_of(
+            key,
+            format!("a node's part of {network} needs a prefix length from {prefix} to {most}, not {value}"),
+        )),
     }
 }
 
@@ -180,7 +177,7 @@ fn enough(nodes: &At<u32>, pods: &[PodCidr]) -> Result<(), Fault> {
     if nodes.value == 0 {
         return Err(nodes.fault_of(
             fields::CLUSTER_NODES,
-            "0 is no cluster; give the most nodes that it may have, or leave it out",
+            "a cluster has at least one node; give the maximum number of nodes, or leave it out",
         ));
     }
     match pods.iter().find(|pod| pod.nodes() < nodes.value.into()) {
@@ -188,7 +185,7 @@ fn enough(nodes: &At<u32>, pods: &[PodCidr]) -> Result<(), Fault> {
         Some(pod) => Err(nodes.fault_of(
             fields::CLUSTER_NODES,
             format!(
-                "{} nodes do not find a /{} each in {}, which has {}; take a longer mask or a larger network",
+                "{} nodes need a /{} each, and {} has {}; use a longer mask or a larger network",
                 nodes.value,
                 pod.node_mask,
                 pod.network,
@@ -204,7 +201,7 @@ fn api_server(url: &At<String>, virtual_networks: &[At<IpNet>]) -> Result<String
         url.fault_of(
             fields::CLUSTER_API_SERVERS,
             format!(
-                "{:?} is not https:// and a host, such as \"https://api.example.org:6443\"",
+                "{:?} is not an https:// URL with only a host and a port, such as \"https://api.example.org:6443\"",
                 names::short(&url.value)
             ),
         )
@@ -221,7 +218,7 @@ fn api_server(url: &At<String>, virtual_networks: &[At<IpNet>]) -> Result<String
     }
     if special::is_this_machine(host) {
         return Err(url.fault_of(fields::CLUSTER_API_SERVERS, format!(
-            "{host} is whichever node asks, and not the API server; name the load balancer or each API server as all nodes reach it"
+            "{host} is the node itself, not the API server; name the load balancer or each API server as all nodes reach it"
         )));
     }
     match address.and_then(|address| virtual_networks.iter().find(|network| network.value.contains(&address))) {

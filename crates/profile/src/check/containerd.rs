@@ -44,18 +44,18 @@ fn built_in(text: &str, series: ContainerdSeries) -> Result<(), String> {
     match text {
         _ if SNAPSHOTTERS.contains(&text) => Ok(()),
         "erofs" if series == ContainerdSeries::V2 => Ok(()),
-        "erofs" => Err("\"erofs\" is a snapshotter since containerd 2.1; take \"overlayfs\"".to_owned()),
+        "erofs" => Err("\"erofs\" is a snapshotter since containerd 2.1; use \"overlayfs\"".to_owned()),
         "overlay" | "overlay2" => {
-            Err(format!("{text:?} is no snapshotter of containerd's; did you mean \"overlayfs\"?"))
+            Err(format!("{text:?} is not a snapshotter of containerd; did you mean \"overlayfs\"?"))
         }
         _ => {
             let hint = match suggest::nearest(text, SNAPSHOTTERS) {
                 Some(near) => format!("did you mean {near:?}?"),
-                None => "another one needs a proxy plugin or settings of its own: bring them with an overlay's \
+                None => "any other needs a proxy plugin or settings of its own: add them with an overlay's \
                          /etc/containerd/config.toml, and leave this out"
                     .to_owned(),
             };
-            Err(format!("{:?} is none of {}; {hint}", names::short(text), SNAPSHOTTERS.join(", ")))
+            Err(format!("{:?} is not one of {}; {hint}", names::short(text), SNAPSHOTTERS.join(", ")))
         }
     }
 }
@@ -70,11 +70,11 @@ fn runtime((name, raw): (&At<String>, &At<RawRuntime>)) -> Result<(String, Runti
     };
     let binary = match binary {
         Some(path) if shim != RUNC => {
-            return Err(path.fault_of(key, format!("\"binary\" goes with the type {RUNC} only")));
+            return Err(path.fault_of(key, format!("\"binary\" is valid only with type {RUNC}")));
         }
         Some(path) => Some(format!("/{}", absolute(path, key)?)),
         None if shim == RUNC => {
-            return Err(raw.fault_of(key, "is runc once more, name its program with \"binary\""));
+            return Err(raw.fault_of(key, "would start runc again; name its program with \"binary\""));
         }
         None => None,
     };
@@ -84,7 +84,7 @@ fn runtime((name, raw): (&At<String>, &At<RawRuntime>)) -> Result<(String, Runti
 /// A RuntimeClass's handler: a DNS label.
 fn handler(text: &str) -> Result<(), String> {
     if text == "runc" {
-        return Err("runc is there already".to_owned());
+        return Err("runc is already defined".to_owned());
     }
     match names::is_dns_label(text) {
         true => Ok(()),
@@ -96,7 +96,7 @@ fn handler(text: &str) -> Result<(), String> {
 
 fn shim(text: &str) -> Result<(), String> {
     if matches!(text, "io.containerd.runtime.v1.linux" | "io.containerd.runc.v1") {
-        return Err(format!("containerd 2.0 dropped {text}, use {RUNC}"));
+        return Err(format!("containerd 2.0 removed {text}; use {RUNC}"));
     }
     let valid =
         text.strip_prefix("io.containerd.").and_then(|rest| rest.rsplit_once(".v")).is_some_and(|(name, version)| {

@@ -19,19 +19,19 @@ pub(super) fn cri(
     let minor = release.kubernetes.minor;
     if !minor.supports_cri_dockerd() {
         return Err(cri.fault_of(fields::CRI, format!(
-            "cri-dockerd speaks v1 of the CRI and is for Kubernetes 1.24 and later, and this is 1.{minor}; leave it out"
+            "cri-dockerd speaks v1 of the CRI and needs Kubernetes 1.24 or later, and this is 1.{minor}; leave it out"
         )));
     }
     if !release.components.contains_key("cri-dockerd") {
         return Err(cri.fault_of(
             fields::CRI,
-            "there is no cri-dockerd in the image; add to components \"cri-dockerd: required\", and to a release that has none the \
-             component cri-dockerd (v1.36.4 shows how)",
+            "the image has no cri-dockerd; add \"cri-dockerd: required\" to components; if the \
+             release has no component cri-dockerd, add it there (v1.36.4 shows how)",
         ));
     }
     if let Some(name) = ["containerd", "runc"].into_iter().find(|name| release.components.contains_key(*name)) {
         return Err(cri.fault_of(fields::CRI, format!(
-            "Debian's docker.io comes with its own containerd and runc, and the release has {name}, too; add to components \
+            "Debian's docker.io comes with its own containerd and runc, and the release has {name} as well; add to components \
              \"containerd: omitted\" and \"runc: omitted\""
         )));
     }
@@ -44,13 +44,13 @@ pub(super) fn cri(
     if let Some((key, pos)) = set.into_iter().find_map(|(key, pos)| Some((key, pos?))) {
         return Err(pos.fault_of(
             key,
-            "cri-dockerd asks dockerd, which does not read it; say it in /etc/docker/daemon.json with an overlay, or leave cri out",
+            "cri-dockerd uses dockerd, which does not read it; set it in /etc/docker/daemon.json with an overlay, or leave cri out",
         ));
     }
     if let Some(image) = image {
         return Err(image.fault_of(
             fields::CONTAINER_IMAGES,
-            "they are imported into containerd, where dockerd does not look for them; leave them or cri out",
+            "images are imported into containerd, where dockerd does not look for them; leave out one of images and cri",
         ));
     }
     Ok(cri.value)

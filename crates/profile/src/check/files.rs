@@ -29,7 +29,7 @@ pub(super) fn accounts(users: &Map<At<RawUser>>, groups: &Map<At<u32>>) -> Resul
 
 fn id(id: &At<u32>, key: impl Into<Key>) -> Result<u32, Fault> {
     id.check(key, |id| match *id {
-        NO_ID => Err(format!("{id} is not an id, the largest is {}", NO_ID - 1)),
+        NO_ID => Err(format!("{id} is not a valid id; the largest is {}", NO_ID - 1)),
         id => Ok(id),
     })
 }
@@ -65,7 +65,7 @@ fn group_or_number(text: &str) -> Result<(), String> {
 /// A field of passwd(5).
 fn field(text: &str) -> Result<(), String> {
     match text.chars().any(|c| c == ':' || c.is_control()) {
-        true => Err(format!("{:?} has a colon or a control character", names::short(text))),
+        true => Err(format!("{:?} contains a colon or a control character", names::short(text))),
         false => Ok(()),
     }
 }
@@ -94,7 +94,7 @@ pub(super) fn inline(files: Map<At<RawFile>>) -> Result<BTreeMap<TreePath, Inlin
             replace: replace.is_some_and(|replace| replace.value),
         };
         if inline.insert(path, file).is_some() {
-            return Err(name.fault_of(key, "is there twice, spelt differently"));
+            return Err(name.fault_of(key, "is a duplicate, spelled differently"));
         }
     }
     Ok(inline)

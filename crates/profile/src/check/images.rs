@@ -34,7 +34,7 @@ fn tagged(name: &str) -> Result<(), String> {
         Ok(Reference { digest: Some(_), .. }) => Err(format!(
             "{name:?} has a digest: pods find preloaded images by their tag; give the digest in \"registry\""
         )),
-        Ok(Reference { tag: None, .. }) => Err(format!("{name:?} has no tag; give the one that pods say")),
+        Ok(Reference { tag: None, .. }) => Err(format!("{name:?} has no tag; give the tag that pods use")),
         Ok(_) => Ok(()),
         Err(error) => Err(error.to_string()),
     }
@@ -71,7 +71,7 @@ fn binary(raw: &At<RawBinary>, key: &Key, arch: Arch, context: &Context<'_>) -> 
     let program = match (program, url, file) {
         (Some(program), None, None) => {
             if let Some(digest) = sha256.keys().next() {
-                return Err(digest.fault_of(key, "\"sha256\" goes with \"url\" and \"file\" only"));
+                return Err(digest.fault_of(key, "\"sha256\" is valid only with \"url\" or \"file\""));
             }
             Program::Node(absolute(program, key)?)
         }
@@ -92,7 +92,7 @@ fn binary(raw: &At<RawBinary>, key: &Key, arch: Arch, context: &Context<'_>) -> 
 
 fn argument(text: &str) -> Result<(), String> {
     match text.contains('\0') {
-        true => Err("an argument cannot hold a NUL".to_owned()),
+        true => Err("an argument cannot contain a NUL byte".to_owned()),
         false => Ok(()),
     }
 }

@@ -44,13 +44,13 @@ fn huge_pages(pages: &Map<At<u32>>, raw: &RawKernel, arch: Arch) -> Result<Vec<S
             let hint = suggest::hint(&size.value, &names);
             return Err(size.fault_of(
                 fields::KERNEL_HUGE_PAGES,
-                format!("{arch} has no pages of {:?}{hint}", names::short(&size.value)),
+                format!("{arch} has no huge pages of {:?}{hint}", names::short(&size.value)),
             ));
         };
         if number.value == 0 {
             return Err(number.fault_of(
                 fields::KERNEL_HUGE_PAGES,
-                format!("no pages of {} is the default; leave it out", size.value),
+                format!("0 pages of {} is the default; leave it out", size.value),
             ));
         }
         words.push(format!("hugepagesz={kernels} hugepages={}", number.value));
@@ -60,7 +60,7 @@ fn huge_pages(pages: &Map<At<u32>>, raw: &RawKernel, arch: Arch) -> Result<Vec<S
     match otherwise.or(sysctl) {
         Some(other) if !words.is_empty() => Err(other.fault_of(
             fields::KERNEL_HUGE_PAGES,
-            format!("{:?} sets pages aside, too; keep one of them", names::short(&other.value)),
+            format!("{:?} reserves huge pages as well; keep one of them", names::short(&other.value)),
         )),
         _ => Ok(words.iter().flat_map(|pair| pair.split(' ')).map(str::to_owned).collect()),
     }
@@ -68,7 +68,7 @@ fn huge_pages(pages: &Map<At<u32>>, raw: &RawKernel, arch: Arch) -> Result<Vec<S
 
 fn sysctl_value(text: &str) -> Result<(), String> {
     match text.trim().is_empty() || text.chars().any(|c| c.is_control() && c != '\t') {
-        true => Err(format!("{:?} is not a value on one line", names::short(text))),
+        true => Err(format!("{:?} is not a value of one line", names::short(text))),
         false => Ok(()),
     }
 }

@@ -132,7 +132,7 @@ fn taints(raw: &[At<RawTaint>]) -> Result<Vec<Taint>, Fault> {
         None => Ok(taints),
         Some(at) => {
             let what = format!("{}:{}", taints[at].key, taints[at].effect);
-            let why = format!("{what} is there twice, and lists append; leave one out");
+            let why = format!("{what} is a duplicate (lists append); leave one out");
             Err(raw[at].pos.fault_of(fields::KUBELET_TAINTS, why))
         }
     }

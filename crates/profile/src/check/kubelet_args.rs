@@ -16,7 +16,7 @@ const CREDENTIALS: [&str; 2] = ["image-credential-provider-config", "image-crede
 pub(super) fn value(flag: &str, value: &str, minor: Minor) -> Result<(), String> {
     let wrong = |what: &str| Err(format!("{value:?} is not {what}"));
     if value.chars().any(char::is_control) {
-        return Err(format!("{:?} has a control character", names::short(value)));
+        return Err(format!("{:?} contains a control character", names::short(value)));
     }
     if !flags::is_passable(value) {
         return Err(format!("{:?} {}", names::short(value), flags::NOT_PASSABLE));
@@ -24,7 +24,7 @@ pub(super) fn value(flag: &str, value: &str, minor: Minor) -> Result<(), String>
     match flag {
         "v" if value.parse::<u16>().is_err() => wrong("a whole number"),
         "cloud-provider" if !minor.has_cloud_providers() && !["", "external"].contains(&value) => wrong(&format!(
-            "\"external\": kubelet has no providers of clouds any more since Kubernetes 1.{NO_CLOUD_PROVIDERS_SINCE}"
+            "\"external\": kubelet has had no cloud providers since Kubernetes 1.{NO_CLOUD_PROVIDERS_SINCE}"
         )),
         "node-ip" => addresses::node_ip(value),
         _ if CREDENTIALS.contains(&flag) && !value.starts_with('/') => wrong("an absolute path"),

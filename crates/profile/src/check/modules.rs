@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 /// Modules that no suite's kernel has, what to write instead, and why.
 const GONE: [(&str, &str, &str); 9] = [
-    ("aufs", "overlay", "Debian's kernels have none since Linux 4.18"),
+    ("aufs", "overlay", "Debian's kernels have had no aufs since Linux 4.18"),
     ("bridge_netfilter", "br_netfilter", "that is its name"),
     ("ip_conntrack", "nf_conntrack", "that is its name since Linux 2.6.20"),
     ("nf_conntrack_ipv4", "nf_conntrack", "it tracks both families since Linux 4.19"),
@@ -52,7 +52,7 @@ fn there(item: &At<String>, key: Field) -> Result<(), Fault> {
     match GONE.iter().find(|(gone, ..)| *gone == name) {
         None => Ok(()),
         Some((_, instead, why)) => {
-            Err(item.fault_of(key, format!("no kernel has a module {:?}; take {instead:?}: {why}", item.value)))
+            Err(item.fault_of(key, format!("no kernel has a module {:?}; use {instead:?}: {why}", item.value)))
         }
     }
 }

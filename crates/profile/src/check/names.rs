@@ -97,10 +97,10 @@ pub(crate) fn sysctl(text: &str) -> Result<(), String> {
 /// A word of the kernel command line: blanks only within double quotes.
 pub(crate) fn cmdline_word(text: &str) -> Result<(), String> {
     if text.is_empty() {
-        return Err("an empty word".to_owned());
+        return Err("a word is empty".to_owned());
     }
     if text.chars().any(char::is_control) {
-        return Err(format!("{:?} has a control character", short(text)));
+        return Err(format!("{:?} contains a control character", short(text)));
     }
     let mut quoted = false;
     let split = text.chars().any(|c| {
@@ -108,7 +108,7 @@ pub(crate) fn cmdline_word(text: &str) -> Result<(), String> {
         c == ' ' && !quoted
     });
     match (quoted, split) {
-        (true, _) => Err(format!("{:?} has a quote that does not end", short(text))),
+        (true, _) => Err(format!("{:?} has a quote that is never closed", short(text))),
         (_, true) => Err(format!("{:?} is more than one word, write each as an item of the list", short(text))),
         _ => Ok(()),
     }

@@ -47,7 +47,7 @@ fn without_bridge(raw: &RawCni) -> Result<Cni, Fault> {
     match set.into_iter().find_map(|(key, pos)| pos.filter(|pos| pos.source <= none).map(|pos| (key, pos))) {
         None => Ok(Cni::None),
         Some((key, pos)) => {
-            Err(pos.fault_of(key, "it is the bridge's, and with \"plugin: none\" there is none; leave one of them out"))
+            Err(pos.fault_of(key, "it configures the bridge, and \"plugin: none\" makes none; leave one of them out"))
         }
     }
 }
@@ -58,9 +58,7 @@ fn bridge(text: &str) -> Result<(), String> {
     let numbered =
         |prefix: &str| text.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     match text == "lo" || ["eth", "eno", "ens", "enp", "enx"].into_iter().any(numbered) {
-        true => {
-            Err(format!("{text:?} is the name of a device that a node has already; take another, such as \"cbr0\""))
-        }
+        true => Err(format!("{text:?} is the name of a device that nodes already have; use another, such as \"cbr0\"")),
         false => Ok(()),
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn certificates(text: &str) -> Result<String, String> {
             }
             block = Some(String::new());
         } else if line == "-----END CERTIFICATE-----" {
-            let body = block.take().ok_or("has an end without its beginning")?;
+            let body = block.take().ok_or("has END CERTIFICATE without BEGIN CERTIFICATE")?;
             let der =
                 STANDARD.decode(&body).map_err(|error| format!("has a certificate that is not base64: {error}"))?;
             authority(&der)?;
@@ -51,7 +51,7 @@ pub(super) fn certificates(text: &str) -> Result<String, String> {
         }
     }
     match (block, found.is_empty()) {
-        (Some(_), _) => Err("has a certificate without an end".to_owned()),
+        (Some(_), _) => Err("has BEGIN CERTIFICATE without END CERTIFICATE".to_owned()),
         (None, true) => Err("has no certificate (\"-----BEGIN CERTIFICATE-----\")".to_owned()),
         (None, false) => Ok(found),
     }

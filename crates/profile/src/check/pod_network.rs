@@ -31,7 +31,7 @@ fn room(subnet: &IpNet, profile: &Profile) -> Result<(), String> {
     match pods < most {
         false => Ok(()),
         true => Err(format!(
-            "{subnet} has addresses for {pods} pods, without its own, the gateway's and the last one, and kubelet takes {most}; take a \
+            "{subnet} has addresses for {pods} pods (without its own, the gateway's and the last one), and kubelet accepts {most}; use a \
              larger network, or lower maxPods in kubelet.config"
         )),
     }
@@ -44,7 +44,7 @@ fn dns(subnet: &IpNet, profile: &Profile) -> Result<(), String> {
     match servers.into_iter().find(|server| subnet.contains(server)) {
         None => Ok(()),
         Some(server) => Err(format!(
-            "{subnet} has the address of clusterDNS in kubelet.config, {server}, which a pod would get; take another network"
+            "{subnet} has the address of clusterDNS in kubelet.config, {server}, which a pod would get; use another network"
         )),
     }
 }
@@ -55,7 +55,7 @@ fn within(subnet: &IpNet, cluster: &Cluster) -> Result<(), String> {
     for (key, other) in networks.iter().flat_map(|(key, networks)| networks.iter().map(move |network| (key, network))) {
         if overlap(subnet, other) {
             return Err(format!(
-                "{subnet} and {other} of {key} in cluster {} have addresses in common; take a part of the pods' network",
+                "{subnet} overlaps {other} of {key} in cluster {}; use a part of the pods' network",
                 cluster.name
             ));
         }
@@ -64,8 +64,8 @@ fn within(subnet: &IpNet, cluster: &Cluster) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "{subnet} is outside the pods' network of cluster {}, {}, where nobody knows its addresses for pods'; leave it out, \
-         and the cluster gives each node its part",
+        "{subnet} is outside the pods' network of cluster {}, {}, where its addresses are not recognized as pods'; leave it out, \
+         and the cluster assigns each node its part",
         cluster.name,
         cluster.cluster_cidr(true)
     ))

@@ -69,15 +69,13 @@ fn runtime_interface(
         ContainerdSeries::V2 if !minor.speaks_cri_v1() => {
             return Err(series.fault_of(
                 fields::RELEASE_CONTAINERD_SERIES,
-                format!(
-                    "kubelet 1.{minor} speaks v1alpha2 of the CRI, which containerd 2 dropped; take containerd 1.7"
-                ),
+                format!("kubelet 1.{minor} speaks v1alpha2 of the CRI, which containerd 2 removed; use containerd 1.7"),
             ));
         }
         ContainerdSeries::V1 if !minor.supports_containerd_1() => {
             return Err(series.fault_of(
                 fields::RELEASE_CONTAINERD_SERIES,
-                format!("Kubernetes 1.{minor} no longer supports containerd 1; take containerd 2.2 or later"),
+                format!("Kubernetes 1.{minor} no longer supports containerd 1; use containerd 2.2 or later"),
             ));
         }
         _ => {}
@@ -90,14 +88,14 @@ fn runtime_interface(
     let key = &fields::RELEASE_COMPONENT.of("containerd");
     if major != wanted {
         let why = format!(
-            "version {} is not of containerdSeries {wanted}, whose configuration it would be given",
+            "version {} does not belong to containerdSeries {wanted}, whose configuration it would get",
             version.value
         );
         return Err(version.fault_of(key, why).by(authority::CONTAINERD_SERIES));
     }
     if minor.speaks_only_cri_v1() && (major, second) < (1, 6) {
         let why = format!(
-            "kubelet 1.{minor} speaks v1 of the CRI only, which containerd {} does not; take 1.6 or later",
+            "kubelet 1.{minor} speaks v1 of the CRI only, which containerd {} does not; use 1.6 or later",
             version.value
         );
         return Err(version.fault_of(key, why).by(authority::CONTAINERD_SERIES));
@@ -158,7 +156,7 @@ pub(super) fn artifact(
         _ => return Err(raw.fault_of(key, "give one of \"install\", \"extract\" and \"deb: true\"")),
     };
     if let (Some(mode), false) = (mode, matches!(format, ArtifactFormat::Raw { .. })) {
-        return Err(mode.fault_of(key, "\"mode\" goes with \"install\" only"));
+        return Err(mode.fault_of(key, "\"mode\" is valid only with \"install\""));
     }
     Ok(Artifact { name, version, source, sha256, format })
 }

@@ -32,8 +32,8 @@ pub(super) fn agree(profile: &Profile) -> Result<(), Fault> {
     let real = path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(path);
     if STUBS.contains(&real) || (real == LINK && !brings_link(profile)) {
         return Err(fault(format!(
-            "resolvConf is {path}, which names systemd-resolved's stub, 127.0.0.53: no pod reaches it, and CoreDNS asks itself; \
-             take {SERVERS}"
+            "resolvConf is {path}, which names systemd-resolved's stub, 127.0.0.53: no pod can reach it, and CoreDNS would query itself; \
+             use {SERVERS}"
         )));
     }
     if real.starts_with("/run/systemd/resolve/") { resolved(path, profile) } else { Ok(()) }
@@ -56,8 +56,8 @@ fn resolved(path: &str, profile: &Profile) -> Result<(), Fault> {
         _ => return Ok(()),
     };
     let why = format!(
-        "{UNIT} is {word}, and it writes {path}, resolvConf in kubelet.config; leave it enabled, or bring a file \
-         with the servers and name that"
+        "{UNIT} is {word}, and it writes {path}, resolvConf in kubelet.config; leave it enabled, or add a file \
+         with the servers and name it"
     );
     Err(profile.places.fault(fields::UNIT_STATE.of(UNIT).at_name(), fields::UNITS_STATES, why).by(authority::RESOLVER))
 }

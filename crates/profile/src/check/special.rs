@@ -22,7 +22,7 @@ pub(super) fn network(network: &IpNet) -> Result<(), String> {
     for (special, what) in SPECIAL {
         if special.parse::<IpNet>().is_ok_and(|special| overlap(network, &special)) {
             return Err(format!(
-                "{network} has addresses of {special}, which are {what} and are not routed; take a private network such as {}",
+                "{network} has addresses of {special}, which are {what} and are not routed; use a private network such as {}",
                 if network.addr().is_ipv4() { "10.244.0.0/16" } else { "fd00:10:244::/56" }
             ));
         }

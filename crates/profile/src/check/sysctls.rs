@@ -58,7 +58,7 @@ fn kernel_defaults(profile: &Profile) -> Result<(), Fault> {
             Some(value) if value == wanted => {}
             Some(found) => {
                 let why = format!(
-                    "{name} is {found:?}, and kubelet starts with {wanted:?} only; set that, or protectKernelDefaults: false in kubelet.config"
+                    "{name} is {found:?}, and kubelet starts only with {wanted:?}; set that, or protectKernelDefaults: false in kubelet.config"
                 );
                 return Err(fault(profile, name, why).by(authority::KERNEL_DEFAULTS));
             }
@@ -98,11 +98,11 @@ const ROUTING: [(&str, &str); 4] = [
     ("net.ipv4.conf.all.forwarding", "then the kernel routes no packet of a pod"),
     (
         "net.bridge.bridge-nf-call-iptables",
-        "then packets between pods on the bridge pass iptables by, where Services are",
+        "then packets between pods on the bridge bypass iptables, which implements Services",
     ),
     (
         "net.bridge.bridge-nf-call-ip6tables",
-        "then packets between pods on the bridge pass ip6tables by, where Services are",
+        "then packets between pods on the bridge bypass ip6tables, which implements Services",
     ),
 ];
 
@@ -113,7 +113,7 @@ fn routing(profile: &Profile) -> Result<(), Fault> {
         let Some((name, breaks)) = ROUTING.iter().find(|(name, _)| name == key) else { continue };
         if value.trim() == "0" {
             let why = format!(
-                "{name} is \"0\", {breaks}; set \"1\", or \"plugin: none\" in cni where an add-on does without"
+                "{name} is \"0\", {breaks}; set \"1\", or \"plugin: none\" in cni if an add-on does not need it"
             );
             return Err(fault(profile, name, why).by(authority::FORWARDING));
         }

@@ -34,7 +34,7 @@ struct Setting<'a> {
 /// Checks the text of `name`, a unit or a drop-in (`foo.service.d/10-bar.conf`); of a drop-in nothing is demanded.
 pub(super) fn check(name: &str, text: &str, whole: bool) -> Result<(), String> {
     if text.contains('\0') {
-        return Err("the text has a NUL".to_owned());
+        return Err("the text contains a NUL byte".to_owned());
     }
     if !text.lines().any(|line| line.starts_with('[')) {
         return Err("the text has no section, such as [Service]".to_owned());
@@ -68,7 +68,7 @@ fn parse<'a>(text: &'a str, kind: &str) -> Result<Vec<Setting<'a>>, String> {
                 last.value.push_str(content.trim());
             }
         } else if let Some(name) = line.strip_prefix('[') {
-            let name = name.strip_suffix(']').ok_or_else(|| format!("{:?} is no section", names::short(line)))?;
+            let name = name.strip_suffix(']').ok_or_else(|| format!("{:?} is not a section", names::short(line)))?;
             if !known.contains(&name) && !name.starts_with("X-") {
                 let there: Vec<String> = known.iter().map(|name| format!("[{name}]")).collect();
                 let near = suggest::nearest(name, known.iter().copied());
@@ -100,9 +100,7 @@ fn parse<'a>(text: &'a str, kind: &str) -> Result<Vec<Setting<'a>>, String> {
 fn service_setting(Setting { key, value, .. }: &Setting<'_>) -> Result<(), String> {
     let word = |valid: &[&str]| match valid.contains(&value.as_str()) || value.is_empty() {
         true => Ok(()),
-        false => {
-            Err(format!("{key}={} is none that systemd knows{}", names::short(value), suggest::hint(value, valid)))
-        }
+        false => Err(format!("{key}={} is unknown to systemd{}", names::short(value), suggest::hint(value, valid))),
     };
     match *key {
         "Type" => word(&TYPES),
@@ -141,7 +139,7 @@ fn service(settings: &[Setting<'_>]) -> Result<(), String> {
         return Err("a .service needs ExecStart=, or Type=oneshot with RemainAfterExit=yes and ExecStop=".to_owned());
     }
     if kind == "oneshot" && last("Restart").is_some_and(|restart| ["always", "on-success"].contains(&restart)) {
-        return Err("systemd refuses Restart=always and Restart=on-success with Type=oneshot".to_owned());
+        return Err("systemd rejects Restart=always and Restart=on-success with Type=oneshot".to_owned());
     }
     if kind == "dbus" && !has("BusName") {
         return Err("Type=dbus needs BusName=".to_owned());
@@ -203,7 +201,7 @@ mod tests {
             ("a.service", "[Service]\nExecStart=bin/a\n", "must be an absolute path"),
             ("a.service", "[Service]\nExecStart=-@./a a\n", "must be an absolute path"),
             ("a.service", "[Service]\nExecStart=/a\nExecStart=/b\n", "it has 2 ExecStart="),
-            ("a.service", "[Service]\nType=oneshot\nRestart=always\nExecStart=/a\n", "systemd refuses Restart="),
+            ("a.service", "[Service]\nType=oneshot\nRestart=always\nExecStart=/a\n", "systemd rejects Restart="),
             ("a.service", "ExecStart=/a\n[Service]\n", "above the first section"),
             ("a.service", "[Service]\nExecStart /a\n", "has no \"=\""),
             ("a.service.d/b.conf", "[Service]\nExecStart=./a\n", "must be an absolute path"),

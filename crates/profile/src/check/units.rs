@@ -35,7 +35,7 @@ pub(super) fn units(raw: &RawUnits) -> Result<Units, Fault> {
         match decided.get(&unit) {
             Some(other) if other.source == name.pos.source => {
                 return Err(
-                    name.fault_of(fields::UNITS_STATES, format!("{unit} is there twice, with \"?\" and without"))
+                    name.fault_of(fields::UNITS_STATES, format!("{unit} is a duplicate, with and without \"?\""))
                 );
             }
             Some(other) if other.source < name.pos.source => continue,

@@ -68,10 +68,13 @@ fn is_accepted(words: &[&str]) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-/// Builds, locks and boots need packages or a guest, and a comparison with a profile bakes it.
-fn runs_without_network(words: &[&str]) -> bool {
+/// Whether a test may run the command. Builds, locks and boots need packages or a guest, a
+/// comparison with a profile bakes it, and files of the machine are not written.
+fn runs_anywhere(command: &Documented) -> bool {
+    let words = words(&command.line);
     let outputs = || words[1..].iter().filter(|word| word.starts_with("out/")).count();
     match words[0] {
+        _ if command.shell().contains("> /") => false,
         "build" | "lock" | "boot" => false,
         "diff" => outputs() == 2,
         _ => true,
@@ -159,7 +162,7 @@ fn an_option_that_does_not_exist_is_noticed() {
 fn every_command_in_documents_and_help_that_needs_no_network_succeeds() {
     let build = tempfile::tempdir().expect("a temporary directory");
     let built = worker::build(build.path(), "worker", "trixie", "pxe,qcow2");
-    let mut commands: Vec<Documented> = all().into_iter().filter(|it| runs_without_network(&words(&it.line))).collect();
+    let mut commands: Vec<Documented> = all().into_iter().filter(runs_anywhere).collect();
     // Several pages show the same command.
     commands.sort_by(|a, b| a.shell().cmp(b.shell()));
     commands.dedup_by(|a, b| a.shell() == b.shell());

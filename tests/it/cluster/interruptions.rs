@@ -8,7 +8,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::thread;
 
-const FILES: &str = "files: {/etc/motd: {content: hello}}\n";
+/// A file for the test's own user: only root may give files to others.
+fn motd() -> String {
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    format!("files: {{/etc/motd: {{content: hello, uid: {user}, gid: {group}}}}}\n")
+}
 
 /// All system calls that change files, under the names of every architecture. Writes to standard
 /// error are included; they are further moments.
@@ -36,7 +40,7 @@ fn at_moments<T: Sync, R: Send>(moments: &[T], case: impl Fn(usize, &T) -> R + S
 /// The changes that a join makes: each system call, and its number among those of the same name,
 /// from 1.
 fn changes(plane: &ControlPlane) -> Vec<(String, usize)> {
-    let machine = Machine::new(&seed(plane, "traced", TOKEN, FILES));
+    let machine = Machine::new(&seed(plane, "traced", TOKEN, &motd()));
     let trace = machine.credentials().join("trace").display().to_string();
     let (code, said) = machine.boot_by(&["strace", "-f", "-qqq", "-o", &trace, "-e", CHANGES]).end();
     assert_eq!(code, Some(0), "{said:#?}");
@@ -71,7 +75,7 @@ fn power_cut_at_each_write() {
     assert!(changes.len() > 60, "{changes:?}");
     let cuts = at_moments(&changes, |index, (call, count)| {
         let node = format!("power-{index}");
-        let machine = Machine::new(&seed(plane, &node, TOKEN, FILES));
+        let machine = Machine::new(&seed(plane, &node, TOKEN, &motd()));
         let inject = format!("inject={call}:signal=KILL:when={count}");
         let (code, said) =
             machine.boot_by(&["strace", "-f", "-qqq", "-o", "/dev/null", "-e", CHANGES, "-e", &inject]).end();

@@ -24,9 +24,13 @@ pub(super) fn seed_with_authority(node: &str, server: &str, ca: &str, token: &st
 #[test]
 fn a_node_joins_and_the_next_boot_has_nothing_to_do() {
     let plane = ControlPlane::shared();
-    let fields = "kubelet: {nodeIP: 10.0.0.5, labels: {example.org/pool: blue}, taints: [{key: a, effect: NoSchedule}], args: {v: \"2\"}}\n\
-                  files: {/etc/motd: {content: hello, mode: \"0640\"}}\n";
-    let machine = Machine::new(&seed(plane, "Joins-1", TOKEN, fields));
+    // Only root may give files to others.
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let fields = format!(
+        "kubelet: {{nodeIP: 10.0.0.5, labels: {{example.org/pool: blue}}, taints: [{{key: a, effect: NoSchedule}}], args: {{v: \"2\"}}}}\n\
+         files: {{/etc/motd: {{content: hello, mode: \"0640\", uid: {user}, gid: {group}}}}}\n"
+    );
+    let machine = Machine::new(&seed(plane, "Joins-1", TOKEN, &fields));
     fs::create_dir_all(machine.at("/usr/lib/kiln")).expect("a directory");
     fs::write(machine.at("/usr/lib/kiln/kubeadm-flags.env"), "KUBELET_KUBEADM_ARGS=\"--node-labels=x=y --v=1\"\n")
         .expect("written");

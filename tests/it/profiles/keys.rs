@@ -133,6 +133,9 @@ fn names_below_keys_are_in_a_schema() {
         if !knows_keys {
             continue;
         }
+        // Trees have a function of that name, too.
+        let text =
+            text.replace(".tree\n        .below(", "").replace("tree\n        .below(", "").replace("tree.below(", "");
         for call in ["below(\"", "required(", "missing("] {
             for arguments in text.split(call).skip(1) {
                 let arguments = &arguments[..arguments.find(')').unwrap_or(arguments.len())];

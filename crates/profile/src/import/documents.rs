@@ -55,7 +55,7 @@ pub(super) fn sort<'a>(sources: &'a [Source], node: &mut Node) -> Result<Documen
             .map_err(|error| ImportError::NotUtf8 { name: name.clone(), offset: error.valid_up_to() })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let said = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
-        let Some(said) = said else { return Err(ImportError::at(name, "there is nothing in it")) };
+        let Some(said) = said else { return Err(ImportError::at(name, "is empty")) };
         let text = Text { name, text };
         if unit::is_unit(text.text) {
             documents.units.push(text);
@@ -93,10 +93,10 @@ fn another_s(line: &str) -> Option<&'static str> {
     let mut words = line.split_whitespace().map(unit::base);
     match words.next()? {
         "k3s" | "rke2" => Some(
-            "it starts kubelet within itself: give a line that begins with kubelet and has what follows --kubelet-arg= as flags",
+            "it runs kubelet inside its own process: give a line that begins with kubelet, with the values of --kubelet-arg= as flags",
         ),
         "docker" | "podman" | "nerdctl" | "crictl" => {
-            Some("it starts a container: give the line that is run in it, from kubelet on")
+            Some("it starts a container: give the command that runs in it, from kubelet on")
         }
         // Of ps, with a user and numbers before it.
         _ if !line.contains(": ")
@@ -129,13 +129,13 @@ fn yaml(file: Text<'_>, documents: &mut Documents<'_>, node: &mut Node) -> Resul
                 let place = document.place(&[Step::Key("apiVersion".to_owned())]);
                 let short = kiln_agent::names::short(version);
                 let what = format!(
-                    "no kubelet since Kubernetes 1.10 reads kubelet.config.k8s.io/{short}: write it anew as v1beta1"
+                    "no kubelet since Kubernetes 1.10 reads kubelet.config.k8s.io/{short}: rewrite it as v1beta1"
                 );
                 return Err(ImportError::at(place, what));
             }
             ("kubelet.config.k8s.io", "KubeletConfiguration") => documents.kubelet.push(document),
             ("kubelet.config.k8s.io", "CredentialProviderConfig") => {
-                let why = "bring it with an overlay, and the programs that it names";
+                let why = "add it with an overlay, and the programs that it names";
                 node.report.add(Fate::Impossible, kind, file.name).why(why);
             }
             ("kubeadm.k8s.io", "InitConfiguration" | "JoinConfiguration" | "ClusterConfiguration") => {
@@ -143,7 +143,7 @@ fn yaml(file: Text<'_>, documents: &mut Documents<'_>, node: &mut Node) -> Resul
                 documents.kubeadm.push(Kubeadm { kind, version, document });
             }
             ("kubeadm.k8s.io", "UpgradeConfiguration" | "ResetConfiguration") => {
-                let why = "it is about a run of kubeadm, and nodes of images are replaced";
+                let why = "it configures a run of kubeadm, and nodes made from images are replaced instead";
                 node.report.add(Fate::Dropped, kind, file.name).why(why);
             }
             ("kubeproxy.config.k8s.io", "KubeProxyConfiguration") => {
@@ -153,9 +153,9 @@ fn yaml(file: Text<'_>, documents: &mut Documents<'_>, node: &mut Node) -> Resul
             _ => {
                 let place = document.place(&[]);
                 let what = match (api, kind) {
-                    ("", "") => "it has neither apiVersion nor kind, and is no unit, environment file or command line of kubelet's".to_owned(),
+                    ("", "") => "has neither apiVersion nor kind, and is not a unit, an environment file or a command line of kubelet".to_owned(),
                     _ => format!(
-                        "{:?} of {:?} is nothing that kubelet, kube-proxy or kubeadm reads",
+                        "{:?} of {:?} is not read by kubelet, kube-proxy or kubeadm",
                         kiln_agent::names::short(kind),
                         kiln_agent::names::short(api)
                     ),

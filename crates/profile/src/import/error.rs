@@ -16,13 +16,13 @@ pub enum ImportError {
     )]
     NoKubeProxy,
     /// A file larger than any configuration.
-    #[error("{name}: is larger than 1 MiB, which no kubelet's configuration is")]
+    #[error("{name}: is larger than 1 MiB, the limit for a configuration")]
     TooLarge {
         /// The file.
         name: String,
     },
     /// More files than belong to a node.
-    #[error("{0} files are too many for one node: give those that one kubelet reads")]
+    #[error("{0} files are too many for one node: give only those that one kubelet reads")]
     TooMany(usize),
     /// A file that is not text.
     #[error("{name}: is not UTF-8 (byte {offset})")]

@@ -52,7 +52,7 @@ pub(super) fn read(words: &[Word], place: impl Fn(&Word) -> String) -> Result<Ve
         }
         let Some(flag) = text.strip_prefix("--").or_else(|| text.strip_prefix('-')).filter(|flag| !flag.is_empty())
         else {
-            return Err((place, format!("{text:?} is no flag of kubelet's, which takes nothing else")));
+            return Err((place, format!("{text:?} is not a flag, and kubelet accepts nothing else")));
         };
         let (name, value) = match flag.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
@@ -105,7 +105,7 @@ impl Layer {
     /// # Errors
     /// A phrase.
     pub(super) fn set(&mut self, config: &mut Map<String, Value>, path: &str, given: &Given) -> Result<(), String> {
-        let Some(field) = kubelet_config::field(path) else { return Err(format!("{path} is no field")) };
+        let Some(field) = kubelet_config::field(path) else { return Err(format!("{path} is not a field")) };
         let value = typed(&given.name, &given.value, &field.of)?;
         let slot = slot(config, path);
         let fresh = !self.begun.iter().any(|begun| begun == path);
@@ -123,7 +123,7 @@ impl Layer {
 
 /// A flag's text as a value of the type `of`. Whether that is in range is for the field's own check.
 fn typed(name: &str, text: &str, of: &Type) -> Result<Value, String> {
-    let wrong = |what: &str| Err(format!("--{name}={text}: is no {what}"));
+    let wrong = |what: &str| Err(format!("--{name}={text}: is not {what}"));
     Ok(match of {
         Type::Bool => match boolean(text) {
             Some(value) => value.into(),
@@ -131,11 +131,11 @@ fn typed(name: &str, text: &str, of: &Type) -> Result<Value, String> {
         },
         Type::Int(_) => match integer(text) {
             Some(value) => value.into(),
-            None => return wrong("whole number"),
+            None => return wrong("a whole number"),
         },
         Type::Fraction | Type::Rate => match text.parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
             Some(value) => value.into(),
-            None => return wrong("number"),
+            None => return wrong("a number"),
         },
         Type::List(Type::Object(_)) if name == "register-with-taints" => taints(text)?,
         Type::List(Type::Object(_)) if name == "reserved-memory" => reserved_memory(text)?,
@@ -218,7 +218,8 @@ fn reserved_memory(text: &str) -> Result<Value, String> {
         let Some((number, limits)) = part.split_once(':') else {
             return Err(format!("--reserved-memory: {part:?} is not of the form node:memory=amount"));
         };
-        let number = integer(number).ok_or_else(|| format!("--reserved-memory: {number:?} is no number of a node"))?;
+        let number =
+            integer(number).ok_or_else(|| format!("--reserved-memory: {number:?} is not the number of a NUMA node"))?;
         let limits = map("reserved-memory", limits, '=', &Type::Quantity)?;
         Ok(serde_json::json!({ "numaNode": number, "limits": limits }))
     };

@@ -22,16 +22,16 @@ pub(super) fn fit(node: &mut Node, minor: Minor, cluster_file: bool) {
             node,
             "cgroupDriver",
             json!(CGROUP_DRIVER),
-            "containerd's driver and systemd's: one owner of the control groups",
+            "containerd and systemd use this driver: control groups have one owner",
         );
     }
     if ["", "/etc/resolv.conf", "/run/systemd/resolve/stub-resolv.conf"].contains(&text(node, "resolvConf").as_str()) {
-        let why = "/etc/resolv.conf is resolved's stub, which no pod reaches";
+        let why = "/etc/resolv.conf names systemd-resolved's stub, which no pod can reach";
         change(node, "resolvConf", json!(RESOLV_CONF), why);
     }
     let plugins = text(node, "volumePluginDir");
     if !WRITABLE.iter().any(|writable| plugins.starts_with(writable)) {
-        change(node, "volumePluginDir", json!(VOLUME_PLUGINS), "kubelet makes the directory, and /usr is read-only");
+        change(node, "volumePluginDir", json!(VOLUME_PLUGINS), "kubelet creates the directory, and /usr is read-only");
     }
     let authority = node.config.get("authentication").and_then(|it| it.pointer("/x509/clientCAFile"));
     if let Some(path) =
@@ -44,7 +44,7 @@ pub(super) fn fit(node: &mut Node, minor: Minor, cluster_file: bool) {
     for field in ["tlsCertFile", "tlsPrivateKeyFile"] {
         if let Some(path) = node.config.remove(field) {
             node.report.moved(field);
-            let why = "a serving certificate is one node's: set serverTLSBootstrap and approve its requests; until then kubelet signs its own";
+            let why = "a serving certificate belongs to one node: set serverTLSBootstrap and approve its requests; until then kubelet signs its own";
             let entry = node.report.add(Fate::Impossible, format!("{field}={path}"), "");
             entry.why(why).differs(field);
         }
@@ -66,7 +66,7 @@ pub(super) fn fit(node: &mut Node, minor: Minor, cluster_file: bool) {
         let slot = kubelet::slot(&mut node.config, path);
         if slot.is_null() {
             *slot = default;
-            node.note(path.split('.').next().unwrap_or(path), "not said there: kubelet's default");
+            node.note(path.split('.').next().unwrap_or(path), "not set there: kubelet's default");
         }
     }
 }
@@ -80,7 +80,7 @@ fn change(node: &mut Node, field: &str, to: Value, why: &str) {
     let old = node.config.insert(field.to_owned(), to.clone());
     if old.as_ref() != Some(&to) {
         node.report.moved(field);
-        let what = old.map_or_else(|| format!("{field} not said"), |old| format!("{field}={old}"));
+        let what = old.map_or_else(|| format!("{field} not set"), |old| format!("{field}={old}"));
         told(node, field, &what, &to, why);
     }
 }
@@ -117,8 +117,11 @@ fn elsewhere(node: &mut Node, cluster_file: bool) {
         for field in CLUSTER {
             if let Some(value) = node.config.remove(field) {
                 node.report.moved(field);
-                let to = "dns of the cluster's file";
-                node.report.add(Fate::Translated, format!("{field}={value}"), "").to(to).why("it is the cluster's");
+                let to = "dns in the cluster's file";
+                node.report
+                    .add(Fate::Translated, format!("{field}={value}"), "")
+                    .to(to)
+                    .why("it belongs to the cluster");
             }
         }
     }

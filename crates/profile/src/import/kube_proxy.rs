@@ -36,14 +36,14 @@ pub(super) fn read(documents: &Documents<'_>, bake: bool, minor: Minor, node: &m
     unset(kube_proxy_config::FIELDS, &mut config);
     pods(&config, document, node);
     if !bake {
-        let why = "the DaemonSet of kubeadm's clusters carries it to every node: it is in the cluster, and not in the image. \
+        let why = "the DaemonSet of kubeadm's clusters carries it to every node: it belongs to the cluster and not to the image. \
                    --kube-proxy bakes kube-proxy as a service of the node, for a cluster without that DaemonSet";
         node.report.add(Fate::Dropped, "KubeProxyConfiguration", document.file_name()).why(why);
         return Ok(());
     }
     for name in OF_WINDOWS {
         if config.remove(name).is_some() {
-            node.report.add(Fate::Dropped, name, at(document, &[name])).why("it is of Windows");
+            node.report.add(Fate::Dropped, name, at(document, &[name])).why("it applies to Windows only");
         }
     }
     for misfit in kube_proxy_config::take_ignored(&mut config, minor) {
@@ -55,7 +55,7 @@ pub(super) fn read(documents: &Documents<'_>, bake: bool, minor: Minor, node: &m
     for field in config.keys() {
         node.report.add(Fate::Kept, field, at(document, &[field])).to("kubeProxy.config");
     }
-    let why = "there must be no DaemonSet of kube-proxy beside it: kubectl -n kube-system delete daemonset kube-proxy";
+    let why = "remove the DaemonSet of kube-proxy, which must not run beside it: kubectl -n kube-system delete daemonset kube-proxy";
     node.report.add(Fate::Impossible, "kube-proxy of the cluster", document.file_name()).why(why);
     node.kube_proxy = Some(config);
     Ok(())
@@ -111,10 +111,10 @@ fn elsewhere(config: &mut Map<String, Value>, document: &Located, node: &mut Nod
     }
     let what = match path {
         Some(path) => format!("clientConnection.kubeconfig={path}"),
-        None => "clientConnection.kubeconfig not said".to_owned(),
+        None => "clientConnection.kubeconfig not set".to_owned(),
     };
-    let why = "a kubeconfig of its own, of the user system:kube-proxy or another one that is bound to system:node-proxier, must be there: \
-               a file of the seed";
+    let why = "it needs a kubeconfig of its own, for the user system:kube-proxy or another that is bound to system:node-proxier: \
+               add it to \"files\" of the seed";
     let place = at(document, &["clientConnection", "kubeconfig"]);
     node.report.add(Fate::Impossible, what, place).to(KUBECONFIG).why(why);
 }

@@ -18,7 +18,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 const VERSIONS: [&str; 3] = ["v1beta2", "v1beta3", "v1beta4"];
 
 const CONTROL_PLANE: &str = "it is for \"kubeadm init\" on a control plane, not for a node's image";
-const RUN: &str = "it is about a run of kubeadm, and nodes join without one";
+const RUN: &str = "it configures a run of kubeadm, and nodes join without kubeadm";
 const TOKEN: &str = "a secret is never written: \"kiln seed --fresh-token FILE\" puts a new token into the seed";
 
 /// What one document says: the flags of kubelet's in it; all else goes to `node`.
@@ -30,7 +30,7 @@ pub(super) fn read(document: &Located, version: &str, kind: &str, node: &mut Nod
         |path: &[&str]| document.place(&path.iter().map(|step| Step::Key((*step).to_owned())).collect::<Vec<_>>());
     if !VERSIONS.contains(&version) {
         let what = format!(
-            "kubeadm.k8s.io/{version} is none of {}: let \"kubeadm config migrate\" write it anew",
+            "kubeadm.k8s.io/{version} is not one of {}: convert it with \"kubeadm config migrate\"",
             VERSIONS.join(", ")
         );
         return Err(ImportError::at(place(&["apiVersion"]), what));
@@ -49,8 +49,8 @@ pub(super) fn read(document: &Located, version: &str, kind: &str, node: &mut Nod
             }
             ("InitConfiguration", "localAPIEndpoint") => local(value, &place, node),
             ("InitConfiguration" | "JoinConfiguration", "patches") => {
-                let why = "kubeadm lays the files of that directory over what it writes: say in the KubeletConfiguration \
-                           what those of kubeletconfiguration say";
+                let why = "kubeadm patches what it writes with the files of that directory: set in the KubeletConfiguration \
+                           what those for kubeletconfiguration set";
                 node.report.add(Fate::Impossible, key, place).why(why);
             }
             ("JoinConfiguration", "discovery") => discovery(value, &place, node),
@@ -71,7 +71,7 @@ pub(super) fn read(document: &Located, version: &str, kind: &str, node: &mut Nod
                     node.cluster.kubernetes = Some(version);
                 } else {
                     entry.fate = Fate::Impossible;
-                    entry.why("it names no version: say the API servers' in the cluster's file");
+                    entry.why("it names no version: set that of the API servers in the cluster's file");
                 }
             }
             ("ClusterConfiguration", "controlPlaneEndpoint") => {
@@ -83,7 +83,7 @@ pub(super) fn read(document: &Located, version: &str, kind: &str, node: &mut Nod
                 node.report.add(Fate::Dropped, key, place).why(CONTROL_PLANE);
             }
             ("ClusterConfiguration", "imageRepository") => {
-                let why = "the pause image is the release's: set its pauseImage where another registry is to serve it";
+                let why = "the release names the pause image: set its pauseImage to use another registry";
                 node.report.add(Fate::Translated, key, place).to("pauseImage of the release").why(why);
             }
             ("InitConfiguration" | "ClusterConfiguration", _) => {
@@ -131,7 +131,7 @@ fn registration(
                 if let Some((step, name, value)) = bare(value) {
                     let place = document.place(&[&steps[..], &[step]].concat());
                     let what = format!(
-                        "kubeletExtraArgs: {name} is {value}, and must be a text: write \"{value}\", in quotes"
+                        "kubeletExtraArgs: {name} is {value}, and must be a string: write \"{value}\", in quotes"
                     );
                     return Err(ImportError::at(place, what));
                 }
@@ -345,7 +345,7 @@ mod tests {
         assert_eq!(lines, ["5", "6"]);
         let document = Located::parse(&format!("{head}    v: 4\n"), "kubeadm.yaml").expect("YAML");
         let error = read(&document, "v1beta3", "JoinConfiguration", &mut Node::default()).expect_err("a number");
-        assert!(error.to_string().contains("v is 4, and must be a text: write \"4\", in quotes"), "{error}");
+        assert!(error.to_string().contains("v is 4, and must be a string: write \"4\", in quotes"), "{error}");
     }
 
     #[test]

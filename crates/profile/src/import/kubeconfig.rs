@@ -29,13 +29,13 @@ pub(super) fn read(document: &Located, node: &mut Node) -> Result<(), ImportErro
         let pem = STANDARD.decode(data.trim()).ok().and_then(|pem| String::from_utf8(pem).ok());
         let pem = pem.filter(|pem| pem.contains("-----BEGIN CERTIFICATE-----") && !pem.contains("PRIVATE KEY"));
         let pem = pem.ok_or_else(|| {
-            ImportError::at(&place, "certificate-authority-data is no certificate in PEM, encoded in base64")
+            ImportError::at(&place, "certificate-authority-data is not a base64-encoded certificate in PEM")
         })?;
         node.report.add(Fate::Translated, "certificate-authority-data", &place).to("caCertificate of the cluster");
         node.cluster.ca_certificate = Some(pem);
     }
     if let Some(path) = text("certificate-authority") {
-        let why = "the certificate is in that file: caFile in the cluster's file says where a copy of it is";
+        let why = "the certificate is in that file: set caFile in the cluster's file to a copy of it";
         node.report.add(Fate::Impossible, format!("certificate-authority: {path}"), &place).why(why);
     }
     if object.contains_key("users") {

@@ -157,7 +157,7 @@ fn command_line(documents: &Documents<'_>, node: &mut Node) -> Result<Vec<Given>
     if !units.is_empty() {
         let service = unit::service(units, files)?;
         for (place, path) in service.missing {
-            let why = "it was not given: if the node has it, its flags are missing here";
+            let why = "it was not given: if the node has it, the flags in it are missing here";
             node.report.add(Fate::Impossible, format!("EnvironmentFile={path}"), place).why(why);
         }
         for name in service.unread {
@@ -237,7 +237,7 @@ fn configuration(documents: &Documents<'_>, given: &[Given], node: &mut Node, mi
         }
         if let Value::Object(defaults) = route::legacy_defaults() {
             for (field, value) in defaults {
-                let why = "a kubelet without --config is open to anybody unless flags say otherwise";
+                let why = "a kubelet without --config lets anybody in unless flags say otherwise";
                 node.note(&field, "kubelet's default without --config");
                 node.report.add(Fate::Kept, format!("{field}: {value}"), "kubelet's default without --config").why(why);
                 node.config.insert(field, value);
@@ -253,7 +253,7 @@ fn configuration(documents: &Documents<'_>, given: &[Given], node: &mut Node, mi
     }
     if kubeadm {
         if documents.kubelet.is_empty() {
-            let why = "kubeadm's defaults are taken; give KubeletConfiguration, too, if the cluster has its own \
+            let why = "kubeadm's defaults are used; give the KubeletConfiguration as well if the cluster has its own \
                        (kubectl -n kube-system get configmap kubelet-config)";
             node.report.add(Fate::Impossible, "KubeletConfiguration", "").why(why);
         }

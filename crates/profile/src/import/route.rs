@@ -16,7 +16,7 @@ const DEPRECATED: &str = "kubelet --help: \"DEPRECATED: This parameter should be
 /// Flags besides those that kiln or its agent sets without which nothing is missing, and why.
 const OWN: [(&str, &str); 2] = [
     ("experimental-bootstrap-kubeconfig", "the agent obtains the node's credentials"),
-    ("help", "it starts no kubelet"),
+    ("help", "it does not start kubelet"),
 ];
 
 /// Flags that name a file which must be there when kubelet starts.
@@ -37,7 +37,7 @@ pub(super) fn route(given: &Given, minor: Minor, layer: &mut Layer, node: &mut N
     let Given { name, value, place } = given;
     let (name, value) = (name.as_str(), value.as_str());
     if value.contains("${") || value.starts_with('$') {
-        let why = "the variable, or specifier of systemd, has its value on each node: say it in the seed, or give the file that sets it";
+        let why = "the variable, or specifier of systemd, has a value of its own on each node: set it in the seed, or give the file that sets it";
         node.report.add(Fate::Impossible, given.written(), place).why(why);
         return Ok(());
     }
@@ -75,7 +75,7 @@ pub(super) fn route(given: &Given, minor: Minor, layer: &mut Layer, node: &mut N
         }
         "container-runtime" | "container-runtime-endpoint" | "image-service-endpoint" => runtime(given, node),
         "pod-infra-container-image" => {
-            let why = "the pause image is the release's, for kubelet and containerd alike";
+            let why = "the release names the pause image, for kubelet and containerd alike";
             let (since, _) = kubelet_flags::gone(name).unwrap_or_default();
             node.report
                 .add(Fate::Translated, given.written(), place)
@@ -92,12 +92,11 @@ pub(super) fn route(given: &Given, minor: Minor, layer: &mut Layer, node: &mut N
                     node.mtu = Some(mtu);
                 }
                 Ok(0) => entry.fate = Fate::Dropped,
-                _ => return Err(ImportError::at(place, format!("{}: is no MTU", given.written()))),
+                _ => return Err(ImportError::at(place, format!("{}: is not an MTU", given.written()))),
             }
         }
         "cloud-provider" if !minor.has_cloud_providers() && !matches!(value, "" | "external") => {
-            let why =
-                "kubelet has no providers of clouds any more, and the cluster must run the cloud's controller manager";
+            let why = "kubelet no longer has cloud providers, and the cluster must run the cloud's controller manager";
             node.report
                 .add(Fate::Translated, given.written(), place)
                 .to("kubelet.args.cloud-provider: external")
@@ -120,12 +119,12 @@ fn known(given: &Given, minor: Minor, layer: &mut Layer, node: &mut Node) -> Res
     }
     match kubelet_flags::flag(name, minor) {
         Flag::Flag if !flags::is_passable(value) => {
-            let why = "the flags' file takes no blanks, quotes, backslashes and dollars: say it otherwise";
+            let why = "the flags' file takes no blanks, quotes, backslashes or dollar signs: express it in another way";
             node.report.add(Fate::Impossible, given.written(), place).why(why);
         }
         Flag::Flag => {
             if FILES.contains(&name.as_str()) {
-                let why = format!("{value} must be there: bring it with an overlay, or \"files\" of the seed");
+                let why = format!("{value} must exist: add it with an overlay, or \"files\" of the seed");
                 node.report.add(Fate::Impossible, given.written(), place).to(format!("kubelet.args.{name}")).why(why);
             } else {
                 node.report.add(Fate::Kept, given.written(), place).to(format!("kubelet.args.{name}"));
@@ -162,7 +161,7 @@ fn unknown(given: &Given, minor: Minor, node: &mut Node) -> Result<(), ImportErr
         _ => {
             let later = kubelet_flags::came_after(name, minor);
             let since = later.map(|since| format!(" before 1.{since}")).unwrap_or_default();
-            let why = format!("no kubelet{since} has it, and this is 1.{minor}: build with a newer --release");
+            let why = format!("no kubelet{since} has this flag, and this is 1.{minor}: build with a newer --release");
             node.report.add(Fate::Impossible, given.written(), place).why(why);
             Ok(())
         }

@@ -151,12 +151,12 @@ pub(super) fn assignments(text: &str) -> Result<Vec<(String, Word)>, Unreadable>
         let line = &line[first..];
         let number = line[0].1;
         let Some(sign) = line.iter().position(|(c, _)| *c == '=') else {
-            return Err((number, "is no assignment such as NAME=\"value\""));
+            return Err((number, "is not an assignment such as NAME=\"value\""));
         };
         let name: String = line[..sign].iter().map(|(c, _)| *c).collect();
         let name = name.strip_prefix("export ").unwrap_or(&name).trim();
         if !is_name(name) {
-            return Err((number, "is no assignment such as NAME=\"value\""));
+            return Err((number, "is not an assignment such as NAME=\"value\""));
         }
         let value = &line[sign + 1..];
         let begin = value.iter().position(|(c, _)| !c.is_whitespace()).unwrap_or(value.len());

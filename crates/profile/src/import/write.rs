@@ -47,7 +47,7 @@ pub(super) fn profile(
     text.push_str("\nkubelet:\n  config:\n");
     for (field, value) in config {
         if value.is_null() {
-            comment(&mut text, 4, &format!("Not said there: kubelet's default, and not {extends}'s."));
+            comment(&mut text, 4, &format!("Not set there: kubelet's default, and not {extends}'s."));
         }
         for note in node.notes.get(field).into_iter().flatten() {
             comment(&mut text, 4, note);

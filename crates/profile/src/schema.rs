@@ -1,4 +1,4 @@
-//! JSON Schema of what users write, from the types that read it.
+//! JSON Schemas of the files that users write, generated from the types that read them.
 
 use super::raw::{RawCluster, RawProfile, RawRelease};
 use schemars::generate::SchemaSettings;
@@ -29,7 +29,7 @@ fn generate<T: JsonSchema>() -> Value {
     settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
-/// Strings may be written without quotes even when YAML takes them for numbers (`net.ipv4.ip_forward: 1`).
+/// Allows strings without quotes where YAML reads them as numbers (`net.ipv4.ip_forward: 1`).
 #[derive(Clone)]
 struct ScalarsAsWritten;
 
@@ -47,7 +47,7 @@ impl Transform for ScalarsAsWritten {
     }
 }
 
-/// Any key may be `null`, which removes what was inherited.
+/// Allows `null` for any key, which removes the inherited value.
 #[derive(Clone)]
 struct NullRemoves;
 

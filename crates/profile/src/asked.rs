@@ -1,4 +1,5 @@
-//! Which key of a profile requests something whose absence is noticed only after the profile was loaded.
+//! Which key of a profile requests something whose absence is noticed only after the profile was
+//! loaded.
 
 use super::key::{Field, Key, fields};
 use super::model::Profile;
@@ -18,7 +19,8 @@ impl Profile {
         self.written(lists.map(|list| list.item(name))).unwrap_or_else(|| fields::KUBE_PROXY_CONFIG.into())
     }
 
-    /// The key that requests the package `request`, `name` or `name=version`; `None` when no key names it.
+    /// The key that requests the package `request`, `name` or `name=version`; `None` when no key
+    /// names it.
     pub fn package_key(&self, request: &str) -> Option<Key> {
         let generic = request.replace(self.arch.as_str(), "{arch}");
         let of_suite = fields::DEBIAN_SUITE_PACKAGES.of(&self.debian.suite);

@@ -1,4 +1,4 @@
-//! A validated cluster file: what every node of one cluster shares, whatever its role.
+//! A validated cluster file: settings that all nodes of a cluster share, whatever their role.
 
 use super::model::KubernetesVersion;
 use ipnet::IpNet;
@@ -18,7 +18,8 @@ pub struct Cluster {
     pub ca_certificates: String,
     /// Networks of Services: one, or one of each address family.
     pub service_cidrs: Vec<IpNet>,
-    /// Networks of pods: one, or one of each address family, with the prefix length of each node's part.
+    /// Networks of pods: one, or one of each address family, with the prefix length of each node's
+    /// part.
     pub pod_cidrs: Vec<PodCidr>,
     /// Networks of the nodes.
     pub node_networks: Vec<IpNet>,
@@ -29,8 +30,9 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The networks of pods as kube-proxy accepts them, separated by a comma. Without `dual_stack` it
-    /// accepts only one and implements Services of one family, so this returns the first network.
+    /// The networks of pods as kube-proxy accepts them, separated by a comma. Without `dual_stack`
+    /// it accepts only one and implements Services of one family, so this returns the first
+    /// network.
     pub fn cluster_cidr(&self, dual_stack: bool) -> String {
         let families = if dual_stack { usize::MAX } else { 1 };
         self.pod_cidrs.iter().take(families).map(|cidr| cidr.network.to_string()).collect::<Vec<_>>().join(",")
@@ -47,7 +49,8 @@ pub struct PodCidr {
 }
 
 impl PodCidr {
-    /// The number of pods for which one node's part has addresses: all but the network's own, the broadcast address and the gateway's.
+    /// The number of pods for which one node's part has addresses: all but the network's own, the
+    /// broadcast address and the gateway's.
     pub fn pods(&self) -> u64 {
         let bits = self.network.max_prefix_len().saturating_sub(self.node_mask);
         1_u64.checked_shl(bits.into()).unwrap_or(u64::MAX).saturating_sub(3)

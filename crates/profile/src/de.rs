@@ -1,4 +1,5 @@
-//! Decodes a [`Node`] into serde types. Errors name the position, the key, the value found and the valid values.
+//! Decodes a [`Node`] into serde types. Errors name the position, the key, the value found and the
+//! valid values.
 
 use super::at::AT;
 use super::key::{Field, field_of};
@@ -16,7 +17,8 @@ pub(super) fn decode<T: DeserializeOwned>(node: &Node) -> Result<T, Fault> {
     T::deserialize(Decoder(node)).map_err(|error| error.into_fault(node.pos))
 }
 
-/// An error on its way up: the innermost value adds its position, and every map and list a step of the path.
+/// An error on its way up: the innermost value adds its position, and every map and list a step of
+/// the path.
 #[derive(Debug)]
 struct DecodeError {
     pos: Option<Pos>,
@@ -118,7 +120,8 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// Words that parsers of YAML 1.1 (including Go's) read as booleans, and those of YAML 1.2 as strings.
+/// Words that parsers of YAML 1.1 (including Go's) read as booleans, and those of YAML 1.2 as
+/// strings.
 fn is_doubtful_boolean(scalar: &Scalar) -> bool {
     scalar.plain
         && scalar.kind == ScalarKind::Text

@@ -34,7 +34,8 @@ pub(super) fn object(entries: &Map<At<Json>>) -> serde_json::Map<String, Value> 
     entries.iter().map(|(key, item)| (key.value.clone(), item.value.value())).collect()
 }
 
-/// The position of a misfit in `entries`: that of a name or a value, or of the nearest enclosing one that exists.
+/// The position of a misfit in `entries`: that of a name or a value, or of the nearest enclosing
+/// one that exists.
 pub(super) fn place(entries: &Map<At<Json>>, misfit: &Misfit) -> Option<Pos> {
     let Some(Step::Key(name)) = misfit.path.first() else { return None };
     let (key, mut item) = entries.iter().find(|(key, _)| key.value == *name)?;

@@ -1,7 +1,8 @@
 //! Keys of the files that users write, as errors name them.
 //!
-//! An error about a key carries a [`Key`]. Each begins with a [`Field`] of the table [`mod@fields`]. A test
-//! compares this table with the JSON Schemas, so an error cannot name a key that does not exist.
+//! An error about a key carries a [`Key`]. Each begins with a [`Field`] of the table
+//! [`mod@fields`]. A test compares this table with the JSON Schemas, so an error cannot name a key
+//! that does not exist.
 
 use super::authority as rules;
 use std::fmt;
@@ -77,7 +78,8 @@ pub(crate) enum Step {
     Name(String),
     /// A key below the field.
     Below(&'static str),
-    /// A key of a value whose schema is not kiln's. [`Key`]'s text omits it, because errors name it in their own text.
+    /// A key of a value whose schema is not kiln's. [`Key`]'s text omits it, because errors name it
+    /// in their own text.
     Within(String),
     /// An item of a list, by its position.
     Index(usize),

@@ -38,14 +38,15 @@ pub struct Overrides {
     pub image_version: Option<String>,
     /// `--output`; replaces the profile's outputs unless empty.
     pub outputs: BTreeSet<Output>,
-    /// `--overlay`: overlays applied after those of the profile, each a name or, with a `/`, a path.
+    /// `--overlay`: overlays applied after those of the profile, each a name or, with a `/`, a
+    /// path.
     pub overlays: Vec<PathBuf>,
 }
 
 /// Loads the profile of `role` from the directory `dir`.
 ///
-/// `role` is a name (`worker`: `dir/worker.yaml`) or the path of a YAML file (which contains a `/` or ends in `.yaml`).
-/// `home` replaces `~`; `host_arch` is the default architecture.
+/// `role` is a name (`worker`: `dir/worker.yaml`) or the path of a YAML file (which contains a `/`
+/// or ends in `.yaml`). `home` replaces `~`; `host_arch` is the default architecture.
 ///
 /// # Errors
 /// [`ProfileError`]: the first error, with its file, line and column.
@@ -225,7 +226,8 @@ impl Loader<'_> {
         Ok(Some(((At { value, pos: name.pos }, de::decode(&node)?, node.pos), node)))
     }
 
-    /// The file to which a name or a path refers; for a name that is in none of `dirs`, the names that exist.
+    /// The file to which a name or a path refers; for a name that is in none of `dirs`, the names
+    /// that exist.
     fn reference(&self, name: &At<String>, dirs: &[&Path]) -> Result<Result<PathBuf, Vec<String>>, Stop> {
         if is_path(&name.value) {
             let path = self.sources.dir(name.pos).join(&name.value);

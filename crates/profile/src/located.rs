@@ -26,7 +26,8 @@ pub struct NotLocated {
 }
 
 impl Located {
-    /// Parses the only document in `text`; messages call it `source`. To keep line numbers, replace lines of other documents by empty ones.
+    /// Parses the only document in `text`; messages call it `source`. To keep line numbers, replace
+    /// lines of other documents by empty ones.
     ///
     /// # Errors
     /// [`NotLocated`] when it is not YAML, or its top level is not a map.

@@ -1,4 +1,5 @@
-//! A validated profile: the contents of one role's image, after merging `extends` and checking every value.
+//! A validated profile: the contents of one role's image, after merging `extends` and checking
+//! every value.
 //!
 //! Other crates use these plain values. Only this crate's loader creates them, so the owner of a
 //! [`Profile`] need not check it again.
@@ -124,8 +125,8 @@ pub struct Debian {
     pub suite: String,
     /// Components, `main` first.
     pub components: Vec<String>,
-    /// URLs of the archive's mirrors, tried in order; if empty, those of the host's own apt sources.
-    /// `{snapshot}` is replaced by [`Debian::snapshot`].
+    /// URLs of the archive's mirrors, tried in order; if empty, those of the host's own apt
+    /// sources. `{snapshot}` is replaced by [`Debian::snapshot`].
     pub mirrors: Vec<String>,
     /// The same for the security archive (`<suite>-security`).
     pub security_mirrors: Vec<String>,
@@ -164,10 +165,11 @@ pub struct Release {
     pub kubernetes: KubernetesVersion,
     /// The pause image, `registry/name:tag`.
     pub pause_image: String,
-    /// Components that kiln fetches, by name: `kubelet`, `kubeadm`, `kubectl`, `containerd`, `runc`, `cni-plugins`, `crictl`.
-    /// Resolved for the profile's architecture.
+    /// Components that kiln fetches, by name: `kubelet`, `kubeadm`, `kubectl`, `containerd`,
+    /// `runc`, `cni-plugins`, `crictl`. Resolved for the profile's architecture.
     pub components: BTreeMap<String, Artifact>,
-    /// Debian packages that provide the other components (`containerd`, `runc`, `containernetworking-plugins`).
+    /// Debian packages that provide the other components (`containerd`, `runc`,
+    /// `containernetworking-plugins`).
     pub packages: BTreeSet<String>,
     /// The series of containerd, which determines its configuration format.
     pub containerd: ContainerdSeries,
@@ -220,7 +222,8 @@ pub enum ArtifactFormat {
         /// Its permission bits.
         mode: u16,
     },
-    /// A tar archive, uncompressed or compressed with gzip, xz or zstd (detected by its first bytes).
+    /// A tar archive, uncompressed or compressed with gzip, xz or zstd (detected by its first
+    /// bytes).
     Tar {
         /// Members to extract, each with its destination; a directory is extracted recursively.
         members: Vec<TarMember>,
@@ -357,7 +360,8 @@ pub enum Cni {
         name: String,
         /// Pod network of this node, CIDR.
         subnet: String,
-        /// Whether a cluster assigns the network: `subnet` is then the default, for nodes without a cluster.
+        /// Whether a cluster assigns the network: `subnet` is then the default, for nodes without a
+        /// cluster.
         assigned: bool,
         /// MTU; default: the kernel's choice.
         mtu: Option<u32>,
@@ -377,7 +381,8 @@ pub struct Units {
     pub disable: BTreeSet<String>,
     /// Units to mask.
     pub mask: BTreeSet<String>,
-    /// Units of the three sets above that may be missing in the tree; any other missing unit is an error.
+    /// Units of the three sets above that may be missing in the tree; any other missing unit is an
+    /// error.
     pub optional: BTreeSet<String>,
     /// The default target, such as `multi-user.target`.
     pub default_target: String,

@@ -1,8 +1,9 @@
 //! YAML as a tree with positions.
 //!
-//! Layers are merged and then decoded from this form, so every value of the merged profile
-//! keeps its file, line and column. serde-saphyr does the parsing (YAML 1.2, duplicate keys, alias bombs, depth);
-//! this module keeps what its untyped form would lose: positions, and the spelling of numbers (`1.10` is not 1.1).
+//! Layers are merged and then decoded from this form, so every value of the merged profile keeps
+//! its file, line and column. serde-saphyr does the parsing (YAML 1.2, duplicate keys, alias bombs,
+//! depth); this module keeps what its untyped form would lose: positions, and the spelling of
+//! numbers (`1.10` is not 1.1).
 
 use super::place::{Fault, Pos};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};

@@ -71,7 +71,8 @@ impl<T: Ord> Ord for At<T> {
 pub(super) struct Fault {
     /// Its position.
     pub pos: Pos,
-    /// The key that is wrong; `None` for errors of the file itself: invalid YAML, an unknown key, a value of another type.
+    /// The key that is wrong; `None` for errors of the file itself: invalid YAML, an unknown key, a
+    /// value of another type.
     pub key: Option<Key>,
     /// One sentence, without the key.
     pub text: String,
@@ -133,7 +134,8 @@ impl fmt::Display for Place {
     }
 }
 
-/// The files from which a profile was read, and the options that changed it. A child precedes its parents.
+/// The files from which a profile was read, and the options that changed it. A child precedes its
+/// parents.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Sources(Vec<Source>);
 
@@ -150,7 +152,8 @@ impl Sources {
         self.push(Source { name: path.display().to_string(), dir })
     }
 
-    /// Adds an option of the command line and returns its value with a position. Relative paths in it start at the working directory.
+    /// Adds an option of the command line and returns its value with a position. Relative paths in
+    /// it start at the working directory.
     pub(crate) fn option<T>(&mut self, name: &str, value: T) -> At<T> {
         let source = self.push(Source { name: name.to_owned(), dir: PathBuf::new() });
         At { value, pos: Pos { source, line: 0, column: 0 } }

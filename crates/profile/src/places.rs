@@ -6,8 +6,8 @@ use super::place::{Fault, Place, Pos, Sources};
 use std::fmt;
 use std::sync::Arc;
 
-/// The positions of the keys of a profile. They do not affect the image: two profiles that differ only in positions
-/// describe the same image.
+/// The positions of the keys of a profile. They do not affect the image: two profiles that differ
+/// only in positions describe the same image.
 #[derive(Clone, Default)]
 pub struct Places(Arc<Written>);
 
@@ -102,8 +102,8 @@ fn path(key: &Key) -> Vec<Step> {
 fn below<'a>(node: &'a Node, step: &Step) -> Option<(Spot, &'a Node)> {
     let entry = |wanted: &str| {
         let Value::Map(entries) = &node.value else { return None };
-        // A trailing `?` makes an entry optional. The merge treats `name` and `name?` as two keys; that of the child
-        // applies, whose source has the lower number.
+        // A trailing `?` makes an entry optional. The merge treats `name` and `name?` as two keys;
+        // that of the child applies, whose source has the lower number.
         let means = |name: &str| name == wanted || name.strip_suffix('?') == Some(wanted);
         let found = entries.iter().filter(|(name, _)| name.text().is_some_and(means));
         let (name, value) = found.min_by_key(|(name, _)| name.pos.source)?;

@@ -24,9 +24,23 @@ pub fn cluster_schema() -> Value {
 fn generate<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12()
         .with(|settings| settings.inline_subschemas = true)
+        .with_transform(OneLineDescriptions)
         .with_transform(ScalarsAsWritten)
         .with_transform(NullRemoves);
     settings.into_generator().into_root_schema_for::<T>().to_value()
+}
+
+/// Joins the lines of doc comments, where they are wrapped.
+#[derive(Clone)]
+struct OneLineDescriptions;
+
+impl Transform for OneLineDescriptions {
+    fn transform(&mut self, schema: &mut Schema) {
+        if let Some(Value::String(description)) = schema.get_mut("description") {
+            *description = description.replace('\n', " ");
+        }
+        transform_subschemas(self, schema);
+    }
 }
 
 /// Allows strings without quotes where YAML reads them as numbers (`net.ipv4.ip_forward: 1`).

@@ -1,4 +1,4 @@
-//! What must agree between parts of a profile, the release and the cluster.
+//! Agreement between the parts of a profile, the release and the cluster.
 //!
 //! Sources: the version skew policy of Kubernetes; kube-controller-manager's node IPAM.
 
@@ -17,7 +17,7 @@ pub(super) fn kubelet_field(name: &str) -> Key {
     Key::from(fields::KUBELET_CONFIG).within(name)
 }
 
-/// Checks all of it.
+/// Checks that all parts agree.
 pub(super) fn check(profile: &Profile) -> Result<(), Fault> {
     sysctls::agree(profile)?;
     cgroups::agree(profile)?;
@@ -30,8 +30,9 @@ pub(super) fn check(profile: &Profile) -> Result<(), Fault> {
     proxied(profile, cluster)
 }
 
-/// kube-proxy tells pods from others by the network that the cluster gives them: where it knows one family only, by that of its family,
-/// which need not be the cluster's first.
+/// kube-proxy recognizes pods by `clusterCIDR`, which must be the pods' networks of the cluster. A
+/// kube-proxy that supports only one address family needs the network of that family, which need
+/// not be the cluster's first.
 fn proxied(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     const FIELD: &str = "clusterCIDR";
     let Some(proxy) = &profile.kube_proxy else { return Ok(()) };
@@ -53,7 +54,7 @@ fn proxied(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     }
 }
 
-/// kubelet and the cluster's API servers may work together.
+/// The version skew between kubelet and the cluster's API servers is supported.
 fn skew(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     let (kubelet, api) = (profile.release.kubernetes, cluster.kubernetes);
     let fault = |why: String| profile.places.fault(fields::RELEASE, fields::RELEASE, why).by(authority::VERSION_SKEW);
@@ -70,13 +71,13 @@ fn skew(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     }
 }
 
-/// The number of pods that kubelet takes.
+/// The number of pods that kubelet accepts.
 pub(super) fn max_pods(profile: &Profile) -> u64 {
     let minor = profile.release.kubernetes.minor;
     kubelet_config::effective(&profile.kubelet.config, "maxPods", minor).as_u64().unwrap_or_default()
 }
 
-/// Every pod finds an address in the node's part of the network.
+/// A node's part of each pod network has an address for every pod.
 fn pods(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     let most = max_pods(profile);
     let Some(cidr) = cluster.pod_cidrs.iter().find(|cidr| cidr.pods() < most) else { return Ok(()) };
@@ -92,7 +93,7 @@ fn pods(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     Err(profile.places.fault(at, fields::KUBELET_CONFIG, why))
 }
 
-/// What a profile says of the cluster's DNS is what the cluster says.
+/// A profile's settings of the cluster's DNS match the cluster.
 fn dns(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     let fault = |at: Key, why: String| profile.places.fault(at, fields::KUBELET_CONFIG, why);
     if let Some(value) = profile.kubelet.config.get("clusterDomain")

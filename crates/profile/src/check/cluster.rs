@@ -1,4 +1,4 @@
-//! A cluster file by itself; how a profile fits it is in `agree`.
+//! Checks of a cluster file alone; `agree` compares it with a profile.
 
 use super::super::cluster::{Cluster, PodCidr};
 use super::super::key::{Field, fields};
@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use kiln_kubernetes::Minor;
 use std::net::IpAddr;
 
-/// A cluster as its file has it: its name, the contents, and where it begins.
+/// A cluster file: its name, its contents, and the position where it begins.
 pub(in super::super) type ClusterFile = (At<String>, RawCluster, Pos);
 
 pub(super) fn cluster((name, raw, start): &ClusterFile, context: &Context<'_>) -> Result<Cluster, Fault> {
@@ -136,7 +136,7 @@ fn service_size(network: &At<IpNet>, minor: Minor) -> Result<(), Fault> {
     Ok(())
 }
 
-/// No two networks share an address: a packet would go to either.
+/// Rejects networks that overlap: routes for the shared addresses would be ambiguous.
 fn apart(groups: &[(Field, &[At<IpNet>])]) -> Result<(), Fault> {
     let all: Vec<_> =
         groups.iter().flat_map(|(key, networks)| networks.iter().map(move |network| (key, network))).collect();
@@ -195,7 +195,7 @@ fn enough(nodes: &At<u32>, pods: &[PodCidr]) -> Result<(), Fault> {
     }
 }
 
-/// `https://host[:port]`, reachable before there is a pod network.
+/// `https://host[:port]`, reachable before the node has a pod network.
 fn api_server(url: &At<String>, virtual_networks: &[At<IpNet>]) -> Result<String, Fault> {
     let bad = || {
         url.fault_of(
@@ -237,7 +237,7 @@ fn dns_domain(text: &str) -> Result<(), String> {
     }
 }
 
-/// An address of a Service, or a link-local one: that of NodeLocal DNSCache.
+/// An address of a Service, or a link-local address (NodeLocal DNSCache).
 fn dns_address(address: &At<String>, services: &[At<IpNet>]) -> Result<IpAddr, Fault> {
     let value = address.check(fields::CLUSTER_DNS_ADDRESSES, |text| {
         text.parse().map_err(|_| format!("{:?} is not an IP address", names::short(text)))
@@ -247,7 +247,7 @@ fn dns_address(address: &At<String>, services: &[At<IpNet>]) -> Result<IpAddr, F
     Ok(value)
 }
 
-/// Whether pods can ask a server at `address`.
+/// Checks that pods can query a DNS server at `address`.
 pub(super) fn cluster_dns(address: &IpAddr, services: &[IpNet]) -> Result<(), String> {
     let link_local = match address {
         IpAddr::V4(address) => address.is_link_local(),

@@ -1,4 +1,4 @@
-//! Which kind each given file is of: by what is in it, not by its name.
+//! Detects the kind of each file by its contents, not by its name.
 
 use super::node::Node;
 use super::report::Fate;
@@ -8,23 +8,24 @@ use crate::Located;
 use kiln_kubernetes::Step;
 use serde_json::Value;
 
-/// Larger files are refused.
+/// Size limit of a file in bytes.
 const MAX_SIZE: usize = 1 << 20;
-/// A unit, a dozen drop-ins and environment files, and as many configurations.
+/// Limit for the number of files: a unit, a dozen drop-ins and environment files, and as many
+/// configurations, fit.
 const MAX_FILES: usize = 64;
 
-/// A document of kubeadm's.
+/// A document of kubeadm.
 #[derive(Debug)]
 pub(super) struct Kubeadm {
     /// `InitConfiguration`, ….
     pub kind: String,
     /// `v1beta3`, ….
     pub version: String,
-    /// It.
+    /// The document itself.
     pub document: Located,
 }
 
-/// All that was given, by kind.
+/// All documents, by kind.
 #[derive(Debug, Default)]
 pub(super) struct Documents<'a> {
     /// Units, in the order they were given.
@@ -35,13 +36,13 @@ pub(super) struct Documents<'a> {
     pub commands: Vec<Text<'a>>,
     /// kubelet's configuration, then its drop-ins.
     pub kubelet: Vec<Located>,
-    /// kubeadm's.
+    /// kubeadm's documents.
     pub kubeadm: Vec<Kubeadm>,
     /// kube-proxy's configuration.
     pub kube_proxy: Vec<Located>,
 }
 
-/// Sorts `sources`; what concerns the cluster alone goes to `node`.
+/// Sorts `sources` by kind; kubeconfigs and ignored documents go to `node` at once.
 pub(super) fn sort<'a>(sources: &'a [Source], node: &mut Node) -> Result<Documents<'a>, ImportError> {
     if sources.len() > MAX_FILES {
         return Err(ImportError::TooMany(sources.len()));
@@ -69,7 +70,7 @@ pub(super) fn sort<'a>(sources: &'a [Source], node: &mut Node) -> Result<Documen
             yaml(text, &mut documents, node)?;
         }
     }
-    // The rest is laid over the first.
+    // Drop-ins come after the configuration, sorted by name.
     documents.kubelet.sort_by_key(|document| (is_drop_in(document), document.file_name().to_owned()));
     if let Some(second) = documents.kubelet.iter().skip(1).find(|document| !is_drop_in(document)) {
         let what = "a second KubeletConfiguration: give one, and drop-ins of --config-dir whose names end in .conf";
@@ -88,7 +89,7 @@ fn is_command(line: &str) -> bool {
     first.len() > 3 && first.starts_with("--") || matches!(unit::base(first), "kubelet" | "hyperkube")
 }
 
-/// What to give instead of a line in which kubelet is only mentioned.
+/// What to give instead of a line that only mentions kubelet.
 fn another_s(line: &str) -> Option<&'static str> {
     let mut words = line.split_whitespace().map(unit::base);
     match words.next()? {
@@ -98,7 +99,7 @@ fn another_s(line: &str) -> Option<&'static str> {
         "docker" | "podman" | "nerdctl" | "crictl" => {
             Some("it starts a container: give the command that runs in it, from kubelet on")
         }
-        // Of ps, with a user and numbers before it.
+        // A line of ps, with a user and numbers before the command.
         _ if !line.contains(": ")
             && !line.starts_with('{')
             && words.any(|word| matches!(word, "kubelet" | "hyperkube")) =>
@@ -167,8 +168,8 @@ fn yaml(file: Text<'_>, documents: &mut Documents<'_>, node: &mut Node) -> Resul
     Ok(())
 }
 
-/// The documents in `text`, each behind as many empty lines as it has lines before it. JSON's tabs, which YAML does not take for
-/// indentation, become blanks.
+/// The documents in `text`, each preceded by as many empty lines as it has lines before it. Tabs in
+/// JSON become blanks, because YAML does not accept them as indentation.
 fn split(text: &str) -> Vec<String> {
     let is_json = text.trim_start().starts_with('{');
     let mut split = vec![String::new()];
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_told_by_content() {
+    fn kinds_are_detected_by_content() {
         assert!(is_command("/usr/bin/kubelet --a=b") && is_command("--max-pods=1 \\"));
         let ps = "root  812 2.1 0.9 1943 9 ? Ssl 09:12 1:02 /usr/bin/kubelet --config=/var/lib/kubelet/config.yaml";
         for line in [ps, "docker run --net=host quay.io/hyperkube kubelet --v=2", "/usr/local/bin/k3s agent"] {

@@ -1,4 +1,5 @@
-//! What is the image's own and cannot be as it was, and what the profile has to say so that all else is.
+//! Adjusts a node's configuration to an image: what must change, and what the profile must set so
+//! that the rest stays the same.
 
 use super::node::Node;
 use super::report::Fate;
@@ -7,13 +8,14 @@ use kiln_agent::paths::CA_FILE;
 use kiln_kubernetes::{Minor, kubelet_config};
 use serde_json::{Map, Value, json};
 
-/// Directories that can be written to.
+/// Writable directories.
 const WRITABLE: [&str; 4] = ["/etc/", "/run/", "/tmp/", "/var/"];
 
-/// Of the fields that kiln renders for every node, what a cluster's file says.
+/// The fields rendered for every node that a cluster's file sets.
 const CLUSTER: [&str; 2] = ["clusterDNS", "clusterDomain"];
 
-/// Takes what belongs elsewhere out of the configuration, and changes what cannot be the same on an immutable node.
+/// Moves fields that belong elsewhere out of the configuration, and changes those that must differ
+/// on an immutable node.
 pub(super) fn fit(node: &mut Node, minor: Minor, cluster_file: bool) {
     elsewhere(node, cluster_file);
     let text = |node: &Node, field: &str| node.config.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -59,8 +61,8 @@ pub(super) fn fit(node: &mut Node, minor: Minor, cluster_file: bool) {
             }
         }
     }
-    // The profile has to say what kiln renders for every node, or a source that leaves it out would
-    // get kiln's.
+    // The profile must set every field that kiln renders, otherwise a node that did not set it
+    // would get kiln's value.
     for path in kubelet::rendered().into_iter().filter(|path| !(cluster_file && CLUSTER.contains(path))) {
         let default = unset(path, minor);
         let slot = kubelet::slot(&mut node.config, path);
@@ -71,7 +73,7 @@ pub(super) fn fit(node: &mut Node, minor: Minor, cluster_file: bool) {
     }
 }
 
-/// What kubelet takes for a field that nobody sets.
+/// kubelet's default of a field.
 fn unset(path: &str, minor: Minor) -> Value {
     kubelet_config::field(path).map_or(Value::Null, |field| field.unset(minor))
 }
@@ -90,7 +92,7 @@ fn told(node: &mut Node, field: &str, what: &str, to: &Value, why: &str) {
     node.report.add(Fate::Translated, what, "").to(format!("kubelet.config: {to}")).why(why).differs(field);
 }
 
-/// Fields that are not a role's.
+/// Moves fields that do not belong to a role.
 fn elsewhere(node: &mut Node, cluster_file: bool) {
     if let Some(taints) = node.config.remove("registerWithTaints") {
         node.report.moved("registerWithTaints");
@@ -127,9 +129,11 @@ fn elsewhere(node: &mut Node, cluster_file: bool) {
     }
 }
 
-/// What a child says so that `wanted` comes out when it is laid over `parent`: what is wanted, and `null` for what is not.
+/// A child that, merged over `parent`, results in `wanted`: the wanted values, and `null` for all
+/// others.
 ///
-/// Lists append, so that one which does not begin with the parent's cannot be said: its path is told.
+/// Lists append, so a list that does not begin with the parent's cannot be expressed: its path is
+/// returned.
 pub(super) fn over(wanted: &Map<String, Value>, parent: &Map<String, Value>) -> (Map<String, Value>, Vec<String>) {
     let mut unsayable = Vec::new();
     let mut child = lay(wanted, parent, "", &mut unsayable);
@@ -172,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_child_says_what_is_wanted_and_unsays_the_rest() {
+    fn a_child_sets_what_is_wanted_and_removes_the_rest() {
         let object = |value: Value| value.as_object().cloned().expect("an object");
         let wanted = object(json!({ "a": { "x": 1 }, "l": [1, 2], "m": [3], "n": 1 }));
         let parent = object(json!({ "a": { "x": 2, "y": 3 }, "l": [1], "m": [4], "gone": true }));
@@ -182,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rendered_has_a_default() {
+    fn rendered_fields_have_defaults() {
         for path in kubelet::rendered() {
             assert!(![20, 36].iter().any(|minor| unset(path, Minor::new(*minor)).is_null()), "{path}");
         }

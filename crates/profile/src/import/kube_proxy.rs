@@ -1,7 +1,7 @@
-//! `KubeProxyConfiguration`: a DaemonSet's, which comes with the cluster, or that of a service of the node.
+//! `KubeProxyConfiguration`: of the cluster's DaemonSet, or of a service of the node.
 //!
-//! Sources: `pkg/proxy/apis/config/v1alpha1/defaults.go` of Kubernetes for what is written and means nothing; `cmd/kubeadm/app/phases/addons/proxy`
-//! for the DaemonSet.
+//! Sources: `pkg/proxy/apis/config/v1alpha1/defaults.go` of Kubernetes (values that mean "not
+//! set"); `cmd/kubeadm/app/phases/addons/proxy` (the DaemonSet).
 
 use super::ImportError;
 use super::booleans;
@@ -12,19 +12,20 @@ use crate::{Located, authority};
 use kiln_kubernetes::{Field, Minor, Step, Type, kube_proxy_config};
 use serde_json::{Map, Value};
 
-/// Where the service looks for its identity.
+/// The kubeconfig of the service.
 const KUBECONFIG: &str = "/etc/kubernetes/kube-proxy.conf";
 
-/// Fields in which zero is a value of its own, and not kube-proxy's default: they leave what the kernel has.
+/// Fields in which zero is a value and not kube-proxy's default: it leaves the kernel's setting.
 const ZERO_SAYS: [&str; 2] = ["tcpCloseWaitTimeout", "tcpEstablishedTimeout"];
 
 /// Fields that nothing reads on Linux.
 const OF_WINDOWS: [&str; 2] = ["winkernel", "windowsRunAsService"];
 
-/// Reads the one document there may be; with `bake` it becomes the node's, for Kubernetes 1.`minor`.
+/// Reads the only document, if any; with `bake` it becomes the configuration of the node, for
+/// Kubernetes 1.`minor`.
 ///
 /// # Errors
-/// [`ImportError::At`]: a second document, and what kube-proxy would refuse.
+/// [`ImportError::At`]: a second document, or a value that kube-proxy would reject.
 pub(super) fn read(documents: &Documents<'_>, bake: bool, minor: Minor, node: &mut Node) -> Result<(), ImportError> {
     if let Some(second) = documents.kube_proxy.get(1) {
         let what = "a second KubeProxyConfiguration: give the one that kube-proxy reads";
@@ -65,7 +66,8 @@ fn at(document: &Located, path: &[&str]) -> String {
     document.place(&path.iter().map(|step| Step::Key((*step).to_owned())).collect::<Vec<_>>()).to_string()
 }
 
-/// Takes out what kube-proxy takes for "not set": Go writes all fields of a configuration, and a ConfigMap holds them.
+/// Removes values that kube-proxy treats as "not set": Go writes all fields of a configuration, and
+/// a ConfigMap contains them.
 fn unset(fields: &'static [Field], object: &mut Map<String, Value>) {
     object.retain(|name, value| {
         let of = fields.iter().find(|field| field.name == name).map(|field| &field.of);
@@ -84,7 +86,7 @@ fn unset(fields: &'static [Field], object: &mut Map<String, Value>) {
     });
 }
 
-/// The pods' networks are the cluster's, whoever runs kube-proxy. kubeadm's own word for them counts more.
+/// Takes the pods' networks of the cluster, unless kubeadm's documents set them.
 fn pods(config: &Map<String, Value>, document: &Located, node: &mut Node) {
     let Some(cidrs) = config.get("clusterCIDR").and_then(Value::as_str) else { return };
     if node.cluster.pod_cidrs.is_empty() {
@@ -94,7 +96,7 @@ fn pods(config: &Map<String, Value>, document: &Located, node: &mut Node) {
     }
 }
 
-/// What a service of the node has elsewhere.
+/// Moves fields that a service of the node has elsewhere.
 fn elsewhere(config: &mut Map<String, Value>, document: &Located, node: &mut Node) {
     for field in ["apiVersion", "kind"] {
         config.remove(field);

@@ -1,4 +1,5 @@
-//! A kubeconfig: where the cluster is and who signs for it. Whatever it has to log in with stays where it is.
+//! A kubeconfig: the URL of the API server and its certificate authority. Credentials are not
+//! imported.
 
 use super::ImportError;
 use super::node::Node;
@@ -9,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use kiln_kubernetes::Step;
 use serde_json::{Map, Value};
 
-/// Reads the cluster of the current context of `document`, or its first where there is none.
+/// Reads the cluster of the current context of `document`, or the first cluster if there is none.
 pub(super) fn read(document: &Located, node: &mut Node) -> Result<(), ImportError> {
     let object = document.object();
     let step = |name: &str| Step::Key(name.to_owned());
@@ -45,7 +46,7 @@ pub(super) fn read(document: &Located, node: &mut Node) -> Result<(), ImportErro
     Ok(())
 }
 
-/// The cluster that `current-context` leads to.
+/// The cluster of `current-context`.
 fn current(object: &Map<String, Value>) -> Option<&Value> {
     let named = |list: &str, name: &str| {
         let mut entries = object.get(list)?.as_array()?.iter();

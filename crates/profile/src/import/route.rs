@@ -1,4 +1,4 @@
-//! Where each flag of kubelet's goes: a field, a flag, the seed, or nowhere.
+//! The destination of each kubelet flag: a field, a flag, the seed, or none.
 
 use super::ImportError;
 use super::flags::{Given, Layer, taints};
@@ -13,13 +13,14 @@ use std::net::IpAddr;
 /// `kubelet --help` of every release since 1.10.
 const DEPRECATED: &str = "kubelet --help: \"DEPRECATED: This parameter should be set via the config file\"";
 
-/// Flags besides those that kiln or its agent sets without which nothing is missing, and why.
+/// Flags that can be dropped, in addition to those that kiln or its agent sets, each with the
+/// reason.
 const OWN: [(&str, &str); 2] = [
     ("experimental-bootstrap-kubeconfig", "the agent obtains the node's credentials"),
     ("help", "it does not start kubelet"),
 ];
 
-/// Flags that name a file which must be there when kubelet starts.
+/// Flags that name a file which must exist when kubelet starts.
 const FILES: [&str; 6] = [
     "azure-container-registry-config",
     "cloud-config",
@@ -29,10 +30,10 @@ const FILES: [&str; 6] = [
     "seccomp-profile-root",
 ];
 
-/// Sends one flag where it belongs on a node with Kubernetes 1.`minor`.
+/// Applies one flag to a node with Kubernetes 1.`minor`.
 ///
 /// # Errors
-/// [`ImportError::At`] for what no kubelet takes.
+/// [`ImportError::At`]: a flag or a value that no kubelet accepts.
 pub(super) fn route(given: &Given, minor: Minor, layer: &mut Layer, node: &mut Node) -> Result<(), ImportError> {
     let Given { name, value, place } = given;
     let (name, value) = (name.as_str(), value.as_str());
@@ -54,7 +55,7 @@ pub(super) fn route(given: &Given, minor: Minor, layer: &mut Layer, node: &mut N
                 .why("it differs per node");
             node.seed.node_name = Some(value.to_owned());
         }
-        // Which family of addresses to take is the role's business.
+        // An unspecified address selects the address family, which belongs to the role.
         "node-ip" if !value.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified()) => {
             node.report
                 .add(Fate::Translated, given.written(), place)
@@ -64,7 +65,7 @@ pub(super) fn route(given: &Given, minor: Minor, layer: &mut Layer, node: &mut N
         }
         "node-labels" => {
             for part in value.split(',').filter(|part| !part.is_empty()) {
-                // ConfigurationMap.Set: a name alone is a label without a value.
+                // As in ConfigurationMap.Set, a name alone is a label with an empty value.
                 let (key, value) = part.split_once('=').unwrap_or((part, ""));
                 node.label(key.trim(), value.trim(), place);
             }
@@ -109,7 +110,7 @@ pub(super) fn route(given: &Given, minor: Minor, layer: &mut Layer, node: &mut N
     Ok(())
 }
 
-/// What the tables of `kubernetes` say of it.
+/// Applies a flag by the tables of the crate `kubernetes`.
 fn known(given: &Given, minor: Minor, layer: &mut Layer, node: &mut Node) -> Result<(), ImportError> {
     let Given { name, value, place } = given;
     if let Some(why) = kubelet_flags::useless(name) {
@@ -148,7 +149,7 @@ fn known(given: &Given, minor: Minor, layer: &mut Layer, node: &mut Node) -> Res
     Ok(())
 }
 
-/// A flag of a newer release, or of none.
+/// Reports a flag of a newer release, or rejects one of no release.
 fn unknown(given: &Given, minor: Minor, node: &mut Node) -> Result<(), ImportError> {
     let Given { name, place, .. } = given;
     match kubelet_flags::flag(name, NEWEST) {
@@ -168,7 +169,7 @@ fn unknown(given: &Given, minor: Minor, node: &mut Node) -> Result<(), ImportErr
     }
 }
 
-/// The runtime is containerd, whatever it was.
+/// Reports a container runtime, which containerd replaces.
 fn runtime(given: &Given, node: &mut Node) {
     let (since, _) = kubelet_flags::gone(&given.name).unwrap_or_default();
     let (fate, why) = served_by(&given.value);
@@ -178,7 +179,7 @@ fn runtime(given: &Given, node: &mut Node) {
     }
 }
 
-/// What becomes of another runtime, or of another socket of the same.
+/// What becomes of another runtime, or of another socket of containerd.
 pub(super) fn served_by(runtime: &str) -> (Fate, &'static str) {
     match runtimes::replaced(runtime) {
         Some(why) => (Fate::Translated, why),
@@ -186,7 +187,8 @@ pub(super) fn served_by(runtime: &str) -> (Fate, &'static str) {
     }
 }
 
-/// Fields that a kubelet without `--config` sets otherwise than one with it (`applyLegacyDefaults` of `cmd/kubelet/app/options`).
+/// Fields whose defaults differ in a kubelet without `--config` (`applyLegacyDefaults` of
+/// `cmd/kubelet/app/options`).
 pub(super) fn legacy_defaults() -> Value {
     serde_json::json!({
         "authentication": { "anonymous": { "enabled": true }, "webhook": { "enabled": false } },

@@ -110,7 +110,7 @@ pub(super) fn route(given: &Given, minor: Minor, layer: &mut Layer, node: &mut N
     Ok(())
 }
 
-/// Applies a flag by the tables of the crate `kubernetes`.
+/// Applies a flag by the tables of `kiln_kubernetes`.
 fn known(given: &Given, minor: Minor, layer: &mut Layer, node: &mut Node) -> Result<(), ImportError> {
     let Given { name, value, place } = given;
     if let Some(why) = kubelet_flags::useless(name) {

@@ -66,8 +66,7 @@ fn of_kiln() -> [(&'static str, Value); 3] {
     ]
 }
 
-/// The paths of all fields that every node's configuration has, whatever the profile says, in the
-/// order of their names.
+/// The paths of all fields that every node's configuration has, regardless of the profile, sorted.
 pub fn rendered() -> Vec<&'static str> {
     let all = of_kubeadm(Value::Null, "").into_iter().chain(of_kiln());
     let mut paths: Vec<_> = all.map(|(path, _)| path).collect();
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn kubeadm_s_dns_is_the_tenth_address_of_its_services() {
+    fn the_dns_of_kubeadm_is_the_tenth_address_of_its_services() {
         let services: IpNet = KUBEADM_SERVICES.parse().expect("a network");
         assert_eq!(services.hosts().nth(9).map(|address| address.to_string()).as_deref(), Some(KUBEADM_DNS));
     }

@@ -1,7 +1,7 @@
 //! `extends`: merging one layer over another.
 //!
 //! The rule is applied to the YAML tree, before it is decoded, so it is the same for every key, and
-//! there is no per-field code that could omit a new field. Positions travel with the values.
+//! there is no per-field code that could omit a new field. Values keep their positions.
 
 use super::node::{Node, Value};
 use std::collections::BTreeMap;

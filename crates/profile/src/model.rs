@@ -77,7 +77,7 @@ pub struct Profile {
     pub root: RootFileSystem,
     /// Partition and disk sizes.
     pub disk: Disk,
-    /// What `kiln build` makes.
+    /// Outputs of `kiln build`.
     pub outputs: BTreeSet<Output>,
 }
 
@@ -152,7 +152,7 @@ pub struct Kernel {
     pub modules_load: BTreeSet<String>,
     /// `sysctl.d` settings.
     pub sysctls: BTreeMap<String, String>,
-    /// Kernel command line, word by word.
+    /// Kernel command line, one parameter each.
     pub cmdline: Vec<String>,
 }
 

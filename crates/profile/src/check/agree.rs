@@ -24,16 +24,16 @@ pub(super) fn check(profile: &Profile) -> Result<(), Fault> {
     pod_network::agree(profile)?;
     resolver::agree(profile)?;
     let Some(cluster) = &profile.cluster else { return Ok(()) };
-    skew(profile, cluster)?;
-    pods(profile, cluster)?;
-    dns(profile, cluster)?;
-    proxied(profile, cluster)
+    check_skew(profile, cluster)?;
+    check_max_pods(profile, cluster)?;
+    check_dns(profile, cluster)?;
+    check_cluster_cidr(profile, cluster)
 }
 
 /// kube-proxy recognizes pods by `clusterCIDR`, which must be the pods' networks of the cluster. A
 /// kube-proxy that supports only one address family needs the network of that family, which need
 /// not be the cluster's first.
-fn proxied(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
+fn check_cluster_cidr(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     const FIELD: &str = "clusterCIDR";
     let Some(proxy) = &profile.kube_proxy else { return Ok(()) };
     let Some(value) = proxy.config.get(FIELD) else { return Ok(()) };
@@ -55,7 +55,7 @@ fn proxied(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
 }
 
 /// The version skew between kubelet and the cluster's API servers is supported.
-fn skew(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
+fn check_skew(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     let (kubelet, api) = (profile.release.kubernetes, cluster.kubernetes);
     let fault = |why: String| profile.places.fault(fields::RELEASE, fields::RELEASE, why).by(authority::VERSION_SKEW);
     match kubelet.skew(api) {
@@ -78,7 +78,7 @@ pub(super) fn max_pods(profile: &Profile) -> u64 {
 }
 
 /// A node's part of each pod network has an address for every pod.
-fn pods(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
+fn check_max_pods(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     let most = max_pods(profile);
     let Some(cidr) = cluster.pod_cidrs.iter().find(|cidr| cidr.pods() < most) else { return Ok(()) };
     let is_written = profile.kubelet.config.contains_key("maxPods");
@@ -94,7 +94,7 @@ fn pods(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
 }
 
 /// A profile's settings of the cluster's DNS match the cluster.
-fn dns(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
+fn check_dns(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     let fault = |at: Key, why: String| profile.places.fault(at, fields::KUBELET_CONFIG, why);
     if let Some(value) = profile.kubelet.config.get("clusterDomain")
         && *value != *cluster.dns_domain

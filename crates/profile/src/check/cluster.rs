@@ -35,17 +35,17 @@ pub(super) fn cluster((name, raw, start): &ClusterFile, context: &Context<'_>) -
     let nodes_at = networks(node_networks, fields::CLUSTER_NODE_NETWORKS)?;
     one_of_each_family(&services, fields::CLUSTER_SERVICE_CIDRS, *start, &what)?;
     one_of_each_family(&pods, fields::CLUSTER_POD_CIDRS, *start, &what)?;
-    services.iter().try_for_each(|network| service_size(network, kubernetes.minor))?;
+    services.iter().try_for_each(|network| check_service_size(network, kubernetes.minor))?;
     for service in &services {
         if !pods.iter().any(|pod| is_ipv4(pod) == is_ipv4(service)) {
             let family = if is_ipv4(service) { "IPv4" } else { "IPv6" };
             return Err(service.fault_of(
                 fields::CLUSTER_SERVICE_CIDRS,
-                format!("there are {family} Services, and no {family} network in podCIDRs"),
+                format!("there are {family} Services, but no {family} network in podCIDRs"),
             ));
         }
     }
-    apart(&[
+    reject_overlaps(&[
         (fields::CLUSTER_SERVICE_CIDRS, &services),
         (fields::CLUSTER_POD_CIDRS, &pods),
         (fields::CLUSTER_NODE_NETWORKS, &nodes_at),
@@ -59,7 +59,7 @@ pub(super) fn cluster((name, raw, start): &ClusterFile, context: &Context<'_>) -
     };
     let pod_cidrs = pods.iter().map(mask).collect::<Result<Vec<_>, _>>()?;
     if let Some(nodes) = nodes {
-        enough(nodes, &pod_cidrs)?;
+        check_nodes(nodes, &pod_cidrs)?;
     }
     if api_servers.is_empty() {
         return Err(missing_of(*start, &what, fields::CLUSTER_API_SERVERS));
@@ -120,7 +120,7 @@ fn one_of_each_family(networks: &[At<IpNet>], key: Field, start: Pos, what: &str
 
 /// kube-apiserver accepts the network, and the network has the address that kubeadm gives to the
 /// cluster's DNS.
-fn service_size(network: &At<IpNet>, minor: Minor) -> Result<(), Fault> {
+fn check_service_size(network: &At<IpNet>, minor: Minor) -> Result<(), Fault> {
     let least = minor.shortest_service_prefix(is_ipv4(network));
     let prefix = network.value.prefix_len();
     if prefix < least {
@@ -137,7 +137,7 @@ fn service_size(network: &At<IpNet>, minor: Minor) -> Result<(), Fault> {
 }
 
 /// Rejects networks that overlap: routes for the shared addresses would be ambiguous.
-fn apart(groups: &[(Field, &[At<IpNet>])]) -> Result<(), Fault> {
+fn reject_overlaps(groups: &[(Field, &[At<IpNet>])]) -> Result<(), Fault> {
     let all: Vec<_> =
         groups.iter().flat_map(|(key, networks)| networks.iter().map(move |network| (key, network))).collect();
     for (at, (key, network)) in all.iter().enumerate() {
@@ -173,7 +173,7 @@ fn node_mask(pod: &At<IpNet>, mask: Option<&At<u32>>, key: Field, default: u8) -
     }
 }
 
-fn enough(nodes: &At<u32>, pods: &[PodCidr]) -> Result<(), Fault> {
+fn check_nodes(nodes: &At<u32>, pods: &[PodCidr]) -> Result<(), Fault> {
     if nodes.value == 0 {
         return Err(nodes.fault_of(
             fields::CLUSTER_NODES,

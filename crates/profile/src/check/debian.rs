@@ -117,7 +117,7 @@ fn choose(
         }
         match wanted.get(&name) {
             Some((wish, _)) if wish.pos.source == package.pos.source => {
-                return Err(package.fault_of(fields::DEBIAN_EXCLUDE, format!("{name} is in debian.packages, too")));
+                return Err(package.fault_of(fields::DEBIAN_EXCLUDE, format!("{name} is in debian.packages as well")));
             }
             Some((wish, _)) if wish.pos.source < package.pos.source => continue,
             _ => {}

@@ -21,7 +21,7 @@ const MANAGED_FIELDS: [(&str, &str); 5] = [
     ("apiVersion", "kiln writes it"),
     ("kind", "kiln writes it"),
     ("registerWithTaints", "use kubelet.taints"),
-    ("containerRuntimeEndpoint", "\"cri\" says who serves it"),
+    ("containerRuntimeEndpoint", "set \"cri\" instead"),
     ("providerID", "it differs per node, the agent sets it"),
 ];
 

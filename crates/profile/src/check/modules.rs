@@ -25,7 +25,7 @@ pub(super) fn modules(raw: &RawModules, kernel: &mut Kernel) -> Result<(), Fault
     let RawModules { keep, load } = raw;
     let check = |item: &At<String>, key: Field, check: fn(&str) -> Result<(), String>| {
         let name = text(item, key, check)?;
-        there(item, key)?;
+        reject_gone(item, key)?;
         Ok(name)
     };
     let kept = keep.iter().map(|item| check(item, fields::KERNEL_MODULES_KEEP, pattern));
@@ -47,7 +47,7 @@ fn pattern(text: &str) -> Result<(), String> {
 }
 
 /// Rejects a module that no kernel has; one with a trailing `?` is optional and passes.
-fn there(item: &At<String>, key: Field) -> Result<(), Fault> {
+fn reject_gone(item: &At<String>, key: Field) -> Result<(), Fault> {
     let name = item.value.replace('-', "_");
     match GONE.iter().find(|(gone, ..)| *gone == name) {
         None => Ok(()),

@@ -59,7 +59,7 @@ pub(super) fn certificates(text: &str) -> Result<String, String> {
 
 /// Rejects a certificate that may not sign others, by the rules of Go (crypto/x509,
 /// `CheckSignatureFrom`), which follow RFC 5280, sections 4.2.1.3 and 4.2.1.9. Certificates of
-/// version 1 have no extensions to say so, and may.
+/// version 1 have no extensions and are accepted.
 fn authority(der: &[u8]) -> Result<(), String> {
     let Certificate { tbs_certificate: certificate, .. } =
         Certificate::from_der(der).map_err(|error| format!("has a certificate that cannot be read: {error}"))?;

@@ -18,15 +18,16 @@ use std::net::IpAddr;
 pub(super) fn agree(profile: &Profile) -> Result<(), Fault> {
     let Cni::Bridge { subnet, assigned: false, .. } = &profile.cni else { return Ok(()) };
     let Ok(subnet) = subnet.parse::<IpNet>() else { return Ok(()) };
-    let checked = room(&subnet, profile).and_then(|()| dns(&subnet, profile)).and_then(|()| match &profile.cluster {
-        Some(cluster) => within(&subnet, cluster),
-        None => Ok(()),
-    });
+    let checked =
+        check_size(&subnet, profile).and_then(|()| check_dns(&subnet, profile)).and_then(|()| match &profile.cluster {
+            Some(cluster) => check_cluster(&subnet, cluster),
+            None => Ok(()),
+        });
     checked.map_err(|why| profile.places.fault(fields::CNI_SUBNET, fields::CNI_SUBNET, why))
 }
 
 /// Every pod that kubelet accepts gets an address.
-fn room(subnet: &IpNet, profile: &Profile) -> Result<(), String> {
+fn check_size(subnet: &IpNet, profile: &Profile) -> Result<(), String> {
     let most = max_pods(profile);
     let pods = PodCidr { network: *subnet, node_mask: subnet.prefix_len() }.pods();
     match pods < most {
@@ -40,7 +41,7 @@ fn room(subnet: &IpNet, profile: &Profile) -> Result<(), String> {
 
 /// The address of the cluster's DNS is outside the subnet: a pod could get it, or no server would
 /// answer there.
-fn dns(subnet: &IpNet, profile: &Profile) -> Result<(), String> {
+fn check_dns(subnet: &IpNet, profile: &Profile) -> Result<(), String> {
     let Some(Value::Array(servers)) = profile.kubelet.config.get("clusterDNS") else { return Ok(()) };
     let servers = servers.iter().filter_map(|server| server.as_str()?.parse::<IpAddr>().ok());
     match servers.into_iter().find(|server| subnet.contains(server)) {
@@ -52,7 +53,7 @@ fn dns(subnet: &IpNet, profile: &Profile) -> Result<(), String> {
 }
 
 /// The subnet overlaps no other network of the cluster, and is part of the pods' network.
-fn within(subnet: &IpNet, cluster: &Cluster) -> Result<(), String> {
+fn check_cluster(subnet: &IpNet, cluster: &Cluster) -> Result<(), String> {
     let networks = [("serviceCIDRs", &cluster.service_cidrs), ("nodeNetworks", &cluster.node_networks)];
     for (key, other) in networks.iter().flat_map(|(key, networks)| networks.iter().map(move |network| (key, network))) {
         if overlap(subnet, other) {

@@ -29,7 +29,7 @@ pub(super) fn release(
         text(package, fields::RELEASE_PACKAGES, names::package)?;
         if components.contains_key(component) {
             return Err(
-                component.fault_of(fields::RELEASE_PACKAGES, format!("{} is in components, too", component.value))
+                component.fault_of(fields::RELEASE_PACKAGES, format!("{} is in components as well", component.value))
             );
         }
     }

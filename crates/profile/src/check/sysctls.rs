@@ -33,9 +33,9 @@ pub(super) fn name(text: &str) -> Result<(), String> {
 
 /// Checks settings that other parts of the profile require.
 pub(super) fn agree(profile: &Profile) -> Result<(), Fault> {
-    kernel_defaults(profile)?;
-    connection_table(profile)?;
-    routing(profile)
+    check_kernel_defaults(profile)?;
+    check_connection_table(profile)?;
+    check_routing(profile)
 }
 
 /// The values that kubelet requires when `protectKernelDefaults` is set (`pkg/util/sysctl`).
@@ -49,7 +49,7 @@ const KERNEL_DEFAULTS: [(&str, &str); 6] = [
 ];
 
 /// With other values, kubelet exits at every boot.
-fn kernel_defaults(profile: &Profile) -> Result<(), Fault> {
+fn check_kernel_defaults(profile: &Profile) -> Result<(), Fault> {
     const PROTECT: &str = "protectKernelDefaults";
     if profile.kubelet.config.get(PROTECT) != Some(&Value::Bool(true)) {
         return Ok(());
@@ -79,7 +79,7 @@ fn fault(profile: &Profile, name: &str, why: String) -> Fault {
 
 /// kube-proxy sets the size of the connection tracking table from the number of processors, unless
 /// its configuration disables that.
-fn connection_table(profile: &Profile) -> Result<(), Fault> {
+fn check_connection_table(profile: &Profile) -> Result<(), Fault> {
     const TABLE: &str = "net.netfilter.nf_conntrack_max";
     let Some(proxy) = &profile.kube_proxy else { return Ok(()) };
     let left = proxy.config.get("conntrack").and_then(|conntrack| conntrack.get("maxPerCore")) == Some(&Value::from(0));
@@ -109,7 +109,7 @@ const ROUTING: [(&str, &str); 4] = [
 ];
 
 /// With the baked bridge, the kernel routes packets. An add-on (`plugin: none`) may not need that.
-fn routing(profile: &Profile) -> Result<(), Fault> {
+fn check_routing(profile: &Profile) -> Result<(), Fault> {
     let Cni::Bridge { .. } = profile.cni else { return Ok(()) };
     for (key, value) in &profile.kernel.sysctls {
         let Some((name, breaks)) = ROUTING.iter().find(|(name, _)| name == key) else { continue };

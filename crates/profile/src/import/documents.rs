@@ -64,7 +64,7 @@ pub(super) fn sort<'a>(sources: &'a [Source], node: &mut Node) -> Result<Documen
             documents.files.push(text);
         } else if is_command(said) {
             documents.commands.push(text);
-        } else if let Some(what) = another_s(said) {
+        } else if let Some(what) = suggestion(said) {
             return Err(ImportError::at(name, what));
         } else {
             yaml(text, &mut documents, node)?;
@@ -90,7 +90,7 @@ fn is_command(line: &str) -> bool {
 }
 
 /// What to give instead of a line that only mentions kubelet.
-fn another_s(line: &str) -> Option<&'static str> {
+fn suggestion(line: &str) -> Option<&'static str> {
     let mut words = line.split_whitespace().map(unit::base);
     match words.next()? {
         "k3s" | "rke2" => Some(
@@ -209,9 +209,9 @@ mod tests {
         assert!(is_command("/usr/bin/kubelet --a=b") && is_command("--max-pods=1 \\"));
         let ps = "root  812 2.1 0.9 1943 9 ? Ssl 09:12 1:02 /usr/bin/kubelet --config=/var/lib/kubelet/config.yaml";
         for line in [ps, "docker run --net=host quay.io/hyperkube kubelet --v=2", "/usr/local/bin/k3s agent"] {
-            assert!(another_s(line).is_some_and(|what| what.contains("from") || what.contains("begins")), "{line}");
+            assert!(suggestion(line).is_some_and(|what| what.contains("from") || what.contains("begins")), "{line}");
         }
-        assert_eq!((another_s("apiVersion: v1"), another_s("a: 1")), (None, None));
+        assert_eq!((suggestion("apiVersion: v1"), suggestion("a: 1")), (None, None));
         assert!(is_command("hyperkube kubelet") && !is_command("---") && !is_command("kind: x"));
         assert!(is_assignment("KUBELET_EXTRA_ARGS=--a=b") && is_assignment("export A=") && !is_assignment("a: b=c"));
     }

@@ -47,7 +47,7 @@ pub enum ImportError {
         rule: Option<&'static str>,
     },
     /// A file that another one names and that was not given.
-    #[error("{place}: kubelet reads {path}: give that file, too")]
+    #[error("{place}: kubelet reads {path}: give that file as well")]
     Missing {
         /// The place that names it.
         place: String,

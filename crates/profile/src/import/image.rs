@@ -17,7 +17,7 @@ const CLUSTER: [&str; 2] = ["clusterDNS", "clusterDomain"];
 /// Moves fields that belong elsewhere out of the configuration, and changes those that must differ
 /// on an immutable node.
 pub(super) fn fit(node: &mut Node, minor: Minor, cluster_file: bool) {
-    elsewhere(node, cluster_file);
+    move_elsewhere(node, cluster_file);
     let text = |node: &Node, field: &str| node.config.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     if text(node, "cgroupDriver") != CGROUP_DRIVER {
         change(
@@ -41,7 +41,13 @@ pub(super) fn fit(node: &mut Node, minor: Minor, cluster_file: bool) {
     {
         *kubelet::slot(&mut node.config, "authentication.x509.clientCAFile") = json!(CA_FILE);
         let why = "where the agent writes the cluster's authority";
-        told(node, "authentication", &format!("authentication.x509.clientCAFile={path}"), &json!(CA_FILE), why);
+        report_change(
+            node,
+            "authentication",
+            &format!("authentication.x509.clientCAFile={path}"),
+            &json!(CA_FILE),
+            why,
+        );
     }
     for field in ["tlsCertFile", "tlsPrivateKeyFile"] {
         if let Some(path) = node.config.remove(field) {
@@ -64,7 +70,7 @@ pub(super) fn fit(node: &mut Node, minor: Minor, cluster_file: bool) {
     // The profile must set every field that kiln renders, otherwise a node that did not set it
     // would get kiln's value.
     for path in kubelet::rendered().into_iter().filter(|path| !(cluster_file && CLUSTER.contains(path))) {
-        let default = unset(path, minor);
+        let default = default_of(path, minor);
         let slot = kubelet::slot(&mut node.config, path);
         if slot.is_null() {
             *slot = default;
@@ -74,7 +80,7 @@ pub(super) fn fit(node: &mut Node, minor: Minor, cluster_file: bool) {
 }
 
 /// kubelet's default of a field.
-fn unset(path: &str, minor: Minor) -> Value {
+fn default_of(path: &str, minor: Minor) -> Value {
     kubelet_config::field(path).map_or(Value::Null, |field| field.unset(minor))
 }
 
@@ -83,17 +89,17 @@ fn change(node: &mut Node, field: &str, to: Value, why: &str) {
     if old.as_ref() != Some(&to) {
         node.report.moved(field);
         let what = old.map_or_else(|| format!("{field} not set"), |old| format!("{field}={old}"));
-        told(node, field, &what, &to, why);
+        report_change(node, field, &what, &to, why);
     }
 }
 
-fn told(node: &mut Node, field: &str, what: &str, to: &Value, why: &str) {
+fn report_change(node: &mut Node, field: &str, what: &str, to: &Value, why: &str) {
     node.note(field, format!("was {what}: {why}"));
     node.report.add(Fate::Translated, what, "").to(format!("kubelet.config: {to}")).why(why).differs(field);
 }
 
 /// Moves fields that do not belong to a role.
-fn elsewhere(node: &mut Node, cluster_file: bool) {
+fn move_elsewhere(node: &mut Node, cluster_file: bool) {
     if let Some(taints) = node.config.remove("registerWithTaints") {
         node.report.moved("registerWithTaints");
         node.taint(&taints, "registerWithTaints");
@@ -188,9 +194,9 @@ mod tests {
     #[test]
     fn rendered_fields_have_defaults() {
         for path in kubelet::rendered() {
-            assert!(![20, 36].iter().any(|minor| unset(path, Minor::new(*minor)).is_null()), "{path}");
+            assert!(![20, 36].iter().any(|minor| default_of(path, Minor::new(*minor)).is_null()), "{path}");
         }
-        assert_eq!(unset("healthzPort", Minor::new(20)), json!(10248));
-        assert_eq!(unset("clusterDNS", Minor::new(20)), json!([]));
+        assert_eq!(default_of("healthzPort", Minor::new(20)), json!(10248));
+        assert_eq!(default_of("clusterDNS", Minor::new(20)), json!([]));
     }
 }

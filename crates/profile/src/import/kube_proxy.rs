@@ -34,8 +34,8 @@ pub(super) fn read(documents: &Documents<'_>, bake: bool, minor: Minor, node: &m
     let Some(document) = documents.kube_proxy.first() else { return Ok(()) };
     let mut config = document.object();
     booleans::read(&mut config, kube_proxy_config::FIELDS);
-    unset(kube_proxy_config::FIELDS, &mut config);
-    pods(&config, document, node);
+    remove_unset(kube_proxy_config::FIELDS, &mut config);
+    read_pod_cidrs(&config, document, node);
     if !bake {
         let why = "the DaemonSet of kubeadm's clusters carries it to every node: it belongs to the cluster and not to the image. \
                    --kube-proxy bakes kube-proxy as a service of the node, for a cluster without that DaemonSet";
@@ -52,7 +52,7 @@ pub(super) fn read(documents: &Documents<'_>, bake: bool, minor: Minor, node: &m
     }
     kube_proxy_config::check(&config, minor)
         .map_err(|misfit| ImportError::misfit(document.place(&misfit.path), authority::KUBE_PROXY, &misfit))?;
-    elsewhere(&mut config, document, node);
+    move_elsewhere(&mut config, document, node);
     for field in config.keys() {
         node.report.add(Fate::Kept, field, at(document, &[field])).to("kubeProxy.config");
     }
@@ -68,11 +68,11 @@ fn at(document: &Located, path: &[&str]) -> String {
 
 /// Removes values that kube-proxy treats as "not set": Go writes all fields of a configuration, and
 /// a ConfigMap contains them.
-fn unset(fields: &'static [Field], object: &mut Map<String, Value>) {
+fn remove_unset(fields: &'static [Field], object: &mut Map<String, Value>) {
     object.retain(|name, value| {
         let of = fields.iter().find(|field| field.name == name).map(|field| &field.of);
         if let (Some(Type::Object(fields)), Value::Object(inner)) = (of, &mut *value) {
-            unset(fields, inner);
+            remove_unset(fields, inner);
         }
         match (of, &*value) {
             (_, Value::String(text)) if text.is_empty() => false,
@@ -87,7 +87,7 @@ fn unset(fields: &'static [Field], object: &mut Map<String, Value>) {
 }
 
 /// Takes the pods' networks of the cluster, unless kubeadm's documents set them.
-fn pods(config: &Map<String, Value>, document: &Located, node: &mut Node) {
+fn read_pod_cidrs(config: &Map<String, Value>, document: &Located, node: &mut Node) {
     let Some(cidrs) = config.get("clusterCIDR").and_then(Value::as_str) else { return };
     if node.cluster.pod_cidrs.is_empty() {
         let to = "podCIDRs of the cluster's file";
@@ -97,7 +97,7 @@ fn pods(config: &Map<String, Value>, document: &Located, node: &mut Node) {
 }
 
 /// Moves fields that a service of the node has elsewhere.
-fn elsewhere(config: &mut Map<String, Value>, document: &Located, node: &mut Node) {
+fn move_elsewhere(config: &mut Map<String, Value>, document: &Located, node: &mut Node) {
     for field in ["apiVersion", "kind"] {
         config.remove(field);
     }

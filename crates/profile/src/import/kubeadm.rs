@@ -98,7 +98,7 @@ pub(super) fn read(document: &Located, version: &str, kind: &str, node: &mut Nod
     if kind == "InitConfiguration" {
         let tainted = object.get("nodeRegistration").is_none_or(|it| it.get("taints").is_none());
         let why = match tainted {
-            true => "it makes a control plane: import with --role control-plane, whose taint kubeadm sets, too",
+            true => "it makes a control plane: import with --role control-plane, whose taint kubeadm sets as well",
             false => "it makes a control plane: import with --role control-plane",
         };
         node.report.add(Fate::Impossible, kind, document.file_name()).why(why);
@@ -225,7 +225,7 @@ fn discovery(discovery: &Value, place: &str, node: &mut Node) {
                 }
             }
             "file" => {
-                let why = "give that kubeconfig, too: it has the API server's address and authority";
+                let why = "give that kubeconfig as well: it has the API server's address and authority";
                 node.report.add(Fate::Impossible, what, place).why(why);
             }
             "tlsBootstrapToken" => {

@@ -90,16 +90,16 @@ pub fn import(sources: &[Source], parent: &Profile, extends: &str, wanted: Wante
         None if !kubelet => return Err(ImportError::Nothing),
         Some(document) if !kubelet && !kube_proxy => {
             let what = "is kube-proxy's configuration alone, which the cluster's DaemonSet carries to its nodes: \
-                        give kubelet's files, too, or --kube-proxy for a service of the node";
+                        give kubelet's files as well, or --kube-proxy for a service of the node";
             return Err(ImportError::at(document.place(&[]).source, what));
         }
         None if kube_proxy => return Err(ImportError::NoKubeProxy),
         _ => {}
     }
     kube_proxy::read(&documents, kube_proxy, minor, &mut node)?;
-    let kube_proxy = proxied(&mut node, parent, extends);
+    let kube_proxy = kube_proxy_overrides(&mut node, parent, extends);
     let kubelet = match kubelet {
-        true => Some(configured(&documents, &given, &mut node, parent, extends, cluster_file)?),
+        true => Some(kubelet_overrides(&documents, &given, &mut node, parent, extends, cluster_file)?),
         false => None,
     };
     let names: Vec<&str> = sources.iter().map(|source| unit::base(&source.name)).collect();
@@ -112,7 +112,7 @@ pub fn import(sources: &[Source], parent: &Profile, extends: &str, wanted: Wante
 }
 
 /// kubelet's configuration in the profile.
-fn configured(
+fn kubelet_overrides(
     documents: &Documents<'_>,
     given: &[Given],
     node: &mut Node,
@@ -121,12 +121,12 @@ fn configured(
     cluster_file: bool,
 ) -> Result<Map<String, Value>, ImportError> {
     let minor = parent.release.kubernetes.minor;
-    configuration(documents, given, node, minor)?;
+    base_config(documents, given, node, minor)?;
     let mut layer = Layer::default();
     for given in given {
         route::route(given, minor, &mut layer, node)?;
     }
-    checked(documents, node, minor)?;
+    check_config(documents, node, minor)?;
     image::fit(node, minor, cluster_file);
     let (config, unsayable) = image::over(&node.config, &parent.kubelet.config);
     for path in unsayable {
@@ -137,7 +137,7 @@ fn configured(
 }
 
 /// kube-proxy's configuration in the profile, if it is a service of the node.
-fn proxied(node: &mut Node, parent: &Profile, extends: &str) -> Option<Map<String, Value>> {
+fn kube_proxy_overrides(node: &mut Node, parent: &Profile, extends: &str) -> Option<Map<String, Value>> {
     let nothing = Map::new();
     let inherited = parent.kube_proxy.as_ref().map_or(&nothing, |it| &it.config);
     let (config, unsayable) = image::over(node.kube_proxy.as_ref()?, inherited);
@@ -207,7 +207,9 @@ fn kubelet(command: &[Placed<'_>], name: &str) -> Result<Vec<Given>, ImportError
     let program = command.iter().position(|it| unit::base(&it.word.text) == "kubelet");
     match program {
         Some(at) => read(&command[at + 1..]),
-        None if command.is_empty() => Err(ImportError::at(name, "no unit says ExecStart: give kubelet.service, too")),
+        None if command.is_empty() => {
+            Err(ImportError::at(name, "no unit says ExecStart: give kubelet.service as well"))
+        }
         None => Err(ImportError::at(command[0].place(), "what it starts is not kubelet")),
     }
 }
@@ -221,7 +223,7 @@ fn read(words: &[Placed<'_>]) -> Result<Vec<Given>, ImportError> {
 
 /// Sets kubelet's configuration before its flags: from files, with kubeadm's defaults, or those of
 /// a kubelet without a file.
-fn configuration(documents: &Documents<'_>, given: &[Given], node: &mut Node, minor: Minor) -> Result<(), ImportError> {
+fn base_config(documents: &Documents<'_>, given: &[Given], node: &mut Node, minor: Minor) -> Result<(), ImportError> {
     let kubeadm = !documents.kubeadm.is_empty();
     for document in &documents.kubelet {
         let mut object = document.object();
@@ -274,7 +276,7 @@ fn overlay(config: &mut Map<String, Value>, field: &str, value: &Value) {
 }
 
 /// Removes what kubelet would ignore, and rejects what kubelet would reject.
-fn checked(documents: &Documents<'_>, node: &mut Node, minor: Minor) -> Result<(), ImportError> {
+fn check_config(documents: &Documents<'_>, node: &mut Node, minor: Minor) -> Result<(), ImportError> {
     for misfit in kubelet_config::take_ignored(&mut node.config, minor) {
         if let [Step::Key(field)] = &misfit.path[..] {
             node.report.moved(field);

@@ -51,7 +51,7 @@ pub(super) fn is_unit(text: &str) -> bool {
 pub(super) fn service<'a>(units: &[Text<'a>], files: &[Text<'a>]) -> Result<Service<'a>, ImportError> {
     let mut environment = Environment::new();
     let mut from_files = Environment::new();
-    let named = named(units, files);
+    let named = match_files(units, files);
     let is_read = |number: &usize| named.values().any(|named| named == number);
     let unread = (0..files.len()).filter(|number| !is_read(number)).map(|number| files[number].name).collect();
     let mut service = Service { unread, ..Service::default() };
@@ -102,12 +102,12 @@ pub(super) fn service<'a>(units: &[Text<'a>], files: &[Text<'a>]) -> Result<Serv
     let Some((unit, command)) = start else { return Ok(service) };
     let command = split(&command, Some(&environment), unit.name)?;
     service.command = command.into_iter().map(|word| Placed { word, file: unit.name }).collect();
-    service.command = unwrapped(service.command, &environment)?;
+    service.command = inside_shell(service.command, &environment)?;
     Ok(service)
 }
 
 /// The command inside `sh -c "…"`.
-fn unwrapped<'a>(command: Vec<Placed<'a>>, environment: &Environment) -> Result<Vec<Placed<'a>>, ImportError> {
+fn inside_shell<'a>(command: Vec<Placed<'a>>, environment: &Environment) -> Result<Vec<Placed<'a>>, ImportError> {
     let is_shell = command.first().is_some_and(|first| matches!(base(&first.word.text), "sh" | "bash" | "dash"));
     let script = command.iter().position(|it| it.word.text.starts_with('-') && it.word.text.ends_with('c'));
     let Some(script) = script.filter(|_| is_shell).and_then(|at| command.get(at + 1)) else { return Ok(command) };
@@ -165,15 +165,17 @@ fn file_path(value: &[(char, u32)]) -> String {
 /// The index in `files` for each path that `units` name: the file whose name has the most trailing
 /// parts in common with the path. Each file is used for one path, because `/etc/default/kubelet`
 /// and `/etc/sysconfig/kubelet` are distinct.
-fn named(units: &[Text<'_>], files: &[Text<'_>]) -> BTreeMap<String, usize> {
+fn match_files(units: &[Text<'_>], files: &[Text<'_>]) -> BTreeMap<String, usize> {
     let settings = units.iter().flat_map(|unit| settings(unit.text));
     let mut paths: Vec<String> =
         settings.filter(|(key, _)| key == "EnvironmentFile").map(|(_, value)| file_path(&value)).collect();
     let mut seen = BTreeSet::new();
     paths.retain(|path| !path.is_empty() && seen.insert(path.clone()));
     let pairs = paths.iter().flat_map(|path| (0..files.len()).map(move |number| (path, number)));
-    let mut pairs: Vec<_> =
-        pairs.map(|(path, number)| (alike(files[number].name, path), path, number)).filter(|pair| pair.0 > 0).collect();
+    let mut pairs: Vec<_> = pairs
+        .map(|(path, number)| (common_suffix(files[number].name, path), path, number))
+        .filter(|pair| pair.0 > 0)
+        .collect();
     // The sort is stable: of equal pairs, the first comes first.
     pairs.sort_by_key(|(alike, ..)| std::cmp::Reverse(*alike));
     let mut named = BTreeMap::new();
@@ -186,7 +188,7 @@ fn named(units: &[Text<'_>], files: &[Text<'_>]) -> BTreeMap<String, usize> {
 }
 
 /// The number of trailing parts that `name` and `path` have in common.
-fn alike(name: &str, path: &str) -> usize {
+fn common_suffix(name: &str, path: &str) -> usize {
     let parts = |path: &'_ str| path.split('/').rev().map(str::to_owned).collect::<Vec<_>>();
     parts(name).iter().zip(parts(path)).take_while(|(one, other)| *one == other).count()
 }

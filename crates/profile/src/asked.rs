@@ -1,24 +1,26 @@
-//! Which key of a profile asks for something that is found wanting long after the profile was loaded.
+//! Which key of a profile requests something whose absence is noticed only after the profile was
+//! loaded.
 
 use super::key::{Field, Key, fields};
 use super::model::Profile;
 
-/// An error that may be about something that a profile says.
+/// An error that a key of a profile may have caused.
 pub trait AboutProfile {
-    /// The key that it is about.
+    /// The key that caused it.
     fn key(&self) -> Option<Key>;
 }
 
 impl Profile {
-    /// The key that asks for the kernel module or pattern `name`.
+    /// The key that requests the kernel module or pattern `name`.
     pub fn module_key(&self, name: &str) -> Key {
-        // Written in both lists, it is kept because `keep` says so.
+        // For a module in both lists, `keep` comes first.
         let lists = [fields::KERNEL_MODULES_KEEP, fields::KERNEL_MODULES_LOAD];
-        // What neither has is what kube-proxy's mode needs.
+        // A module in neither list is required by kube-proxy's mode.
         self.written(lists.map(|list| list.item(name))).unwrap_or_else(|| fields::KUBE_PROXY_CONFIG.into())
     }
 
-    /// The key that asks for the package `request`, `name` or `name=version`; none when something else of the profile needs it.
+    /// The key that requests the package `request`, `name` or `name=version`; `None` when no key
+    /// names it.
     pub fn package_key(&self, request: &str) -> Option<Key> {
         let generic = request.replace(self.arch.as_str(), "{arch}");
         let of_suite = fields::DEBIAN_SUITE_PACKAGES.of(&self.debian.suite);
@@ -27,22 +29,22 @@ impl Profile {
         self.written(items).or_else(|| (self.kernel.package == request).then(|| fields::KERNEL_PACKAGE.into()))
     }
 
-    /// The key that has the artifact or component `name`.
+    /// The key that defines the artifact or component `name`.
     pub fn artifact_key(&self, name: &str) -> Key {
         self.own_or_inherited(name, fields::ARTIFACT, fields::RELEASE_COMPONENT)
     }
 
-    /// The key that has the container image `name`.
+    /// The key that defines the container image `name`.
     pub fn image_key(&self, name: &str) -> Key {
         self.own_or_inherited(name, fields::CONTAINER_IMAGE, fields::RELEASE_CONTAINER_IMAGE)
     }
 
-    /// The entry `name` of the profile, where it has one, or else that of the release.
+    /// The entry `name` of the profile if it has one, otherwise that of the release.
     fn own_or_inherited(&self, name: &str, own: Field, of_release: Field) -> Key {
         self.written([own.of(name)]).unwrap_or_else(|| of_release.of(name)).at_name()
     }
 
-    /// The first of `keys` that is written.
+    /// The first of `keys` that is present.
     fn written(&self, keys: impl IntoIterator<Item = Key>) -> Option<Key> {
         keys.into_iter().find(|key| self.places.has(key))
     }

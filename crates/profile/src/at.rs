@@ -1,11 +1,11 @@
-//! How a value that knows its position is decoded, and what the schema says of it.
+//! Decoding of values with positions, and their schema.
 
 use super::place::{At, Pos};
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// The name under which [`At`] asks the decoder for the position along with the value.
+/// The newtype name by which [`At`] requests the position along with the value from the decoder.
 pub(super) const AT: &str = "$kiln::At";
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {

@@ -1,6 +1,7 @@
-//! Whose rule it is that something in a profile breaks: where to read it up.
+//! Sources of the rules that a profile must follow: where to read them.
 //!
-//! Most of them go with a key, see [`fields`](mod@super::key::fields); an error that breaks another rule of its key carries that.
+//! Most belong to a key, see [`fields`](mod@super::key::fields); an error that breaks a different
+//! rule carries that rule.
 
 pub(crate) const ALTERNATIVES: &str = "update-alternatives(1)";
 pub(crate) const API_SERVERS: &str = "kubernetes.io: kubeadm Configuration (v1beta4), controlPlaneEndpoint";
@@ -42,7 +43,8 @@ pub(crate) const USERS: &str = "sysusers.d(5), passwd(5)";
 pub(crate) const VERSIONS: &str = "kubernetes.io: Release Versioning";
 pub(crate) const VERSION_SKEW: &str = "kubernetes.io: Version Skew Policy";
 
-/// The rule that a configuration of kubelet or kube-proxy breaks which `misfit` says something of; `usual` is that of most fields.
+/// The source of the rule that `misfit` breaks in a configuration of kubelet or kube-proxy; `usual`
+/// is the source for most fields.
 pub(crate) fn of_field(misfit: &kiln_kubernetes::Misfit, usual: &'static str) -> &'static str {
     match misfit.path.first() {
         Some(kiln_kubernetes::Step::Key(field)) if field == "featureGates" => FEATURE_GATES,

@@ -1,11 +1,11 @@
-//! A validated cluster file: what every node of one cluster shares, whatever its role.
+//! A validated cluster file: settings that all nodes of a cluster share, whatever their role.
 
 use super::model::KubernetesVersion;
 use ipnet::IpNet;
 use serde::Serialize;
 use std::net::IpAddr;
 
-/// A cluster. It holds no secret: what it says is in every node's image.
+/// A cluster. It contains no secrets, because its contents are in every node's image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Cluster {
     /// The stem of its file (`prod`).
@@ -14,46 +14,49 @@ pub struct Cluster {
     pub kubernetes: KubernetesVersion,
     /// `https://` URLs of the API, in the order to try them.
     pub api_servers: Vec<String>,
-    /// The authority's certificates, PEM.
+    /// The certificates of the certificate authority, PEM.
     pub ca_certificates: String,
-    /// Addresses of Services: one network, or one of each family.
+    /// Networks of Services: one, or one of each address family.
     pub service_cidrs: Vec<IpNet>,
-    /// Addresses of pods: one network, or one of each family, and the prefix of each node's part of it.
+    /// Networks of pods: one, or one of each address family, with the prefix length of each node's
+    /// part.
     pub pod_cidrs: Vec<PodCidr>,
     /// Networks of the nodes.
     pub node_networks: Vec<IpNet>,
-    /// Domain of the cluster's names.
+    /// The cluster's DNS domain.
     pub dns_domain: String,
-    /// Servers of the cluster's names.
+    /// The cluster's DNS servers.
     pub dns_addresses: Vec<IpAddr>,
 }
 
 impl Cluster {
-    /// The networks of pods as kube-proxy takes them, separated by a comma. Without `dual_stack` it takes one, and makes
-    /// Services of one family only: the first, as a cluster's first network is that of its first family.
+    /// The networks of pods as kube-proxy accepts them, separated by a comma. Without `dual_stack`
+    /// it accepts only one and implements Services of one family, so this returns the first
+    /// network.
     pub fn cluster_cidr(&self, dual_stack: bool) -> String {
         let families = if dual_stack { usize::MAX } else { 1 };
         self.pod_cidrs.iter().take(families).map(|cidr| cidr.network.to_string()).collect::<Vec<_>>().join(",")
     }
 }
 
-/// A network of pods and how it is divided.
+/// A network of pods and its division among nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PodCidr {
-    /// All of it.
+    /// The whole network.
     pub network: IpNet,
-    /// Prefix of one node's part.
+    /// Prefix length of one node's part.
     pub node_mask: u8,
 }
 
 impl PodCidr {
-    /// How many pods one node's part has an address for: without the network's own, its broadcast's and the gateway's.
+    /// The number of pods for which one node's part has addresses: all but the network's own, the
+    /// broadcast address and the gateway's.
     pub fn pods(&self) -> u64 {
         let bits = self.network.max_prefix_len().saturating_sub(self.node_mask);
         1_u64.checked_shl(bits.into()).unwrap_or(u64::MAX).saturating_sub(3)
     }
 
-    /// How many nodes find a part.
+    /// The number of parts.
     pub fn nodes(&self) -> u64 {
         1_u64.checked_shl(self.node_mask.saturating_sub(self.network.prefix_len()).into()).unwrap_or(u64::MAX)
     }

@@ -1,4 +1,5 @@
-//! Decodes a [`Node`] into serde types, with errors that say where, in what, what was found and what is valid.
+//! Decodes a [`Node`] into serde types. Errors name the position, the key, the value found and the
+//! valid values.
 
 use super::at::AT;
 use super::key::{Field, field_of};
@@ -16,14 +17,15 @@ pub(super) fn decode<T: DeserializeOwned>(node: &Node) -> Result<T, Fault> {
     T::deserialize(Decoder(node)).map_err(|error| error.into_fault(node.pos))
 }
 
-/// An error on its way up: it learns its position at the innermost value and its path at every map.
+/// An error on its way up: the innermost value adds its position, and every map and list a step of
+/// the path.
 #[derive(Debug)]
 struct DecodeError {
     pos: Option<Pos>,
-    /// Keys from the value outwards.
+    /// Keys, from the innermost outwards.
     path: Vec<String>,
     text: String,
-    /// Whether it is about how profiles are written, whatever the key is for.
+    /// Whether the syntax of profiles is violated, and not a rule of the key.
     is_form: bool,
 }
 
@@ -65,7 +67,7 @@ impl fmt::Display for DecodeError {
 impl std::error::Error for DecodeError {}
 
 impl de::Error for DecodeError {
-    /// What the type of a value says of it.
+    /// An error of the value's own type.
     fn custom<T: fmt::Display>(text: T) -> Self {
         Self { is_form: false, ..Self::new(text) }
     }
@@ -118,7 +120,8 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// Words that YAML 1.1 readers (Go's among them) take for booleans and YAML 1.2 does not.
+/// Words that parsers of YAML 1.1 (including Go's) read as booleans, and those of YAML 1.2 as
+/// strings.
 fn is_doubtful_boolean(scalar: &Scalar) -> bool {
     scalar.plain
         && scalar.kind == ScalarKind::Text
@@ -162,7 +165,7 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
         visitor.visit_u64(self.whole_number(u64::from(u32::MAX))?).map_err(|error: DecodeError| error.at(self.0.pos))
     }
 
-    /// A number or boolean is taken as it was written: `net.ipv4.ip_forward: 1`.
+    /// A number or boolean is accepted as it was written: `net.ipv4.ip_forward: 1`.
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         let scalar = self.scalar("a string")?;
         visitor.visit_borrowed_str(&scalar.text).map_err(|error: DecodeError| error.at(self.0.pos))
@@ -266,7 +269,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     }
 }
 
-/// A word that names a variant without content.
+/// A scalar that names a unit variant.
 struct Variant<'a>(&'a str);
 
 impl<'de> EnumAccess<'de> for Variant<'de> {
@@ -302,7 +305,7 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
     }
 }
 
-/// A node's position, then its value: what [`At`](super::place::At) asks for under the name [`AT`].
+/// A node's position, then its value: what [`At`](super::place::At) requests by the name [`AT`].
 struct Positioned<'a> {
     node: &'a Node,
     step: u8,

@@ -4,18 +4,18 @@ use super::key::Key;
 use super::place::Place;
 use std::path::PathBuf;
 
-/// Why a profile cannot be used; every text is one line and names the place and the way out.
+/// Why a profile cannot be used. Every message is one line, names the place and says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProfileError {
-    /// There is no such role.
+    /// Unknown role.
     #[error("there is no role {role:?} in {dir}{hint}")]
     NoRole {
-        /// What was asked for.
+        /// The requested role.
         role: String,
-        /// Where profiles are looked for.
+        /// The directory of profiles.
         dir: PathBuf,
-        /// The nearest role, or those there are.
+        /// The most similar role, or all roles.
         hint: String,
     },
     /// The directory of profiles cannot be read.
@@ -34,7 +34,7 @@ pub enum ProfileError {
         /// Why.
         source: std::io::Error,
     },
-    /// A file that is no profile by its size.
+    /// A file larger than the limit for a profile.
     #[error("{path}: is larger than 1 MiB, the limit for a profile")]
     TooLarge {
         /// The file.
@@ -48,22 +48,22 @@ pub enum ProfileError {
         /// The first bad byte, from 0.
         offset: usize,
     },
-    /// Something written in a profile, a release or an option is wrong.
+    /// An error in a profile, a release, a cluster or an option.
     #[error("{place}: {text}")]
     Value {
         /// Where it is written.
         place: Place,
-        /// The key whose value is wrong, if it is a value.
+        /// The key whose value is wrong; `None` when the file itself is wrong.
         key: Option<Key>,
         /// What is wrong with it.
         text: String,
-        /// The page or source that has the broken rule, when it is not one of kiln's own.
+        /// The source of the broken rule; `None` for one of kiln's own.
         rule: Option<&'static str>,
     },
 }
 
 impl ProfileError {
-    /// The page or source that has the broken rule, when it is not one of kiln's own.
+    /// The source of the broken rule (a page or a source file); `None` for one of kiln's own.
     pub fn rule(&self) -> Option<&'static str> {
         match self {
             Self::Value { rule, .. } => *rule,

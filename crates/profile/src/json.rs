@@ -1,4 +1,4 @@
-//! JSON that knows where each part of it was written: for settings whose shape is Kubernetes' business, not serde's.
+//! JSON with positions, for settings whose schema belongs to Kubernetes and not to kiln.
 
 use super::place::{At, Pos};
 use super::raw::Map;
@@ -10,7 +10,7 @@ use std::fmt;
 /// A JSON value with positions.
 #[derive(Debug, Clone)]
 pub(super) enum Json {
-    /// Neither list nor map.
+    /// Neither a list nor a map.
     Scalar(Value),
     /// A list.
     List(Vec<At<Json>>),
@@ -29,12 +29,13 @@ impl Json {
     }
 }
 
-/// The map that `entries` are, without positions.
+/// `entries` without positions.
 pub(super) fn object(entries: &Map<At<Json>>) -> serde_json::Map<String, Value> {
     entries.iter().map(|(key, item)| (key.value.clone(), item.value.value())).collect()
 }
 
-/// Where in `entries` a misfit is: at a name or a value, or as near as there is something.
+/// The position of a misfit in `entries`: that of a name or a value, or of the nearest enclosing
+/// one that exists.
 pub(super) fn place(entries: &Map<At<Json>>, misfit: &Misfit) -> Option<Pos> {
     let Some(Step::Key(name)) = misfit.path.first() else { return None };
     let (key, mut item) = entries.iter().find(|(key, _)| key.value == *name)?;
@@ -111,7 +112,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 }
 
-/// Any value, as far as the schema goes.
+/// The schema accepts any value.
 impl schemars::JsonSchema for Json {
     fn inline_schema() -> bool {
         true

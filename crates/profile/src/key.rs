@@ -1,7 +1,8 @@
-//! Keys of what users write, as errors name them.
+//! Keys of the files that users write, as errors name them.
 //!
-//! An error that is about a key carries a [`Key`]. All of them begin with a [`Field`] of the table [`mod@fields`], and a test
-//! holds this table to the JSON Schemas, so no error can name a key that nobody can write.
+//! An error about a key carries a [`Key`]. Each begins with a [`Field`] of the table
+//! [`mod@fields`]. A test compares this table with the JSON Schemas, so an error cannot name a key
+//! that does not exist.
 
 use super::authority as rules;
 use std::fmt;
@@ -9,7 +10,7 @@ use std::fmt;
 /// The files that make a profile, each with a schema of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Document {
-    /// A role's file with all that it extends.
+    /// A role's file, merged with all that it extends.
     Profile,
     /// A file of `profiles/releases/`.
     Release,
@@ -17,7 +18,7 @@ pub(crate) enum Document {
     Cluster,
 }
 
-/// A key as the schema has it; `*` stands for a name that the user chooses.
+/// A key as the schema names it; `*` stands for a name that the user chooses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Field(&'static Entry);
 
@@ -34,12 +35,12 @@ impl Field {
         self.0.path
     }
 
-    /// The document that has it.
+    /// The document to which it belongs.
     pub(crate) fn document(self) -> Document {
         self.0.document
     }
 
-    /// The page or source that says what the key may hold, when that is not kiln's own decision.
+    /// The source of the rules for the key's value; `None` where they are kiln's own.
     pub(crate) fn rule(self) -> Option<&'static str> {
         self.0.rule
     }
@@ -66,18 +67,19 @@ impl fmt::Debug for Field {
 pub struct Key {
     field: Field,
     steps: Vec<Step>,
-    /// Whether the name itself is wrong, and not what it leads to.
+    /// Whether the name itself is wrong, and not its value.
     at_name: bool,
 }
 
-/// What leads from a field to a key.
+/// A step from a field to a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     /// The name in place of the next `*`.
     Name(String),
     /// A key below the field.
     Below(&'static str),
-    /// A key of a value whose shape is not kiln's. Errors say it in their own words.
+    /// A key of a value whose schema is not kiln's. [`Key`]'s text omits it, because errors name it
+    /// in their own text.
     Within(String),
     /// An item of a list, by its position.
     Index(usize),
@@ -86,27 +88,27 @@ pub(crate) enum Step {
 }
 
 impl Key {
-    /// What the key begins with.
+    /// The field with which the key begins.
     pub(crate) fn field(&self) -> Field {
         self.field
     }
 
-    /// Whether it is `field`, or something in it.
+    /// Whether it is `field`, or below it.
     pub fn is(&self, field: Field) -> bool {
         self.field == field
     }
 
-    /// What leads from the field to the key.
+    /// The steps from the field to the key.
     pub(crate) fn steps(&self) -> &[Step] {
         &self.steps
     }
 
-    /// Whether errors are about the name, and not what it leads to.
+    /// Whether errors are about the name, and not its value.
     pub(crate) fn is_at_name(&self) -> bool {
         self.at_name
     }
 
-    /// The same key, where errors are about the name that the user chose.
+    /// The same key, for errors about the name that the user chose.
     pub fn at_name(self) -> Self {
         Self { at_name: true, ..self }
     }
@@ -136,7 +138,7 @@ impl Key {
         self
     }
 
-    /// The page or source that says what the key may hold, when that is not kiln's own decision.
+    /// The source of the rules for the key's value; `None` where they are kiln's own.
     pub(crate) fn rule(&self) -> Option<&'static str> {
         self.field.rule()
     }
@@ -347,7 +349,7 @@ pub mod fields {
     }
 }
 
-/// The field of a profile that `path` is, or is below.
+/// The narrowest field of a profile that contains `path`.
 pub(crate) fn field_of<'a>(path: impl Iterator<Item = &'a str>) -> Option<Field> {
     let path: Vec<&str> = path.collect();
     let leads = |field: &Field| {
@@ -364,7 +366,7 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    /// Whether `schema` has what `path` leads to.
+    /// Whether `schema` has the key at `path`.
     fn has(schema: &Value, path: &[&str]) -> bool {
         let choices = ["anyOf", "oneOf"].into_iter().filter_map(|key| schema[key].as_array()).flatten();
         let Some((part, rest)) = path.split_first() else { return true };

@@ -1,34 +1,35 @@
-//! What kiln decides about kubelet on every node, for the checks, the renderers and the import
-//! alike.
+//! Kubelet settings that kiln chooses for every node, shared by the checks, the renderers and the
+//! import.
 
 use kiln_agent::paths::CA_FILE;
 use serde_json::{Map, Value, json};
 
-/// Where kubelet looks for drop-ins of its configuration, files whose names end in `.conf`: the
-/// example of Kubernetes' documentation.
+/// Directory of kubelet's configuration drop-ins, files whose names end in `.conf`: the example of
+/// Kubernetes' documentation.
 pub const DROP_INS: &str = "etc/kubernetes/kubelet.conf.d";
-/// Where an operator's flags are: the file of kubeadm's deb and that of its rpm, which wins.
+/// Files with an operator's flags: that of kubeadm's deb, and that of its rpm, which takes
+/// precedence.
 pub const ENVIRONMENT_FILES: [&str; 2] = ["etc/default/kubelet", "etc/sysconfig/kubelet"];
 /// The variable in them.
 pub const EXTRA_ARGS: &str = "KUBELET_EXTRA_ARGS";
 
-/// Where resolved lists the servers that it asks. Its stub on 127.0.0.53, which `/etc/resolv.conf`
-/// names, is of no use in a pod.
+/// The file in which systemd-resolved lists its upstream servers. Pods cannot reach its stub on
+/// 127.0.0.53, which `/etc/resolv.conf` names.
 pub const RESOLV_CONF: &str = "/run/systemd/resolve/resolv.conf";
-/// kubelet makes this directory; its default is below /usr, which is read-only.
+/// kubelet creates this directory; its default is below /usr, which is read-only.
 pub const VOLUME_PLUGINS: &str = "/var/lib/kubelet/volumeplugins";
 /// systemd owns the tree of control groups, and the container runtime is configured accordingly.
 pub const CGROUP_DRIVER: &str = "systemd";
 
-/// The networks of Services that kubeadm takes unless it is told others.
+/// kubeadm's default network of Services.
 pub const KUBEADM_SERVICES: &str = "10.96.0.0/12";
-/// The cluster's DNS in the first of them, its tenth address.
+/// The cluster's DNS in that network, its tenth address.
 pub const KUBEADM_DNS: &str = "10.96.0.10";
-/// The cluster's domain that kubeadm takes unless it is told another.
+/// kubeadm's default DNS domain of the cluster.
 pub const KUBEADM_DOMAIN: &str = "cluster.local";
 
-/// Whether kubelet and the container runtime agree on who owns the control groups. If they do not,
-/// kubelet starts, but no pod.
+/// Checks that kubelet and the container runtime agree on who owns the control groups. If they do
+/// not, kubelet starts, but no pod does.
 ///
 /// # Errors
 /// What is wrong with `driver`, the value of `cgroupDriver`.
@@ -39,8 +40,8 @@ pub fn cgroup_driver(driver: &Value) -> Result<(), String> {
     }
 }
 
-/// What kubeadm writes into every node's configuration unless it says otherwise, by path. The
-/// driver of control groups, which not all releases write, is not among them.
+/// Fields that kubeadm adds to every node's configuration unless they are set, by path. The cgroup
+/// driver, which not all releases add, is not among them.
 pub fn of_kubeadm(dns: Value, domain: &str) -> [(&'static str, Value); 10] {
     [
         ("authentication.anonymous.enabled", json!(false)),
@@ -56,7 +57,7 @@ pub fn of_kubeadm(dns: Value, domain: &str) -> [(&'static str, Value); 10] {
     ]
 }
 
-/// What an immutable node needs besides, by path.
+/// Further fields that an immutable node needs, by path.
 fn of_kiln() -> [(&'static str, Value); 3] {
     [
         ("cgroupDriver", json!(CGROUP_DRIVER)),
@@ -65,8 +66,7 @@ fn of_kiln() -> [(&'static str, Value); 3] {
     ]
 }
 
-/// The paths of all fields that every node's configuration has, whatever the profile says, in the
-/// order of their names.
+/// The paths of all fields that every node's configuration has, regardless of the profile, sorted.
 pub fn rendered() -> Vec<&'static str> {
     let all = of_kubeadm(Value::Null, "").into_iter().chain(of_kiln());
     let mut paths: Vec<_> = all.map(|(path, _)| path).collect();
@@ -74,7 +74,7 @@ pub fn rendered() -> Vec<&'static str> {
     paths
 }
 
-/// The configuration of a node whose profile says nothing, with the cluster's DNS.
+/// The configuration of a node whose profile sets nothing, with the cluster's DNS.
 pub fn defaults(dns: Value, domain: &str) -> Map<String, Value> {
     let mut config = Map::new();
     for (path, value) in of_kubeadm(dns, domain).into_iter().chain(of_kiln()) {
@@ -83,7 +83,7 @@ pub fn defaults(dns: Value, domain: &str) -> Map<String, Value> {
     config
 }
 
-/// The place of a value, made where there is none.
+/// The value at `path`, created when it does not exist.
 pub(crate) fn slot<'a>(config: &'a mut Map<String, Value>, path: &str) -> &'a mut Value {
     match path.split_once('.') {
         None => config.entry(path).or_insert(Value::Null),
@@ -94,7 +94,7 @@ pub(crate) fn slot<'a>(config: &'a mut Map<String, Value>, path: &str) -> &'a mu
             }
             match inner {
                 Value::Object(inner) => slot(inner, rest),
-                // It is one.
+                // It is an object.
                 other => other,
             }
         }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn kubeadm_s_dns_is_the_tenth_address_of_its_services() {
+    fn the_dns_of_kubeadm_is_the_tenth_address_of_its_services() {
         let services: IpNet = KUBEADM_SERVICES.parse().expect("a network");
         assert_eq!(services.hosts().nth(9).map(|address| address.to_string()).as_deref(), Some(KUBEADM_DNS));
     }

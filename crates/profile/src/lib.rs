@@ -1,8 +1,9 @@
 //! Profiles: YAML files → merged (`extends`) → validated [`Profile`].
 //!
-//! [`load`] reads a role's file and its parents into trees that know where every value was written (`node`),
-//! decodes each into the types of `raw` to find unknown keys and wrong types, merges the trees (`merge`),
-//! and checks every value of the result (`check`). Downstream sees only [`Profile`].
+//! [`load`] reads a role's file and its parents into trees with the position of every value
+//! (`node`), decodes each into the types of `raw` to find unknown keys and wrong types, merges the
+//! trees (`merge`), and checks every value of the result (`check`). Other crates see only
+//! [`Profile`].
 
 mod asked;
 mod at;

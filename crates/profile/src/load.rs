@@ -17,7 +17,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// What the command line changes in a profile.
+/// Options of the command line that replace keys of a profile.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// `--release`: a name or a path.
@@ -30,7 +30,7 @@ pub struct Overrides {
     pub suite: Option<String>,
     /// `--mirror`; replaces the profile's mirrors unless empty.
     pub mirrors: Vec<String>,
-    /// `--security-mirror`; replaces the profile's unless empty.
+    /// `--security-mirror`; replaces the profile's security mirrors unless empty.
     pub security_mirrors: Vec<String>,
     /// `--snapshot`.
     pub snapshot: Option<String>,
@@ -38,17 +38,18 @@ pub struct Overrides {
     pub image_version: Option<String>,
     /// `--output`; replaces the profile's outputs unless empty.
     pub outputs: BTreeSet<Output>,
-    /// `--overlay`: overlays laid over those of the profile, each a name or, with a `/`, a path.
+    /// `--overlay`: overlays applied after those of the profile, each a name or, with a `/`, a
+    /// path.
     pub overlays: Vec<PathBuf>,
 }
 
 /// Loads the profile of `role` from the directory `dir`.
 ///
-/// `role` is a name (`worker`: `dir/worker.yaml`) or the path of a YAML file (it has a `/` or ends in `.yaml`).
-/// `home` is what `~/` stands for; `host_arch` is the architecture of a profile that names none.
+/// `role` is a name (`worker`: `dir/worker.yaml`) or the path of a YAML file (which contains a `/`
+/// or ends in `.yaml`). `home` replaces `~`; `host_arch` is the default architecture.
 ///
 /// # Errors
-/// [`ProfileError`]: the first thing wrong, with the file, line and column where it is written.
+/// [`ProfileError`]: the first error, with its file, line and column.
 pub fn load(
     dir: &Path,
     role: &str,
@@ -107,7 +108,7 @@ fn find_role(dir: &Path, role: &str) -> Result<PathBuf, ProfileError> {
     Err(ProfileError::NoRole { role: role.to_owned(), dir: dir.to_owned(), hint: suggest::hint(role, &known) })
 }
 
-/// What ends loading: something written wrongly, or a file that cannot be read.
+/// Why loading stopped: an error in a file, or a file that cannot be read.
 enum Stop {
     Fault(Fault),
     Error(ProfileError),
@@ -157,7 +158,7 @@ impl Loader<'_> {
         Ok(check::profile(raw, release, cluster, &context)?)
     }
 
-    /// The file at `path` merged with all it extends.
+    /// The file at `path`, merged with all files that it extends.
     fn layers(&mut self, path: &Path) -> Result<Node, Stop> {
         let mut layers = Vec::new();
         let mut chain = Vec::new();
@@ -225,7 +226,8 @@ impl Loader<'_> {
         Ok(Some(((At { value, pos: name.pos }, de::decode(&node)?, node.pos), node)))
     }
 
-    /// The file a name or a path refers to; for a name that is in none of `dirs`, the names there are.
+    /// The file to which a name or a path refers; for a name that is in none of `dirs`, the names
+    /// that exist.
     fn reference(&self, name: &At<String>, dirs: &[&Path]) -> Result<Result<PathBuf, Vec<String>>, Stop> {
         if is_path(&name.value) {
             let path = self.sources.dir(name.pos).join(&name.value);
@@ -258,9 +260,9 @@ impl Loader<'_> {
         }
     }
 
-    /// Puts what options say in place of what is written; the keys that they replace.
+    /// Replaces values of `raw` by those of options; returns the keys replaced.
     fn apply(&mut self, overrides: &Overrides, raw: &mut RawProfile) -> Vec<(Field, Pos)> {
-        // The cluster is loaded by its name. Architecture and outputs cannot be wrong any more.
+        // The cluster is loaded by its name. Architecture and outputs are already checked.
         let Overrides {
             release,
             cluster: _,
@@ -308,7 +310,7 @@ impl Loader<'_> {
     }
 }
 
-/// The directory `name` beside that of the profiles.
+/// The directory `name` beside the directory of profiles.
 fn beside(profiles: &Path, name: &str) -> PathBuf {
     match (profiles.file_name(), profiles.parent()) {
         (Some(_), Some(parent)) => parent.join(name),
@@ -321,7 +323,7 @@ fn unreachable_empty(path: &Path) -> Stop {
     ProfileError::Read { path: path.to_owned(), source }.into()
 }
 
-/// The file itself, whatever path leads to it.
+/// The canonical path of a file.
 fn identity(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -1,4 +1,4 @@
-//! A YAML or JSON document that is none of kiln's own, with the places of its values.
+//! A YAML or JSON document of another program, with the positions of its values.
 
 use super::json::{self, Json};
 use super::node::Node;
@@ -8,7 +8,7 @@ use super::{Place, de};
 use kiln_kubernetes::{Misfit, Step};
 use std::path::Path;
 
-/// A document whose top is a map, and where each of its values was written.
+/// A document whose top level is a map, with the position of each value.
 #[derive(Debug, Clone)]
 pub struct Located {
     source: String,
@@ -26,10 +26,11 @@ pub struct NotLocated {
 }
 
 impl Located {
-    /// Reads the one document in `text`, which is `source` in messages. Lines that are to be counted but not read can be empty.
+    /// Parses the only document in `text`; messages call it `source`. To keep line numbers, replace
+    /// lines of other documents by empty ones.
     ///
     /// # Errors
-    /// [`NotLocated`] when it is no YAML, or its top is no map.
+    /// [`NotLocated`] when it is not YAML, or its top level is not a map.
     pub fn parse(text: &str, source: &str) -> Result<Self, NotLocated> {
         let fault = |fault: super::place::Fault| NotLocated {
             place: Place { source: source.to_owned(), line: fault.pos.line, column: fault.pos.column },
@@ -40,12 +41,12 @@ impl Located {
         Ok(Self { source: source.to_owned(), entries })
     }
 
-    /// What it says, without fields that are `null`.
+    /// Its values, without fields that are `null`.
     pub fn object(&self) -> serde_json::Map<String, serde_json::Value> {
         json::object(&self.entries)
     }
 
-    /// Where the value at `path` was written, or as near as there is something.
+    /// The place of the value at `path`, or of the nearest enclosing value that exists.
     pub fn place(&self, path: &[Step]) -> Place {
         let misfit = Misfit { path: path.to_vec(), name: false, why: String::new() };
         let pos = json::place(&self.entries, &misfit).unwrap_or_default();

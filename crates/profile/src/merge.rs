@@ -1,12 +1,12 @@
-//! `extends`: one layer laid over another.
+//! `extends`: merging one layer over another.
 //!
-//! The rule is applied to the YAML tree, before it is decoded, so it holds for every key alike and there is no
-//! per-field code in which a new field could be forgotten. Positions travel with the values.
+//! The rule is applied to the YAML tree, before it is decoded, so it is the same for every key, and
+//! there is no per-field code that could omit a new field. Values keep their positions.
 
 use super::node::{Node, Value};
 use std::collections::BTreeMap;
 
-/// Lays `child` over `parent`: scalars replace, maps merge per key, lists append, `null` removes.
+/// Merges `child` over `parent`: scalars replace, maps merge per key, lists append, `null` removes.
 pub(super) fn merge(parent: Node, child: Node) -> Node {
     let pos = child.pos;
     let value = match (parent.value, child.value) {
@@ -35,7 +35,7 @@ fn merge_maps(parent: Vec<(Node, Node)>, child: Vec<(Node, Node)>) -> Vec<(Node,
     merged
 }
 
-/// Drops the keys whose value is `null`: what is left when there was nothing to remove.
+/// Removes keys whose value is `null`: those that had nothing to remove in a parent.
 pub(super) fn without_nulls(node: Node) -> Node {
     let value = match node.value {
         Value::Map(map) => Value::Map(

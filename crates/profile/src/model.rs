@@ -1,7 +1,8 @@
-//! A validated profile: what one role's image holds, after `extends` was merged and every value checked.
+//! A validated profile: the contents of one role's image, after merging `extends` and checking
+//! every value.
 //!
-//! Everything downstream takes these plain values. They can only be made by this module's loader,
-//! so whoever holds a [`Profile`] need not check it again.
+//! Other crates use these plain values. Only this crate's loader creates them, so the owner of a
+//! [`Profile`] need not check it again.
 
 use super::cluster::Cluster;
 use super::output::Output;
@@ -32,51 +33,51 @@ pub struct Profile {
     pub image: Image,
     /// Target architecture.
     pub arch: Arch,
-    /// Where Debian packages come from and which are wanted.
+    /// Debian's archive, and the packages to install.
     pub debian: Debian,
     /// The kernel, its modules and their settings.
     pub kernel: Kernel,
     /// The Kubernetes release: every component pinned.
     pub release: Release,
-    /// The cluster its nodes join, if the image is for one.
+    /// The cluster that its nodes join, if the image is for one.
     pub cluster: Option<Cluster>,
     /// kubelet's settings.
     pub kubelet: Kubelet,
-    /// Whether nodes tell how their kubelet's configuration differs from the cluster's.
+    /// Whether nodes report how their kubelet's configuration differs from the cluster's.
     pub kubelet_config: KubeletConfigSource,
-    /// kube-proxy's settings, where it is a service of the node.
+    /// kube-proxy's settings, if it is a service of the node.
     pub kube_proxy: Option<KubeProxy>,
-    /// Who serves the CRI.
+    /// The program that serves the CRI.
     pub cri: Cri,
     /// containerd's settings.
     pub containerd: Containerd,
-    /// The pod network a node has before an add-on brings its own.
+    /// The pod network that a node has before an add-on installs its own.
     pub cni: Cni,
     /// Further files to fetch into the image.
     pub artifacts: Vec<Artifact>,
-    /// Container images that nodes have from the start, those of the release among them, by full name.
+    /// Preloaded container images, including those of the release, by full name.
     pub images: BTreeMap<String, ImageSource>,
     /// systemd units.
     pub units: Units,
     /// Users and groups beyond those of the packages.
     pub accounts: Accounts,
-    /// Files spelt out in the profile, by path.
+    /// Files whose contents are in the profile, by path.
     pub files: BTreeMap<TreePath, InlineFile>,
-    /// Overlay directories, in the order they are laid.
+    /// Overlay directories, in the order in which they are applied.
     pub overlays: Vec<PathBuf>,
     /// `update-alternatives` links by link path (`usr/sbin/iptables`) → target path.
     pub alternatives: BTreeMap<TreePath, Alternative>,
-    /// dpkg diversions: a path that a package ships → where it is put instead.
+    /// dpkg diversions: a path that a package ships → the path where it is installed instead.
     pub diversions: Vec<Diversion>,
-    /// What is left out of packages, by rule name.
+    /// Files of packages that are left out of the image, by rule name.
     pub prune: BTreeMap<String, PruneRule>,
-    /// Programs that may have more rights than their caller, and why.
+    /// Programs that may have more privileges than their caller, each with the reason.
     pub privileged: BTreeMap<TreePath, String>,
-    /// The root's file system on disks.
+    /// The root file system's type on disks.
     pub root: RootFileSystem,
-    /// Sizes of disks.
+    /// Partition and disk sizes.
     pub disk: Disk,
-    /// What `kiln build` makes.
+    /// Outputs of `kiln build`.
     pub outputs: BTreeSet<Output>,
 }
 
@@ -85,7 +86,7 @@ pub struct Profile {
 pub struct Image {
     /// `IMAGE_ID`: lower-case letters, digits, `-`, `_`, `.`. Default: `kiln-<role>`.
     pub id: String,
-    /// `IMAGE_VERSION`, same alphabet.
+    /// `IMAGE_VERSION`, of the same characters.
     pub version: String,
 }
 
@@ -124,18 +125,18 @@ pub struct Debian {
     pub suite: String,
     /// Components, `main` first.
     pub components: Vec<String>,
-    /// URLs of mirrors of the archive proper, tried in order; empty: the host's own apt sources.
-    /// `{snapshot}` is replaced by [`Debian::snapshot`].
+    /// URLs of the archive's mirrors, tried in order; if empty, those of the host's own apt
+    /// sources. `{snapshot}` is replaced by [`Debian::snapshot`].
     pub mirrors: Vec<String>,
     /// The same for the security archive (`<suite>-security`).
     pub security_mirrors: Vec<String>,
-    /// A snapshot timestamp, `20261101T000000Z`: makes `Valid-Until` not apply.
+    /// A snapshot timestamp, `20261101T000000Z`; with it `Valid-Until` is ignored.
     pub snapshot: Option<String>,
     /// OpenPGP keyring that signs the archive; default: the host's `debian-archive-keyring`.
     pub keyring: Option<PathBuf>,
-    /// Wanted packages: `name` or `name=version`.
+    /// Requested packages: `name` or `name=version`.
     pub packages: BTreeSet<String>,
-    /// Packages that are never installed; a dependency on one counts as met.
+    /// Packages that are never installed; a dependency on one counts as satisfied.
     pub exclude: BTreeSet<String>,
 }
 
@@ -144,14 +145,14 @@ pub struct Debian {
 pub struct Kernel {
     /// Debian package, e.g. `linux-image-cloud-amd64` (a meta package or an exact one).
     pub package: String,
-    /// Modules kept in the image, by name or glob (`virtio_*`, `kernel/drivers/net/**`); dependencies are
-    /// kept with them. With a trailing `?` the kernel need not have it. Empty: all.
+    /// Modules kept in the image, by name or glob (`virtio_*`, `kernel/drivers/net/**`); their
+    /// dependencies are kept as well. A trailing `?` makes one optional. If empty, all are kept.
     pub modules_keep: Vec<String>,
     /// Modules loaded at boot (`modules-load.d`).
     pub modules_load: BTreeSet<String>,
     /// `sysctl.d` settings.
     pub sysctls: BTreeMap<String, String>,
-    /// Kernel command line, word by word.
+    /// Kernel command line, one parameter each.
     pub cmdline: Vec<String>,
 }
 
@@ -164,16 +165,17 @@ pub struct Release {
     pub kubernetes: KubernetesVersion,
     /// The pause image, `registry/name:tag`.
     pub pause_image: String,
-    /// Components that are fetched, by name: `kubelet`, `kubeadm`, `kubectl`, `containerd`, `runc`, `cni-plugins`, `crictl`.
-    /// Resolved for the profile's architecture.
+    /// Components that kiln fetches, by name: `kubelet`, `kubeadm`, `kubectl`, `containerd`,
+    /// `runc`, `cni-plugins`, `crictl`. Resolved for the profile's architecture.
     pub components: BTreeMap<String, Artifact>,
-    /// Debian packages that provide the other components (`containerd`, `runc`, `containernetworking-plugins`).
+    /// Debian packages that provide the other components (`containerd`, `runc`,
+    /// `containernetworking-plugins`).
     pub packages: BTreeSet<String>,
-    /// containerd's version as far as its configuration format goes.
+    /// The series of containerd, which determines its configuration format.
     pub containerd: ContainerdSeries,
 }
 
-/// Which configuration format containerd reads.
+/// The configuration format that containerd reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub enum ContainerdSeries {
     /// 1.6 and 1.7: `version = 2`.
@@ -184,28 +186,28 @@ pub enum ContainerdSeries {
     V2,
 }
 
-/// Something fetched by digest and put into the tree.
+/// A file that is fetched, checked against a digest and put into the tree.
 #[derive(Debug, Clone, Serialize)]
 pub struct Artifact {
-    /// Name in messages, the lock and the manifest.
+    /// The name in messages, the lock and the manifest.
     pub name: String,
-    /// Version in the lock and the manifest.
+    /// The version in the lock and the manifest.
     pub version: String,
-    /// Where the bytes are.
+    /// The source of its bytes.
     pub source: ArtifactSource,
     /// Expected SHA-256; required for `url`, pinned by the lock for `file` when absent.
     pub sha256: Option<Digest>,
-    /// What is inside, and where it goes.
+    /// Its format, and the destinations in the tree.
     pub format: ArtifactFormat,
 }
 
-/// Where an artifact's bytes are.
+/// The source of an artifact's bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ArtifactSource {
     /// `https://` or `http://` URL.
     Url(String),
-    /// A file on the build host; relative to the file that names it, `~/` is the home directory.
+    /// A file on the build host, relative to the file that names it; `~/` is the home directory.
     File(PathBuf),
 }
 
@@ -220,25 +222,26 @@ pub enum ArtifactFormat {
         /// Its permission bits.
         mode: u16,
     },
-    /// A tar archive, compressed with gzip, xz, zstd or not at all (told by its first bytes).
+    /// A tar archive, uncompressed or compressed with gzip, xz or zstd (detected by its first
+    /// bytes).
     Tar {
-        /// Members to take, each with its destination (a path, or a directory for a directory member, recursively).
+        /// Members to extract, each with its destination; a directory is extracted recursively.
         members: Vec<TarMember>,
     },
-    /// A Debian package, unpacked as those of the archive are.
+    /// A Debian package, unpacked like those of the archive.
     Deb,
 }
 
-/// One member (file or directory) taken from a tar archive.
+/// One member (file or directory) of a tar archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TarMember {
-    /// Path in the archive; `.` or empty for everything.
+    /// Path in the archive; `.` or empty for all members.
     pub member: String,
     /// Path in the image.
     pub destination: TreePath,
 }
 
-/// Where a container image comes from.
+/// The source of a container image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ImageSource {
@@ -250,10 +253,10 @@ pub enum ImageSource {
     Binary(Binary),
 }
 
-/// A file that an image is made from.
+/// A file from which a container image is made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ImageFile {
-    /// Where it is.
+    /// The source of its bytes.
     pub source: ArtifactSource,
     /// Expected SHA-256; required for `url`, pinned by the lock for `file` when absent.
     pub sha256: Option<Digest>,
@@ -268,22 +271,22 @@ pub struct Binary {
     pub entrypoint: TreePath,
     /// Arguments that a pod may replace.
     pub args: Vec<String>,
-    /// `USER` or `USER:GROUP`, numbers; root when absent.
+    /// `USER` or `USER:GROUP`, numeric; default: root.
     pub user: Option<String>,
 }
 
-/// Where the program of an image comes from.
+/// The source of an image's program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Program {
-    /// The node has it, at this path.
+    /// A program of the node, at this path.
     Node(TreePath),
-    /// It is fetched.
+    /// A file that is fetched.
     File(ImageFile),
 }
 
 impl ImageSource {
-    /// The file that is fetched for it, if it is one.
+    /// The file that is fetched for it, if any.
     pub fn file(&self) -> Option<&ImageFile> {
         match self {
             Self::Archive(file) | Self::Binary(Binary { program: Program::File(file), .. }) => Some(file),
@@ -295,7 +298,7 @@ impl ImageSource {
 /// kubelet's settings.
 #[derive(Debug, Clone, Serialize)]
 pub struct Kubelet {
-    /// `KubeletConfiguration` fields in upstream's spelling, laid over kiln's defaults.
+    /// `KubeletConfiguration` fields in upstream's spelling, merged over kiln's defaults.
     pub config: serde_json::Map<String, serde_json::Value>,
     /// Further flags, without `--`: `v: "2"`.
     pub args: BTreeMap<String, String>,
@@ -310,7 +313,7 @@ pub struct Kubelet {
 pub struct KubeProxy {
     /// `KubeProxyConfiguration` fields in upstream's spelling.
     pub config: serde_json::Map<String, serde_json::Value>,
-    /// How it makes Services.
+    /// The mechanism that implements Services.
     pub mode: ProxyMode,
 }
 
@@ -332,18 +335,18 @@ pub struct Containerd {
     pub snapshotter: String,
     /// Registry mirrors: host → endpoints, written to `/etc/containerd/certs.d`.
     pub mirrors: BTreeMap<String, Vec<String>>,
-    /// Runtimes besides `runc`, by handler.
+    /// Runtimes in addition to `runc`, by handler.
     pub runtimes: BTreeMap<String, Runtime>,
-    /// Where metrics are served.
+    /// The address on which metrics are served.
     pub metrics: Option<SocketAddr>,
 }
 
-/// An OCI runtime as containerd is told of it.
+/// An OCI runtime in containerd's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Runtime {
     /// Name of the shim, `io.containerd.runc.v2`.
     pub shim: String,
-    /// The program the shim calls instead of runc: only for runc's own shim.
+    /// The program that the shim calls instead of runc; only for runc's own shim.
     pub binary: Option<String>,
 }
 
@@ -357,12 +360,13 @@ pub enum Cni {
         name: String,
         /// Pod network of this node, CIDR.
         subnet: String,
-        /// Whether that is only for a node without a cluster: nobody has said one, so a cluster assigns it.
+        /// Whether a cluster assigns the network: `subnet` is then the default, for nodes without a
+        /// cluster.
         assigned: bool,
-        /// MTU; the kernel's choice when absent.
+        /// MTU; default: the kernel's choice.
         mtu: Option<u32>,
     },
-    /// Only loopback: a network add-on installs itself.
+    /// Loopback only: a network add-on installs its own.
     None,
 }
 
@@ -371,15 +375,16 @@ pub enum Cni {
 pub struct Units {
     /// Units (`foo.service`) and drop-ins (`foo.service.d/10-x.conf`) to add, with their text.
     pub add: BTreeMap<String, String>,
-    /// Units to enable whatever the presets say.
+    /// Units to enable regardless of presets.
     pub enable: BTreeSet<String>,
-    /// Units to disable whatever the presets say.
+    /// Units to disable regardless of presets.
     pub disable: BTreeSet<String>,
     /// Units to mask.
     pub mask: BTreeSet<String>,
-    /// Those of the three sets that the tree need not have; any other that it lacks is a mistake.
+    /// Units of the three sets above that may be missing in the tree; any other missing unit is an
+    /// error.
     pub optional: BTreeSet<String>,
-    /// The target booted into, `multi-user.target`.
+    /// The default target, such as `multi-user.target`.
     pub default_target: String,
 }
 
@@ -409,10 +414,10 @@ pub struct User {
     pub comment: String,
 }
 
-/// A file spelt out in the profile.
+/// A file whose contents are in the profile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InlineFile {
-    /// Its text.
+    /// Its contents.
     pub content: String,
     /// Permission bits.
     pub mode: u16,
@@ -420,7 +425,7 @@ pub struct InlineFile {
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// Whether it may replace a file of a package or a rendered file.
+    /// Whether it may replace a package's or a rendered file.
     pub replace: bool,
 }
 
@@ -436,18 +441,18 @@ pub struct Alternative {
 /// A dpkg diversion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diversion {
-    /// The path as packages ship it.
+    /// The path in packages.
     pub from: TreePath,
-    /// Where it is put instead.
+    /// The path where it is installed instead.
     pub to: TreePath,
     /// The package whose copy keeps the path, if any.
     pub by: Option<String>,
 }
 
-/// What is left out, and why that is safe.
+/// Files left out of the image, and why that is safe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PruneRule {
-    /// Why nothing on a node misses it.
+    /// Why nothing on a node needs them.
     pub reason: String,
     /// Globs over paths without a leading slash; `**` crosses directories.
     pub paths: Vec<String>,
@@ -455,7 +460,7 @@ pub struct PruneRule {
     pub keep: Vec<String>,
 }
 
-/// The program behind the socket that kubelet speaks CRI to.
+/// The program that serves the CRI to kubelet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cri {
@@ -466,7 +471,7 @@ pub enum Cri {
     CriDockerd,
 }
 
-/// With an answer to the runtimes of older guides.
+/// Explains what replaces the runtimes of older guides.
 impl<'de> serde::Deserialize<'de> for Cri {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error as _;
@@ -482,7 +487,7 @@ impl<'de> serde::Deserialize<'de> for Cri {
     }
 }
 
-/// Whose kubelet configuration a node is judged by.
+/// The kubelet configuration with which a node compares its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum KubeletConfigSource {
@@ -493,22 +498,22 @@ pub enum KubeletConfigSource {
     Cluster,
 }
 
-/// A file system that a root can be on.
+/// A type of root file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RootFileSystem {
-    /// ext4, never mounted but read-only.
+    /// ext4, only ever mounted read-only.
     #[default]
     Ext4,
 }
 
-/// Sizes of a disk in bytes, whole mebibytes.
+/// Sizes of a disk in bytes, multiples of 1 MiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Disk {
-    /// Of the EFI system partition.
+    /// Size of the EFI system partition.
     pub esp_size: u64,
-    /// Of each of the two root partitions; fitted to the first root when absent.
+    /// Size of each of the two root partitions; default: fitted to the first root.
     pub root_size: Option<u64>,
-    /// Of the whole disk; no larger than its partitions need when absent.
+    /// Size of the whole disk; default: no larger than its partitions need.
     pub size: Option<u64>,
 }

@@ -1,8 +1,9 @@
-//! YAML as a tree that remembers where everything was written.
+//! YAML as a tree with positions.
 //!
-//! Layers are merged and then decoded from this form, so every value of the merged profile still
-//! knows its file, line and column. serde-saphyr does the parsing (YAML 1.2, duplicate keys, alias bombs, depth);
-//! this module keeps what its untyped form would lose: positions, and how a number was spelt (`1.10` is not 1.1).
+//! Layers are merged and then decoded from this form, so every value of the merged profile keeps
+//! its file, line and column. serde-saphyr does the parsing (YAML 1.2, duplicate keys, alias bombs,
+//! depth); this module keeps what its untyped form would lose: positions, and the spelling of
+//! numbers (`1.10` is not 1.1).
 
 use super::place::{Fault, Pos};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -10,7 +11,7 @@ use serde_saphyr::{Location, Spanned};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Larger files are refused unread.
+/// Size limit of a file in bytes; larger files are rejected unread.
 pub(super) const MAX_FILE: u64 = 1 << 20;
 
 /// A YAML value and its position.
@@ -18,31 +19,31 @@ pub(super) const MAX_FILE: u64 = 1 << 20;
 pub(super) struct Node {
     /// The value.
     pub value: Value,
-    /// Where it is (the place that uses it, for an alias).
+    /// Its position; for an alias, the position where it is used.
     pub pos: Pos,
 }
 
 /// A YAML value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
-    /// Nothing, `~` or `null`.
+    /// Empty, `~` or `null`.
     Null,
     /// A scalar.
     Scalar(Scalar),
     /// A sequence.
     List(Vec<Node>),
-    /// A mapping in the order it was written; keys are unique scalars.
+    /// A mapping in the order of the file; keys are unique scalars.
     Map(Vec<(Node, Node)>),
 }
 
-/// A scalar: what YAML takes it for, and its text.
+/// A scalar: its text and its type.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Scalar {
     /// The text as written (quotes and escapes resolved).
     pub text: String,
     /// Its type under YAML 1.2's core schema.
     pub kind: ScalarKind,
-    /// Written without quotes.
+    /// Whether it was written without quotes.
     pub plain: bool,
 }
 
@@ -76,7 +77,7 @@ impl Node {
         Self::build(parsed, text, source)
     }
 
-    /// An empty mapping: what an empty file means.
+    /// An empty mapping: the meaning of an empty file.
     pub(crate) fn empty(source: u32) -> Self {
         Self { value: Value::Map(Vec::new()), pos: Pos { source, line: 1, column: 1 } }
     }
@@ -106,7 +107,7 @@ impl Node {
                     let Some(name) = key.text() else {
                         return Err(key.pos.fault(format!("a key must be a scalar, not {}", key.value.name())));
                     };
-                    // To the parser `1` and "1" differ; to a profile they are one key.
+                    // The parser distinguishes `1` and "1"; in a profile they are the same key.
                     if !names.insert(name.to_owned()) {
                         return Err(key.pos.fault(format!("duplicate key {name:?}")));
                     }
@@ -151,7 +152,7 @@ fn position(location: &Location, source: u32) -> Pos {
     Pos { source, line: number(location.line()), column: number(location.column()) }
 }
 
-/// The part of `text` a scalar was written as.
+/// The part of `text` that spells a scalar.
 fn written<'a>(location: &Location, text: &'a str) -> &'a str {
     let range = || {
         let start = usize::try_from(location.span().byte_offset()?).ok()?;
@@ -161,7 +162,7 @@ fn written<'a>(location: &Location, text: &'a str) -> &'a str {
     range().unwrap_or_default().trim_end()
 }
 
-/// Puts serde-saphyr's refusal into kiln's words.
+/// Rewrites an error of serde-saphyr in kiln's terms.
 fn syntax_fault(error: &serde_saphyr::Error, text: &str, source: u32) -> Fault {
     use serde_saphyr::Error;
     if let Error::AliasError { error: inner, .. } = error {
@@ -194,7 +195,7 @@ fn syntax_fault(error: &serde_saphyr::Error, text: &str, source: u32) -> Fault {
     pos.fault(words)
 }
 
-/// What serde-saphyr sees, before the scalars' spelling is recovered.
+/// The output of serde-saphyr, before the spelling of scalars is recovered.
 #[derive(Debug)]
 enum Parsed {
     Null,
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn aliases_are_where_they_are_used() {
+    fn an_alias_has_the_position_of_its_use() {
         let node = Node::parse("a: &x 1.10\nb: *x\n", 0).expect("valid YAML");
         let Value::Map(map) = node.value else { panic!() };
         assert_eq!((map[1].1.text(), map[1].1.pos.line), (Some("1.10"), 2));

@@ -1,10 +1,10 @@
-//! What a build can make. Everything that makes, names, reads or judges outputs goes by this one
-//! list: an output is added here, and the compiler leads to the rest.
+//! The kinds of output of a build. All code that makes, names, reads or checks outputs uses this
+//! list: to add an output, add it here, and the compiler points to the rest.
 
 use serde::Serialize;
 
-/// Defines the outputs: the enum, the list of all of them, their names and what help says of them
-/// come from one table.
+/// Defines the outputs: generates the enum, the list of all variants, their names and their help
+/// texts from one table.
 macro_rules! outputs {
     ($(#[doc = $doc:literal] $variant:ident = $name:literal,)+) => {
         /// A kind of output.
@@ -24,7 +24,7 @@ macro_rules! outputs {
                 }
             }
 
-            /// What it is, for help.
+            /// Its description, for help.
             pub fn description(self) -> &'static str {
                 let text = match self {
                     $(Self::$variant => $doc,)+
@@ -56,18 +56,18 @@ outputs! {
     Tar = "tar",
 }
 
-/// What an output holds: it decides how the output is made and how it is judged.
+/// The contents of an output, which determine how it is made and how it is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holds {
-    /// The set that a network boot loader needs for a root in RAM.
+    /// The files that a network boot loader needs for a root in RAM.
     PxeSet,
-    /// The disk.
+    /// A disk.
     Disk,
-    /// The root file system alone.
+    /// Only the root file system.
     Root(RootFormat),
 }
 
-/// A format of the root file system alone.
+/// A format of the root file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RootFormat {
     /// The file system as it is on the disk.
@@ -77,7 +77,7 @@ pub enum RootFormat {
 }
 
 impl Output {
-    /// What it holds.
+    /// Its contents.
     pub const fn holds(self) -> Holds {
         match self {
             Self::Pxe => Holds::PxeSet,
@@ -87,7 +87,7 @@ impl Output {
         }
     }
 
-    /// The file with the root file system in it, below the output directory.
+    /// The file that contains the root file system, relative to the output directory.
     pub const fn file(self) -> &'static str {
         match self {
             Self::Pxe => "pxe/initramfs.cpio.zst",
@@ -102,7 +102,7 @@ impl Output {
         }
     }
 
-    /// Whether the bytes of that file depend on a compressor.
+    /// Whether the bytes of [`file`](Self::file) depend on a compressor.
     pub const fn is_compressed(self) -> bool {
         match self {
             Self::Disk | Self::Vhd | Self::Ext4 => false,
@@ -110,17 +110,17 @@ impl Output {
         }
     }
 
-    /// The disk in formats other than the raw one.
+    /// The outputs that are the disk in a format other than raw.
     pub fn encodings() -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(|output| output.is_encoding())
     }
 
-    /// Whether it is the disk in a format other than the raw one.
+    /// Whether it is the disk in a format other than raw.
     pub fn is_encoding(self) -> bool {
         self.holds() == Holds::Disk && self != Self::Disk
     }
 
-    /// Every kind, the one whose root file system is read fastest first.
+    /// Every kind, sorted by the time to read its root file system, fastest first.
     pub fn fastest_first() -> Vec<Self> {
         let mut all = Self::ALL.to_vec();
         all.sort_by_key(|output| output.slowness());
@@ -148,7 +148,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn every_output_has_a_file_of_its_own_and_a_place_among_the_fastest() {
+    fn outputs_have_distinct_files_and_speeds() {
         let files: BTreeSet<&str> = Output::ALL.iter().map(|output| output.file()).collect();
         let places: BTreeSet<u8> = Output::ALL.iter().map(|output| output.slowness()).collect();
         assert_eq!((files.len(), places.len()), (Output::ALL.len(), Output::ALL.len()));

@@ -1,32 +1,32 @@
-//! Where a value was written.
+//! Positions of values.
 
 use super::key::Key;
 use std::cmp::Ordering;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A position in one of the [`Sources`]. Small, so that every value carries one.
+/// A position in one of the [`Sources`]; small, because every value has one.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pos {
     /// Index into [`Sources`].
     pub source: u32,
-    /// From 1; 0 for a value that has no line (an option of the command line).
+    /// Counted from 1; 0 for a value without a line (an option of the command line).
     pub line: u32,
-    /// From 1, in characters.
+    /// Counted from 1, in characters.
     pub column: u32,
 }
 
-/// A value and where it was written. Compares as the value alone.
+/// A value and its position. Comparisons ignore the position.
 #[derive(Debug, Clone)]
 pub(super) struct At<T> {
     /// The value.
     pub value: T,
-    /// Where it is.
+    /// Its position.
     pub pos: Pos,
 }
 
 impl<T> At<T> {
-    /// Turns the value, which is that of `key`, into something checked; the fault is at this position.
+    /// Checks the value, which is that of `key`; a fault gets this position.
     pub(crate) fn check<U>(
         &self,
         key: impl Into<Key>,
@@ -35,12 +35,12 @@ impl<T> At<T> {
         check(&self.value).map_err(|text| self.fault_of(key, text))
     }
 
-    /// A fault at this position that is about no key's value.
+    /// A fault at this position that belongs to no key.
     pub(crate) fn fault(&self, text: impl Into<String>) -> Fault {
         self.pos.fault(text)
     }
 
-    /// A fault at this position: `key` is wrong.
+    /// A fault of `key` at this position.
     pub(crate) fn fault_of(&self, key: impl Into<Key>, text: impl Into<String>) -> Fault {
         self.pos.fault_of(key, text)
     }
@@ -66,31 +66,32 @@ impl<T: Ord> Ord for At<T> {
     }
 }
 
-/// What is wrong, and where.
+/// An error in a file or an option, and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// Where.
+    /// Its position.
     pub pos: Pos,
-    /// The key that is wrong. None when the file itself is: its YAML, an unknown key, a value of another type.
+    /// The key that is wrong; `None` for errors of the file itself: invalid YAML, an unknown key, a
+    /// value of another type.
     pub key: Option<Key>,
     /// One sentence, without the key.
     pub text: String,
-    /// The page or source that has the broken rule, when it is not one of kiln's own.
+    /// The source of the broken rule (a page or a source file); `None` for one of kiln's own.
     pub rule: Option<&'static str>,
 }
 
 impl Fault {
-    /// Says whose rule is broken, when it is not that of the key.
+    /// Sets the source of the broken rule, when it differs from that of the key.
     pub(crate) fn by(self, rule: &'static str) -> Self {
         Self { rule: Some(rule), ..self }
     }
 
-    /// Says that the rule is kiln's own: it is about how profiles are written, whatever the key is for.
+    /// Marks the broken rule as kiln's own, about the syntax of profiles, whatever the key.
     pub(crate) fn by_kiln(self) -> Self {
         Self { rule: None, ..self }
     }
 
-    /// Key and sentence, as messages show them: in one line, whatever they quote.
+    /// Key and sentence as one line; control characters become blanks.
     pub(crate) fn message(&self) -> String {
         let text = match &self.key {
             Some(key) => format!("{key}: {}", self.text),
@@ -101,26 +102,26 @@ impl Fault {
 }
 
 impl Pos {
-    /// A fault at this position that is about no key's value.
+    /// A fault at this position that belongs to no key.
     pub(crate) fn fault(self, text: impl Into<String>) -> Fault {
         Fault { pos: self, key: None, text: text.into(), rule: None }
     }
 
-    /// A fault at this position: `key` is wrong.
+    /// A fault of `key` at this position.
     pub(crate) fn fault_of(self, key: impl Into<Key>, text: impl Into<String>) -> Fault {
         let key = key.into();
         Fault { pos: self, rule: key.rule(), key: Some(key), text: text.into() }
     }
 }
 
-/// A place as messages show it.
+/// A position as messages show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The file as it was named, or the option of the command line (`--release`).
+    /// The file name as given, or the option of the command line (`--release`).
     pub source: String,
-    /// From 1; 0 when there is no line.
+    /// Counted from 1; 0 when there is no line.
     pub line: u32,
-    /// From 1, in characters.
+    /// Counted from 1, in characters.
     pub column: u32,
 }
 
@@ -133,7 +134,8 @@ impl fmt::Display for Place {
     }
 }
 
-/// The files a profile was read from, and the options that changed it. A child comes before its parents.
+/// The files from which a profile was read, and the options that changed it. A child precedes its
+/// parents.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Sources(Vec<Source>);
 
@@ -144,13 +146,14 @@ struct Source {
 }
 
 impl Sources {
-    /// Adds a file; its index.
+    /// Adds a file and returns its index.
     pub(crate) fn file(&mut self, path: &Path) -> u32 {
         let dir = path.parent().map(Path::to_owned).unwrap_or_default();
         self.push(Source { name: path.display().to_string(), dir })
     }
 
-    /// A value given as an option of the command line; relative paths in it are relative to the working directory.
+    /// Adds an option of the command line and returns its value with a position. Relative paths in
+    /// it start at the working directory.
     pub(crate) fn option<T>(&mut self, name: &str, value: T) -> At<T> {
         let source = self.push(Source { name: name.to_owned(), dir: PathBuf::new() });
         At { value, pos: Pos { source, line: 0, column: 0 } }
@@ -165,12 +168,12 @@ impl Sources {
         self.0.get(usize::try_from(pos.source).ok()?)
     }
 
-    /// The directory relative paths at `pos` start from.
+    /// The directory from which relative paths at `pos` start.
     pub(crate) fn dir(&self, pos: Pos) -> &Path {
         self.get(pos).map_or(Path::new(""), |source| &source.dir)
     }
 
-    /// `pos` in words.
+    /// `pos` as messages show it.
     pub(crate) fn place(&self, pos: Pos) -> Place {
         let source = self.get(pos).map(|source| source.name.clone()).unwrap_or_default();
         Place { source, line: pos.line, column: pos.column }

@@ -1,4 +1,4 @@
-//! Where each key of a checked profile was written: for what is found out long after it was loaded.
+//! Positions of the keys of a checked profile, for errors found after it was loaded.
 
 use super::key::{Document, Field, Key, Step};
 use super::node::{Node, Value};
@@ -6,12 +6,12 @@ use super::place::{Fault, Place, Pos, Sources};
 use std::fmt;
 use std::sync::Arc;
 
-/// Where each key of a profile was written. It is not part of what the profile asks for: two profiles that differ in nothing
-/// else ask for the same image.
+/// The positions of the keys of a profile. They do not affect the image: two profiles that differ
+/// only in positions describe the same image.
 #[derive(Clone, Default)]
 pub struct Places(Arc<Written>);
 
-/// What was written.
+/// The files and options of a profile.
 #[derive(Default)]
 pub(super) struct Written {
     /// The files and options.
@@ -22,11 +22,11 @@ pub(super) struct Written {
     pub release: Option<Node>,
     /// The cluster.
     pub cluster: Option<Node>,
-    /// What options of the command line say in place of the files.
+    /// Fields replaced by options of the command line, with their positions.
     pub options: Vec<(Field, Pos)>,
 }
 
-/// Positions of a value and, in a map, of its name.
+/// The positions of a value and, in a map, of its name.
 #[derive(Clone, Copy)]
 struct Spot {
     name: Pos,
@@ -34,27 +34,27 @@ struct Spot {
 }
 
 impl Places {
-    /// Places of what was `written`.
+    /// The positions in `written`.
     pub(super) fn new(written: Written) -> Self {
         Self(Arc::new(written))
     }
 
-    /// Where `key` is written, or the nearest thing around it that is.
+    /// The place of `key`, or of the nearest enclosing key that is present.
     pub fn nearest(&self, key: &Key) -> Place {
         self.0.sources.place(self.look_up(key).0)
     }
 
-    /// Whether `key` itself is written.
+    /// Whether `key` itself is present.
     pub(super) fn has(&self, key: &Key) -> bool {
         self.look_up(key).1
     }
 
-    /// A fault of `key` where `at`, a key in it or one that it follows from, is written.
+    /// A fault of `key` at the position of `at`, a key below it or one that causes the fault.
     pub(super) fn fault(&self, at: impl Into<Key>, key: impl Into<Key>, text: impl Into<String>) -> Fault {
         self.look_up(&at.into()).0.fault_of(key, text)
     }
 
-    /// The position of a key or of what is around it, and whether it is that of the key.
+    /// The position of a key or of the nearest enclosing one, and whether it is that of the key.
     fn look_up(&self, key: &Key) -> (Pos, bool) {
         let written = &*self.0;
         if let Some((_, pos)) = written.options.iter().find(|(field, _)| *field == key.field()) {
@@ -77,7 +77,7 @@ impl Places {
     }
 }
 
-/// Says that there are places, and not which.
+/// Omits the positions.
 impl fmt::Debug for Places {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Places")
@@ -98,12 +98,12 @@ fn path(key: &Key) -> Vec<Step> {
     path
 }
 
-/// What `step` leads to from `node`, and where that is.
+/// The node to which `step` leads from `node`, and its positions.
 fn below<'a>(node: &'a Node, step: &Step) -> Option<(Spot, &'a Node)> {
     let entry = |wanted: &str| {
         let Value::Map(entries) = &node.value else { return None };
-        // A mark at the end says that there need not be such a thing. With and without it are two keys for the merge; the
-        // child's counts, and its source has the lower number.
+        // A trailing `?` makes an entry optional. The merge treats `name` and `name?` as two keys;
+        // that of the child applies, whose source has the lower number.
         let means = |name: &str| name == wanted || name.strip_suffix('?') == Some(wanted);
         let found = entries.iter().filter(|(name, _)| name.text().is_some_and(means));
         let (name, value) = found.min_by_key(|(name, _)| name.pos.source)?;

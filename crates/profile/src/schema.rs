@@ -1,4 +1,4 @@
-//! JSON Schema of what users write, from the types that read it.
+//! JSON Schemas of the files that users write, generated from the types that read them.
 
 use super::raw::{RawCluster, RawProfile, RawRelease};
 use schemars::generate::SchemaSettings;
@@ -24,12 +24,26 @@ pub fn cluster_schema() -> Value {
 fn generate<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12()
         .with(|settings| settings.inline_subschemas = true)
+        .with_transform(OneLineDescriptions)
         .with_transform(ScalarsAsWritten)
         .with_transform(NullRemoves);
     settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
-/// Strings may be written without quotes even when YAML takes them for numbers (`net.ipv4.ip_forward: 1`).
+/// Joins the lines of doc comments, where they are wrapped.
+#[derive(Clone)]
+struct OneLineDescriptions;
+
+impl Transform for OneLineDescriptions {
+    fn transform(&mut self, schema: &mut Schema) {
+        if let Some(Value::String(description)) = schema.get_mut("description") {
+            *description = description.replace('\n', " ");
+        }
+        transform_subschemas(self, schema);
+    }
+}
+
+/// Allows strings without quotes where YAML reads them as numbers (`net.ipv4.ip_forward: 1`).
 #[derive(Clone)]
 struct ScalarsAsWritten;
 
@@ -47,7 +61,7 @@ impl Transform for ScalarsAsWritten {
     }
 }
 
-/// Any key may be `null`, which removes what was inherited.
+/// Allows `null` for any key, which removes the inherited value.
 #[derive(Clone)]
 struct NullRemoves;
 

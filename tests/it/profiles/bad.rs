@@ -94,7 +94,7 @@ const BAD: &[(&str, &str)] = &[
     ),
     ("debian: {packages: [a1=x]}\n", "2:21: debian.packages: \"x\" is not a Debian version"),
     ("debian: {packages: [a1=1, a1=2]}\n", "2:27: debian.packages: a1=2 contradicts a1=1 above"),
-    ("debian: {packages: [perl], exclude: [perl]}\n", "2:38: debian.exclude: perl is in debian.packages, too"),
+    ("debian: {packages: [perl], exclude: [perl]}\n", "2:38: debian.exclude: perl is in debian.packages as well"),
     ("components: {runc: required}\ndebian: {exclude: [runc]}\n", "3:20: debian.exclude: release v1 needs runc"),
     ("components: {kubelt: required}\n", "2:14: components: release v1 has no \"kubelt\", did you mean \"kubelet\"?"),
     (
@@ -538,7 +538,7 @@ fn bad_releases_are_rejected() {
             "kubernetes: 1.22.17",
             "3:19: containerdSeries: kubelet 1.22 speaks v1alpha2 of the CRI, which containerd 2 removed; use containerd 1.7",
         ),
-        ("runc: runc", "kubelet: runc", "7:12: packages: kubelet is in components, too"),
+        ("runc: runc", "kubelet: runc", "7:12: packages: kubelet is in components as well"),
         ("packages", "package", "7:1: unknown key \"package\", did you mean \"packages\"?"),
     ];
     for (from, to, expected) in table {

@@ -176,7 +176,7 @@ const BAD: &[(&str, &str, &str)] = &[
     (
         "10.96.0.0/12",
         "10.96.0.0/12, fd00::/108",
-        "4:30: serviceCIDRs: there are IPv6 Services, and no IPv6 network in podCIDRs",
+        "4:30: serviceCIDRs: there are IPv6 Services, but no IPv6 network in podCIDRs",
     ),
     (
         "10.96.0.0/12",

@@ -1,4 +1,4 @@
-//! What must agree between parts of a profile, the release and the cluster.
+//! Agreement between the parts of a profile, the release and the cluster.
 //!
 //! Sources: the version skew policy of Kubernetes; kube-controller-manager's node IPAM.
 
@@ -17,22 +17,23 @@ pub(super) fn kubelet_field(name: &str) -> Key {
     Key::from(fields::KUBELET_CONFIG).within(name)
 }
 
-/// Checks all of it.
+/// Checks that all parts agree.
 pub(super) fn check(profile: &Profile) -> Result<(), Fault> {
     sysctls::agree(profile)?;
     cgroups::agree(profile)?;
     pod_network::agree(profile)?;
     resolver::agree(profile)?;
     let Some(cluster) = &profile.cluster else { return Ok(()) };
-    skew(profile, cluster)?;
-    pods(profile, cluster)?;
-    dns(profile, cluster)?;
-    proxied(profile, cluster)
+    check_skew(profile, cluster)?;
+    check_max_pods(profile, cluster)?;
+    check_dns(profile, cluster)?;
+    check_cluster_cidr(profile, cluster)
 }
 
-/// kube-proxy tells pods from others by the network that the cluster gives them: where it knows one family only, by that of its family,
-/// which need not be the cluster's first.
-fn proxied(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
+/// kube-proxy recognizes pods by `clusterCIDR`, which must be the pods' networks of the cluster. A
+/// kube-proxy that supports only one address family needs the network of that family, which need
+/// not be the cluster's first.
+fn check_cluster_cidr(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     const FIELD: &str = "clusterCIDR";
     let Some(proxy) = &profile.kube_proxy else { return Ok(()) };
     let Some(value) = proxy.config.get(FIELD) else { return Ok(()) };
@@ -53,8 +54,8 @@ fn proxied(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     }
 }
 
-/// kubelet and the cluster's API servers may work together.
-fn skew(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
+/// The version skew between kubelet and the cluster's API servers is supported.
+fn check_skew(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     let (kubelet, api) = (profile.release.kubernetes, cluster.kubernetes);
     let fault = |why: String| profile.places.fault(fields::RELEASE, fields::RELEASE, why).by(authority::VERSION_SKEW);
     match kubelet.skew(api) {
@@ -70,14 +71,14 @@ fn skew(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     }
 }
 
-/// The number of pods that kubelet takes.
+/// The number of pods that kubelet accepts.
 pub(super) fn max_pods(profile: &Profile) -> u64 {
     let minor = profile.release.kubernetes.minor;
     kubelet_config::effective(&profile.kubelet.config, "maxPods", minor).as_u64().unwrap_or_default()
 }
 
-/// Every pod finds an address in the node's part of the network.
-fn pods(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
+/// A node's part of each pod network has an address for every pod.
+fn check_max_pods(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     let most = max_pods(profile);
     let Some(cidr) = cluster.pod_cidrs.iter().find(|cidr| cidr.pods() < most) else { return Ok(()) };
     let is_written = profile.kubelet.config.contains_key("maxPods");
@@ -92,8 +93,8 @@ fn pods(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     Err(profile.places.fault(at, fields::KUBELET_CONFIG, why))
 }
 
-/// What a profile says of the cluster's DNS is what the cluster says.
-fn dns(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
+/// A profile's settings of the cluster's DNS match the cluster.
+fn check_dns(profile: &Profile, cluster: &Cluster) -> Result<(), Fault> {
     let fault = |at: Key, why: String| profile.places.fault(at, fields::KUBELET_CONFIG, why);
     if let Some(value) = profile.kubelet.config.get("clusterDomain")
         && *value != *cluster.dns_domain

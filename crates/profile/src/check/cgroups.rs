@@ -1,6 +1,7 @@
-//! Control groups: words of the kernel's command line that bring the old hierarchy back.
+//! Control groups: parameters of the kernel command line that select cgroup v1.
 //!
-//! Sources: kernel-command-line(7); the NEWS of systemd 256 and 258; `parse_boolean` and `proc_cmdline_key_streq` of systemd.
+//! Sources: kernel-command-line(7); the NEWS of systemd 256 and 258; `parse_boolean` and
+//! `proc_cmdline_key_streq` of systemd.
 
 use super::super::authority;
 use super::super::key::{Key, fields};
@@ -9,7 +10,7 @@ use super::super::place::Fault;
 use kiln_debian::CgroupV1;
 use serde_json::Value;
 
-/// Without it systemd 256 and 257 wait half a minute and take the new hierarchy all the same.
+/// Without it, systemd 256 and 257 wait 30 seconds and use cgroup v2.
 const FORCE: &str = "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1";
 
 pub(super) fn agree(profile: &Profile) -> Result<(), Fault> {
@@ -42,7 +43,7 @@ pub(super) fn agree(profile: &Profile) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The word that asks for the old hierarchy, and its position: of each key the last one counts.
+/// The parameter that requests cgroup v1, and its position; the last one of each key applies.
 fn asks_for_v1(words: &[String]) -> Option<(usize, &str)> {
     let last = |key: &str, asks: bool| {
         let numbered = words.iter().enumerate().rev();
@@ -53,7 +54,7 @@ fn asks_for_v1(words: &[String]) -> Option<(usize, &str)> {
     last("systemd.unified_cgroup_hierarchy", false).or_else(|| last("systemd.legacy_systemd_cgroup_controller", true))
 }
 
-/// Whether `word` switches `key` on or off, if it does either. A key alone switches it on.
+/// The value that `word` gives to the boolean `key`, if any. A key without a value means true.
 fn switch(word: &str, key: &str) -> Option<bool> {
     let (name, value) = word.split_once('=').unwrap_or((word, "1"));
     if name.replace('-', "_") != key {
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn switches_are_read_as_systemd_reads_them() {
+    fn booleans_are_parsed_like_systemd_does() {
         const KEY: &str = "systemd.unified_cgroup_hierarchy";
         for off in ["=0", "=off", "=no", "=False", "=f", "=n"] {
             assert_eq!(switch(&format!("{KEY}{off}"), KEY), Some(false), "{off}");

@@ -1,4 +1,4 @@
-//! A cluster file by itself; how a profile fits it is in `agree`.
+//! Checks of a cluster file alone; `agree` compares it with a profile.
 
 use super::super::cluster::{Cluster, PodCidr};
 use super::super::key::{Field, fields};
@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use kiln_kubernetes::Minor;
 use std::net::IpAddr;
 
-/// A cluster as its file has it: its name, the contents, and where it begins.
+/// A cluster file: its name, its contents, and the position where it begins.
 pub(in super::super) type ClusterFile = (At<String>, RawCluster, Pos);
 
 pub(super) fn cluster((name, raw, start): &ClusterFile, context: &Context<'_>) -> Result<Cluster, Fault> {
@@ -35,17 +35,17 @@ pub(super) fn cluster((name, raw, start): &ClusterFile, context: &Context<'_>) -
     let nodes_at = networks(node_networks, fields::CLUSTER_NODE_NETWORKS)?;
     one_of_each_family(&services, fields::CLUSTER_SERVICE_CIDRS, *start, &what)?;
     one_of_each_family(&pods, fields::CLUSTER_POD_CIDRS, *start, &what)?;
-    services.iter().try_for_each(|network| service_size(network, kubernetes.minor))?;
+    services.iter().try_for_each(|network| check_service_size(network, kubernetes.minor))?;
     for service in &services {
         if !pods.iter().any(|pod| is_ipv4(pod) == is_ipv4(service)) {
             let family = if is_ipv4(service) { "IPv4" } else { "IPv6" };
             return Err(service.fault_of(
                 fields::CLUSTER_SERVICE_CIDRS,
-                format!("there are {family} Services, and no {family} network in podCIDRs"),
+                format!("there are {family} Services, but no {family} network in podCIDRs"),
             ));
         }
     }
-    apart(&[
+    reject_overlaps(&[
         (fields::CLUSTER_SERVICE_CIDRS, &services),
         (fields::CLUSTER_POD_CIDRS, &pods),
         (fields::CLUSTER_NODE_NETWORKS, &nodes_at),
@@ -59,7 +59,7 @@ pub(super) fn cluster((name, raw, start): &ClusterFile, context: &Context<'_>) -
     };
     let pod_cidrs = pods.iter().map(mask).collect::<Result<Vec<_>, _>>()?;
     if let Some(nodes) = nodes {
-        enough(nodes, &pod_cidrs)?;
+        check_nodes(nodes, &pod_cidrs)?;
     }
     if api_servers.is_empty() {
         return Err(missing_of(*start, &what, fields::CLUSTER_API_SERVERS));
@@ -120,7 +120,7 @@ fn one_of_each_family(networks: &[At<IpNet>], key: Field, start: Pos, what: &str
 
 /// kube-apiserver accepts the network, and the network has the address that kubeadm gives to the
 /// cluster's DNS.
-fn service_size(network: &At<IpNet>, minor: Minor) -> Result<(), Fault> {
+fn check_service_size(network: &At<IpNet>, minor: Minor) -> Result<(), Fault> {
     let least = minor.shortest_service_prefix(is_ipv4(network));
     let prefix = network.value.prefix_len();
     if prefix < least {
@@ -136,8 +136,8 @@ fn service_size(network: &At<IpNet>, minor: Minor) -> Result<(), Fault> {
     Ok(())
 }
 
-/// No two networks share an address: a packet would go to either.
-fn apart(groups: &[(Field, &[At<IpNet>])]) -> Result<(), Fault> {
+/// Rejects networks that overlap: routes for the shared addresses would be ambiguous.
+fn reject_overlaps(groups: &[(Field, &[At<IpNet>])]) -> Result<(), Fault> {
     let all: Vec<_> =
         groups.iter().flat_map(|(key, networks)| networks.iter().map(move |network| (key, network))).collect();
     for (at, (key, network)) in all.iter().enumerate() {
@@ -173,7 +173,7 @@ fn node_mask(pod: &At<IpNet>, mask: Option<&At<u32>>, key: Field, default: u8) -
     }
 }
 
-fn enough(nodes: &At<u32>, pods: &[PodCidr]) -> Result<(), Fault> {
+fn check_nodes(nodes: &At<u32>, pods: &[PodCidr]) -> Result<(), Fault> {
     if nodes.value == 0 {
         return Err(nodes.fault_of(
             fields::CLUSTER_NODES,
@@ -195,7 +195,7 @@ fn enough(nodes: &At<u32>, pods: &[PodCidr]) -> Result<(), Fault> {
     }
 }
 
-/// `https://host[:port]`, reachable before there is a pod network.
+/// `https://host[:port]`, reachable before the node has a pod network.
 fn api_server(url: &At<String>, virtual_networks: &[At<IpNet>]) -> Result<String, Fault> {
     let bad = || {
         url.fault_of(
@@ -237,7 +237,7 @@ fn dns_domain(text: &str) -> Result<(), String> {
     }
 }
 
-/// An address of a Service, or a link-local one: that of NodeLocal DNSCache.
+/// An address of a Service, or a link-local address (NodeLocal DNSCache).
 fn dns_address(address: &At<String>, services: &[At<IpNet>]) -> Result<IpAddr, Fault> {
     let value = address.check(fields::CLUSTER_DNS_ADDRESSES, |text| {
         text.parse().map_err(|_| format!("{:?} is not an IP address", names::short(text)))
@@ -247,7 +247,7 @@ fn dns_address(address: &At<String>, services: &[At<IpNet>]) -> Result<IpAddr, F
     Ok(value)
 }
 
-/// Whether pods can ask a server at `address`.
+/// Checks that pods can query a DNS server at `address`.
 pub(super) fn cluster_dns(address: &IpAddr, services: &[IpNet]) -> Result<(), String> {
     let link_local = match address {
         IpAddr::V4(address) => address.is_link_local(),

@@ -1,4 +1,4 @@
-//! containerd.
+//! containerd's settings.
 
 use super::super::key::fields;
 use super::super::model::{Containerd, ContainerdSeries, Runtime};
@@ -9,7 +9,7 @@ use super::{absolute, names, text, texts};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-/// runc's shim: the one that can be told of another program than runc.
+/// runc's shim, the only one that can call a program other than runc.
 const RUNC: &str = "io.containerd.runc.v2";
 
 pub(super) fn containerd(raw: &RawContainerd, series: ContainerdSeries) -> Result<Containerd, Fault> {
@@ -36,10 +36,10 @@ pub(super) fn containerd(raw: &RawContainerd, series: ContainerdSeries) -> Resul
     })
 }
 
-/// Snapshotters that containerd has built in and that need no configuration (docs/snapshotters of containerd).
+/// Snapshotters built into containerd that need no configuration (docs/snapshotters of containerd).
 const SNAPSHOTTERS: [&str; 4] = ["overlayfs", "native", "btrfs", "zfs"];
 
-/// With any other the CRI plugin does not start, and with it no pod.
+/// With any other snapshotter the CRI plugin does not start, and neither does any pod.
 fn built_in(text: &str, series: ContainerdSeries) -> Result<(), String> {
     match text {
         _ if SNAPSHOTTERS.contains(&text) => Ok(()),
@@ -109,7 +109,7 @@ fn shim(text: &str) -> Result<(), String> {
 }
 
 fn socket(text: &str) -> Result<SocketAddr, String> {
-    // Port 0 would be another one at each start, which nobody could ask.
+    // Port 0 would be a different, unknown port at each start.
     text.parse()
         .ok()
         .filter(|address: &SocketAddr| address.port() != 0)

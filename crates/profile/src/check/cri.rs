@@ -1,4 +1,4 @@
-//! Who serves the CRI, and what must be in the image for it.
+//! The program that serves the CRI, and what the image needs for it.
 
 use super::super::key::fields;
 use super::super::model::{Cri, Profile, Release};
@@ -6,7 +6,7 @@ use super::super::place::{At, Fault};
 use super::super::raw::RawContainerd;
 use super::debian;
 
-/// In the order they start.
+/// Units, in the order in which they start.
 const UNITS: [&str; 3] = ["docker.service", "cri-docker.socket", "cri-docker.service"];
 
 pub(super) fn cri(
@@ -56,7 +56,8 @@ pub(super) fn cri(
     Ok(cri.value)
 }
 
-/// Docker Engine, and what Debian's package of it does not enable: the units that are rendered beside it.
+/// Adds Docker Engine, and enables the units that kiln renders for it, which Debian's package does
+/// not enable.
 pub(super) fn provide(profile: &mut Profile) {
     if profile.cri != Cri::CriDockerd {
         return;

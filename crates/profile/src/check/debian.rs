@@ -42,7 +42,8 @@ pub(super) fn debian(raw: RawDebian, release: &Release, arch: Arch, context: &Co
     })
 }
 
-/// Adds a package that something of the profile's needs, unless the profile says which version of it, or that it does without.
+/// Adds a package that another part of the profile needs, unless the profile requests a version of
+/// it or excludes it.
 pub(super) fn provide(debian: &mut Debian, name: &str) {
     let asked = |package: &String| package.split('=').next() == Some(name);
     if !debian.exclude.contains(name) && !debian.packages.iter().any(asked) {
@@ -53,7 +54,7 @@ pub(super) fn provide(debian: &mut Debian, name: &str) {
 fn suite(suite: Option<&At<String>>, known: &BTreeMap<At<String>, RawSuite>) -> Result<String, Fault> {
     let Some(suite) = suite else { return Ok(kiln_debian::DEFAULT_SUITE.to_owned()) };
     let name = text(suite, fields::DEBIAN_SUITE, names::suite)?;
-    // Others than those kiln is tested with need an entry under `debian.suites`.
+    // Suites with which kiln is not tested need an entry under `debian.suites`.
     let tested = kiln_debian::SUITES.iter().filter(|suite| suite.tested).map(|suite| suite.name);
     let known: BTreeSet<&str> = tested.chain(known.keys().map(|name| name.value.as_str())).collect();
     if known.contains(name.as_str()) {
@@ -84,7 +85,8 @@ fn keyring(value: &At<String>, context: &Context<'_>) -> Result<std::path::PathB
     Err(value.fault_of(fields::DEBIAN_KEYRING, format!("there is no file {}", path.display())))
 }
 
-/// Wanted and excluded packages. Of two profiles that disagree the child's word counts; in one file it is an error.
+/// Requested and excluded packages. Where two profiles disagree, the child's setting applies; a
+/// contradiction in one file is an error.
 fn choose(
     packages: &[At<String>],
     exclude: &[At<String>],
@@ -115,7 +117,7 @@ fn choose(
         }
         match wanted.get(&name) {
             Some((wish, _)) if wish.pos.source == package.pos.source => {
-                return Err(package.fault_of(fields::DEBIAN_EXCLUDE, format!("{name} is in debian.packages, too")));
+                return Err(package.fault_of(fields::DEBIAN_EXCLUDE, format!("{name} is in debian.packages as well")));
             }
             Some((wish, _)) if wish.pos.source < package.pos.source => continue,
             _ => {}

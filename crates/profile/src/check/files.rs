@@ -1,4 +1,4 @@
-//! What is put into the tree besides packages, and what is left out of them.
+//! Files added to the tree besides packages, and files of packages that are left out.
 
 use super::super::authority;
 use super::super::key::{Key, fields};
@@ -10,7 +10,7 @@ use kiln_tree::TreePath;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// (uid_t)-1 and (gid_t)-1 mean "unchanged" to chown(2).
+/// (uid_t)-1 and (gid_t)-1 mean "unchanged" in chown(2).
 const NO_ID: u32 = u32::MAX;
 
 pub(super) fn accounts(users: &Map<At<RawUser>>, groups: &Map<At<u32>>) -> Result<Accounts, Fault> {
@@ -79,7 +79,7 @@ pub(super) fn inline(files: Map<At<RawFile>>) -> Result<BTreeMap<TreePath, Inlin
         let owner = |owner: Option<At<u32>>| owner.map_or(Ok(0), |owner| id(&owner, key));
         let content = required(&content, raw.pos, key, "content")?;
         if let Some(unit) = unit_name(path.as_str()) {
-            // A drop-in beside it may bring what it lacks, and an empty unit masks.
+            // A drop-in beside the unit may add what it lacks, and an empty unit is masked.
             let checked = content.check(key, |text| match text.trim().is_empty() {
                 true => Ok(()),
                 false => unit_text::check(unit, text, false),
@@ -100,7 +100,7 @@ pub(super) fn inline(files: Map<At<RawFile>>) -> Result<BTreeMap<TreePath, Inlin
     Ok(inline)
 }
 
-/// The unit or drop-in that the file at `path` is, if it is one.
+/// The name of the unit or drop-in at `path`, if it is one.
 fn unit_name(path: &str) -> Option<&str> {
     const DIRECTORIES: [&str; 3] = ["etc/systemd/system/", "usr/lib/systemd/system/", "usr/local/lib/systemd/system/"];
     let name = DIRECTORIES.iter().find_map(|directory| path.strip_prefix(directory))?;
@@ -123,7 +123,7 @@ pub(super) fn overlay(value: &At<String>, context: &Context<'_>) -> Result<PathB
     if path.is_dir() {
         return Ok(path);
     }
-    // Whoever means a directory here has to say that it is a path.
+    // A directory relative to this file must be written as a path.
     let here = context.sources.dir(value.pos).join(&value.value);
     let hint = match here.is_dir() && !value.value.contains('/') {
         true => format!("; write \"./{}\" for {}", value.value, here.display()),

@@ -1,4 +1,4 @@
-//! Container images that nodes have from the start.
+//! Preloaded container images.
 
 use super::super::key::{Field, Key, fields};
 use super::super::model::{Arch, Binary, ImageFile, ImageSource, Program};
@@ -9,7 +9,7 @@ use super::{Context, absolute, required, text};
 use kiln_oci::Reference;
 use std::collections::BTreeMap;
 
-/// The images of the release, and over them those of the profile.
+/// The images of the release, overridden by those of the profile.
 pub(super) fn images(
     release: &Map<At<RawContainerImage>>,
     profile: &Map<At<RawContainerImage>>,
@@ -28,7 +28,7 @@ pub(super) fn images(
     release.chain(profile).map(image).collect()
 }
 
-/// What pods may say: containerd knows an image that it did not pull by its tag only.
+/// Checks a name that pods use: containerd knows an image that it did not pull by its tag only.
 fn tagged(name: &str) -> Result<(), String> {
     match name.parse::<Reference>() {
         Ok(Reference { digest: Some(_), .. }) => Err(format!(
@@ -97,7 +97,7 @@ fn argument(text: &str) -> Result<(), String> {
     }
 }
 
-/// A name would have to be looked up in the image's `/etc/passwd`, and there is none.
+/// Checks that a user is numeric: a name needs the image's `/etc/passwd`, which does not exist.
 fn numbers(user: &str) -> Result<(), String> {
     let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u32>().is_ok();
     match user.split(':').all(number) && user.split(':').count() <= 2 {

@@ -1,4 +1,4 @@
-//! Kernel, modules, sysctls, command line.
+//! The kernel: its package, modules, sysctls and command line.
 
 use super::super::key::fields;
 use super::super::model::{Arch, Kernel};
@@ -30,11 +30,13 @@ pub(super) fn kernel(raw: &RawKernel, arch: Arch) -> Result<Kernel, Fault> {
     Ok(kernel)
 }
 
-/// Sizes by Kubernetes' name for them, and by the kernel's (admin-guide/kernel-parameters, `hugepagesz=`; with pages of 4 KiB).
+/// Sizes of huge pages in the notation of Kubernetes and in that of the kernel
+/// (admin-guide/kernel-parameters, `hugepagesz=`; with pages of 4 KiB).
 const AMD64: [(&str, &str); 2] = [("2Mi", "2M"), ("1Gi", "1G")];
 const ARM64: [(&str, &str); 4] = [("64Ki", "64K"), ("2Mi", "2M"), ("32Mi", "32M"), ("1Gi", "1G")];
 
-/// `hugepagesz=SIZE hugepages=NUMBER` for each size: later than at boot there may be no memory in one piece.
+/// `hugepagesz=SIZE hugepages=NUMBER` for each size; after boot there may not be enough contiguous
+/// memory.
 fn huge_pages(pages: &Map<At<u32>>, raw: &RawKernel, arch: Arch) -> Result<Vec<String>, Fault> {
     let sizes: &[(&str, &str)] = if arch == Arch::Amd64 { &AMD64 } else { &ARM64 };
     let mut words = Vec::new();

@@ -9,7 +9,7 @@ use super::super::raw::RawKubeProxy;
 use super::{debian, managed};
 use kiln_kubernetes::kube_proxy_config::{self, Mode};
 
-/// Fields kiln writes itself, and what to use instead.
+/// Fields that kiln writes itself, and what to use instead.
 const MANAGED_FIELDS: [(&str, &str); 3] = [
     ("apiVersion", "kiln writes it"),
     ("kind", "kiln writes it"),
@@ -36,7 +36,7 @@ pub(super) fn kube_proxy(raw: &At<RawKubeProxy>, release: &Release) -> Result<Ku
     Ok(KubeProxy { mode: Mode::of(&fields), config: fields })
 }
 
-/// The packages, modules and the unit that it needs.
+/// Adds the packages, the modules and the unit that kube-proxy needs.
 pub(super) fn provide(profile: &mut Profile) {
     let Some(KubeProxy { config, mode }) = &profile.kube_proxy else { return };
     mode.packages().iter().for_each(|name| debian::provide(&mut profile.debian, name));

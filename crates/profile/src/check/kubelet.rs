@@ -1,4 +1,4 @@
-//! kubelet: configuration, flags, labels, taints.
+//! kubelet's configuration, flags, labels and taints.
 
 use super::super::authority;
 use super::super::json::{self, Json};
@@ -16,12 +16,12 @@ use kiln_kubernetes::{Minor, kubelet_config, runtimes};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Fields kiln writes itself, and what to use instead.
+/// Fields that kiln writes itself, and what to use instead.
 const MANAGED_FIELDS: [(&str, &str); 5] = [
     ("apiVersion", "kiln writes it"),
     ("kind", "kiln writes it"),
     ("registerWithTaints", "use kubelet.taints"),
-    ("containerRuntimeEndpoint", "\"cri\" says who serves it"),
+    ("containerRuntimeEndpoint", "set \"cri\" instead"),
     ("providerID", "it differs per node, the agent sets it"),
 ];
 
@@ -52,7 +52,7 @@ fn config(raw: &Map<At<Json>>, minor: Minor) -> Result<serde_json::Map<String, V
     Ok(config)
 }
 
-/// The packages whose programs it calls, and which a node might be without.
+/// Adds packages whose programs kubelet calls and that a node may lack.
 pub(super) fn provide(profile: &mut Profile) {
     if profile.release.kubernetes.counts_files_with_find() {
         debian::provide(&mut profile.debian, "findutils");
@@ -78,7 +78,8 @@ fn args(raw: &Map<At<String>>, minor: Minor) -> Result<BTreeMap<String, String>,
     Ok(args)
 }
 
-/// What has a field is set there, and what kubelet does not know would end it.
+/// Rejects flags that have a field, which must be set there, and unknown flags, with which kubelet
+/// exits.
 fn known_flag(name: &str, minor: Minor) -> Result<(), String> {
     match kubelet_flags::flag(name, minor) {
         Flag::Flag => Ok(()),
@@ -112,7 +113,7 @@ fn labels(raw: &Map<At<String>>, arch: Arch) -> Result<BTreeMap<String, String>,
     Ok(labels)
 }
 
-/// Labels that kubelet sets itself, from what the node is.
+/// Rejects wrong values for labels that kubelet sets itself.
 fn own(name: &str, value: &str, arch: Arch) -> Result<(), String> {
     let is = match name {
         "kubernetes.io/hostname" => return Err(format!("{name} differs per node, kubelet sets it; leave it out")),

@@ -1,6 +1,7 @@
-//! Values of kubelet's flags that stay flags, as kubelet wants them: it ends with others.
+//! Values of kubelet's flags: kubelet exits when one is invalid.
 //!
-//! Sources: `cmd/kubelet/app/options`, `cmd/kubelet/app/server.go` and `pkg/credentialprovider/plugin` of Kubernetes.
+//! Sources: `cmd/kubelet/app/options`, `cmd/kubelet/app/server.go` and
+//! `pkg/credentialprovider/plugin` of Kubernetes.
 
 use super::super::key::fields;
 use super::super::place::{At, Fault};
@@ -9,10 +10,10 @@ use super::names;
 use kiln_agent::{addresses, flags};
 use kiln_kubernetes::{Minor, NO_CLOUD_PROVIDERS_SINCE};
 
-/// Where a registry's credentials come from: a file, and a directory of programs that it names.
+/// Sources of registry credentials: a file, and the directory of the programs that it names.
 const CREDENTIALS: [&str; 2] = ["image-credential-provider-config", "image-credential-provider-bin-dir"];
 
-/// The value of one flag, for Kubernetes 1.`minor`; the error follows the flag's name.
+/// Checks the value of one flag, for Kubernetes 1.`minor`; the error follows the flag's name.
 pub(super) fn value(flag: &str, value: &str, minor: Minor) -> Result<(), String> {
     let wrong = |what: &str| Err(format!("{value:?} is not {what}"));
     if value.chars().any(char::is_control) {
@@ -32,7 +33,7 @@ pub(super) fn value(flag: &str, value: &str, minor: Minor) -> Result<(), String>
     }
 }
 
-/// What goes with another flag only.
+/// Checks flags that need another flag.
 pub(super) fn together(raw: &Map<At<String>>) -> Result<(), Fault> {
     let given = |flag: &str| raw.iter().find(|(key, _)| key.value == flag);
     for (flag, other) in [(CREDENTIALS[0], CREDENTIALS[1]), (CREDENTIALS[1], CREDENTIALS[0])] {
@@ -48,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_kubelet_s() {
+    fn values_that_kubelet_rejects_are_rejected() {
         let good =
             [("v", "2"), ("node-ip", "0.0.0.0"), ("node-ip", "10.0.0.1,fd00::1"), ("cloud-provider", "external")];
         for (flag, text) in good {

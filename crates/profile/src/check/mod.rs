@@ -1,6 +1,6 @@
-//! Every value of a merged profile checked: [`RawProfile`] → [`Profile`].
+//! Checks every value of a merged profile: [`RawProfile`] → [`Profile`].
 //!
-//! The raw structs are taken apart field by field without `..`, so a key that nobody checks does not compile.
+//! The raw structs are destructured without `..`, so a key without a check does not compile.
 
 mod agree;
 mod cgroups;
@@ -41,25 +41,25 @@ use kiln_tree::{PathError, TreePath};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// What checks need to know besides the profile.
+/// What checks need besides the profile.
 pub(super) struct Context<'a> {
-    /// Where relative paths start from.
+    /// The files that were read, from which relative paths start.
     pub sources: &'a Sources,
-    /// Where each key is written.
+    /// The position of each key.
     pub places: Places,
     /// The role's file.
     pub path: &'a Path,
-    /// The start of the role's file, for what is missing in it.
+    /// The start of the role's file, for errors about missing keys.
     pub root: Pos,
-    /// Where overlays named by a bare word are.
+    /// The directory of overlays that are given by name.
     pub overlays_dir: &'a Path,
-    /// What `~/` stands for.
+    /// The directory that replaces `~`.
     pub home: Option<&'a Path>,
-    /// The architecture of a profile that names none.
+    /// The architecture of a profile that sets none.
     pub host_arch: Arch,
 }
 
-/// Checks a merged profile; `release` is the stem and position of the release it names, and the release; `cluster` the same.
+/// Checks a merged profile with the files of its release and its cluster.
 pub(super) fn profile(
     raw: RawProfile,
     release: ReleaseFile,
@@ -157,7 +157,7 @@ fn image(raw: &RawImage, role: &str, kubernetes: &str) -> Result<Image, Fault> {
     })
 }
 
-/// What kiln writes itself cannot be set.
+/// Rejects a key that kiln writes itself.
 fn managed(key: &At<String>, within: Field, table: &[(&str, &str)]) -> Result<(), Fault> {
     match table.iter().find(|(name, _)| *name == key.value) {
         Some((name, instead)) => Err(key.fault_of(within, format!("{name} cannot be set here, {instead}"))),
@@ -175,7 +175,7 @@ fn text(
     Ok(value.value.clone())
 }
 
-/// Strings that `check` accepts, each once.
+/// Strings that `check` accepts.
 fn texts<C: FromIterator<String>>(
     values: &[At<String>],
     key: impl Into<Key> + Copy,
@@ -191,22 +191,22 @@ fn distinct(mut values: Vec<String>) -> Vec<String> {
     values
 }
 
-/// What must be there below `key`, which is at `pos`.
+/// The required value `name` below `key`, which is at `pos`.
 fn required<'a, T>(value: &'a Option<At<T>>, pos: Pos, key: impl Into<Key>, name: &str) -> Result<&'a At<T>, Fault> {
     value.as_ref().ok_or_else(|| missing(pos, key, name))
 }
 
-/// There is nothing called `name` below `key`.
+/// The fault that `name` is missing below `key`.
 fn missing(pos: Pos, key: impl Into<Key>, name: &str) -> Fault {
     pos.fault_of(key, format!("\"{name}\" is missing")).by_kiln()
 }
 
-/// What must be there at the top of a file, which begins at `pos` and is called `what`.
+/// The required value of `field` in a file that begins at `pos` and that messages call `what`.
 fn required_of<'a, T>(value: &'a Option<At<T>>, pos: Pos, what: &str, field: Field) -> Result<&'a At<T>, Fault> {
     value.as_ref().ok_or_else(|| missing_of(pos, what, field))
 }
 
-/// There is no `field` in the file called `what`.
+/// The fault that `field` is missing in the file `what`.
 fn missing_of(pos: Pos, what: &str, field: Field) -> Fault {
     pos.fault(format!("{what}: \"{}\" is missing", field.path()))
 }
@@ -224,7 +224,7 @@ fn absolute(value: &At<String>, key: impl Into<Key>) -> Result<TreePath, Fault> 
     })
 }
 
-/// A glob that compiles.
+/// Checks a glob of paths without a leading slash.
 fn glob(text: &str) -> Result<(), String> {
     if text.is_empty() || text.starts_with('/') {
         return Err(format!("{:?} is not a glob of paths without a leading slash", names::short(text)));
@@ -235,7 +235,8 @@ fn glob(text: &str) -> Result<(), String> {
     }
 }
 
-/// A path on the build host: `~/` is the home directory, a relative path starts at the file that names it.
+/// A path on the build host: `~/` is the home directory, and a relative path starts at the
+/// directory of the file that names it.
 fn host_path(value: &At<String>, key: impl Into<Key>, context: &Context<'_>) -> Result<PathBuf, Fault> {
     match value.value.strip_prefix("~/") {
         Some(below) => match context.home {

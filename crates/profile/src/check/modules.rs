@@ -1,4 +1,4 @@
-//! Kernel modules: their names, and those that Linux has under another one.
+//! Kernel modules: their names, and names that Linux has replaced.
 
 use super::super::key::{Field, fields};
 use super::super::model::Kernel;
@@ -7,7 +7,7 @@ use super::super::raw::RawModules;
 use super::{distinct, glob, names, text};
 use std::collections::BTreeSet;
 
-/// Modules that no suite's kernel has, what to write instead, and why.
+/// Modules that no suite's kernel has, each with its replacement and the reason.
 const GONE: [(&str, &str, &str); 9] = [
     ("aufs", "overlay", "Debian's kernels have had no aufs since Linux 4.18"),
     ("bridge_netfilter", "br_netfilter", "that is its name"),
@@ -20,12 +20,12 @@ const GONE: [(&str, &str, &str); 9] = [
     ("overlayfs", "overlay", "that is its name since Linux 3.18"),
 ];
 
-/// Fills in `kernel` what the profile says of modules.
+/// Sets the modules of `kernel`.
 pub(super) fn modules(raw: &RawModules, kernel: &mut Kernel) -> Result<(), Fault> {
     let RawModules { keep, load } = raw;
     let check = |item: &At<String>, key: Field, check: fn(&str) -> Result<(), String>| {
         let name = text(item, key, check)?;
-        there(item, key)?;
+        reject_gone(item, key)?;
         Ok(name)
     };
     let kept = keep.iter().map(|item| check(item, fields::KERNEL_MODULES_KEEP, pattern));
@@ -33,7 +33,7 @@ pub(super) fn modules(raw: &RawModules, kernel: &mut Kernel) -> Result<(), Fault
     let loaded = load.iter().map(|item| check(item, fields::KERNEL_MODULES_LOAD, names::module));
     let loaded = loaded.collect::<Result<BTreeSet<_>, Fault>>()?;
     if !kept.is_empty() {
-        // An empty list keeps all modules; any other must have those that are loaded.
+        // An empty list keeps all modules; any other must contain those that are loaded.
         kept.extend(loaded.iter().cloned());
     }
     kernel.modules_keep = distinct(kept);
@@ -41,13 +41,13 @@ pub(super) fn modules(raw: &RawModules, kernel: &mut Kernel) -> Result<(), Fault
     Ok(())
 }
 
-/// A name or glob; a `?` at the end makes it optional and is no part of the glob.
+/// Checks a name or glob; a trailing `?` makes it optional and is not part of the glob.
 fn pattern(text: &str) -> Result<(), String> {
     glob(text.strip_suffix('?').unwrap_or(text))
 }
 
-/// What is optional may be gone.
-fn there(item: &At<String>, key: Field) -> Result<(), Fault> {
+/// Rejects a module that no kernel has; one with a trailing `?` is optional and passes.
+fn reject_gone(item: &At<String>, key: Field) -> Result<(), Fault> {
     let name = item.value.replace('-', "_");
     match GONE.iter().find(|(gone, ..)| *gone == name) {
         None => Ok(()),

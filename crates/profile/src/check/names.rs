@@ -1,9 +1,10 @@
-//! The syntax of names, each by the document that defines it. The error is a phrase that follows the key's name.
+//! The syntax of names, each according to the document that defines it. Errors are phrases that
+//! follow the key's name.
 
 use super::super::model::KubernetesVersion;
 use kiln_kubernetes::Minor;
 
-/// `text` is made of `allowed` characters only, and of at least one.
+/// Whether `text` is not empty and consists of `allowed` characters only.
 fn made_of(text: &str, allowed: impl Fn(char) -> bool) -> bool {
     !text.is_empty() && text.chars().all(allowed)
 }
@@ -19,7 +20,7 @@ fn expect(text: &str, valid: bool, what: &str) -> Result<(), String> {
 pub(crate) use kiln_agent::addresses::network;
 pub(crate) use kiln_agent::names::{is_dns_label, is_subdomain, short};
 
-/// A role: it names files, images and hosts.
+/// A role, part of the names of files, images and hosts.
 pub(crate) fn role(text: &str) -> Result<(), String> {
     let valid = text.len() <= 63
         && made_of(text, |c| lower_or_digit(c) || c == '-')
@@ -73,7 +74,7 @@ pub(crate) fn archive_component(text: &str) -> Result<(), String> {
     expect(text, made_of(text, |c| lower_or_digit(c) || c == '-'), "a component of the archive, such as \"main\"")
 }
 
-/// A snapshot's time stamp.
+/// A snapshot's timestamp.
 pub(crate) fn snapshot(text: &str) -> Result<(), String> {
     let digits =
         |range: std::ops::Range<usize>| text.get(range).is_some_and(|part| made_of(part, |c| c.is_ascii_digit()));
@@ -81,7 +82,7 @@ pub(crate) fn snapshot(text: &str) -> Result<(), String> {
     expect(text, valid, "a time stamp such as \"20261101T000000Z\"")
 }
 
-/// A module's name, or a glob of names or paths; globs are compiled elsewhere.
+/// A module's name.
 pub(crate) fn module(text: &str) -> Result<(), String> {
     expect(text, made_of(text, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')), "a kernel module's name")
 }
@@ -94,7 +95,7 @@ pub(crate) fn sysctl(text: &str) -> Result<(), String> {
     expect(text, valid, "a sysctl key, such as \"net.ipv4.ip_forward\"")
 }
 
-/// A word of the kernel command line: blanks only within double quotes.
+/// A parameter of the kernel command line: blanks only within double quotes.
 pub(crate) fn cmdline_word(text: &str) -> Result<(), String> {
     if text.is_empty() {
         return Err("a word is empty".to_owned());
@@ -128,7 +129,7 @@ pub(crate) fn kubernetes_version(text: &str) -> Result<KubernetesVersion, String
     if numbers.next().is_some() { Err(bad()) } else { Ok(version) }
 }
 
-/// A version of anything: it is part of URLs, the lock and the manifest.
+/// A version of an artifact; it becomes part of URLs, the lock and the manifest.
 pub(crate) fn version(text: &str) -> Result<(), String> {
     let valid = made_of(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '-' | '~' | '_'));
     expect(text, valid, "a version (letters, digits, \".\", \"+\", \"-\", \"~\" and \"_\")")
@@ -195,14 +196,14 @@ pub(crate) fn flag(text: &str) -> Result<(), String> {
     expect(text, kiln_agent::flags::is_name(text), "a flag, such as \"v\"")
 }
 
-/// Permission bits: exactly four octal digits, so that nobody takes them for decimal.
+/// Permission bits: exactly four octal digits, which cannot be mistaken for decimal.
 pub(crate) fn mode(text: &str) -> Result<u16, String> {
     let valid = text.len() == 4 && text.bytes().all(|b| matches!(b, b'0'..=b'7'));
     expect(text, valid, "a mode, write four octal digits such as \"0644\"")?;
     u16::from_str_radix(text, 8).map_err(|error| error.to_string())
 }
 
-/// Where a unit can hang.
+/// Types of units, systemd.unit(5).
 const UNIT_TYPES: [&str; 11] =
     ["service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice", "scope"];
 
@@ -233,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_follow_their_documents() {
+    fn names_follow_the_documents_that_define_them() {
         for good in ["libc6", "g++", "linux-image-cloud-amd64", "0ad"] {
             assert_eq!(package(good), Ok(()));
         }

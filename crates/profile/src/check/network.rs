@@ -35,7 +35,8 @@ pub(super) fn cni(raw: &RawCni) -> Result<Cni, Fault> {
     })
 }
 
-/// What is said of the bridge beside `plugin: none`. What a parent says of it is only inherited: a child has a lower number.
+/// Rejects settings of the bridge beside `plugin: none`. Inherited ones are allowed: a source has a
+/// lower number than its parents.
 fn without_bridge(raw: &RawCni) -> Result<Cni, Fault> {
     let RawCni { plugin, name, subnet, mtu } = raw;
     let none = plugin.as_ref().map_or(u32::MAX, |plugin| plugin.pos.source);
@@ -52,7 +53,8 @@ fn without_bridge(raw: &RawCni) -> Result<Cni, Fault> {
     }
 }
 
-/// A device that the CNI plugin makes: a name that systemd or the kernel gives is that of another one.
+/// The name of the bridge device; names that systemd or the kernel give to other devices are
+/// rejected.
 fn bridge(text: &str) -> Result<(), String> {
     names::device(text)?;
     let numbered =

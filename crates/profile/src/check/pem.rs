@@ -1,4 +1,4 @@
-//! Certificates of authorities (RFC 5280) in PEM (RFC 7468).
+//! Certificates of certificate authorities (RFC 5280) in PEM (RFC 7468).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,10 +9,10 @@ use x509_cert::der::Decode as _;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
 use x509_cert::{Certificate, Version};
 
-/// Larger files hold something else.
+/// Size limit of a file in bytes.
 const MAX: u64 = 1 << 20;
 
-/// The certificates in a file, as [`certificates`].
+/// The certificates in a file, see [`certificates`].
 pub(super) fn read(path: &Path) -> Result<String, String> {
     let mut text = String::new();
     let read = File::open(path).and_then(|file| file.take(MAX).read_to_string(&mut text));
@@ -20,7 +20,7 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
     certificates(&text).map_err(|why| format!("{}: {why}", path.display()))
 }
 
-/// The certificates in `text`, without what people write between them.
+/// The certificates in `text`, without the text between them.
 pub(super) fn certificates(text: &str) -> Result<String, String> {
     let mut found = String::new();
     let mut block: Option<String> = None;
@@ -59,7 +59,7 @@ pub(super) fn certificates(text: &str) -> Result<String, String> {
 
 /// Rejects a certificate that may not sign others, by the rules of Go (crypto/x509,
 /// `CheckSignatureFrom`), which follow RFC 5280, sections 4.2.1.3 and 4.2.1.9. Certificates of
-/// version 1 have no extensions to say so, and may.
+/// version 1 have no extensions and are accepted.
 fn authority(der: &[u8]) -> Result<(), String> {
     let Certificate { tbs_certificate: certificate, .. } =
         Certificate::from_der(der).map_err(|error| format!("has a certificate that cannot be read: {error}"))?;
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_of_anyone_else_is_refused() {
+    fn a_certificate_that_is_not_an_authority_is_rejected() {
         let key = rcgen::KeyPair::generate().expect("a key");
         let verdict = |params: CertificateParams| certificates(&params.self_signed(&key).expect("signed").pem());
         let mut explicit = ca();
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_are_taken_out_of_their_surroundings() {
+    fn certificates_are_extracted_from_surrounding_text() {
         let key = rcgen::KeyPair::generate().expect("a key");
         let pem = ca().self_signed(&key).expect("signed").pem();
         let taken = certificates(&format!("# ours\r\n{}\n{pem}", pem.replace('\n', "\r\n"))).expect("two");

@@ -1,6 +1,7 @@
-//! What must agree between the baked pod network, kubelet's settings and the cluster.
+//! Agreement between the baked pod network, kubelet's settings and the cluster.
 //!
-//! Sources: host-local of the CNI plugins (which addresses it gives); kube-controller-manager's `--cluster-cidr`.
+//! Sources: host-local of the CNI plugins (which addresses it assigns); kube-controller-manager's
+//! `--cluster-cidr`.
 
 use super::super::Cluster;
 use super::super::cluster::PodCidr;
@@ -13,19 +14,20 @@ use ipnet::IpNet;
 use serde_json::Value;
 use std::net::IpAddr;
 
-/// Only of what the profile says: the default stands in on a node that joins nothing.
+/// Checks a subnet that the profile sets; the default is used only on a node that joins no cluster.
 pub(super) fn agree(profile: &Profile) -> Result<(), Fault> {
     let Cni::Bridge { subnet, assigned: false, .. } = &profile.cni else { return Ok(()) };
     let Ok(subnet) = subnet.parse::<IpNet>() else { return Ok(()) };
-    let checked = room(&subnet, profile).and_then(|()| dns(&subnet, profile)).and_then(|()| match &profile.cluster {
-        Some(cluster) => within(&subnet, cluster),
-        None => Ok(()),
-    });
+    let checked =
+        check_size(&subnet, profile).and_then(|()| check_dns(&subnet, profile)).and_then(|()| match &profile.cluster {
+            Some(cluster) => check_cluster(&subnet, cluster),
+            None => Ok(()),
+        });
     checked.map_err(|why| profile.places.fault(fields::CNI_SUBNET, fields::CNI_SUBNET, why))
 }
 
-/// Every pod that kubelet takes finds an address.
-fn room(subnet: &IpNet, profile: &Profile) -> Result<(), String> {
+/// Every pod that kubelet accepts gets an address.
+fn check_size(subnet: &IpNet, profile: &Profile) -> Result<(), String> {
     let most = max_pods(profile);
     let pods = PodCidr { network: *subnet, node_mask: subnet.prefix_len() }.pods();
     match pods < most {
@@ -37,8 +39,9 @@ fn room(subnet: &IpNet, profile: &Profile) -> Result<(), String> {
     }
 }
 
-/// A pod would get the address that all others ask for names, or nobody would answer there.
-fn dns(subnet: &IpNet, profile: &Profile) -> Result<(), String> {
+/// The address of the cluster's DNS is outside the subnet: a pod could get it, or no server would
+/// answer there.
+fn check_dns(subnet: &IpNet, profile: &Profile) -> Result<(), String> {
     let Some(Value::Array(servers)) = profile.kubelet.config.get("clusterDNS") else { return Ok(()) };
     let servers = servers.iter().filter_map(|server| server.as_str()?.parse::<IpAddr>().ok());
     match servers.into_iter().find(|server| subnet.contains(server)) {
@@ -49,8 +52,8 @@ fn dns(subnet: &IpNet, profile: &Profile) -> Result<(), String> {
     }
 }
 
-/// Pods reach Services and nodes, and are known as pods everywhere.
-fn within(subnet: &IpNet, cluster: &Cluster) -> Result<(), String> {
+/// The subnet overlaps no other network of the cluster, and is part of the pods' network.
+fn check_cluster(subnet: &IpNet, cluster: &Cluster) -> Result<(), String> {
     let networks = [("serviceCIDRs", &cluster.service_cidrs), ("nodeNetworks", &cluster.node_networks)];
     for (key, other) in networks.iter().flat_map(|(key, networks)| networks.iter().map(move |network| (key, network))) {
         if overlap(subnet, other) {

@@ -11,7 +11,7 @@ use kiln_kubernetes::Minor;
 use kiln_tree::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A release as its file has it: its name, the contents, and where it begins.
+/// A release file: its name, its contents, and the position where it begins.
 pub(in super::super) type ReleaseFile = (At<String>, RawRelease, Pos);
 
 pub(super) fn release(
@@ -29,7 +29,7 @@ pub(super) fn release(
         text(package, fields::RELEASE_PACKAGES, names::package)?;
         if components.contains_key(component) {
             return Err(
-                component.fault_of(fields::RELEASE_PACKAGES, format!("{} is in components, too", component.value))
+                component.fault_of(fields::RELEASE_PACKAGES, format!("{} is in components as well", component.value))
             );
         }
     }
@@ -57,9 +57,9 @@ pub(super) fn release(
     })
 }
 
-/// kubelet and containerd speak a version of the CRI that both know.
+/// Checks that kubelet and containerd support a common version of the CRI.
 ///
-/// containerd answers v1 since 1.6, and nothing else since 2.0.
+/// containerd supports v1 since 1.6, and only v1 since 2.0.
 fn runtime_interface(
     minor: Minor,
     series: &At<ContainerdSeries>,
@@ -103,7 +103,7 @@ fn runtime_interface(
     Ok(())
 }
 
-/// The components to take: those demanded and there.
+/// The components of the image: those that the profile names and the release has.
 fn choose<'a>(
     chosen: &'a Map<At<Demand>>,
     components: &Map<At<RawArtifact>>,
@@ -131,7 +131,7 @@ fn choose<'a>(
     Ok(taken)
 }
 
-/// Something fetched, for `arch`, an entry of `list` whose keys are those of `entry`.
+/// A fetched file for `arch`, an entry of `list` with the keys of `entry`.
 pub(super) fn artifact(
     name: &At<String>,
     raw: &At<RawArtifact>,
@@ -161,17 +161,17 @@ pub(super) fn artifact(
     Ok(Artifact { name, version, source, sha256, format })
 }
 
-/// Where something fetched is, as it is written.
+/// The source of a fetched file, before it is resolved for an architecture.
 pub(super) struct Origin<'a> {
     pub url: Option<&'a At<String>>,
     pub file: Option<&'a At<String>>,
     pub sha256: &'a Map<At<String>>,
-    /// What `{version}` stands for, where there is one.
+    /// The text that replaces `{version}`, if any.
     pub version: Option<&'a str>,
 }
 
 impl Origin<'_> {
-    /// Where it is for `arch`, and its digest; `key` stands at `pos`.
+    /// The source for `arch`, and its digest; `key` is at `pos`.
     pub(super) fn resolve(
         self,
         key: &Key,

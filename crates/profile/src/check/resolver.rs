@@ -1,6 +1,8 @@
-//! Where pods' name servers come from: kubelet's `resolvConf`, and systemd-resolved, which writes the file.
+//! The source of pods' name servers: kubelet's `resolvConf`, and systemd-resolved, which writes the
+//! file.
 //!
-//! Sources: systemd-resolved.service(8), /etc/resolv.conf; kubernetes.io: Debugging DNS Resolution, Known issues.
+//! Sources: systemd-resolved.service(8), /etc/resolv.conf; kubernetes.io: Debugging DNS Resolution,
+//! Known issues.
 
 use super::super::authority;
 use super::super::key::fields;
@@ -11,14 +13,14 @@ use super::names;
 use crate::kubelet::RESOLV_CONF as SERVERS;
 use serde_json::Value;
 
-/// Files that name resolved's stub. In an image `/etc/resolv.conf` is a link to the first.
+/// Files that name systemd-resolved's stub. In an image, `/etc/resolv.conf` is a link to the first.
 const STUBS: [&str; 3] =
     ["/run/systemd/resolve/stub-resolv.conf", "/usr/lib/systemd/resolv.conf", "/lib/systemd/resolv.conf"];
 const LINK: &str = "/etc/resolv.conf";
 
 pub(super) fn agree(profile: &Profile) -> Result<(), Fault> {
     let value = profile.kubelet.config.get("resolvConf").and_then(Value::as_str);
-    // kubelet passes nothing on then.
+    // With an empty path, kubelet passes no name servers on.
     let Some(path) = value.filter(|path| !path.is_empty()) else { return Ok(()) };
     let fault = |why: String| {
         profile.places.fault(kubelet_field("resolvConf"), fields::KUBELET_CONFIG, why).by(authority::RESOLVER)
@@ -39,14 +41,14 @@ pub(super) fn agree(profile: &Profile) -> Result<(), Fault> {
     if real.starts_with("/run/systemd/resolve/") { resolved(path, profile) } else { Ok(()) }
 }
 
-/// Whether the profile has a file of its own in the link's place.
+/// Whether the profile replaces the link `/etc/resolv.conf`.
 fn brings_link(profile: &Profile) -> bool {
     let below = LINK.trim_start_matches('/');
     profile.files.keys().any(|path| path.as_str() == below)
         || profile.overlays.iter().any(|overlay| overlay.join("rootfs").join(below).symlink_metadata().is_ok())
 }
 
-/// Nobody would write the file, and kubelet starts no pod without it.
+/// Checks that systemd-resolved is enabled: kubelet starts no pod without the file that it writes.
 fn resolved(path: &str, profile: &Profile) -> Result<(), Fault> {
     const UNIT: &str = "systemd-resolved.service";
     let units = &profile.units;

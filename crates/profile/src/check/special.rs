@@ -1,4 +1,4 @@
-//! Addresses that no pod, Service or server of a cluster can have.
+//! Addresses that pods, Services and servers of a cluster cannot have.
 //!
 //! Source: the IANA IPv4 and IPv6 Special-Purpose Address Registries.
 
@@ -6,7 +6,7 @@ use super::cluster::overlap;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-/// Networks with a meaning of their own on every machine.
+/// Networks with a special meaning on every machine.
 const SPECIAL: [(&str, &str); 7] = [
     ("0.0.0.0/8", "this machine's own"),
     ("127.0.0.0/8", "loopback"),
@@ -17,7 +17,7 @@ const SPECIAL: [(&str, &str); 7] = [
     ("ff00::/8", "multicast"),
 ];
 
-/// Refuses a network with such addresses.
+/// Rejects a network with special addresses.
 pub(super) fn network(network: &IpNet) -> Result<(), String> {
     for (special, what) in SPECIAL {
         if special.parse::<IpNet>().is_ok_and(|special| overlap(network, &special)) {
@@ -30,7 +30,7 @@ pub(super) fn network(network: &IpNet) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether `host` is whichever machine asks for it.
+/// Whether `host` means the local machine.
 pub(super) fn is_this_machine(host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let name = ["localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"].contains(&host.as_str());

@@ -1,7 +1,7 @@
-//! Kernel settings: their names, and what must agree with other parts of a profile.
+//! Kernel settings: their names, and their agreement with other parts of a profile.
 //!
-//! Sources: sysctl.d(5); `pkg/kubelet/cm` of Kubernetes (the sysctls of protectKernelDefaults); kubeadm's preflight checks (the
-//! forwarding of packets).
+//! Sources: sysctl.d(5); `pkg/kubelet/cm` of Kubernetes (the sysctls of protectKernelDefaults);
+//! kubeadm's preflight checks (packet forwarding).
 
 use super::super::authority;
 use super::super::key::fields;
@@ -11,7 +11,7 @@ use super::agree::kubelet_field;
 use super::names;
 use serde_json::Value;
 
-/// A key, spelt in one way only: by another spelling it would be set behind the back of what is checked here.
+/// Checks a key. Only one spelling is valid, so that the other checks find every setting.
 pub(super) fn name(text: &str) -> Result<(), String> {
     if let Some(key) = text.strip_prefix('-') {
         return Err(format!(
@@ -22,7 +22,8 @@ pub(super) fn name(text: &str) -> Result<(), String> {
     }
     names::sysctl(text)?;
     match text.find(['.', '/']) {
-        // What is a dot in a file's name under /proc/sys, such as that of eth0.100, is told from the others by either spelling.
+        // Both separators together are valid: they distinguish a dot in a file name under
+        // /proc/sys, such as in eth0.100.
         Some(at) if text[at..].starts_with('/') && !text.contains('.') => {
             Err(format!("{:?} has slashes; write {:?}", names::short(text), names::short(&text.replace('/', "."))))
         }
@@ -30,14 +31,14 @@ pub(super) fn name(text: &str) -> Result<(), String> {
     }
 }
 
-/// Checks what other parts of the profile rest on.
+/// Checks settings that other parts of the profile require.
 pub(super) fn agree(profile: &Profile) -> Result<(), Fault> {
-    kernel_defaults(profile)?;
-    connection_table(profile)?;
-    routing(profile)
+    check_kernel_defaults(profile)?;
+    check_connection_table(profile)?;
+    check_routing(profile)
 }
 
-/// What kubelet compares with when `protectKernelDefaults` is set (`pkg/util/sysctl`).
+/// The values that kubelet requires when `protectKernelDefaults` is set (`pkg/util/sysctl`).
 const KERNEL_DEFAULTS: [(&str, &str); 6] = [
     ("kernel.keys.root_maxbytes", "25000000"),
     ("kernel.keys.root_maxkeys", "1000000"),
@@ -47,8 +48,8 @@ const KERNEL_DEFAULTS: [(&str, &str); 6] = [
     ("vm.panic_on_oom", "0"),
 ];
 
-/// Otherwise kubelet would stop at every boot.
-fn kernel_defaults(profile: &Profile) -> Result<(), Fault> {
+/// With other values, kubelet exits at every boot.
+fn check_kernel_defaults(profile: &Profile) -> Result<(), Fault> {
     const PROTECT: &str = "protectKernelDefaults";
     if profile.kubelet.config.get(PROTECT) != Some(&Value::Bool(true)) {
         return Ok(());
@@ -71,13 +72,14 @@ fn kernel_defaults(profile: &Profile) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A fault of the setting `name`.
+/// A fault of the sysctl `name`.
 fn fault(profile: &Profile, name: &str, why: String) -> Fault {
     profile.places.fault(fields::KERNEL_SYSCTL.of(name), fields::KERNEL_SYSCTLS, why)
 }
 
-/// kube-proxy sets the size of the connection table by the number of processors, unless it is told to leave it.
-fn connection_table(profile: &Profile) -> Result<(), Fault> {
+/// kube-proxy sets the size of the connection tracking table from the number of processors, unless
+/// its configuration disables that.
+fn check_connection_table(profile: &Profile) -> Result<(), Fault> {
     const TABLE: &str = "net.netfilter.nf_conntrack_max";
     let Some(proxy) = &profile.kube_proxy else { return Ok(()) };
     let left = proxy.config.get("conntrack").and_then(|conntrack| conntrack.get("maxPerCore")) == Some(&Value::from(0));
@@ -92,7 +94,7 @@ fn connection_table(profile: &Profile) -> Result<(), Fault> {
     }
 }
 
-/// Settings without which no pod reaches anything beyond its own node or its own network, each with what breaks.
+/// Settings that pods need to reach other nodes or networks, each with the effect of disabling it.
 const ROUTING: [(&str, &str); 4] = [
     ("net.ipv4.ip_forward", "then the kernel routes no packet of a pod"),
     ("net.ipv4.conf.all.forwarding", "then the kernel routes no packet of a pod"),
@@ -106,8 +108,8 @@ const ROUTING: [(&str, &str); 4] = [
     ),
 ];
 
-/// The baked bridge leaves it to the kernel to route. An add-on (`plugin: none`) may do it otherwise.
-fn routing(profile: &Profile) -> Result<(), Fault> {
+/// With the baked bridge, the kernel routes packets. An add-on (`plugin: none`) may not need that.
+fn check_routing(profile: &Profile) -> Result<(), Fault> {
     let Cni::Bridge { .. } = profile.cni else { return Ok(()) };
     for (key, value) in &profile.kernel.sysctls {
         let Some((name, breaks)) = ROUTING.iter().find(|(name, _)| name == key) else { continue };

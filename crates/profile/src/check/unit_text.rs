@@ -1,6 +1,8 @@
-//! The text of units and drop-ins, as far as systemd would not load a unit, or ignore a part of it, without anybody noticing.
+//! The text of units and drop-ins: errors for which systemd would silently not load a unit, or
+//! ignore a part of it.
 //!
-//! Sources: systemd.syntax(7), systemd.unit(5), systemd.service(5); `service_verify`, `socket_verify` and `timer_verify` of systemd.
+//! Sources: systemd.syntax(7), systemd.unit(5), systemd.service(5); `service_verify`,
+//! `socket_verify` and `timer_verify` of systemd.
 
 use super::super::suggest;
 use super::names;
@@ -21,7 +23,7 @@ const SECTIONS: [(&str, &str); 9] = [
 const TYPES: [&str; 8] = ["simple", "exec", "forking", "oneshot", "dbus", "notify", "notify-reload", "idle"];
 const RESTARTS: [&str; 7] = ["no", "on-success", "on-failure", "on-abnormal", "on-watchdog", "on-abort", "always"];
 
-/// Settings of which a unit needs one that begins so, by section.
+/// Sections, each with the prefix of settings of which a unit needs at least one.
 const NEEDED: [(&str, &str); 3] = [("Socket", "Listen"), ("Timer", "On"), ("Mount", "What")];
 
 /// One `Key=value` and its section.
@@ -31,7 +33,8 @@ struct Setting<'a> {
     value: String,
 }
 
-/// Checks the text of `name`, a unit or a drop-in (`foo.service.d/10-bar.conf`); of a drop-in nothing is demanded.
+/// Checks the text of `name`, a unit or a drop-in (`foo.service.d/10-bar.conf`). Required settings
+/// are checked only in a `whole` unit.
 pub(super) fn check(name: &str, text: &str, whole: bool) -> Result<(), String> {
     if text.contains('\0') {
         return Err("the text contains a NUL byte".to_owned());
@@ -57,7 +60,7 @@ fn parse<'a>(text: &'a str, kind: &str) -> Result<Vec<Setting<'a>>, String> {
     let (mut section, mut continues) = ("", false);
     for line in text.lines().map(str::trim) {
         if line.is_empty() || line.starts_with(['#', ';']) {
-            // A comment does not end a value that is continued.
+            // A comment does not end a continued value.
             continues &= !line.is_empty();
             continue;
         }
@@ -111,11 +114,12 @@ fn service_setting(Setting { key, value, .. }: &Setting<'_>) -> Result<(), Strin
     }
 }
 
-/// An absolute path, or a name that is looked for where programs are. Nothing at all takes back what was said before.
+/// Checks that the program is an absolute path, or a name that systemd searches for. An empty value
+/// resets earlier ones.
 fn command(key: &str, value: &str) -> Result<(), String> {
     let program = value.trim_start_matches(['-', '@', ':', '+', '!', '|']).trim_start_matches(['"', '\'']);
     let program = program.split([' ', '\t', '"', '\'']).next().unwrap_or_default();
-    // What a specifier stands for is known on the node only.
+    // The value of a specifier is known only on the node.
     if value.is_empty() || program.starts_with(['/', '%']) || (!program.is_empty() && !program.contains('/')) {
         return Ok(());
     }
@@ -125,7 +129,7 @@ fn command(key: &str, value: &str) -> Result<(), String> {
     ))
 }
 
-/// What `service_verify` refuses.
+/// Rejects what `service_verify` rejects.
 fn service(settings: &[Setting<'_>]) -> Result<(), String> {
     let last = |key: &str| {
         let mut of_key = settings.iter().filter(|setting| setting.section == "Service" && setting.key == key);
@@ -145,7 +149,7 @@ fn service(settings: &[Setting<'_>]) -> Result<(), String> {
         return Err("Type=dbus needs BusName=".to_owned());
     }
     let starts = settings.iter().filter(|setting| setting.key == "ExecStart");
-    // An empty one begins anew.
+    // An empty value resets the list.
     let commands = starts.fold(0, |number, setting| if setting.value.is_empty() { 0 } else { number + 1 });
     match commands > 1 && kind != "oneshot" {
         true => Err(format!("it has {commands} ExecStart=, which only Type=oneshot may have")),
@@ -153,7 +157,7 @@ fn service(settings: &[Setting<'_>]) -> Result<(), String> {
     }
 }
 
-/// What a unit of another type cannot do without.
+/// Checks the required settings of units of other types.
 fn needed(settings: &[Setting<'_>], kind: &str) -> Result<(), String> {
     let section = SECTIONS.iter().find(|(of, _)| *of == kind).map_or("", |(_, section)| *section);
     let Some((_, prefix)) = NEEDED.iter().find(|(of, _)| *of == section) else { return Ok(()) };
@@ -191,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_systemd_refuses_or_ignores_is_refused() {
+    fn text_that_systemd_rejects_or_ignores_is_rejected() {
         for (name, text, part) in [
             ("a.service", "[Servce]\nExecStart=/a\n", "did you mean [Service]?"),
             ("a.service", "[Timer]\nOnBootSec=1\n", "it has [Unit], [Install], [Service]"),

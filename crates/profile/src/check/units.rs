@@ -19,7 +19,7 @@ pub(super) fn units(raw: &RawUnits) -> Result<Units, Fault> {
     for (name, content) in add {
         let name = text(name, fields::UNITS_ADD, names::unit_or_drop_in)?;
         let drop_ins = format!("{name}.d/");
-        // What a unit lacks, a drop-in beside it may bring.
+        // A drop-in beside the unit may add what it lacks.
         let whole = !name.contains('/') && !add.keys().any(|other| other.value.starts_with(&drop_ins));
         let content = text(content, fields::UNIT_ADDED.of(&name), |text| unit_text::check(&name, text, whole))?;
         units.add.insert(name, content);
@@ -31,7 +31,8 @@ pub(super) fn units(raw: &RawUnits) -> Result<Units, Fault> {
             None => (name.clone(), false),
         };
         let unit = text(&unit, fields::UNITS_STATES, names::unit)?;
-        // `a.service` and `a.service?` are two keys for the merge: the child's counts, its source has the lower number.
+        // The merge treats `a.service` and `a.service?` as two keys; that of the child applies,
+        // whose source has the lower number.
         match decided.get(&unit) {
             Some(other) if other.source == name.pos.source => {
                 return Err(

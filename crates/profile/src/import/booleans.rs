@@ -1,9 +1,11 @@
-//! Words that kubelet's parser of YAML 1.1 takes for true and false, and one of YAML 1.2 does not: `True`, `yes`, `off`.
+//! Words that kubelet's YAML 1.1 parser reads as booleans, and a YAML 1.2 parser as strings:
+//! `True`, `yes`, `off`.
 
 use kiln_kubernetes::{Field, Type};
 use serde_json::{Map, Value};
 
-/// Makes them true and false where a field wants that. `"true"` in quotes stays what kubelet refuses.
+/// Converts them to booleans where a field is one. A quoted `"true"` stays a string, which kubelet
+/// rejects.
 pub(super) fn read(object: &mut Map<String, Value>, fields: &[Field]) {
     for (name, value) in object {
         let Some(field) = fields.iter().find(|field| field.name == name) else { continue };
@@ -31,7 +33,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn words_are_read_where_a_field_wants_them() {
+    fn words_are_converted_where_a_field_is_a_boolean() {
         let config = json!({
             "failSwapOn": "True", "clusterDomain": "no", "featureGates": { "A": "off" },
             "authentication": { "anonymous": { "enabled": "no" } }, "cpuCFSQuota": "true",

@@ -1,4 +1,4 @@
-//! Which kind each given file is of: by what is in it, not by its name.
+//! Detects the kind of each file by its contents, not by its name.
 
 use super::node::Node;
 use super::report::Fate;
@@ -8,23 +8,24 @@ use crate::Located;
 use kiln_kubernetes::Step;
 use serde_json::Value;
 
-/// Larger files are refused.
+/// Size limit of a file in bytes.
 const MAX_SIZE: usize = 1 << 20;
-/// A unit, a dozen drop-ins and environment files, and as many configurations.
+/// Limit for the number of files: a unit, a dozen drop-ins and environment files, and as many
+/// configurations, fit.
 const MAX_FILES: usize = 64;
 
-/// A document of kubeadm's.
+/// A document of kubeadm.
 #[derive(Debug)]
 pub(super) struct Kubeadm {
     /// `InitConfiguration`, ….
     pub kind: String,
     /// `v1beta3`, ….
     pub version: String,
-    /// It.
+    /// The document itself.
     pub document: Located,
 }
 
-/// All that was given, by kind.
+/// All documents, by kind.
 #[derive(Debug, Default)]
 pub(super) struct Documents<'a> {
     /// Units, in the order they were given.
@@ -35,13 +36,13 @@ pub(super) struct Documents<'a> {
     pub commands: Vec<Text<'a>>,
     /// kubelet's configuration, then its drop-ins.
     pub kubelet: Vec<Located>,
-    /// kubeadm's.
+    /// kubeadm's documents.
     pub kubeadm: Vec<Kubeadm>,
     /// kube-proxy's configuration.
     pub kube_proxy: Vec<Located>,
 }
 
-/// Sorts `sources`; what concerns the cluster alone goes to `node`.
+/// Sorts `sources` by kind; kubeconfigs and ignored documents go to `node` at once.
 pub(super) fn sort<'a>(sources: &'a [Source], node: &mut Node) -> Result<Documents<'a>, ImportError> {
     if sources.len() > MAX_FILES {
         return Err(ImportError::TooMany(sources.len()));
@@ -55,7 +56,7 @@ pub(super) fn sort<'a>(sources: &'a [Source], node: &mut Node) -> Result<Documen
             .map_err(|error| ImportError::NotUtf8 { name: name.clone(), offset: error.valid_up_to() })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let said = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
-        let Some(said) = said else { return Err(ImportError::at(name, "there is nothing in it")) };
+        let Some(said) = said else { return Err(ImportError::at(name, "is empty")) };
         let text = Text { name, text };
         if unit::is_unit(text.text) {
             documents.units.push(text);
@@ -63,13 +64,13 @@ pub(super) fn sort<'a>(sources: &'a [Source], node: &mut Node) -> Result<Documen
             documents.files.push(text);
         } else if is_command(said) {
             documents.commands.push(text);
-        } else if let Some(what) = another_s(said) {
+        } else if let Some(what) = suggestion(said) {
             return Err(ImportError::at(name, what));
         } else {
             yaml(text, &mut documents, node)?;
         }
     }
-    // The rest is laid over the first.
+    // Drop-ins come after the configuration, sorted by name.
     documents.kubelet.sort_by_key(|document| (is_drop_in(document), document.file_name().to_owned()));
     if let Some(second) = documents.kubelet.iter().skip(1).find(|document| !is_drop_in(document)) {
         let what = "a second KubeletConfiguration: give one, and drop-ins of --config-dir whose names end in .conf";
@@ -88,17 +89,17 @@ fn is_command(line: &str) -> bool {
     first.len() > 3 && first.starts_with("--") || matches!(unit::base(first), "kubelet" | "hyperkube")
 }
 
-/// What to give instead of a line in which kubelet is only mentioned.
-fn another_s(line: &str) -> Option<&'static str> {
+/// What to give instead of a line that only mentions kubelet.
+fn suggestion(line: &str) -> Option<&'static str> {
     let mut words = line.split_whitespace().map(unit::base);
     match words.next()? {
         "k3s" | "rke2" => Some(
-            "it starts kubelet within itself: give a line that begins with kubelet and has what follows --kubelet-arg= as flags",
+            "it runs kubelet inside its own process: give a line that begins with kubelet, with the values of --kubelet-arg= as flags",
         ),
         "docker" | "podman" | "nerdctl" | "crictl" => {
-            Some("it starts a container: give the line that is run in it, from kubelet on")
+            Some("it starts a container: give the command that runs in it, from kubelet on")
         }
-        // Of ps, with a user and numbers before it.
+        // A line of ps, with a user and numbers before the command.
         _ if !line.contains(": ")
             && !line.starts_with('{')
             && words.any(|word| matches!(word, "kubelet" | "hyperkube")) =>
@@ -129,13 +130,13 @@ fn yaml(file: Text<'_>, documents: &mut Documents<'_>, node: &mut Node) -> Resul
                 let place = document.place(&[Step::Key("apiVersion".to_owned())]);
                 let short = kiln_agent::names::short(version);
                 let what = format!(
-                    "no kubelet since Kubernetes 1.10 reads kubelet.config.k8s.io/{short}: write it anew as v1beta1"
+                    "no kubelet since Kubernetes 1.10 reads kubelet.config.k8s.io/{short}: rewrite it as v1beta1"
                 );
                 return Err(ImportError::at(place, what));
             }
             ("kubelet.config.k8s.io", "KubeletConfiguration") => documents.kubelet.push(document),
             ("kubelet.config.k8s.io", "CredentialProviderConfig") => {
-                let why = "bring it with an overlay, and the programs that it names";
+                let why = "add it with an overlay, and the programs that it names";
                 node.report.add(Fate::Impossible, kind, file.name).why(why);
             }
             ("kubeadm.k8s.io", "InitConfiguration" | "JoinConfiguration" | "ClusterConfiguration") => {
@@ -143,7 +144,7 @@ fn yaml(file: Text<'_>, documents: &mut Documents<'_>, node: &mut Node) -> Resul
                 documents.kubeadm.push(Kubeadm { kind, version, document });
             }
             ("kubeadm.k8s.io", "UpgradeConfiguration" | "ResetConfiguration") => {
-                let why = "it is about a run of kubeadm, and nodes of images are replaced";
+                let why = "it configures a run of kubeadm, and nodes made from images are replaced instead";
                 node.report.add(Fate::Dropped, kind, file.name).why(why);
             }
             ("kubeproxy.config.k8s.io", "KubeProxyConfiguration") => {
@@ -153,9 +154,9 @@ fn yaml(file: Text<'_>, documents: &mut Documents<'_>, node: &mut Node) -> Resul
             _ => {
                 let place = document.place(&[]);
                 let what = match (api, kind) {
-                    ("", "") => "it has neither apiVersion nor kind, and is no unit, environment file or command line of kubelet's".to_owned(),
+                    ("", "") => "has neither apiVersion nor kind, and is not a unit, an environment file or a command line of kubelet".to_owned(),
                     _ => format!(
-                        "{:?} of {:?} is nothing that kubelet, kube-proxy or kubeadm reads",
+                        "{:?} of {:?} is not read by kubelet, kube-proxy or kubeadm",
                         kiln_agent::names::short(kind),
                         kiln_agent::names::short(api)
                     ),
@@ -167,8 +168,8 @@ fn yaml(file: Text<'_>, documents: &mut Documents<'_>, node: &mut Node) -> Resul
     Ok(())
 }
 
-/// The documents in `text`, each behind as many empty lines as it has lines before it. JSON's tabs, which YAML does not take for
-/// indentation, become blanks.
+/// The documents in `text`, each preceded by as many empty lines as it has lines before it. Tabs in
+/// JSON become blanks, because YAML does not accept them as indentation.
 fn split(text: &str) -> Vec<String> {
     let is_json = text.trim_start().starts_with('{');
     let mut split = vec![String::new()];
@@ -204,13 +205,13 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_told_by_content() {
+    fn kinds_are_detected_by_content() {
         assert!(is_command("/usr/bin/kubelet --a=b") && is_command("--max-pods=1 \\"));
         let ps = "root  812 2.1 0.9 1943 9 ? Ssl 09:12 1:02 /usr/bin/kubelet --config=/var/lib/kubelet/config.yaml";
         for line in [ps, "docker run --net=host quay.io/hyperkube kubelet --v=2", "/usr/local/bin/k3s agent"] {
-            assert!(another_s(line).is_some_and(|what| what.contains("from") || what.contains("begins")), "{line}");
+            assert!(suggestion(line).is_some_and(|what| what.contains("from") || what.contains("begins")), "{line}");
         }
-        assert_eq!((another_s("apiVersion: v1"), another_s("a: 1")), (None, None));
+        assert_eq!((suggestion("apiVersion: v1"), suggestion("a: 1")), (None, None));
         assert!(is_command("hyperkube kubelet") && !is_command("---") && !is_command("kind: x"));
         assert!(is_assignment("KUBELET_EXTRA_ARGS=--a=b") && is_assignment("export A=") && !is_assignment("a: b=c"));
     }

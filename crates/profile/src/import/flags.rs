@@ -1,4 +1,4 @@
-//! kubelet's flags: read as pflag reads them, and made into the fields they stand for.
+//! Parses kubelet's flags like pflag does, and converts them to the fields that they set.
 //!
 //! Sources: spf13/pflag; `component-base/cli/flag` of Kubernetes for its maps and lists.
 
@@ -11,16 +11,16 @@ use serde_json::{Map, Value};
 /// A flag as it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Given {
-    /// Without dashes before it.
+    /// The name, without leading dashes.
     pub name: String,
-    /// Its value; `true` for one that stands alone.
+    /// The value; `true` for a flag without one.
     pub value: String,
     /// File and line.
     pub place: String,
 }
 
 impl Given {
-    /// As it was written, less what may be a secret.
+    /// The flag as it was written, without a value that may be secret.
     pub(super) fn written(&self) -> String {
         match self.name.contains("password") {
             true => format!("--{}", self.name),
@@ -29,30 +29,30 @@ impl Given {
     }
 }
 
-/// systemd's `%H`, which is read as the variable `${%H}`, as it was written.
+/// Restores specifiers of systemd, such as `%H`, which are represented as the variable `${%H}`.
 fn specifiers(value: &str) -> String {
     let mut parts = value.split("${%");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| format!("{text}%{}", part.replacen('}', "", 1)))
 }
 
-/// Reads the words after kubelet's name; `place` tells where a word stands.
+/// Parses the words after kubelet's name; `place` returns the place of a word.
 ///
 /// # Errors
-/// Place and reason.
+/// The place and the reason.
 pub(super) fn read(words: &[Word], place: impl Fn(&Word) -> String) -> Result<Vec<Given>, (String, String)> {
     let mut given = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let place = place(word);
         let text = word.text.as_str();
-        // A variable that no file sets: systemd leaves nothing of it.
+        // A variable that no file sets, which systemd removes.
         if text.starts_with('$') && !text.contains('=') {
             continue;
         }
         let Some(flag) = text.strip_prefix("--").or_else(|| text.strip_prefix('-')).filter(|flag| !flag.is_empty())
         else {
-            return Err((place, format!("{text:?} is no flag of kubelet's, which takes nothing else")));
+            return Err((place, format!("{text:?} is not a flag, and kubelet accepts nothing else")));
         };
         let (name, value) = match flag.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
@@ -61,7 +61,7 @@ pub(super) fn read(words: &[Word], place: impl Fn(&Word) -> String) -> Result<Ve
                 None => (flag, None),
             },
         };
-        // WordSepNormalizeFunc.
+        // As WordSepNormalizeFunc does.
         let name = name.replace('_', "-");
         let value = match value {
             Some(value) => value,
@@ -89,13 +89,14 @@ fn is_switch(name: &str) -> bool {
     kubelet_flags::SWITCHES.contains(&name) || field.is_some_and(|field| matches!(field.of, Type::Bool))
 }
 
-/// Lays flag after flag over a configuration.
+/// Merges flags over a configuration, one by one.
 ///
-/// A map or list that a flag sets replaces that of the file, and further flags of the name add to it; feature gates add to the
-/// file's. What a file says of anything else is replaced.
+/// The first flag that sets a map or a list replaces that of the file, and further flags of the
+/// same name add to it; feature gates are merged with the file's. Any other value replaces that of
+/// the file.
 #[derive(Debug, Default)]
 pub(super) struct Layer {
-    /// Fields that a flag has set before.
+    /// Paths of the fields that a flag has already set.
     begun: Vec<String>,
 }
 
@@ -103,9 +104,9 @@ impl Layer {
     /// Sets the field at `path` to the value that `given` has for it.
     ///
     /// # Errors
-    /// A phrase.
+    /// A phrase that says what is wrong.
     pub(super) fn set(&mut self, config: &mut Map<String, Value>, path: &str, given: &Given) -> Result<(), String> {
-        let Some(field) = kubelet_config::field(path) else { return Err(format!("{path} is no field")) };
+        let Some(field) = kubelet_config::field(path) else { return Err(format!("{path} is not a field")) };
         let value = typed(&given.name, &given.value, &field.of)?;
         let slot = slot(config, path);
         let fresh = !self.begun.iter().any(|begun| begun == path);
@@ -121,9 +122,9 @@ impl Layer {
     }
 }
 
-/// A flag's text as a value of the type `of`. Whether that is in range is for the field's own check.
+/// Converts a flag's text to a value of type `of`. The field's own check tests its range.
 fn typed(name: &str, text: &str, of: &Type) -> Result<Value, String> {
-    let wrong = |what: &str| Err(format!("--{name}={text}: is no {what}"));
+    let wrong = |what: &str| Err(format!("--{name}={text}: is not {what}"));
     Ok(match of {
         Type::Bool => match boolean(text) {
             Some(value) => value.into(),
@@ -131,11 +132,11 @@ fn typed(name: &str, text: &str, of: &Type) -> Result<Value, String> {
         },
         Type::Int(_) => match integer(text) {
             Some(value) => value.into(),
-            None => return wrong("whole number"),
+            None => return wrong("a whole number"),
         },
         Type::Fraction | Type::Rate => match text.parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
             Some(value) => value.into(),
-            None => return wrong("number"),
+            None => return wrong("a number"),
         },
         Type::List(Type::Object(_)) if name == "register-with-taints" => taints(text)?,
         Type::List(Type::Object(_)) if name == "reserved-memory" => reserved_memory(text)?,
@@ -149,7 +150,7 @@ fn typed(name: &str, text: &str, of: &Type) -> Result<Value, String> {
     })
 }
 
-/// Go's `strconv.ParseBool`.
+/// Parses like Go's `strconv.ParseBool`.
 fn boolean(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
@@ -158,7 +159,7 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// Go's `strconv.ParseInt` of base 0, as far as people write it.
+/// Parses like Go's `strconv.ParseInt` with base 0, for decimal and `0x` only.
 fn integer(text: &str) -> Option<i64> {
     match text.strip_prefix("0x") {
         Some(hex) => i64::from_str_radix(hex, 16).ok(),
@@ -186,7 +187,7 @@ fn map(name: &str, text: &str, sign: char, of: &Type) -> Result<Value, String> {
     Ok(map.into())
 }
 
-/// `Name:value`, several of one name.
+/// Parses `Name:value`, where a name may be repeated.
 fn headers(text: &str) -> Result<Value, String> {
     let mut map = Map::new();
     for part in parts(text) {
@@ -201,7 +202,7 @@ fn headers(text: &str) -> Result<Value, String> {
     Ok(map.into())
 }
 
-/// `key=value:Effect` or `key:Effect`, separated by commas.
+/// Parses `key=value:Effect` or `key:Effect`, separated by commas.
 pub(super) fn taints(text: &str) -> Result<Value, String> {
     let taint = |part: &str| {
         let wrong = || format!("--register-with-taints: {part:?} is not of the form key=value:Effect");
@@ -212,13 +213,14 @@ pub(super) fn taints(text: &str) -> Result<Value, String> {
     parts(text).map(taint).collect()
 }
 
-/// `0:memory=1Gi,hugepages-1Gi=2Gi;1:memory=1Gi`.
+/// Parses `0:memory=1Gi,hugepages-1Gi=2Gi;1:memory=1Gi`.
 fn reserved_memory(text: &str) -> Result<Value, String> {
     let node = |part: &str| {
         let Some((number, limits)) = part.split_once(':') else {
             return Err(format!("--reserved-memory: {part:?} is not of the form node:memory=amount"));
         };
-        let number = integer(number).ok_or_else(|| format!("--reserved-memory: {number:?} is no number of a node"))?;
+        let number =
+            integer(number).ok_or_else(|| format!("--reserved-memory: {number:?} is not the number of a NUMA node"))?;
         let limits = map("reserved-memory", limits, '=', &Type::Quantity)?;
         Ok(serde_json::json!({ "numaNode": number, "limits": limits }))
     };
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_and_lists_accumulate_over_what_the_file_says() {
+    fn maps_and_lists_of_flags_replace_those_of_the_file() {
         let file = json!({
             "kubeReserved": { "cpu": "1" }, "featureGates": { "A": true, "B": true }, "maxPods": 10,
             "tlsCipherSuites": ["old"],
@@ -293,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn structured_flags() {
+    fn structured_flags_become_objects() {
         let text = "--register-with-taints=a=b:NoSchedule,c:NoExecute --reserved-memory=0:memory=1Gi,hugepages-2Mi=2Mi;1:memory=2Gi \
                     --manifest-url-header=A:b,A:c";
         assert_eq!(

@@ -1,4 +1,5 @@
-//! What is the image's own and cannot be as it was, and what the profile has to say so that all else is.
+//! Adjusts a node's configuration to an image: what must change, and what the profile must set so
+//! that the rest stays the same.
 
 use super::node::Node;
 use super::report::Fate;
@@ -7,31 +8,32 @@ use kiln_agent::paths::CA_FILE;
 use kiln_kubernetes::{Minor, kubelet_config};
 use serde_json::{Map, Value, json};
 
-/// Directories that can be written to.
+/// Writable directories.
 const WRITABLE: [&str; 4] = ["/etc/", "/run/", "/tmp/", "/var/"];
 
-/// Of the fields that kiln renders for every node, what a cluster's file says.
+/// The fields rendered for every node that a cluster's file sets.
 const CLUSTER: [&str; 2] = ["clusterDNS", "clusterDomain"];
 
-/// Takes what belongs elsewhere out of the configuration, and changes what cannot be the same on an immutable node.
+/// Moves fields that belong elsewhere out of the configuration, and changes those that must differ
+/// on an immutable node.
 pub(super) fn fit(node: &mut Node, minor: Minor, cluster_file: bool) {
-    elsewhere(node, cluster_file);
+    move_elsewhere(node, cluster_file);
     let text = |node: &Node, field: &str| node.config.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     if text(node, "cgroupDriver") != CGROUP_DRIVER {
         change(
             node,
             "cgroupDriver",
             json!(CGROUP_DRIVER),
-            "containerd's driver and systemd's: one owner of the control groups",
+            "containerd and systemd use this driver: control groups have one owner",
         );
     }
     if ["", "/etc/resolv.conf", "/run/systemd/resolve/stub-resolv.conf"].contains(&text(node, "resolvConf").as_str()) {
-        let why = "/etc/resolv.conf is resolved's stub, which no pod reaches";
+        let why = "/etc/resolv.conf names systemd-resolved's stub, which no pod can reach";
         change(node, "resolvConf", json!(RESOLV_CONF), why);
     }
     let plugins = text(node, "volumePluginDir");
     if !WRITABLE.iter().any(|writable| plugins.starts_with(writable)) {
-        change(node, "volumePluginDir", json!(VOLUME_PLUGINS), "kubelet makes the directory, and /usr is read-only");
+        change(node, "volumePluginDir", json!(VOLUME_PLUGINS), "kubelet creates the directory, and /usr is read-only");
     }
     let authority = node.config.get("authentication").and_then(|it| it.pointer("/x509/clientCAFile"));
     if let Some(path) =
@@ -39,12 +41,18 @@ pub(super) fn fit(node: &mut Node, minor: Minor, cluster_file: bool) {
     {
         *kubelet::slot(&mut node.config, "authentication.x509.clientCAFile") = json!(CA_FILE);
         let why = "where the agent writes the cluster's authority";
-        told(node, "authentication", &format!("authentication.x509.clientCAFile={path}"), &json!(CA_FILE), why);
+        report_change(
+            node,
+            "authentication",
+            &format!("authentication.x509.clientCAFile={path}"),
+            &json!(CA_FILE),
+            why,
+        );
     }
     for field in ["tlsCertFile", "tlsPrivateKeyFile"] {
         if let Some(path) = node.config.remove(field) {
             node.report.moved(field);
-            let why = "a serving certificate is one node's: set serverTLSBootstrap and approve its requests; until then kubelet signs its own";
+            let why = "a serving certificate belongs to one node: set serverTLSBootstrap and approve its requests; until then kubelet signs its own";
             let entry = node.report.add(Fate::Impossible, format!("{field}={path}"), "");
             entry.why(why).differs(field);
         }
@@ -59,20 +67,20 @@ pub(super) fn fit(node: &mut Node, minor: Minor, cluster_file: bool) {
             }
         }
     }
-    // The profile has to say what kiln renders for every node, or a source that leaves it out would
-    // get kiln's.
+    // The profile must set every field that kiln renders, otherwise a node that did not set it
+    // would get kiln's value.
     for path in kubelet::rendered().into_iter().filter(|path| !(cluster_file && CLUSTER.contains(path))) {
-        let default = unset(path, minor);
+        let default = default_of(path, minor);
         let slot = kubelet::slot(&mut node.config, path);
         if slot.is_null() {
             *slot = default;
-            node.note(path.split('.').next().unwrap_or(path), "not said there: kubelet's default");
+            node.note(path.split('.').next().unwrap_or(path), "not set there: kubelet's default");
         }
     }
 }
 
-/// What kubelet takes for a field that nobody sets.
-fn unset(path: &str, minor: Minor) -> Value {
+/// kubelet's default of a field.
+fn default_of(path: &str, minor: Minor) -> Value {
     kubelet_config::field(path).map_or(Value::Null, |field| field.unset(minor))
 }
 
@@ -80,18 +88,18 @@ fn change(node: &mut Node, field: &str, to: Value, why: &str) {
     let old = node.config.insert(field.to_owned(), to.clone());
     if old.as_ref() != Some(&to) {
         node.report.moved(field);
-        let what = old.map_or_else(|| format!("{field} not said"), |old| format!("{field}={old}"));
-        told(node, field, &what, &to, why);
+        let what = old.map_or_else(|| format!("{field} not set"), |old| format!("{field}={old}"));
+        report_change(node, field, &what, &to, why);
     }
 }
 
-fn told(node: &mut Node, field: &str, what: &str, to: &Value, why: &str) {
+fn report_change(node: &mut Node, field: &str, what: &str, to: &Value, why: &str) {
     node.note(field, format!("was {what}: {why}"));
     node.report.add(Fate::Translated, what, "").to(format!("kubelet.config: {to}")).why(why).differs(field);
 }
 
-/// Fields that are not a role's.
-fn elsewhere(node: &mut Node, cluster_file: bool) {
+/// Moves fields that do not belong to a role.
+fn move_elsewhere(node: &mut Node, cluster_file: bool) {
     if let Some(taints) = node.config.remove("registerWithTaints") {
         node.report.moved("registerWithTaints");
         node.taint(&taints, "registerWithTaints");
@@ -117,16 +125,21 @@ fn elsewhere(node: &mut Node, cluster_file: bool) {
         for field in CLUSTER {
             if let Some(value) = node.config.remove(field) {
                 node.report.moved(field);
-                let to = "dns of the cluster's file";
-                node.report.add(Fate::Translated, format!("{field}={value}"), "").to(to).why("it is the cluster's");
+                let to = "dns in the cluster's file";
+                node.report
+                    .add(Fate::Translated, format!("{field}={value}"), "")
+                    .to(to)
+                    .why("it belongs to the cluster");
             }
         }
     }
 }
 
-/// What a child says so that `wanted` comes out when it is laid over `parent`: what is wanted, and `null` for what is not.
+/// A child that, merged over `parent`, results in `wanted`: the wanted values, and `null` for all
+/// others.
 ///
-/// Lists append, so that one which does not begin with the parent's cannot be said: its path is told.
+/// Lists append, so a list that does not begin with the parent's cannot be expressed: its path is
+/// returned.
 pub(super) fn over(wanted: &Map<String, Value>, parent: &Map<String, Value>) -> (Map<String, Value>, Vec<String>) {
     let mut unsayable = Vec::new();
     let mut child = lay(wanted, parent, "", &mut unsayable);
@@ -169,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_child_says_what_is_wanted_and_unsays_the_rest() {
+    fn a_child_sets_what_is_wanted_and_removes_the_rest() {
         let object = |value: Value| value.as_object().cloned().expect("an object");
         let wanted = object(json!({ "a": { "x": 1 }, "l": [1, 2], "m": [3], "n": 1 }));
         let parent = object(json!({ "a": { "x": 2, "y": 3 }, "l": [1], "m": [4], "gone": true }));
@@ -179,11 +192,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rendered_has_a_default() {
+    fn rendered_fields_have_defaults() {
         for path in kubelet::rendered() {
-            assert!(![20, 36].iter().any(|minor| unset(path, Minor::new(*minor)).is_null()), "{path}");
+            assert!(![20, 36].iter().any(|minor| default_of(path, Minor::new(*minor)).is_null()), "{path}");
         }
-        assert_eq!(unset("healthzPort", Minor::new(20)), json!(10248));
-        assert_eq!(unset("clusterDNS", Minor::new(20)), json!([]));
+        assert_eq!(default_of("healthzPort", Minor::new(20)), json!(10248));
+        assert_eq!(default_of("clusterDNS", Minor::new(20)), json!([]));
     }
 }

@@ -1,7 +1,7 @@
-//! `KubeProxyConfiguration`: a DaemonSet's, which comes with the cluster, or that of a service of the node.
+//! `KubeProxyConfiguration`: of the cluster's DaemonSet, or of a service of the node.
 //!
-//! Sources: `pkg/proxy/apis/config/v1alpha1/defaults.go` of Kubernetes for what is written and means nothing; `cmd/kubeadm/app/phases/addons/proxy`
-//! for the DaemonSet.
+//! Sources: `pkg/proxy/apis/config/v1alpha1/defaults.go` of Kubernetes (values that mean "not
+//! set"); `cmd/kubeadm/app/phases/addons/proxy` (the DaemonSet).
 
 use super::ImportError;
 use super::booleans;
@@ -12,19 +12,20 @@ use crate::{Located, authority};
 use kiln_kubernetes::{Field, Minor, Step, Type, kube_proxy_config};
 use serde_json::{Map, Value};
 
-/// Where the service looks for its identity.
+/// The kubeconfig of the service.
 const KUBECONFIG: &str = "/etc/kubernetes/kube-proxy.conf";
 
-/// Fields in which zero is a value of its own, and not kube-proxy's default: they leave what the kernel has.
+/// Fields in which zero is a value and not kube-proxy's default: it leaves the kernel's setting.
 const ZERO_SAYS: [&str; 2] = ["tcpCloseWaitTimeout", "tcpEstablishedTimeout"];
 
 /// Fields that nothing reads on Linux.
 const OF_WINDOWS: [&str; 2] = ["winkernel", "windowsRunAsService"];
 
-/// Reads the one document there may be; with `bake` it becomes the node's, for Kubernetes 1.`minor`.
+/// Reads the only document, if any; with `bake` it becomes the configuration of the node, for
+/// Kubernetes 1.`minor`.
 ///
 /// # Errors
-/// [`ImportError::At`]: a second document, and what kube-proxy would refuse.
+/// [`ImportError::At`]: a second document, or a value that kube-proxy would reject.
 pub(super) fn read(documents: &Documents<'_>, bake: bool, minor: Minor, node: &mut Node) -> Result<(), ImportError> {
     if let Some(second) = documents.kube_proxy.get(1) {
         let what = "a second KubeProxyConfiguration: give the one that kube-proxy reads";
@@ -33,17 +34,17 @@ pub(super) fn read(documents: &Documents<'_>, bake: bool, minor: Minor, node: &m
     let Some(document) = documents.kube_proxy.first() else { return Ok(()) };
     let mut config = document.object();
     booleans::read(&mut config, kube_proxy_config::FIELDS);
-    unset(kube_proxy_config::FIELDS, &mut config);
-    pods(&config, document, node);
+    remove_unset(kube_proxy_config::FIELDS, &mut config);
+    read_pod_cidrs(&config, document, node);
     if !bake {
-        let why = "the DaemonSet of kubeadm's clusters carries it to every node: it is in the cluster, and not in the image. \
+        let why = "the DaemonSet of kubeadm's clusters carries it to every node: it belongs to the cluster and not to the image. \
                    --kube-proxy bakes kube-proxy as a service of the node, for a cluster without that DaemonSet";
         node.report.add(Fate::Dropped, "KubeProxyConfiguration", document.file_name()).why(why);
         return Ok(());
     }
     for name in OF_WINDOWS {
         if config.remove(name).is_some() {
-            node.report.add(Fate::Dropped, name, at(document, &[name])).why("it is of Windows");
+            node.report.add(Fate::Dropped, name, at(document, &[name])).why("it applies to Windows only");
         }
     }
     for misfit in kube_proxy_config::take_ignored(&mut config, minor) {
@@ -51,11 +52,11 @@ pub(super) fn read(documents: &Documents<'_>, bake: bool, minor: Minor, node: &m
     }
     kube_proxy_config::check(&config, minor)
         .map_err(|misfit| ImportError::misfit(document.place(&misfit.path), authority::KUBE_PROXY, &misfit))?;
-    elsewhere(&mut config, document, node);
+    move_elsewhere(&mut config, document, node);
     for field in config.keys() {
         node.report.add(Fate::Kept, field, at(document, &[field])).to("kubeProxy.config");
     }
-    let why = "there must be no DaemonSet of kube-proxy beside it: kubectl -n kube-system delete daemonset kube-proxy";
+    let why = "remove the DaemonSet of kube-proxy, which must not run beside it: kubectl -n kube-system delete daemonset kube-proxy";
     node.report.add(Fate::Impossible, "kube-proxy of the cluster", document.file_name()).why(why);
     node.kube_proxy = Some(config);
     Ok(())
@@ -65,12 +66,13 @@ fn at(document: &Located, path: &[&str]) -> String {
     document.place(&path.iter().map(|step| Step::Key((*step).to_owned())).collect::<Vec<_>>()).to_string()
 }
 
-/// Takes out what kube-proxy takes for "not set": Go writes all fields of a configuration, and a ConfigMap holds them.
-fn unset(fields: &'static [Field], object: &mut Map<String, Value>) {
+/// Removes values that kube-proxy treats as "not set": Go writes all fields of a configuration, and
+/// a ConfigMap contains them.
+fn remove_unset(fields: &'static [Field], object: &mut Map<String, Value>) {
     object.retain(|name, value| {
         let of = fields.iter().find(|field| field.name == name).map(|field| &field.of);
         if let (Some(Type::Object(fields)), Value::Object(inner)) = (of, &mut *value) {
-            unset(fields, inner);
+            remove_unset(fields, inner);
         }
         match (of, &*value) {
             (_, Value::String(text)) if text.is_empty() => false,
@@ -84,8 +86,8 @@ fn unset(fields: &'static [Field], object: &mut Map<String, Value>) {
     });
 }
 
-/// The pods' networks are the cluster's, whoever runs kube-proxy. kubeadm's own word for them counts more.
-fn pods(config: &Map<String, Value>, document: &Located, node: &mut Node) {
+/// Takes the pods' networks of the cluster, unless kubeadm's documents set them.
+fn read_pod_cidrs(config: &Map<String, Value>, document: &Located, node: &mut Node) {
     let Some(cidrs) = config.get("clusterCIDR").and_then(Value::as_str) else { return };
     if node.cluster.pod_cidrs.is_empty() {
         let to = "podCIDRs of the cluster's file";
@@ -94,8 +96,8 @@ fn pods(config: &Map<String, Value>, document: &Located, node: &mut Node) {
     }
 }
 
-/// What a service of the node has elsewhere.
-fn elsewhere(config: &mut Map<String, Value>, document: &Located, node: &mut Node) {
+/// Moves fields that a service of the node has elsewhere.
+fn move_elsewhere(config: &mut Map<String, Value>, document: &Located, node: &mut Node) {
     for field in ["apiVersion", "kind"] {
         config.remove(field);
     }
@@ -111,10 +113,10 @@ fn elsewhere(config: &mut Map<String, Value>, document: &Located, node: &mut Nod
     }
     let what = match path {
         Some(path) => format!("clientConnection.kubeconfig={path}"),
-        None => "clientConnection.kubeconfig not said".to_owned(),
+        None => "clientConnection.kubeconfig not set".to_owned(),
     };
-    let why = "a kubeconfig of its own, of the user system:kube-proxy or another one that is bound to system:node-proxier, must be there: \
-               a file of the seed";
+    let why = "it needs a kubeconfig of its own, for the user system:kube-proxy or another that is bound to system:node-proxier: \
+               add it to \"files\" of the seed";
     let place = at(document, &["clientConnection", "kubeconfig"]);
     node.report.add(Fate::Impossible, what, place).to(KUBECONFIG).why(why);
 }

@@ -1,4 +1,5 @@
-//! kubeadm's documents: `InitConfiguration`, `JoinConfiguration`, `ClusterConfiguration` of kubeadm.k8s.io/v1beta2 to v1beta4.
+//! kubeadm's documents: `InitConfiguration`, `JoinConfiguration`, `ClusterConfiguration` of
+//! kubeadm.k8s.io/v1beta2 to v1beta4.
 //!
 //! Sources: `cmd/kubeadm/app/apis/kubeadm`, `cmd/kubeadm/app/componentconfigs/kubelet.go` and
 //! `cmd/kubeadm/app/phases/kubelet/flags.go` of Kubernetes.
@@ -18,19 +19,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 const VERSIONS: [&str; 3] = ["v1beta2", "v1beta3", "v1beta4"];
 
 const CONTROL_PLANE: &str = "it is for \"kubeadm init\" on a control plane, not for a node's image";
-const RUN: &str = "it is about a run of kubeadm, and nodes join without one";
+const RUN: &str = "it configures a run of kubeadm, and nodes join without kubeadm";
 const TOKEN: &str = "a secret is never written: \"kiln seed --fresh-token FILE\" puts a new token into the seed";
 
-/// What one document says: the flags of kubelet's in it; all else goes to `node`.
+/// Reads one document: returns the kubelet flags in it, and adds everything else to `node`.
 ///
 /// # Errors
-/// [`ImportError::At`].
+/// [`ImportError::At`]: an unknown version, or arguments of the wrong type.
 pub(super) fn read(document: &Located, version: &str, kind: &str, node: &mut Node) -> Result<Vec<Given>, ImportError> {
     let place =
         |path: &[&str]| document.place(&path.iter().map(|step| Step::Key((*step).to_owned())).collect::<Vec<_>>());
     if !VERSIONS.contains(&version) {
         let what = format!(
-            "kubeadm.k8s.io/{version} is none of {}: let \"kubeadm config migrate\" write it anew",
+            "kubeadm.k8s.io/{version} is not one of {}: convert it with \"kubeadm config migrate\"",
             VERSIONS.join(", ")
         );
         return Err(ImportError::at(place(&["apiVersion"]), what));
@@ -49,8 +50,8 @@ pub(super) fn read(document: &Located, version: &str, kind: &str, node: &mut Nod
             }
             ("InitConfiguration", "localAPIEndpoint") => local(value, &place, node),
             ("InitConfiguration" | "JoinConfiguration", "patches") => {
-                let why = "kubeadm lays the files of that directory over what it writes: say in the KubeletConfiguration \
-                           what those of kubeletconfiguration say";
+                let why = "kubeadm patches what it writes with the files of that directory: set in the KubeletConfiguration \
+                           what those for kubeletconfiguration set";
                 node.report.add(Fate::Impossible, key, place).why(why);
             }
             ("JoinConfiguration", "discovery") => discovery(value, &place, node),
@@ -71,7 +72,7 @@ pub(super) fn read(document: &Located, version: &str, kind: &str, node: &mut Nod
                     node.cluster.kubernetes = Some(version);
                 } else {
                     entry.fate = Fate::Impossible;
-                    entry.why("it names no version: say the API servers' in the cluster's file");
+                    entry.why("it names no version: set that of the API servers in the cluster's file");
                 }
             }
             ("ClusterConfiguration", "controlPlaneEndpoint") => {
@@ -83,7 +84,7 @@ pub(super) fn read(document: &Located, version: &str, kind: &str, node: &mut Nod
                 node.report.add(Fate::Dropped, key, place).why(CONTROL_PLANE);
             }
             ("ClusterConfiguration", "imageRepository") => {
-                let why = "the pause image is the release's: set its pauseImage where another registry is to serve it";
+                let why = "the release names the pause image: set its pauseImage to use another registry";
                 node.report.add(Fate::Translated, key, place).to("pauseImage of the release").why(why);
             }
             ("InitConfiguration" | "ClusterConfiguration", _) => {
@@ -97,7 +98,7 @@ pub(super) fn read(document: &Located, version: &str, kind: &str, node: &mut Nod
     if kind == "InitConfiguration" {
         let tainted = object.get("nodeRegistration").is_none_or(|it| it.get("taints").is_none());
         let why = match tainted {
-            true => "it makes a control plane: import with --role control-plane, whose taint kubeadm sets, too",
+            true => "it makes a control plane: import with --role control-plane, whose taint kubeadm sets as well",
             false => "it makes a control plane: import with --role control-plane",
         };
         node.report.add(Fate::Impossible, kind, document.file_name()).why(why);
@@ -105,7 +106,7 @@ pub(super) fn read(document: &Located, version: &str, kind: &str, node: &mut Nod
     Ok(given)
 }
 
-/// `nodeRegistration`.
+/// Reads `nodeRegistration`.
 fn registration(
     document: &Located,
     registration: &Value,
@@ -125,13 +126,13 @@ fn registration(
                 let name = "container-runtime-endpoint".to_owned();
                 given.push(Given { name, value: text.to_owned(), place });
             }
-            // Before the flags, of which --register-with-taints would win.
+            // Taken before the flags, because --register-with-taints overrides it.
             "taints" => node.taint(value, &place),
             "kubeletExtraArgs" => {
                 if let Some((step, name, value)) = bare(value) {
                     let place = document.place(&[&steps[..], &[step]].concat());
                     let what = format!(
-                        "kubeletExtraArgs: {name} is {value}, and must be a text: write \"{value}\", in quotes"
+                        "kubeletExtraArgs: {name} is {value}, and must be a string: write \"{value}\", in quotes"
                     );
                     return Err(ImportError::at(place, what));
                 }
@@ -153,7 +154,7 @@ fn registration(
     Ok(given)
 }
 
-/// Flags as a map, or since v1beta4 as a list that may name one twice.
+/// Flags as a map, or since v1beta4 as a list with possible duplicates.
 fn extra_args(value: &Value, version: &str) -> Option<Vec<(String, String)>> {
     if version == "v1beta4" {
         let text = |arg: &Value, name: &str| Some(arg.get(name)?.as_str()?.to_owned());
@@ -163,7 +164,7 @@ fn extra_args(value: &Value, version: &str) -> Option<Vec<(String, String)>> {
     args.map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
 }
 
-/// The first value that is no text and can be written as one: where, its name, it.
+/// The first value that is not a string and can be written as one: its step, its name and itself.
 fn bare(args: &Value) -> Option<(Step, &str, &Value)> {
     let is_bare = |value: &Value| value.is_number() || value.is_boolean();
     match args {
@@ -179,7 +180,7 @@ fn bare(args: &Value) -> Option<(Step, &str, &Value)> {
     }
 }
 
-/// `localAPIEndpoint`: where the API is for all, unless `controlPlaneEndpoint` says otherwise.
+/// Reads `localAPIEndpoint`, the address of the API unless `controlPlaneEndpoint` sets another.
 fn local(value: &Value, place: &str, node: &mut Node) {
     let port = value.get("bindPort").and_then(Value::as_u64).unwrap_or(6443);
     match value.get("advertiseAddress").and_then(Value::as_str).and_then(|it| it.parse::<IpAddr>().ok()) {
@@ -193,7 +194,7 @@ fn local(value: &Value, place: &str, node: &mut Node) {
     }
 }
 
-/// The API of a cluster whose documents are all read and name no other place for it.
+/// Uses the local endpoint as that of the API if no document names another.
 pub(super) fn local_endpoint(node: &mut Node) {
     let Some((address, place)) = node.cluster.local_api.take() else { return };
     match node.cluster.api_servers.is_empty() {
@@ -204,7 +205,7 @@ pub(super) fn local_endpoint(node: &mut Node) {
     }
 }
 
-/// `discovery`.
+/// Reads `discovery`.
 fn discovery(discovery: &Value, place: &str, node: &mut Node) {
     for (key, value) in discovery.as_object().into_iter().flatten() {
         let what = format!("discovery.{key}");
@@ -224,7 +225,7 @@ fn discovery(discovery: &Value, place: &str, node: &mut Node) {
                 }
             }
             "file" => {
-                let why = "give that kubeconfig, too: it has the API server's address and authority";
+                let why = "give that kubeconfig as well: it has the API server's address and authority";
                 node.report.add(Fate::Impossible, what, place).why(why);
             }
             "tlsBootstrapToken" => {
@@ -237,7 +238,7 @@ fn discovery(discovery: &Value, place: &str, node: &mut Node) {
     }
 }
 
-/// `HOST` or `HOST:PORT` of the API.
+/// Reads the API's `HOST` or `HOST:PORT`.
 fn endpoint(text: &str, what: &str, place: &str, node: &mut Node) {
     let has_port = text.rsplit_once(':').is_some_and(|(host, port)| {
         port.chars().all(|c| c.is_ascii_digit()) && (!host.contains(':') || host.ends_with(']'))
@@ -258,7 +259,7 @@ fn endpoint(text: &str, what: &str, place: &str, node: &mut Node) {
     }
 }
 
-/// `networking`.
+/// Reads `networking`.
 fn networking(networking: &Value, place: &str, node: &mut Node) {
     for (key, value) in networking.as_object().into_iter().flatten() {
         let text = value.as_str().unwrap_or_default();
@@ -278,7 +279,7 @@ fn networking(networking: &Value, place: &str, node: &mut Node) {
     }
 }
 
-/// How kube-controller-manager divides the pods' networks.
+/// Reads the prefix lengths with which kube-controller-manager divides the pods' networks.
 fn masks(manager: &Value, version: &str, node: &mut Node) {
     let args = manager.get("extraArgs").and_then(|args| extra_args(args, version)).unwrap_or_default();
     for (name, value) in args {
@@ -291,7 +292,7 @@ fn masks(manager: &Value, version: &str, node: &mut Node) {
     }
 }
 
-/// What kubeadm of Kubernetes 1.`minor` puts into a `KubeletConfiguration` that does not say it.
+/// Sets the fields that kubeadm of Kubernetes 1.`minor` adds to a `KubeletConfiguration`.
 pub(super) fn complete(config: &mut Map<String, Value>, cluster: &Cluster, minor: Minor) {
     let dns = cluster.service_cidrs.first().map_or(kubelet::KUBEADM_SERVICES, String::as_str);
     let dns = dns.parse::<IpNet>().ok().map(|network| match network {
@@ -345,11 +346,11 @@ mod tests {
         assert_eq!(lines, ["5", "6"]);
         let document = Located::parse(&format!("{head}    v: 4\n"), "kubeadm.yaml").expect("YAML");
         let error = read(&document, "v1beta3", "JoinConfiguration", &mut Node::default()).expect_err("a number");
-        assert!(error.to_string().contains("v is 4, and must be a text: write \"4\", in quotes"), "{error}");
+        assert!(error.to_string().contains("v is 4, and must be a string: write \"4\", in quotes"), "{error}");
     }
 
     #[test]
-    fn the_api_is_where_the_first_of_a_control_plane_is() {
+    fn the_local_endpoint_is_used_when_no_other_is_named() {
         let text = "apiVersion: kubeadm.k8s.io/v1beta3\nkind: InitConfiguration\nlocalAPIEndpoint: {advertiseAddress: fd00::1, bindPort: 7443}\npatches: {directory: /p}\nnodeRegistration: {taints: []}\n";
         let (mut node, _) = import(text);
         local_endpoint(&mut node);
@@ -363,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn clusters_are_described_and_tokens_are_not() {
+    fn clusters_are_imported_without_tokens() {
         let (node, _) = import(
             "apiVersion: kubeadm.k8s.io/v1beta2\nkind: JoinConfiguration\ndiscovery:\n  bootstrapToken:\n    apiServerEndpoint: api.example:6443\n    token: abcdef.0123456789abcdef\n    caCertHashes: [sha256:00]\n",
         );

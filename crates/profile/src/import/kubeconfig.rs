@@ -1,4 +1,5 @@
-//! A kubeconfig: where the cluster is and who signs for it. Whatever it has to log in with stays where it is.
+//! A kubeconfig: the URL of the API server and its certificate authority. Credentials are not
+//! imported.
 
 use super::ImportError;
 use super::node::Node;
@@ -9,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use kiln_kubernetes::Step;
 use serde_json::{Map, Value};
 
-/// Reads the cluster of the current context of `document`, or its first where there is none.
+/// Reads the cluster of the current context of `document`, or the first cluster if there is none.
 pub(super) fn read(document: &Located, node: &mut Node) -> Result<(), ImportError> {
     let object = document.object();
     let step = |name: &str| Step::Key(name.to_owned());
@@ -29,13 +30,13 @@ pub(super) fn read(document: &Located, node: &mut Node) -> Result<(), ImportErro
         let pem = STANDARD.decode(data.trim()).ok().and_then(|pem| String::from_utf8(pem).ok());
         let pem = pem.filter(|pem| pem.contains("-----BEGIN CERTIFICATE-----") && !pem.contains("PRIVATE KEY"));
         let pem = pem.ok_or_else(|| {
-            ImportError::at(&place, "certificate-authority-data is no certificate in PEM, encoded in base64")
+            ImportError::at(&place, "certificate-authority-data is not a base64-encoded certificate in PEM")
         })?;
         node.report.add(Fate::Translated, "certificate-authority-data", &place).to("caCertificate of the cluster");
         node.cluster.ca_certificate = Some(pem);
     }
     if let Some(path) = text("certificate-authority") {
-        let why = "the certificate is in that file: caFile in the cluster's file says where a copy of it is";
+        let why = "the certificate is in that file: set caFile in the cluster's file to a copy of it";
         node.report.add(Fate::Impossible, format!("certificate-authority: {path}"), &place).why(why);
     }
     if object.contains_key("users") {
@@ -45,7 +46,7 @@ pub(super) fn read(document: &Located, node: &mut Node) -> Result<(), ImportErro
     Ok(())
 }
 
-/// The cluster that `current-context` leads to.
+/// The cluster of `current-context`.
 fn current(object: &Map<String, Value>) -> Option<&Value> {
     let named = |list: &str, name: &str| {
         let mut entries = object.get(list)?.as_array()?.iter();

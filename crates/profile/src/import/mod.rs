@@ -1,7 +1,8 @@
-//! What people have, as a profile: kubelet's unit and flags, its configuration, kubeadm's documents, kube-proxy's configuration.
+//! Imports an existing node as a profile: kubelet's unit and flags, its configuration, kubeadm's
+//! documents, kube-proxy's configuration.
 //!
-//! Bytes in, text out. A node that is baked from the profile runs kubelet with the configuration it had, but for what the report says
-//! differs: what an immutable node cannot have as it was.
+//! Bytes in, text out. A node that is baked from the profile runs kubelet with the same
+//! configuration, except for the differences in the report, which an immutable node requires.
 
 mod booleans;
 mod documents;
@@ -31,46 +32,46 @@ use node::Node;
 use serde_json::{Map, Value};
 use unit::{Placed, Text};
 
-/// More feature gates than any kubelet has.
+/// Limit for the number of feature gates, more than any kubelet has.
 const MAX_GATES: usize = 500;
 
-/// A file as it was given.
+/// A file to import.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// Its name, in messages and to be found when another file names it.
+    /// Its name, for messages and for references from other files.
     pub name: String,
-    /// What is in it.
+    /// Its contents.
     pub bytes: Vec<u8>,
 }
 
-/// What is made of all files together.
+/// The result of an import.
 #[derive(Debug, Clone)]
 pub struct Import {
-    /// A profile.
+    /// The profile.
     pub profile: String,
-    /// A cluster's file; what it must say and no file told is there as a comment.
+    /// The cluster's file; required keys that no file sets are comments.
     pub cluster: String,
-    /// A node's seed, as far as the files tell; never with a token.
+    /// The node's seed, as far as the files determine it; never with a token.
     pub seed: String,
-    /// What became of what.
+    /// What became of each setting.
     pub report: Report,
 }
 
-/// What is wanted of an import.
+/// Options of an import.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wanted {
-    /// What belongs to the cluster is left to the cluster's file.
+    /// Whether settings of the cluster go to the cluster's file instead of the profile.
     pub cluster_file: bool,
-    /// kube-proxy is a service of the node, and not the cluster's DaemonSet.
+    /// Whether kube-proxy is a service of the node instead of the cluster's DaemonSet.
     pub kube_proxy: bool,
 }
 
-/// Makes a profile that extends `parent` out of `sources`.
+/// Converts `sources` to a profile that extends `parent`.
 ///
-/// `extends` is how the profile names its parent.
+/// `extends` is the name of the parent in the profile.
 ///
 /// # Errors
-/// [`ImportError`]: what no kubelet would take, what cannot be read, what is missing.
+/// [`ImportError`]: invalid settings, unreadable files, missing files.
 pub fn import(sources: &[Source], parent: &Profile, extends: &str, wanted: Wanted) -> Result<Import, ImportError> {
     if sources.is_empty() {
         return Err(ImportError::Nothing);
@@ -89,16 +90,16 @@ pub fn import(sources: &[Source], parent: &Profile, extends: &str, wanted: Wante
         None if !kubelet => return Err(ImportError::Nothing),
         Some(document) if !kubelet && !kube_proxy => {
             let what = "is kube-proxy's configuration alone, which the cluster's DaemonSet carries to its nodes: \
-                        give kubelet's files, too, or --kube-proxy for a service of the node";
+                        give kubelet's files as well, or --kube-proxy for a service of the node";
             return Err(ImportError::at(document.place(&[]).source, what));
         }
         None if kube_proxy => return Err(ImportError::NoKubeProxy),
         _ => {}
     }
     kube_proxy::read(&documents, kube_proxy, minor, &mut node)?;
-    let kube_proxy = proxied(&mut node, parent, extends);
+    let kube_proxy = kube_proxy_overrides(&mut node, parent, extends);
     let kubelet = match kubelet {
-        true => Some(configured(&documents, &given, &mut node, parent, extends, cluster_file)?),
+        true => Some(kubelet_overrides(&documents, &given, &mut node, parent, extends, cluster_file)?),
         false => None,
     };
     let names: Vec<&str> = sources.iter().map(|source| unit::base(&source.name)).collect();
@@ -110,8 +111,8 @@ pub fn import(sources: &[Source], parent: &Profile, extends: &str, wanted: Wante
     })
 }
 
-/// What the profile says of kubelet's configuration.
-fn configured(
+/// kubelet's configuration in the profile.
+fn kubelet_overrides(
     documents: &Documents<'_>,
     given: &[Given],
     node: &mut Node,
@@ -120,12 +121,12 @@ fn configured(
     cluster_file: bool,
 ) -> Result<Map<String, Value>, ImportError> {
     let minor = parent.release.kubernetes.minor;
-    configuration(documents, given, node, minor)?;
+    base_config(documents, given, node, minor)?;
     let mut layer = Layer::default();
     for given in given {
         route::route(given, minor, &mut layer, node)?;
     }
-    checked(documents, node, minor)?;
+    check_config(documents, node, minor)?;
     image::fit(node, minor, cluster_file);
     let (config, unsayable) = image::over(&node.config, &parent.kubelet.config);
     for path in unsayable {
@@ -135,8 +136,8 @@ fn configured(
     Ok(config)
 }
 
-/// What the profile says of kube-proxy, when it is a service of the node.
-fn proxied(node: &mut Node, parent: &Profile, extends: &str) -> Option<Map<String, Value>> {
+/// kube-proxy's configuration in the profile, if it is a service of the node.
+fn kube_proxy_overrides(node: &mut Node, parent: &Profile, extends: &str) -> Option<Map<String, Value>> {
     let nothing = Map::new();
     let inherited = parent.kube_proxy.as_ref().map_or(&nothing, |it| &it.config);
     let (config, unsayable) = image::over(node.kube_proxy.as_ref()?, inherited);
@@ -150,14 +151,14 @@ fn appends(extends: &str) -> String {
     format!("{extends} has a list there, and lists append: extend base, or a profile that sets it to null")
 }
 
-/// Flags of units, command lines and environment files.
+/// The flags of units, command lines and environment files.
 fn command_line(documents: &Documents<'_>, node: &mut Node) -> Result<Vec<Given>, ImportError> {
     let Documents { units, files, commands, .. } = documents;
     let mut given = Vec::new();
     if !units.is_empty() {
         let service = unit::service(units, files)?;
         for (place, path) in service.missing {
-            let why = "it was not given: if the node has it, its flags are missing here";
+            let why = "it was not given: if the node has it, the flags in it are missing here";
             node.report.add(Fate::Impossible, format!("EnvironmentFile={path}"), place).why(why);
         }
         for name in service.unread {
@@ -170,7 +171,7 @@ fn command_line(documents: &Documents<'_>, node: &mut Node) -> Result<Vec<Given>
         let words = unit::split(&words::joined(command.text, 1), None, command.name)?;
         let words: Vec<_> = words.into_iter().map(|word| Placed { word, file: command.name }).collect();
         match words.first() {
-            // The flags alone.
+            // Flags without the program.
             Some(first) if first.word.text.starts_with("--") => given.extend(read(&words)?),
             _ => given.extend(kubelet(&words, command.name)?),
         }
@@ -183,7 +184,8 @@ fn command_line(documents: &Documents<'_>, node: &mut Node) -> Result<Vec<Given>
     Ok(given)
 }
 
-/// The flags in an environment file that no unit is there to read: those of all variables that hold any.
+/// The flags in an environment file when no unit was given: those of all variables that contain
+/// flags.
 fn variables(file: &Text<'_>, documents: &Documents<'_>) -> Result<Vec<Given>, ImportError> {
     let mut given = Vec::new();
     for (name, value) in unit::variables(file)? {
@@ -205,7 +207,9 @@ fn kubelet(command: &[Placed<'_>], name: &str) -> Result<Vec<Given>, ImportError
     let program = command.iter().position(|it| unit::base(&it.word.text) == "kubelet");
     match program {
         Some(at) => read(&command[at + 1..]),
-        None if command.is_empty() => Err(ImportError::at(name, "no unit says ExecStart: give kubelet.service, too")),
+        None if command.is_empty() => {
+            Err(ImportError::at(name, "no unit says ExecStart: give kubelet.service as well"))
+        }
         None => Err(ImportError::at(command[0].place(), "what it starts is not kubelet")),
     }
 }
@@ -217,8 +221,9 @@ fn read(words: &[Placed<'_>]) -> Result<Vec<Given>, ImportError> {
     flags::read(&plain, place).map_err(|(place, why)| ImportError::at(place, why))
 }
 
-/// kubelet's configuration before its flags: of files, of kubeadm, or of a kubelet that reads none.
-fn configuration(documents: &Documents<'_>, given: &[Given], node: &mut Node, minor: Minor) -> Result<(), ImportError> {
+/// Sets kubelet's configuration before its flags: from files, with kubeadm's defaults, or those of
+/// a kubelet without a file.
+fn base_config(documents: &Documents<'_>, given: &[Given], node: &mut Node, minor: Minor) -> Result<(), ImportError> {
     let kubeadm = !documents.kubeadm.is_empty();
     for document in &documents.kubelet {
         let mut object = document.object();
@@ -237,14 +242,15 @@ fn configuration(documents: &Documents<'_>, given: &[Given], node: &mut Node, mi
         }
         if let Value::Object(defaults) = route::legacy_defaults() {
             for (field, value) in defaults {
-                let why = "a kubelet without --config is open to anybody unless flags say otherwise";
+                let why = "a kubelet without --config lets anybody in unless flags say otherwise";
                 node.note(&field, "kubelet's default without --config");
                 node.report.add(Fate::Kept, format!("{field}: {value}"), "kubelet's default without --config").why(why);
                 node.config.insert(field, value);
             }
         }
     }
-    // kubelet takes the one for the other when it reads its file, before it looks at its flags (SetDefaults_KubeletConfiguration).
+    // kubelet derives nodeStatusReportFrequency from the file before it applies flags
+    // (SetDefaults_KubeletConfiguration).
     let updates = given.iter().find(|given| given.name.replace('_', "-") == "node-status-update-frequency");
     if let Some(flag) = updates.filter(|_| !node.config.contains_key("nodeStatusReportFrequency")) {
         let reports = node.config.get("nodeStatusUpdateFrequency").cloned().unwrap_or_else(|| "5m".into());
@@ -253,7 +259,7 @@ fn configuration(documents: &Documents<'_>, given: &[Given], node: &mut Node, mi
     }
     if kubeadm {
         if documents.kubelet.is_empty() {
-            let why = "kubeadm's defaults are taken; give KubeletConfiguration, too, if the cluster has its own \
+            let why = "kubeadm's defaults are used; give the KubeletConfiguration as well if the cluster has its own \
                        (kubectl -n kube-system get configmap kubelet-config)";
             node.report.add(Fate::Impossible, "KubeletConfiguration", "").why(why);
         }
@@ -262,15 +268,15 @@ fn configuration(documents: &Documents<'_>, given: &[Given], node: &mut Node, mi
     Ok(())
 }
 
-/// A drop-in of kubelet's replaces lists and merges maps.
+/// Merges a field like a drop-in of kubelet: lists replace, maps merge.
 fn overlay(config: &mut Map<String, Value>, field: &str, value: &Value) {
     let mut over = Map::new();
     over.insert(field.to_owned(), value.clone());
     yaml::merge(config, &over);
 }
 
-/// Takes out what kubelet would ignore, and refuses what it would.
-fn checked(documents: &Documents<'_>, node: &mut Node, minor: Minor) -> Result<(), ImportError> {
+/// Removes what kubelet would ignore, and rejects what kubelet would reject.
+fn check_config(documents: &Documents<'_>, node: &mut Node, minor: Minor) -> Result<(), ImportError> {
     for misfit in kubelet_config::take_ignored(&mut node.config, minor) {
         if let [Step::Key(field)] = &misfit.path[..] {
             node.report.moved(field);

@@ -1,4 +1,4 @@
-//! A node as it is read: what kubelet runs with, what its cluster is, what it is alone.
+//! A node as it is read: kubelet's settings, the cluster's, and those of this node alone.
 
 use super::report::{Fate, Report};
 use kiln_agent::names;
@@ -9,29 +9,29 @@ use std::net::SocketAddr;
 /// Everything that was read, before it becomes a profile.
 #[derive(Debug, Default)]
 pub(super) struct Node {
-    /// kubelet's configuration: what is said, by file or flag; the rest is kubelet's default.
+    /// kubelet's configuration: fields set by files or flags; all others have kubelet's default.
     pub config: Map<String, Value>,
-    /// Why a field of it is as it is: lines of comment, by the field's name.
+    /// The origin of its fields: lines of comment, by the field's name.
     pub notes: BTreeMap<String, Vec<String>>,
-    /// Flags that stay flags, with where each was.
+    /// Flags that stay flags: value and place, by name.
     pub args: BTreeMap<String, (String, String)>,
     /// Labels of the role.
     pub labels: BTreeMap<String, String>,
     /// Taints: key, value, effect.
     pub taints: Vec<(String, String, String)>,
-    /// kube-proxy's configuration, where it is to be a service of the node.
+    /// kube-proxy's configuration, if it is to be a service of the node.
     pub kube_proxy: Option<Map<String, Value>>,
     /// MTU of the pods' devices.
     pub mtu: Option<u32>,
-    /// What differs per node.
+    /// Settings that differ per node.
     pub seed: Seed,
-    /// What its cluster is.
+    /// Settings of its cluster.
     pub cluster: Cluster,
-    /// What became of what.
+    /// What became of each setting.
     pub report: Report,
 }
 
-/// What differs per node, as `kind: NodeSeed` has it; never a token.
+/// Settings that differ per node, as in `kind: NodeSeed`; never a token.
 #[derive(Debug, Default)]
 pub(super) struct Seed {
     /// `nodeName`.
@@ -48,14 +48,14 @@ pub(super) struct Seed {
     pub ca_cert_hashes: Vec<String>,
 }
 
-/// What a cluster's file says.
+/// Settings of a cluster's file.
 #[derive(Debug, Default)]
 pub(super) struct Cluster {
     /// Version of its API servers.
     pub kubernetes: Option<String>,
     /// URLs.
     pub api_servers: Vec<String>,
-    /// Address of the first control plane, and where that is said: the API's where nothing else is named.
+    /// Address of the first control plane, and its place; the API's address when no other is named.
     pub local_api: Option<(SocketAddr, String)>,
     /// PEM.
     pub ca_certificate: Option<String>,
@@ -63,7 +63,7 @@ pub(super) struct Cluster {
     pub service_cidrs: Vec<String>,
     /// Networks of pods.
     pub pod_cidrs: Vec<String>,
-    /// Prefixes of each node's part, IPv4 and IPv6.
+    /// Prefix lengths of each node's part, IPv4 and IPv6.
     pub masks: [Option<u64>; 2],
     /// Domain.
     pub dns_domain: Option<String>,
@@ -77,7 +77,8 @@ impl Node {
         self.notes.entry(field.to_owned()).or_default().push(text.into());
     }
 
-    /// A label: of this machine alone, or of the role. Labels that no kubelet may set are told.
+    /// Adds a label of this machine or of the role. Labels that kubelet may not set are only
+    /// reported.
     pub(super) fn label(&mut self, key: &str, value: &str, place: &str) {
         let what = format!("label {key}={value}");
         let valid = names::qualified_name(key).and_then(|()| names::label_value(value));
@@ -92,7 +93,8 @@ impl Node {
         }
     }
 
-    /// The taints in a list of them, as kubelet's configuration and kubeadm's have it; they replace those before.
+    /// Replaces the taints by those of `list`, in the format of kubelet's and kubeadm's
+    /// configuration.
     pub(super) fn taint(&mut self, list: &Value, place: &str) {
         self.taints.clear();
         for taint in list.as_array().into_iter().flatten() {
@@ -113,7 +115,7 @@ impl Node {
     }
 }
 
-/// Labels that say where and what one machine is.
+/// Labels for the location and the type of one machine.
 const OF_MACHINES: [&str; 8] = [
     "kubernetes.io/hostname",
     "topology.kubernetes.io/zone",

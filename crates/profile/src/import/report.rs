@@ -1,4 +1,4 @@
-//! What became of everything that was imported.
+//! What became of each imported setting.
 
 use serde::Serialize;
 use std::fmt;
@@ -7,13 +7,13 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fate {
-    /// As it was.
+    /// Unchanged.
     Kept,
-    /// Said in another way, or with another value.
+    /// Expressed in another way, or with another value.
     Translated,
-    /// Left out, and nothing is missing.
+    /// Left out without a loss.
     Dropped,
-    /// Not said by any profile: there is something to do.
+    /// Not expressible in a profile: the user must do something.
     Impossible,
 }
 
@@ -22,21 +22,21 @@ pub enum Fate {
 pub struct Entry {
     /// Its fate.
     pub fate: Fate,
-    /// As it was written: `--max-pods=110`, `evictionHard`.
+    /// The setting as written: `--max-pods=110`, `evictionHard`.
     pub what: String,
     /// File and line.
     pub place: String,
-    /// What it is now, as a path in the profile and a value; empty when it is nothing.
+    /// Its new form, as a path in the profile and a value; empty if there is none.
     pub to: String,
-    /// Why, and by which source, or what to do.
+    /// The reason, with its source, or what to do.
     pub why: String,
-    /// The minor release of Kubernetes 1 that has it no longer, where one is known.
+    /// The minor release of Kubernetes 1 that removed it, if known.
     pub since: Option<u32>,
-    /// Field of `KubeletConfiguration` whose value is another one on the new node.
+    /// Field of `KubeletConfiguration` whose value differs on the new node.
     pub differs: Option<String>,
 }
 
-/// All of them, in the order they were found.
+/// All settings, in the order in which they were found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The entries.
@@ -59,17 +59,17 @@ impl Report {
         &mut self.entries[last]
     }
 
-    /// The field, which was taken as it is, has another fate now: it is counted once.
+    /// Removes the entry of a kept field that gets another fate, so that it is counted once.
     pub(super) fn moved(&mut self, field: &str) {
         self.entries.retain(|entry| !(entry.fate == Fate::Kept && entry.what == field && entry.to == "kubelet.config"));
     }
 
-    /// How many have this fate.
+    /// The number of entries with this fate.
     pub fn count(&self, fate: Fate) -> usize {
         self.entries.iter().filter(|entry| entry.fate == fate).count()
     }
 
-    /// Fields of `KubeletConfiguration` whose values on the new node are not those of the old one.
+    /// Fields of `KubeletConfiguration` whose values differ between the old node and the new one.
     pub fn differing(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().filter_map(|entry| entry.differs.as_deref())
     }

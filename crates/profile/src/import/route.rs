@@ -1,4 +1,4 @@
-//! Where each flag of kubelet's goes: a field, a flag, the seed, or nowhere.
+//! The destination of each kubelet flag: a field, a flag, the seed, or none.
 
 use super::ImportError;
 use super::flags::{Given, Layer, taints};
@@ -13,13 +13,14 @@ use std::net::IpAddr;
 /// `kubelet --help` of every release since 1.10.
 const DEPRECATED: &str = "kubelet --help: \"DEPRECATED: This parameter should be set via the config file\"";
 
-/// Flags besides those that kiln or its agent sets without which nothing is missing, and why.
+/// Flags that can be dropped, in addition to those that kiln or its agent sets, each with the
+/// reason.
 const OWN: [(&str, &str); 2] = [
     ("experimental-bootstrap-kubeconfig", "the agent obtains the node's credentials"),
-    ("help", "it starts no kubelet"),
+    ("help", "it does not start kubelet"),
 ];
 
-/// Flags that name a file which must be there when kubelet starts.
+/// Flags that name a file which must exist when kubelet starts.
 const FILES: [&str; 6] = [
     "azure-container-registry-config",
     "cloud-config",
@@ -29,15 +30,15 @@ const FILES: [&str; 6] = [
     "seccomp-profile-root",
 ];
 
-/// Sends one flag where it belongs on a node with Kubernetes 1.`minor`.
+/// Applies one flag to a node with Kubernetes 1.`minor`.
 ///
 /// # Errors
-/// [`ImportError::At`] for what no kubelet takes.
+/// [`ImportError::At`]: a flag or a value that no kubelet accepts.
 pub(super) fn route(given: &Given, minor: Minor, layer: &mut Layer, node: &mut Node) -> Result<(), ImportError> {
     let Given { name, value, place } = given;
     let (name, value) = (name.as_str(), value.as_str());
     if value.contains("${") || value.starts_with('$') {
-        let why = "the variable, or specifier of systemd, has its value on each node: say it in the seed, or give the file that sets it";
+        let why = "the variable, or specifier of systemd, has a value of its own on each node: set it in the seed, or give the file that sets it";
         node.report.add(Fate::Impossible, given.written(), place).why(why);
         return Ok(());
     }
@@ -54,7 +55,7 @@ pub(super) fn route(given: &Given, minor: Minor, layer: &mut Layer, node: &mut N
                 .why("it differs per node");
             node.seed.node_name = Some(value.to_owned());
         }
-        // Which family of addresses to take is the role's business.
+        // An unspecified address selects the address family, which belongs to the role.
         "node-ip" if !value.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified()) => {
             node.report
                 .add(Fate::Translated, given.written(), place)
@@ -64,7 +65,7 @@ pub(super) fn route(given: &Given, minor: Minor, layer: &mut Layer, node: &mut N
         }
         "node-labels" => {
             for part in value.split(',').filter(|part| !part.is_empty()) {
-                // ConfigurationMap.Set: a name alone is a label without a value.
+                // As in ConfigurationMap.Set, a name alone is a label with an empty value.
                 let (key, value) = part.split_once('=').unwrap_or((part, ""));
                 node.label(key.trim(), value.trim(), place);
             }
@@ -75,7 +76,7 @@ pub(super) fn route(given: &Given, minor: Minor, layer: &mut Layer, node: &mut N
         }
         "container-runtime" | "container-runtime-endpoint" | "image-service-endpoint" => runtime(given, node),
         "pod-infra-container-image" => {
-            let why = "the pause image is the release's, for kubelet and containerd alike";
+            let why = "the release names the pause image, for kubelet and containerd alike";
             let (since, _) = kubelet_flags::gone(name).unwrap_or_default();
             node.report
                 .add(Fate::Translated, given.written(), place)
@@ -92,12 +93,11 @@ pub(super) fn route(given: &Given, minor: Minor, layer: &mut Layer, node: &mut N
                     node.mtu = Some(mtu);
                 }
                 Ok(0) => entry.fate = Fate::Dropped,
-                _ => return Err(ImportError::at(place, format!("{}: is no MTU", given.written()))),
+                _ => return Err(ImportError::at(place, format!("{}: is not an MTU", given.written()))),
             }
         }
         "cloud-provider" if !minor.has_cloud_providers() && !matches!(value, "" | "external") => {
-            let why =
-                "kubelet has no providers of clouds any more, and the cluster must run the cloud's controller manager";
+            let why = "kubelet no longer has cloud providers, and the cluster must run the cloud's controller manager";
             node.report
                 .add(Fate::Translated, given.written(), place)
                 .to("kubelet.args.cloud-provider: external")
@@ -110,7 +110,7 @@ pub(super) fn route(given: &Given, minor: Minor, layer: &mut Layer, node: &mut N
     Ok(())
 }
 
-/// What the tables of `kubernetes` say of it.
+/// Applies a flag by the tables of `kiln_kubernetes`.
 fn known(given: &Given, minor: Minor, layer: &mut Layer, node: &mut Node) -> Result<(), ImportError> {
     let Given { name, value, place } = given;
     if let Some(why) = kubelet_flags::useless(name) {
@@ -120,12 +120,12 @@ fn known(given: &Given, minor: Minor, layer: &mut Layer, node: &mut Node) -> Res
     }
     match kubelet_flags::flag(name, minor) {
         Flag::Flag if !flags::is_passable(value) => {
-            let why = "the flags' file takes no blanks, quotes, backslashes and dollars: say it otherwise";
+            let why = "the flags' file takes no blanks, quotes, backslashes or dollar signs: express it in another way";
             node.report.add(Fate::Impossible, given.written(), place).why(why);
         }
         Flag::Flag => {
             if FILES.contains(&name.as_str()) {
-                let why = format!("{value} must be there: bring it with an overlay, or \"files\" of the seed");
+                let why = format!("{value} must exist: add it with an overlay, or \"files\" of the seed");
                 node.report.add(Fate::Impossible, given.written(), place).to(format!("kubelet.args.{name}")).why(why);
             } else {
                 node.report.add(Fate::Kept, given.written(), place).to(format!("kubelet.args.{name}"));
@@ -149,7 +149,7 @@ fn known(given: &Given, minor: Minor, layer: &mut Layer, node: &mut Node) -> Res
     Ok(())
 }
 
-/// A flag of a newer release, or of none.
+/// Reports a flag of a newer release, or rejects one of no release.
 fn unknown(given: &Given, minor: Minor, node: &mut Node) -> Result<(), ImportError> {
     let Given { name, place, .. } = given;
     match kubelet_flags::flag(name, NEWEST) {
@@ -162,14 +162,14 @@ fn unknown(given: &Given, minor: Minor, node: &mut Node) -> Result<(), ImportErr
         _ => {
             let later = kubelet_flags::came_after(name, minor);
             let since = later.map(|since| format!(" before 1.{since}")).unwrap_or_default();
-            let why = format!("no kubelet{since} has it, and this is 1.{minor}: build with a newer --release");
+            let why = format!("no kubelet{since} has this flag, and this is 1.{minor}: build with a newer --release");
             node.report.add(Fate::Impossible, given.written(), place).why(why);
             Ok(())
         }
     }
 }
 
-/// The runtime is containerd, whatever it was.
+/// Reports a container runtime, which containerd replaces.
 fn runtime(given: &Given, node: &mut Node) {
     let (since, _) = kubelet_flags::gone(&given.name).unwrap_or_default();
     let (fate, why) = served_by(&given.value);
@@ -179,7 +179,7 @@ fn runtime(given: &Given, node: &mut Node) {
     }
 }
 
-/// What becomes of another runtime, or of another socket of the same.
+/// What becomes of another runtime, or of another socket of containerd.
 pub(super) fn served_by(runtime: &str) -> (Fate, &'static str) {
     match runtimes::replaced(runtime) {
         Some(why) => (Fate::Translated, why),
@@ -187,7 +187,8 @@ pub(super) fn served_by(runtime: &str) -> (Fate, &'static str) {
     }
 }
 
-/// Fields that a kubelet without `--config` sets otherwise than one with it (`applyLegacyDefaults` of `cmd/kubelet/app/options`).
+/// Fields whose defaults differ in a kubelet without `--config` (`applyLegacyDefaults` of
+/// `cmd/kubelet/app/options`).
 pub(super) fn legacy_defaults() -> Value {
     serde_json::json!({
         "authentication": { "anonymous": { "enabled": true }, "webhook": { "enabled": false } },

@@ -1,19 +1,20 @@
-//! The command line of a service, out of its unit, drop-ins and environment files (systemd.syntax(7), systemd.service(5)).
+//! The command line of a service, from its unit, drop-ins and environment files (systemd.syntax(7),
+//! systemd.service(5)).
 
 use super::ImportError;
 use super::words::{Environment, Variable, Word, assignments, joined, words};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A text and its name.
+/// A file's text and its name.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text<'a> {
-    /// As it was given.
+    /// The name as given.
     pub name: &'a str,
-    /// What is in it.
+    /// The contents.
     pub text: &'a str,
 }
 
-/// A word and the file it stands in.
+/// A word and its file.
 #[derive(Debug, Clone)]
 pub(super) struct Placed<'a> {
     /// The word.
@@ -29,14 +30,15 @@ impl Placed<'_> {
     }
 }
 
-/// What a service runs.
+/// The command of a service.
 #[derive(Debug, Default)]
 pub(super) struct Service<'a> {
     /// The words of its command.
     pub command: Vec<Placed<'a>>,
-    /// Files with variables that it reads and that were not given: where that is said, and their paths.
+    /// Environment files that it reads and that were not given: the place that names each, and its
+    /// path.
     pub missing: Vec<(String, String)>,
-    /// Names of the files with variables that were given and that it does not read.
+    /// Names of the given environment files that it does not read.
     pub unread: Vec<&'a str>,
 }
 
@@ -45,11 +47,11 @@ pub(super) fn is_unit(text: &str) -> bool {
     text.lines().any(|line| matches!(line.trim(), "[Service]" | "[Unit]" | "[Install]"))
 }
 
-/// The service that `units` (the unit before its drop-ins) describe, with the variables of `files`.
+/// The service described by `units` (the unit before its drop-ins), with the variables of `files`.
 pub(super) fn service<'a>(units: &[Text<'a>], files: &[Text<'a>]) -> Result<Service<'a>, ImportError> {
     let mut environment = Environment::new();
     let mut from_files = Environment::new();
-    let named = named(units, files);
+    let named = match_files(units, files);
     let is_read = |number: &usize| named.values().any(|named| named == number);
     let unread = (0..files.len()).filter(|number| !is_read(number)).map(|number| files[number].name).collect();
     let mut service = Service { unread, ..Service::default() };
@@ -89,23 +91,23 @@ pub(super) fn service<'a>(units: &[Text<'a>], files: &[Text<'a>]) -> Result<Serv
                         None => service.missing.push((place(), path)),
                     }
                 }
-                // An empty one takes back those before it.
+                // An empty value resets earlier ones.
                 "ExecStart" => start = Some((*unit, value)),
                 _ => {}
             }
         }
     }
-    // Files win over assignments, wherever they stand.
+    // Files override Environment=, regardless of their order.
     environment.extend(from_files);
     let Some((unit, command)) = start else { return Ok(service) };
     let command = split(&command, Some(&environment), unit.name)?;
     service.command = command.into_iter().map(|word| Placed { word, file: unit.name }).collect();
-    service.command = unwrapped(service.command, &environment)?;
+    service.command = inside_shell(service.command, &environment)?;
     Ok(service)
 }
 
-/// What `sh -c "…"` runs.
-fn unwrapped<'a>(command: Vec<Placed<'a>>, environment: &Environment) -> Result<Vec<Placed<'a>>, ImportError> {
+/// The command inside `sh -c "…"`.
+fn inside_shell<'a>(command: Vec<Placed<'a>>, environment: &Environment) -> Result<Vec<Placed<'a>>, ImportError> {
     let is_shell = command.first().is_some_and(|first| matches!(base(&first.word.text), "sh" | "bash" | "dash"));
     let script = command.iter().position(|it| it.word.text.starts_with('-') && it.word.text.ends_with('c'));
     let Some(script) = script.filter(|_| is_shell).and_then(|at| command.get(at + 1)) else { return Ok(command) };
@@ -118,7 +120,7 @@ pub(super) fn variables(file: &Text<'_>) -> Result<Vec<(String, Word)>, ImportEr
     assignments(file.text).map_err(|(line, why)| ImportError::at(format!("{}:{line}", file.name), why))
 }
 
-/// The words of a command line that stands in `name`.
+/// The words of a command line in the file `name`.
 pub(super) fn split(
     value: &[(char, u32)],
     environment: Option<&Environment>,
@@ -127,13 +129,14 @@ pub(super) fn split(
     words(value, environment).map_err(|(line, why)| ImportError::at(format!("{name}:{line}"), why))
 }
 
-/// The last part of a path, without what systemd accepts before a program.
+/// The last part of a path, without the prefixes that systemd accepts before a program.
 pub(super) fn base(program: &str) -> &str {
     program.trim_start_matches(['-', '@', ':', '+', '!']).rsplit('/').next().unwrap_or_default()
 }
 
-/// systemd.unit(5): `%%` is a per cent sign. What any other specifier stands for is known on the node alone, as with a variable that
-/// no file sets, and `%H` is written as one is: `${%H}`.
+/// Resolves `%%` to a percent sign, as systemd.unit(5) says. The value of any other specifier is
+/// known only on the node, like that of a variable that no file sets, so `%H` becomes such a
+/// variable, `${%H}`.
 fn specifiers(value: Vec<(char, u32)>) -> Vec<(char, u32)> {
     let mut chars = value.into_iter().peekable();
     let mut resolved = Vec::new();
@@ -159,18 +162,21 @@ fn file_path(value: &[(char, u32)]) -> String {
     path.trim().trim_start_matches('-').trim_matches('"').to_owned()
 }
 
-/// Which of `files`, by number, is the node's file at each path that `units` name: the one whose name ends most like the path. One file
-/// is one path's, since `/etc/default/kubelet` and `/etc/sysconfig/kubelet` are two.
-fn named(units: &[Text<'_>], files: &[Text<'_>]) -> BTreeMap<String, usize> {
+/// The index in `files` for each path that `units` name: the file whose name has the most trailing
+/// parts in common with the path. Each file is used for one path, because `/etc/default/kubelet`
+/// and `/etc/sysconfig/kubelet` are distinct.
+fn match_files(units: &[Text<'_>], files: &[Text<'_>]) -> BTreeMap<String, usize> {
     let settings = units.iter().flat_map(|unit| settings(unit.text));
     let mut paths: Vec<String> =
         settings.filter(|(key, _)| key == "EnvironmentFile").map(|(_, value)| file_path(&value)).collect();
     let mut seen = BTreeSet::new();
     paths.retain(|path| !path.is_empty() && seen.insert(path.clone()));
     let pairs = paths.iter().flat_map(|path| (0..files.len()).map(move |number| (path, number)));
-    let mut pairs: Vec<_> =
-        pairs.map(|(path, number)| (alike(files[number].name, path), path, number)).filter(|pair| pair.0 > 0).collect();
-    // Of those that are equally alike, the first stays the first.
+    let mut pairs: Vec<_> = pairs
+        .map(|(path, number)| (common_suffix(files[number].name, path), path, number))
+        .filter(|pair| pair.0 > 0)
+        .collect();
+    // The sort is stable: of equal pairs, the first comes first.
     pairs.sort_by_key(|(alike, ..)| std::cmp::Reverse(*alike));
     let mut named = BTreeMap::new();
     for (_, path, number) in pairs {
@@ -181,19 +187,19 @@ fn named(units: &[Text<'_>], files: &[Text<'_>]) -> BTreeMap<String, usize> {
     named
 }
 
-/// How many parts at their ends `name` and `path` have in common.
-fn alike(name: &str, path: &str) -> usize {
+/// The number of trailing parts that `name` and `path` have in common.
+fn common_suffix(name: &str, path: &str) -> usize {
     let parts = |path: &'_ str| path.split('/').rev().map(str::to_owned).collect::<Vec<_>>();
     parts(name).iter().zip(parts(path)).take_while(|(one, other)| *one == other).count()
 }
 
-/// A setting of the section `[Service]`: key and value, with lines.
+/// A setting of the section `[Service]`: the key, and the value with line numbers.
 type Setting = (String, Vec<(char, u32)>);
 
 /// The settings of `[Service]`, in order. Comments may stand between continued lines.
 fn settings(text: &str) -> Vec<Setting> {
     let is_comment = |line: &str| line.trim_start().starts_with(['#', ';']);
-    // An empty line would end what a comment does not.
+    // Comments are removed here, because an empty line in their place would end a continued value.
     let mut kept = Vec::new();
     let mut continued = false;
     for (line, number) in text.lines().zip(1..) {
@@ -243,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn kubeadms_drop_in() {
+    fn kubeadms_drop_in_is_applied() {
         let unit = "[Unit]\nExecStart=no\n[Service]\nExecStart=/usr/bin/kubelet\nRestart=always\n";
         let drop_in = "[Service]\nEnvironment=\"A=--a=1 --b=2\" 'B=--c'\nEnvironmentFile=-/var/lib/kubelet/flags.env\n\
                        EnvironmentFile=-/etc/default/kubelet\nExecStart=\nExecStart=/usr/bin/kubelet $A \\\n  # why\n  $B ${C}\n";
@@ -259,14 +265,14 @@ mod tests {
     }
 
     #[test]
-    fn specifiers_are_of_the_node() {
+    fn specifiers_are_not_resolved() {
         let unit = "[Service]\nEnvironment=\"A=--b=%H\"\nExecStart=/usr/bin/kubelet --eviction-hard=nodefs.available<10%% --n=%n $A\n";
         let words = ["/usr/bin/kubelet", "--eviction-hard=nodefs.available<10%", "--n=${%n}", "--b=${%H}"];
         assert_eq!(command(&[unit], &[]), words);
     }
 
     #[test]
-    fn two_files_of_one_name() {
+    fn files_of_the_same_name_are_distinguished_by_their_paths() {
         let unit = "[Service]\nEnvironmentFile=-/etc/default/kubelet\nEnvironmentFile=-/etc/sysconfig/kubelet\nExecStart=/usr/bin/kubelet $A $B\n";
         let (default, sysconfig) = ("A=--a=1\nB=--b\n", "A=--a=2\n");
         let names = [("etc/sysconfig/kubelet", sysconfig), ("etc/default/kubelet", default)];
@@ -280,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_between() {
+    fn the_command_inside_a_shell_is_found() {
         let unit = "[Service]\nExecStart=/bin/bash -ec \"exec kubelet --a=1 \\\n  --b=${X}\"\nEnvironment=X=2\n";
         assert_eq!(command(&[unit], &[]), ["exec", "kubelet", "--a=1", "--b=2"]);
         assert!(is_unit(unit) && !is_unit("A=b\n"));

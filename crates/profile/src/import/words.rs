@@ -1,4 +1,4 @@
-//! Command lines and environment files, as systemd.service(5) and systemd.exec(5) read them.
+//! Parses command lines and environment files according to systemd.service(5) and systemd.exec(5).
 
 use std::collections::BTreeMap;
 
@@ -14,14 +14,14 @@ pub(super) struct Variable {
     pub place: String,
 }
 
-/// A word of a command line, or an assignment, and the line it begins in.
+/// A word of a command line, or the value of an assignment, with the line in which it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Word {
     /// Without quotes.
     pub text: String,
-    /// From 1.
+    /// Counted from 1.
     pub line: u32,
-    /// File and line of the variable that it comes from, where it comes from one: what is wrong with it is wrong there.
+    /// File and line of the variable from which the word comes, if any; errors name that place.
     pub origin: Option<String>,
 }
 
@@ -31,20 +31,21 @@ impl Word {
     }
 }
 
-/// Why text is no command line: the line, and a phrase.
+/// Why text is not a command line: the line, and a phrase.
 pub(super) type Unreadable = (u32, &'static str);
 
-/// One character and the line it is in.
+/// A character and its line.
 type Char = (char, u32);
 
-/// The characters of `text`, whose first line has the number `line`; a backslash at the end of a line joins it with the next.
+/// The characters of `text`, whose first line has the number `line`; a backslash at the end of a
+/// line joins it with the next.
 pub(super) fn joined(text: &str, line: u32) -> Vec<Char> {
     let mut joined = Vec::new();
     let lines = text.split('\n').zip(line..);
     for (mut text, number) in lines {
         text = text.strip_suffix('\r').unwrap_or(text);
         let (part, end) = match text.strip_suffix('\\') {
-            // An escaped backslash is none that joins.
+            // An escaped backslash does not join lines.
             Some(part) if (part.len() - part.trim_end_matches('\\').len()).is_multiple_of(2) => (part, ' '),
             _ => (text, '\n'),
         };
@@ -54,10 +55,11 @@ pub(super) fn joined(text: &str, line: u32) -> Vec<Char> {
     joined
 }
 
-/// Splits at blanks that are not in quotes, and resolves quotes and backslashes.
+/// Splits at unquoted blanks, and resolves quotes and backslashes.
 ///
-/// `$NAME` as a word of its own becomes the words of its value, `${NAME}` is replaced wherever it stands, `$$` is a dollar. A
-/// variable that `environment` does not have stays as it is written: what it would be is unknown, not nothing.
+/// `$NAME` as a word of its own becomes the words of its value, `${NAME}` is replaced anywhere, and
+/// `$$` is a dollar sign. A variable that `environment` does not have stays as written, because its
+/// value is unknown, not empty.
 pub(super) fn words(chars: &[Char], environment: Option<&Environment>) -> Result<Vec<Word>, Unreadable> {
     let mut words = Vec::new();
     let mut at = 0;
@@ -102,7 +104,8 @@ fn one(chars: &[Char], at: &mut usize) -> Result<(String, bool), Unreadable> {
                     'n' => word.push('\n'),
                     't' => word.push('\t'),
                     's' => word.push(' '),
-                    // systemd leaves escapes it does not know, such as those of regular expressions.
+                    // systemd leaves escapes it does not know, such as those of regular
+                    // expressions.
                     c if c.is_ascii_alphanumeric() => word.extend(['\\', c]),
                     c => word.push(c),
                 }
@@ -121,7 +124,7 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// `${NAME}` and `$$` in `word`.
+/// Replaces `${NAME}` and `$$` in `word`.
 fn replace(word: &str, environment: &Environment) -> String {
     let (mut replaced, mut rest) = (String::new(), word);
     while let Some((before, after)) = rest.split_once('$') {
@@ -141,7 +144,8 @@ fn replace(word: &str, environment: &Environment) -> String {
     replaced + rest
 }
 
-/// The assignments of an environment file, in order. Comments begin with `#` or `;`; `export ` is forgiven.
+/// The assignments of an environment file, in order. Comments begin with `#` or `;`; `export ` is
+/// ignored.
 pub(super) fn assignments(text: &str) -> Result<Vec<(String, Word)>, Unreadable> {
     let chars = joined(text, 1);
     let mut found = Vec::new();
@@ -151,16 +155,16 @@ pub(super) fn assignments(text: &str) -> Result<Vec<(String, Word)>, Unreadable>
         let line = &line[first..];
         let number = line[0].1;
         let Some(sign) = line.iter().position(|(c, _)| *c == '=') else {
-            return Err((number, "is no assignment such as NAME=\"value\""));
+            return Err((number, "is not an assignment such as NAME=\"value\""));
         };
         let name: String = line[..sign].iter().map(|(c, _)| *c).collect();
         let name = name.strip_prefix("export ").unwrap_or(&name).trim();
         if !is_name(name) {
-            return Err((number, "is no assignment such as NAME=\"value\""));
+            return Err((number, "is not an assignment such as NAME=\"value\""));
         }
         let value = &line[sign + 1..];
         let begin = value.iter().position(|(c, _)| !c.is_whitespace()).unwrap_or(value.len());
-        // One quoted text, or all that is there up to the end.
+        // A quoted string, or the rest of the line.
         let value = match value.get(begin) {
             Some(('"' | '\'', _)) => {
                 let mut at = begin;
@@ -190,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_systemd_s() {
+    fn words_are_split_like_systemd_does() {
         assert_eq!(split("a  'b c' \"d\\\"e\" f\\\n  g", &[]), ["a", "b c", "d\"e", "f", "g"]);
         let environment = [("ARGS", "--x=1 --y='2 3'"), ("IP", "10.0.0.7")];
         assert_eq!(
@@ -202,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_a_variable_know_where_it_is_set() {
+    fn words_of_a_variable_name_the_place_that_sets_it() {
         let environment = [("A".to_owned(), variable("--b --c"))].into();
         let words = words(&joined("k $A --d", 1), Some(&environment)).expect("words");
         let origins: Vec<_> = words.iter().map(|word| word.origin.as_deref()).collect();
@@ -216,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn environment_files() {
+    fn environment_files_are_parsed() {
         let text = "# c\nA=\"x y\"  \n; d\nexport B='1'\nC=--a=b --c=d \n\nD=\"--a=1 \\\n  --b=2\"\nE=\nF=a\"b\"\nG=\"x\" # c\n";
         let found = assignments(text).expect("assignments");
         let found: Vec<_> = found.iter().map(|(name, it)| (name.as_str(), it.text.as_str(), it.line)).collect();

@@ -1,4 +1,5 @@
-//! The profile, the cluster's file and the seed as text, with a comment where something was translated.
+//! Writes the profile, the cluster's file and the seed as text, with comments on translated
+//! settings.
 
 use super::node::Node;
 use crate::Profile;
@@ -6,7 +7,7 @@ use kiln_kubernetes::yaml;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 
-/// `key: value` as YAML, at `indent`.
+/// Writes `key: value` as YAML, at `indent`.
 fn entry(text: &mut String, indent: usize, key: &str, value: &Value) {
     let mut object = Map::new();
     object.insert(key.to_owned(), value.clone());
@@ -15,7 +16,7 @@ fn entry(text: &mut String, indent: usize, key: &str, value: &Value) {
     }
 }
 
-/// A comment of one line, however it is made.
+/// Writes a comment of one line; control characters become blanks.
 fn comment(text: &mut String, indent: usize, words: &str) {
     writeln!(text, "{:indent$}# {}", "", words.replace(char::is_control, " ")).ok();
 }
@@ -47,7 +48,7 @@ pub(super) fn profile(
     text.push_str("\nkubelet:\n  config:\n");
     for (field, value) in config {
         if value.is_null() {
-            comment(&mut text, 4, &format!("Not said there: kubelet's default, and not {extends}'s."));
+            comment(&mut text, 4, &format!("Not set there: kubelet's default, and not {extends}'s."));
         }
         for note in node.notes.get(field).into_iter().flatten() {
             comment(&mut text, 4, note);

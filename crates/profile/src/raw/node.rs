@@ -1,4 +1,4 @@
-//! The part of a profile that is about the running node.
+//! Keys of a profile that configure the running node.
 
 use super::super::json::Json;
 use super::super::place::At;
@@ -10,16 +10,18 @@ use serde::Deserialize;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct RawKubelet {
-    /// `KubeletConfiguration` (kubelet.config.k8s.io/v1beta1) fields in upstream's spelling, laid over kiln's defaults.
+    /// `KubeletConfiguration` (kubelet.config.k8s.io/v1beta1) fields in upstream's spelling, merged
+    /// over kiln's defaults.
     #[schemars(extend("examples" = [{"maxPods": 64, "evictionHard": {"memory.available": "200Mi"}}]))]
     pub config: Map<At<Json>>,
     /// Further flags, without the leading `--`.
     #[schemars(extend("examples" = [{"v": "2"}]))]
     pub args: Map<At<String>>,
-    /// Labels the node registers itself with. The API server refuses a node that gives itself a `node-role.kubernetes.io/` label, so that is refused here.
+    /// Labels with which the node registers itself. The API server rejects a node that gives itself
+    /// a `node-role.kubernetes.io/` label, so kiln rejects such labels here.
     #[schemars(extend("examples" = [{"node.kubernetes.io/nodetype": "app"}]))]
     pub labels: Map<At<String>>,
-    /// Taints the node registers itself with.
+    /// Taints with which the node registers itself.
     #[schemars(extend("examples" = [[{"key": "dedicated", "value": "ingress", "effect": "NoSchedule"}]]))]
     pub taints: Vec<At<RawTaint>>,
 }
@@ -28,17 +30,17 @@ pub(crate) struct RawKubelet {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct RawTaint {
-    /// A qualified name. Required.
+    /// Qualified name. Required.
     #[schemars(extend("examples" = ["dedicated"]))]
     pub key: Option<At<String>>,
-    /// Default: empty.
+    /// Value. Default: empty.
     #[schemars(extend("examples" = ["ingress"]))]
     pub value: Option<At<String>>,
-    /// What happens to pods that do not tolerate it. Required.
+    /// Effect on pods that do not tolerate the taint. Required.
     pub effect: Option<At<Effect>>,
 }
 
-/// What a taint does.
+/// The effect of a taint.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub(crate) enum Effect {
@@ -60,43 +62,48 @@ pub(crate) struct RawKubeProxy {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct RawContainerd {
-    /// Snapshotter of the CRI plugin: `overlayfs`, `native`, `btrfs`, `zfs`, or with containerd 2 `erofs`. Default: `overlayfs`.
+    /// Snapshotter of the CRI plugin: `overlayfs`, `native`, `btrfs`, `zfs`, or with containerd 2
+    /// `erofs`. Default: `overlayfs`.
     #[schemars(extend("default" = "overlayfs"))]
     pub snapshotter: Option<At<String>>,
-    /// Registry mirrors: registry host (`_default` for all others) and the endpoints tried before it.
+    /// Registry mirrors: the host of a registry (`_default` for all others) and the endpoints tried
+    /// before it.
     #[schemars(extend("examples" = [{"docker.io": ["https://mirror.example.org"]}]))]
     pub mirrors: Map<Vec<At<String>>>,
-    /// OCI runtimes besides `runc`, by the name that a RuntimeClass has as its handler.
+    /// OCI runtimes in addition to `runc`, by the handler of their RuntimeClass.
     #[schemars(extend("examples" = [{"nvidia": {"binary": "/usr/bin/nvidia-container-runtime"}}]))]
     pub runtimes: Map<At<RawRuntime>>,
-    /// Address and port where containerd serves Prometheus metrics. Default: nowhere.
+    /// Address and port on which containerd serves Prometheus metrics. Default: none.
     #[schemars(extend("examples" = ["127.0.0.1:1338"]))]
     pub metrics: Option<At<String>>,
 }
 
-/// An OCI runtime. Its program comes with a package, an artifact or an overlay.
+/// An OCI runtime. A package, an artifact or an overlay provides its program.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct RawRuntime {
     /// The shim that containerd starts. Default: `io.containerd.runc.v2`.
     #[schemars(extend("default" = "io.containerd.runc.v2"))]
     pub r#type: Option<At<String>>,
-    /// The program that the runc shim calls instead of runc, an absolute path.
+    /// Absolute path of the program that the runc shim calls instead of runc.
     #[schemars(extend("examples" = ["/usr/bin/crun"]))]
     pub binary: Option<At<String>>,
 }
 
-/// The pod network a node has before an add-on brings its own.
+/// The pod network that a node has before an add-on installs its own.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct RawCni {
-    /// `bridge` (pods reach each other on this node and the outside through it) or `none` (an add-on installs itself). The other keys are read for `bridge` only. Default: `bridge`.
+    /// `bridge` (pods reach each other on this node, and other hosts through it) or `none` (a
+    /// network add-on installs its own). The other keys apply to `bridge` only. Default: `bridge`.
     #[schemars(extend("default" = "bridge"))]
     pub plugin: Option<At<Plugin>>,
     /// Name of the bridge device. Default: `cbr0`.
     #[schemars(extend("default" = "cbr0"))]
     pub name: Option<At<String>>,
-    /// Addresses of this node's pods, CIDR; a node's seed may say another (`podCIDR`). Default: what the cluster assigns to the node (kube-controller-manager `--allocate-node-cidrs`), and `10.88.0.0/16` on a node that joins none.
+    /// Network of this node's pods, CIDR; a node's seed may override it (`podCIDR`). Default: what
+    /// the cluster assigns to the node (kube-controller-manager `--allocate-node-cidrs`), and
+    /// `10.88.0.0/16` on a node that joins none.
     #[schemars(extend("examples" = ["10.88.0.0/16"]))]
     pub subnet: Option<At<String>>,
     /// MTU of the pods' devices. Default: the kernel's choice.
@@ -120,15 +127,17 @@ pub(crate) struct RawUnits {
     /// Units (`foo.service`) and drop-ins (`foo.service.d/10-bar.conf`) to add, with their text.
     #[schemars(extend("examples" = [{"hello.service": "[Service]\nExecStart=/usr/bin/true\n\n[Install]\nWantedBy=multi-user.target\n"}]))]
     pub add: Map<At<String>>,
-    /// The state of units, whatever the packages' presets say, in the words of `systemctl is-enabled`. A unit that no package or `add` brings is an error unless its name ends in `?`.
+    /// States of units, regardless of the packages' presets, in the terms of `systemctl
+    /// is-enabled`. A unit that neither a package nor `add` provides is an error unless its name
+    /// ends in `?`.
     #[schemars(extend("examples" = [{"systemd-networkd.service": "enabled", "apt-daily.timer?": "masked"}]))]
     pub states: Map<At<UnitState>>,
-    /// The target booted into. Default: `multi-user.target`.
+    /// The target to boot into. Default: `multi-user.target`.
     #[schemars(extend("default" = "multi-user.target"))]
     pub default_target: Option<At<String>>,
 }
 
-/// What `systemctl is-enabled` says of a unit.
+/// The state of a unit, as `systemctl is-enabled` reports it.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -162,7 +171,7 @@ pub(crate) struct RawUser {
     pub comment: Option<At<String>>,
 }
 
-/// A file spelt out in the profile.
+/// A file whose contents are in the profile.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct RawFile {
@@ -178,7 +187,8 @@ pub(crate) struct RawFile {
     /// Group, a number. Default: 0.
     #[schemars(extend("default" = 0))]
     pub gid: Option<At<u32>>,
-    /// Whether it may replace a file of a package or one that kiln writes. Default: false, and the build stops at a conflict.
+    /// Whether it may replace a file of a package or one that kiln writes. Default: false; a
+    /// conflict then stops the build.
     #[schemars(extend("default" = false))]
     pub replace: Option<At<bool>>,
 }
@@ -187,7 +197,7 @@ pub(crate) struct RawFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct RawDiversion {
-    /// Where the file is put instead, absolute. Required.
+    /// Absolute path where the file is installed instead. Required.
     #[schemars(extend("examples" = ["/usr/sbin/modinfo.distrib"]))]
     pub to: Option<At<String>>,
     /// The package whose own copy keeps the path. Default: none.
@@ -195,14 +205,15 @@ pub(crate) struct RawDiversion {
     pub by: Option<At<String>>,
 }
 
-/// What is left out, and why that is safe.
+/// Files left out of the image, and why that is safe.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct RawPrune {
-    /// Why nothing on a node misses it. Required.
+    /// Why nothing on a node needs the files. Required.
     #[schemars(extend("examples" = ["no man program is installed"]))]
     pub reason: Option<At<String>>,
-    /// Globs of paths, without a leading slash; `*` stays in one directory, `**` crosses them. Required.
+    /// Globs of paths, without a leading slash; `*` stays in one directory, `**` crosses them.
+    /// Required.
     #[schemars(extend("examples" = [["usr/share/man/**"]]))]
     pub paths: Vec<At<String>>,
     /// Globs of paths that are kept although they match `paths`.

@@ -50,7 +50,7 @@ fn an_image_contains_the_profiles_images_and_each_blob_once() {
     let tar = images.join("images.tar");
     let tar = tar.to_str().expect("a path");
     // skopeo would give the files of an archive to root, which only root may.
-    let layout = root.join("layout");
+    let layout = root.join("unpacked");
     fs::create_dir(&layout).expect("a directory");
     let layout = layout.to_str().expect("a path");
     run("tar", "tar", &["-xf", tar, "--no-same-owner", "-C", layout]);

@@ -223,5 +223,5 @@ fn kube_proxy_by_its_configuration() {
     let broken =
         load(r#"{clientConnection: {kubeconfig: "/a\nExecStart=/b"}}"#).expect("only its unit could not be written");
     let refused = kiln_render::render(&broken, &tree("debian-1.20.2")).expect_err("refused").to_string();
-    assert!(refused.contains("cannot be in a unit"), "{refused}");
+    assert!(refused.contains("cannot be written to a unit"), "{refused}");
 }

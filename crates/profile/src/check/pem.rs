@@ -32,7 +32,7 @@ pub(super) fn certificates(text: &str) -> Result<String, String> {
                 );
             }
             if label != "CERTIFICATE" {
-                return Err(format!("has a block {label:?}, and only certificates belong there"));
+                return Err(format!("has a block {label:?}; only certificates are allowed"));
             }
             block = Some(String::new());
         } else if line == "-----END CERTIFICATE-----" {

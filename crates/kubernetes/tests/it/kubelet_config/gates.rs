@@ -1,4 +1,4 @@
-//! What kiln knows of feature gates against a real kubelet, 1.20.2.
+//! Compares kiln's feature gates with those of a real kubelet, 1.20.2.
 
 use crate::kubelet_config::kubelet::{self, Verdict, verdicts};
 use crate::kubelet_config::{MINOR, object};
@@ -8,7 +8,7 @@ use kiln_kubernetes::kubelet_config::check;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// Gates of 1.20 with what they are in it.
+/// The gates of 1.20, with their phases in it.
 fn known() -> impl Iterator<Item = (&'static Gate, &'static Phase)> {
     all().filter_map(|gate| Some((gate, gate.phase(MINOR)?)))
 }
@@ -18,7 +18,7 @@ fn setting(gates: impl Iterator<Item = (&'static str, bool)>) -> Map<String, Val
     object(json!({ "featureGates": gates }))
 }
 
-/// Help lists what is neither part of Kubernetes yet nor on its way out.
+/// Help lists only alpha and beta gates.
 #[test]
 fn help_lists_the_same_gates_with_the_same_defaults() {
     let ours: BTreeMap<String, String> = known()
@@ -35,9 +35,9 @@ fn help_lists_the_same_gates_with_the_same_defaults() {
 }
 
 #[test]
-fn every_gate_is_accepted_and_the_newer_ones_are_unknown() {
+fn every_gate_is_accepted_and_newer_ones_are_unknown() {
     let accepted = setting(known().map(|(gate, phase)| (gate.name, phase.on)));
-    // All that came right after: kubelet names the first that it does not know.
+    // All gates added in 1.21: kubelet names the first unknown one.
     let newer: Vec<&str> = all()
         .filter(|gate| gate.phase(MINOR).is_none() && gate.phase(Minor::new(21)).is_some())
         .map(|gate| gate.name)
@@ -49,29 +49,29 @@ fn every_gate_is_accepted_and_the_newer_ones_are_unknown() {
     assert_eq!(verdicts[0], Verdict::Accepted);
     assert!(check(&configs[0], MINOR).is_ok(), "{:?}", check(&configs[0], MINOR));
     for ((name, config), verdict) in newer.iter().zip(&configs[1..]).zip(&verdicts[1..]) {
-        let Verdict::Refused(why) = verdict else { panic!("{name}: {verdict:?}") };
+        let Verdict::Rejected(why) = verdict else { panic!("{name}: {verdict:?}") };
         assert!(why.contains(&format!("unrecognized feature gate: {name}")), "{name}: {why}");
         assert!(check(config, MINOR).is_err(), "{name}");
     }
 }
 
-/// Each gate turned to what it is not by default.
+/// Sets each gate to the opposite of its default.
 #[test]
-fn locked_gates_are_refused_and_others_are_not() {
+fn locked_gates_are_rejected_and_others_are_accepted() {
     let (locked, open): (Vec<_>, Vec<_>) = known().partition(|(_, phase)| phase.locked);
     assert!(locked.len() > 10 && open.len() > 80, "{} locked, {} not", locked.len(), open.len());
     let mut configs: Vec<_> =
         locked.iter().map(|(gate, phase)| setting([(gate.name, !phase.on)].into_iter())).collect();
-    // These two would turn the others.
+    // These two would set the others.
     let open = open.iter().filter(|(gate, _)| !["AllAlpha", "AllBeta"].contains(&gate.name));
     configs.push(setting(open.map(|(gate, phase)| (gate.name, !phase.on))));
     let verdicts = verdicts(configs.iter());
     for ((gate, _), (config, verdict)) in locked.iter().zip(configs.iter().zip(&verdicts)) {
-        let Verdict::Refused(why) = verdict else { panic!("{}: {verdict:?}", gate.name) };
+        let Verdict::Rejected(why) = verdict else { panic!("{}: {verdict:?}", gate.name) };
         assert!(why.contains(&format!("cannot set feature gate {}", gate.name)), "{}: {why}", gate.name);
         assert!(check(config, MINOR).is_err(), "{}", gate.name);
     }
     let (open, verdict) = (&configs[locked.len()], &verdicts[locked.len()]);
-    assert!(!matches!(verdict, Verdict::Refused(why) if why.contains("feature gate")), "{verdict:?}");
+    assert!(!matches!(verdict, Verdict::Rejected(why) if why.contains("feature gate")), "{verdict:?}");
     assert!(check(open, MINOR).is_ok(), "{:?}", check(open, MINOR));
 }

@@ -1,6 +1,6 @@
-//! What kiln knows of `KubeProxyConfiguration` against a real kube-proxy, 1.20.2.
+//! Compares kiln's checks of `KubeProxyConfiguration` with those of a real kube-proxy, 1.20.2.
 //!
-//! Without an API server kube-proxy gives up right after it has validated its configuration.
+//! Without an API server, kube-proxy exits right after it has validated its configuration.
 
 use super::MINOR;
 use super::kubelet::{Verdict, made, side_by_side, unprivileged};
@@ -27,11 +27,12 @@ fn verdict(program: &Path, directory: &Path, config: &Value) -> Verdict {
     }
     match text.lines().find(|line| line.starts_with('F')) {
         Some(line) if line.contains("unable to load in-cluster configuration") => Verdict::Accepted,
-        line => Verdict::Refused(line.or(text.lines().last()).unwrap_or_default().to_owned()),
+        line => Verdict::Rejected(line.or(text.lines().last()).unwrap_or_default().to_owned()),
     }
 }
 
-/// What kubeadm 1.20 writes to the ConfigMap: Go has all fields, empty ones and those of Windows, too.
+/// What kubeadm 1.20 writes to the ConfigMap: Go writes all fields, including empty ones and those
+/// for Windows.
 const KUBEADM: &str = r#"{
     "bindAddress": "0.0.0.0", "bindAddressHardFail": false, "clusterCIDR": "", "configSyncPeriod": "0s", "detectLocalMode": "",
     "clientConnection": { "acceptContentTypes": "", "burst": 0, "contentType": "", "kubeconfig": "", "qps": 0 },
@@ -48,7 +49,7 @@ const KUBEADM: &str = r#"{
 }"#;
 
 #[test]
-fn what_is_written_and_means_nothing_is_accepted() {
+fn empty_values_are_accepted() {
     let both = "10.244.0.0/16,fd00:2::/48";
     let configs = [
         serde_json::from_str(KUBEADM).expect("JSON"),
@@ -59,7 +60,7 @@ fn what_is_written_and_means_nothing_is_accepted() {
         json!({ "udpIdleTimeout": "0s" }),
         json!({ "winkernel": {} }),
         json!({ "winkernel": { "enableDSR": true, "networkName": "cbr0", "sourceVip": "10.244.0.2" } }),
-        // And a network of each family where that is on.
+        // A network of each family, where dual stack is on.
         json!({ "clusterCIDR": both, "featureGates": { "IPv6DualStack": true } }),
         json!({ "clusterCIDR": "fd00:2::/48,10.244.0.0/16", "featureGates": { "AllAlpha": true } }),
         json!({ "clusterCIDR": "fd00:2::/48" }),
@@ -71,7 +72,7 @@ fn what_is_written_and_means_nothing_is_accepted() {
     }
 }
 
-/// A value of the field that is not its default.
+/// A valid value of the field that is not its default.
 fn valid(field: &Field, minor: Minor) -> Value {
     match field.name {
         "mode" => json!("ipvs"),
@@ -90,7 +91,7 @@ fn valid(field: &Field, minor: Minor) -> Value {
 }
 
 #[test]
-fn every_field_of_kube_proxy_is_accepted_and_the_newer_ones_are_unknown() {
+fn every_field_of_kube_proxy_is_accepted_and_newer_ones_are_unknown() {
     let configs: Vec<_> = FIELDS
         .iter()
         .filter(|field| !["apiVersion", "kind"].contains(&field.name))
@@ -101,11 +102,11 @@ fn every_field_of_kube_proxy_is_accepted_and_the_newer_ones_are_unknown() {
     for ((field, config), verdict) in configs.iter().zip(verdicts) {
         let (ours, newest) =
             (check(config, MINOR), check(&object(json!({ field.name: valid(field, NEWEST) })), NEWEST));
-        let alike = match field.is_in(MINOR) {
+        let is_same = match field.is_in(MINOR) {
             true => verdict == Verdict::Accepted && ours.is_ok(),
             false => verdict == Verdict::Unknown(field.name.to_owned()) && ours.is_err(),
         };
-        if !alike || newest.is_ok() != field.is_in(NEWEST) {
+        if !is_same || newest.is_ok() != field.is_in(NEWEST) {
             wrong.push(format!("{config:?}: kube-proxy {verdict:?}, kiln {ours:?}, {newest:?}"));
         }
     }
@@ -113,8 +114,8 @@ fn every_field_of_kube_proxy_is_accepted_and_the_newer_ones_are_unknown() {
 }
 
 #[test]
-fn what_kube_proxy_refuses_is_refused() {
-    let refused = [
+fn what_kube_proxy_rejects_is_rejected() {
+    let rejected = [
         json!({ "mode": "iptable" }),
         json!({ "mode": "nftables" }),
         json!({ "bindAddress": "node" }),
@@ -150,8 +151,8 @@ fn what_kube_proxy_refuses_is_refused() {
         json!({ "featureGates": { "EndpointSliceProxying": "true" } }),
     ]
     .map(object);
-    // What it takes and does not do, or finds out when Services are to be made.
-    let let_pass = [
+    // What kube-proxy accepts, but ignores or rejects only when it implements Services.
+    let accepted = [
         json!({ "Mode": "ipvs" }),
         json!({ "proxyMode": "ipvs" }),
         json!({ "detectLocalMode": "BridgeInterface" }),
@@ -161,12 +162,12 @@ fn what_kube_proxy_refuses_is_refused() {
     ]
     .map(object);
     let configs: Vec<_> =
-        refused.iter().map(|config| (config, true)).chain(let_pass.iter().map(|config| (config, false))).collect();
+        rejected.iter().map(|config| (config, true)).chain(accepted.iter().map(|config| (config, false))).collect();
     let verdicts = verdicts(configs.iter().map(|(config, _)| *config));
     let mut wrong = Vec::new();
-    for ((config, refused), verdict) in configs.iter().zip(verdicts) {
+    for ((config, rejected), verdict) in configs.iter().zip(verdicts) {
         let ours = check(config, MINOR);
-        if ours.is_ok() || matches!(verdict, Verdict::Refused(_)) != *refused {
+        if ours.is_ok() || matches!(verdict, Verdict::Rejected(_)) != *rejected {
             wrong.push(format!("{config:?}: kube-proxy {verdict:?}, kiln {ours:?}"));
         }
     }

@@ -1,4 +1,4 @@
-//! A kubelet that is asked what it thinks of a configuration.
+//! Runs a kubelet to find out whether it accepts a configuration.
 
 use kiln_testing::namespace::room;
 use kiln_testing::responder::docker_of_the_machine;
@@ -10,18 +10,18 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 
-/// kubelet mostly waits.
+/// The number of kubelets that run at once; they mostly wait.
 const SIDE_BY_SIDE: usize = 24;
 
-/// What kubelet said.
+/// kubelet's verdict on a configuration.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Nothing against it.
+    /// It is valid.
     Accepted,
-    /// It has a field that this kubelet does not know.
+    /// It has this field, which is unknown to kubelet.
     Unknown(String),
-    /// It ends kubelet, with this message.
-    Refused(String),
+    /// kubelet exits with this message.
+    Rejected(String),
 }
 
 /// kubelet's verdicts on `configs`, in order.
@@ -29,7 +29,8 @@ pub(super) fn verdicts<'a>(configs: impl Iterator<Item = &'a Map<String, Value>>
     side_by_side(&made("kubelet"), configs, verdict)
 }
 
-/// The verdicts of `program` on `configs`, in order: what `verdict` makes of it, a directory that any user may write, and each.
+/// The verdicts of `program` on `configs`, in order. `verdict` is called with the program, a
+/// directory that any user may write, and a configuration.
 pub(super) fn side_by_side<'a>(
     program: &Path,
     configs: impl Iterator<Item = &'a Map<String, Value>> + Send,
@@ -37,12 +38,13 @@ pub(super) fn side_by_side<'a>(
 ) -> Vec<Verdict> {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).expect("readable");
-    // Where any user can execute it. Copied by another process: a child that is forked while this one has it open for writing
-    // would keep it from being executed.
+    // A copy that any user can execute. Another process makes it: a child forked while this process
+    // has the file open for writing would inherit the descriptor, and executing the file would fail
+    // (ETXTBSY).
     let copy = directory.path().join("program");
     let copied = Command::new("cp").arg(program).arg(&copy).status().expect("cp starts");
     assert!(copied.success(), "{} is missing: run `make kubelet`", program.display());
-    std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o755)).expect("anybody's");
+    std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o755)).expect("executable");
     docker_of_the_machine(&directory.path().join("machine.sock"));
     let queue = Mutex::new(configs.enumerate());
     let verdicts = Mutex::new(Vec::new());
@@ -64,7 +66,8 @@ pub(super) fn side_by_side<'a>(
     verdicts.into_iter().map(|(_, verdict)| verdict).collect()
 }
 
-/// `program`, to be run by nobody, with directories of its own and `text` in the file `--config`.
+/// The command that runs `program` as nobody, with its own directories and `text` in the file of
+/// `--config`.
 pub(super) fn unprivileged(program: &Path, config: &Path, text: &str) -> Command {
     std::fs::write(config, text).expect("written");
     std::fs::set_permissions(config, PermissionsExt::from_mode(0o644)).expect("readable");
@@ -79,7 +82,7 @@ fn help_text() -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// The feature gates that `kubelet --help` lists, each with what it says of it: `BETA - default=true`.
+/// The feature gates that `kubelet --help` lists, each with its description: `BETA - default=true`.
 pub(super) fn gates() -> BTreeMap<String, String> {
     let gate = |line: &str| {
         let (name, rest) = line.trim().split_once("=true|false (")?;
@@ -103,7 +106,7 @@ pub(super) fn made(name: &str) -> PathBuf {
 }
 
 fn verdict(kubelet: &Path, directory: &Path, config: &Map<String, Value>) -> Verdict {
-    // Without an API server; what a configuration says itself wins.
+    // Without an API server; the tested configuration overrides these.
     let mut full = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -122,11 +125,11 @@ fn verdict(kubelet: &Path, directory: &Path, config: &Map<String, Value>) -> Ver
     if let Some((_, unknown)) = text.split_once("found unknown field: ") {
         return Verdict::Unknown(unknown.split(',').next().unwrap_or_default().to_owned());
     }
-    // That is where an unprivileged one gives up.
+    // An unprivileged kubelet exits there, after all checks.
     if text.contains("failed to create kubelet") {
         return Verdict::Accepted;
     }
     // klog's fatal line, or the one error that 1.20 only logs before it exits.
     let fatal = text.lines().find(|line| line.starts_with('F')).or_else(|| text.lines().last());
-    Verdict::Refused(fatal.unwrap_or_default().to_owned())
+    Verdict::Rejected(fatal.unwrap_or_default().to_owned())
 }

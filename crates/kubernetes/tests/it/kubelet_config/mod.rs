@@ -1,8 +1,9 @@
-//! What kiln knows of `KubeletConfiguration` against a real kubelet, 1.20.2: every field set in turn, every range
-//! violated in turn, every flag of its help looked up.
+//! Compares kiln's checks of `KubeletConfiguration` with those of a real kubelet, 1.20.2: every
+//! field is set in turn, every range is violated in turn, and every flag in its help is looked up.
 //!
-//! kubelet decodes, validates and parses its configuration before it looks for a container runtime. It is run as an
-//! unprivileged user, so that it gives up when all of that is behind it. What it then runs with is asked in `shown.rs`.
+//! kubelet decodes, validates and parses its configuration before it looks for a container runtime.
+//! It is run as an unprivileged user, so that it exits after that. `shown.rs` tests the values that
+//! a running kubelet uses.
 
 mod gates;
 use kiln_testing::judge;
@@ -26,7 +27,7 @@ fn with(mut config: Map<String, Value>, more: Map<String, Value>) -> Map<String,
     config
 }
 
-/// With what the newest release wants beside it.
+/// A configuration with `field` that is valid in the newest release.
 fn newest(field: &Field) -> Map<String, Value> {
     let config = with(companions(field.name), object(json!({ field.name: valid(field, NEWEST) })));
     match field.name {
@@ -38,7 +39,7 @@ fn newest(field: &Field) -> Map<String, Value> {
 }
 
 #[test]
-fn every_field_is_accepted_and_the_newer_ones_are_unknown() {
+fn every_field_is_accepted_and_newer_ones_are_unknown() {
     let configs: Vec<_> = FIELDS
         .iter()
         .filter(|field| !["apiVersion", "kind"].contains(&field.name))
@@ -48,12 +49,12 @@ fn every_field_is_accepted_and_the_newer_ones_are_unknown() {
     let mut wrong = Vec::new();
     for ((field, config), verdict) in configs.iter().zip(verdicts) {
         let ours = check(config, MINOR);
-        let alike = match field.is_in(MINOR) {
+        let is_same = match field.is_in(MINOR) {
             true => verdict == Verdict::Accepted && ours.is_ok(),
             false => verdict == Verdict::Unknown(field.name.to_owned()) && ours.is_err(),
         };
         let newest = check(&newest(field), NEWEST);
-        if !alike || newest.is_err() {
+        if !is_same || newest.is_err() {
             wrong.push(format!("{config:?}: kubelet {verdict:?}, kiln {ours:?}, {newest:?}"));
         }
     }
@@ -61,13 +62,13 @@ fn every_field_is_accepted_and_the_newer_ones_are_unknown() {
 }
 
 #[test]
-fn what_kubelet_refuses_is_refused() {
+fn what_kubelet_rejects_is_rejected() {
     let rows = invalid();
     let verdicts = verdicts(rows.iter().map(|row| &row.config));
     let mut wrong = Vec::new();
     for (row, verdict) in rows.iter().zip(verdicts) {
         let ours = check(&row.config, MINOR);
-        if ours.is_ok() || matches!(verdict, Verdict::Refused(_)) != row.refused_by_1_20 {
+        if ours.is_ok() || matches!(verdict, Verdict::Rejected(_)) != row.rejected_by_1_20 {
             wrong.push(format!("{:?}: kubelet {verdict:?}, kiln {ours:?}", row.config));
         }
     }
@@ -82,7 +83,7 @@ fn every_flag_is_known() {
     assert!(unknown.is_empty(), "{unknown:?}");
     let gone: Vec<_> = help.iter().filter(|name| matches!(flag(name, MINOR), Flag::Gone { since: 1.., .. })).collect();
     assert!(gone.is_empty(), "{gone:?}");
-    // And the other way round: what is taken for a flag of this release is one.
+    // The reverse: every flag that kiln has for this release is in its help.
     let invented: Vec<_> =
         all_names().filter(|name| flag(name, MINOR) == Flag::Flag && !help.iter().any(|known| known == name)).collect();
     assert!(invented.is_empty(), "{invented:?}");

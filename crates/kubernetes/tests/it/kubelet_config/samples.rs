@@ -1,9 +1,9 @@
-//! Values that fit and values that do not.
+//! Valid and invalid values.
 
 use kiln_kubernetes::{Field, Minor, Type};
 use serde_json::{Map, Value, json};
 
-/// A value for `field` that is not its default, in Kubernetes 1.`minor`.
+/// A valid value for `field` that is not its default, in Kubernetes 1.`minor`.
 pub(super) fn valid(field: &Field, minor: Minor) -> Value {
     match field.name {
         "port" => json!(10251),
@@ -28,16 +28,16 @@ pub(super) fn valid(field: &Field, minor: Minor) -> Value {
         "cgroupsPerQOS" => json!(false),
         "qosReserved" => json!({ "memory": "50%" }),
         "cgroupRoot" => json!("/"),
-        // In JSON it would not say what this test reads.
+        // With JSON, kubelet would not log the lines that the test reads.
         "logging" => json!({ "format": "text" }),
         "containerRuntimeEndpoint" => json!("unix:///run/containerd/containerd.sock"),
-        // The server would look for them.
+        // The server would open these files.
         "tlsCertFile" | "tlsPrivateKeyFile" | "authentication" => sample(&field.of, true),
         _ => sample(&field.of, false),
     }
 }
 
-/// A value of type `of`; with `default` one that changes nothing.
+/// A value of type `of`; with `default`, one that changes nothing.
 pub(super) fn sample(of: &Type, default: bool) -> Value {
     match of {
         Type::Bool => json!(!default),
@@ -66,12 +66,12 @@ pub(super) fn sample(of: &Type, default: bool) -> Value {
     }
 }
 
-/// As the map it is.
+/// Converts an object to a map.
 pub(super) fn object(value: Value) -> Map<String, Value> {
     value.as_object().cloned().expect("an object")
 }
 
-/// What else must be set for a field to be accepted.
+/// Other fields that must be set for `field` to be accepted.
 pub(super) fn companions(field: &str) -> Map<String, Value> {
     let companions = match field {
         "systemCgroups" => json!({ "cgroupRoot": "/" }),
@@ -99,14 +99,14 @@ pub(super) fn companions(field: &str) -> Map<String, Value> {
     companions.as_object().cloned().unwrap_or_default()
 }
 
-/// A configuration that must be refused.
+/// A configuration that kiln must reject.
 pub(super) struct Row {
     pub config: Map<String, Value>,
-    pub refused_by_1_20: bool,
+    pub rejected_by_1_20: bool,
 }
 
 pub(super) fn invalid() -> Vec<Row> {
-    let refused = [
+    let rejected = [
         json!({ "maxPods": -1 }),
         json!({ "maxPods": "110" }),
         json!({ "maxPods": 1.5 }),
@@ -175,8 +175,8 @@ pub(super) fn invalid() -> Vec<Row> {
         json!({ "authorization": { "mode": "RBAC" } }),
         json!({ "logging": { "format": "xml" } }),
     ];
-    // Newer kubelets refuse them, or do not do what was meant.
-    let let_pass = [
+    // Accepted by 1.20, but newer kubelets reject them, or they have no useful effect.
+    let accepted = [
         json!({ "maxpods": 110 }),
         json!({ "nodeLeaseDurationSeconds": 0 }),
         json!({ "podPidsLimit": -2 }),
@@ -186,7 +186,7 @@ pub(super) fn invalid() -> Vec<Row> {
         json!({ "volumePluginDir": "plugins" }),
         json!({ "clusterDNS": ["dns.example"] }),
         json!({ "clusterDNS": [""] }),
-        // It ends with these only after it has looked for a container runtime.
+        // With these, kubelet exits only after it has looked for a container runtime.
         json!({ "evictionHard": { "memory.available": "101%" } }),
         json!({ "evictionSoft": { "memory.available": "100Mi" } }),
         json!({ "evictionSoft": { "memory.available": "100Mi" }, "evictionSoftGracePeriod": { "memory.available": "-1s" } }),
@@ -202,8 +202,8 @@ pub(super) fn invalid() -> Vec<Row> {
         json!({ "clusterDNS": ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"] }),
         json!({ "clusterDomain": "cluster local" }),
     ];
-    let row = |refused_by_1_20| {
-        move |config: Value| Row { config: config.as_object().cloned().unwrap_or_default(), refused_by_1_20 }
+    let row = |rejected_by_1_20| {
+        move |config: Value| Row { config: config.as_object().cloned().unwrap_or_default(), rejected_by_1_20 }
     };
-    refused.into_iter().map(row(true)).chain(let_pass.into_iter().map(row(false))).collect()
+    rejected.into_iter().map(row(true)).chain(accepted.into_iter().map(row(false))).collect()
 }

@@ -1,8 +1,9 @@
-//! What a running kubelet, 1.20.2, says it runs with (`/configz`): every field set in turn is in there, and every default that kiln knows is
-//! what it runs with when nothing is set.
+//! The configuration that a running kubelet, 1.20.2, shows at `/configz`: every field that is set
+//! is there, and without settings it has every default that kiln knows.
 //!
-//! Two fields cannot be shown by any kubelet, since there is nobody to ask once they are set, and a third one ends it: see [`NOT_SHOWN`].
-//! Of those that say who may call, two defaults cannot be: see [`NOT_BY_DEFAULT`]. Everything else is.
+//! Two fields turn `/configz` off, and with a third one kubelet exits: see [`NOT_SHOWN`]. The
+//! defaults of two fields for authentication and authorization need an API server: see
+//! [`NOT_BY_DEFAULT`]. All other fields are tested.
 
 use crate::kubelet_config::judge::{ask, directory};
 use crate::kubelet_config::samples::valid;
@@ -13,34 +14,35 @@ use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::thread;
 
-/// Fields that are never in `/configz` with another value than their default, and why.
+/// Fields that `/configz` can never show with a value other than their default, and why.
 const NOT_SHOWN: [(&str, &str); 3] = [
     ("enableServer", "without a server there is no /configz"),
     ("enableDebuggingHandlers", "/configz is one of these handlers"),
-    ("runOnce", "kubelet ends; kiln refuses it"),
+    ("runOnce", "kubelet exits; kiln rejects it"),
 ];
 
 /// Defaults with which a kubelet without a cluster does not start, and why.
 const NOT_BY_DEFAULT: [(&str, &str); 2] = [
-    ("authentication.webhook.enabled", "true needs an API server that is asked who calls"),
-    ("authorization.mode", "Webhook needs an API server that is asked what callers may do"),
+    ("authentication.webhook.enabled", "true needs an API server for TokenReview"),
+    ("authorization.mode", "Webhook needs an API server for SubjectAccessReview"),
 ];
 
-/// Fields that exclude others, each list in a kubelet of its own; all the rest is set in one.
+/// Fields that exclude others: each list is set in its own kubelet, and all other fields in one.
 const APART: [&[&str]; 3] = [
-    // Processors that are named exclude the control groups of what is reserved.
+    // Reserved CPUs exclude the control groups of reserved resources.
     &["reservedSystemCPUs", "cpuManagerPolicy", "topologyManagerPolicy"],
-    // No control groups of pods, so that none is enforced; and the root as the one of everything.
+    // Without control groups of pods, none is enforced, and the root is the only one.
     &["cgroupsPerQOS", "cgroupRoot", "systemCgroups"],
     &["serverTLSBootstrap"],
 ];
 
-/// Fields of 1.20 that are the configuration's own.
+/// The fields of 1.20, without `apiVersion` and `kind`.
 fn fields() -> impl Iterator<Item = &'static Field> {
     FIELDS.iter().filter(|field| field.is_in(MINOR) && !["apiVersion", "kind"].contains(&field.name))
 }
 
-/// A value of `field` that is not its default, written as kubelet writes it; `directory` has a certificate.
+/// A value of `field` that is not its default, in kubelet's spelling; `directory` has a
+/// certificate.
 fn other(field: &Field, directory: &Path) -> Value {
     let file = |name: &str| json!(directory.join(name));
     match field.name {
@@ -58,14 +60,14 @@ fn other(field: &Field, directory: &Path) -> Value {
         "tlsCipherSuites" => json!(["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"]),
         "tlsMinVersion" => json!("VersionTLS12"),
         "staticPodPath" | "volumePluginDir" => json!("/mnt/other"),
-        // One that is not absolute is of where kubelet was started.
+        // A relative path would start at kubelet's working directory.
         "resolvConf" => json!("/mnt/resolv.conf"),
         "staticPodURL" => json!("http://127.0.0.1:1/"),
         "iptablesDropBit" => json!(6),
-        // Not the first ones, which are root's.
+        // Not below 1024, where only root may listen.
         "healthzPort" => json!(10252),
         "readOnlyPort" => json!(10255),
-        // So many that kubelet still starts.
+        // A limit with which kubelet still starts.
         "maxOpenFiles" => json!(54321),
         "cgroupDriver" => json!("systemd"),
         "configMapAndSecretChangeDetectionStrategy" => json!("Get"),
@@ -80,7 +82,7 @@ fn other(field: &Field, directory: &Path) -> Value {
         "featureGates" => {
             json!({ "CustomCPUCFSQuotaPeriod": true, "GracefulNodeShutdown": true, "QOSReserved": true })
         }
-        // What samples have is the default of some.
+        // The usual sample is the default of some fields.
         _ => match field.of {
             Type::Int(_) if field.unset(MINOR) == json!(5) => json!(7),
             Type::Bool => json!(field.unset(MINOR) == json!(false)),
@@ -89,7 +91,7 @@ fn other(field: &Field, directory: &Path) -> Value {
     }
 }
 
-/// What else one of [`APART`] needs.
+/// Other fields that a field of [`APART`] needs.
 fn beside(field: &str) -> Value {
     match field {
         "cgroupsPerQOS" => json!({ "enforceNodeAllocatable": [] }),
@@ -98,19 +100,20 @@ fn beside(field: &str) -> Value {
     }
 }
 
-/// Whether `shown` has everything that is in `set`.
+/// Whether `shown` contains everything in `set`.
 fn has(shown: &Value, set: &Value) -> bool {
     match (shown, set) {
         (Value::Object(shown), Value::Object(set)) => {
             set.iter().all(|(key, value)| shown.get(key).is_some_and(|shown| has(shown, value)))
         }
-        // Go leaves lists out that are empty.
+        // Go omits empty lists.
         (Value::Null, Value::Array(set)) => set.is_empty(),
         _ => shown == set,
     }
 }
 
-/// The `/configz` of a kubelet with `config` and, where that says nothing of it, callers that are let in.
+/// The `/configz` of a kubelet with `config`. Unless that configures access, the test's requests
+/// are allowed.
 fn run(directory: &Path, config: &Map<String, Value>) -> Value {
     let text = |field: &str, default: &str| {
         let set = config.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -140,7 +143,7 @@ fn every_field_that_is_set_is_shown() {
     groups.extend(
         APART.iter().map(|names| all.iter().copied().filter(|field| names.contains(&field.name)).collect::<Vec<_>>()),
     );
-    assert_eq!(groups.iter().map(Vec::len).sum::<usize>(), all.len(), "a field of APART is none, or is in it twice");
+    assert_eq!(groups.iter().map(Vec::len).sum::<usize>(), all.len(), "APART has an unknown field or a duplicate");
     let wrong: Vec<String> = thread::scope(|scope| {
         let runs: Vec<_> = groups.iter().map(|group| scope.spawn(|| not_shown(group))).collect();
         runs.into_iter().flat_map(|run| run.join().expect("a kubelet's answer")).collect()
@@ -152,7 +155,7 @@ fn every_field_that_is_set_is_shown() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Sets `fields` in one kubelet, and says which are not shown so.
+/// Sets `fields` in one kubelet, and returns those that are not shown as they were set.
 fn not_shown(fields: &[&Field]) -> Vec<String> {
     let directory = directory();
     let mut config = Map::new();
@@ -165,7 +168,7 @@ fn not_shown(fields: &[&Field]) -> Vec<String> {
         config.extend(object(beside(field.name)));
         config.insert(field.name.to_owned(), value);
     }
-    // A certificate that kubelet asks the cluster for is none here.
+    // There is no cluster to request the certificate from.
     if config.contains_key("serverTLSBootstrap") {
         config.extend(object(json!({
             "tlsCertFile": directory.path().join("server.crt"), "tlsPrivateKeyFile": directory.path().join("server.key"),
@@ -179,7 +182,7 @@ fn not_shown(fields: &[&Field]) -> Vec<String> {
     wrong
 }
 
-/// Of `fields` those that have a default, by path, with it.
+/// Adds the paths and defaults of those `fields` that have a default to `found`.
 fn defaults(fields: impl Iterator<Item = &'static Field>, path: &str, found: &mut Vec<(String, Value)>) {
     for field in fields.filter(|field| field.is_in(MINOR)) {
         let path = format!("{path}{}", field.name);
@@ -193,7 +196,7 @@ fn defaults(fields: impl Iterator<Item = &'static Field>, path: &str, found: &mu
 
 #[test]
 fn every_default_is_what_an_empty_configuration_runs_with() {
-    // Addresses that are written and empty are not set either.
+    // Empty addresses count as not set.
     let unset = [json!({}), json!({ "address": "", "healthzBindAddress": "" })].map(object);
     let shown = thread::scope(|scope| {
         let runs = unset.each_ref().map(|config| scope.spawn(|| run(directory().path(), config)));
@@ -221,7 +224,7 @@ fn compare_defaults(shown: &Value) {
         .filter(|(path, value)| at(path) != value)
         .map(|(path, value)| format!("{path}: kiln has {value}, kubelet {}", at(path)))
         .collect();
-    // And where kiln has none, it is Go's zero value: Go leaves most of these out.
+    // Where kiln has no default, it is Go's zero value, and Go omits most of those.
     let zero = |value: &Value| match value {
         Value::Null => true,
         Value::Bool(on) => !on,
@@ -230,7 +233,7 @@ fn compare_defaults(shown: &Value) {
         Value::Array(items) => items.is_empty(),
         Value::Object(items) => items.is_empty(),
     };
-    // That kubelet writes what it signed itself is no default.
+    // kubelet sets these two to the certificate that it signed itself, which is not a default.
     let without = fields().filter(|field| field.default(MINOR).is_empty() && !matches!(field.of, Type::Object(_)));
     let own = ["tlsCertFile", "tlsPrivateKeyFile"];
     wrong.extend(

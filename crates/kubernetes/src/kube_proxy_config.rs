@@ -1,32 +1,34 @@
 //! `KubeProxyConfiguration` of `kubeproxy.config.k8s.io/v1alpha1`, from Kubernetes 1.20 to 1.36.
 //!
-//! Sources: `config/v1alpha1/types.go` of k8s.io/kube-proxy, release branch by release branch, for names, types and first release;
-//! `pkg/proxy/apis/config` of Kubernetes for defaults and ranges; the changelogs for modes.
+//! Sources: `config/v1alpha1/types.go` of k8s.io/kube-proxy, in each release branch, for names,
+//! types and first release; `pkg/proxy/apis/config` of Kubernetes for defaults and ranges; the
+//! changelogs for modes.
 //!
-//! kube-proxy decodes this version leniently, as kubelet does: an unknown field is a line in its log.
+//! kube-proxy decodes this version leniently, like kubelet: for an unknown field, it only logs a
+//! warning.
 
 use super::kubelet_config::LOGGING;
 use super::lookup::text;
-use super::schema::{Field, Misfit, Step, Type, check_object, is_network, take_unknown};
-use super::{Duration, Minor, component_base, duration, feature_gates};
+use super::schema::{Field, Misfit, Step, Type, check_object, is_network, remove_unknown};
+use super::{Duration, Minor, component_base, feature_gates, parse_duration};
 use Type::{Address, Bool, Int, List, Map, Network, Object, Path, Rate, Socket, Text, Word};
 use ipnet::IpNet;
 use serde_json::{Map as JsonMap, Value};
 
-/// How Services are made.
+/// How kube-proxy implements Services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Rules of iptables: the default.
+    /// With iptables rules: the default.
     IpTables,
-    /// The kernel's load balancer, IPVS.
+    /// With the kernel's load balancer, IPVS.
     Ipvs,
-    /// Rules of nftables.
+    /// With nftables rules.
     NfTables,
 }
 
 impl Mode {
-    /// That of `config`, which was checked.
+    /// The mode in `config`, which must have been checked.
     pub fn of(config: &JsonMap<String, Value>) -> Self {
         match text(config, "mode") {
             "ipvs" => Self::Ipvs,
@@ -35,7 +37,8 @@ impl Mode {
         }
     }
 
-    /// Programs it calls, by Debian package; iptables and conntrack are on every node.
+    /// The Debian packages of the programs that kube-proxy calls; iptables and conntrack are on
+    /// every node.
     pub fn packages(self) -> &'static [&'static str] {
         match self {
             Self::IpTables => &["iptables"],
@@ -44,7 +47,8 @@ impl Mode {
         }
     }
 
-    /// Kernel modules that `config` needs in this mode: kube-proxy looks whether they are there before it asks for one.
+    /// Kernel modules that `config` needs in this mode: kube-proxy checks that they are there
+    /// before it loads one.
     pub fn modules(self, config: &JsonMap<String, Value>) -> Vec<String> {
         let scheduler = config.get("ipvs").and_then(|ipvs| ipvs.get("scheduler")).and_then(Value::as_str);
         let names: &[&str] = match self {
@@ -58,7 +62,8 @@ impl Mode {
     }
 }
 
-/// Checks the fields of a `KubeProxyConfiguration` as kube-proxy of Kubernetes 1.`minor` would, and more strictly.
+/// Checks the fields of a `KubeProxyConfiguration` like kube-proxy of Kubernetes 1.`minor`, but
+/// more strictly.
 ///
 /// # Errors
 /// The first [`Misfit`].
@@ -74,19 +79,21 @@ pub fn check(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Misfit
     ["iptables", "ipvs", "nftables"].into_iter().try_for_each(|name| sync_periods(config, name))
 }
 
-/// Whether kube-proxy of Kubernetes 1.`minor` with `config` makes Services of both families of addresses; otherwise of that of its node.
-pub fn dual_stack(config: &JsonMap<String, Value>, minor: Minor) -> bool {
+/// Whether kube-proxy of Kubernetes 1.`minor` with `config` implements Services of both address
+/// families; otherwise only those of its node's family.
+pub fn is_dual_stack(config: &JsonMap<String, Value>, minor: Minor) -> bool {
     feature_gates::enabled(config, DUAL_STACK, minor)
 }
 
-/// Takes the fields that the kube-proxy of Kubernetes 1.`minor` would ignore out of `config`, and tells them.
-pub fn take_ignored(config: &mut JsonMap<String, Value>, minor: Minor) -> Vec<Misfit> {
-    let mut taken = Vec::new();
-    take_unknown(FIELDS, config, minor, &mut Vec::new(), &mut taken);
-    taken
+/// Removes the fields that kube-proxy of Kubernetes 1.`minor` would ignore from `config`, and
+/// returns them.
+pub fn remove_ignored(config: &mut JsonMap<String, Value>, minor: Minor) -> Vec<Misfit> {
+    let mut removed = Vec::new();
+    remove_unknown(FIELDS, config, minor, &mut Vec::new(), &mut removed);
+    removed
 }
 
-/// On by default since 1.21, and part of Kubernetes since 1.23.
+/// On by default since 1.21, and GA since 1.23.
 const DUAL_STACK: &str = "IPv6DualStack";
 const SECOND: Duration = 1_000_000_000;
 const DURATION: Type = Type::Duration(0..=Duration::MAX);
@@ -97,7 +104,7 @@ const fn f(name: &'static str, of: Type, default: &'static str) -> Field {
     Field::new(name, of, default)
 }
 
-/// All fields. Zero stands for the default in most durations.
+/// All fields. In most durations, zero stands for the default.
 pub const FIELDS: &[Field] = &[
     f("apiVersion", Word(&["kubeproxy.config.k8s.io/v1alpha1"]), ""),
     f("kind", Word(&["KubeProxyConfiguration"]), ""),
@@ -127,9 +134,9 @@ pub const FIELDS: &[Field] = &[
     f("conntrack", Object(CONNTRACK), ""),
     f("configSyncPeriod", DURATION, r#""15m0s""#),
     f("udpIdleTimeout", DURATION, r#""250ms""#).until(26),
-    // It was the userspace mode's.
+    // Used by the userspace mode only.
     f("portRange", Text, ""),
-    // Of Windows, and in every configuration that kubeadm or `--write-config-to` wrote.
+    // For Windows, but in every configuration that kubeadm or `--write-config-to` writes.
     f("winkernel", Object(WINKERNEL), ""),
     f("windowsRunAsService", Bool, "").since(31),
 ];
@@ -161,7 +168,7 @@ const IPVS: &[Field] = &[
     f("udpTimeout", DURATION, ""),
 ];
 
-/// Those that kube-proxy takes; each is a module `ip_vs_NAME`.
+/// The IPVS schedulers that kube-proxy accepts; each is in the kernel module `ip_vs_NAME`.
 const SCHEDULERS: &[&str] = &["", "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "sed", "nq"];
 
 const NFTABLES: &[Field] = &[
@@ -189,17 +196,17 @@ const CONNTRACK: &[Field] = &[
     f("udpStreamTimeout", DURATION, "").since(29),
 ];
 
-/// A mode that is not there ends kube-proxy.
+/// Checks that the release has the mode: kube-proxy exits otherwise.
 fn mode(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Misfit> {
     const GATE: &str = "NFTablesProxyMode";
     let gate = config.get("featureGates").and_then(|gates| gates.get(GATE)).and_then(Value::as_bool);
     match text(config, "mode") {
         "userspace" if minor.is_since(26) => {
-            Err(Misfit::at("mode", "is userspace, which is no mode since Kubernetes 1.26; take iptables"))
+            Err(Misfit::at("mode", "is userspace, which was removed in Kubernetes 1.26; use iptables"))
         }
         "nftables" if minor.is_before(29) => Err(Misfit::at(
             "mode",
-            format!("is nftables, which is a mode since Kubernetes 1.29, and this is 1.{minor}; take iptables"),
+            format!("is nftables, which was added in Kubernetes 1.29, and this is 1.{minor}; use iptables"),
         )),
         "nftables" if minor.is_before(31) && gate != Some(true) => {
             Err(Misfit::at("mode", format!("is nftables, which needs \"featureGates: {{{GATE}: true}}\" until 1.31")))
@@ -208,7 +215,8 @@ fn mode(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Misfit> {
     }
 }
 
-/// Two ways of telling local traffic are younger than the field, and need to be told what to look for.
+/// Checks the two ways of detecting local traffic that were added after the field; both need the
+/// interface to look for.
 fn local_traffic(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Misfit> {
     let by = text(config, "detectLocalMode");
     let field = match by {
@@ -219,7 +227,7 @@ fn local_traffic(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Mi
     if minor.is_before(24) {
         return Err(Misfit::at(
             "detectLocalMode",
-            format!("is {by}, which it can be since Kubernetes 1.24, and this is 1.{minor}"),
+            format!("is {by}, which was added in Kubernetes 1.24, and this is 1.{minor}"),
         ));
     }
     match config.get("detectLocal").and_then(|detect| detect.get(field)).and_then(Value::as_str) {
@@ -228,7 +236,8 @@ fn local_traffic(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Mi
     }
 }
 
-/// One network; or one of each family, separated by a comma, if kube-proxy makes Services of both.
+/// Checks the pods' networks: one; or one of each family, separated by a comma, if kube-proxy
+/// implements Services of both.
 fn cluster_cidr(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Misfit> {
     let cidrs = text(config, "clusterCIDR");
     let parts = if cidrs.is_empty() { vec![] } else { cidrs.split(',').collect() };
@@ -240,15 +249,15 @@ fn cluster_cidr(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Mis
                 .to_owned()
         }
         2 if !both => "has two networks of one family; leave one out, or give one of IPv4 and one of IPv6".to_owned(),
-        2 if !dual_stack(config, minor) => format!(
-            "has two networks, and kube-proxy 1.{minor} takes one unless \"featureGates: {{{DUAL_STACK}: true}}\"; set that, or leave one out"
+        2 if !is_dual_stack(config, minor) => format!(
+            "has two networks, and kube-proxy 1.{minor} accepts one unless \"featureGates: {{{DUAL_STACK}: true}}\"; set that, or leave one out"
         ),
         _ => return Ok(()),
     };
     Err(Misfit::at("clusterCIDR", why))
 }
 
-/// Networks; or `primary`, the node's own address.
+/// Checks the addresses of node ports: networks; or `primary`, the node's own address.
 fn node_ports(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Misfit> {
     const FIELD: &str = "nodePortAddresses";
     let entries = config.get(FIELD).and_then(Value::as_array).into_iter().flatten();
@@ -258,7 +267,7 @@ fn node_ports(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Misfi
         Some(0) if entries == ["primary"] && minor.is_since(30) => Ok(()),
         Some(index) => {
             let why = format!(
-                "is {:?}, and must be a network such as \"192.168.0.0/16\" (since 1.30 \"primary\" alone, too)",
+                "is {:?}, and must be a network such as \"192.168.0.0/16\" (since 1.30, also \"primary\" alone)",
                 entries[index]
             );
             Err(Misfit { path: vec![Step::Key(FIELD.to_owned()), Step::Index(index)], name: false, why })
@@ -266,7 +275,7 @@ fn node_ports(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Misfi
     }
 }
 
-/// `30000-32767`, or the first and how many, `30000+100`.
+/// Checks a range of ports: `30000-32767`, or the first port and a number of ports, `30000+100`.
 fn port_range(config: &JsonMap<String, Value>) -> Result<(), Misfit> {
     let range = text(config, "portRange");
     let number = |text: &str| text.parse::<u16>().ok();
@@ -281,7 +290,7 @@ fn port_range(config: &JsonMap<String, Value>) -> Result<(), Misfit> {
 
 fn sync_periods(config: &JsonMap<String, Value>, name: &str) -> Result<(), Misfit> {
     let Some(of) = config.get(name).and_then(Value::as_object) else { return Ok(()) };
-    let period = |field: &str, default: Duration| match duration(text(of, field)) {
+    let period = |field: &str, default: Duration| match parse_duration(text(of, field)) {
         None | Some(0) => default,
         Some(period) => period,
     };
@@ -302,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn modes_come_and_go() {
+    fn modes_are_accepted_in_the_releases_that_have_them() {
         let mode = |mode: &str, minor| verdict(json!({ "mode": mode }), minor).is_none();
         assert!(mode("iptables", 20) && mode("ipvs", 20) && mode("userspace", 25) && mode("nftables", 31));
         assert!(!mode("userspace", 26) && !mode("nftables", 28) && !mode("nftables", 30) && !mode("ebpf", 36));
@@ -310,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_depends_on_something_else() {
+    fn fields_that_need_others_are_checked() {
         assert!(verdict(json!({ "nodePortAddresses": ["primary"] }), 29).is_some());
         assert_eq!(verdict(json!({ "nodePortAddresses": ["primary"] }), 30), None);
         assert!(verdict(json!({ "nodePortAddresses": ["10.0.0.0/8", "primary"] }), 36).is_some());
@@ -323,14 +332,16 @@ mod tests {
     }
 
     #[test]
-    fn two_networks_are_one_of_each_family_where_there_are_both() {
+    fn two_networks_must_be_one_of_each_family() {
         let cidr = |cidr: &str, gates: Value, minor| {
             verdict(json!({ "clusterCIDR": cidr, "featureGates": gates }), minor).unwrap_or_default()
         };
         let both = "10.244.0.0/16,fd00::/48";
         let on = || json!({ "IPv6DualStack": true });
-        assert!(cidr(both, json!({}), 20).contains("kube-proxy 1.20 takes one unless \"featureGates: {IPv6DualStack"));
-        assert!(cidr(both, json!({ "IPv6DualStack": false }), 22).contains("takes one unless"));
+        assert!(
+            cidr(both, json!({}), 20).contains("kube-proxy 1.20 accepts one unless \"featureGates: {IPv6DualStack")
+        );
+        assert!(cidr(both, json!({ "IPv6DualStack": false }), 22).contains("accepts one unless"));
         for (gates, minor) in [(on(), 20), (json!({ "AllAlpha": true }), 20), (json!({}), 21), (json!({}), 36)] {
             assert_eq!(cidr(both, gates, minor), "", "1.{minor}");
         }
@@ -342,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn modules_follow_the_mode() {
+    fn modules_depend_on_the_mode() {
         let modules = |config: Value| {
             let config = config.as_object().cloned().expect("an object");
             Mode::of(&config).modules(&config).join(" ")

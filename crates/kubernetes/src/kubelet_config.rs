@@ -1,16 +1,18 @@
 //! `KubeletConfiguration` of `kubelet.config.k8s.io/v1beta1`, from Kubernetes 1.20 to 1.36.
 //!
-//! Sources: `config/v1beta1/types.go` of k8s.io/kubelet, release branch by release branch, for names, types, first
-//! release and defaults; `pkg/kubelet/apis/config/validation` of Kubernetes for ranges. Ranges that newer kubelets
-//! narrowed hold for all releases here: what they refuse made no sense before either.
+//! Sources: `config/v1beta1/types.go` of k8s.io/kubelet, in each release branch, for names, types,
+//! first release and defaults; `pkg/kubelet/apis/config/validation` of Kubernetes for ranges.
+//! Ranges that newer kubelets narrowed apply to all releases here: the rejected values were not
+//! useful before either.
 //!
-//! kubelet decodes this version leniently: an unknown field is a line in its log. So it has to be refused here.
+//! kubelet decodes this version leniently: for an unknown field, it only logs a warning. So unknown
+//! fields must be rejected here.
 
 mod combinations;
 mod resource_managers;
 mod single_fields;
 
-use super::schema::{Field, Misfit, Type, check_object, take_unknown};
+use super::schema::{Field, Misfit, Type, check_object, remove_unknown};
 use super::{Duration, Minor, component_base, feature_gates};
 use Type::{
     Address, Bool, CpuSet, Fraction, Int, List, Map, Object, Path, Percentage, Quantity, Reclaim, Text, Threshold,
@@ -23,7 +25,8 @@ pub const API_VERSION: &str = "kubelet.config.k8s.io/v1beta1";
 /// Its `kind`.
 pub const KIND: &str = "KubeletConfiguration";
 
-/// Checks the fields of a `KubeletConfiguration` as the kubelet of Kubernetes 1.`minor` would, and more strictly.
+/// Checks the fields of a `KubeletConfiguration` like kubelet of Kubernetes 1.`minor`, but more
+/// strictly.
 ///
 /// # Errors
 /// The first [`Misfit`].
@@ -37,11 +40,12 @@ pub fn check(config: &JsonMap<String, Value>, minor: Minor) -> Result<(), Misfit
     feature_gates::check(config, minor, "kubelet")
 }
 
-/// Takes the fields that the kubelet of Kubernetes 1.`minor` would ignore out of `config`, and tells them.
-pub fn take_ignored(config: &mut JsonMap<String, Value>, minor: Minor) -> Vec<Misfit> {
-    let mut taken = Vec::new();
-    take_unknown(FIELDS, config, minor, &mut Vec::new(), &mut taken);
-    taken
+/// Removes the fields that kubelet of Kubernetes 1.`minor` would ignore from `config`, and returns
+/// them.
+pub fn remove_ignored(config: &mut JsonMap<String, Value>, minor: Minor) -> Vec<Misfit> {
+    let mut removed = Vec::new();
+    remove_unknown(FIELDS, config, minor, &mut Vec::new(), &mut removed);
+    removed
 }
 
 /// Whether a `KubeletConfiguration` of Kubernetes 1.`minor` has the field at `path`.
@@ -49,14 +53,14 @@ pub fn has(path: &str, minor: Minor) -> bool {
     field(path).is_some_and(|field| field.is_in(minor))
 }
 
-/// What kubelet of Kubernetes 1.`minor` runs with: the value of `field` in `config`, or its
+/// The value that kubelet of Kubernetes 1.`minor` uses: that of `field` in `config`, or its
 /// default.
 pub fn effective(config: &JsonMap<String, Value>, field: &str, minor: Minor) -> Value {
     let set = config.get(field).filter(|value| !value.is_null()).cloned();
     set.unwrap_or_else(|| self::field(field).map_or(Value::Null, |field| field.unset(minor)))
 }
 
-/// The field at `path`, as `authentication.x509.clientCAFile`.
+/// The field at `path`, such as `authentication.x509.clientCAFile`.
 pub fn field(path: &str) -> Option<&'static Field> {
     let (mut fields, mut found) = (FIELDS, None);
     for name in path.split('.') {
@@ -68,7 +72,7 @@ pub fn field(path: &str) -> Option<&'static Field> {
 }
 
 const SECOND: Duration = 1_000_000_000;
-/// kubelet takes zero for "not set" in most durations.
+/// In most durations, kubelet treats zero as "not set".
 const DURATION: Type = Type::Duration(0..=Duration::MAX);
 const AT_LEAST_0: Type = Int(0..=i32::MAX as i64);
 const PORT: Type = Int(1..=65535);
@@ -80,7 +84,7 @@ const fn f(name: &'static str, of: Type, default: &'static str) -> Field {
     Field::new(name, of, default)
 }
 
-/// Signals of `evictionHard` and its kin.
+/// Signals of `evictionHard` and the other eviction fields.
 const SIGNALS: &[&str] = &[
     "memory.available",
     "nodefs.available",
@@ -92,10 +96,10 @@ const SIGNALS: &[&str] = &[
     "pid.available",
     "allocatableMemory.available",
 ];
-/// Resources that can be kept from pods.
+/// Resources that can be reserved.
 const RESERVED: &[&str] = &["cpu", "memory", "ephemeral-storage", "pid"];
 
-/// All fields, in the order of upstream's type as far as they belong together.
+/// All fields, grouped by subject, and otherwise in the order of upstream's type.
 pub const FIELDS: &[Field] = &[
     f("apiVersion", Word(&["kubelet.config.k8s.io/v1beta1"]), ""),
     f("kind", Word(&["KubeletConfiguration"]), ""),
@@ -130,7 +134,7 @@ pub const FIELDS: &[Field] = &[
     f("healthzPort", PORT_OR_0, "10248"),
     f("healthzBindAddress", Address, r#""127.0.0.1""#),
     f("streamingConnectionIdleTimeout", DURATION, r#""4h0m0s""#),
-    // Talking to the API server.
+    // The API server.
     f("registerNode", Bool, "true").since(23),
     f("registerWithTaints", List(&Object(TAINT)), "").since(23),
     f("providerID", Text, ""),
@@ -172,7 +176,7 @@ pub const FIELDS: &[Field] = &[
     f("makeIPTablesUtilChains", Bool, "true"),
     f("iptablesMasqueradeBit", Int(0..=31), "14"),
     f("iptablesDropBit", Int(0..=31), "15"),
-    // Control groups and processors.
+    // Control groups and CPUs.
     f("cgroupDriver", Word(&["cgroupfs", "systemd"]), r#""cgroupfs""#),
     f("cgroupRoot", Text, ""),
     f("cgroupsPerQOS", Bool, "true"),
@@ -193,7 +197,7 @@ pub const FIELDS: &[Field] = &[
     f("topologyManagerScope", Word(&["container", "pod"]), r#""container""#),
     f("qosReserved", Map(&["memory"], &Percentage), ""),
     f("singleProcessOOMKill", Bool, "false").since(32),
-    // What is kept for the system.
+    // Resources reserved for the system.
     f("systemReserved", Map(RESERVED, &Quantity), ""),
     f("kubeReserved", Map(RESERVED, &Quantity), ""),
     f("reservedSystemCPUs", CpuSet, ""),
@@ -234,7 +238,7 @@ pub const FIELDS: &[Field] = &[
     f("volumeStatsAggPeriod", Type::Duration(Duration::MIN..=Duration::MAX), r#""1m0s""#),
     f("featureGates", Map(&[], &Bool), ""),
     f("showHiddenMetricsForVersion", Text, ""),
-    // true is refused: the mode is gone.
+    // true is rejected: the mode was removed.
     f("runOnce", Bool, ""),
 ];
 
@@ -296,7 +300,7 @@ const ROUTING: &[Field] = &[f("splitStream", Bool, ""), f("infoBufferSize", Quan
 
 const TRACING: &[Field] = &[f("endpoint", Text, ""), f("samplingRatePerMillion", Int(0..=1_000_000), "")];
 
-/// Go's names (crypto/tls), as far as kubelet takes them.
+/// Those that kubelet accepts, by Go's names (crypto/tls).
 const CIPHER_SUITES: &[&str] = &[
     "TLS_AES_128_GCM_SHA256",
     "TLS_AES_256_GCM_SHA384",

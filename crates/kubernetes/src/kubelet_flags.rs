@@ -1,34 +1,34 @@
-//! kubelet's flags: most have become fields of its configuration, many are gone.
+//! kubelet's flags: most have become fields of its configuration, and many were removed.
 //!
-//! Sources: `kubelet --help` of each release; the `CHANGELOG` of the release that dropped a flag.
+//! Sources: `kubelet --help` of each release; the `CHANGELOG` of the release that removed a flag.
 
 use super::kubelet_config::{self, FIELDS};
 use super::{Minor, NEWEST};
 
-/// What became of a flag.
+/// The state of a flag in a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Flag {
-    /// Still a flag, and nothing else says the same.
+    /// A flag without a field.
     Flag,
-    /// A field of `KubeletConfiguration`, by its path.
+    /// A flag that has a field of `KubeletConfiguration`, with the field's path.
     Field(&'static str),
-    /// Not known to kubelet any more.
+    /// A flag that was removed or must not be used.
     Gone {
-        /// The first minor release without it; 0 when it should be left out of all.
+        /// The minor release that removed it; 0 if it must not be used in any release.
         since: u32,
-        /// What to do now.
+        /// What to do instead.
         instead: &'static str,
     },
-    /// A flag of newer releases.
+    /// A flag that newer releases have.
     Later {
-        /// The first minor release with it.
+        /// The first minor release that has it.
         since: u32,
     },
-    /// Never was one.
+    /// No release has such a flag.
     Unknown,
 }
 
-/// What the flag `--name` is to the kubelet of Kubernetes 1.`minor`.
+/// The state of the flag `--name` in Kubernetes 1.`minor`.
 pub fn flag(name: &str, minor: Minor) -> Flag {
     if let Some((_, since, instead)) = GONE.iter().find(|(flag, since, _)| *flag == name && minor.is_since(*since)) {
         return Flag::Gone { since: *since, instead };
@@ -36,7 +36,8 @@ pub fn flag(name: &str, minor: Minor) -> Flag {
     if let Some((_, field)) = RENAMED.iter().find(|(flag, _)| *flag == name) {
         return Flag::Field(field);
     }
-    // `--image-gc-…` aside, a flag is spelt as its field is: `--tls-cert-file`, `tlsCertFile`.
+    // Apart from those in `RENAMED`, flags are spelt like their fields: `--tls-cert-file`,
+    // `tlsCertFile`.
     let squeezed: String = name.chars().filter(|c| *c != '-').collect();
     let field = FIELDS.iter().find(|field| minor.is_since(field.since) && field.name.eq_ignore_ascii_case(&squeezed));
     match field {
@@ -47,7 +48,7 @@ pub fn flag(name: &str, minor: Minor) -> Flag {
     }
 }
 
-/// The first minor release whose kubelet takes `--name`, as a flag or for a field, when that is
+/// The first minor release whose kubelet has the flag `--name`, with or without a field, if that is
 /// later than 1.`minor`.
 pub fn came_after(name: &str, minor: Minor) -> Option<u32> {
     let since = match flag(name, NEWEST) {
@@ -57,31 +58,32 @@ pub fn came_after(name: &str, minor: Minor) -> Option<u32> {
     minor.is_before(since).then_some(since)
 }
 
-/// The first minor release with the flag `--name`; 0 when that was before 1.20.
+/// The first minor release that has the flag `--name`; 0 for any up to 1.20.
 fn since(name: &str) -> u32 {
     LATER.iter().find(|(flag, _)| *flag == name).map_or(0, |(_, since)| *since)
 }
 
-/// The first minor release without the flag `--name`, and what to do instead; nothing when there is no such release.
+/// The minor release that removed the flag `--name`, and what to do instead; none if it was not
+/// removed.
 pub fn gone(name: &str) -> Option<(u32, &'static str)> {
     GONE.iter().find(|(flag, ..)| *flag == name).map(|(_, since, instead)| (*since, *instead))
 }
 
-/// Why a node of kiln's has no use for the flag `--name` in any release: it speaks of dockershim, of plugins that containerd
-/// calls, of log files, or of configuration that changes while kubelet runs.
+/// Why the flag `--name` is useless on kiln's nodes in every release: it is about dockershim,
+/// plugins that containerd calls, log files, or configuration that changes while kubelet runs.
 pub fn useless(name: &str) -> Option<&'static str> {
     let (since, instead) = gone(name)?;
     (since == 0 || [DOCKER, CNI, LOGS, BAKED].contains(&instead)).then_some(instead)
 }
 
-/// All flags, those that are fields in a flag's spelling, to suggest the nearest.
+/// The names of all flags, including those that have a field, for suggestions.
 pub fn all_names() -> impl Iterator<Item = String> {
     let renamed = RENAMED.iter().map(|(flag, _)| (*flag).to_owned());
     let gone = GONE.iter().map(|(flag, ..)| (*flag).to_owned());
     FIELDS.iter().map(|field| kebab(field.name)).chain(renamed).chain(gone).chain(names().map(str::to_owned))
 }
 
-/// `cpuCFSQuota` as `cpu-cfs-quota`.
+/// Converts `cpuCFSQuota` to `cpu-cfs-quota`.
 fn kebab(field: &str) -> String {
     let (mut flag, mut before) = (String::new(), 'A');
     let mut chars = field.chars().peekable();
@@ -96,7 +98,7 @@ fn kebab(field: &str) -> String {
     flag
 }
 
-/// Flags that are true when they stand alone, besides those whose field is.
+/// Boolean flags, which may have no value, besides those that have a boolean field.
 pub const SWITCHES: [&str; 35] = [
     "add-dir-header",
     "allow-privileged",
@@ -135,7 +137,7 @@ pub const SWITCHES: [&str; 35] = [
     "windows-service",
 ];
 
-/// All names that some release knows as a flag and nothing but a flag, to suggest the nearest.
+/// The names of all flags without a field, for suggestions.
 pub fn names() -> impl Iterator<Item = &'static str> {
     FLAGS.iter().copied()
 }
@@ -164,7 +166,7 @@ const RENAMED: [(&str, &str); 28] = [
     ("registry-qps", "registryPullQPS"),
     ("reserved-cpus", "reservedSystemCPUs"),
     ("rotate-server-certificates", "serverTLSBootstrap"),
-    // Before 1.20, and still in the files that people have.
+    // Older than 1.20, but still in use in many configurations.
     ("experimental-allowed-unsafe-sysctls", "allowedUnsafeSysctls"),
     ("experimental-cgroups-per-qos", "cgroupsPerQOS"),
     ("experimental-fail-swap-on", "failSwapOn"),
@@ -173,47 +175,47 @@ const RENAMED: [(&str, &str); 28] = [
     ("system-container", "systemCgroups"),
 ];
 
-const DOCKER: &str = "containerd is the runtime, kubelet's dockershim is gone; leave it out";
+const DOCKER: &str = "containerd is the runtime, and dockershim was removed; leave it out";
 const CNI: &str = "containerd calls the network plugins; see \"cni\" in the profile";
 const BAKED: &str = "an image's configuration does not change while it runs; leave it out";
-const LOGS: &str = "kubelet logs to standard error, the journal keeps it; leave it out";
+const LOGS: &str = "kubelet logs to standard error, which the journal stores; leave it out";
 
-/// Gone in 1.20 at the latest: that is all there is to know of it here.
+/// Removed in 1.20 or earlier; the exact release is not recorded.
 const OLD: u32 = 20;
 
-/// Flags that are gone, since when, and what to do instead.
+/// Flags that were removed: the release that removed each, and what to do instead.
 const GONE: [(&str, u32, &str); 84] = [
-    // Older than any release here, and still in the files that people have.
+    // Removed before 1.20, but still in use in many configurations.
     ("api-servers", 8, "the agent writes the node's kubeconfig; leave it out"),
     ("allow-privileged", 15, "admission decides about privileged pods; leave it out"),
-    ("cadvisor-port", 12, "kubelet serves cAdvisor's figures itself; leave it out"),
-    ("containerized", 16, "kubelet is a program of the image; leave it out"),
-    ("google-json-key", 16, "the node's own identity is asked for; leave it out"),
+    ("cadvisor-port", 12, "kubelet serves cAdvisor's metrics itself; leave it out"),
+    ("containerized", 16, "kubelet does not run in a container; leave it out"),
+    ("google-json-key", 16, "the node's own cloud identity is used; leave it out"),
     ("host-ipc-sources", 19, "admission decides about the host's namespaces; leave it out"),
     ("host-network-sources", 19, "admission decides about the host's namespaces; leave it out"),
     ("host-pid-sources", 19, "admission decides about the host's namespaces; leave it out"),
     ("require-kubeconfig", 10, "the agent writes the node's kubeconfig; leave it out"),
-    ("rkt-api-endpoint", 11, "containerd is the runtime, rkt is gone; leave it out"),
-    ("rkt-path", 11, "containerd is the runtime, rkt is gone; leave it out"),
+    ("rkt-api-endpoint", 11, "containerd is the runtime, and rkt was removed; leave it out"),
+    ("rkt-path", 11, "containerd is the runtime, and rkt was removed; leave it out"),
     ("auth-path", OLD, "the agent writes the node's kubeconfig; leave it out"),
-    ("babysit-daemons", OLD, "systemd starts what has ended anew; leave it out"),
+    ("babysit-daemons", OLD, "systemd restarts services; leave it out"),
     (
         "bootstrap-checkpoint-path",
         OLD,
-        "pods that must run without an API server are static ones; see \"staticPodPath\"",
+        "use static pods for pods that must run without an API server; see \"staticPodPath\"",
     ),
     ("configure-cbr0", OLD, CNI),
     ("docker-disable-shared-pid", OLD, DOCKER),
     ("docker-exec-handler", OLD, DOCKER),
-    ("enable-cri", OLD, "there is no other way to a runtime; leave it out"),
+    ("enable-cri", OLD, "the CRI is the only interface to runtimes; leave it out"),
     ("enable-custom-metrics", OLD, "the cluster's metrics adapter reads them; leave it out"),
     ("experimental-dockershim", OLD, DOCKER),
-    ("experimental-nvidia-gpus", OLD, "a device plugin offers them; leave it out"),
+    ("experimental-nvidia-gpus", OLD, "a device plugin provides them; leave it out"),
     ("low-diskspace-threshold-mb", OLD, "use evictionHard in kubelet.config, nodefs.available"),
     ("network-plugin-dir", OLD, CNI),
     ("outofdisk-transition-frequency", OLD, "use evictionPressureTransitionPeriod in kubelet.config"),
     ("reconcile-cidr", OLD, CNI),
-    ("rkt-stage1-image", OLD, "containerd is the runtime, rkt is gone; leave it out"),
+    ("rkt-stage1-image", OLD, "containerd is the runtime, and rkt was removed; leave it out"),
     ("cni-bin-dir", 24, CNI),
     ("cni-cache-dir", 24, CNI),
     ("cni-conf-dir", 24, CNI),
@@ -264,18 +266,18 @@ const GONE: [(&str, u32, &str); 84] = [
     ("keep-terminated-pod-volumes", 31, "leave it out"),
     ("cloud-config", 34, "cloud providers run in the cluster; leave it out"),
     ("pod-infra-container-image", 35, "the release's pauseImage goes to containerd; leave it out"),
-    // In a release, but never wanted.
-    ("enable-load-reader", 0, "it leaks memory and measures nothing of use; leave it out"),
-    ("storage-driver-buffer-duration", 0, "cAdvisor keeps its figures in memory; leave it out"),
-    ("storage-driver-db", 0, "cAdvisor keeps its figures in memory; leave it out"),
-    ("storage-driver-host", 0, "cAdvisor keeps its figures in memory; leave it out"),
-    ("storage-driver-password", 0, "a secret has no place in an image; leave it out"),
-    ("storage-driver-secure", 0, "cAdvisor keeps its figures in memory; leave it out"),
-    ("storage-driver-table", 0, "cAdvisor keeps its figures in memory; leave it out"),
-    ("storage-driver-user", 0, "cAdvisor keeps its figures in memory; leave it out"),
-    ("exit-on-lock-contention", 0, "systemd sees to it that there is one kubelet; leave it out"),
-    ("lock-file", 0, "systemd sees to it that there is one kubelet; leave it out"),
-    ("runonce", 0, "it is no mode for a node; leave it out"),
+    // Not removed, but useless or harmful on a node.
+    ("enable-load-reader", 0, "it leaks memory and measures nothing useful; leave it out"),
+    ("storage-driver-buffer-duration", 0, "cAdvisor keeps its metrics in memory; leave it out"),
+    ("storage-driver-db", 0, "cAdvisor keeps its metrics in memory; leave it out"),
+    ("storage-driver-host", 0, "cAdvisor keeps its metrics in memory; leave it out"),
+    ("storage-driver-password", 0, "an image must not contain secrets; leave it out"),
+    ("storage-driver-secure", 0, "cAdvisor keeps its metrics in memory; leave it out"),
+    ("storage-driver-table", 0, "cAdvisor keeps its metrics in memory; leave it out"),
+    ("storage-driver-user", 0, "cAdvisor keeps its metrics in memory; leave it out"),
+    ("exit-on-lock-contention", 0, "systemd runs a single kubelet; leave it out"),
+    ("lock-file", 0, "systemd runs a single kubelet; leave it out"),
+    ("runonce", 0, "it is not supported on a node; leave it out"),
     ("windows-priorityclass", 0, "it is for Windows; leave it out"),
     ("windows-service", 0, "it is for Windows; leave it out"),
 ];
@@ -326,7 +328,7 @@ const FLAGS: [&str; 42] = [
     "vmodule",
 ];
 
-/// Flags that came after 1.20: each with the first minor release that has it.
+/// Flags that were added after 1.20: each with the first minor release that has it.
 const LATER: [(&str, u32); 5] = [
     ("config-dir", 28),
     ("log-json-info-buffer-size", 23),
@@ -344,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_become_fields_go_or_stay() {
+    fn flags_have_the_state_of_each_release() {
         assert_eq!(flag("max-pods", 20), Flag::Field("maxPods"));
         assert_eq!(flag("pod-max-pids", 36), Flag::Field("podPidsLimit"));
         assert_eq!(flag("node-ip", 36), Flag::Flag);
@@ -353,7 +355,7 @@ mod tests {
         assert_eq!(flag("max-pod", 20), Flag::Unknown);
         assert_eq!(
             flag("cadvisor-port", 20),
-            Flag::Gone { since: 12, instead: gone("cadvisor-port").expect("it is").1 }
+            Flag::Gone { since: 12, instead: gone("cadvisor-port").expect("it was removed").1 }
         );
         assert_eq!(flag("log-json-split-stream", 22), Flag::Later { since: 23 });
         assert_eq!(flag("log-json-split-stream", 23), Flag::Flag);
@@ -361,13 +363,14 @@ mod tests {
         assert!(matches!(flag("azure-container-registry-config", 30), Flag::Gone { since: 30, .. }));
         assert!(matches!(flag("windows-service", 36), Flag::Gone { since: 0, .. }));
         assert_eq!(flag("register-schedulable", 32), Flag::Flag);
-        // A flag before it was a field.
+        // A flag that got a field later.
         assert_eq!(flag("container-runtime-endpoint", 26), Flag::Flag);
         assert!(useless("network-plugin").is_some() && useless("cloud-config").is_none() && useless("v").is_none());
         assert_eq!(flag("container-runtime-endpoint", 27), Flag::Field("containerRuntimeEndpoint"));
     }
+
     #[test]
-    fn a_field_s_flag_leads_back_to_it() {
+    fn the_flag_of_a_field_is_known() {
         assert_eq!(
             ["cpuCFSQuota", "clusterDNS", "kubeAPIQPS", "maxPods"].map(kebab),
             ["cpu-cfs-quota", "cluster-dns", "kube-apiqps", "max-pods"]

@@ -1,7 +1,7 @@
-//! What Kubernetes itself accepts, release by release: facts that a profile is checked against, so that a mistake is
-//! found at build time and not by a kubelet that does not start.
+//! What each release of Kubernetes accepts. Profiles are checked against these tables, so that a
+//! mistake is found at build time and not by a kubelet that does not start.
 //!
-//! JSON values and releases in, the first misfit out.
+//! The checks take JSON values and a release, and return the first [`Misfit`].
 
 mod component_base;
 mod duration;
@@ -16,7 +16,7 @@ pub mod runtimes;
 mod schema;
 pub mod yaml;
 
-pub use duration::{Duration, duration};
-pub use quantity::{Quantity, quantity};
+pub use duration::{Duration, parse_duration};
+pub use quantity::{Quantity, parse_quantity};
 pub use release::{DROP_INS_SINCE, Minor, NEWEST, NO_CLOUD_PROVIDERS_SINCE, Skew, Version};
 pub use schema::{Field, Misfit, Step, Type};

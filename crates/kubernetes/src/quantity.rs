@@ -1,9 +1,10 @@
 //! Amounts of resources as Kubernetes spells them: `100Mi`, `0.5`, `250m`, `1e3`.
 
-/// In billionths, as Kubernetes keeps no smaller fraction and rounds up to one; an amount beyond all reason saturates.
+/// An amount in billionths, the smallest fraction that Kubernetes stores; smaller ones are rounded
+/// up. Amounts that do not fit saturate.
 pub type Quantity = i128;
 
-/// Suffixes of `k8s.io/apimachinery/pkg/api/resource`, with the powers of ten and of two that they stand for.
+/// Suffixes of `k8s.io/apimachinery/pkg/api/resource`, each with its powers of ten and of two.
 const SUFFIXES: [(&str, i32, u32); 16] = [
     ("", 0, 0),
     ("n", -9, 0),
@@ -23,8 +24,9 @@ const SUFFIXES: [(&str, i32, u32); 16] = [
     ("Ei", 0, 60),
 ];
 
-/// Reads a quantity by the grammar of `resource.ParseQuantity`: a signed decimal number and a suffix or a decimal exponent.
-pub fn quantity(text: &str) -> Option<Quantity> {
+/// Parses a quantity with the grammar of `resource.ParseQuantity`: a signed decimal number, then a
+/// suffix or a decimal exponent.
+pub fn parse_quantity(text: &str) -> Option<Quantity> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
     let (number, suffix) = unsigned.split_at(end);
@@ -49,7 +51,7 @@ pub fn quantity(text: &str) -> Option<Quantity> {
     Some(if text.starts_with('-') { -amount } else { amount })
 }
 
-/// As in `1e3`.
+/// Parses a decimal exponent, as in `1e3`.
 fn exponent(suffix: &str) -> Option<i32> {
     let exponent = suffix.strip_prefix(['e', 'E'])?;
     let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
@@ -63,34 +65,34 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn quantities_are_kubernetes_s() {
+    fn quantities_are_parsed_like_kubernetes_does() {
         for good in ["1", "0.5", "100Mi", "250m", "1e3", "1E-3", "2E", "+5k", ".5", "5."] {
-            assert!(quantity(good).is_some_and(|amount| amount > 0), "{good}");
+            assert!(parse_quantity(good).is_some_and(|amount| amount > 0), "{good}");
         }
-        assert_eq!(quantity("0Mi"), Some(0));
+        assert_eq!(parse_quantity("0Mi"), Some(0));
         for bad in ["", "Mi", "1 Gi", "1MB", "1gb", "1K", "1.2.3", ".", "1e", "0x1", "1mi", "10%"] {
-            assert_eq!(quantity(bad), None, "{bad}");
+            assert_eq!(parse_quantity(bad), None, "{bad}");
         }
     }
 
     #[test]
-    fn one_amount_is_spelt_in_many_ways() {
+    fn different_spellings_of_an_amount_are_equal() {
         const ONE: Quantity = 1_000_000_000;
         for one in ["1", "1.0", "1000m", "1e0", "1E+0", "+1.", "0.001k", "1000000000n", "10e-1"] {
-            assert_eq!(quantity(one), Some(ONE), "{one}");
+            assert_eq!(parse_quantity(one), Some(ONE), "{one}");
         }
-        assert_eq!(quantity("1.5Gi"), Some(1536 * 1024 * 1024 * ONE));
-        assert_eq!(quantity("-1Ki"), Some(-1024 * ONE));
+        assert_eq!(parse_quantity("1.5Gi"), Some(1536 * 1024 * 1024 * ONE));
+        assert_eq!(parse_quantity("-1Ki"), Some(-1024 * ONE));
         // Rounded up, as Kubernetes does.
-        assert_eq!(quantity("0.1n"), Some(1));
-        assert_eq!(quantity("1e-999"), Some(1));
-        assert_eq!(quantity("9e999"), Some(Quantity::MAX));
+        assert_eq!(parse_quantity("0.1n"), Some(1));
+        assert_eq!(parse_quantity("1e-999"), Some(1));
+        assert_eq!(parse_quantity("9e999"), Some(Quantity::MAX));
     }
 
     proptest! {
         #[test]
-        fn any_text_is_read_without_a_panic(text in ".{0,40}") {
-            quantity(&text);
+        fn any_text_is_parsed_without_a_panic(text in ".{0,40}") {
+            parse_quantity(&text);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Releases of Kubernetes, and what changed with them.
+//! Releases of Kubernetes, and what changed in them.
 //!
-//! No other room compares numbers of releases: it asks a predicate here, or a table of this crate.
-//! `tests/it/layering.rs` enforces that.
+//! Other crates do not compare release numbers: they call a predicate defined here, or use a table
+//! of this crate. `tests/it/layering.rs` enforces that.
 
 use super::kubelet_config;
 use serde::Serialize;
@@ -15,11 +15,11 @@ pub const NEWEST: Minor = Minor(36);
 pub const DROP_INS_SINCE: u32 = 30;
 
 /// The first release whose kubelet accepts no cloud provider but `external`: the gate
-/// `DisableCloudProviders` is on (KEP-2395). The code itself went away bit by bit, up to 1.31.
+/// `DisableCloudProviders` is on (KEP-2395). The code itself was removed step by step, up to 1.31.
 pub const NO_CLOUD_PROVIDERS_SINCE: u32 = 29;
 
-/// A minor release of Kubernetes 1, which is what features depend on. It has no order for other
-/// crates to compare it by.
+/// A minor release of Kubernetes 1, which is what features depend on. It does not implement `Ord`,
+/// so that other crates cannot compare releases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Minor(u32);
@@ -29,16 +29,17 @@ pub struct Minor(u32);
 pub struct Version {
     /// Always 1 so far.
     pub major: u32,
-    /// What features depend on.
+    /// The release that features depend on.
     pub minor: Minor,
-    /// Bug fixes.
+    /// The patch release.
     pub patch: u32,
 }
 
-/// Why a kubelet and an API server are not for each other (version skew policy of Kubernetes).
+/// Why the versions of a kubelet and an API server do not work together (version skew policy of
+/// Kubernetes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Skew {
-    /// kubelet is newer, which it never may be.
+    /// kubelet is newer, which is never supported.
     Newer,
     /// kubelet is too old.
     Older {
@@ -50,7 +51,7 @@ pub enum Skew {
 }
 
 impl fmt::Display for Minor {
-    /// The number alone: messages write `1.{minor}`.
+    /// Writes only the number: messages write `1.{minor}`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -62,12 +63,12 @@ impl Minor {
         Self(number)
     }
 
-    /// Whether it is Kubernetes 1.`release` or later.
+    /// Whether this is Kubernetes 1.`release` or later.
     pub(crate) const fn is_since(self, release: u32) -> bool {
         self.0 >= release
     }
 
-    /// Whether it is older than Kubernetes 1.`release`.
+    /// Whether this is older than Kubernetes 1.`release`.
     pub(crate) const fn is_before(self, release: u32) -> bool {
         self.0 < release
     }
@@ -77,7 +78,7 @@ impl Minor {
         Self(self.0.saturating_sub(1))
     }
 
-    /// Whether all of its fields, flags and gates are known here. A newer release may have others.
+    /// Whether all of its fields, flags and gates are known. A newer release may have others.
     pub const fn is_known(self) -> bool {
         self.0 <= NEWEST.0
     }
@@ -88,41 +89,41 @@ impl Minor {
         self.is_since(DROP_INS_SINCE)
     }
 
-    /// Whether kubelet runs dockershim unless `--container-runtime=remote` says otherwise.
+    /// Whether kubelet runs dockershim unless `--container-runtime=remote` is given.
     ///
-    /// Source: changelog of 1.24, which removed dockershim (KEP-2221) and with it any other value
+    /// Source: changelog of 1.24, which removed dockershim (KEP-2221) and with it all other values
     /// of the flag.
     pub const fn needs_container_runtime_flag(self) -> bool {
         self.is_before(24)
     }
 
-    /// Whether the configuration, and not a flag, says where the container runtime listens.
+    /// Whether the configuration, and not a flag, has the address of the container runtime.
     ///
     /// Source: `containerRuntimeEndpoint` of `KubeletConfiguration` (changelog of 1.27).
     pub fn has_runtime_endpoint_field(self) -> bool {
         kubelet_config::has("containerRuntimeEndpoint", self)
     }
 
-    /// Whether kubelet must be told of the pause image, or it collects it as garbage. Later the
-    /// runtime itself pins the image.
+    /// Whether kubelet needs the name of the pause image, which it would otherwise collect as
+    /// garbage. In later releases, the runtime pins the image.
     ///
     /// Source: changelog of 1.27, which deprecated `--pod-infra-container-image`.
     pub const fn needs_pause_image_flag(self) -> bool {
         self.is_before(27)
     }
 
-    /// Whether the configuration, and not a flag, has the taints of a new Node.
+    /// Whether the configuration, and not a flag, has the taints that the Node is registered with.
     ///
     /// Source: `registerWithTaints` of `KubeletConfiguration` (changelog of 1.23).
     pub fn has_taints_field(self) -> bool {
         kubelet_config::has("registerWithTaints", self)
     }
 
-    /// Whether kubelet does not start on a machine with cgroup v1 unless `failCgroupV1: false` says
-    /// otherwise.
+    /// Whether kubelet does not start on a machine with cgroup v1 unless `failCgroupV1: false` is
+    /// set.
     ///
     /// Source: KEP-5573; the field's default changed in 1.35.
-    pub fn refuses_cgroup_v1(self) -> bool {
+    pub fn rejects_cgroup_v1(self) -> bool {
         kubelet_config::field("failCgroupV1").is_some_and(|field| field.unset(self) == true)
     }
 
@@ -140,14 +141,14 @@ impl Minor {
         self.is_since(26)
     }
 
-    /// Whether containerd 1 is still supported: 1.35 is the last release of which this holds.
+    /// Whether containerd 1 is still supported; 1.35 is the last such release.
     ///
     /// Source: KEP-4033, and "Container Runtimes" of Kubernetes' documentation.
     pub const fn supports_containerd_1(self) -> bool {
         self.is_before(36)
     }
 
-    /// Whether cri-dockerd is for this release: it took dockershim's place.
+    /// Whether cri-dockerd, the replacement of dockershim, supports this release.
     ///
     /// Source: README of cri-dockerd; changelog of 1.24.
     pub const fn supports_cri_dockerd(self) -> bool {
@@ -167,7 +168,7 @@ impl Minor {
         self.is_since(22)
     }
 
-    /// The shortest prefix of a network of Services that kube-apiserver accepts.
+    /// The shortest prefix of a Service network that kube-apiserver accepts.
     ///
     /// A network may have at most 2^20 addresses. Since 1.33 (`MultiCIDRServiceAllocator`,
     /// KEP-1880) only IPv6 has a limit, 2^64.
@@ -188,18 +189,19 @@ impl fmt::Display for Version {
 }
 
 impl Version {
-    /// Whether kubelet counts the files of volumes and of containers' logs with the program `find`
-    /// (`pkg/volume/util/fs`), and complains every ten seconds when there is none.
+    /// Whether kubelet counts the files of volumes and of container logs with the program `find`
+    /// (`pkg/volume/util/fs`), and logs an error every ten seconds when `find` is missing.
     ///
-    /// Source: kubernetes/kubernetes#96115, which does it in Go; it is in 1.21.8 and later.
+    /// Source: kubernetes/kubernetes#96115, which counts in Go; it is in 1.21.8 and later.
     pub const fn counts_files_with_find(self) -> bool {
         self.minor.is_before(21) || (self.minor.0 == 21 && self.patch < 8)
     }
 
-    /// What keeps a kubelet of this version from an API server of version `api`: it may be at most
-    /// three minor releases older, and before 1.25 two.
+    /// Why a kubelet of this version does not support an API server of version `api`, if so: it may
+    /// be at most three minor releases older, or two before 1.25.
     ///
-    /// Source: version skew policy of Kubernetes; KEP-3935 made two releases three.
+    /// Source: version skew policy of Kubernetes; KEP-3935 raised the limit from two releases to
+    /// three.
     pub fn skew(self, api: Self) -> Option<Skew> {
         let number = |version: Self| (version.major, version.minor.0);
         if number(self) > number(api) {
@@ -209,8 +211,8 @@ impl Version {
         if self.major == api.major && api.minor.0 - self.minor.0 <= most {
             return None;
         }
-        // The oldest kubelet decides: one of 1.25 may be three releases older, so an API server of
-        // 1.28 is the first that accepts it.
+        // The limit depends on kubelet's release: 1.25 is the first that may be three releases
+        // older, so 1.28 is the first API server that accepts such a kubelet.
         let reach = if api.minor.is_before(28) { 2 } else { 3 };
         Some(Skew::Older { most, oldest: Minor(api.minor.0.saturating_sub(reach)) })
     }
@@ -225,14 +227,14 @@ mod tests {
     }
 
     #[test]
-    fn what_changed_did_so_in_one_release() {
+    fn each_predicate_changes_in_one_release() {
         let first = |holds: &dyn Fn(Minor) -> bool| (20..=37).find(|number| holds(Minor(*number)));
         assert_eq!(first(&Minor::has_config_drop_ins), Some(30));
         assert_eq!(first(&|minor| !minor.needs_container_runtime_flag()), Some(24));
         assert_eq!(first(&Minor::has_runtime_endpoint_field), Some(27));
         assert_eq!(first(&|minor| !minor.needs_pause_image_flag()), Some(27));
         assert_eq!(first(&Minor::has_taints_field), Some(23));
-        assert_eq!(first(&Minor::refuses_cgroup_v1), Some(35));
+        assert_eq!(first(&Minor::rejects_cgroup_v1), Some(35));
         assert_eq!(first(&Minor::speaks_cri_v1), Some(23));
         assert_eq!(first(&Minor::speaks_only_cri_v1), Some(26));
         assert_eq!(first(&|minor| !minor.supports_containerd_1()), Some(36));
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn patches_count_where_a_fix_was_brought_back() {
+    fn patch_releases_matter_for_a_backported_fix() {
         let with = [version(20, 15), version(21, 7)];
         let without = [version(21, 8), version(22, 0)];
         assert!(with.into_iter().all(Version::counts_files_with_find));
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn skew_tells_the_oldest_kubelet() {
+    fn skew_names_the_oldest_kubelet() {
         assert_eq!(version(30, 9).skew(version(30, 0)), None);
         assert_eq!(version(31, 0).skew(version(30, 9)), Some(Skew::Newer));
         assert_eq!(version(30, 0).skew(version(34, 0)), Some(Skew::Older { most: 3, oldest: Minor(31) }));

@@ -1,24 +1,26 @@
-//! Container runtimes that guides still name, and what took their place.
+//! Container runtimes that guides still mention, and their replacements.
 
-/// What took the place of the runtime that `text`, a name or a socket, is of; nothing for containerd and what is unknown.
+/// The replacement of the runtime that `text`, a name or a socket, belongs to; none for containerd
+/// and for unknown runtimes.
 ///
-/// Sources: "Dockershim Removed From Kubernetes" (1.24) and "Container Runtimes" of Kubernetes' documentation; the changelog of 1.11 for rkt.
-pub fn replaced(text: &str) -> Option<&'static str> {
+/// Sources: "Dockershim Removed From Kubernetes" (1.24) and "Container Runtimes" of Kubernetes'
+/// documentation; the changelog of 1.11 for rkt.
+pub fn replacement(text: &str) -> Option<&'static str> {
     let named = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     match text {
         _ if named(&["cri-dockerd"]) => Some(
-            "containerd runs the same images and pods; where Docker itself must stay on the node, say \"cri: cri-dockerd\"",
+            "containerd runs the same images and pods; where Docker itself must stay on the node, set \"cri: cri-dockerd\"",
         ),
         _ if named(&["docker"]) => Some(
-            "dockershim is gone since Kubernetes 1.24; containerd runs the same images and pods, and \"docker ps\" is \"crictl ps\"; \
-             where Docker itself must stay on the node, say \"cri: cri-dockerd\"",
+            "dockershim was removed in Kubernetes 1.24; containerd runs the same images and pods, and \"docker ps\" is \"crictl ps\"; \
+             where Docker itself must stay on the node, set \"cri: cri-dockerd\"",
         ),
-        _ if named(&["rkt", "rocket"]) => Some("rkt is gone since Kubernetes 1.11; containerd runs its images"),
+        _ if named(&["rkt", "rocket"]) => Some("rkt was removed in Kubernetes 1.11; containerd runs its images"),
         _ if named(&["cri-o", "crio"]) => Some(
-            "containerd runs the same images as CRI-O; what CRI-O's own configuration says must be said in \"containerd\"",
+            "containerd runs the same images as CRI-O; move the settings of CRI-O's configuration to \"containerd\"",
         ),
         _ if named(&["frakti"]) => {
-            Some("frakti is no more; take containerd with a second runtime in containerd.runtimes")
+            Some("frakti is discontinued; use containerd with a second runtime in containerd.runtimes")
         }
         _ => None,
     }
@@ -29,14 +31,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_runtime_is_answered_and_another_socket_is_not() {
-        assert!(replaced("unix:///run/cri-dockerd.sock").is_some_and(|why| why.starts_with("containerd")));
+    fn other_runtimes_have_a_replacement_and_containerd_has_none() {
+        assert!(replacement("unix:///run/cri-dockerd.sock").is_some_and(|why| why.starts_with("containerd")));
         for old in ["docker", "dockershim", "unix:///var/run/dockershim.sock"] {
-            assert!(replaced(old).is_some_and(|why| why.contains("since Kubernetes 1.24")), "{old}");
+            assert!(replacement(old).is_some_and(|why| why.contains("in Kubernetes 1.24")), "{old}");
         }
-        assert!(replaced("rkt").is_some_and(|why| why.contains("1.11")));
-        assert!(replaced("unix:///var/run/crio/crio.sock").is_some());
-        assert_eq!(replaced("remote"), None);
-        assert_eq!(replaced("unix:///run/containerd/containerd.sock"), None);
+        assert!(replacement("rkt").is_some_and(|why| why.contains("1.11")));
+        assert!(replacement("unix:///var/run/crio/crio.sock").is_some());
+        assert_eq!(replacement("remote"), None);
+        assert_eq!(replacement("unix:///run/containerd/containerd.sock"), None);
     }
 }

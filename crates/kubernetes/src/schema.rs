@@ -1,15 +1,15 @@
-//! The shape of a Kubernetes configuration type, and what does not fit it.
+//! Types of Kubernetes configurations, and the check of JSON values against them.
 
-use super::{Duration, Minor, duration, quantity};
+use super::{Duration, Minor, parse_duration, parse_quantity};
 use kiln_suggest::nearest;
 use serde_json::{Map, Value, json};
 use std::fmt;
 use std::ops::RangeInclusive;
 
-/// What a value may be. Ranges are inclusive.
+/// The type of a value. Ranges are inclusive.
 #[derive(Debug, Clone)]
 pub enum Type {
-    /// `true` or `false`; a quoted one is refused by Go's decoder.
+    /// `true` or `false`; Go's decoder rejects them in quotes.
     Bool,
     /// A whole number.
     Int(RangeInclusive<i64>),
@@ -17,7 +17,7 @@ pub enum Type {
     Fraction,
     /// A number that is not negative.
     Rate,
-    /// Any text.
+    /// Any string.
     Text,
     /// An absolute path.
     Path,
@@ -27,48 +27,49 @@ pub enum Type {
     Socket,
     /// A network, `10.244.0.0/16`.
     Network,
-    /// One of these.
+    /// One of these strings.
     Word(&'static [&'static str]),
-    /// Go's notation, `1m30s`, within nanoseconds.
+    /// A duration in Go's notation, `1m30s`; the range is in nanoseconds.
     Duration(RangeInclusive<Duration>),
-    /// A duration that is not negative, or nanoseconds as a whole number, which Kubernetes before 1.27 took alone.
+    /// A duration that is not negative, or a whole number of nanoseconds. Kubernetes before 1.27
+    /// accepts only the number.
     TimeOrDuration,
-    /// `500m`, `2Gi`; not negative.
+    /// An amount, `500m` or `2Gi`; not negative.
     Quantity,
-    /// A quantity above 0, or a percentage from 0 to 100: what an eviction signal is compared with.
+    /// A quantity above 0, or a percentage from 0 to 100: the threshold of an eviction signal.
     Threshold,
-    /// A quantity, or a percentage above 0: what an eviction reclaims at least.
+    /// A quantity, or a percentage above 0: the minimum that an eviction reclaims.
     Reclaim,
-    /// As in `10%`.
+    /// A percentage, `10%`.
     Percentage,
-    /// A list of processors, `0-3,7`.
+    /// A list of CPUs, `0-3,7`.
     CpuSet,
-    /// Each of this type.
+    /// A list of values of this type.
     List(&'static Type),
-    /// By name, one of these (any, when there are none), each of this type.
+    /// A map from one of these names (from any name if there are none) to values of this type.
     Map(&'static [&'static str], &'static Type),
-    /// With these fields.
+    /// An object with these fields.
     Object(&'static [Field]),
 }
 
 /// A field of an object.
 #[derive(Debug, Clone)]
 pub struct Field {
-    /// In upstream's spelling.
+    /// Its name, in upstream's spelling.
     pub name: &'static str,
-    /// What it may hold.
+    /// Its type.
     pub of: Type,
-    /// Its value when it is not set, as JSON; empty when it is Go's zero value then.
+    /// Its value when it is not set, as JSON; empty if that is Go's zero value.
     default: &'static str,
     /// The release that changed the default, and its new value.
     changed: Option<(u32, &'static str)>,
-    /// The first minor release that knows it; 0 when that was before 1.20.
+    /// The first minor release that has it; 0 for any up to 1.20.
     pub since: u32,
-    /// The first minor release that does not know it any more.
+    /// The minor release that removed it.
     pub until: u32,
 }
 
-/// One step on the way to a value.
+/// One step of the path to a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Into an object.
@@ -77,30 +78,30 @@ pub enum Step {
     Index(usize),
 }
 
-/// What does not fit.
+/// A part of a configuration that is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misfit {
-    /// Where.
+    /// The path to it.
     pub path: Vec<Step>,
-    /// Whether the last step is wrong itself, a name that is none, and not what it leads to.
+    /// Whether the name in the last step is invalid, and not its value.
     pub name: bool,
-    /// Why, following the path's name in a sentence: `must be …`.
+    /// Why: the rest of a sentence that begins with the path, `must be …`.
     pub why: String,
 }
 
 impl Misfit {
-    /// Something wrong with a field at the top.
+    /// An error in a field at the top.
     pub(super) fn at(field: &str, why: impl Into<String>) -> Self {
         Self { path: vec![Step::Key(field.to_owned())], name: false, why: why.into() }
     }
 
-    /// Something wrong with what the keys in `path` lead to.
+    /// An error in the value at `path`.
     pub(super) fn within(path: &[&str], why: impl Into<String>) -> Self {
         let path = path.iter().map(|step| Step::Key((*step).to_owned())).collect();
         Self { path, name: false, why: why.into() }
     }
 
-    /// Something wrong with an item of the list in a field at the top.
+    /// An error in an item of the list in a field at the top.
     pub(super) fn item(field: &str, index: usize, why: impl Into<String>) -> Self {
         Self { path: vec![Step::Key(field.to_owned()), Step::Index(index)], name: false, why: why.into() }
     }
@@ -119,7 +120,7 @@ impl fmt::Display for Misfit {
         for (number, step) in self.path.iter().enumerate() {
             match step {
                 Step::Key(key) if number == 0 => write!(f, "{key}")?,
-                // Eviction signals and resources have dots of their own.
+                // The names of eviction signals and resources contain dots.
                 Step::Key(key) if key.contains('.') => write!(f, "[{key:?}]")?,
                 Step::Key(key) => write!(f, ".{key}")?,
                 Step::Index(index) => write!(f, "[{index}]")?,
@@ -154,7 +155,8 @@ impl Field {
         minor.is_since(self.since) && minor.is_before(self.until)
     }
 
-    /// The field's value in Kubernetes 1.`minor` when it is not set, as JSON; empty when it is Go's zero value then.
+    /// The field's value in Kubernetes 1.`minor` when it is not set, as JSON; empty if that is Go's
+    /// zero value.
     pub fn default(&self, minor: Minor) -> &'static str {
         match self.changed {
             Some((since, default)) if minor.is_since(since) => default,
@@ -162,7 +164,8 @@ impl Field {
         }
     }
 
-    /// What kubelet runs with when the field is not set in Kubernetes 1.`minor`: its default, else Go's zero value.
+    /// The value that kubelet of Kubernetes 1.`minor` uses when the field is not set: its default,
+    /// or Go's zero value.
     pub fn unset(&self, minor: Minor) -> Value {
         serde_json::from_str(self.default(minor)).unwrap_or_else(|_| match self.of {
             Type::Bool => json!(false),
@@ -174,7 +177,7 @@ impl Field {
     }
 }
 
-/// Checks `object` against the fields that Kubernetes 1.`minor` knows.
+/// Checks `object` against the fields of Kubernetes 1.`minor`.
 pub(super) fn check_object(
     fields: &'static [Field],
     object: &Map<String, Value>,
@@ -187,7 +190,7 @@ pub(super) fn check_object(
             path.pop();
             continue;
         };
-        // Go has "" where an address is not set, and so has what kubeadm writes; in a list it is none.
+        // Go, and so kubeadm, writes "" for an address that is not set; in a list, "" is invalid.
         let unset = matches!(field.of, Type::Address | Type::Socket) && value == "";
         if !unset {
             check_value(&field.of, value, minor, path)?;
@@ -197,7 +200,8 @@ pub(super) fn check_object(
     Ok(())
 }
 
-/// The field `name`, to which `path` leads; nothing when a release newer than all that is known here may have it.
+/// The field `name`, to which `path` leads; none if it is unknown and the release is newer than
+/// [`NEWEST`](super::NEWEST), which may have it.
 fn known(name: &str, fields: &'static [Field], minor: Minor, path: &[Step]) -> Result<Option<&'static Field>, Misfit> {
     let Some(field) = fields.iter().find(|field| field.name == name) else {
         if !minor.is_known() {
@@ -211,36 +215,37 @@ fn known(name: &str, fields: &'static [Field], minor: Minor, path: &[Step]) -> R
         return Err(Misfit::name(path, format!("is not a field{hint}")));
     };
     if minor.is_before(field.since) {
-        let why = format!("is a field since Kubernetes 1.{}, and this is 1.{minor}; leave it out", field.since);
+        let why = format!("was added in Kubernetes 1.{}, and this is 1.{minor}; leave it out", field.since);
         return Err(Misfit::name(path, why));
     }
     if minor.is_since(field.until) {
-        let why = format!("is no field since Kubernetes 1.{}; leave it out", field.until);
+        let why = format!("was removed in Kubernetes 1.{}; leave it out", field.until);
         return Err(Misfit::name(path, why));
     }
     Ok(Some(field))
 }
 
-/// Takes the fields that Kubernetes 1.`minor` does not know out of `object`, and tells them.
-pub(super) fn take_unknown(
+/// Removes the fields that Kubernetes 1.`minor` does not have from `object`, and adds them to
+/// `removed`.
+pub(super) fn remove_unknown(
     fields: &'static [Field],
     object: &mut Map<String, Value>,
     minor: Minor,
     path: &mut Vec<Step>,
-    taken: &mut Vec<Misfit>,
+    removed: &mut Vec<Misfit>,
 ) {
     object.retain(|name, value| {
         path.push(Step::Key(name.clone()));
         let known = match known(name, fields, minor, path) {
             Ok(Some(Field { of: Type::Object(fields), .. })) => {
                 if let Value::Object(object) = value {
-                    take_unknown(fields, object, minor, path, taken);
+                    remove_unknown(fields, object, minor, path, removed);
                 }
                 true
             }
             Ok(_) => true,
             Err(misfit) => {
-                taken.push(misfit);
+                removed.push(misfit);
                 false
             }
         };
@@ -249,20 +254,20 @@ pub(super) fn take_unknown(
     });
 }
 
-/// The first minor release in which a [`Type::TimeOrDuration`] may be a text.
-const TEXT_OR_INT: u32 = 27;
+/// The first minor release in which a [`Type::TimeOrDuration`] may be a string.
+const STRING_OR_INT: u32 = 27;
 
 fn check_value(of: &Type, value: &Value, minor: Minor, path: &mut Vec<Step>) -> Result<(), Misfit> {
     let fits = match (of, value) {
-        // As if it were not there.
+        // Treated like an absent field.
         (_, Value::Null) => true,
         (Type::Bool, Value::Bool(_)) | (Type::Text, Value::String(_)) => true,
         (Type::Int(range), Value::Number(number)) => number.as_i64().is_some_and(|number| range.contains(&number)),
         (Type::TimeOrDuration, Value::Number(number)) => number.as_i64().is_some_and(|number| number >= 0),
-        (Type::TimeOrDuration, Value::String(text)) if minor.is_before(TEXT_OR_INT) && of.accepts(text) => {
+        (Type::TimeOrDuration, Value::String(text)) if minor.is_before(STRING_OR_INT) && of.accepts(text) => {
             let why = format!(
-                "is {text:?}, and Kubernetes 1.{minor} takes nanoseconds as a whole number: {}",
-                duration(text).unwrap_or_default()
+                "is {text:?}, and Kubernetes 1.{minor} accepts only a whole number of nanoseconds: {}",
+                parse_duration(text).unwrap_or_default()
             );
             return Err(Misfit::value(path, why));
         }
@@ -280,7 +285,7 @@ fn check_value(of: &Type, value: &Value, minor: Minor, path: &mut Vec<Step>) -> 
             for (key, value) in values {
                 path.push(Step::Key(key.clone()));
                 if !keys.is_empty() && !keys.contains(&key.as_str()) {
-                    return Err(Misfit::name(path, format!("is none of {}", keys.join(", "))));
+                    return Err(Misfit::name(path, format!("is not one of {}", keys.join(", "))));
                 }
                 check_value(of, value, minor, path)?;
                 path.pop();
@@ -298,7 +303,8 @@ fn check_value(of: &Type, value: &Value, minor: Minor, path: &mut Vec<Step>) -> 
     if fits { Ok(()) } else { Err(Misfit::value(path, format!("is {}, and must be {of}{}", short(value), hint()))) }
 }
 
-/// The text that was probably meant by a bare number: Go's decoder wants amounts and durations as texts.
+/// The string that was probably meant by a bare number: Go's decoder accepts amounts and durations
+/// only as strings.
 fn quoted(of: &Type, value: &Value) -> Option<String> {
     let number = value.as_number()?;
     let text = match of {
@@ -321,16 +327,16 @@ impl Type {
             }
             Self::Network => is_network(text),
             Self::Word(words) => words.contains(&text),
-            Self::TimeOrDuration => duration(text).is_some_and(|value| value >= 0),
-            Self::Duration(range) => duration(text).is_some_and(|value| range.contains(&value)),
-            Self::Quantity => quantity(text).is_some_and(|value| value >= 0),
+            Self::TimeOrDuration => parse_duration(text).is_some_and(|value| value >= 0),
+            Self::Duration(range) => parse_duration(text).is_some_and(|value| range.contains(&value)),
+            Self::Quantity => parse_quantity(text).is_some_and(|value| value >= 0),
             Self::Threshold => match percent(text) {
                 Some(percent) => (0.0..=100.0).contains(&percent),
-                None => quantity(text).is_some_and(|value| value > 0),
+                None => parse_quantity(text).is_some_and(|value| value > 0),
             },
             Self::Reclaim => match percent(text) {
                 Some(percent) => percent > 0.0 && percent <= 100.0,
-                None => quantity(text).is_some_and(|value| value >= 0),
+                None => parse_quantity(text).is_some_and(|value| value >= 0),
             },
             Self::Percentage => percent(text).is_some_and(|percent| (0.0..=100.0).contains(&percent)),
             Self::CpuSet => text.is_empty() || text.split(',').all(is_cpu_range),
@@ -339,12 +345,12 @@ impl Type {
     }
 }
 
-/// An address and the length of a prefix, as Go's `net.ParseCIDR` takes them.
+/// Whether `text` is an address and the length of a prefix, as Go's `net.ParseCIDR` accepts them.
 pub(super) fn is_network(text: &str) -> bool {
     text.parse::<ipnet::IpNet>().is_ok()
 }
 
-/// `3` or `0-3`, as cpuset(7) has it.
+/// Whether `text` is a CPU or a range of them, `3` or `0-3` (cpuset(7)).
 fn is_cpu_range(text: &str) -> bool {
     let number = |text: &str| text.parse::<u16>().ok();
     match text.split_once('-') {
@@ -353,7 +359,7 @@ fn is_cpu_range(text: &str) -> bool {
     }
 }
 
-/// A value as messages show it.
+/// A value, shortened for messages.
 fn short(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(60) {
@@ -362,7 +368,7 @@ fn short(value: &Value) -> String {
     }
 }
 
-/// What must be there, in words.
+/// Describes the expected value.
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const MAX: i64 = i32::MAX as i64;
@@ -375,7 +381,7 @@ impl fmt::Display for Type {
             },
             Self::Fraction => f.write_str("a number above 0 and at most 1"),
             Self::Rate => f.write_str("a number that is not negative"),
-            Self::Text => f.write_str("a text"),
+            Self::Text => f.write_str("a string"),
             Self::Path => f.write_str("an absolute path"),
             Self::Address => f.write_str("an IP address"),
             Self::Socket => f.write_str("an IP address and a port such as \"127.0.0.1:10249\""),
@@ -389,13 +395,13 @@ impl fmt::Display for Type {
                 (least, i64::MAX) => write!(f, "a duration of at least {}", seconds(least)),
                 (least, most) => write!(f, "a duration from {} to {}", seconds(least), seconds(most)),
             },
-            Self::TimeOrDuration => f.write_str("a duration such as \"5s\", or nanoseconds as a whole number"),
+            Self::TimeOrDuration => f.write_str("a duration such as \"5s\", or a whole number of nanoseconds"),
             Self::Quantity => f.write_str("an amount that is not negative, such as \"500m\" or \"2Gi\""),
             Self::Threshold => f.write_str("an amount above zero such as \"100Mi\", or a percentage such as \"10%\""),
             Self::Reclaim => f.write_str("an amount such as \"500Mi\", or a percentage such as \"5%\""),
             Self::Percentage => f.write_str("a percentage such as \"50%\""),
-            Self::CpuSet => f.write_str("a list of processors such as \"0-3,7\""),
-            Self::List(of) => write!(f, "a list, each {of}"),
+            Self::CpuSet => f.write_str("a list of CPUs such as \"0-3,7\""),
+            Self::List(of) => write!(f, "a list, each item {of}"),
             Self::Map(_, of) => write!(f, "a map, each value {of}"),
             Self::Object(_) => f.write_str("a map"),
         }

@@ -1,12 +1,12 @@
-//! JSON values as block-style YAML that reads the same in YAML 1.1 (Go's parsers) and 1.2.
+//! JSON values as block-style YAML that has the same meaning in YAML 1.1 (Go's parsers) and 1.2.
 //!
-//! Strings are plain only where no parser can take them for anything else; all others are double-quoted with JSON's escapes,
-//! which YAML shares.
+//! Strings are plain only where every parser reads them as strings; all others are double-quoted
+//! with JSON's escapes, which are also YAML's.
 
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 
-/// `value` as a document.
+/// Formats `value` as a document.
 pub fn document(value: &Value) -> String {
     let mut text = String::new();
     if is_block(value) {
@@ -17,7 +17,7 @@ pub fn document(value: &Value) -> String {
     text
 }
 
-/// Whether the value spans lines of its own.
+/// Whether the value needs lines of its own.
 fn is_block(value: &Value) -> bool {
     match value {
         Value::Object(map) => !map.is_empty(),
@@ -26,7 +26,7 @@ fn is_block(value: &Value) -> bool {
     }
 }
 
-/// The lines of a non-empty map or list, at `indent`.
+/// Writes the lines of a non-empty map or list, at `indent`.
 fn block(text: &mut String, value: &Value, indent: usize) {
     match value {
         Value::Object(map) => {
@@ -66,7 +66,7 @@ fn nested(text: &mut String, value: &Value, indent: usize, newline: &str) {
 fn scalar(value: &Value) -> String {
     match value {
         Value::String(text) => string(text),
-        // Numbers, booleans, null and empty collections are JSON's own spelling, which is YAML.
+        // Numbers, booleans, null and empty collections have JSON's spelling, which is valid YAML.
         other => other.to_string(),
     }
 }
@@ -75,7 +75,8 @@ fn string(text: &str) -> String {
     if is_plain(text) { text.to_owned() } else { quoted(text) }
 }
 
-/// Starts with a letter or a slash, holds nothing with a meaning, and is no word that YAML 1.1 knows.
+/// Whether `text` starts with a letter or a slash, has no special characters, and is not a keyword
+/// of YAML 1.1.
 fn is_plain(text: &str) -> bool {
     const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
@@ -91,7 +92,7 @@ fn quoted(text: &str) -> String {
             '\\' => quoted.push_str("\\\\"),
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
-            // Not printable for YAML, or a line break for one of its versions.
+            // Not printable in YAML, or a line break in one of its versions.
             c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') => {
                 write!(quoted, "\\u{:04x}", u32::from(c)).ok();
             }
@@ -102,7 +103,7 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Lays `over` on `config` as RFC 7396 does: maps merge, `null` removes, everything else replaces.
+/// Applies `over` to `config` like RFC 7396: maps merge, `null` removes, everything else replaces.
 pub fn merge(config: &mut Map<String, Value>, over: &Map<String, Value>) {
     for (key, value) in over {
         match value {
@@ -132,7 +133,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn style_is_kubeadms() {
+    fn style_is_that_of_kubeadm() {
         let value = json!({
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "authentication": { "anonymous": { "enabled": false } },
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_merge_null_removes_the_rest_replaces() {
+    fn maps_merge_null_removes_and_others_replace() {
         let object = |value: Value| value.as_object().cloned().expect("an object");
         let mut config = object(json!({ "a": { "b": 1, "c": 2 }, "d": [1, 2], "e": 3, "f": 4 }));
         merge(&mut config, &object(json!({ "a": { "b": 5 }, "d": [9], "e": null, "f": { "g": { "h": null } } })));
@@ -182,7 +183,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_parser_reads_back_what_was_written(value in value()) {
+        fn a_parser_reads_back_what_was_formatted(value in value()) {
             let text = document(&value);
             let read: Value = serde_saphyr::from_str(&text).map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
             prop_assert_eq!(read, value, "{}", text);

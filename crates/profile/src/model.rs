@@ -479,7 +479,7 @@ impl<'de> serde::Deserialize<'de> for Cri {
         match String::deserialize(deserializer)?.as_str() {
             "containerd" => Ok(Self::Containerd),
             "cri-dockerd" => Ok(Self::CriDockerd),
-            other => Err(match runtimes::replaced(other) {
+            other => Err(match runtimes::replacement(other) {
                 Some(why) => D::Error::custom(format!("is {other:?}, and {why}")),
                 None => D::Error::unknown_variant(other, NAMES),
             }),

@@ -36,7 +36,7 @@ pub(super) fn render(profile: &Profile, tree: &FileTree, rendered: &mut Rendered
     });
     if let Some(fields) = document.as_object_mut() {
         if let Some(cluster) = &profile.cluster {
-            let dual_stack = kube_proxy_config::dual_stack(config, profile.release.kubernetes.minor);
+            let dual_stack = kube_proxy_config::is_dual_stack(config, profile.release.kubernetes.minor);
             fields.insert("clusterCIDR".into(), cluster.cluster_cidr(dual_stack).into());
         }
         yaml::merge(fields, config);

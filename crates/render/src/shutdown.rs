@@ -1,7 +1,7 @@
 //! The time for a shutdown: logind waits until kubelet has ended the pods.
 
 use super::{RenderError, Rendered};
-use kiln_kubernetes::duration;
+use kiln_kubernetes::parse_duration;
 use kiln_profile::Profile;
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), R
 /// Returns how long kubelet may delay a shutdown to end pods, in whole seconds.
 fn shutdown_seconds(profile: &Profile) -> Option<i64> {
     let config = &profile.kubelet.config;
-    let period = config.get("shutdownGracePeriod").and_then(Value::as_str).and_then(duration);
+    let period = config.get("shutdownGracePeriod").and_then(Value::as_str).and_then(parse_duration);
     let whole = |nanoseconds: i64| nanoseconds.saturating_add(999_999_999) / 1_000_000_000;
     let by_priority = config.get("shutdownGracePeriodByPodPriority").and_then(Value::as_array);
     let entries =

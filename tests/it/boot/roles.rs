@@ -4,7 +4,7 @@ use crate::boot::guest::{Report, boot_and_ask, check_node};
 use crate::boot::worker;
 use crate::boot::{cri, pods};
 use kiln::boot::{Handout, PxeSet};
-use kiln_kubernetes::duration;
+use kiln_kubernetes::parse_duration;
 use kiln_profile::{Arch, Overrides, Profile};
 use serde_json::Value;
 use std::fs;
@@ -87,7 +87,7 @@ fn compare(profile: &Profile, report: &Report) {
     }
     report.check("huge-pages", "8");
     report.check("swap", "");
-    let period = profile.kubelet.config["shutdownGracePeriod"].as_str().and_then(duration).expect("a duration");
+    let period = profile.kubelet.config["shutdownGracePeriod"].as_str().and_then(parse_duration).expect("a duration");
     report.check("inhibit", &format!("t {}", period / 1000));
     report.check("pod", "lo eth0");
     cri::compare(profile, report);
@@ -101,7 +101,7 @@ fn agrees(asked: &Value, found: &Value) -> bool {
             asked.iter().all(|(key, value)| found.get(key).is_some_and(|found| agrees(value, found)))
         }
         (Value::String(asked), Value::String(found)) => {
-            asked == found || duration(asked).is_some_and(|asked| duration(found) == Some(asked))
+            asked == found || parse_duration(asked).is_some_and(|asked| parse_duration(found) == Some(asked))
         }
         _ => asked == found,
     }

@@ -155,7 +155,7 @@ fn an_untouched_file_of_a_new_kubeadm() {
     let before = configz(&[], Some(&text), "systemd");
     let old = compare("kubeadm", import("kubeadm", &["config.yaml"], RELEASE), &[], &before);
     // Each field has one fate.
-    assert!(old.says(Fate::Dropped, "memorySwap is a field since") && !old.says(Fate::Kept, "memorySwap"));
+    assert!(old.says(Fate::Dropped, "memorySwap was added in") && !old.says(Fate::Kept, "memorySwap"));
     let new = import("kubeadm", &["config.yaml"], "v1.36.4");
     assert_eq!(new.profile.kubelet.config["logging"]["flushFrequency"], json!(0), "{}", new.text);
 }

@@ -324,7 +324,7 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "components: {kube-proxy: required}\nkubeProxy: {config: {featureGates: {EndpointSliceProxying: true}}}\n",
-        "3:37: kubeProxy.config: featureGates.EndpointSliceProxying is no gate since Kubernetes 1.25, and kube-proxy does not start with it; leave it out",
+        "3:37: kubeProxy.config: featureGates.EndpointSliceProxying was removed in Kubernetes 1.25, and kube-proxy does not start with it; leave it out",
     ),
     (
         "debian: {suite: bookworm}\nkubelet: {config: {memorySwap: {swapBehavior: LimitedSwap}, failSwapOn: false}}\nkernel: {cmdline: [systemd.unified_cgroup_hierarchy=0]}\n",
@@ -332,11 +332,11 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "cri: dockershim\n",
-        "2:6: cri: is \"dockershim\", and dockershim is gone since Kubernetes 1.24; containerd runs the same images and pods, and \"docker ps\" is \"crictl ps\"; where Docker itself must stay on the node, say \"cri: cri-dockerd\"",
+        "2:6: cri: is \"dockershim\", and dockershim was removed in Kubernetes 1.24; containerd runs the same images and pods, and \"docker ps\" is \"crictl ps\"; where Docker itself must stay on the node, set \"cri: cri-dockerd\"",
     ),
     (
         "cri: cri-o\n",
-        "2:6: cri: is \"cri-o\", and containerd runs the same images as CRI-O; what CRI-O's own configuration says must be said in \"containerd\"",
+        "2:6: cri: is \"cri-o\", and containerd runs the same images as CRI-O; move the settings of CRI-O's configuration to \"containerd\"",
     ),
     (
         "kubeProxy: {config: {mode: ipvs}}\n",
@@ -345,7 +345,7 @@ const BAD: &[(&str, &str)] = &[
     // kube-proxy, with the component.
     (
         "components: {kube-proxy: required}\nkubeProxy: {config: {mode: userspace}}\n",
-        "3:28: kubeProxy.config: mode is userspace, which is no mode since Kubernetes 1.26; take iptables",
+        "3:28: kubeProxy.config: mode is userspace, which was removed in Kubernetes 1.26; use iptables",
     ),
     (
         "components: {kube-proxy: required}\nkubeProxy: {config: {mode: nftables}}\n",
@@ -373,7 +373,7 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "components: {kube-proxy: required}\nkubeProxy: {config: {udpIdleTimeout: 250ms}}\n",
-        "3:22: kubeProxy.config: udpIdleTimeout is no field since Kubernetes 1.26; leave it out",
+        "3:22: kubeProxy.config: udpIdleTimeout was removed in Kubernetes 1.26; leave it out",
     ),
     (
         "components: {kube-proxy: required}\nkubeProxy: {config: {clusterCIDR: 10.244.0.0}}\n",

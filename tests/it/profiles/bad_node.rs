@@ -38,7 +38,7 @@ pub(super) const NODE: &[(&str, &str)] = &[
     ),
     (
         "kubelet: {config: {allowedUnsafeSysctls: [vm.swappiness]}}\n",
-        "2:43: kubelet.config: allowedUnsafeSysctls[0] is \"vm.swappiness\", which pods do not have for themselves: there are kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* and net.*; set it for the node in kernel.sysctls",
+        "2:43: kubelet.config: allowedUnsafeSysctls[0] is \"vm.swappiness\", which is not namespaced: pods can set kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* and net.*; set it for the node in kernel.sysctls",
     ),
     ("kubelet:\n  conifg: {}\n", "3:3: kubelet: unknown key \"conifg\", did you mean \"config\"?"),
     ("kubelet: {args: {1: a, '1': b}}\n", "2:24: duplicate key \"1\""),
@@ -80,7 +80,7 @@ pub(super) const NODE: &[(&str, &str)] = &[
     ),
     (
         "kubelet: {config: {kubeReserved: {cpus: 1}}}\n",
-        "2:35: kubelet.config: kubeReserved.cpus is none of cpu, memory, ephemeral-storage, pid",
+        "2:35: kubelet.config: kubeReserved.cpus is not one of cpu, memory, ephemeral-storage, pid",
     ),
     ("kubelet: {args: {max-pods: '64'}}\n", "2:18: kubelet.args: --max-pods is a field, set maxPods in kubelet.config"),
     (
@@ -94,7 +94,7 @@ pub(super) const NODE: &[(&str, &str)] = &[
     ("kubelet: {args: {node-op: x}}\n", "2:18: kubelet.args: kubelet has no flag --node-op, did you mean --node-ip?"),
     (
         "kubelet: {args: {enable-load-reader: 'true'}}\n",
-        "2:18: kubelet.args: --enable-load-reader cannot be used: it leaks memory and measures nothing of use; leave it out",
+        "2:18: kubelet.args: --enable-load-reader cannot be used: it leaks memory and measures nothing useful; leave it out",
     ),
     (
         "kernel: {sysctls: {ip_forward: 1}}\n",
@@ -186,7 +186,7 @@ pub(super) const NODE: &[(&str, &str)] = &[
     ),
     (
         "kubelet: {config: {cpuManagerPolicy: static}}\n",
-        "2:38: kubelet.config: cpuManagerPolicy is static, which needs processors for the system: set cpu in kubeReserved or systemReserved, or reservedSystemCPUs",
+        "2:38: kubelet.config: cpuManagerPolicy is static, which needs CPUs for the system: set cpu in kubeReserved or systemReserved, or reservedSystemCPUs",
     ),
     (
         "kubelet: {config: {memorySwap: {swapBehavior: LimitedSwap}}}\n",
@@ -198,11 +198,11 @@ pub(super) const NODE: &[(&str, &str)] = &[
     ),
     (
         "kubelet: {config: {featureGates: {DynamicKubeletConfig: false}}}\n",
-        "2:35: kubelet.config: featureGates.DynamicKubeletConfig is no gate since Kubernetes 1.26, and kubelet does not start with it; leave it out",
+        "2:35: kubelet.config: featureGates.DynamicKubeletConfig was removed in Kubernetes 1.26, and kubelet does not start with it; leave it out",
     ),
     (
         "kubelet: {config: {featureGates: {CSIMigration: true}}}\n",
-        "2:35: kubelet.config: featureGates.CSIMigration is no gate since Kubernetes 1.27, and kubelet does not start with it; leave it out",
+        "2:35: kubelet.config: featureGates.CSIMigration was removed in Kubernetes 1.27, and kubelet does not start with it; leave it out",
     ),
     (
         "kubelet: {config: {featureGates: {CPUManager: false}}}\n",
@@ -210,7 +210,7 @@ pub(super) const NODE: &[(&str, &str)] = &[
     ),
     (
         "kubelet: {config: {featureGates: {KubeletPodResourceGet: true}}}\n",
-        "2:35: kubelet.config: featureGates.KubeletPodResourceGet is no gate, did you mean \"KubeletPodResourcesGet\"?",
+        "2:35: kubelet.config: featureGates.KubeletPodResourceGet is not a feature gate, did you mean \"KubeletPodResourcesGet\"?",
     ),
     (
         "kubelet: {config: {shutdownGracePeriod: 30s, shutdownGracePeriodCriticalPods: 60s}}\n",
@@ -226,7 +226,7 @@ pub(super) const NODE: &[(&str, &str)] = &[
     ),
     (
         "kubelet: {config: {systemReserved: {memory: 1Gi, ephemeral_storage: 1Gi}}}\n",
-        "2:50: kubelet.config: systemReserved.ephemeral_storage is none of cpu, memory, ephemeral-storage, pid",
+        "2:50: kubelet.config: systemReserved.ephemeral_storage is not one of cpu, memory, ephemeral-storage, pid",
     ),
     (
         "kubelet: {config: {evictionHard: {memory.available: '<100Mi'}}}\n",
@@ -238,7 +238,7 @@ pub(super) const NODE: &[(&str, &str)] = &[
     ),
     (
         "kubelet: {config: {reservedSystemCPUs: '0-'}}\n",
-        "2:40: kubelet.config: reservedSystemCPUs is \"0-\", and must be a list of processors such as \"0-3,7\"",
+        "2:40: kubelet.config: reservedSystemCPUs is \"0-\", and must be a list of CPUs such as \"0-3,7\"",
     ),
     (
         "kubelet: {config: {protectKernelDefaults: true}}\n",
@@ -258,15 +258,15 @@ pub(super) const NODE: &[(&str, &str)] = &[
     ),
     (
         "kubelet: {args: {container-runtime: docker}}\n",
-        "2:18: kubelet.args: container-runtime=docker: dockershim is gone since Kubernetes 1.24; containerd runs the same images and pods, and \"docker ps\" is \"crictl ps\"; where Docker itself must stay on the node, say \"cri: cri-dockerd\"",
+        "2:18: kubelet.args: container-runtime=docker: dockershim was removed in Kubernetes 1.24; containerd runs the same images and pods, and \"docker ps\" is \"crictl ps\"; where Docker itself must stay on the node, set \"cri: cri-dockerd\"",
     ),
     (
         "kubelet: {args: {container-runtime: rkt}}\n",
-        "2:18: kubelet.args: container-runtime=rkt: rkt is gone since Kubernetes 1.11; containerd runs its images",
+        "2:18: kubelet.args: container-runtime=rkt: rkt was removed in Kubernetes 1.11; containerd runs its images",
     ),
     (
         "kubelet: {config: {featureGates: {DevicePluginFoo: true}}}\n",
-        "2:35: kubelet.config: featureGates.DevicePluginFoo is no gate of Kubernetes 1.30; leave it out",
+        "2:35: kubelet.config: featureGates.DevicePluginFoo is not a feature gate of Kubernetes 1.30; leave it out",
     ),
     (
         "kubelet: {args: {cloud-provider: external, pod-manifest-path: /etc/kubernetes/manifests}}\n",

@@ -45,7 +45,7 @@ fn settings_without_effect_are_rejected() {
             RELEASE,
             "2:6: cri: the image has no cri-dockerd; add \"cri-dockerd: required\" to components",
         ),
-        ("cri: docker\n", RELEASE, "2:6: cri: is \"docker\", and dockershim is gone since Kubernetes 1.24"),
+        ("cri: docker\n", RELEASE, "2:6: cri: is \"docker\", and dockershim was removed in Kubernetes 1.24"),
         (
             "cri: cri-dockerd\ncomponents: {cri-dockerd: required}\n",
             RELEASE,

@@ -210,7 +210,7 @@ fn kube_proxy_by_its_configuration() {
     let [file, _] = rendered("{featureGates: {IPv6DualStack: true}}");
     assert!(file.contains("\nclusterCIDR: \"10.244.0.0/16,fd00:2::/48\"\n"), "{file}");
     for (config, said) in [
-        ("{clusterCIDR: '10.244.0.0/16,fd00:2::/48'}", "clusterCIDR has two networks, and kube-proxy 1.20 takes one"),
+        ("{clusterCIDR: '10.244.0.0/16,fd00:2::/48'}", "clusterCIDR has two networks, and kube-proxy 1.20 accepts one"),
         ("{clusterCIDR: 10.245.0.0/16}", "clusterCIDR is \"10.245.0.0/16\", and pods of cluster prod are in"),
         (
             "{featureGates: {IPv6DualStack: true}, clusterCIDR: 10.244.0.0/16}",

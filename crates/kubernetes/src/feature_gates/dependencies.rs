@@ -1,7 +1,9 @@
-//! Gates that need others: since Kubernetes 1.35 no program starts with one that is on while another that it needs is off.
+//! Gates that need others: since Kubernetes 1.35, no program starts with a gate that is on while
+//! one that it needs is off.
 //!
-//! Sources: `defaultKubernetesFeatureGateDependencies` in `pkg/features/kube_features.go` at v1.35, without the gates of the API
-//! server alone; `unsafeSetFromMap` of k8s.io/component-base/featuregate.
+//! Sources: `defaultKubernetesFeatureGateDependencies` in `pkg/features/kube_features.go` at v1.35,
+//! without the gates of the API server alone; `unsafeSetFromMap` of
+//! k8s.io/component-base/featuregate.
 
 use super::{GATES, Gate, Minor, Misfit, Step, enabled};
 use serde_json::{Map, Value};
@@ -9,7 +11,7 @@ use serde_json::{Map, Value};
 /// The first minor release that checks them.
 const SINCE: u32 = 35;
 
-/// Each with what it needs.
+/// Each gate with those that it needs.
 const DEPENDENCIES: [(&str, &[&str]); 31] = [
     ("AuthorizeNodeWithSelectors", &["AuthorizeWithSelectors"]),
     ("ClusterTrustBundleProjection", &["ClusterTrustBundle"]),
@@ -47,7 +49,8 @@ const DEPENDENCIES: [(&str, &[&str]); 31] = [
     ("WindowsGracefulNodeShutdown", &["GracefulNodeShutdown"]),
 ];
 
-/// Checks the `featureGates` of `config`, each of which can be set, for `program` of Kubernetes 1.`minor`.
+/// Checks the dependencies between the `featureGates` of `config`, for `program` of Kubernetes
+/// 1.`minor`. Each gate alone must have been checked.
 ///
 /// # Errors
 /// The first [`Misfit`].
@@ -58,7 +61,8 @@ pub(super) fn check(config: &Map<String, Value>, minor: Minor, program: &str) ->
     let has = |name: &str| gate(name).is_some_and(|gate| gate.phase(minor).is_some());
     for (name, needs) in DEPENDENCIES.into_iter().filter(|(name, _)| has(name) && enabled(config, name, minor)) {
         let Some(needed) = needs.iter().find(|needed| has(needed) && !enabled(config, needed, minor)) else { continue };
-        // What the user has written is what can be changed; by AllAlpha or AllBeta it is neither of the two.
+        // The error is about the gate that the user has set. If AllAlpha or AllBeta turned it on or
+        // off, that is neither of the two.
         let (at, why) = match (set.contains_key(name), set.contains_key(*needed)) {
             (true, _) => (
                 Some(name),
@@ -69,7 +73,7 @@ pub(super) fn check(config: &Map<String, Value>, minor: Minor, program: &str) ->
                 format!("is off, and {name} needs it: {program} does not start; set \"{name}: false\" too"),
             ),
             (false, false) => {
-                (None, format!("turn {name} on and leave {needed} off, which it needs: {program} does not start"))
+                (None, format!("enable {name} without {needed}, which it needs: {program} does not start"))
             }
         };
         let path = ["featureGates"].into_iter().chain(at).map(|step| Step::Key(step.to_owned())).collect();
@@ -100,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn every_gate_named_is_one_and_defaults_agree() {
+    fn dependencies_name_known_gates_and_defaults_satisfy_them() {
         for (name, needs) in DEPENDENCIES {
             for name in [name].iter().chain(needs) {
                 let known = |minor| gate(name).is_some_and(|gate| gate.phase(Minor::new(minor)).is_some());
@@ -116,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_another_is_named_at_what_was_written() {
+    fn an_unmet_dependency_is_reported_at_the_gate_that_was_set() {
         let needs = "featureGates.ClusterTrustBundleProjection needs ClusterTrustBundle, which is off: kubelet does not start; \
                      set \"ClusterTrustBundle: true\" too";
         let config = json!({ "ClusterTrustBundleProjection": true });
@@ -127,6 +131,6 @@ mod tests {
                    start; set \"GracefulNodeShutdownBasedOnPodPriority: false\" too";
         assert_eq!(verdict(json!({ "GracefulNodeShutdown": false }), 36).as_deref(), Some(off));
         let both = json!({ "AllAlpha": true, "AllBeta": false });
-        assert!(verdict(both, 35).is_some_and(|why| why.starts_with("featureGates turn ")));
+        assert!(verdict(both, 35).is_some_and(|why| why.starts_with("featureGates enable ")));
     }
 }

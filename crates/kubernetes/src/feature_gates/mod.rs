@@ -1,7 +1,8 @@
-//! Feature gates: which a kubelet knows, what they are without being set, and which can be set at all.
+//! Feature gates: those that each release has, their defaults, and whether they can be set.
 //!
-//! A kubelet does not start with a gate that it does not know, nor with another value of one that is locked
-//! (`Set` of k8s.io/component-base/featuregate). Gates come and go: one that graduated is dropped a few releases later.
+//! A kubelet does not start with an unknown gate, nor with another value of a gate that is locked
+//! (`Set` of k8s.io/component-base/featuregate). A gate that has graduated is removed a few
+//! releases later.
 
 mod dependencies;
 mod table;
@@ -12,62 +13,62 @@ use kiln_suggest::nearest;
 use serde_json::{Map, Value};
 use table::GATES;
 
-/// A feature gate's life.
+/// A feature gate and its history.
 #[derive(Debug, Clone, Copy)]
 pub struct Gate {
-    /// In upstream's spelling.
+    /// Its name, in upstream's spelling.
     pub name: &'static str,
-    /// What it was, in the order of releases.
+    /// Its phases, in the order of releases.
     pub phases: &'static [Phase],
-    /// The first minor release that does not know it any more.
+    /// The minor release that removed it.
     until: u32,
 }
 
-/// What a gate is from one release on.
+/// The state of a gate from one release on.
 #[derive(Debug, Clone, Copy)]
 pub struct Phase {
-    /// The first minor release of which this holds; 20 stands for that and all before.
+    /// The first minor release of the phase; 20 stands for any up to 1.20.
     since: u32,
-    /// How far the feature is.
+    /// The maturity of the feature.
     pub stage: Stage,
     /// The gate's value when it is not set.
     pub on: bool,
-    /// Whether it cannot be set to anything else.
+    /// Whether it cannot be set to another value.
     pub locked: bool,
 }
 
-/// How far a feature is.
+/// The maturity of a feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// May change or go.
+    /// May change or be removed.
     Alpha,
-    /// Here to stay.
+    /// Will not be removed.
     Beta,
     /// Part of Kubernetes.
     Ga,
-    /// On its way out.
+    /// Will be removed.
     Deprecated,
 }
 
 impl Gate {
-    /// What the gate is in Kubernetes 1.`minor`, if that has it.
+    /// The gate's phase in Kubernetes 1.`minor`, if that release has the gate.
     pub fn phase(&self, minor: Minor) -> Option<&Phase> {
         self.latest(minor).filter(|_| minor.is_before(self.until))
     }
 
-    /// The same; after a release that has dropped the gate, what it was last.
+    /// The same; for a release that has removed the gate, its last phase.
     fn latest(&self, minor: Minor) -> Option<&Phase> {
         self.phases.iter().rev().find(|phase| minor.is_since(phase.since))
     }
 }
 
-/// Every gate that is known of any release.
+/// All known gates of all releases.
 pub fn all() -> impl Iterator<Item = &'static Gate> {
     GATES.iter()
 }
 
-/// Whether what the gate `name` guards is on in Kubernetes 1.`minor` with the `featureGates` of `config`. It stays as it was when
-/// the gate is dropped.
+/// Whether the feature behind the gate `name` is on in Kubernetes 1.`minor` with the `featureGates`
+/// of `config`. A removed gate counts as in its last phase.
 pub(super) fn enabled(config: &Map<String, Value>, name: &str, minor: Minor) -> bool {
     let set = |name: &str| config.get("featureGates")?.get(name)?.as_bool();
     let gate = GATES.iter().find(|gate| gate.name == name);
@@ -80,13 +81,14 @@ pub(super) fn enabled(config: &Map<String, Value>, name: &str, minor: Minor) -> 
     set(name).or(all).unwrap_or(phase.is_some_and(|phase| phase.on))
 }
 
-/// Checks the `featureGates` of `config`, of `program`, whose types are right, for Kubernetes 1.`minor`.
+/// Checks the `featureGates` of `config`, the configuration of `program`, for Kubernetes 1.`minor`.
+/// The types must have been checked.
 ///
 /// # Errors
 /// The first [`Misfit`].
 pub(super) fn check(config: &Map<String, Value>, minor: Minor, program: &str) -> Result<(), Misfit> {
     for (name, value) in config.get("featureGates").and_then(Value::as_object).into_iter().flatten() {
-        if let Some(why) = value.as_bool().and_then(|value| refusal(name, value, minor, program)) {
+        if let Some(why) = value.as_bool().and_then(|value| rejection(name, value, minor, program)) {
             let path = vec![Step::Key("featureGates".into()), Step::Key(name.clone())];
             return Err(Misfit { path, name: true, why });
         }
@@ -94,8 +96,8 @@ pub(super) fn check(config: &Map<String, Value>, minor: Minor, program: &str) ->
     dependencies::check(config, minor, program)
 }
 
-/// Why `program` of Kubernetes 1.`minor` does not start with this gate at this value.
-fn refusal(name: &str, value: bool, minor: Minor, program: &str) -> Option<String> {
+/// Why `program` of Kubernetes 1.`minor` does not start with this gate set to this value, if so.
+fn rejection(name: &str, value: bool, minor: Minor, program: &str) -> Option<String> {
     let Some(gate) = GATES.iter().find(|gate| gate.name == name) else {
         return unknown(name, minor);
     };
@@ -109,12 +111,12 @@ fn refusal(name: &str, value: bool, minor: Minor, program: &str) -> Option<Strin
         }
         Some(_) => None,
         None if minor.is_since(gate.until) => Some(format!(
-            "is no gate since Kubernetes 1.{}, and {program} does not start with it; leave it out",
+            "was removed in Kubernetes 1.{}, and {program} does not start with it; leave it out",
             gate.until
         )),
         None => {
             let since = gate.phases.first().map_or(0, |phase| phase.since);
-            Some(format!("is a gate since Kubernetes 1.{since}, and this is 1.{minor}; leave it out"))
+            Some(format!("was added in Kubernetes 1.{since}, and this is 1.{minor}; leave it out"))
         }
     }
 }
@@ -122,10 +124,10 @@ fn refusal(name: &str, value: bool, minor: Minor, program: &str) -> Option<Strin
 fn unknown(name: &str, minor: Minor) -> Option<String> {
     let known = GATES.iter().filter(|gate| gate.phase(minor).is_some()).map(|gate| gate.name);
     match nearest(name, known) {
-        Some(near) => Some(format!("is no gate, did you mean {near:?}?")),
-        // A newer release may have more than are known.
+        Some(near) => Some(format!("is not a feature gate, did you mean {near:?}?")),
+        // A newer release may have gates that are not known here.
         None if !minor.is_known() => None,
-        None => Some(format!("is no gate of Kubernetes 1.{minor}; leave it out")),
+        None => Some(format!("is not a feature gate of Kubernetes 1.{minor}; leave it out")),
     }
 }
 
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn gates_are_in_order_and_their_lives_run_forward() {
+    fn gates_and_their_phases_are_in_order() {
         let names: Vec<String> = all().skip(2).map(|gate| gate.name.to_lowercase()).collect();
         assert!(names.is_sorted(), "{:?}", names.windows(2).find(|pair| pair[0] > pair[1]));
         for gate in all() {
@@ -153,28 +155,29 @@ mod tests {
     }
 
     #[test]
-    fn gates_come_and_go_and_are_locked() {
+    fn added_removed_and_locked_gates_are_reported() {
         assert_eq!(verdict("CPUManager", false, 25), None);
         let locked = "featureGates.CPUManager is locked to true since Kubernetes 1.26, and kubelet does not start with false; leave it out";
         assert_eq!(verdict("CPUManager", false, 26).as_deref(), Some(locked));
         assert_eq!(verdict("CPUManager", true, 32), None);
-        let gone = "featureGates.CPUManager is no gate since Kubernetes 1.33, and kubelet does not start with it; leave it out";
+        let gone =
+            "featureGates.CPUManager was removed in Kubernetes 1.33, and kubelet does not start with it; leave it out";
         assert_eq!(verdict("CPUManager", true, 33).as_deref(), Some(gone));
-        let early = "featureGates.NodeSwap is a gate since Kubernetes 1.22, and this is 1.20; leave it out";
+        let early = "featureGates.NodeSwap was added in Kubernetes 1.22, and this is 1.20; leave it out";
         assert_eq!(verdict("NodeSwap", true, 20).as_deref(), Some(early));
         assert_eq!(verdict("AllAlpha", true, 36), None);
     }
 
     #[test]
-    fn what_is_misspelt_is_named_and_what_is_newer_than_this_is_left_to_kubelet() {
-        let near = "featureGates.GracefullNodeShutdown is no gate, did you mean \"GracefulNodeShutdown\"?";
+    fn a_near_name_is_suggested_and_unknown_gates_of_newer_releases_are_accepted() {
+        let near = "featureGates.GracefullNodeShutdown is not a feature gate, did you mean \"GracefulNodeShutdown\"?";
         assert_eq!(verdict("GracefullNodeShutdown", true, 36).as_deref(), Some(near));
         assert!(Minor::new(36).is_known() && verdict("PineappleOnPizza", true, 36).is_some());
         assert_eq!((Minor::new(37).is_known(), verdict("PineappleOnPizza", true, 37)), (false, None));
     }
 
     #[test]
-    fn a_gate_is_on_by_default_or_by_setting() {
+    fn a_feature_is_on_by_default_or_by_a_setting() {
         let config = |value| json!({ "featureGates": value }).as_object().expect("an object").clone();
         assert!(!enabled(&config(json!({})), "GracefulNodeShutdown", Minor::new(20)));
         assert!(enabled(&config(json!({})), "GracefulNodeShutdown", Minor::new(21)));

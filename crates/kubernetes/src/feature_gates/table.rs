@@ -1,9 +1,11 @@
-//! Every feature gate that a kubelet of Kubernetes 1.20 to 1.36 has, by name, with what became of it.
+//! Every feature gate that a kubelet of Kubernetes 1.20 to 1.36 has, by name, with its history.
 //!
-//! Sources, per release: `pkg/features/kube_features.go` of k8s.io/kubernetes with the gates that it takes from k8s.io/apiserver,
-//! k8s.io/apiextensions-apiserver, k8s.io/client-go and k8s.io/component-base, at v1.20.0, v1.21.4, v1.22.0, v1.23.9, v1.24.17, v1.25.15,
-//! v1.26.10, v1.27.16, v1.28.8, v1.29.14, v1.30.10, v1.31.8, v1.32.5, v1.33.3, v1.34.7 and v1.35.4. For 1.36 k8s.io/apiserver and
-//! k8s.io/component-base at v0.36.0, and upstream's own list of March 2026, shortly before that release
+//! Sources, per release: `pkg/features/kube_features.go` of k8s.io/kubernetes with the gates that
+//! it imports from k8s.io/apiserver, k8s.io/apiextensions-apiserver, k8s.io/client-go and
+//! k8s.io/component-base, at v1.20.0, v1.21.4, v1.22.0, v1.23.9, v1.24.17, v1.25.15, v1.26.10,
+//! v1.27.16, v1.28.8, v1.29.14, v1.30.10, v1.31.8, v1.32.5, v1.33.3, v1.34.7 and v1.35.4. For 1.36
+//! k8s.io/apiserver and k8s.io/component-base at v0.36.0, and upstream's own list of March 2026,
+//! shortly before that release
 //! (`test/compatibility_lifecycle/reference/versioned_feature_list.yaml`).
 
 use super::{Gate, Phase, Stage};
@@ -57,9 +59,9 @@ impl Phase {
     }
 }
 
-/// By name, upper case and lower case alike. What was before 1.20 is not told: 20 means 1.20 or earlier.
+/// Sorted by name, ignoring case. The history begins with 1.20: 20 means 1.20 or earlier.
 pub(super) const GATES: &[Gate] = &[
-    // These two stand for every gate at their stage.
+    // These two set every gate of their stage.
     gate("AllAlpha", &[alpha(20)]),
     gate("AllBeta", &[beta(20).off()]),
     gate("AdmissionWebhookMatchConditions", &[alpha(27), beta(28), ga(30)]).until(33),

@@ -1,9 +1,9 @@
-//! What kubelet demands of fields that depend on each other (`ValidateKubeletConfiguration`).
+//! Rules of kubelet for fields that depend on each other (`ValidateKubeletConfiguration`).
 
 use super::effective;
 use crate::lookup::{Config, bool, int, nanoseconds, text};
 use crate::schema::Misfit;
-use crate::{Duration, Minor, NEWEST, duration, feature_gates, quantity};
+use crate::{Duration, Minor, NEWEST, feature_gates, parse_duration, parse_quantity};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -24,13 +24,13 @@ const RULES: [Rule; 12] = [
     swap,
 ];
 
-/// Checks all of them, on values whose types are right.
+/// Checks all rules. The types must have been checked.
 pub(super) fn check(config: &Config) -> Result<(), Misfit> {
     RULES.iter().try_for_each(|rule| rule(config))
 }
 
 fn lease(config: &Config) -> Result<(), Misfit> {
-    // Zero stands for the default, which only a reader of kubelet's source knows.
+    // Zero stands for the default, which only kubelet's source tells.
     match config.get("nodeLeaseDurationSeconds").and_then(Value::as_i64) {
         Some(0) => {
             Err(Misfit::at("nodeLeaseDurationSeconds", "is 0, which means kubelet's default of 40; leave it out"))
@@ -40,8 +40,8 @@ fn lease(config: &Config) -> Result<(), Misfit> {
 }
 
 fn log_size(config: &Config) -> Result<(), Misfit> {
-    if quantity(text(config, "containerLogMaxSize")) == Some(0) {
-        return Err(Misfit::at("containerLogMaxSize", "is zero; no log could be kept"));
+    if parse_quantity(text(config, "containerLogMaxSize")) == Some(0) {
+        return Err(Misfit::at("containerLogMaxSize", "is zero, which keeps no log"));
     }
     Ok(())
 }
@@ -94,14 +94,14 @@ fn shutdown(config: &Config) -> Result<(), Misfit> {
     }
     let by_priority = config.get("shutdownGracePeriodByPodPriority").and_then(Value::as_array);
     if total > 0 && by_priority.is_some_and(|entries| !entries.is_empty()) {
-        return Err(Misfit::at("shutdownGracePeriodByPodPriority", "cannot be set along with shutdownGracePeriod"));
+        return Err(Misfit::at("shutdownGracePeriodByPodPriority", "cannot be combined with shutdownGracePeriod"));
     }
     Ok(())
 }
 
 fn run_once(config: &Config) -> Result<(), Misfit> {
     match bool(config, "runOnce") {
-        true => Err(Misfit::at("runOnce", "is no mode for a node; newer kubelets refuse it")),
+        true => Err(Misfit::at("runOnce", "is not supported on a node; newer kubelets reject it")),
         false => Ok(()),
     }
 }
@@ -126,7 +126,7 @@ fn enforced(config: &Config) -> Result<(), Misfit> {
         }
     }
     if seen.contains("none") && seen.len() > 1 {
-        return Err(Misfit::at(FIELD, "has \"none\" along with others"));
+        return Err(Misfit::at(FIELD, "has \"none\" together with other entries"));
     }
     if !seen.is_empty() && !seen.contains("none") && !bool(config, "cgroupsPerQOS") {
         return Err(Misfit::at("cgroupsPerQOS", "is false, which needs \"enforceNodeAllocatable: [none]\""));
@@ -138,7 +138,7 @@ fn reserved_cpus(config: &Config) -> Result<(), Misfit> {
     let cgroups = ["systemReservedCgroup", "kubeReservedCgroup"];
     match cgroups.iter().find(|field| !text(config, field).is_empty()) {
         Some(field) if !text(config, "reservedSystemCPUs").is_empty() => {
-            Err(Misfit::at("reservedSystemCPUs", format!("cannot be set along with {field}")))
+            Err(Misfit::at("reservedSystemCPUs", format!("cannot be combined with {field}")))
         }
         _ => Ok(()),
     }
@@ -164,7 +164,7 @@ fn soft_eviction(config: &Config) -> Result<(), Misfit> {
     }
 }
 
-/// With swap forbidden there is nothing to manage; kubelet would just not start.
+/// Swap behavior needs a kubelet that starts although the node has swap.
 fn swap(config: &Config) -> Result<(), Misfit> {
     let behavior = config.get("memorySwap").and_then(|swap| swap.get("swapBehavior")).and_then(Value::as_str);
     match behavior {
@@ -175,7 +175,7 @@ fn swap(config: &Config) -> Result<(), Misfit> {
     }
 }
 
-/// Fields that do nothing, or end kubelet, while their feature gate is off.
+/// Fields that have no effect, or with which kubelet exits, while their feature gate is off.
 const GATED: [(&str, &str); 18] = [
     ("serverTLSBootstrap", "RotateKubeletServerCertificate"),
     ("shutdownGracePeriod", "GracefulNodeShutdown"),
@@ -197,12 +197,12 @@ const GATED: [(&str, &str); 18] = [
     ("memoryReservationPolicy", "MemoryQoS"),
 ];
 
-/// Checks that the gate of each field that is set is on in Kubernetes 1.`minor`.
+/// Checks that the feature gate of each field that is set is on in Kubernetes 1.`minor`.
 pub(super) fn gated(config: &Config, minor: Minor) -> Result<(), Misfit> {
     for (field, gate) in GATED {
         let default = match config.get(field) {
             None | Some(Value::Null | Value::Bool(false)) => true,
-            Some(Value::String(text)) => text == "None" || matches!(duration(text), Some(0 | 100_000_000)),
+            Some(Value::String(text)) => text == "None" || matches!(parse_duration(text), Some(0 | 100_000_000)),
             Some(Value::Array(items)) => items.is_empty(),
             Some(Value::Object(fields)) => fields.is_empty(),
             Some(_) => false,

@@ -1,4 +1,4 @@
-//! What kubelet demands of single values, beyond their types.
+//! Rules of kubelet for single values, beyond their types.
 //!
 //! Sources: `NewAllowlist` of `pkg/kubelet/sysctl`, `pkg/kubelet/network/dns` and
 //! `pkg/kubelet/eviction`; `ValidateKubeletConfiguration`,
@@ -15,7 +15,7 @@ type Rule = fn(&Config) -> Result<(), Misfit>;
 const RULES: [Rule; 8] =
     [allowlist, pod_logs, user_namespaces, log_query, tracing_endpoint, read_only_port, cluster_dns, cluster_domain];
 
-/// Checks all of them, on values whose types are right, for Kubernetes 1.`minor`.
+/// Checks all rules for Kubernetes 1.`minor`. The types must have been checked.
 pub(super) fn check(config: &Config, minor: Minor) -> Result<(), Misfit> {
     RULES.iter().try_for_each(|rule| rule(config))?;
     swap_behavior(config, minor)?;
@@ -23,7 +23,7 @@ pub(super) fn check(config: &Config, minor: Minor) -> Result<(), Misfit> {
     container_file_system(config, minor)
 }
 
-/// Images by name, or all below `registry/path/*`.
+/// Entries are images by name, or all images below `registry/path/*`.
 fn allowlist(config: &Config) -> Result<(), Misfit> {
     const FIELD: &str = "preloadedImagesVerificationAllowlist";
     const POLICY: &str = "NeverVerifyAllowlistedImages";
@@ -41,7 +41,7 @@ fn allowlist(config: &Config) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// It becomes a label of metrics.
+/// The path becomes a label of metrics.
 fn pod_logs(config: &Config) -> Result<(), Misfit> {
     let path = text(config, "podLogsDir");
     let unclean = |part: &str| ["", ".", ".."].contains(&part);
@@ -72,41 +72,41 @@ fn log_query(config: &Config) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// A name that gRPC resolves.
+/// The endpoint is a name that gRPC can resolve.
 fn tracing_endpoint(config: &Config) -> Result<(), Misfit> {
     let endpoint = config.get("tracing").and_then(|tracing| tracing.get("endpoint")).and_then(Value::as_str);
     match endpoint.and_then(|endpoint| endpoint.split_once("//")) {
         Some((scheme, _)) if !["dns:", "unix:", "unix-abstract:"].contains(&scheme) => Err(Misfit::within(
             &["tracing", "endpoint"],
-            "must be HOST:PORT, or begin with dns, unix or unix-abstract: traces are sent by gRPC",
+            "must be HOST:PORT, or begin with dns, unix or unix-abstract: traces are sent over gRPC",
         )),
         _ => Ok(()),
     }
 }
 
-/// Both serve at the same address.
+/// The read-only port and kubelet's own are on the same address.
 fn read_only_port(config: &Config) -> Result<(), Misfit> {
     match int(config, "readOnlyPort") {
         0 => Ok(()),
         number if number != int(config, "port") => Ok(()),
         number => {
-            Err(Misfit::at("readOnlyPort", format!("is {number}, which is kubelet's own port; take another, or 0")))
+            Err(Misfit::at("readOnlyPort", format!("is {number}, which is kubelet's own port; use another, or 0")))
         }
     }
 }
 
-/// What is beyond them kubelet leaves out of a pod's resolv.conf, with a warning at every pod.
+/// kubelet omits further servers from a pod's resolv.conf, with a warning for every pod.
 fn cluster_dns(config: &Config) -> Result<(), Misfit> {
     const MOST: usize = 3;
     match items(config, "clusterDNS").count() {
         0..=MOST => Ok(()),
         number => {
-            Err(Misfit::at("clusterDNS", format!("has {number} servers, and pods get {MOST} at most; name {MOST}")))
+            Err(Misfit::at("clusterDNS", format!("has {number} servers, and pods get at most {MOST}; keep {MOST}")))
         }
     }
 }
 
-/// Pods search it: kubelet puts whatever it is into their resolv.conf.
+/// kubelet writes the domain to the resolv.conf of pods without a check.
 fn cluster_domain(config: &Config) -> Result<(), Misfit> {
     let domain = text(config, "clusterDomain");
     let is_label = |label: &str| {
@@ -122,13 +122,13 @@ fn cluster_domain(config: &Config) -> Result<(), Misfit> {
     }
 }
 
-/// Only what the kernel has once per pod; kubelet ends with others.
+/// Only namespaced sysctls can be set for a pod; kubelet exits with others.
 fn unsafe_sysctls(config: &Config, minor: Minor) -> Result<(), Misfit> {
     const FIELD: &str = "allowedUnsafeSysctls";
     const PREFIXES: [&str; 4] = ["kernel.shm", "kernel.msg", "fs.mqueue.", "net."];
     for (index, sysctl) in items(config, FIELD) {
         let sysctl = sysctl.as_str().unwrap_or_default();
-        // The other spelling, as of sysctl(8), came with 1.23.
+        // The spelling with slashes, see sysctl(8), was added in 1.23.
         let dots = match sysctl.find(['.', '/']) {
             Some(at) if sysctl[at..].starts_with('/') && minor.is_since(23) => sysctl.replace('/', "."),
             _ => sysctl.to_owned(),
@@ -138,8 +138,8 @@ fn unsafe_sysctls(config: &Config, minor: Minor) -> Result<(), Misfit> {
         let known = name == "kernel.sem" || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
         if !known || !name.chars().all(plain) {
             let why = format!(
-                "is {sysctl:?}, which pods do not have for themselves: there are kernel.shm*, kernel.msg*, kernel.sem, \
-                 fs.mqueue.* and net.*; set it for the node in kernel.sysctls"
+                "is {sysctl:?}, which is not namespaced: pods can set kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* and \
+                 net.*; set it for the node in kernel.sysctls"
             );
             return Err(Misfit::item(FIELD, index, why));
         }
@@ -147,27 +147,25 @@ fn unsafe_sysctls(config: &Config, minor: Minor) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// A disk of containers' own (KubeletSeparateDiskGC).
+/// Signals of a separate file system for containers (`KubeletSeparateDiskGC`).
 fn container_file_system(config: &Config, minor: Minor) -> Result<(), Misfit> {
     for field in ["evictionHard", "evictionSoft", "evictionSoftGracePeriod", "evictionMinimumReclaim"] {
         let signals = config.get(field).and_then(Value::as_object).into_iter().flatten();
         let signal = signals.map(|(signal, _)| signal).find(|signal| signal.starts_with("containerfs."));
         if let Some(signal) = signal.filter(|_| minor.is_before(29)) {
-            let why = format!("is a signal since Kubernetes 1.29, and this is 1.{minor}; leave it out");
+            let why = format!("was added in Kubernetes 1.29, and this is 1.{minor}; leave it out");
             return Err(Misfit { name: true, ..Misfit::within(&[field, signal], why) });
         }
     }
     Ok(())
 }
 
-/// Pods without a limit of swap were a mistake that 1.30 took back; it has a word for none at all.
+/// 1.30 removed unlimited swap for pods, and added a value for no swap.
 fn swap_behavior(config: &Config, minor: Minor) -> Result<(), Misfit> {
     let behavior = config.get("memorySwap").and_then(|swap| swap.get("swapBehavior")).and_then(Value::as_str);
     let why = match (behavior, minor.is_since(30)) {
-        (Some("UnlimitedSwap"), true) => {
-            "is UnlimitedSwap, which kubelet does not know since Kubernetes 1.30; take LimitedSwap"
-        }
-        (Some("NoSwap"), false) => "is NoSwap, which kubelet knows since Kubernetes 1.30; leave it out",
+        (Some("UnlimitedSwap"), true) => "is UnlimitedSwap, which was removed in Kubernetes 1.30; use LimitedSwap",
+        (Some("NoSwap"), false) => "is NoSwap, which was added in Kubernetes 1.30; leave it out",
         _ => return Ok(()),
     };
     Err(Misfit::within(&["memorySwap", "swapBehavior"], why))

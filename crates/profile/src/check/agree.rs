@@ -37,7 +37,7 @@ fn check_cluster_cidr(profile: &Profile, cluster: &Cluster) -> Result<(), Fault>
     const FIELD: &str = "clusterCIDR";
     let Some(proxy) = &profile.kube_proxy else { return Ok(()) };
     let Some(value) = proxy.config.get(FIELD) else { return Ok(()) };
-    let dual_stack = kube_proxy_config::dual_stack(&proxy.config, profile.release.kubernetes.minor);
+    let dual_stack = kube_proxy_config::is_dual_stack(&proxy.config, profile.release.kubernetes.minor);
     let cidrs = cluster.cluster_cidr(true);
     let fits = match dual_stack {
         true => *value == *cidrs,

@@ -31,7 +31,7 @@ pub(super) fn agree(profile: &Profile) -> Result<(), Fault> {
     }
     let config = &profile.kubelet.config;
     let minor = profile.release.kubernetes.minor;
-    if minor.refuses_cgroup_v1() && config.get("failCgroupV1") != Some(&Value::Bool(false)) {
+    if minor.rejects_cgroup_v1() && config.get("failCgroupV1") != Some(&Value::Bool(false)) {
         return Err(fault(format!(
             "{word:?} boots cgroup v1, with which kubelet 1.{minor} does not start; leave it out"
         )));

@@ -63,7 +63,7 @@ fn args(raw: &Map<At<String>>, minor: Minor) -> Result<BTreeMap<String, String>,
     let mut args = BTreeMap::new();
     for (key, value) in raw {
         let flag = text(key, fields::KUBELET_ARGS, names::flag)?;
-        let runtime = flag.starts_with("container-runtime").then(|| runtimes::replaced(&value.value)).flatten();
+        let runtime = flag.starts_with("container-runtime").then(|| runtimes::replacement(&value.value)).flatten();
         if let Some(why) = runtime {
             return Err(key.fault_of(fields::KUBELET_ARGS, format!("{flag}={}: {why}", value.value)));
         }

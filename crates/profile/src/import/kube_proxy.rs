@@ -47,7 +47,7 @@ pub(super) fn read(documents: &Documents<'_>, bake: bool, minor: Minor, node: &m
             node.report.add(Fate::Dropped, name, at(document, &[name])).why("it applies to Windows only");
         }
     }
-    for misfit in kube_proxy_config::take_ignored(&mut config, minor) {
+    for misfit in kube_proxy_config::remove_ignored(&mut config, minor) {
         node.report.add(Fate::Dropped, misfit.to_string(), document.place(&misfit.path)).why("kube-proxy ignores it");
     }
     kube_proxy_config::check(&config, minor)

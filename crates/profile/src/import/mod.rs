@@ -277,7 +277,7 @@ fn overlay(config: &mut Map<String, Value>, field: &str, value: &Value) {
 
 /// Removes what kubelet would ignore, and rejects what kubelet would reject.
 fn check_config(documents: &Documents<'_>, node: &mut Node, minor: Minor) -> Result<(), ImportError> {
-    for misfit in kubelet_config::take_ignored(&mut node.config, minor) {
+    for misfit in kubelet_config::remove_ignored(&mut node.config, minor) {
         if let [Step::Key(field)] = &misfit.path[..] {
             node.report.moved(field);
         }

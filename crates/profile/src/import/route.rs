@@ -181,7 +181,7 @@ fn runtime(given: &Given, node: &mut Node) {
 
 /// What becomes of another runtime, or of another socket of containerd.
 pub(super) fn served_by(runtime: &str) -> (Fate, &'static str) {
-    match runtimes::replaced(runtime) {
+    match runtimes::replacement(runtime) {
         Some(why) => (Fate::Translated, why),
         None => (Fate::Dropped, "the node's containerd is its only runtime"),
     }

@@ -1,16 +1,17 @@
-//! What newer kubelets and kube-proxies refuse, in fields that the one that tests can ask does not have.
+//! What newer kubelets and kube-proxies reject, in fields that the kubelet of 1.20.2, which other
+//! tests run, does not have.
 
 use kiln_kubernetes::{Minor, NEWEST, kube_proxy_config, kubelet_config};
 use serde_json::{Value, json};
 
 #[test]
-fn what_came_after_1_20() {
+fn fields_added_after_1_20_are_checked() {
     for (config, said) in [
         (json!({ "reservedMemory": [{ "limits": { "cpu": "1" } }] }), "reservedMemory[0] has \"cpu\""),
         (json!({ "reservedMemory": [{ "limits": { "memory": "0" } }] }), "reservedMemory[0] reserves no memory"),
         (
             json!({ "reservedMemory": [{ "limits": { "hugepages-2Mi": "2Mi" } }, { "numaNode": 0, "limits": { "hugepages-2Mi": "2Mi" } }] }),
-            "reservedMemory[1] has hugepages-2Mi of NUMA node 0 once more",
+            "reservedMemory[1] has hugepages-2Mi of NUMA node 0 twice",
         ),
         (json!({ "memoryManagerPolicy": "Static" }), "memoryManagerPolicy is Static"),
         (
@@ -24,7 +25,7 @@ fn what_came_after_1_20() {
         ),
         (
             json!({ "topologyManagerPolicyOptions": { "prefer-closest-numa": "true" } }),
-            "topologyManagerPolicyOptions.prefer-closest-numa is no option, did you mean",
+            "topologyManagerPolicyOptions.prefer-closest-numa is not an option, did you mean",
         ),
         (
             json!({ "featureGates": { "ClusterTrustBundleProjection": true } }),
@@ -46,7 +47,7 @@ fn what_came_after_1_20() {
             "memorySwap.swapBehavior is",
         ),
         (json!({ "logging": { "vmodule": [{ "filePattern": "a=b" }] } }), "logging.vmodule[0] needs"),
-        (json!({ "logging": { "format": "json", "vmodule": [{ "filePattern": "a" }] } }), "logging.vmodule goes"),
+        (json!({ "logging": { "format": "json", "vmodule": [{ "filePattern": "a" }] } }), "logging.vmodule needs"),
         (json!({ "logging": { "options": { "json": { "splitStream": true } } } }), "logging.options.json needs"),
         (json!({ "showHiddenMetricsForVersion": "1.34" }), "showHiddenMetricsForVersion is"),
         (json!({ "memoryReservationPolicy": "TieredReservation" }), "memoryReservationPolicy needs"),
@@ -55,11 +56,11 @@ fn what_came_after_1_20() {
             "serverTLSBootstrap needs",
         ),
     ] {
-        let refused =
+        let rejected =
             kubelet_config::check(config.as_object().expect("an object"), NEWEST).expect_err(said).to_string();
-        assert!(refused.starts_with(said), "{said}: {refused}");
+        assert!(rejected.starts_with(said), "{said}: {rejected}");
     }
-    let taken = json!({
+    let accepted = json!({
         "reservedMemory": [{ "numaNode": 0, "limits": { "memory": "1Gi", "hugepages-1Gi": "1Gi" } }, { "numaNode": 1, "limits": { "memory": "1Gi" } }],
         "memoryManagerPolicy": "Static",
         "kubeReserved": { "memory": "1Gi" },
@@ -76,12 +77,13 @@ fn what_came_after_1_20() {
         "showHiddenMetricsForVersion": "1.35",
         "serverTLSBootstrap": true,
     });
-    assert_eq!(kubelet_config::check(taken.as_object().expect("an object"), NEWEST), Ok(()));
+    assert_eq!(kubelet_config::check(accepted.as_object().expect("an object"), NEWEST), Ok(()));
 }
 
-/// `TimeOrMetaDuration` of k8s.io/component-base since 1.27, Go's own `time.Duration` before.
+/// The type is `TimeOrMetaDuration` of k8s.io/component-base since 1.27, and was Go's
+/// `time.Duration` before.
 #[test]
-fn logs_are_flushed_after_a_number_or_a_duration() {
+fn the_flush_frequency_is_a_number_or_a_duration() {
     let verdict = |value: Value, minor| {
         let config = json!({ "logging": { "flushFrequency": value } });
         kubelet_config::check(config.as_object().expect("an object"), Minor::new(minor))
@@ -91,21 +93,22 @@ fn logs_are_flushed_after_a_number_or_a_duration() {
     for (value, minor) in [(json!(0), 23), (json!(5_000_000_000_i64), 26), (json!(0), 36), (json!("5s"), 27)] {
         assert_eq!(verdict(value, minor), None);
     }
-    let whole = "logging.flushFrequency is \"5s\", and Kubernetes 1.26 takes nanoseconds as a whole number: 5000000000";
+    let whole =
+        "logging.flushFrequency is \"5s\", and Kubernetes 1.26 accepts only a whole number of nanoseconds: 5000000000";
     assert_eq!(verdict(json!("5s"), 26).as_deref(), Some(whole));
     for value in [json!("-5s"), json!(-1), json!("five"), json!(1.5)] {
         assert!(verdict(value, 36).is_some_and(|why| why.contains("must be a duration such as")));
     }
-    // Defaults that a release changed.
+    // Defaults that were changed by a release.
     let default = |field: &str, minor| kubelet_config::field(field).expect("a field").default(Minor::new(minor));
     assert_eq!(["0.8", "0.9"], [26, 27].map(|minor| default("memoryThrottlingFactor", minor)));
     let inodes = [29, 30].map(|minor| default("evictionHard", minor).contains("imagefs.inodesFree"));
     assert_eq!(inodes, [false, true]);
 }
 
-/// Go's decoder takes no number for a text.
+/// Go's decoder does not accept a number for a string.
 #[test]
-fn numbers_without_quotes_are_answered_with_quotes() {
+fn quotes_are_suggested_for_numbers() {
     for (config, said) in [
         (json!({ "kubeReserved": { "pid": 1000 } }), "write \"1000\", in quotes"),
         (json!({ "shutdownGracePeriod": 90 }), "write \"90s\", in quotes"),
@@ -116,9 +119,8 @@ fn numbers_without_quotes_are_answered_with_quotes() {
     }
 }
 
-/// Of processors that pods have for themselves.
 #[test]
-fn options_of_the_static_policy_come_by_release_and_exclude_each_other() {
+fn options_of_the_static_policy_depend_on_the_release_and_exclude_each_other() {
     let verdict = |options: Value, gates: Value, minor| {
         let config = json!({
             "cpuManagerPolicy": "static",
@@ -132,7 +134,7 @@ fn options_of_the_static_policy_come_by_release_and_exclude_each_other() {
             .map(|misfit| misfit.to_string())
     };
     let alpha = || json!({ "CPUManagerPolicyAlphaOptions": true });
-    let refused = |options, gates, minor, said: &str| {
+    let assert_rejected = |options, gates, minor, said: &str| {
         let why = verdict(options, gates, minor).unwrap_or_default();
         assert!(why.starts_with(&format!("cpuManagerPolicyOptions.{said}")), "{said}: {why}");
     };
@@ -142,34 +144,39 @@ fn options_of_the_static_policy_come_by_release_and_exclude_each_other() {
         None
     );
     assert_eq!(verdict(json!({ "distribute-cpus-across-cores": "false", "full-pcpus-only": "1" }), alpha(), 36), None);
-    refused(json!({ "full-pcpus-only": "yes" }), json!({}), 23, "full-pcpus-only is \"yes\", and must be");
-    refused(json!({ "full-pcpu-only": "true" }), json!({}), 23, "full-pcpu-only is no option, did you mean");
-    refused(json!({ "anything": "true" }), json!({}), 36, "anything is no option of Kubernetes 1.36");
-    refused(json!({ "align-by-socket": "true" }), alpha(), 24, "align-by-socket is an option since Kubernetes 1.25");
-    refused(
+    assert_rejected(json!({ "full-pcpus-only": "yes" }), json!({}), 23, "full-pcpus-only is \"yes\", and must be");
+    assert_rejected(
+        json!({ "full-pcpu-only": "true" }),
+        json!({}),
+        23,
+        "full-pcpu-only is not an option, did you mean",
+    );
+    assert_rejected(json!({ "anything": "true" }), json!({}), 36, "anything is not an option of Kubernetes 1.36");
+    assert_rejected(json!({ "align-by-socket": "true" }), alpha(), 24, "align-by-socket was added in Kubernetes 1.25");
+    assert_rejected(
         json!({ "align-by-socket": "true" }),
         json!({}),
         36,
         "align-by-socket needs \"featureGates: {CPUManagerPolicyAlphaOptions: true}\"",
     );
-    refused(
+    assert_rejected(
         json!({ "align-by-socket": "true" }),
         alpha(),
         36,
-        "align-by-socket cannot be on along with \"topologyManagerPolicy",
+        "align-by-socket cannot be combined with \"topologyManagerPolicy",
     );
     let both = json!({ "full-pcpus-only": "true", "distribute-cpus-across-cores": "true" });
-    refused(both, alpha(), 36, "full-pcpus-only cannot be on along with distribute-cpus-across-cores");
+    assert_rejected(both, alpha(), 36, "full-pcpus-only cannot be combined with distribute-cpus-across-cores");
 }
 
 #[test]
-fn kube_proxy_says_the_same() {
+fn kube_proxy_has_the_same_rules() {
     for (config, said) in [
         (json!({ "showHiddenMetricsForVersion": "1.36" }), "showHiddenMetricsForVersion is"),
         (json!({ "logging": { "vmodule": [{ "filePattern": "" }] } }), "logging.vmodule[0] needs"),
     ] {
-        let refused =
+        let rejected =
             kube_proxy_config::check(config.as_object().expect("an object"), NEWEST).expect_err(said).to_string();
-        assert!(refused.starts_with(said), "{said}: {refused}");
+        assert!(rejected.starts_with(said), "{said}: {rejected}");
     }
 }

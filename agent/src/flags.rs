@@ -30,8 +30,8 @@ managed! {
     "config": "use kubelet.config", CONFIG, "the rendered one is /var/lib/kubelet/config.yaml";
     "config-dir": "use kubelet.config; since Kubernetes 1.30 kubelet reads /etc/kubernetes/kubelet.conf.d, too", CONFIG,
         "what is in it is in kubelet.config";
-    "container-runtime": "\"cri\" says who serves it", RUNTIME, NO;
-    "container-runtime-endpoint": "\"cri\" says who serves it", RUNTIME, NO;
+    "container-runtime": "\"cri\" selects the runtime", RUNTIME, NO;
+    "container-runtime-endpoint": "\"cri\" selects the runtime", RUNTIME, NO;
     "hostname-override": "it differs per node, the agent sets it", "use nodeName", NO;
     "kubeconfig": KUBECONFIG, KUBECONFIG, "the agent writes /etc/kubernetes/kubelet.conf";
     // A profile may say which family of addresses to take.

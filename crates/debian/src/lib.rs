@@ -67,7 +67,7 @@ pub fn suite(name: &str) -> Option<&'static Suite> {
     SUITES.iter().find(|suite| suite.name == name)
 }
 
-/// The suffix of the suite of security updates of `name`, which is none of an alias or a suite in development. A
+/// The suffix of the suite of security updates of `name`, or None for an alias or a suite in development. A
 /// suite without a row is taken for a release.
 pub fn security_suffix(name: &str) -> Option<&'static str> {
     match suite(name) {

@@ -226,7 +226,7 @@ fn overlays() {
     }
     site.write("site/overlay.yaml", "");
     site.write("site/rootfs/usr/bin/containerd", "mine");
-    site.refuses(&build, "overlay site: /usr/bin/containerd is in overlay site and in package base=1; if the overlay is meant to win, name the path under \"replace:\" in its overlay.yaml");
+    site.refuses(&build, "overlay site: /usr/bin/containerd is in overlay site and in package base=1; if the overlay must replace it, name the path under \"replace:\" in its overlay.yaml");
     std::fs::remove_file(site.path("site/rootfs/usr/bin/containerd")).expect("removed");
     let socket = std::os::unix::net::UnixListener::bind(site.path("site/rootfs/etc/socket")).expect("a socket");
     site.refuses(

@@ -313,7 +313,7 @@ pub fn lay_overlay(tree: &mut FileTree, overlay: Overlay) -> Result<(), OverlayE
             old.meta = entry.meta.clone();
         }
     }
-    let remedy = "if the overlay is meant to win, name the path under \"replace:\" in its overlay.yaml";
+    let remedy = "if the overlay must replace it, name the path under \"replace:\" in its overlay.yaml";
     lay(tree, entries, remedy, |path, _| replace.contains(path)).map_err(|source| OverlayError::Layer { name, source })
 }
 

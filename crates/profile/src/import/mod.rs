@@ -242,7 +242,7 @@ fn base_config(documents: &Documents<'_>, given: &[Given], node: &mut Node, mino
         }
         if let Value::Object(defaults) = route::legacy_defaults() {
             for (field, value) in defaults {
-                let why = "a kubelet without --config lets anybody in unless flags say otherwise";
+                let why = "a kubelet without --config accepts anonymous requests unless flags forbid them";
                 node.note(&field, "kubelet's default without --config");
                 node.report.add(Fate::Kept, format!("{field}: {value}"), "kubelet's default without --config").why(why);
                 node.config.insert(field, value);

@@ -33,6 +33,7 @@ fn curl_and_kiln_choose_the_same_proxy() {
         &[("https_proxy", "P"), ("HTTPS_PROXY", "P")],
         &[("http_proxy", "P"), ("all_proxy", "http://127.0.0.1:1")],
     ];
+    // Not `a h`: curl of Debian 12 separates names by blanks, too, and that of Debian 13 does not.
     let rules = [
         ("", "h"),
         ("*", "h"),
@@ -40,7 +41,6 @@ fn curl_and_kiln_choose_the_same_proxy() {
         ("H", "h"),
         ("a,h", "h"),
         ("a, h", "h"),
-        ("a h", "h"),
         ("example.com", "example.com"),
         ("example.com", "www.example.com"),
         ("example.com", "notexample.com"),

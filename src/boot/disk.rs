@@ -3,7 +3,6 @@
 use super::{BootError, Firmware};
 use kiln_init::gpt::{Guid, Table};
 use kiln_profile::{Arch, Output};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -37,7 +36,7 @@ impl DiskImage {
     pub fn open(path: &Path) -> Result<Self, BootError> {
         let path = if path.is_dir() { path.join(Output::Disk.file()) } else { path.to_owned() };
         let failed = |source| BootError::Read { path: path.clone(), source };
-        let mut file = File::open(&path).map_err(failed)?;
+        let mut file = kiln_file::open(&path).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
         let table = Table::read(&mut file, 512, size)
             .map_err(|why| BootError::NoDisk { path: path.clone(), why: why.to_string() })?;
@@ -112,7 +111,7 @@ mod tests {
         let error = DiskImage::open(directory.path()).expect_err("nothing there").to_string();
         assert!(error.contains("disk.raw"), "{error}");
         let path = directory.path().join("disk.raw");
-        File::create(&path).and_then(|file| file.set_len(1 << 20)).expect("a file");
+        std::fs::File::create(&path).and_then(|file| file.set_len(1 << 20)).expect("a file");
         let error = DiskImage::open(&path).expect_err("no table").to_string();
         assert!(error.contains("disk.raw") && error.contains("partition table"), "{error}");
     }

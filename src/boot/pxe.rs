@@ -2,9 +2,12 @@
 
 use super::BootError;
 use kiln_profile::Arch;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+
+/// The largest command line that is read, in bytes; kernels take 2,048 (x86) or 4,096 at most.
+const MAX_CMDLINE: u64 = 64 << 10;
 
 /// A kernel, an initramfs and a command line, as `kiln build` writes them to `pxe/`.
 #[derive(Debug, Clone)]
@@ -33,9 +36,9 @@ impl PxeSet {
         };
         let (kernel, initramfs, cmdline) = (dir.join("vmlinuz"), dir.join("initramfs.cpio.zst"), dir.join("cmdline"));
         let mut head = Vec::new();
-        File::open(&kernel).and_then(|file| file.take(1024).read_to_end(&mut head)).map_err(failed(&kernel))?;
+        kiln_file::open(&kernel).and_then(|file| file.take(1024).read_to_end(&mut head)).map_err(failed(&kernel))?;
         fs::metadata(&initramfs).map_err(failed(&initramfs))?;
-        let cmdline = fs::read_to_string(&cmdline).map_err(failed(&cmdline))?.trim().to_owned();
+        let cmdline = kiln_file::read_text(&cmdline, MAX_CMDLINE).map_err(failed(&cmdline))?.trim().to_owned();
         let arch = kernel_arch(&head).ok_or_else(|| BootError::NoKernel(kernel.clone()))?;
         Ok(Self { kernel, initramfs, cmdline, arch })
     }

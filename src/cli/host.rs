@@ -17,6 +17,9 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+/// The largest file with credentials that is read, in bytes.
+const MAX_CREDENTIALS: u64 = 1 << 20;
+
 /// The machine kiln runs on.
 #[derive(Debug)]
 pub(super) struct Host {
@@ -124,7 +127,7 @@ impl Host {
             return Ok(Credentials::default());
         };
         let path = directory.join("config.json");
-        match std::fs::read_to_string(&path) {
+        match kiln_file::read_text(&path, MAX_CREDENTIALS) {
             Ok(text) => Credentials::parse(&text).with_context(|| path.display().to_string()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Credentials::default()),
             Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),

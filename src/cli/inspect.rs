@@ -5,7 +5,6 @@ use anyhow::{Context, bail};
 use kiln_image::listing::{Listed, Listing};
 use kiln_manifest::{DiskRecord, PartitionRecord};
 use kiln_manifest::{FileRecord, Manifest};
-use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -82,7 +81,7 @@ fn print_file(output: &Path, wanted: &str, out: &mut impl Write) -> anyhow::Resu
     let beside = output.join("pxe/vmlinuz");
     // The kernel is stored beside the root file system, not in it.
     if wanted.starts_with("boot/vmlinuz-") && beside.exists() {
-        let mut kernel = fs::File::open(&beside).with_context(reading)?;
+        let mut kernel = kiln_file::open(&beside).with_context(reading)?;
         io::copy(&mut kernel, out)?;
         return Ok(());
     }

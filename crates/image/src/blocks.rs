@@ -53,7 +53,7 @@ impl Raw {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
-        let file = File::open(path)?;
+        let file = kiln_file::open(path)?;
         let size = file.metadata()?.len();
         Ok(Self::new(file, size))
     }

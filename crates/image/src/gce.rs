@@ -4,7 +4,6 @@
 use super::ReadError;
 use super::blocks::{Raw, past_end};
 use flate2::read::GzDecoder;
-use std::fs::File;
 use std::io::{BufReader, Cursor, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -25,7 +24,7 @@ const CHUNK: usize = 256 << 10;
 /// # Errors
 /// [`ReadError::Damaged`], also when the directory for temporary files is full.
 pub fn open(path: &Path) -> Result<Raw, ReadError> {
-    let mut stream = GzDecoder::new(BufReader::with_capacity(CHUNK, File::open(path)?));
+    let mut stream = GzDecoder::new(BufReader::with_capacity(CHUNK, kiln_file::open(path)?));
     let mut header = [0; 512];
     super::fill(&mut stream, &mut header)?;
     // A long name, for example, would be read into memory whatever its length. A plain or sparse

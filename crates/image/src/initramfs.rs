@@ -6,7 +6,6 @@ use cpio::newc::Entry;
 use kiln_init::xattrs;
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -52,7 +51,7 @@ impl Initramfs {
 impl ImageRoot for Initramfs {
     fn walk(&self, visit: &mut Visit<'_>) -> Result<Xattrs, ReadError> {
         match &self.source {
-            Source::File(path) => walk(BufReader::with_capacity(1 << 20, File::open(path)?), visit),
+            Source::File(path) => walk(BufReader::with_capacity(1 << 20, kiln_file::open(path)?), visit),
             Source::Bytes(bytes) => walk(Cursor::new(Arc::clone(bytes)), visit),
         }
     }

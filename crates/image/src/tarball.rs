@@ -2,7 +2,6 @@
 
 use super::{ImageRoot, Kind, MAX_PATHS, Node, ReadError, Visit, Xattrs};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -73,7 +72,7 @@ impl ImageRoot for Tarball {
 
 /// The decompressed contents of the file `path`.
 fn decoder(path: &Path) -> Result<impl Read, ReadError> {
-    let mut decoder = zstd::Decoder::new(BufReader::with_capacity(1 << 20, File::open(path)?))?;
+    let mut decoder = zstd::Decoder::new(BufReader::with_capacity(1 << 20, kiln_file::open(path)?))?;
     decoder.window_log_max(MAX_WINDOW)?;
     Ok(decoder)
 }

@@ -8,7 +8,6 @@ use kiln_profile::{Arch, Image};
 use kiln_tree::{DeviceKind, Digest, Entry, FileTree, Kind, Origin, TreePath};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -173,19 +172,49 @@ pub fn records(tree: &FileTree, epoch: u32) -> Vec<FileRecord> {
     tree.iter().map(|(path, entry)| FileRecord::new(path, entry, epoch)).collect()
 }
 
+/// Returns the paths of the outputs that the manifest in the directory `output` lists, also of a
+/// manifest of another version of kiln.
+///
+/// # Errors
+/// [`ManifestError`].
+pub fn read_outputs(output: &Path) -> Result<Vec<String>, ManifestError> {
+    /// The fields that every version has, with types that other programs' manifests do not have.
+    #[derive(Deserialize)]
+    struct Any {
+        #[serde(rename = "version")]
+        _version: u32,
+        #[serde(rename = "kiln")]
+        _kiln: String,
+        outputs: Vec<AnyFile>,
+    }
+    #[derive(Deserialize)]
+    struct AnyFile {
+        path: String,
+    }
+    let (path, text) = read_text(output)?;
+    let any: Any = serde_json::from_slice(&text).map_err(|source| ManifestError::Damaged { path, source })?;
+    Ok(any.outputs.into_iter().map(|file| file.path).collect())
+}
+
+/// Reads the file of the manifest in the directory `output`; also returns its path.
+fn read_text(output: &Path) -> Result<(PathBuf, Vec<u8>), ManifestError> {
+    let path = output.join(FILE);
+    let failed = |source| ManifestError::Read { path: path.clone(), source };
+    let mut text = Vec::new();
+    kiln_file::open(&path).map_err(failed)?.take(MAX_SIZE + 1).read_to_end(&mut text).map_err(failed)?;
+    if text.len() as u64 > MAX_SIZE {
+        return Err(ManifestError::TooLarge(path));
+    }
+    Ok((path, text))
+}
+
 impl Manifest {
     /// Reads the manifest of the build in the directory `output`.
     ///
     /// # Errors
     /// [`ManifestError`].
     pub fn read(output: &Path) -> Result<Self, ManifestError> {
-        let path = output.join(FILE);
-        let failed = |source| ManifestError::Read { path: path.clone(), source };
-        let mut text = Vec::new();
-        File::open(&path).map_err(failed)?.take(MAX_SIZE + 1).read_to_end(&mut text).map_err(failed)?;
-        if text.len() as u64 > MAX_SIZE {
-            return Err(ManifestError::TooLarge(path));
-        }
+        let (path, text) = read_text(output)?;
         serde_json::from_slice(&text).map_err(|source| ManifestError::Damaged { path, source })
     }
 

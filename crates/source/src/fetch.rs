@@ -16,7 +16,6 @@ use download::{Attempt, Download, Open};
 use kiln_cache::{Cache, CacheError, Claim, Partial, Stored};
 use kiln_progress::{Phase, Progress, Unit};
 use run::{Run, lock};
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -229,7 +228,7 @@ impl Fetcher {
         match from {
             Location::File(path) => {
                 let mut writer = self.cache.blob_writer().map_err(cache_failed)?;
-                let mut file = File::open(path).map_err(|error| failed(Why::file(&error)))?;
+                let mut file = kiln_file::open(path).map_err(|error| failed(Why::file(&error)))?;
                 let copied = writer.copy_from(&mut file).map_err(cache_failed)?;
                 copied.map_err(|error| failed(Why::file(&error)))?;
                 writer.finish().map_err(cache_failed)
@@ -270,7 +269,7 @@ fn copy(path: &Path, partial: &mut Partial, phase: &Phase) -> Result<Attempt, Ca
     phase.undo(partial.len());
     partial.restart()?;
     let mut buffer = vec![0; 128 * 1024];
-    let mut file = match File::open(path) {
+    let mut file = match kiln_file::open(path) {
         Ok(file) => file,
         Err(error) => return Ok(Attempt::Failed(Why::file(&error))),
     };

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -23,9 +24,39 @@ impl Digest {
         Self(hasher.finalize().into())
     }
 
+    /// Reads all of `reader`; returns the digest of its bytes and their number.
+    ///
+    /// # Errors
+    /// Those of `reader`.
+    pub fn of_reader(reader: &mut impl Read) -> io::Result<(Self, u64)> {
+        let mut hasher = Sha256::new();
+        let size = hash_into(reader, &mut hasher)?;
+        Ok((Self::finish(hasher), size))
+    }
+
     /// The raw 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+}
+
+/// Adds all that is left in `reader` to a running hash; returns the number of bytes.
+///
+/// # Errors
+/// Those of `reader`.
+pub fn hash_into(reader: &mut impl Read, hasher: &mut Sha256) -> io::Result<u64> {
+    let mut buffer = vec![0; 128 << 10];
+    let mut size = 0;
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(size),
+            Ok(count) => {
+                hasher.update(&buffer[..count]);
+                size += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ mod entry;
 mod path;
 mod reader;
 
-pub use content::{Content, ContentSource, Digest, DigestError, PackRef};
+pub use content::{Content, ContentSource, Digest, DigestError, PackRef, hash_into};
 pub use entry::{DeviceKind, Entry, Kind, LinkGroup, Metadata, Origin};
 pub use path::{PathError, TreePath};
 pub use reader::{ContentReader, LocalReader, ReadError};

@@ -3,7 +3,6 @@
 use super::report::{Check, Report};
 use super::{OutputDir, Tree, records};
 use kiln_image::initramfs::{BOOT_PATHS, Initramfs};
-use std::fs::File;
 use std::io::{self, Read};
 
 /// The path of the archive in the output directory.
@@ -81,6 +80,6 @@ fn script(text: &str, cmdline: &str) -> Option<String> {
 
 fn read(output: OutputDir<'_>, path: &str) -> io::Result<String> {
     let mut text = String::new();
-    File::open(output.directory.join(path))?.take(MAX_TEXT).read_to_string(&mut text)?;
+    kiln_file::open(&output.directory.join(path))?.take(MAX_TEXT).read_to_string(&mut text)?;
     Ok(text)
 }

@@ -5,7 +5,6 @@ use super::report::{Check, Report};
 use kiln_manifest::{FILE, Manifest, SUMS};
 use kiln_tree::Digest;
 use rayon::prelude::*;
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -86,21 +85,12 @@ fn open(path: &Path) -> io::Result<File> {
     if !fs::symlink_metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    File::open(path)
+    kiln_file::open(path)
 }
 
 fn digest(path: &Path) -> io::Result<(u64, Digest)> {
-    let (mut file, mut hasher, mut size) = (open(path)?, Sha256::new(), 0);
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match kiln_image::fill(&mut file, &mut buffer)? {
-            0 => return Ok((size, Digest::finish(hasher))),
-            got => {
-                hasher.update(&buffer[..got]);
-                size += got as u64;
-            }
-        }
-    }
+    let (digest, size) = Digest::of_reader(&mut open(path)?)?;
+    Ok((size, digest))
 }
 
 /// Finds files below `directory` that are not listed: a set is copied to servers as a whole.

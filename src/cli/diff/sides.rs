@@ -12,7 +12,6 @@ use kiln_image::listing::Listing;
 use kiln_manifest::Manifest;
 use kiln_verify::diff::{Contents, Side};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -43,7 +42,7 @@ fn image(name: &str, path: &Path) -> anyhow::Result<Side> {
 /// Reads the command line of a PXE set, which is a separate file.
 fn beside(path: &Path) -> Option<String> {
     let mut text = String::new();
-    File::open(path.with_file_name("cmdline")).ok()?.take(MAX_CMDLINE).read_to_string(&mut text).ok()?;
+    kiln_file::open(&path.with_file_name("cmdline")).ok()?.take(MAX_CMDLINE).read_to_string(&mut text).ok()?;
     Some(text.trim().to_owned())
 }
 

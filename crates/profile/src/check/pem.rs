@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 use x509_cert::der::Decode as _;
@@ -15,7 +14,7 @@ const MAX: u64 = 1 << 20;
 /// The certificates in a file, see [`certificates`].
 pub(super) fn read(path: &Path) -> Result<String, String> {
     let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(MAX).read_to_string(&mut text));
+    let read = kiln_file::open(path).and_then(|file| file.take(MAX).read_to_string(&mut text));
     read.map_err(|error| format!("reading {}: {error}", path.display()))?;
     certificates(&text).map_err(|why| format!("{}: {why}", path.display()))
 }

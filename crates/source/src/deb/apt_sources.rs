@@ -158,7 +158,7 @@ fn source_files(root: &Path) -> Result<Vec<PathBuf>, AptSourcesError> {
 fn read_file(path: &Path) -> Result<String, AptSourcesError> {
     let error = |why| AptSourcesError::Read { path: path.to_owned(), why };
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(error)?;
+    let file = kiln_file::open(path).map_err(error)?;
     let length = file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(error)?;
     if u64::try_from(length).is_ok_and(|length| length > MAX_BYTES) {
         return Err(error(io::Error::other(format!("it is larger than {MAX_BYTES} bytes"))));

@@ -85,7 +85,7 @@ impl Keyring {
     pub fn from_file(path: &Path) -> Result<Self, KeyringError> {
         let name = path.display().to_string();
         let mut bytes = Vec::new();
-        std::fs::File::open(path)
+        kiln_file::open(path)
             .and_then(|file| file.take(MAX_KEYRING_BYTES + 1).read_to_end(&mut bytes))
             .map_err(|why| KeyringError::Read { path: name.clone(), why })?;
         Self::from_bytes(&name, &bytes)

@@ -13,6 +13,9 @@ const BUNDLES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
+/// The largest bundle that is read, in bytes; those of distributions have 300 KB.
+const MAX_BUNDLE: u64 = 16 << 20;
+
 /// The authorities in `ca_file`, or those of the host, or the built-in list of Mozilla.
 ///
 /// The host's list comes before the built-in one because only it has a company's own authority.
@@ -25,7 +28,7 @@ pub(super) fn roots(ca_file: Option<&Path>) -> Result<RootCerts, HttpErrorKind> 
 }
 
 fn read(path: &Path) -> Result<RootCerts, String> {
-    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
+    let pem = kiln_file::read(path, MAX_BUNDLE).map_err(|error| error.to_string())?;
     let certificates: Vec<_> = parse_pem(&pem)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),

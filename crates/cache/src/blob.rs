@@ -4,7 +4,7 @@ use super::{Cache, CacheError, land};
 use kiln_tree::Digest;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::PathBuf;
 
 /// A blob that is in the cache.
@@ -21,15 +21,13 @@ pub struct Stored {
 impl Cache {
     /// The file of a verified input, if the cache holds it with this size.
     ///
-    /// Its digest was checked when it was added; [`Cache::recheck`] checks it again. A file with
-    /// another size was damaged later: it counts as absent and is removed.
+    /// Its digest was checked when it was added, and must be checked again by whoever reads it:
+    /// caches are copied and restored between machines. A file with another size was damaged later:
+    /// it counts as absent and is removed.
     pub fn blob(&self, digest: &Digest, size: Option<u64>) -> Option<PathBuf> {
         let path = self.blob_path(digest);
-        let file = File::open(&path).ok()?;
+        let file = kiln_file::open(&path).ok()?;
         let metadata = file.metadata().ok()?;
-        if !metadata.is_file() {
-            return None;
-        }
         if size.is_some_and(|size| size != metadata.len()) {
             let _ = fs::remove_file(&path);
             return None;
@@ -38,22 +36,26 @@ impl Cache {
         Some(path)
     }
 
-    /// Reads a blob again and returns whether it still has its digest; removes a damaged blob.
+    /// Opens a blob and verifies its digest; the file is positioned at its start. A damaged blob is
+    /// removed.
     ///
     /// # Errors
-    /// [`CacheError::Io`] when it is missing or cannot be read.
-    pub fn recheck(&self, digest: &Digest) -> Result<bool, CacheError> {
+    /// [`CacheError::Damaged`] when its bytes have another digest; [`CacheError::Io`] when it is
+    /// missing or cannot be read.
+    pub fn open_blob(&self, digest: &Digest) -> Result<File, CacheError> {
         let path = self.blob_path(digest);
         let read = |path| {
-            let mut hasher = Sha256::new();
-            hash_into(&mut File::open(path)?, &mut hasher)?;
-            Ok(Digest::finish(hasher))
+            let mut file = kiln_file::open(path)?;
+            let (found, _) = Digest::of_reader(&mut file)?;
+            file.rewind()?;
+            Ok((file, found))
         };
-        let found = read(&path).map_err(|error| CacheError::reading(&path, error))?;
-        if found != *digest {
-            self.discard(&path);
+        let (file, found) = read(&path).map_err(|error| CacheError::reading(&path, error))?;
+        if found == *digest {
+            return Ok(file);
         }
-        Ok(found == *digest)
+        self.discard(&path);
+        Err(CacheError::Damaged { path, found })
     }
 
     /// Starts a blob whose bytes are available; for downloads that can be resumed see
@@ -85,8 +87,7 @@ impl BlobWriter {
     pub fn finish(self) -> Result<Stored, CacheError> {
         let digest = Digest::finish(self.hasher.clone());
         let path = self.cache.blob_path(&digest);
-        // Blobs are trusted without reading them again, so they must be complete after a power
-        // loss.
+        // A blob is hashed only when it is read, so it must be complete after a power loss.
         self.file.as_file().sync_data().map_err(|error| CacheError::writing(self.file.path(), error))?;
         land(self.file.into_temp_path(), &path)?;
         Ok(Stored { digest, size: self.size, path })
@@ -116,23 +117,6 @@ impl BlobWriter {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Ok(Err(error)),
             }
-        }
-    }
-}
-
-/// Hashes the rest of `file` with `hasher`; returns its length.
-pub(super) fn hash_into(file: &mut File, hasher: &mut Sha256) -> io::Result<u64> {
-    let mut buffer = vec![0; 128 * 1024];
-    let mut total = 0;
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(total),
-            Ok(count) => {
-                hasher.update(&buffer[..count]);
-                total += count as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
         }
     }
 }

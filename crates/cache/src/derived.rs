@@ -50,7 +50,7 @@ impl Cache {
     /// The payload must be verified while it is streamed, as [`DerivedFile::into_reader`] does.
     pub fn open_derived(&self, kind: &str, key: &Digest) -> Option<DerivedFile> {
         let path = self.derived_path(kind, key).ok()?;
-        let mut file = File::open(&path).ok()?;
+        let mut file = kiln_file::open(&path).ok()?;
         let metadata = file.metadata().ok()?;
         match read_trailer(&mut file, metadata.len(), kind, key) {
             Ok(Some((len, digest))) => {

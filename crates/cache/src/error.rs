@@ -17,6 +17,25 @@ pub enum CacheError {
         /// The system's error.
         source: io::Error,
     },
+    /// The directory is not a cache of kiln; nothing in it was changed.
+    #[error(
+        "{} is not a cache of kiln: {why}; name a new or an empty directory with --cache or XDG_CACHE_HOME (a cache that was restored in part needs its CACHEDIR.TAG, too)",
+        path.display()
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// How that was recognized.
+        why: String,
+    },
+    /// Other users can change the cache, and with it the images made from it.
+    #[error("the cache cannot be trusted: {}: {why}; use a cache of your own, or correct owner and mode (chown, chmod go-w)", path.display())]
+    Shared {
+        /// The directory or file.
+        path: PathBuf,
+        /// Who can write it.
+        why: String,
+    },
     /// An entry is missing from a cache that is read-only.
     #[error("the cache {} is read-only and incomplete; fill it on a host that can write to it, or set XDG_CACHE_HOME", path.display())]
     ReadOnly {
@@ -52,6 +71,14 @@ pub enum CacheError {
         found: Digest,
         /// The found size.
         found_size: u64,
+    },
+    /// A blob was damaged or replaced after it was stored.
+    #[error("{} has the sha256 {found}, which is not its name: it was damaged or replaced", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The digest of its bytes.
+        found: Digest,
     },
     /// The cache cannot be trimmed while it is in use.
     #[error("the cache {} is in use by another kiln; try again when that process has exited", path.display())]

@@ -2,13 +2,17 @@
 //! inputs.
 //!
 //! ```text
-//! CACHEDIR.TAG             tells backup programs to skip this directory
+//! CACHEDIR.TAG             marks the directory as kiln's; tells backup programs to skip it
 //! lock                     shared flock while a Cache is open, exclusive while one is trimmed
 //! blobs/ab/abcd…           inputs, named by the SHA-256 they were checked against
 //! partial/abcd…            downloads in progress or cut off; locked by their writer
 //! derived/KIND/ab/abcd…    results worth keeping, each with its own checksum
-//! tmp/                     unfinished files; swept when no other process has the cache open
+//! tmp/kiln-…               unfinished files; swept when no other process has the cache open
 //! ```
+//!
+//! Files are written, removed and believed only in a directory that is kiln's own (see
+//! [`owned`]): an empty one becomes a cache, and any other without the tag is rejected, because a
+//! wrong `--cache` must not cost a user's files.
 //!
 //! A file gets its final name by rename, so a process that is killed at any moment leaves at most a
 //! partial or a temporary file. A cache on read-only storage can be read.
@@ -16,6 +20,7 @@
 mod blob;
 mod derived;
 mod error;
+mod owned;
 mod partial;
 mod trim;
 
@@ -26,7 +31,7 @@ pub use partial::{Claim, Partial};
 pub use trim::{TrimPolicy, Trimmed, Usage};
 
 use kiln_tree::Digest;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -34,8 +39,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
-/// Contents of `CACHEDIR.TAG`; the first line is fixed by <https://bford.info/cachedir/>.
-const CACHEDIR_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55\n# Created by kiln.\n";
+/// The beginning of the names in `tmp/`.
+const TEMPORARY: &str = "kiln-";
+/// The directory of unfinished files.
+const TMP: &str = "tmp";
 
 /// The longest time for which the use of a file is not recorded.
 const TOUCH_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -52,51 +59,53 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Opens the cache at `root` and creates it (mode 0700) when it is missing. `now` is recorded
-    /// as the time of use.
+    /// Opens the cache at `root` and creates it (mode 0700) when it is missing or an empty
+    /// directory. `now` is recorded as the time of use.
     ///
     /// Waits while another process trims the cache.
     ///
     /// # Errors
-    /// [`CacheError`] when `root` can be neither written nor, if it exists, read.
+    /// [`CacheError::Foreign`] when `root` has files and is not a cache of kiln,
+    /// [`CacheError::Shared`] when other users can write it, other [`CacheError`] when it can be
+    /// neither written nor, if it exists, read.
     pub fn open(root: &Path, now: SystemTime) -> Result<Self, CacheError> {
+        let damage = Damage::default();
+        let unusable = |source| CacheError::Unusable { path: root.to_owned(), source };
+        let opened = owned::inspect(root)?;
+        let open = |lock, read_only| Self { root: root.into(), now, read_only, damage, _lock: lock };
         match Self::open_writable(root) {
-            Ok(lock) => {
-                let damage = Damage::default();
-                Ok(Self { root: root.into(), now, read_only: false, damage, _lock: Some(Arc::new(lock)) })
+            Ok(lock) => Ok(open(Some(Arc::new(lock)), false)),
+            Err(error) if is_read_only(&error) && opened == owned::State::Cache => {
+                Ok(open(Self::lock_read_only(root).map_err(unusable)?, true))
             }
-            Err(error) if is_read_only(&error) && root.join("blobs").is_dir() => Self::open_read_only(root, now),
-            Err(source) => Err(CacheError::Unusable { path: root.to_owned(), source }),
+            Err(source) => Err(unusable(source)),
         }
     }
 
     fn open_writable(root: &Path) -> io::Result<File> {
-        for dir in ["blobs", "partial", "derived", "tmp"] {
+        create_private_dir(root)?;
+        owned::mark(root)?;
+        for dir in owned::DIRECTORIES {
             create_private_dir(&root.join(dir))?;
         }
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(root.join("lock"))?;
+        let lock = kiln_file::create_unlinked(&root.join(owned::LOCK), 0o644)?;
         if lock.try_lock().is_ok() {
             // No other process has the cache open, so the processes that wrote these files have
             // exited.
-            sweep(&root.join("tmp"));
-            write_tag(root)?;
+            sweep(&root.join(TMP));
             lock.unlock()?;
         }
         lock.lock_shared()?;
         Ok(lock)
     }
 
-    fn open_read_only(root: &Path, now: SystemTime) -> Result<Self, CacheError> {
-        let unusable = |source| CacheError::Unusable { path: root.to_owned(), source };
-        let lock = match File::open(root.join("lock")) {
-            Ok(lock) => {
-                lock.lock_shared().map_err(unusable)?;
-                Some(Arc::new(lock))
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(unusable(error)),
-        };
-        Ok(Self { root: root.into(), now, read_only: true, damage: Damage::default(), _lock: lock })
+    /// Takes the shared lock of a cache on read-only storage, if it has a lock file.
+    fn lock_read_only(root: &Path) -> io::Result<Option<Arc<File>>> {
+        match kiln_file::open(&root.join(owned::LOCK)) {
+            Ok(lock) => lock.lock_shared().map(|()| Some(Arc::new(lock))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The directory of this cache.
@@ -134,8 +143,8 @@ impl Cache {
     /// A new temporary file that is removed unless it is renamed.
     fn temporary(&self) -> Result<tempfile::NamedTempFile, CacheError> {
         self.writable()?;
-        let tmp = self.root.join("tmp");
-        tempfile::Builder::new().prefix("").tempfile_in(&tmp).map_err(|error| CacheError::writing(&tmp, error))
+        let tmp = self.root.join(TMP);
+        tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&tmp).map_err(|error| CacheError::writing(&tmp, error))
     }
 
     /// Records that `file` was used, at most once a day; failing to record it is not an error.
@@ -178,16 +187,15 @@ fn land(temporary: tempfile::TempPath, target: &Path) -> Result<(), CacheError> 
     temporary.persist(target).map_err(|error| CacheError::writing(target, error.error))
 }
 
-fn write_tag(root: &Path) -> io::Result<()> {
-    let tag = root.join("CACHEDIR.TAG");
-    if tag.exists() { Ok(()) } else { fs::write(tag, CACHEDIR_TAG) }
-}
-
-/// Removes all files in `dir`; a file that cannot be removed now is removed by a later sweep.
+/// Removes the temporary files in `dir`; one that cannot be removed now is removed by a later
+/// sweep.
 fn sweep(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
-        let _ = fs::remove_file(entry.path());
+        let is_ours = entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes());
+        if is_ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 

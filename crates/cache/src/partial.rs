@@ -1,12 +1,12 @@
 //! Downloads that can be resumed after an interruption or after the process was killed.
 
-use super::blob::{check, hash_into};
+use super::blob::check;
 use super::{Cache, CacheError, create_private_dir};
-use kiln_tree::Digest;
+use kiln_tree::{Digest, hash_into};
 use sha2::{Digest as _, Sha256};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What [`Cache::claim`] found.
@@ -35,14 +35,7 @@ impl Cache {
         let failed = |error| CacheError::writing(&path, error);
         let mut on_wait = Some(on_wait);
         loop {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(&path)
-                .map_err(failed)?;
+            let file = kiln_file::create_unlinked(&path, 0o600).map_err(failed)?;
             if file.try_lock().is_err() {
                 if let Some(on_wait) = on_wait.take() {
                     on_wait();
@@ -166,8 +159,7 @@ impl Partial {
         if let Some(parent) = self.target.parent() {
             create_private_dir(parent).map_err(failed)?;
         }
-        // Blobs are trusted without reading them again, so they must be complete after a power
-        // loss.
+        // A blob is hashed only when it is read, so it must be complete after a power loss.
         if let Err(error) = self.file.sync_data() {
             // Some file systems report only now that they are full.
             let _ = self.clear();

@@ -64,8 +64,9 @@ fn blobs_are_stored_only_under_their_own_digest() {
     assert_eq!((stored.digest, stored.size), (Digest::of(b"hello"), 5));
     assert_eq!(cache.blob(&stored.digest, Some(5)), Some(stored.path.clone()));
     assert_eq!(fs::read(&stored.path).expect("read"), b"hello");
-    assert!(cache.recheck(&stored.digest).expect("read"));
-
+    let mut bytes = String::new();
+    cache.open_blob(&stored.digest).expect("verified").read_to_string(&mut bytes).expect("read");
+    assert_eq!(bytes, "hello");
     assert_eq!(files_in(&dir.path().join("tmp")), 0);
 }
 
@@ -80,8 +81,9 @@ fn damaged_blobs_count_as_absent() {
 
     let stored = insert(&cache, b"hello");
     fs::write(&stored.path, b"hallo").expect("changed");
-    assert!(!cache.recheck(&stored.digest).expect("read"));
-    assert_eq!(cache.blob(&stored.digest, Some(5)), None);
+    let error = cache.open_blob(&stored.digest).expect_err("replaced by bytes of the same length");
+    assert!(matches!(error, CacheError::Damaged { .. }), "{error}");
+    assert_eq!((cache.blob(&stored.digest, Some(5)), cache.damage_found()), (None, 1));
 }
 
 #[test]
@@ -94,7 +96,7 @@ fn many_writers_of_one_blob_do_not_interfere() {
             scope.spawn(|| insert(&cache, &bytes));
         }
     });
-    assert!(cache.recheck(&Digest::of(&bytes)).expect("read"));
+    assert!(cache.open_blob(&Digest::of(&bytes)).is_ok());
     assert_eq!(files_in(&dir.path().join("tmp")), 0);
 }
 
@@ -108,9 +110,16 @@ fn temporary_files_are_swept_only_when_no_process_has_the_cache_open() {
     assert_eq!(files_in(&dir.path().join("tmp")), 1, "another process has the cache open");
     drop((writer, cache));
     // The state after kill -9.
-    fs::write(dir.path().join("tmp/abc"), "half").expect("written");
+    fs::write(dir.path().join("tmp/kiln-abc"), "half").expect("written");
     drop(open(dir.path()));
     assert_eq!(files_in(&dir.path().join("tmp")), 0);
+    // What kiln did not make stays, and nothing is removed through a link.
+    fs::write(dir.path().join("tmp/notes"), "mine").expect("written");
+    let other = temp();
+    fs::write(other.path().join("kiln-abc"), "mine").expect("written");
+    std::os::unix::fs::symlink(other.path().join("kiln-abc"), dir.path().join("tmp/kiln-link")).expect("a link");
+    drop(open(dir.path()));
+    assert_eq!((files_in(&dir.path().join("tmp")), files_in(other.path())), (2, 1));
 }
 
 #[test]
@@ -282,6 +291,26 @@ fn least_recently_used_files_are_removed_first() {
     trim(TrimPolicy { max_bytes: Some(0), unused_since: None });
     assert!(!new.path.exists());
     assert_eq!(Cache::trim(&dir.path().join("none"), &TrimPolicy::default()).ok(), Some(Trimmed::default()));
+}
+
+#[test]
+fn trimming_removes_only_files_that_are_named_by_a_digest() {
+    let dir = temp();
+    let stored = insert(&open(dir.path()), b"hello");
+    let elsewhere = temp();
+    let name = Digest::of(b"x").to_string();
+    let kept =
+        [dir.path().join("blobs/ab/notes"), dir.path().join("partial/notes"), elsewhere.path().join("ab").join(&name)];
+    for path in &kept {
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, "mine").expect("written");
+    }
+    std::os::unix::fs::symlink(elsewhere.path(), dir.path().join("derived/link")).expect("a link");
+    let everything = TrimPolicy { max_bytes: Some(0), unused_since: None };
+    assert_eq!(Cache::trim(dir.path(), &everything).expect("trimmed").removed, Usage { files: 1, bytes: 5 });
+    assert!(!stored.path.exists() && kept.iter().all(|path| path.exists()));
+    let foreign = Cache::trim(elsewhere.path(), &everything);
+    assert!(matches!(foreign, Err(CacheError::Foreign { .. })), "{foreign:?}");
 }
 
 #[test]

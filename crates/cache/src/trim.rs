@@ -1,8 +1,9 @@
 //! The cache's size, and how it is reduced.
 
-use super::{Cache, CacheError, sweep};
+use super::{Cache, CacheError, TMP, owned, sweep};
+use kiln_tree::Digest;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::ops::AddAssign;
 use std::path::{Path, PathBuf};
@@ -69,20 +70,21 @@ impl Cache {
     /// to read any of its files. A cache that does not exist is empty.
     ///
     /// # Errors
-    /// [`CacheError::InUse`], or [`CacheError`] when a file cannot be removed.
+    /// [`CacheError::InUse`]; [`CacheError::Foreign`] and [`CacheError::Shared`] as from
+    /// [`Cache::open`]; others when a file cannot be removed.
     pub fn trim(root: &Path, policy: &TrimPolicy) -> Result<Trimmed, CacheError> {
-        let lock_path = root.join("lock");
-        let lock = match File::options().write(true).open(&lock_path) {
-            Ok(lock) => lock,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Trimmed::default()),
-            Err(error) => return Err(CacheError::writing(&lock_path, error)),
-        };
+        if owned::inspect(root)? == owned::State::New {
+            return Ok(Trimmed::default());
+        }
+        let lock_path = root.join(owned::LOCK);
+        let lock =
+            kiln_file::create_unlinked(&lock_path, 0o644).map_err(|error| CacheError::writing(&lock_path, error))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => return Err(CacheError::InUse { path: root.to_owned() }),
             Err(fs::TryLockError::Error(error)) => return Err(CacheError::writing(&lock_path, error)),
         }
-        sweep(&root.join("tmp"));
+        sweep(&root.join(TMP));
         let mut files = list(root)?;
         // Equal times are ordered by name, so that trimming is deterministic.
         files.sort_by(|a, b| (a.used, &a.path).cmp(&(b.used, &b.path)));
@@ -112,14 +114,18 @@ fn list(root: &Path) -> Result<Vec<Found>, CacheError> {
     collect(&root.join("blobs"), "blobs", 1, &mut found)?;
     collect(&root.join("partial"), "partial", 0, &mut found)?;
     for (name, path) in entries(&root.join("derived"))? {
+        if !fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir()) {
+            continue;
+        }
         collect(&path, &format!("derived/{name}"), 1, &mut found)?;
     }
     Ok(found)
 }
 
-/// Lists the files `depth` directories below `dir`; other files do not belong to the cache.
+/// Lists the files `depth` directories below `dir` that are named by a digest; other files do not
+/// belong to the cache.
 fn collect(dir: &Path, kind: &str, depth: u32, found: &mut Vec<Found>) -> Result<(), CacheError> {
-    for (_, path) in entries(dir)? {
+    for (name, path) in entries(dir)? {
         let metadata = match fs::symlink_metadata(&path) {
             Ok(metadata) => metadata,
             // A running build stored or removed it since the directory was read.
@@ -128,7 +134,7 @@ fn collect(dir: &Path, kind: &str, depth: u32, found: &mut Vec<Found>) -> Result
         };
         if depth > 0 && metadata.is_dir() {
             collect(&path, kind, depth - 1, found)?;
-        } else if depth == 0 && metadata.is_file() {
+        } else if depth == 0 && metadata.is_file() && name.parse::<Digest>().is_ok() {
             let used = metadata.modified().map_err(|error| CacheError::reading(&path, error))?;
             found.push(Found { used, bytes: metadata.len(), path, kind: kind.to_owned() });
         }

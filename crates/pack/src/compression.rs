@@ -2,7 +2,7 @@
 //! memory.
 
 use liblzma::bufread::XzDecoder;
-use liblzma::stream::{MtStreamBuilder, Stream};
+use liblzma::stream::{IGNORE_CHECK, MtStreamBuilder, Stream};
 use std::io::{self, BufRead, Read};
 
 /// The memory limit of an xz decoder: the largest preset (-9) needs 65 MiB, and packages do not
@@ -41,6 +41,9 @@ impl Compression {
 /// Decompresses `input` in whatever format it is compressed. With `threads` > 1, the blocks of an
 /// xz stream are decoded in parallel.
 ///
+/// The checksums of xz blocks are not verified by one thread, because every input has a SHA-256
+/// that was; liblzma's builder of decoders with several threads has no such option.
+///
 /// # Errors
 /// Errors of `input`; broken streams are errors of the returned reader.
 pub fn decompress<'a>(mut input: impl BufRead + Send + 'a, threads: u32) -> io::Result<Box<dyn Read + Send + 'a>> {
@@ -55,7 +58,7 @@ pub fn decompress<'a>(mut input: impl BufRead + Send + 'a, threads: u32) -> io::
                     .memlimit_stop(XZ_MEMORY)
                     .decoder()
             } else {
-                Stream::new_stream_decoder(XZ_MEMORY, 0)
+                Stream::new_stream_decoder(XZ_MEMORY, IGNORE_CHECK)
             };
             Box::new(XzDecoder::new_stream(input, stream.map_err(io::Error::other)?))
         }

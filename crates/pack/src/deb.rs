@@ -1,9 +1,7 @@
 //! The .deb container (deb(5)): an ar archive of `debian-binary`, `control.tar.*` and `data.tar.*`.
 
 use super::compression::decompress;
-use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Take};
-use std::path::Path;
 
 /// The largest `control.tar` that is read: real ones have a few kilobytes, or a megabyte with many
 /// md5sums.
@@ -37,16 +35,6 @@ pub struct DebFile<R> {
 struct Part {
     offset: u64,
     size: u64,
-}
-
-impl DebFile<File> {
-    /// Opens the package at `path`.
-    ///
-    /// # Errors
-    /// [`DebError`].
-    pub fn open(path: &Path) -> Result<Self, DebError> {
-        Self::new(File::open(path)?)
-    }
 }
 
 impl<R: Read + Seek + Send> DebFile<R> {

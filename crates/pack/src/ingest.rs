@@ -50,11 +50,14 @@ pub enum InputFormat {
     Raw,
 }
 
+/// What to do about an input that has its digest and cannot be read.
+const BROKEN: &str = "; its sha256 is correct, so it is broken at its source: use another version of it";
+
 /// Why an input could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
     /// It is not a package.
-    #[error("reading {name} ({path}): {source}{advice}")]
+    #[error("reading {name} ({path}): {source}{BROKEN}")]
     Deb {
         /// The name of the input.
         name: String,
@@ -62,11 +65,9 @@ pub enum PackError {
         path: PathBuf,
         /// The defect.
         source: DebError,
-        /// The remedy, if it is known.
-        advice: &'static str,
     },
     /// Its archive is broken or hostile.
-    #[error("reading {name} ({path}): {source}{advice}")]
+    #[error("reading {name} ({path}): {source}{BROKEN}")]
     Archive {
         /// The input's name.
         name: String,
@@ -74,12 +75,18 @@ pub enum PackError {
         path: PathBuf,
         /// The defect.
         source: ArchiveError,
-        /// The remedy, if it is known.
-        advice: &'static str,
     },
     /// The cache cannot be written or read.
     #[error("storing the contents of {name} in the cache: {source}")]
     Cache {
+        /// The input's name.
+        name: String,
+        /// The cause.
+        source: CacheError,
+    },
+    /// Its file in the cache cannot be read, or is another one.
+    #[error("reading {name}: {source}")]
+    Blob {
         /// The input's name.
         name: String,
         /// The cause.
@@ -162,8 +169,13 @@ impl<'a> Packer<'a> {
         if let Some(pack) = self.cached(&key) {
             return Ok(pack);
         }
+        // Verified now, although it was when it was fetched: caches are copied and restored.
+        let file = self
+            .cache
+            .open_blob(&input.digest)
+            .map_err(|source| PackError::Blob { name: input.name.clone(), source })?;
         let mut content = self.cache.unsummed_writer("content", &key).map_err(cache_error)?;
-        let index = read_input(input, threads, reads, &mut content).map_err(|error| self.judge(input, error))?;
+        let index = read_input(input, file, threads, reads, &mut content).map_err(|error| self.judge(error))?;
         content.finish().map_err(cache_error)?;
         let bytes = postcard::to_stdvec(&index).map_err(|error| open_error(io::Error::other(error)))?;
         self.cache.put_derived("index", &key, &bytes).map_err(cache_error)?;
@@ -171,22 +183,13 @@ impl<'a> Packer<'a> {
         Pack::open(index, &path).map_err(open_error)
     }
 
-    /// Interprets the failure to read `input`: a full disk is a failure of the cache; a file that
-    /// no longer has its digest is removed, so that the next attempt fetches it again.
-    fn judge(&self, input: &Input, error: PackError) -> PackError {
+    /// A full disk is a failure of the cache, not of the input.
+    fn judge(&self, error: PackError) -> PackError {
         match error {
             PackError::Archive { name, source: ArchiveError::Store(source), .. } => {
                 PackError::Cache { name, source: CacheError::writing(self.cache.root(), source) }
             }
-            mut error => {
-                // `error` already says if it cannot be read at all.
-                let intact = self.cache.recheck(&input.digest).unwrap_or(false);
-                if let (true, PackError::Deb { advice, .. } | PackError::Archive { advice, .. }) = (intact, &mut error)
-                {
-                    *advice = "; its sha256 is correct, so it is broken at its source: use another version of it";
-                }
-                error
-            }
+            error => error,
         }
     }
 
@@ -198,23 +201,26 @@ impl<'a> Packer<'a> {
     }
 }
 
-fn read_input(input: &Input, threads: usize, reads: &[&str], content: &mut impl Write) -> Result<Index, PackError> {
+fn read_input(
+    input: &Input,
+    file: File,
+    threads: usize,
+    reads: &[&str],
+    content: &mut impl Write,
+) -> Result<Index, PackError> {
     let (name, path) = (input.name.clone(), input.path.clone());
-    let deb_error = |source| PackError::Deb { name: name.clone(), path: path.clone(), source, advice: "" };
-    let archive_error = |source| PackError::Archive { name: name.clone(), path: path.clone(), source, advice: "" };
+    let deb_error = |source| PackError::Deb { name: name.clone(), path: path.clone(), source };
+    let archive_error = |source| PackError::Archive { name: name.clone(), path: path.clone(), source };
     let mut index = match input.format {
         InputFormat::Deb => {
-            let mut deb = DebFile::open(&input.path).map_err(deb_error)?;
+            let mut deb = DebFile::new(file).map_err(deb_error)?;
             let control = deb.control().map_err(deb_error)?;
             let (data, _) = deb.data().map_err(|error| deb_error(error.into()))?;
             let mut index = read_tar(data, threads, reads, content).map_err(archive_error)?;
             index.control = control;
             index
         }
-        InputFormat::Tar | InputFormat::Raw => {
-            let file = File::open(&input.path).map_err(|error| archive_error(ArchiveError::Read(error)))?;
-            read_tar(file, threads, reads, content).map_err(archive_error)?
-        }
+        InputFormat::Tar | InputFormat::Raw => read_tar(file, threads, reads, content).map_err(archive_error)?,
     };
     index.members.shrink_to_fit();
     Ok(index)

@@ -38,7 +38,7 @@ impl Pack {
     /// # Errors
     /// When that file cannot be opened or is shorter than the index says.
     pub(super) fn open(index: Index, content: &Path) -> io::Result<Self> {
-        let file = File::open(content)?;
+        let file = kiln_file::open(content)?;
         let end = index.members.iter().map(|member| match member.kind {
             MemberKind::File { offset, size, .. } => offset + size,
             _ => 0,
@@ -123,7 +123,7 @@ impl Store {
             ContentSource::Inline(bytes) => out.write_all(bytes).map_err(CopyError::Write),
             ContentSource::Host(path) => {
                 let what = || path.display().to_string();
-                let file = File::open(path.as_path()).map_err(|error| read_error(&what(), &error))?;
+                let file = kiln_file::open(path.as_path()).map_err(|error| read_error(&what(), &error))?;
                 let changed = "it changed while the image was being built; build again";
                 copy(content, &mut &file, out, Some(Sha256::new()), &what(), changed)
             }

@@ -9,7 +9,11 @@ fn files(site: &Site, part: &str) -> Vec<PathBuf> {
     fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(dir).into_iter().flatten() {
             let path = entry.expect("an entry").path();
-            if path.is_dir() { walk(&path, found) } else { found.push(path) }
+            if path.is_dir() {
+                walk(&path, found)
+            } else if path.file_name() != Some("CACHEDIR.TAG".as_ref()) {
+                found.push(path)
+            }
         }
     }
     let mut found = Vec::new();

@@ -319,28 +319,17 @@ pub fn lay_overlay(tree: &mut FileTree, overlay: Overlay) -> Result<(), OverlayE
 
 fn read_content(path: &Path, size: u64) -> io::Result<Content> {
     if size <= SMALL {
-        return fs::read(path).map(Content::inline);
+        return kiln_file::read(path, SMALL).map(Content::inline);
     }
-    let mut file = fs::File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 256 << 10];
-    let mut size = 0;
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            got => {
-                hasher.update(&buffer[..got]);
-                size += got as u64;
-            }
-        }
-    }
-    Ok(Content { size, digest: Digest::finish(hasher), source: ContentSource::Host(Arc::new(path.to_owned())) })
+    let mut file = kiln_file::open(path)?;
+    let (digest, size) = Digest::of_reader(&mut file)?;
+    Ok(Content { size, digest, source: ContentSource::Host(Arc::new(path.to_owned())) })
 }
 
 fn read_declarations(path: &Path) -> Result<Declarations, OverlayError> {
     let read = |source| OverlayError::Read { path: path.to_owned(), source };
     let mut text = String::new();
-    match fs::File::open(path) {
+    match kiln_file::open(path) {
         Ok(file) => file.take(MAX_DECLARATIONS + 1).read_to_string(&mut text).map_err(read)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Declarations::default()),
         Err(error) => return Err(read(error)),

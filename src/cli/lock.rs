@@ -4,13 +4,13 @@ use super::args::{MirrorArgs, ProfileArgs};
 use super::host::Host;
 use anyhow::bail;
 use jiff::Timestamp;
-use kiln_bake::lock::{self, Lock, Locked, Mirrors, Sources};
+use kiln_bake::lock::{self, ChangedFile, Lock, Locked, Mirrors, Sources};
 use kiln_cache::Cache;
 use kiln_profile::{Output, Profile};
 use kiln_source::http::Client;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Pin every input of a role in its lock file
 ///
@@ -26,6 +26,9 @@ pub(super) struct LockArgs {
     profile: ProfileArgs,
     #[command(flatten)]
     mirrors: MirrorArgs,
+    /// Allow an index of a suite that is older than the one in the present lock
+    #[arg(long)]
+    allow_older: bool,
     /// Print the lock as JSON
     #[arg(long)]
     json: bool,
@@ -34,8 +37,14 @@ pub(super) struct LockArgs {
 pub(super) fn run(host: &Host, args: &LockArgs) -> anyhow::Result<()> {
     let profile = host.profile(&args.profile.role, &args.profile.overrides(Some(&args.mirrors), &[]))?;
     let path = lock_path(&profile, &args.profile);
-    let old = Lock::read(&path).ok().flatten();
+    let old = Lock::read(&path).unwrap_or_else(|error| {
+        host.progress.warn(format_args!("{error}: it is written anew without a comparison"));
+        None
+    });
     let new = pin(host, &profile, &args.mirrors, &host.cache()?, &host.http(false, &args.mirrors)?)?;
+    if let (Some(older), false) = (old.as_ref().and_then(|old| new.older_than(old)), args.allow_older) {
+        bail!("{}: {older}", path.display());
+    }
     new.write(&path)?;
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -74,9 +83,10 @@ pub(super) fn load_locked(
 ) -> anyhow::Result<Locked> {
     let profile = host.profile(&args.role, &args.overrides(Some(mirrors), outputs))?;
     let path = lock_path(&profile, args);
-    let why = match Lock::read(&path)? {
+    let old = Lock::read(&path)?;
+    let why = match &old {
         Some(lock) => match lock.stale(&profile) {
-            None => return Ok(lock.apply(profile, &path)?),
+            None => return apply(host, lock.clone(), profile, &path, policy),
             Some(why) => format!("{} is stale: {why}", path.display()),
         },
         None => format!("{} does not exist", path.display()),
@@ -87,8 +97,31 @@ pub(super) fn load_locked(
     }
     host.progress.info(format_args!("{why}; pinning"));
     let lock = pin(host, &profile, mirrors, cache, http)?;
+    if let Some(older) = old.and_then(|old| lock.older_than(&old)) {
+        bail!("{}: {older}", path.display());
+    }
     lock.write(&path)?;
     Ok(lock.apply(profile, &path)?)
+}
+
+/// Applies a lock that pins what `profile` asks for. Local files without a digest in the profile are
+/// pinned again when they have changed, which needs no mirror.
+fn apply(host: &Host, mut lock: Lock, profile: Profile, path: &Path, policy: LockPolicy) -> anyhow::Result<Locked> {
+    let changed = lock::repin_files(&mut lock, &profile)?;
+    if let Some(first) = changed.first() {
+        if policy.locked {
+            bail!(
+                "{} is stale: {first}, and --locked forbids pinning it again; run \"kiln lock {}\" first",
+                path.display(),
+                profile.role
+            );
+        }
+        for ChangedFile { what, path: file } in &changed {
+            host.progress.info(format_args!("{what}: {} has changed; pinning it again", file.display()));
+        }
+        lock.write(path)?;
+    }
+    Ok(lock.apply(profile, path)?)
 }
 
 fn pin(host: &Host, profile: &Profile, args: &MirrorArgs, cache: &Cache, http: &Client) -> anyhow::Result<Lock> {
@@ -103,6 +136,17 @@ fn pin(host: &Host, profile: &Profile, args: &MirrorArgs, cache: &Cache, http: &
         check_valid_until: !args.ignore_valid_until,
     };
     Ok(lock::pin(profile, &sources, &host.progress)?)
+}
+
+/// Why `lock` does not pin what `profile` asks for now, if it does not.
+///
+/// # Errors
+/// When a local file cannot be read.
+pub(super) fn stale(lock: &Lock, profile: &Profile) -> anyhow::Result<Option<String>> {
+    match lock.stale(profile) {
+        Some(why) => Ok(Some(why)),
+        None => Ok(lock::repin_files(&mut lock.clone(), profile)?.first().map(ToString::to_string)),
+    }
 }
 
 /// The path of the lock: `profiles/worker.lock`; with overrides that change the inputs,

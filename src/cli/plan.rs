@@ -2,7 +2,7 @@
 
 use super::args::{MirrorArgs, ProfileArgs};
 use super::host::Host;
-use super::lock::lock_path;
+use super::lock::{lock_path, stale};
 use super::units;
 use kiln_bake::lock::{Lock, wanted_packages};
 use std::io::Write;
@@ -27,7 +27,7 @@ pub(super) fn run(host: &Host, args: &PlanArgs) -> anyhow::Result<()> {
     let profile = host.profile(&args.profile.role, &args.profile.overrides(Some(&args.mirrors), &[]))?;
     let path = lock_path(&profile, &args.profile);
     let lock = Lock::read(&path)?;
-    let stale = lock.as_ref().and_then(|lock| lock.stale(&profile));
+    let stale = lock.as_ref().map(|lock| stale(lock, &profile)).transpose()?.flatten();
     let mut out = std::io::stdout().lock();
     if args.json {
         let plan = serde_json::json!({"profile": profile, "lock": lock, "lockPath": path, "stale": stale});

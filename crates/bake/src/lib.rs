@@ -9,7 +9,7 @@ use kiln_pack::layer::{
     self, ArtifactError, LayerError, Overlay, OverlayError, PackageError, PruneError, lay_artifact, lay_overlay, prune,
 };
 use kiln_pack::{Input, InputFormat, PackError, Packer, Store};
-use kiln_profile::{AboutProfile, ArtifactFormat, Diversion, Place, Profile};
+use kiln_profile::{AboutProfile, ArtifactFormat, Place, Profile};
 use kiln_progress::{Progress, Unit};
 use kiln_render::{self, KubeletFileError, RenderError};
 use kiln_source::deb::control::ControlError;
@@ -60,6 +60,18 @@ pub enum BakeError {
         package: String,
         /// What is wrong.
         source: ControlError,
+    },
+    /// A package is not the one that the lock names.
+    #[error(
+        "the lock names {locked}, but the package with its sha256 {digest} is {found}; run \"kiln lock\" to pin what the archive has"
+    )]
+    NotTheLocked {
+        /// The lock's name, version and architecture.
+        locked: String,
+        /// Those in the package's control file.
+        found: String,
+        /// The package's digest.
+        digest: Digest,
     },
     /// A package's `Replaces` is malformed.
     #[error("package {package}: Replaces: {source}")]
@@ -160,7 +172,7 @@ fn bake_unplaced(
 
     let phase = progress.phase("assemble", Unit::Items, 0);
     let mut records = Vec::new();
-    let mut tree = unpack(&inputs, &store, &profile.diversions)?;
+    let mut tree = unpack(&inputs, &store, profile)?;
     for input in &inputs {
         match input.role {
             InputRole::Package(_) => records.push(record("package", input.name, input.version, input.digest)),
@@ -195,16 +207,17 @@ fn bake_unplaced(
     Ok(Baked { tree, store, pruned, inputs: records, not_for_production })
 }
 
-fn unpack(inputs: &[LockedInput<'_>], store: &Store, diversions: &[Diversion]) -> Result<FileTree, BakeError> {
+fn unpack(inputs: &[LockedInput<'_>], store: &Store, profile: &Profile) -> Result<FileTree, BakeError> {
     let debs = inputs
         .iter()
         .filter(|input| format_of(input) == InputFormat::Deb)
         .filter_map(|input| {
-            let LockedInput { name, version, digest, .. } = *input;
-            Some(Deb { name, version, digest, pack: store.pack(&digest)? })
+            let LockedInput { name, version, digest, role, .. } = *input;
+            let locked_for = matches!(role, InputRole::Package(_)).then_some(profile.arch);
+            Some(Deb { name, version, digest, pack: store.pack(&digest)?, locked_for })
         })
         .collect();
-    packages::unpack(debs, diversions)
+    packages::unpack(debs, &profile.diversions)
 }
 
 /// Returns the file of `input`, ready to be opened.

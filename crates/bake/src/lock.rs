@@ -5,11 +5,14 @@
 //! unpinned input cannot reach an image.
 
 mod inputs;
+mod older;
 mod pin;
 mod series;
+mod validate;
 
 pub use inputs::{Fetched, InputRole, LockedInput};
-pub use pin::{Mirrors, PinError, Sources, pin};
+pub use older::Older;
+pub use pin::{ChangedFile, Mirrors, PinError, Sources, pin, repin_files};
 pub use series::SeriesError;
 
 use kiln_profile::{Arch, Artifact, ArtifactSource, ImageSource, Place, Profile};
@@ -17,7 +20,6 @@ use kiln_source::deb::package::Archive;
 use kiln_tree::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -43,6 +45,9 @@ pub struct Lock {
     request: Digest,
     /// The image's time: that of the newest `Release` file used, in seconds since 1970.
     pub epoch: u32,
+    /// The time of each suite's `Release` file, in seconds since 1970, by the suite's name.
+    #[serde(default)]
+    pub dates: BTreeMap<String, u32>,
     /// Debian packages by name.
     pub packages: Vec<LockedPackage>,
     /// Artifacts by name.
@@ -166,10 +171,10 @@ pub enum LockError {
 }
 
 impl Lock {
-    /// Makes a lock for what `profile` asks for.
+    /// Makes a lock for what `profile` asks for, from suites with `Release` files of these `dates`.
     pub fn new(
         profile: &Profile,
-        epoch: u32,
+        dates: BTreeMap<String, u32>,
         mut packages: Vec<LockedPackage>,
         mut artifacts: Vec<LockedArtifact>,
         mut images: Vec<LockedImage>,
@@ -184,7 +189,8 @@ impl Lock {
             arch: profile.arch,
             release: profile.release.name.clone(),
             request: request(profile),
-            epoch,
+            epoch: dates.values().copied().max().unwrap_or(0),
+            dates,
             packages,
             artifacts,
             images,
@@ -197,26 +203,27 @@ impl Lock {
     /// [`LockError::Read`] and [`LockError::Parse`].
     pub fn read(path: &Path) -> Result<Option<Self>, LockError> {
         let read = |source| LockError::Read { path: path.to_owned(), source };
-        match fs::metadata(path) {
-            Ok(metadata) if metadata.len() > MAX_LOCK => {
-                return Err(read(io::Error::other("it is larger than 16 MiB, the limit for a lock")));
-            }
-            Ok(_) => {}
+        let text = match kiln_file::read_text(path, MAX_LOCK) {
+            Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(read(error)),
-        }
-        let text = fs::read_to_string(path).map_err(read)?;
-        let lock: Self = serde_json::from_str(&text).map_err(|error| LockError::Parse {
-            path: path.to_owned(),
-            line: error.line(),
-            column: error.column(),
-            why: without_position(&error),
-        })?;
+        };
+        Self::parse(&text, path).map(Some)
+    }
+
+    /// Parses `text`, the contents of the file at `path`.
+    fn parse(text: &str, path: &Path) -> Result<Self, LockError> {
+        let defect = |line, column, why| LockError::Parse { path: path.to_owned(), line, column, why };
+        let lock: Self = serde_json::from_str(text)
+            .map_err(|error| defect(error.line(), error.column(), without_position(&error)))?;
         if lock.version != VERSION {
             let why = format!("its format has version {}, but this kiln reads version {VERSION}", lock.version);
-            return Err(LockError::Parse { path: path.to_owned(), line: 1, column: 1, why });
+            return Err(defect(1, 1, why));
         }
-        Ok(Some(lock))
+        match validate::defect(&lock, text) {
+            Some((line, why)) => Err(defect(line, 1, why)),
+            None => Ok(lock),
+        }
     }
 
     /// Writes the lock to `path`, completely or not at all.
@@ -243,15 +250,16 @@ impl Lock {
             if items.is_empty() { String::new() } else { format!("\n    {}\n  ", items.join(",\n    ")) }
         };
         // Exhaustive: a new field that is not written does not compile.
-        let Self { version, role, suite, arch, release, request, epoch, packages, artifacts, images } = self;
+        let Self { version, role, suite, arch, release, request, epoch, dates, packages, artifacts, images } = self;
         format!(
             "{{\n  \"version\": {version},\n  \"role\": {},\n  \"suite\": {},\n  \"arch\": {},\n  \"release\": {},\n  \
-             \"request\": {},\n  \"epoch\": {epoch},\n  \"packages\": [{}],\n  \"artifacts\": [{}],\n  \"images\": [{}]\n}}\n",
+             \"request\": {},\n  \"epoch\": {epoch},\n  \"dates\": {},\n  \"packages\": [{}],\n  \"artifacts\": [{}],\n  \"images\": [{}]\n}}\n",
             json(role),
             json(suite),
             json(arch),
             json(release),
             json(request),
+            json(dates),
             lines(packages.iter().map(json).collect()),
             lines(artifacts.iter().map(json).collect()),
             lines(images.iter().map(json).collect()),

@@ -3,7 +3,7 @@
 use super::BakeError;
 use kiln_pack::Pack;
 use kiln_pack::layer::{Packed, lay_packages};
-use kiln_profile::Diversion;
+use kiln_profile::{Arch, Diversion};
 use kiln_source::deb::control;
 use kiln_source::deb::dependency::Relations;
 use kiln_tree::{Digest, FileTree};
@@ -20,6 +20,9 @@ pub struct Deb<'a> {
     pub digest: Digest,
     /// The contents of the .deb.
     pub pack: &'a Pack,
+    /// The image's architecture if the lock names the package, whose control file must then agree.
+    /// An artifact has the name and version that the profile gives it.
+    pub locked_for: Option<Arch>,
 }
 
 /// The fields of a control file that unpacking needs.
@@ -43,7 +46,7 @@ pub fn unpack(debs: Vec<Deb<'_>>, diversions: &[Diversion]) -> Result<FileTree, 
     let packed: Vec<Packed<'_>> = debs
         .iter()
         .map(|(control, deb)| {
-            let Deb { name, version, digest, pack } = *deb;
+            let Deb { name, version, digest, pack, locked_for: _ } = *deb;
             Packed { name, version, digest, pack, replaces: &control.replaces }
         })
         .collect();
@@ -55,6 +58,9 @@ fn control(deb: &Deb<'_>, versions: &BTreeMap<&str, &str>) -> Result<Control, Ba
     let mut control = Control { essential: false, replaces: Vec::new() };
     let Some(paragraph) = control::Paragraphs::new(&deb.pack.index.control).next() else { return Ok(control) };
     let paragraph = paragraph.map_err(malformed)?;
+    if let Some(arch) = deb.locked_for {
+        is_what_the_lock_names(deb, arch, |field| paragraph.get(field).unwrap_or(""))?;
+    }
     control.essential = paragraph.get("Essential") == Some("yes");
     for relation in Relations::new(paragraph.get("Replaces").unwrap_or("")) {
         let relation = relation.map_err(|source| BakeError::Replaces { package: deb.name.to_owned(), source })?;
@@ -65,4 +71,22 @@ fn control(deb: &Deb<'_>, versions: &BTreeMap<&str, &str>) -> Result<Control, Ba
         }
     }
     Ok(control)
+}
+
+/// Compares a package with the lock's entry, which may have been edited: the manifest would otherwise
+/// report a version that is not in the image.
+fn is_what_the_lock_names<'a>(
+    deb: &Deb<'_>,
+    arch: Arch,
+    field: impl Fn(&'static str) -> &'a str,
+) -> Result<(), BakeError> {
+    let (name, version, architecture) = (field("Package"), field("Version"), field("Architecture"));
+    if (name, version) == (deb.name, deb.version) && [arch.as_str(), "all"].contains(&architecture) {
+        return Ok(());
+    }
+    Err(BakeError::NotTheLocked {
+        locked: format!("{} {} for {}", deb.name, deb.version, arch.as_str()),
+        found: format!("{name:?} {version:?} for {architecture:?}"),
+        digest: deb.digest,
+    })
 }

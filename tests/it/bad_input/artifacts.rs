@@ -101,7 +101,7 @@ fn local_files() {
     std::fs::remove_file(site.path("kubelet")).expect("removed");
     site.refuses(&[], "profiles/releases/test.yaml:5:3: artifact kubelet: profiles/releases/../../kubelet: No such file or directory (os error 2) (put the file there, or correct \"file\" in the profile or release)");
     site.write("kubelet/file", "a directory");
-    site.refuses(&[], "profiles/releases/test.yaml:5:3: artifact kubelet: profiles/releases/../../kubelet: Is a directory (os error 21) (put the file there, or correct \"file\" in the profile or release)");
+    site.refuses(&[], "profiles/releases/test.yaml:5:3: artifact kubelet: profiles/releases/../../kubelet: it is a directory, not a regular file (put the file there, or correct \"file\" in the profile or release)");
     std::fs::remove_dir_all(site.path("kubelet")).expect("removed");
     site.write("kubelet", "first");
     site.builds(&[]);
@@ -109,5 +109,5 @@ fn local_files() {
     std::fs::remove_dir_all(site.path("cache")).expect("removed");
     // A kubelet other than the locked one.
     site.write("kubelet", "second");
-    site.refuses(&[], "kubelet 1.36.4: no location has the bytes with sha256 *kubelet has *, expected *; *kiln lock*");
+    site.refuses(&["--locked"], "profiles/worker.lock is stale: artifact kubelet: *kubelet has changed since it was pinned*; run \"kiln lock worker\" first");
 }

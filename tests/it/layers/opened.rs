@@ -36,7 +36,7 @@ pub(super) fn open(cache: &Path, debs: &[Named]) -> Store {
 pub(super) fn tree(store: &Store, debs: &[Named], diversions: &[Diversion]) -> Result<FileTree, BakeError> {
     let deb = |deb| {
         let Named { name, version, digest, .. }: &Named = deb;
-        Deb { name, version, digest: *digest, pack: store.pack(digest).expect("an opened package") }
+        Deb { name, version, digest: *digest, pack: store.pack(digest).expect("an opened package"), locked_for: None }
     };
     unpack(debs.iter().map(deb).collect(), diversions)
 }

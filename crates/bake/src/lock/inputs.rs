@@ -158,7 +158,7 @@ mod tests {
         };
         let packages = vec![package("zsh", Archive::Security), package("bash", Archive::Main)];
         let artifacts = artifacts(&profile).map(artifact).collect();
-        let lock = Lock::new(&profile, 0, packages, artifacts, Vec::new());
+        let lock = Lock::new(&profile, BTreeMap::new(), packages, artifacts, Vec::new());
         lock.apply(profile, Path::new("worker.lock")).expect("a lock of this profile")
     }
 

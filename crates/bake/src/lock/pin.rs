@@ -3,6 +3,7 @@
 use super::series::{SeriesError, check_series};
 use super::{Lock, LockedArtifact, LockedBlob, LockedImage, LockedPackage, artifacts, wanted_packages};
 use jiff::Timestamp;
+use kiln_cache::CacheError;
 use kiln_profile::{AboutProfile, ArtifactSource, ImageSource, Key, Place, Profile, fields};
 use kiln_progress::{Progress, Unit};
 use kiln_source::deb::index::Index;
@@ -12,11 +13,13 @@ use kiln_source::deb::packages::PackagesError;
 use kiln_source::deb::repository::{self, RepositoryError, Request};
 use kiln_source::deb::resolver::{self, ResolveError};
 use kiln_source::deb::transport::{self, Transport, TransportError};
-use kiln_source::fetch::{FetchError, Fetcher, Location, Want, tried_text};
+use kiln_source::fetch::{FetchError, Fetcher, Location, Tried, Want, Why, tried_text};
 use kiln_source::http::Client;
 use kiln_source::registry::RegistryError;
 use kiln_tree::Digest;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// Mirrors of Debian's archives, tried in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -203,9 +206,10 @@ fn pin_unplaced(profile: &Profile, sources: &Sources<'_>, progress: &Progress) -
         },
     )
     .map_err(unusable)?;
-    let epoch = u32::try_from(verified.date().as_second()).unwrap_or(0);
+    let mut dates = BTreeMap::new();
     let mut texts = Vec::new();
     for suite in verified.suites {
+        dates.insert(suite.name.clone(), u32::try_from(suite.release.date.as_second()).unwrap_or(0));
         progress.detail(format_args!("{}: signed by {}", suite.name, signers(&suite.signers)));
         texts.extend(suite.packages.into_iter().map(|packages| (suite.kind, packages.text)));
     }
@@ -227,7 +231,7 @@ fn pin_unplaced(profile: &Profile, sources: &Sources<'_>, progress: &Progress) -
     let artifacts = pin_artifacts(profile, sources.fetcher)?;
     phase.finish();
     let images = pin_images(profile, sources.fetcher)?;
-    Ok(Lock::new(profile, epoch, packages, artifacts, images))
+    Ok(Lock::new(profile, dates, packages, artifacts, images))
 }
 
 fn pin_artifacts(profile: &Profile, fetcher: &Fetcher) -> Result<Vec<LockedArtifact>, PinError> {
@@ -238,6 +242,73 @@ fn pin_artifacts(profile: &Profile, fetcher: &Fetcher) -> Result<Vec<LockedArtif
         pinned.push(LockedArtifact { name: artifact.name.clone(), version: artifact.version.clone(), sha256, size });
     }
     Ok(pinned)
+}
+
+/// A local file that changed after it was pinned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedFile {
+    /// `artifact kubelet`.
+    pub what: String,
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl std::fmt::Display for ChangedFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} has changed since it was pinned", self.what, self.path.display())
+    }
+}
+
+/// Pins local files whose digest is not in the profile again if they have changed since `lock` was
+/// made; returns those. A file that no longer exists keeps its pin: the cache may have its bytes.
+///
+/// # Errors
+/// [`PinError::Artifact`] when a file cannot be read.
+pub fn repin_files(lock: &mut Lock, profile: &Profile) -> Result<Vec<ChangedFile>, PinError> {
+    let place = |error: PinError| match error.key() {
+        Some(key) => PinError::Profile { place: profile.places.nearest(&key), source: Box::new(error) },
+        None => error,
+    };
+    let mut changed = Vec::new();
+    for artifact in artifacts(profile) {
+        let pinned = lock.artifacts.iter_mut().find(|pinned| pinned.name == artifact.name);
+        let (Some(pinned), ArtifactSource::File(path), None) = (pinned, &artifact.source, artifact.sha256) else {
+            continue;
+        };
+        let found = changed_file(path, &pinned.sha256);
+        let key = || profile.artifact_key(&artifact.name);
+        if let Some((sha256, size)) = found.map_err(|source| place(unreadable(&artifact.name, path, key(), &source)))? {
+            (pinned.sha256, pinned.size) = (sha256, Some(size));
+            changed.push(ChangedFile { what: format!("artifact {}", artifact.name), path: path.clone() });
+        }
+    }
+    for (name, image) in &profile.images {
+        let pinned = lock.images.iter_mut().find(|pinned| pinned.name == *name);
+        let (Some(pinned), Some(file)) = (pinned, image.file()) else { continue };
+        let (ArtifactSource::File(path), None) = (&file.source, file.sha256) else { continue };
+        let found = changed_file(path, &pinned.sha256);
+        if let Some((sha256, size)) =
+            found.map_err(|source| place(unreadable(name, path, profile.image_key(name), &source)))?
+        {
+            (pinned.sha256, pinned.size) = (sha256, Some(size));
+            changed.push(ChangedFile { what: format!("image {name}"), path: path.clone() });
+        }
+    }
+    Ok(changed)
+}
+
+/// Digest and size of the file at `path` if it exists and does not have the digest `pinned`.
+fn changed_file(path: &Path, pinned: &Digest) -> io::Result<Option<(Digest, u64)>> {
+    match kiln_file::open(path) {
+        Ok(mut file) => Digest::of_reader(&mut file).map(|found| Some(found).filter(|(digest, _)| digest != pinned)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn unreadable(name: &str, path: &Path, key: Key, source: &io::Error) -> PinError {
+    let tried = Tried { location: path.display().to_string(), why: Why::File { error: source.to_string() } };
+    PinError::Artifact { key, source: Box::new(FetchError::Failed { name: name.to_owned(), tried: vec![tried] }) }
 }
 
 /// Returns the digest of a file and, if it had to be read, its size.
@@ -329,7 +400,8 @@ impl Transport for CachedTransport<'_> {
                 Err(error) => return Err(failed(Box::new(error))),
             };
             let read = |path: &PathBuf| {
-                std::fs::read(path).map_err(|error| failed(format!("reading {}: {error}", path.display()).into()))
+                kiln_file::read(path, size)
+                    .map_err(|error| failed(format!("reading {}: {error}", path.display()).into()))
             };
             paths.first().map_or_else(|| Ok(Vec::new()), read)
         };
@@ -338,8 +410,10 @@ impl Transport for CachedTransport<'_> {
             return Ok(bytes);
         }
         // The file was damaged in the cache after it was fetched: remove it and fetch it again.
-        self.fetcher.cache().recheck(digest).map_err(|error| failed(Box::new(error)))?;
-        fetch()
+        match self.fetcher.cache().open_blob(digest) {
+            Ok(_) | Err(CacheError::Damaged { .. }) => fetch(),
+            Err(error) => Err(failed(Box::new(error))),
+        }
     }
 }
 

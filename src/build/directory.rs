@@ -1,12 +1,7 @@
 //! The output directory: replaced as a whole or left unchanged.
 
+use super::earlier::Earlier;
 use kiln_artifact::remedy;
-use kiln_bake::lock::Locked;
-use kiln_cache::Cache;
-use kiln_manifest::Manifest;
-use kiln_pack::layer::Overlay;
-use kiln_tree::Digest;
-use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -14,15 +9,34 @@ use std::path::{Path, PathBuf};
 
 /// The prefix of temporary directories beside the output.
 const PREFIX: &str = ".kiln-";
+/// The suffix of temporary directories.
+const SUFFIX: &str = ".tmp";
+/// The suffix of an old output that has no other name at the moment.
+const ASIDE: &str = ".old.tmp";
 
 /// An output directory that cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
     /// It exists and was not made by kiln.
+    #[error("{path} exists and is not an output of kiln ({why}); choose another with --out, or remove it")]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// How that was recognized.
+        why: String,
+    },
+    /// It is an output of kiln, and has other files that would be deleted with it.
     #[error(
-        "{0} exists and is not an output of kiln (it has no manifest.json); choose another with --out, or remove it"
+        "{path} has files that its {} does not list: {}; move them away, choose another directory with --out, or delete them with --force",
+        kiln_manifest::FILE,
+        listed(files)
     )]
-    Foreign(PathBuf),
+    Unlisted {
+        /// The directory.
+        path: PathBuf,
+        /// The files, relative to it.
+        files: Vec<PathBuf>,
+    },
     /// Another build is writing it.
     #[error("another build is writing {0}; wait for it, or choose another directory with --out")]
     Busy(PathBuf),
@@ -36,10 +50,21 @@ pub enum DirectoryError {
     },
 }
 
+/// The first of `files`, and how many there are besides.
+pub(super) fn listed(files: &[PathBuf]) -> String {
+    const SHOWN: usize = 5;
+    let mut text: Vec<String> = files.iter().take(SHOWN).map(|file| format!("{file:?}")).collect();
+    if files.len() > SHOWN {
+        text.push(format!("and {} more", files.len() - SHOWN));
+    }
+    text.join(", ")
+}
+
 /// A new, unfinished output beside the old one.
 #[derive(Debug)]
 pub struct OutputDirectory {
     target: PathBuf,
+    earlier: Earlier,
     temporary: tempfile::TempDir,
     /// Held until the end, so that two builds cannot write the same output.
     lock: Lock,
@@ -53,40 +78,89 @@ struct Lock {
     _file: File,
 }
 
+/// The names beside an output directory.
+struct Names {
+    /// The output: the resolved path, because neither a link to the directory nor "." can be renamed.
+    real: PathBuf,
+    parent: PathBuf,
+    lock: PathBuf,
+    /// The beginning of the names of temporary directories.
+    prefix: String,
+}
+
+impl Names {
+    fn of(target: &Path) -> Self {
+        let real = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
+        let parent = match real.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let name = real.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let lock = parent.join(format!("{PREFIX}{name}.lock"));
+        Self { real, parent, lock, prefix: format!("{PREFIX}{name}.") }
+    }
+
+    /// The temporary directories that exist.
+    fn temporary(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.parent).into_iter().flatten().flatten();
+        let is_ours = |entry: &fs::DirEntry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            name.starts_with(&self.prefix)
+                && name.ends_with(SUFFIX)
+                && entry.file_type().is_ok_and(|kind| kind.is_dir())
+        };
+        entries.filter(is_ours).map(|entry| entry.path()).collect()
+    }
+
+    /// Removes what killed builds left; the caller holds the lock.
+    fn sweep(&self) {
+        for path in self.temporary() {
+            let is_old = path.to_string_lossy().ends_with(ASIDE);
+            // Killed between two renames: it is the only complete output.
+            if !(is_old && !self.real.exists() && fs::rename(&path, &self.real).is_ok()) {
+                let _ = fs::remove_dir_all(&path);
+            }
+        }
+    }
+}
+
+/// Removes what killed builds left beside `target`, unless another build is writing it.
+pub(super) fn sweep(target: &Path) {
+    let names = Names::of(target);
+    if !names.temporary().is_empty()
+        && let Ok(Some(_lock)) = Lock::acquire(&names.lock)
+    {
+        names.sweep();
+    }
+}
+
 impl OutputDirectory {
     /// Starts a new output for `target`, or for the directory that it links to; removes what killed
-    /// builds left beside it.
+    /// builds left beside it. With `force`, files in the old output that its manifest does not list
+    /// will be deleted with it; see [`OutputDirectory::doomed`].
     ///
     /// # Errors
     /// [`DirectoryError`].
-    pub fn create(target: &Path) -> Result<Self, DirectoryError> {
+    pub fn create(target: &Path, force: bool) -> Result<Self, DirectoryError> {
         let failed = |path: &Path, source| DirectoryError::Write { path: path.to_owned(), source };
-        if target.symlink_metadata().is_ok() && !is_ours(target) {
-            return Err(DirectoryError::Foreign(target.to_owned()));
-        }
-        // The resolved path: neither a link to the directory nor "." can be renamed in its place.
-        let real = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
-        let parent = match real.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
-        let name = real.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let lock_path = parent.join(format!("{PREFIX}{name}.lock"));
-        let lock = match Lock::acquire(&lock_path) {
+        // Before anything is created beside it.
+        Earlier::read(target, force)?;
+        let names = Names::of(target);
+        fs::create_dir_all(&names.parent).map_err(|error| failed(&names.parent, error))?;
+        let lock = match Lock::acquire(&names.lock) {
             Ok(Some(lock)) => lock,
             Ok(None) => return Err(DirectoryError::Busy(target.to_owned())),
-            Err(error) => return Err(failed(&lock_path, error)),
+            Err(error) => return Err(failed(&names.lock, error)),
         };
-        let prefix = format!("{PREFIX}{name}.");
-        sweep(parent, &prefix);
+        names.sweep();
+        let earlier = Earlier::read(target, force)?;
         let temporary = tempfile::Builder::new()
-            .prefix(&prefix)
-            .suffix(".tmp")
+            .prefix(&names.prefix)
+            .suffix(SUFFIX)
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .tempdir_in(parent)
-            .map_err(|error| failed(parent, error))?;
-        Ok(Self { target: real, temporary, lock })
+            .tempdir_in(&names.parent)
+            .map_err(|error| failed(&names.parent, error))?;
+        Ok(Self { target: names.real, earlier, temporary, lock })
     }
 
     /// What to remove when the build is interrupted: the temporary directory and the lock.
@@ -100,21 +174,56 @@ impl OutputDirectory {
         self.temporary.path()
     }
 
-    /// Replaces the old output with the new one.
+    /// The files of the old output that its manifest does not list and that are deleted with it.
+    pub fn doomed(&self) -> &[PathBuf] {
+        self.earlier.unlisted()
+    }
+
+    /// Replaces the old output with the new one, and removes what [`OutputDirectory::create`] found
+    /// in the old one. Returns the directory with what appeared in it since, if anything did.
     ///
     /// # Errors
     /// [`DirectoryError::Write`]; the old output then still exists.
-    pub fn commit(self) -> Result<(), DirectoryError> {
+    pub fn commit(self) -> Result<Option<PathBuf>, DirectoryError> {
         let failed = |source| DirectoryError::Write { path: self.target.clone(), source };
         let new = self.temporary.path();
-        if self.target.exists() {
-            exchange(new, &self.target).map_err(failed)?;
-        } else {
+        if !self.target.exists() {
             fs::rename(new, &self.target).map_err(failed)?;
+            let _ = self.temporary.keep();
+            return Ok(None);
         }
-        // The temporary name now belongs to the old output, or to nothing.
-        Ok(())
+        // The old output is deleted next, so the new one must survive a power loss by then.
+        sync(new).map_err(failed)?;
+        exchange(new, &self.target).map_err(failed)?;
+        if let Some(parent) = self.target.parent() {
+            sync_directory(parent).map_err(failed)?;
+        }
+        // The temporary name now belongs to the old output.
+        let old = self.temporary.keep();
+        if self.earlier.remove(&old) {
+            return Ok(None);
+        }
+        // A name that no later build removes.
+        let kept = old.with_extension("kept");
+        Ok(Some(if fs::rename(&old, &kept).is_ok() { kept } else { old }))
     }
+}
+
+/// Writes all files below `directory` to the disk, and the directories themselves.
+fn sync(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync(&entry.path())?;
+        } else {
+            kiln_file::open(&entry.path())?.sync_all()?;
+        }
+    }
+    sync_directory(directory)
+}
+
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 /// Exchanges two directories with one system call, so that a complete output exists at every
@@ -127,7 +236,8 @@ fn exchange(new: &Path, old: &Path) -> io::Result<()> {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
         result => return result.map_err(io::Error::from),
     }
-    let aside = new.with_extension("old.tmp");
+    let mut aside = new.as_os_str().to_owned();
+    aside.push(ASIDE);
     fs::rename(old, &aside)?;
     if let Err(error) = fs::rename(new, old) {
         fs::rename(&aside, old)?;
@@ -140,7 +250,7 @@ impl Lock {
     /// Locks the file at `path`; `None` when another process holds the lock.
     fn acquire(path: &Path) -> io::Result<Option<Self>> {
         loop {
-            let file = File::options().create(true).truncate(false).write(true).open(path)?;
+            let file = kiln_file::create_unlinked(path, 0o600)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(fs::TryLockError::WouldBlock) => return Ok(None),
@@ -149,7 +259,7 @@ impl Lock {
             // The previous holder may have removed the file meanwhile; then other processes will
             // lock a new file.
             let open = file.metadata()?;
-            if fs::metadata(path).is_ok_and(|named| named.dev() == open.dev() && named.ino() == open.ino()) {
+            if fs::symlink_metadata(path).is_ok_and(|named| named.dev() == open.dev() && named.ino() == open.ino()) {
                 return Ok(Some(Self { path: path.to_owned(), _file: file }));
             }
         }
@@ -163,84 +273,65 @@ impl Drop for Lock {
     }
 }
 
-fn is_ours(target: &Path) -> bool {
-    let empty = || fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
-    target.join(kiln_manifest::FILE).is_file() || empty()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn sweep(parent: &Path, prefix: &str) {
-    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(prefix) && name.ends_with(".tmp") {
-            // Left by a build that was killed: this process holds the lock.
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
-/// Detects an output that a build would only reproduce, by the digest of all inputs and the files'
-/// inode data, as make and git do. The files' contents are not compared; `kiln verify` does that.
-#[derive(Debug)]
-pub(super) struct Unchanged {
-    directory: PathBuf,
-    key: Digest,
-}
-
-impl Unchanged {
-    /// Computes a key from everything that determines the contents of `directory`.
-    pub(super) fn new(locked: &Locked, overlays: &[Overlay], directory: &Path) -> Self {
-        let mut hasher = Sha256::new();
-        // The running kiln is identified by inode data: hashing it would take longer than the rest.
-        hasher.update(stamp(Path::new("/proc/self/exe")).unwrap_or_default());
-        // Serializing plain data cannot fail.
-        hasher.update(serde_json::to_vec(locked.profile()).unwrap_or_default());
-        hasher.update(locked.lock().to_text());
-        for overlay in overlays {
-            hasher.update(overlay.digest().as_bytes());
-        }
-        let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
-        hasher.update(directory.as_os_str().as_encoded_bytes());
-        Self { directory, key: Digest::finish(hasher) }
+    fn write(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, text).expect("written");
     }
 
-    /// Returns the manifest of the output if nothing has changed since [`Unchanged::remember`].
-    pub(super) fn find(&self, cache: &Cache) -> Option<Manifest> {
-        let remembered = cache.derived("output", &self.key)?;
-        let manifest: Manifest =
-            serde_json::from_slice(&fs::read(self.directory.join(kiln_manifest::FILE)).ok()?).ok()?;
-        (remembered == self.stamps(&manifest)?.as_bytes()).then_some(manifest)
+    fn manifest(outputs: &[&str]) -> String {
+        let outputs: Vec<_> = outputs.iter().map(|path| serde_json::json!({"path": path})).collect();
+        serde_json::json!({"version": 1, "kiln": "0", "outputs": outputs}).to_string()
     }
 
-    /// Records that the output is up to date.
-    pub(super) fn remember(&self, cache: &Cache, manifest: &Manifest) {
-        if let Some(stamps) = self.stamps(manifest) {
-            // If this fails, the next build only repeats the work.
-            let _ = cache.put_derived("output", &self.key, stamps.as_bytes());
-        }
+    fn names(directory: &Path) -> Vec<String> {
+        let name =
+            |entry: io::Result<fs::DirEntry>| entry.expect("an entry").file_name().to_string_lossy().into_owned();
+        let mut names: Vec<String> = fs::read_dir(directory).expect("listed").map(name).collect();
+        names.sort();
+        names
     }
 
-    fn stamps(&self, manifest: &Manifest) -> Option<String> {
-        let names = manifest
-            .outputs
-            .iter()
-            .map(|output| output.path.as_str())
-            .chain([kiln_manifest::FILE, kiln_manifest::SUMS]);
-        names.map(|name| stamp(&self.directory.join(name)).ok()).collect()
+    #[test]
+    fn a_file_that_appears_during_a_build_is_kept() {
+        let place = tempfile::tempdir().expect("a directory");
+        let out = place.path().join("out");
+        write(&out.join("manifest.json"), &manifest(&["pxe/vmlinuz"]));
+        write(&out.join("pxe/vmlinuz"), "old");
+        let directory = OutputDirectory::create(&out, false).expect("replaceable");
+        write(&directory.temporary().join("manifest.json"), &manifest(&[]));
+        write(&out.join("pxe/notes"), "mine");
+        let kept = directory.commit().expect("replaced").expect("kept");
+        assert_eq!(names(&out), ["manifest.json"]);
+        assert_eq!(fs::read_to_string(kept.join("pxe/notes")).expect("kept"), "mine");
+        assert!(!kept.join("manifest.json").exists());
+        sweep(&out);
+        drop(OutputDirectory::create(&out, false).expect("replaceable"));
+        assert!(kept.exists() && names(place.path()).len() == 2, "{:?}", names(place.path()));
     }
-}
 
-/// Inode, size and times of a file, one of which changes whenever the file does.
-fn stamp(path: &Path) -> io::Result<String> {
-    let found = fs::metadata(path)?;
-    Ok(format!(
-        "{} {} {} {}.{:09} {}.{:09}\n",
-        found.dev(),
-        found.ino(),
-        found.size(),
-        found.mtime(),
-        found.mtime_nsec(),
-        found.ctime(),
-        found.ctime_nsec()
-    ))
+    #[test]
+    fn what_killed_builds_left_is_removed_and_an_old_output_is_restored() {
+        let place = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| place.path().join(name);
+        write(&at(".kiln-out.aaa.tmp/disk.raw"), "half");
+        write(&at(".kiln-out.bbb.tmp.old.tmp/manifest.json"), "old");
+        write(&at(".kiln-other.ccc.tmp/disk.raw"), "another's");
+        write(&at(".kiln-out.ddd.tmp"), "a file of the user");
+        sweep(&at("out"));
+        assert_eq!(names(place.path()), [".kiln-other.ccc.tmp", ".kiln-out.ddd.tmp", "out"]);
+        assert_eq!(fs::read_to_string(at("out/manifest.json")).expect("restored"), "old");
+    }
+
+    #[test]
+    fn a_lock_is_not_taken_through_a_link() {
+        let place = tempfile::tempdir().expect("a directory");
+        std::os::unix::fs::symlink(place.path().join("victim"), place.path().join(".kiln-out.lock")).expect("a link");
+        let error = OutputDirectory::create(&place.path().join("out"), false).expect_err("refused").to_string();
+        assert!(error.contains(".kiln-out.lock: it is a symbolic link"), "{error}");
+        assert!(!place.path().join("victim").exists());
+    }
 }

@@ -5,16 +5,17 @@
 //! clock, and prints only progress.
 
 mod directory;
+mod earlier;
 mod error;
 mod fetch;
 mod healing;
 mod manifest;
 mod outputs;
+mod unchanged;
 
 pub use directory::{DirectoryError, OutputDirectory};
 pub use error::{BuildError, format_error};
 
-use directory::Unchanged;
 use healing::retry_after_damage;
 use kiln_bake::lock::{Locked, Mirrors};
 use kiln_bake::{Baked, bake};
@@ -25,6 +26,7 @@ use kiln_progress::Progress;
 use kiln_source::fetch::Fetcher;
 use outputs::{Made, Outputs};
 use std::path::{Path, PathBuf};
+use unchanged::Unchanged;
 
 /// The facilities that a build uses.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +53,19 @@ pub struct Line<'a> {
     locked: &'a Locked,
     overlays: Vec<Overlay>,
     means: Means<'a>,
+}
+
+/// What a signal that ends the process has to know of a build.
+pub trait Interrupts {
+    /// Names the paths to remove when the process ends from now on.
+    fn begun(&self, unfinished: [PathBuf; 2]);
+
+    /// Runs `commit`, which puts the output in its place, so that a signal ends the process either
+    /// before or after it.
+    ///
+    /// # Errors
+    /// Those of `commit`.
+    fn commit<T, E>(&self, commit: impl FnOnce() -> Result<T, E>) -> Result<T, E>;
 }
 
 /// An output directory that is up to date.
@@ -83,17 +98,17 @@ impl<'a> Line<'a> {
     }
 
     /// Makes the profile's outputs in the directory `target`, which is replaced as a whole, or left
-    /// unchanged when it is up to date or when anything fails. Calls `begun` with the paths to
-    /// remove when the build is interrupted.
+    /// unchanged when it is up to date or when anything fails. Files in it that an earlier build did
+    /// not write are an error, or with `force` are deleted.
     ///
     /// # Errors
     /// [`BuildError`].
-    pub fn build(&self, target: &Path, begun: impl FnOnce([PathBuf; 2])) -> Result<Built, BuildError> {
-        self.build_unplaced(target, begun).map_err(|error| error.placed(self.locked.profile()))
+    pub fn build(&self, target: &Path, force: bool, interrupts: &impl Interrupts) -> Result<Built, BuildError> {
+        self.build_unplaced(target, force, interrupts).map_err(|error| error.placed(self.locked.profile()))
     }
 
-    /// [`Build::build`], whose errors do not name the place in the profile yet.
-    fn build_unplaced(&self, target: &Path, begun: impl FnOnce([PathBuf; 2])) -> Result<Built, BuildError> {
+    /// [`Line::build`], whose errors do not name the place in the profile yet.
+    fn build_unplaced(&self, target: &Path, force: bool, interrupts: &impl Interrupts) -> Result<Built, BuildError> {
         kiln_render::check_programs(self.locked.profile().arch)?;
         for overlay in &self.overlays {
             if let Some(reason) = &overlay.not_for_production {
@@ -102,10 +117,15 @@ impl<'a> Line<'a> {
         }
         let unchanged = Unchanged::new(self.locked, &self.overlays, target);
         if let Some(manifest) = unchanged.find(self.means.cache()) {
+            directory::sweep(target);
             return Ok(Built { manifest, changed: false });
         }
-        let directory = OutputDirectory::create(target)?;
-        begun(directory.unfinished());
+        let directory = OutputDirectory::create(target, force)?;
+        if !directory.doomed().is_empty() {
+            let doomed = directory::listed(directory.doomed());
+            self.means.progress.warn(format_args!("--force: {} will be without {doomed}", target.display()));
+        }
+        interrupts.begun(directory.unfinished());
         let manifest = retry_after_damage(&self.means, || {
             let baked = self.bake_once()?;
             let outputs =
@@ -114,7 +134,10 @@ impl<'a> Line<'a> {
             manifest::write(&manifest, directory.temporary())?;
             Ok(manifest)
         })?;
-        directory.commit()?;
+        if let Some(kept) = interrupts.commit(|| directory.commit())? {
+            let text = "files that appeared in it during the build were moved to";
+            self.means.progress.warn(format_args!("{}: {text} {}", target.display(), kept.display()));
+        }
         unchanged.remember(self.means.cache(), &manifest);
         Ok(Built { manifest, changed: true })
     }

@@ -39,6 +39,9 @@ pub(super) struct BuildArgs {
     /// Never use the network
     #[arg(long)]
     offline: bool,
+    /// Delete files in the output directory that an earlier build did not write; names them
+    #[arg(long)]
+    force: bool,
     /// Print the outputs as JSON
     #[arg(long)]
     json: bool,
@@ -54,7 +57,7 @@ pub(super) fn run(host: &Host, args: &BuildArgs) -> anyhow::Result<()> {
     let locked = load_locked(host, &args.profile, &args.mirrors, &outputs, policy, &cache, &http)?;
     let directory = args.out.clone().unwrap_or_else(|| Path::new("out").join(&locked.profile().role));
     let built = with_build_line(host, &locked, &host.fetcher(&cache, &http), |line| {
-        line.build(&directory, |unfinished| clean_up.add(unfinished))
+        line.build(&directory, args.force, &clean_up)
     })?;
     if !built.changed {
         host.progress.info(format_args!("{}: nothing changed", directory.display()));

@@ -89,6 +89,7 @@ enum Verb {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    reserve_files();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -102,6 +103,14 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => fail(&error),
     }
+}
+
+/// Makes files that kiln creates unwritable for all other users, whatever umask(2) is: outputs are
+/// booted, and caches are believed.
+fn reserve_files() {
+    use rustix::fs::Mode;
+    let mask = rustix::process::umask(Mode::WOTH);
+    rustix::process::umask(mask | Mode::WOTH);
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {

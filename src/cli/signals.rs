@@ -1,5 +1,6 @@
 //! Removes unfinished files when a signal ends kiln, and exits with the corresponding code.
 
+use crate::build::Interrupts;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,14 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Files and directories to remove when a signal ends the process.
 #[derive(Debug, Clone, Default)]
-pub(super) struct CleanUp(Arc<Mutex<Vec<PathBuf>>>);
+pub(super) struct CleanUp(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    unfinished: Vec<PathBuf>,
+    /// Whether the new output is in its place.
+    committed: bool,
+}
 
 impl CleanUp {
     /// Installs handlers of SIGINT, SIGTERM and SIGHUP, which remove the registered files and
@@ -26,20 +34,32 @@ impl CleanUp {
         std::thread::spawn(move || {
             if let Some(signal) = signals.forever().next() {
                 INTERRUPTED.store(true, SeqCst);
-                let paths = watched.0.lock().map(|mut list| std::mem::take(&mut *list)).unwrap_or_default();
-                paths.iter().for_each(|path| remove(path));
-                eprintln!("kiln: interrupted; the output is as it was before");
+                // Waits while an output is being put in its place.
+                let state = watched.0.lock().map(|mut state| std::mem::take(&mut *state)).unwrap_or_default();
+                state.unfinished.iter().for_each(|path| remove(path));
+                let output = if state.committed { "new output is complete" } else { "output is as it was before" };
+                eprintln!("kiln: interrupted; the {output}");
                 std::process::exit(128 + signal);
             }
         });
         Ok(clean_up)
     }
+}
 
-    /// Registers `paths`.
-    pub(super) fn add(&self, paths: impl IntoIterator<Item = PathBuf>) {
-        if let Ok(mut list) = self.0.lock() {
-            list.extend(paths);
+impl Interrupts for CleanUp {
+    fn begun(&self, unfinished: [PathBuf; 2]) {
+        if let Ok(mut state) = self.0.lock() {
+            state.unfinished.extend(unfinished);
         }
+    }
+
+    fn commit<T, E>(&self, commit: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let mut state = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let result = commit();
+        if result.is_ok() {
+            *state = State { unfinished: Vec::new(), committed: true };
+        }
+        result
     }
 }
 

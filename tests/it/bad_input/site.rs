@@ -234,7 +234,8 @@ impl Site {
         assert!(!self.path("out/worker").exists(), "there is an output");
         self.refuses_with(&mut self.build(more), 1, expected);
         // An old output, as a build leaves it.
-        self.write("out/worker/manifest.json", "{}");
+        let manifest = r#"{"version": 1, "kiln": "0", "outputs": [{"path": "pxe/vmlinuz"}]}"#;
+        self.write("out/worker/manifest.json", manifest);
         self.write("out/worker/pxe/vmlinuz", "old");
         self.refuses_with(&mut self.build(more), 1, expected);
         fs::remove_dir_all(self.path("out/worker")).expect("removed");

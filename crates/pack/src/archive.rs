@@ -13,6 +13,13 @@ const MAX_MEMBERS: usize = 1 << 20;
 const MAX_EXTENSION: u64 = 1 << 20;
 /// The most regular-file bytes of one archive.
 const MAX_CONTENT: u64 = 64 << 30;
+/// The most bytes of names, targets, attributes and small files, which are kept in memory; the largest
+/// package of Debian has 10 MB.
+const MAX_INDEX: usize = 64 << 20;
+/// The most bytes of small files that are kept in memory; others are read from the cache.
+const MAX_INLINE: u64 = 32 << 20;
+/// The longest value of an extended attribute (`XATTR_SIZE_MAX`) and name (`XATTR_NAME_MAX`).
+const MAX_XATTR: (usize, usize) = (64 << 10, 255);
 /// The most bytes after the end of an archive; tar pads to 10 KiB.
 const MAX_PADDING: u64 = 64 << 20;
 /// The prefix of PAX keys of extended attributes (star(1), GNU tar).
@@ -74,7 +81,7 @@ struct Extensions {
 /// # Errors
 /// [`ArchiveError`].
 pub fn read_archive(tar: impl Read, reads: &[&str], content: &mut impl Write) -> Result<Index, ArchiveError> {
-    let mut reader = Reader { index: Index::default(), files: HashMap::new(), offset: 0, reads };
+    let mut reader = Reader { index: Index::default(), files: HashMap::new(), offset: 0, kept: 0, inline: 0, reads };
     let mut archive = tar::Archive::new(tar);
     let mut extensions = Extensions::default();
     // Raw entries, because the crate would read extensions of any announced length into memory.
@@ -106,6 +113,10 @@ struct Reader<'a> {
     /// The regular files so far, for hard links.
     files: HashMap<TreePath, u32>,
     offset: u64,
+    /// Bytes of names, targets and attributes in the index.
+    kept: usize,
+    /// Bytes of files in the index.
+    inline: u64,
     reads: &'a [&'a str],
 }
 
@@ -165,6 +176,7 @@ impl Reader<'_> {
             field.and_then(|value| u32::try_from(value).map_err(io::Error::other)).map_err(ArchiveError::Read)
         };
         let mode = header.mode().map_err(ArchiveError::Read)? & 0o7777;
+        self.keep(&path, &kind, &extensions.xattrs)?;
         self.index.members.push(Member {
             kind,
             mode: u16::try_from(mode).unwrap_or(0o7777),
@@ -174,6 +186,27 @@ impl Reader<'_> {
             xattrs: extensions.xattrs,
             path,
         });
+        Ok(())
+    }
+
+    /// Counts what a member adds to the index.
+    fn keep(
+        &mut self,
+        path: &TreePath,
+        kind: &MemberKind,
+        xattrs: &BTreeMap<String, Vec<u8>>,
+    ) -> Result<(), ArchiveError> {
+        let target = if let MemberKind::Symlink(target) = kind { target.len() } else { 0 };
+        for (name, value) in xattrs {
+            if value.len() > MAX_XATTR.0 || name.len() > MAX_XATTR.1 {
+                return Err(ArchiveError::TooMuch(format!("64 KiB in an extended attribute of {path}")));
+            }
+            self.kept += name.len() + value.len();
+        }
+        self.kept += path.as_str().len() + target;
+        if self.kept > MAX_INDEX {
+            return Err(ArchiveError::TooMuch("64 MiB of names and attributes".into()));
+        }
         Ok(())
     }
 
@@ -188,7 +221,11 @@ impl Reader<'_> {
         if offset.checked_add(size).is_none_or(|end| end > MAX_CONTENT) {
             return Err(ArchiveError::TooMuch("64 GiB of files".into()));
         }
-        let mut inline = Index::keeps_inline(path, size, self.reads).then(Vec::new);
+        let mut inline = None;
+        if Index::keeps_inline(path, size, self.reads) && self.inline + size <= MAX_INLINE {
+            self.inline += size;
+            inline = Some(Vec::new());
+        }
         let mut hasher = Sha256::new();
         let mut left = size;
         let mut buffer = [0; 64 << 10];
@@ -349,6 +386,35 @@ mod tests {
         }
         let cut = &tar_with(b"a", EntryType::Regular, b"", &[7; 2000])[..1024];
         assert!(matches!(read(cut), Err(ArchiveError::Read(_))));
+    }
+
+    #[test]
+    fn an_archive_cannot_take_more_memory_than_real_ones() {
+        let record = |value: &[u8]| {
+            let length = value.len() + "SCHILY.xattr.user.a".len() + 3;
+            let digits = (length + 6).to_string().len();
+            let mut record = format!("{} SCHILY.xattr.user.a=", length + digits).into_bytes();
+            record.extend_from_slice(value);
+            record.push(b'\n');
+            record
+        };
+        let one = |value: &[u8]| {
+            let mut tar = tar_with(b"x", EntryType::XHeader, b"", &record(value));
+            tar.extend(tar_with(b"a", EntryType::Directory, b"", b""));
+            tar
+        };
+        let (index, _) = read(&one(&[7; 60_000])).expect("read");
+        assert_eq!(index.members[0].xattrs["user.a"].len(), 60_000);
+        let why = |tar: &[u8]| read(tar).expect_err("refused").to_string();
+        assert!(why(&one(&[7; 70_000])).contains("64 KiB in an extended attribute of a"));
+        assert!(why(&one(&[7; 60_000]).repeat(1200)).contains("64 MiB of names and attributes"));
+        let (member, count) = (tar_with(b"usr/lib/systemd/system/a", EntryType::Regular, b"", &[7; 60_000]), 600);
+        let mut content = io::sink();
+        let tar = member.repeat(count);
+        let index = read_archive(tar.as_slice(), &["usr/lib/systemd/system"], &mut content).expect("read");
+        let inline = |member: &&Member| matches!(&member.kind, MemberKind::File { inline: Some(_), .. });
+        let kept = index.members.iter().filter(inline).count();
+        assert!((500..count).contains(&kept), "{kept}");
     }
 
     proptest! {

@@ -13,7 +13,7 @@ use super::places::{Places, Written};
 use super::raw::RawProfile;
 use super::suggest;
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -126,6 +126,9 @@ impl From<ProfileError> for Stop {
     }
 }
 
+/// The most files that extend each other, each of which is merged.
+const MAX_LAYERS: usize = 32;
+
 struct Loader<'a> {
     dir: &'a Path,
     sources: Sources,
@@ -169,6 +172,9 @@ impl Loader<'_> {
             let raw: RawProfile = de::decode(&without_nulls(node.clone()))?;
             layers.push(node);
             let Some(parent) = raw.extends else { break };
+            if chain.len() >= MAX_LAYERS {
+                return Err(parent.fault(format!("more than {MAX_LAYERS} files extend each other")).into());
+            }
             let path = self.parent(&parent)?;
             if let Some(start) = chain.iter().position(|(_, known)| *known == identity(&path)) {
                 let names: Vec<String> = chain[start..].iter().map(|(path, _)| path.display().to_string()).collect();
@@ -331,7 +337,7 @@ fn identity(path: &Path) -> PathBuf {
 fn read_text(path: &Path) -> Result<String, ProfileError> {
     let failed = |source| ProfileError::Read { path: path.to_owned(), source };
     let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    kiln_file::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(failed)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE {
         return Err(ProfileError::TooLarge { path: path.to_owned() });
     }

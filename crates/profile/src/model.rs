@@ -507,6 +507,10 @@ pub enum RootFileSystem {
     Ext4,
 }
 
+/// The largest disk image in bytes. All of it is hashed when it is made and when it is verified, so
+/// a small file that claims terabytes of zeros would occupy a machine for hours.
+pub const MAX_DISK_SIZE: u64 = 256 << 30;
+
 /// Sizes of a disk in bytes, multiples of 1 MiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Disk {

@@ -24,6 +24,11 @@ const LABEL: &str = "kiln-root";
 const LOADER: &str = "usr/lib/systemd/boot/efi/systemd-boot";
 /// The number of bytes read at a time.
 const CHUNK: u64 = 1 << 20;
+/// The largest disk whose bytes are compared, which is the largest that a profile can ask for; an
+/// encoding of a few megabytes can claim terabytes of zeros.
+const MAX_DISK: u64 = kiln_profile::MAX_DISK_SIZE;
+/// The most zeros after the disk: formats pad to a gibibyte at most.
+const MAX_PADDING: u64 = 1 << 30;
 
 /// The trees that were read from a disk.
 #[derive(Debug, Default)]
@@ -95,6 +100,10 @@ fn encodings(output: OutputDir<'_>, opened: &[Opened], report: &mut Report) {
 
 /// The SHA-256 of the first `size` bytes; some formats pad with zeros, and only zeros may follow.
 fn digest(blocks: &dyn Blocks, size: u64) -> Result<Digest, ReadError> {
+    if size > MAX_DISK || blocks.size() > size.saturating_add(MAX_PADDING) {
+        let why = format!("it claims {} bytes for a disk of {size} bytes", blocks.size());
+        return Err(ReadError::Damaged(std::io::Error::other(why)));
+    }
     let mut hasher = Sha256::new();
     let mut offset = 0;
     while offset < blocks.size().max(size) {
@@ -295,6 +304,36 @@ fn root(output: OutputDir<'_>, disk: &Disk, scanned: bool, report: &mut Report) 
         Err(error) => {
             report.failed("root", error);
             None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    /// A disk without data of any size.
+    #[derive(Debug)]
+    struct Holes(u64);
+
+    impl Blocks for Holes {
+        fn size(&self) -> u64 {
+            self.0
+        }
+
+        fn read_at(&self, buffer: &mut [u8], _: u64) -> io::Result<()> {
+            buffer.fill(0);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn terabytes_of_zeros_are_not_hashed() {
+        assert!(digest(&Holes(5 << 20), 3 << 20).is_ok(), "padded");
+        for (claimed, size) in [(4 << 40, 4 << 40), (4 << 40, 3 << 20), (u64::MAX, 0), (u64::MAX, u64::MAX)] {
+            let error = digest(&Holes(claimed), size).expect_err("refused").to_string();
+            assert!(error.contains(&format!("it claims {claimed} bytes for a disk of {size} bytes")), "{error}");
         }
     }
 }

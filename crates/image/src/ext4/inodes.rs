@@ -109,8 +109,9 @@ impl Inode {
         }
     }
 
-    /// The data blocks of a directory.
-    fn data(&self, blocks: &dyn Blocks, block_size: u64) -> Result<Vec<u8>, ReadError> {
+    /// The data blocks of a directory. `used` are the blocks of all directories so far: a block has
+    /// one owner, and many directories of one block would take any amount of time and memory.
+    fn data(&self, blocks: &dyn Blocks, block_size: u64, used: &mut BTreeSet<u64>) -> Result<Vec<u8>, ReadError> {
         if self.i_flags & EXT4_EXTENTS_FL == 0 || self.i_flags & EXT4_INLINE_DATA_FL != 0 {
             return Err(ReadError::damaged(format!(
                 "inode {} stores its data in a way that kiln does not use",
@@ -122,6 +123,9 @@ impl Inode {
         extents(blocks, block_size, self.i_block(), None, &mut budget, &mut found)?;
         let mut data = Vec::new();
         for physical in found.into_values() {
+            if !used.insert(physical) {
+                return Err(ReadError::damaged(format!("block {physical} belongs to two directories")));
+            }
             data.extend(bytes(blocks, physical.saturating_mul(block_size), block_size)?);
         }
         data.truncate(usize::try_from(self.i_size).unwrap_or(usize::MAX));
@@ -178,9 +182,10 @@ impl Inodes {
         let superblock = Superblock::read(blocks)?;
         let mut paths = BTreeMap::new();
         let mut seen = BTreeSet::from([EXT4_ROOT_INO]);
+        let mut used = BTreeSet::new();
         let mut todo = vec![(String::new(), superblock.inode(blocks, EXT4_ROOT_INO)?)];
         while let Some((prefix, directory)) = todo.pop() {
-            for (name, number) in entries(&directory.data(blocks, superblock.block_size)?)? {
+            for (name, number) in entries(&directory.data(blocks, superblock.block_size, &mut used)?)? {
                 let path = format!("{prefix}{name}");
                 let inode = superblock.inode(blocks, number)?;
                 if inode.is_directory() {

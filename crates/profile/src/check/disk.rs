@@ -1,15 +1,13 @@
 //! Sizes of disks.
 
 use super::super::key::{Field, fields};
-use super::super::model::Disk;
+use super::super::model::{Disk, MAX_DISK_SIZE};
 use super::super::place::{At, Fault};
 use super::super::raw::RawDisk;
 use super::names;
 
 const MIB: u64 = 1 << 20;
 const UNITS: [(&str, u64); 3] = [("MiB", MIB), ("GiB", MIB << 10), ("TiB", MIB << 20)];
-/// Larger than any disk; sums of such sizes do not overflow.
-const MAX_SIZE: u64 = 64 << 40;
 /// Room for two kernels, two initrds and the boot loader, as they are today.
 const ESP_SIZE: u64 = 256 * MIB;
 
@@ -55,7 +53,11 @@ fn size(text: &str, word: Option<&str>) -> Result<Option<u64>, String> {
         Some(number.saturating_mul(*bytes))
     });
     match parsed {
-        Some(size) if size > MAX_SIZE => Err(format!("{:?} is larger than {}TiB", names::short(text), MAX_SIZE >> 40)),
+        Some(size) if size > MAX_DISK_SIZE => Err(format!(
+            "{:?} is larger than {}GiB, the largest image; a node extends its disk when it boots",
+            names::short(text),
+            MAX_DISK_SIZE >> 30
+        )),
         Some(size) if size > 0 => Ok(Some(size)),
         _ => {
             let what = match word {

@@ -1,7 +1,7 @@
 //! Reads ext4 made by mke2fs and debugfs.
 
 use crate::readers::raw;
-use crate::readers::tools::{run, tool};
+use crate::readers::tools::{run, text, tool};
 use kiln_image::ext4::Ext4Root;
 use kiln_image::listing::Listing;
 use kiln_image::{Kind, extract};
@@ -78,6 +78,25 @@ fn contents_written_by_mke2fs_are_read_back() {
     let mut found = Vec::new();
     extract(&root, "deep/er/many/a-rather-long-name-02999", &mut found).expect("extracted");
     assert_eq!(found, b"2999");
+}
+
+#[test]
+fn directories_cannot_share_a_block() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for name in ["tree/a", "tree/b"] {
+        fs::create_dir_all(dir.path().join(name)).expect("a directory");
+    }
+    let image = dir.path().join("image");
+    let mut mke2fs = tool("mke2fs", "e2fsprogs");
+    mke2fs.args(["-q", "-t", "ext4", "-O", "^metadata_csum", "-d"]).arg(dir.path().join("tree")).arg(&image).arg("4M");
+    run(&mut mke2fs);
+    let read = || Listing::read(&Ext4Root::new(raw(&image)), &mut |_, _| {});
+    assert_eq!(read().expect("read").paths.len(), 3, "a, b and lost+found");
+    let block = text(tool("debugfs", "e2fsprogs").args(["-R", "blocks a"]).arg(&image));
+    // The low half of the physical block of the first extent, ee_start_lo.
+    debugfs(&image, &format!("set_inode_field b block[5] {}", block.trim()));
+    let error = read().expect_err("refused").to_string();
+    assert!(error.contains(&format!("block {} belongs to two directories", block.trim())), "{error}");
 }
 
 fn bytes(hex: &str) -> Vec<u8> {

@@ -78,6 +78,11 @@ bench: setup-test kubernetes build ## Measure kiln against packing by hand (and 
 fuzz: setup-build ## Feed arbitrary input to each parser for KILN_FUZZ_SECONDS (default: 600)
 	$(CARGO) test --release --locked --package kiln --package kiln-agent --test fuzz -- --nocapture
 
+.PHONY: hostile
+hostile: export KILN_ATTACKS := all
+hostile: setup-test ## Attack kiln in every way that the tests know, and print how often (10 minutes)
+	$(PROGRAM) --nocapture bad_input::attacks bad_input::hostile bad_input::repositories registry::hostile
+
 .PHONY: powercut
 powercut: setup-test kubelet ## Cut a node's power 30 times while it makes its state, and 10 times later (20 minutes)
 	KILN_POWER_CUTS=30,10 $(PROGRAM) disk_boot::power_cut --nocapture

@@ -24,7 +24,7 @@ test=(
     "${demo[@]}"
     apt dpkg perl-base                      # resolved sets, versions, update-alternatives
     binutils                                # members of packages
-    gnupg gpgv                              # signatures
+    gnupg gpgv sqv                          # signatures
     qemu-utils "$uefi"                      # guests that boot disks
     xz-utils zstd bzip2 tar cpio libarchive-tools # compressors and archives
     kmod libc-bin systemd util-linux fakeroot # depmod, ldconfig, sysusers and presets, unshare; trees packed by hand

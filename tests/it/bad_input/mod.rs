@@ -9,10 +9,12 @@ mod site;
 use kiln_testing::synthetic;
 
 mod artifacts;
+mod attacks;
 mod caches;
 mod disks;
 mod environments;
 mod good;
+mod hostile;
 mod imports;
 mod outputs;
 mod packages;

@@ -6,4 +6,5 @@ mod apt;
 use kiln_testing::gnupg;
 mod hostile;
 mod mirror;
+mod mutations;
 mod verdicts;

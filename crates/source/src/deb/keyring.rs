@@ -156,9 +156,9 @@ impl Keyring {
     pub(super) fn issuers<'k>(&'k self, signature: &Signature) -> Vec<Key<'k>> {
         let ids = signature.issuer_key_id();
         let fingerprints = signature.issuer_fingerprint();
-        let matches = |id: KeyId, fingerprint: Fingerprint| {
-            if fingerprints.is_empty() { ids.contains(&&id) } else { fingerprints.contains(&&fingerprint) }
-        };
+        // Either field, as in gpgv: otherwise a change of one would turn a bad signature by a known key
+        // into one by an unknown key, which is ignored.
+        let matches = |id: KeyId, fingerprint: Fingerprint| ids.contains(&&id) || fingerprints.contains(&&fingerprint);
         let mut keys = Vec::new();
         for certificate in &self.certificates {
             let primary = &certificate.primary_key;

@@ -44,13 +44,16 @@ pub enum SignatureError {
     },
     /// No signature is trusted.
     #[error(
-        "no signature can be trusted with the keyring {keyring}: {}; install a newer debian-archive-keyring, or name the keyring of this \
+        "no signature can be trusted with the keyring {keyring}: {}; {}install a newer debian-archive-keyring, or name the keyring of this \
          archive in the profile (debian.keyring)",
-        Listing(.doubts)
+        Listing(.doubts),
+        clock_advice(.doubts, *.now)
     )]
     Untrusted {
         /// The keyring that was used.
         keyring: String,
+        /// The time of this machine.
+        now: Timestamp,
         /// Why each signature is not trusted.
         doubts: Vec<(String, Doubt)>,
     },
@@ -68,10 +71,23 @@ pub enum Doubt {
     /// The signature's hash is MD5, SHA-1, or something unknown.
     #[error("signed with the hash {0}, which is not safe")]
     WeakHash(String),
-    /// It is not a signature over a text, too old a format, has expired, or is dated in the future
-    /// or before its key was made.
+    /// It is dated in the future.
+    #[error("made a signature on {}, which is in the future", .0.strftime("%Y-%m-%d"))]
+    Future(Timestamp),
+    /// It is not a signature over a text, too old a format, has expired, or is dated before its key
+    /// was made.
     #[error("made a signature that is not valid now for this text")]
     Invalid,
+}
+
+/// The first thing to do if the clock may be the cause.
+fn clock_advice(doubts: &[(String, Doubt)], now: Timestamp) -> String {
+    let is_of_time = |doubt: &Doubt| matches!(doubt, Doubt::Future(_) | Doubt::Key(Unusable::Expired(_)));
+    if doubts.iter().any(|(_, doubt)| is_of_time(doubt)) {
+        format!("set this machine's clock if today is not {}, ", now.strftime("%Y-%m-%d"))
+    } else {
+        String::new()
+    }
 }
 
 struct Listing<'a>(&'a [(String, Doubt)]);
@@ -122,7 +138,7 @@ pub fn verify(message: &[u8], keyring: &Keyring, now: Timestamp) -> Result<Verif
         }
     }
     if signers.is_empty() {
-        return Err(SignatureError::Untrusted { keyring: keyring.name(), doubts });
+        return Err(SignatureError::Untrusted { keyring: keyring.name(), now, doubts });
     }
     Ok(Verified { text: cleartext.text, signers })
 }
@@ -136,17 +152,19 @@ fn judge(
 ) -> Result<Result<Signer, Doubt>, SignatureError> {
     let keys = keyring.issuers(signature);
     let Some(first) = keys.first() else { return Ok(Err(Doubt::UnknownKey)) };
+    // Before anything else: otherwise who changes the text could also change the signature so that it
+    // is merely doubtful.
+    let makers: Vec<_> = keys.iter().filter(|key| key.made(signature, signed)).collect();
+    if makers.is_empty() {
+        let (key, owner) = (first.fingerprint(), first.owner());
+        return Err(SignatureError::Bad { key, owner, keyring: keyring.name() });
+    }
     let hash = signature.hash_alg();
     if !hash.is_some_and(is_safe) {
         return Ok(Err(Doubt::WeakHash(hash.map_or_else(|| "unknown".to_owned(), |hash| hash.to_string()))));
     }
     if signature.typ() != Some(SignatureType::Text) {
         return Ok(Err(Doubt::Invalid));
-    }
-    let makers: Vec<_> = keys.iter().filter(|key| key.made(signature, signed)).collect();
-    if makers.is_empty() {
-        let (key, owner) = (first.fingerprint(), first.owner());
-        return Err(SignatureError::Bad { key, owner, keyring: keyring.name() });
     }
     let mut doubt = Doubt::UnknownKey;
     for key in makers {
@@ -161,9 +179,13 @@ fn judge(
 /// Checks that a signature that matches the text and the key is valid at `now` and that the key may
 /// make it.
 fn accept(signature: &Signature, key: &Key<'_>, now: Timestamp) -> Result<Signer, Doubt> {
-    key.check(now)?;
     let created = signature.created().map(timestamp).ok_or(Doubt::Invalid)?;
     let latest = now.checked_add(MAX_CLOCK_SKEW).unwrap_or(Timestamp::MAX);
+    // Before the key, whose own signatures are then in the future, too.
+    if created > latest {
+        return Err(Doubt::Future(created));
+    }
+    key.check(now)?;
     if created < key.created() || !is_sound(signature, now.max(created.min(latest))) {
         return Err(Doubt::Invalid);
     }
@@ -293,8 +315,11 @@ mod tests {
         assert!(refusal("2030-01-01", MESSAGE).contains("85E5 expired on 2030-01-01"));
         assert!(verify_on("2029-12-31", MESSAGE).is_ok());
         assert!(verify_on("2026-10-31", MESSAGE).is_ok(), "clocks may differ by a day");
-        assert!(refusal("2026-10-30", MESSAGE).contains("not valid now"));
-        assert!(refusal("2025-06-01", MESSAGE).contains("not bound"));
+        assert!(
+            refusal("2026-10-30", MESSAGE)
+                .contains("2026-11-01, which is in the future; set this machine's clock if today is not 2026-10-30")
+        );
+        assert!(refusal("2025-06-01", MESSAGE).contains("in the future"));
     }
 
     #[test]

@@ -97,6 +97,8 @@ impl Bench {
                 self.debs.push(to);
             }
         }
+        let tag = "CACHEDIR.TAG";
+        fs::copy(worker::test_cache().join("kiln").join(tag), self.at("downloads").join(tag)).expect("copied");
         println!("{} packages, {} processors, medians of {RUNS}:", self.debs.len(), processors());
     }
 

@@ -36,6 +36,8 @@ impl Checkout {
             fs::create_dir_all(to.parent().expect("a parent")).expect("a directory");
             fs::copy(from, to).expect("copied");
         }
+        let tag = "CACHEDIR.TAG";
+        fs::copy(test_cache().join("kiln").join(tag), checkout.cache().join(tag)).expect("copied");
         checkout
     }
 

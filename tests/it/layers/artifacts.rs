@@ -4,7 +4,7 @@ use crate::layers::corner_cases::packages;
 use crate::layers::listing::{self, Listing};
 use crate::layers::opened::{self, Named};
 use crate::layers::synthetic::{Member, directory, file, gzip, hardlink, program, symlink, tar};
-use kiln_cache::Cache;
+use kiln_cache::{Cache, Stored};
 use kiln_pack::layer::{ArtifactError, lay_artifact};
 use kiln_pack::{Input, InputFormat, Packer};
 use kiln_profile::{Artifact, ArtifactFormat, ArtifactSource, TarMember};
@@ -26,15 +26,11 @@ fn laid(below: &[Member], archive: &[Member], members: &[(&str, &str)]) -> Resul
     let cache = place.path().join("cache");
     let mut tree = opened::tree(&opened::open(&cache, std::slice::from_ref(&deb)), &[deb], &[]).expect("a tree");
 
-    let digest = Digest::of(&bytes);
-    let input = Input {
-        name: "tool".into(),
-        digest,
-        path: tarball.clone(),
-        size: bytes.len() as u64,
-        format: InputFormat::Tar,
-    };
     let cache = Cache::open(&cache, SystemTime::now()).expect("a cache");
+    let mut writer = cache.blob_writer().expect("a writer");
+    writer.append(&bytes).expect("written");
+    let Stored { digest, size, path } = writer.finish().expect("stored");
+    let input = Input { name: "tool".into(), digest, path, size, format: InputFormat::Tar };
     let store = Packer::new(&cache, 1, &[]).open(&[input], &|_| {}).expect("an archive");
     let member = |(member, to): &(&str, &str)| TarMember {
         member: (*member).to_owned(),

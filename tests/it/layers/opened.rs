@@ -20,14 +20,14 @@ pub(super) struct Named {
 
 /// Reads `debs` through the cache at `cache`.
 pub(super) fn open(cache: &Path, debs: &[Named]) -> Store {
-    let input = |deb: &Named| Input {
-        name: deb.name.clone(),
-        digest: deb.digest,
-        path: deb.path.clone(),
-        size: deb.path.metadata().expect("a package").len(),
-        format: InputFormat::Deb,
-    };
     let cache = Cache::open(cache, SystemTime::now()).expect("a cache");
+    let input = |deb: &Named| {
+        let mut writer = cache.blob_writer().expect("a writer");
+        writer.append(&std::fs::read(&deb.path).expect("a package")).expect("written");
+        let stored = writer.finish().expect("stored");
+        let (name, format) = (deb.name.clone(), InputFormat::Deb);
+        Input { name, digest: stored.digest, path: stored.path, size: stored.size, format }
+    };
     let inputs: Vec<Input> = debs.iter().map(input).collect();
     Packer::new(&cache, 4, &kiln_finalize::reads()).open(&inputs, &|_| {}).expect("packages")
 }

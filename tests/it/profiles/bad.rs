@@ -40,7 +40,10 @@ const BAD: &[(&str, &str)] = &[
         "disk: {size: 0GiB}\n",
         "2:14: disk.size: \"0GiB\" is neither \"minimal\" nor a size in whole mebibytes, such as \"256MiB\" or \"2GiB\"",
     ),
-    ("disk: {size: 1024TiB}\n", "2:14: disk.size: \"1024TiB\" is larger than 256GiB, the largest image"),
+    (
+        "disk: {size: 1024TiB}\n",
+        "2:14: disk.size: \"1024TiB\" is larger than 256GiB, the largest image; a node extends its disk when it boots",
+    ),
     (
         "disk: {rootSize: 4GiB, size: 8GiB}\n",
         "2:30: disk.size: \"8GiB\" has no room for two root partitions of 4096MiB and an EFI system partition of 256MiB",

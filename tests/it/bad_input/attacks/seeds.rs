@@ -10,11 +10,11 @@ apiServers: [\"10.0.0.1:6443\"]
 token: abcdef.0123456789abcdef
 discovery:
   caCertHashes: [\"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"]
-kubelet: {nodeIP: 10.0.0.5, labels: {a.example/b: c}, taints: [\"a=b:NoSchedule\"]}
+kubelet: {nodeIP: 10.0.0.5, labels: {a.example/b: c}, taints: [{key: a, value: b, effect: NoSchedule}]}
 files:
   /etc/motd: {content: hello, mode: \"0644\", uid: 0, gid: 0}
 ntpServers: [ntp.example]
-proxy: {https: \"http://proxy.example:3128\", noProxy: 10.0.0.0/8}
+proxy: {https: \"http://proxy.example:3128\", noProxy: [10.0.0.0/8]}
 ";
 
 #[test]

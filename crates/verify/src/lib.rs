@@ -6,6 +6,7 @@ mod alone;
 pub mod diff;
 mod disk;
 mod listing;
+mod names;
 mod permissions;
 mod production;
 mod pxe;
@@ -166,6 +167,7 @@ impl Tree {
         let unexpected = self.secrets.iter().filter(|finding| !allowed.secrets.contains(&finding.path));
         let findings = unexpected.map(|Finding { path, what }| format!("/{path} {what}")).collect();
         report.add(Check::new("secrets", format!("no key, token or password in {paths} paths"), findings));
+        names::check(&self.listing, report);
         permissions::check(&self.listing, &allowed.privileged, report);
     }
 }

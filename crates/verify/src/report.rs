@@ -1,5 +1,6 @@
 //! The checks and their results.
 
+use kiln_tree::Printable;
 use serde::Serialize;
 use std::fmt;
 
@@ -62,7 +63,7 @@ impl fmt::Display for Check {
         write!(f, "FAIL  {}: {} wrong", self.name, self.findings.len() + self.more)?;
         for finding in self.findings.iter().take(SHOWN) {
             // Names in an image are untrusted: they must not control the terminal.
-            write!(f, "\n        {}", finding.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'"))?;
+            write!(f, "\n        {}", Printable::new(finding))?;
         }
         let hidden = self.findings.len().saturating_sub(SHOWN) + self.more;
         if hidden > 0 { write!(f, "\n        … and {hidden} more; --json lists them") } else { Ok(()) }

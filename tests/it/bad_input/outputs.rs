@@ -339,6 +339,39 @@ fn forbidden_contents_are_found() {
     );
 }
 
+/// Lists show names so that they are on one line and differ; JSON has them as they are.
+#[test]
+fn names_do_not_control_the_terminal() {
+    let (site, _) = built();
+    let mut manifest: Value = serde_json::from_str(&site.read("out/worker/manifest.json")).expect("JSON");
+    let motd = manifest["files"].as_array_mut().expect("files").iter_mut().find(|file| file["path"] == "etc/motd");
+    let motd = motd.expect("a file").as_object_mut().expect("an object");
+    let target = "a\\n\u{1b}[2J\n\u{202e}\u{9b}";
+    motd.insert("type".into(), "symlink".into());
+    motd.insert("target".into(), target.into());
+    motd.remove("size");
+    motd.remove("sha256");
+    site.write("out/worker/manifest.json", manifest.to_string());
+    let said = |arguments: &[&str]| {
+        let output = site.kiln(arguments).output().expect("kiln runs");
+        String::from_utf8(output.stdout).expect("UTF-8") + &String::from_utf8(output.stderr).expect("UTF-8")
+    };
+    let shown = "a\\\\n\\x1b[2J\\n\\u{202e}\\u{9b}";
+    let listing = said(&["inspect", "out/worker"]);
+    assert!(listing.lines().any(|line| line.contains(&format!(" /etc/motd -> {shown}  ["))), "{listing:?}");
+    let verified = said(&["verify", "out/worker"]);
+    assert!(verified.contains(shown), "{verified:?}");
+    let compared = said(&["diff", "out/worker", "kept"]);
+    assert!(compared.contains(shown), "{compared:?}");
+    let refused = said(&["inspect", "out/worker", "etc/\u{1b}[2J\n\u{202e}"]);
+    assert!(refused.starts_with("kiln: /etc/\\x1b[2J\\n\\u{202e} is not in "), "{refused:?}");
+    for text in [listing, verified, compared, refused] {
+        assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{text:?}");
+    }
+    let record: Value = serde_json::from_str(&said(&["inspect", "out/worker", "/etc/motd", "--json"])).expect("JSON");
+    assert_eq!(record["target"], target);
+}
+
 /// Each kind is found with its path, and no finding quotes it. (`crates/verify/src/secrets/tests.rs`
 /// has more forms.)
 #[test]

@@ -58,7 +58,7 @@ impl Report {
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.passed {
-            return write!(f, "ok    {}: {}", self.name, self.what);
+            return write!(f, "ok    {}: {}", self.name, Printable::sentence(&self.what));
         }
         write!(f, "FAIL  {}: {} wrong", self.name, self.findings.len() + self.more)?;
         for finding in self.findings.iter().take(SHOWN) {

@@ -97,6 +97,7 @@ fn options_override_the_profile() {
         image_version: Some("7".into()),
         outputs: [Output::Pxe].into(),
         overlays: vec![profiles.0.path().join("site")],
+        files_outside: false,
     };
     let profile = profiles.load_with("worker", &overrides).expect("a good profile");
     assert_eq!((profile.release.name.as_str(), profile.release.kubernetes.to_string().as_str()), ("v2", "1.31.0"));

@@ -37,6 +37,10 @@ pub(super) struct ChangeArgs {
     /// IMAGE_VERSION of the image
     #[arg(long, value_name = "VERSION")]
     pub image_version: Option<String>,
+    /// Let profiles name files outside of their project, which is the directory that holds the
+    /// directory of profiles; only for profiles that you trust
+    #[arg(long)]
+    pub allow_files_outside: bool,
 }
 
 /// The sources of Debian's packages.
@@ -111,6 +115,7 @@ impl ProfileArgs {
             image_version: self.changes.image_version.clone(),
             outputs: outputs.iter().copied().collect(),
             overlays: self.changes.overlay.clone(),
+            files_outside: self.changes.allow_files_outside,
         }
     }
 }

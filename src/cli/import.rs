@@ -69,7 +69,9 @@ pub(super) fn run(host: &Host, args: &ImportArgs) -> anyhow::Result<()> {
     let directory = tempfile::tempdir().context("making a temporary directory")?;
     let draft = directory.path().join("imported.yaml");
     std::fs::write(&draft, &made.profile).with_context(|| format!("writing {}", draft.display()))?;
-    host.profile(&draft.display().to_string(), &Overrides::default())
+    // Its parent was just loaded, and may be outside of the draft's project.
+    let overrides = Overrides { files_outside: true, ..Overrides::default() };
+    host.profile(&draft.display().to_string(), &overrides)
         .with_context(|| format!("the profile made from {}, which kiln itself rejects", sources[0].name))?;
     if let Some(path) = &args.seed_out {
         Seed::parse(made.seed.as_bytes()).context("the seed made from these files")?;

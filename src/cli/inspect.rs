@@ -5,6 +5,7 @@ use anyhow::{Context, bail};
 use kiln_image::listing::{Listed, Listing};
 use kiln_manifest::{DiskRecord, PartitionRecord};
 use kiln_manifest::{FileRecord, Manifest};
+use kiln_tree::Printable;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -60,9 +61,10 @@ fn print(out: &mut impl Write, args: &InspectArgs, wanted: &str, lines: &[Line])
         None if !wanted.is_empty() => {
             let near = kiln_suggest::most_alike(wanted, lines.iter().map(|line| line.path.as_str()));
             bail!(
-                "/{wanted} is not in {}; the nearest path is /{}; \"kiln inspect {}\" lists all paths",
+                "/{} is not in {}; the nearest path is /{}; \"kiln inspect {}\" lists all paths",
+                Printable::new(wanted),
                 args.output.display(),
-                near.unwrap_or_default(),
+                Printable::new(near.unwrap_or_default()),
                 args.output.display()
             );
         }
@@ -100,7 +102,7 @@ struct Line {
     kind: char,
     /// The columns before the path.
     start: String,
-    /// The text after the path.
+    /// The printable text after the path.
     end: String,
     json: String,
 }
@@ -110,7 +112,7 @@ impl Line {
         if json {
             writeln!(out, "{}", self.json)
         } else {
-            writeln!(out, "{}{} /{}{}", self.kind, self.start, self.path, self.end)
+            writeln!(out, "{}{} /{}{}", self.kind, self.start, Printable::new(&self.path), self.end)
         }
     }
 
@@ -131,11 +133,11 @@ impl Line {
             _ => '-',
         };
         let size = size.map_or_else(String::new, |size| size.to_string());
-        let end = target.map_or_else(String::new, |target| format!(" -> {target}"));
+        let end = target.map_or_else(String::new, |target| format!(" -> {}", Printable::new(target)));
         Self {
             path: path.to_owned(),
             kind,
-            start: format!("{mode} {uid:>5}:{gid:<5} {size:>10}"),
+            start: format!("{} {uid:>5}:{gid:<5} {size:>10}", Printable::new(mode)),
             end,
             json: String::new(),
         }
@@ -147,7 +149,7 @@ impl From<&FileRecord> for Line {
         let owner = (record.mode.as_str(), record.uid, record.gid);
         let line = Self::new(record.path.as_str(), &record.kind, owner, record.size, record.target.as_deref());
         let json = serde_json::to_string(record).unwrap_or_default();
-        Self { end: format!("{}  [{}]", line.end, record.origin), json, ..line }
+        Self { end: format!("{}  [{}]", line.end, Printable::new(&record.origin.to_string())), json, ..line }
     }
 }
 
@@ -170,13 +172,14 @@ impl From<&Listed> for Line {
 /// Prints the outputs of the build and the partitions of its disk.
 fn print_disk(out: &mut impl Write, manifest: &Manifest, disk: &DiskRecord) -> io::Result<()> {
     for file in &manifest.outputs {
-        writeln!(out, "{:>10}  {}", units::bytes(file.size), file.path)?;
+        writeln!(out, "{:>10}  {}", units::bytes(file.size), Printable::new(&file.path))?;
     }
     if let Some(hash) = &manifest.root_hash {
         writeln!(out, "{:>10}  {hash}", "root hash")?;
     }
     for PartitionRecord { label, kind, uuid, start, size, read_only } in &disk.partitions {
         let access = if *read_only { "read-only" } else { "" };
+        let (label, kind) = (Printable::new(label).to_string(), Printable::new(kind));
         writeln!(out, "{:>10}  partition {uuid} at {start:<11} {label:<20} {kind} {access}", units::bytes(*size))?;
     }
     writeln!(out)

@@ -8,6 +8,7 @@ use kiln_bake::lock::{self, ChangedFile, Lock, Locked, Mirrors, Sources};
 use kiln_cache::Cache;
 use kiln_profile::{Output, Profile};
 use kiln_source::http::Client;
+use kiln_tree::Printable;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,7 @@ pub(super) fn run(host: &Host, args: &LockArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     for change in changes(old.as_ref(), &new) {
-        writeln!(out, "{change}")?;
+        writeln!(out, "{}", Printable::new(&change))?;
     }
     writeln!(out, "{}: {} packages, {} artifacts", path.display(), new.packages.len(), new.artifacts.len())?;
     Ok(())

@@ -25,6 +25,7 @@ use clap::{Parser, Subcommand};
 use host::Host;
 use kiln_profile::ProfileError;
 use kiln_profile::import::ImportError;
+use kiln_tree::Printable;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -145,7 +146,8 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         None => cause.downcast_ref::<ProfileError>()?.rule(),
     });
     let rule = rule.map(|rule| format!(" (see {rule})")).unwrap_or_default();
-    eprintln!("kiln: {}{rule}", format_error(error.as_ref()));
+    // A name from an image or a server must not change the terminal.
+    eprintln!("kiln: {}{rule}", Printable::sentence(&format_error(error.as_ref())));
     ExitCode::FAILURE
 }
 

@@ -5,6 +5,7 @@ use super::host::Host;
 use super::lock::{lock_path, stale};
 use super::units;
 use kiln_bake::lock::{Lock, wanted_packages};
+use kiln_tree::Printable;
 use std::io::Write;
 
 /// Show what would be baked: the resolved profile and its inputs
@@ -34,38 +35,39 @@ pub(super) fn run(host: &Host, args: &PlanArgs) -> anyhow::Result<()> {
         writeln!(out, "{plan:#}")?;
         return Ok(());
     }
-    writeln!(out, "role        {} ({})", profile.role, profile.path.display())?;
-    writeln!(out, "image       {} {}", profile.image.id, profile.image.version)?;
-    writeln!(out, "debian      {} {}, kernel {}", profile.debian.suite, profile.arch.as_str(), profile.kernel.package)?;
-    writeln!(out, "kubernetes  {}", profile.release.name)?;
+    // Reasons, names and versions are whatever profile and lock say.
+    let mut line = |text: String| writeln!(out, "{}", Printable::sentence(&text));
+    line(format!("role        {} ({})", profile.role, profile.path.display()))?;
+    line(format!("image       {} {}", profile.image.id, profile.image.version))?;
+    line(format!("debian      {} {}, kernel {}", profile.debian.suite, profile.arch.as_str(), profile.kernel.package))?;
+    line(format!("kubernetes  {}", profile.release.name))?;
     for artifact in kiln_bake::lock::artifacts(&profile) {
-        writeln!(out, "  {:<14} {}", artifact.name, artifact.version)?;
+        line(format!("  {:<14} {}", artifact.name, artifact.version))?;
     }
     if let Some(cluster) = &profile.cluster {
-        writeln!(
-            out,
+        line(format!(
             "cluster     {} (Kubernetes {}, {})",
             cluster.name,
             cluster.kubernetes,
             cluster.api_servers.join(" ")
-        )?;
+        ))?;
     }
     let wanted: Vec<String> = wanted_packages(&profile).into_iter().collect();
-    writeln!(out, "packages    {}", wanted.join(" "))?;
-    writeln!(out, "cmdline     {}", profile.kernel.cmdline.join(" "))?;
+    line(format!("packages    {}", wanted.join(" ")))?;
+    line(format!("cmdline     {}", profile.kernel.cmdline.join(" ")))?;
     let overlays: Vec<String> = profile.overlays.iter().map(|path| path.display().to_string()).collect();
-    writeln!(out, "overlays    {}", if overlays.is_empty() { "none".to_owned() } else { overlays.join(" ") })?;
+    line(format!("overlays    {}", if overlays.is_empty() { "none".to_owned() } else { overlays.join(" ") }))?;
     for (name, rule) in &profile.prune {
-        writeln!(out, "prune       {name}: {}", rule.reason)?;
+        line(format!("prune       {name}: {}", rule.reason))?;
     }
     match (&lock, &stale) {
-        (None, _) => writeln!(out, "lock        {} does not exist; the first build writes it", path.display())?,
-        (Some(_), Some(why)) => writeln!(out, "lock        {} is stale: {why}", path.display())?,
+        (None, _) => line(format!("lock        {} does not exist; the first build writes it", path.display()))?,
+        (Some(_), Some(why)) => line(format!("lock        {} is stale: {why}", path.display()))?,
         (Some(lock), None) => {
             let total = lock.packages.iter().map(|package| package.size).sum();
-            writeln!(out, "lock        {}: {} packages, {}", path.display(), lock.packages.len(), units::bytes(total))?;
+            line(format!("lock        {}: {} packages, {}", path.display(), lock.packages.len(), units::bytes(total)))?;
             for package in &lock.packages {
-                writeln!(out, "  {:<34} {:<34} {:>10}", package.name, package.version, units::bytes(package.size))?;
+                line(format!("  {:<34} {:<34} {:>10}", package.name, package.version, units::bytes(package.size)))?;
             }
         }
     }

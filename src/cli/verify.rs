@@ -12,7 +12,7 @@ use std::process::ExitCode;
 /// with more privileges than expected. Exits with 1 when a check fails.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  kiln verify out/worker\n  kiln verify out/worker --json\n  kiln verify out/worker --allow /usr/bin/sudo\n  kiln verify out/worker-debug --allow-debug"
+    after_help = "Examples:\n  kiln verify out/worker\n  kiln verify out/worker --json\n  kiln verify out/worker --allow /usr/bin/sudo --allow-secret /etc/example.conf\n  kiln verify out/worker-debug --allow-debug"
 )]
 pub(super) struct VerifyArgs {
     /// Output directory of a build
@@ -21,6 +21,9 @@ pub(super) struct VerifyArgs {
     /// Accept this path although it is set-user-ID, set-group-ID or has capabilities (repeatable)
     #[arg(long, value_name = "PATH")]
     allow: Vec<String>,
+    /// Accept this path although it contains what looks like a key, token or password (repeatable)
+    #[arg(long, value_name = "PATH")]
+    allow_secret: Vec<String>,
     /// Accept overlays that are not for production, such as overlays/debug
     #[arg(long)]
     allow_debug: bool,
@@ -30,8 +33,9 @@ pub(super) struct VerifyArgs {
 }
 
 pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
-    let privileged = args.allow.iter().map(|path| path.trim_start_matches('/').to_owned()).collect();
-    let allowed = Allowed { privileged, debug: args.allow_debug };
+    let paths = |paths: &[String]| paths.iter().map(|path| path.trim_start_matches('/').to_owned()).collect();
+    let allowed =
+        Allowed { privileged: paths(&args.allow), secrets: paths(&args.allow_secret), debug: args.allow_debug };
     let report = verify(&args.output, &allowed);
     match print(args, &report) {
         // When only the first lines are read, the exit code still gives the result.

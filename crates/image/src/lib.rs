@@ -22,6 +22,7 @@ pub mod vmdk;
 
 pub use open::{open, open_disk};
 
+use kiln_tree::Printable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
@@ -134,7 +135,7 @@ pub enum ReadError {
     #[error("it is not an image that kiln makes: neither an initramfs, nor a disk, nor an ext4 file system")]
     Unknown,
     /// It has no such file.
-    #[error("it has no file /{0}")]
+    #[error("it has no file /{}", Printable::new(.0))]
     Missing(String),
     /// The destination failed.
     #[error(transparent)]
@@ -144,7 +145,9 @@ pub enum ReadError {
 impl ReadError {
     /// The error for bytes that violate the format; `what` describes the violation.
     pub(crate) fn damaged(what: impl Into<String>) -> Self {
-        Self::Damaged(io::Error::new(io::ErrorKind::InvalidData, what.into()))
+        // What damage it is often quotes a name of the image.
+        let what = Printable::sentence(&what.into()).to_string();
+        Self::Damaged(io::Error::new(io::ErrorKind::InvalidData, what))
     }
 }
 

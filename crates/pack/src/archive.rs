@@ -1,7 +1,7 @@
 //! Reads tar archives of dpkg and of releases member by member, with every length bounded.
 
 use super::index::{Index, Member, MemberKind};
-use kiln_tree::{DeviceKind, Digest, PathError, TreePath};
+use kiln_tree::{DeviceKind, Digest, PathError, TreePath, link_target};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read, Write};
@@ -34,6 +34,14 @@ pub enum ArchiveError {
         /// Its number, from 0.
         member: usize,
         /// What is wrong with its name.
+        source: PathError,
+    },
+    /// A link with a target that is not a valid name.
+    #[error("member {path}: its target {source}")]
+    Target {
+        /// The link.
+        path: TreePath,
+        /// What is wrong with its target.
         source: PathError,
     },
     /// A hard link to something that is not an earlier file of the archive.
@@ -142,10 +150,8 @@ impl Reader<'_> {
         };
         let target = || {
             let raw = extensions.link.clone().or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned));
-            String::from_utf8(raw.unwrap_or_default()).map_err(|_| ArchiveError::Path {
-                member: number,
-                source: PathError::NotUtf8(format!("the target of {path}")),
-            })
+            let target = link_target(&raw.unwrap_or_default());
+            target.map_err(|source| ArchiveError::Target { path: path.clone(), source })
         };
         let kind = match kind {
             EntryType::Regular | EntryType::Continuous => {
@@ -379,7 +385,13 @@ mod tests {
             (tar_with(b"a/../../b", EntryType::Directory, b"", b""), "leaves the tree"),
             (tar_with(b"a", EntryType::Link, b"/etc/shadow", b""), "not an earlier file"),
             (tar_with(b"a", EntryType::GNUSparse, b"", b""), "cannot hold"),
-            (tar_with(b"a\nb", EntryType::Regular, b"", b""), "contains a control character"),
+            (tar_with(b"a\nb", EntryType::Regular, b"", b""), "\"a\\nb\" contains a control character"),
+            (
+                tar_with(b"a", EntryType::Symlink, b"\x1b[2J", b""),
+                "member a: its target \"\\x1b[2J\" contains a control character",
+            ),
+            (tar_with(b"a", EntryType::Symlink, "\u{202e}".as_bytes(), b""), "\"\\u{202e}\" contains a control"),
+            (tar_with(b"a", EntryType::Symlink, b"b\xff", b""), "member a: its target \"b\\xff\" is not UTF-8"),
         ] {
             let error = read(&tar).expect_err("refused").to_string();
             assert!(error.contains(why), "{error}");

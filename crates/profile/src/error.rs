@@ -34,6 +34,12 @@ pub enum ProfileError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file that profiles may not read.
+    #[error("{why}")]
+    OutOfReach {
+        /// The file, why not, and what to do.
+        why: String,
+    },
     /// A file larger than the limit for a profile.
     #[error("{path}: is larger than 1 MiB, the limit for a profile")]
     TooLarge {

@@ -25,6 +25,7 @@ mod output;
 mod place;
 mod places;
 mod raw;
+mod reach;
 mod schema;
 
 use kiln_suggest as suggest;

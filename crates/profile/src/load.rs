@@ -11,6 +11,7 @@ use super::output::Output;
 use super::place::{At, Fault, Pos, Sources};
 use super::places::{Places, Written};
 use super::raw::RawProfile;
+use super::reach::Reach;
 use super::suggest;
 use std::collections::BTreeSet;
 use std::fs;
@@ -41,12 +42,17 @@ pub struct Overrides {
     /// `--overlay`: overlays applied after those of the profile, each a name or, with a `/`, a
     /// path.
     pub overlays: Vec<PathBuf>,
+    /// `--allow-files-outside`: profiles may name files outside of the project.
+    pub files_outside: bool,
 }
 
 /// Loads the profile of `role` from the directory `dir`.
 ///
 /// `role` is a name (`worker`: `dir/worker.yaml`) or the path of a YAML file (which contains a `/`
 /// or ends in `.yaml`). `home` replaces `~`; `host_arch` is the default architecture.
+///
+/// Profiles reach files in the directory that holds `dir`, and those that `role` and `overrides`
+/// name with what is beside them.
 ///
 /// # Errors
 /// [`ProfileError`]: the first error, with its file, line and column.
@@ -58,7 +64,14 @@ pub fn load(
     host_arch: Arch,
 ) -> Result<Profile, ProfileError> {
     let path = find_role(dir, role)?;
-    let mut loader = Loader { dir, sources: Sources::default() };
+    let mut reach = match overrides.files_outside {
+        true => Reach::everything(),
+        false => Reach::project(dir, home),
+    };
+    if is_path(role) {
+        reach.add(&path);
+    }
+    let mut loader = Loader { dir, sources: Sources::default(), reach };
     let loaded = loader.load(&path, overrides, home, host_arch);
     loaded.map_err(|stop| match stop {
         Stop::Fault(fault) => ProfileError::Value {
@@ -132,6 +145,8 @@ const MAX_LAYERS: usize = 32;
 struct Loader<'a> {
     dir: &'a Path,
     sources: Sources,
+    /// The files that profiles may name.
+    reach: Reach,
 }
 
 impl Loader<'_> {
@@ -156,8 +171,8 @@ impl Loader<'_> {
             cluster: cluster_node,
             options,
         });
-        let sources = &self.sources;
-        let context = Context { sources, places, path, root, overlays_dir: &overlays_dir, home, host_arch };
+        let Self { sources, reach, .. } = &*self;
+        let context = Context { sources, reach, places, path, root, overlays_dir: &overlays_dir, home, host_arch };
         Ok(check::profile(raw, release, cluster, &context)?)
     }
 
@@ -187,9 +202,9 @@ impl Loader<'_> {
         parents.reduce(merge).ok_or_else(|| unreachable_empty(path))
     }
 
-    fn parent(&self, extends: &At<String>) -> Result<PathBuf, Stop> {
-        let beside = self.sources.dir(extends.pos);
-        let found = self.reference(extends, &[beside, self.dir])?;
+    fn parent(&mut self, extends: &At<String>) -> Result<PathBuf, Stop> {
+        let beside = self.sources.dir(extends.pos).to_owned();
+        let found = self.reference(extends, &[&beside, self.dir])?;
         found.map_err(|known| {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
             let hint = suggest::hint(&extends.value, &known);
@@ -234,9 +249,13 @@ impl Loader<'_> {
 
     /// The file to which a name or a path refers; for a name that is in none of `dirs`, the names
     /// that exist.
-    fn reference(&self, name: &At<String>, dirs: &[&Path]) -> Result<Result<PathBuf, Vec<String>>, Stop> {
+    fn reference(&mut self, name: &At<String>, dirs: &[&Path]) -> Result<Result<PathBuf, Vec<String>>, Stop> {
         if is_path(&name.value) {
             let path = self.sources.dir(name.pos).join(&name.value);
+            match name.pos.is_option() {
+                true => self.reach.add(&path),
+                false => self.reach.check(&path).map_err(|why| name.fault(why))?,
+            }
             if path.is_file() {
                 return Ok(Ok(path));
             }
@@ -257,6 +276,8 @@ impl Loader<'_> {
     }
 
     fn read(&mut self, path: &Path) -> Result<Node, Stop> {
+        // A name may lead elsewhere, too: the file may be a link.
+        self.reach.check(path).map_err(|why| ProfileError::OutOfReach { why })?;
         let text = read_text(path)?;
         let source = self.sources.file(path);
         let node = Node::parse(&text, source)?;
@@ -280,6 +301,7 @@ impl Loader<'_> {
             image_version,
             outputs,
             overlays,
+            files_outside: _, // in `reach`
         } = overrides.clone();
         let mut options = Vec::new();
         let sources = &mut self.sources;

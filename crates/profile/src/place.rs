@@ -102,6 +102,11 @@ impl Fault {
 }
 
 impl Pos {
+    /// Whether the value is of an option of the command line, and so the user's own choice.
+    pub(crate) fn is_option(self) -> bool {
+        self.line == 0
+    }
+
     /// A fault at this position that belongs to no key.
     pub(crate) fn fault(self, text: impl Into<String>) -> Fault {
         Fault { pos: self, key: None, text: text.into(), rule: None }

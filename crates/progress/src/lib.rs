@@ -5,6 +5,7 @@
 //! error never fails a build.
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use kiln_tree::Printable;
 use std::fmt;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -141,6 +142,10 @@ impl fmt::Debug for Progress {
 
 impl Inner {
     fn line(&self, text: &dyn fmt::Display, warning: bool) {
+        // Messages quote names from packages and servers.
+        let text = text.to_string();
+        let lines: Vec<String> = text.lines().map(|line| Printable::sentence(line).to_string()).collect();
+        let text = lines.join("\n");
         match &self.sink {
             Sink::Nothing => {}
             Sink::Terminal(multi) => multi.suspend(|| {
@@ -322,6 +327,13 @@ mod tests {
         progress.warn("two");
         Progress::to_writer(out.clone(), true).detail("three");
         assert_eq!(out.lines(), ["one", "warning: two", "three"]);
+    }
+
+    #[test]
+    fn names_in_messages_do_not_control_the_terminal() {
+        let out = Captured::default();
+        Progress::to_writer(out.clone(), false).warn("the server said \u{1b}[2J\u{202e}; a\\b");
+        assert_eq!(out.lines(), ["warning: the server said \\x1b[2J\\u{202e}; a\\b"]);
     }
 
     #[test]

@@ -7,11 +7,13 @@
 mod content;
 mod entry;
 mod path;
+mod printable;
 mod reader;
 
 pub use content::{Content, ContentSource, Digest, DigestError, PackRef, hash_into};
 pub use entry::{DeviceKind, Entry, Kind, LinkGroup, Metadata, Origin};
-pub use path::{PathError, TreePath};
+pub use path::{PathError, TreePath, link_target};
+pub use printable::{Printable, has_controls};
 pub use reader::{ContentReader, LocalReader, ReadError};
 
 use std::collections::BTreeMap;

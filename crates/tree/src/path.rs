@@ -1,5 +1,6 @@
 //! Paths that cannot leave the tree.
 
+use super::printable::{Printable, has_controls};
 use std::borrow::Borrow;
 use std::fmt;
 
@@ -9,7 +10,8 @@ const MAX_PATH: usize = 4095;
 const MAX_NAME: usize = 255;
 
 /// A path inside the image: relative to its root, `/`-separated, UTF-8, without `.`, `..`, empty
-/// components or control characters. Never empty: the root directory itself has no entry.
+/// components or characters that control a terminal. Never empty: the root directory itself has no
+/// entry.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TreePath(Box<str>);
@@ -23,11 +25,12 @@ pub enum PathError {
     /// A `..` component.
     #[error("{0:?} leaves the tree through \"..\"")]
     Escapes(String),
-    /// Not UTF-8.
-    #[error("{0:?} is not UTF-8")]
+    /// Not UTF-8; as [`Printable`] shows it.
+    #[error("\"{0}\" is not UTF-8")]
     NotUtf8(String),
-    /// NUL, newline or another control character.
-    #[error("{0:?} contains a control character")]
+    /// NUL, newline or another control character, or an invisible one that reverses text; as
+    /// [`Printable`] shows it.
+    #[error("\"{0}\" contains a control character")]
     Control(String),
     /// Longer than Linux allows.
     #[error("{0:?}… is longer than Linux allows (4095 bytes, 255 per component)")]
@@ -44,8 +47,8 @@ impl TreePath {
         if text.len() > MAX_PATH {
             return Err(PathError::TooLong(text.chars().take(64).collect()));
         }
-        if text.chars().any(char::is_control) {
-            return Err(PathError::Control(text.to_owned()));
+        if has_controls(text) {
+            return Err(PathError::Control(Printable::new(text).to_string()));
         }
         let mut clean = String::with_capacity(text.len());
         for part in text.split('/') {
@@ -71,9 +74,7 @@ impl TreePath {
     /// # Errors
     /// [`PathError`], also if the bytes are not UTF-8.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PathError> {
-        let text = std::str::from_utf8(bytes)
-            .map_err(|_| PathError::NotUtf8(String::from_utf8_lossy(bytes).chars().take(256).collect()))?;
-        Self::new(text)
+        Self::new(utf8(bytes)?)
     }
 
     /// Makes a path from a prefix of a path that was already checked.
@@ -108,6 +109,23 @@ impl TreePath {
     pub fn join(&self, name: &str) -> Result<Self, PathError> {
         Self::new(&format!("{self}/{name}"))
     }
+}
+
+/// Checks the target of a symbolic link, which may lead anywhere.
+///
+/// # Errors
+/// [`PathError`] for what no name may contain.
+pub fn link_target(bytes: &[u8]) -> Result<String, PathError> {
+    let text = utf8(bytes)?;
+    match has_controls(text) {
+        true => Err(PathError::Control(Printable::new(text).to_string())),
+        false => Ok(text.to_owned()),
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, PathError> {
+    let shown = || Printable::new(&bytes[..bytes.len().min(256)]).to_string();
+    std::str::from_utf8(bytes).map_err(|_| PathError::NotUtf8(shown()))
 }
 
 impl fmt::Display for TreePath {
@@ -148,7 +166,18 @@ mod tests {
         }
         assert_eq!(TreePath::new("./"), Err(PathError::Empty));
         assert!(matches!(TreePath::new("a/../../etc"), Err(PathError::Escapes(_))));
-        assert!(matches!(TreePath::from_bytes(b"a\xff"), Err(PathError::NotUtf8(_))));
+        assert_eq!(TreePath::from_bytes(b"a\xff"), Err(PathError::NotUtf8("a\\xff".into())));
+    }
+
+    #[test]
+    fn names_and_targets_do_not_control_the_terminal() {
+        for bytes in [&b"a\nb"[..], b"a\x1b[2J", "a\u{202e}b".as_bytes(), "a\u{85}".as_bytes()] {
+            let error = TreePath::from_bytes(bytes).expect_err("a control character");
+            assert_eq!(error.to_string(), format!("\"{}\" contains a control character", Printable::new(bytes)));
+            assert_eq!(link_target(bytes), Err(error));
+        }
+        assert_eq!(link_target(b"../../\xff"), Err(PathError::NotUtf8("../../\\xff".into())));
+        assert_eq!(link_target("../../\\x2d/\u{20ac}".as_bytes()), Ok("../../\\x2d/\u{20ac}".into()));
     }
 
     proptest! {

@@ -6,6 +6,7 @@ mod alone;
 pub mod diff;
 mod disk;
 mod listing;
+mod names;
 mod permissions;
 mod production;
 mod pxe;
@@ -22,7 +23,7 @@ use kiln_image::listing::Listing;
 use kiln_image::{ImageRoot, Node};
 use kiln_manifest::{FileRecord, Manifest};
 use kiln_profile::{Holds, Output, RootFormat};
-use secrets::Scanner;
+use secrets::{Finding, Scanner};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -32,6 +33,8 @@ pub struct Allowed {
     /// Paths that may be set-user-ID or set-group-ID or have capabilities, in addition to those that
     /// kiln knows and the profile names.
     pub privileged: BTreeSet<String>,
+    /// Paths that may contain what looks like a secret.
+    pub secrets: BTreeSet<String>,
     /// Overlays that are not for production.
     pub debug: bool,
 }
@@ -73,7 +76,8 @@ pub fn verify(directory: &Path, allowed: &Allowed) -> Report {
                 tree.absorb(initrd, "initrd");
             }
             let by_profile = manifest.privileged.keys().map(|path| path.as_str().to_owned());
-            tree.judge(&allowed.privileged.iter().cloned().chain(by_profile).collect(), &mut report);
+            let privileged = allowed.privileged.iter().cloned().chain(by_profile).collect();
+            tree.judge(&Allowed { privileged, ..allowed.clone() }, &mut report);
         }
         None => report.failed("secrets", "there is no root file system that can be searched"),
     }
@@ -134,7 +138,7 @@ impl OutputDir<'_> {
 #[derive(Debug)]
 struct Tree {
     listing: Listing,
-    secrets: Vec<String>,
+    secrets: Vec<Finding>,
 }
 
 impl Tree {
@@ -151,15 +155,19 @@ impl Tree {
 
     /// Adds the contents of `other` with `prefix` before its paths.
     fn absorb(&mut self, other: Self, prefix: &str) {
-        self.secrets.extend(other.secrets.into_iter().map(|finding| format!("{prefix}: {finding}")));
+        let within = |finding: Finding| Finding { path: format!("{prefix}:/{}", finding.path), ..finding };
+        self.secrets.extend(other.secrets.into_iter().map(within));
         let paths = other.listing.paths.into_iter().map(|(path, listed)| (format!("{prefix}:/{path}"), listed));
         self.listing.paths.extend(paths);
     }
 
     /// Runs the checks that need no manifest.
-    fn judge(&self, allowed: &BTreeSet<String>, report: &mut Report) {
+    fn judge(&self, allowed: &Allowed, report: &mut Report) {
         let paths = self.listing.paths.len();
-        report.add(Check::new("secrets", format!("no key, token or password in {paths} paths"), self.secrets.clone()));
-        permissions::check(&self.listing, allowed, report);
+        let unexpected = self.secrets.iter().filter(|finding| !allowed.secrets.contains(&finding.path));
+        let findings = unexpected.map(|Finding { path, what }| format!("/{path} {what}")).collect();
+        report.add(Check::new("secrets", format!("no key, token or password in {paths} paths"), findings));
+        names::check(&self.listing, report);
+        permissions::check(&self.listing, &allowed.privileged, report);
     }
 }

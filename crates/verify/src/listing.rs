@@ -2,6 +2,7 @@
 
 use super::report::{Check, Report};
 use kiln_manifest::{FileRecord, Manifest, VERSION};
+use kiln_tree::has_controls;
 use std::collections::BTreeSet;
 
 pub(super) fn check(manifest: &Manifest, report: &mut Report) {
@@ -36,7 +37,7 @@ pub(super) fn check(manifest: &Manifest, report: &mut Report) {
 
 /// Whether a path stays inside the directory that it is relative to.
 pub(super) fn is_plain(path: &str) -> bool {
-    path.split('/').all(|part| !matches!(part, "" | "." | "..")) && !path.chars().any(char::is_control)
+    path.split('/').all(|part| !matches!(part, "" | "." | "..")) && !has_controls(path)
 }
 
 fn malformed(record: &FileRecord) -> Option<String> {

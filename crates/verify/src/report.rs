@@ -1,5 +1,6 @@
 //! The checks and their results.
 
+use kiln_tree::Printable;
 use serde::Serialize;
 use std::fmt;
 
@@ -57,12 +58,12 @@ impl Report {
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.passed {
-            return write!(f, "ok    {}: {}", self.name, self.what);
+            return write!(f, "ok    {}: {}", self.name, Printable::sentence(&self.what));
         }
         write!(f, "FAIL  {}: {} wrong", self.name, self.findings.len() + self.more)?;
         for finding in self.findings.iter().take(SHOWN) {
             // Names in an image are untrusted: they must not control the terminal.
-            write!(f, "\n        {}", finding.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'"))?;
+            write!(f, "\n        {}", Printable::new(finding))?;
         }
         let hidden = self.findings.len().saturating_sub(SHOWN) + self.more;
         if hidden > 0 { write!(f, "\n        … and {hidden} more; --json lists them") } else { Ok(()) }

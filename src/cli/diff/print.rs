@@ -1,7 +1,7 @@
 //! Prints changes as text and as JSON.
 
 use super::super::units;
-use kiln_tree::Origin;
+use kiln_tree::{Origin, Printable};
 use kiln_verify::diff::{Change, Changes, FileChange, Side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -22,7 +22,7 @@ pub(super) fn text(out: &mut impl Write, changes: &Changes, all: bool) -> io::Re
     for section in &changes.sections {
         writeln!(out, "{}", section.name)?;
         for change in &section.changes {
-            writeln!(out, "  {}", plain(&line(section.name, change)))?;
+            writeln!(out, "  {}", Printable::new(&line(section.name, change)))?;
         }
         if section.name == "packages" || section.name == "artifacts" {
             packages.extend(section.changes.iter().map(|change| change.name.as_str()));
@@ -42,10 +42,11 @@ pub(super) fn text(out: &mut impl Write, changes: &Changes, all: bool) -> io::Re
         }
     }
     for (package, [added, removed, changed]) in counted {
+        let package = Printable::new(package);
         writeln!(out, "  of {package}: {added} added, {removed} removed, {changed} changed")?;
     }
     for unknown in &changes.unknown {
-        writeln!(out, "unknown: {unknown}")?;
+        writeln!(out, "unknown: {}", Printable::sentence(unknown))?;
     }
     out.flush()
 }
@@ -79,7 +80,7 @@ fn print_file(out: &mut impl Write, file: &FileChange) -> io::Result<()> {
         "removed" => '-',
         _ => '~',
     };
-    writeln!(out, "  {mark} /{}  {}", plain(&file.path), plain(&file.details.join(", ")))?;
+    writeln!(out, "  {mark} /{}  {}", Printable::new(&file.path), Printable::new(&file.details.join(", ")))?;
     let lines: Vec<&str> = file.text.iter().flat_map(|text| text.lines()).collect();
     for line in lines.iter().take(MAX_LINES) {
         writeln!(out, "      {}", plain(line))?;
@@ -90,9 +91,8 @@ fn print_file(out: &mut impl Write, file: &FileChange) -> io::Result<()> {
     }
 }
 
-/// Replaces control characters of text from an image, which could change the terminal.
-fn plain(text: &str) -> String {
-    text.chars()
-        .map(|char| if char.is_control() && char != '\t' { char::REPLACEMENT_CHARACTER } else { char })
-        .collect()
+/// A line of a file without characters that could change the terminal. Backslashes and tabs stay:
+/// this is not a name, and files have many.
+fn plain(line: &str) -> String {
+    line.split('\t').map(|part| Printable::sentence(part).to_string()).collect::<Vec<_>>().join("\t")
 }

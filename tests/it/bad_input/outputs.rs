@@ -339,6 +339,85 @@ fn forbidden_contents_are_found() {
     );
 }
 
+/// Lists show names so that they are on one line and differ; JSON has them as they are.
+#[test]
+fn names_do_not_control_the_terminal() {
+    let (site, _) = built();
+    let mut manifest: Value = serde_json::from_str(&site.read("out/worker/manifest.json")).expect("JSON");
+    let motd = manifest["files"].as_array_mut().expect("files").iter_mut().find(|file| file["path"] == "etc/motd");
+    let motd = motd.expect("a file").as_object_mut().expect("an object");
+    let target = "a\\n\u{1b}[2J\n\u{202e}\u{9b}";
+    motd.insert("type".into(), "symlink".into());
+    motd.insert("target".into(), target.into());
+    motd.remove("size");
+    motd.remove("sha256");
+    site.write("out/worker/manifest.json", manifest.to_string());
+    let said = |arguments: &[&str]| {
+        let output = site.kiln(arguments).output().expect("kiln runs");
+        String::from_utf8(output.stdout).expect("UTF-8") + &String::from_utf8(output.stderr).expect("UTF-8")
+    };
+    let shown = "a\\\\n\\x1b[2J\\n\\u{202e}\\u{9b}";
+    let listing = said(&["inspect", "out/worker"]);
+    assert!(listing.lines().any(|line| line.contains(&format!(" /etc/motd -> {shown}  ["))), "{listing:?}");
+    let verified = said(&["verify", "out/worker"]);
+    assert!(verified.contains(shown), "{verified:?}");
+    let compared = said(&["diff", "out/worker", "kept"]);
+    assert!(compared.contains(shown), "{compared:?}");
+    let refused = said(&["inspect", "out/worker", "etc/\u{1b}[2J\n\u{202e}"]);
+    assert!(refused.starts_with("kiln: /etc/\\x1b[2J\\n\\u{202e} is not in "), "{refused:?}");
+    for text in [listing, verified, compared, refused] {
+        assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{text:?}");
+    }
+    let record: Value = serde_json::from_str(&said(&["inspect", "out/worker", "/etc/motd", "--json"])).expect("JSON");
+    assert_eq!(record["target"], target);
+}
+
+/// Each kind is found with its path, and no finding quotes it. (`crates/verify/src/secrets/tests.rs`
+/// has more forms.)
+#[test]
+fn planted_secrets_are_found_and_never_quoted() {
+    let random = "kQ7fZt0mW3xR9bYc5dNvHs2jPgLq8uAe";
+    let site = Site::new(&Keys::new(), &[]);
+    let rows = [
+        (
+            "root/.docker/config.json",
+            r#"{"auths": {"r.example": {"auth": "cm9ib3Q6aHVudGVyMmh1bnRlcjI="}}}"#.to_owned(),
+            "a registry's password",
+        ),
+        (
+            "etc/containerd/certs.d/r.example/hosts.toml",
+            "[host.\"https://r.example\".header]\n  authorization = \"Basic cm9ib3Q6aHVudGVyMmh1bnRlcjI=\"\n".into(),
+            "a header with credentials",
+        ),
+        ("etc/apt/auth.conf", "machine deb.example login robot password hunter2hunter2\n".into(), "a password (netrc)"),
+        ("etc/kubernetes/admin.conf", format!("users:\n- user:\n    token: {random}\n"), "a token"),
+        (
+            "etc/wireguard/wg0.conf",
+            "[Interface]\nPrivateKey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=\n".into(),
+            "a WireGuard key",
+        ),
+        ("etc/proxy", "https_proxy=http://robot:hunter2hunter2@proxy.example:3128\n".into(), "a URL with a password"),
+        ("etc/gitlab", "glpat-kQ7fZt0mW3xR9bYc5dNv\n".into(), "an access key"),
+        ("etc/slack", "xoxb-123456789012-kQ7fZt0mW3xR9bYc\n".into(), "an access key"),
+        ("etc/shadow-", "root::19000:0:99999:7:::\n".into(), "an empty password"),
+    ];
+    for (path, text, _) in &rows {
+        site.write(&format!("overlays/leak/rootfs/{path}"), text);
+    }
+    site.builds(&["--overlay", "leak"]);
+    let found = failures(&site, &[]);
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["secrets"], "{found:?}");
+    let secrets = &found["secrets"];
+    for (path, _, kind) in &rows {
+        assert!(secrets.contains(&format!("/{path} contains {kind} at byte ")), "/{path}: {secrets}");
+    }
+    for part in [random, "hunter2", "cm9ib3Q6", "yAnz5TF", "kQ7fZt0m"] {
+        assert!(!secrets.contains(part), "{secrets}");
+    }
+    let accepted: Vec<&str> = rows.iter().flat_map(|(path, ..)| ["--allow-secret", path]).collect();
+    assert!(failures(&site, &accepted).is_empty());
+}
+
 #[test]
 fn an_overlay_that_is_not_for_production_is_found_unless_it_is_allowed() {
     let site = Site::new(&Keys::new(), &[]);

@@ -70,7 +70,7 @@ fn members() {
         ),
         (
             &[file("./usr/share/a\u{7}b", "x")],
-            "member 0: \"./usr/share/a\\u{7}b\" contains a control character; its sha256 is correct, so it is broken at its source: use another version of it",
+            "member 0: \"./usr/share/a\\x07b\" contains a control character; its sha256 is correct, so it is broken at its source: use another version of it",
         ),
         (
             &[directory("./usr/share/"), hardlink("./usr/share/shadow", "/etc/shadow")],

@@ -1,17 +1,18 @@
 //! The shipped overlays, each in an image.
 
 use crate::image::shared::{arguments, kept, kiln};
-use crate::image::tools::{run, text};
+use crate::image::tools::{run, text, tool};
 use kiln_manifest::{FileRecord, Manifest};
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A directory with the shipped profiles and overlays.
 fn place(name: &str) -> PathBuf {
     let directory = kept(name);
-    symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("overlays"), directory.join("overlays")).expect("a link");
+    // A link would lead out of the project.
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("overlays");
+    run(tool("cp", "coreutils").arg("-r").arg(shipped).arg(directory.join("overlays")));
     directory
 }
 

@@ -97,6 +97,7 @@ fn options_override_the_profile() {
         image_version: Some("7".into()),
         outputs: [Output::Pxe].into(),
         overlays: vec![profiles.0.path().join("site")],
+        files_outside: false,
     };
     let profile = profiles.load_with("worker", &overrides).expect("a good profile");
     assert_eq!((profile.release.name.as_str(), profile.release.kubernetes.to_string().as_str()), ("v2", "1.31.0"));
@@ -143,7 +144,8 @@ fn a_role_may_be_a_path_and_paths_start_at_their_file() {
     assert_eq!(error, "mine/edge.yaml:5:62: artifacts.b: \"/\" is the root itself, name something below it");
 
     profiles.write("mine/edge.yaml", "extends: base\noverlays: [./over, site]\nartifacts:\n  a: {version: 1, file: 'bin/{arch}/a-{version}', install: /a}\n  b: {version: 1, file: ~/b.tar, extract: {bin: /opt/bin}}\n");
-    let profile = profiles.load_with(path.to_str().expect("UTF-8"), &Overrides::default()).expect("a good profile");
+    let trusted = Overrides { files_outside: true, ..Overrides::default() };
+    let profile = profiles.load_with(path.to_str().expect("UTF-8"), &trusted).expect("a good profile");
     assert_eq!(profile.role, "edge");
     assert_eq!(profile.overlays, [profiles.0.path().join("mine/./over"), profiles.0.path().join("overlays/site")]);
     let sources: Vec<_> = profile.artifacts.iter().map(|artifact| artifact.source.clone()).collect();
@@ -155,6 +157,70 @@ fn a_role_may_be_a_path_and_paths_start_at_their_file() {
         ]
     );
     assert!(matches!(&profile.artifacts[0].format, ArtifactFormat::Raw { mode: 0o755, .. }));
+}
+
+#[test]
+fn a_profile_names_no_file_outside_of_its_project() {
+    let profiles = Profiles::worker("");
+    profiles.write("profiles/v0.yaml", "release: v1\n");
+    profiles.write(".git/config", "a token");
+    profiles.write("overlays/site/x", "");
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    for (path, text) in [("rootfs/x", ""), ("w.yaml", "release: v1\n"), ("ca.crt", "a secret"), ("keyring.gpg", "")] {
+        let path = elsewhere.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        std::fs::write(path, text).expect("written");
+    }
+    std::os::unix::fs::symlink(elsewhere.path(), profiles.0.path().join("profiles/link")).expect("a link");
+    std::os::unix::fs::symlink(elsewhere.path().join("w.yaml"), profiles.0.path().join("profiles/lost.yaml"))
+        .expect("a link");
+    std::os::unix::fs::symlink(elsewhere.path().join("rootfs"), profiles.0.path().join("overlays/site/rootfs"))
+        .expect("a link");
+    let outside = elsewhere.path().display().to_string();
+    let artifact = |file: &str| format!("artifacts: {{a: {{version: 1, file: '{file}', install: /a}}}}\n");
+    let image = |kind: &str| format!("images: {{'a.b/c:1': {kind}}}\n");
+    let up = "../".repeat(20);
+    for (text, place) in [
+        (artifact("/proc/self/environ"), "2:35: artifacts.a: /proc/self/environ "),
+        (artifact("~/.docker/config.json"), "2:35: artifacts.a: /home/user/.docker/config.json "),
+        (artifact("~/.cache/kiln-test/../../b"), "2:35: artifacts.a: "),
+        (artifact(&format!("{outside}/ca.crt")), "2:35: artifacts.a: "),
+        (artifact("link/ca.crt"), "2:35: artifacts.a: profiles/link/ca.crt leads to "),
+        (
+            artifact("../.git/config"),
+            "2:35: artifacts.a: profiles/../.git/config leads to .git/config, which is hidden",
+        ),
+        (artifact(&format!("{up}etc/shadow")), "2:35: artifacts.a: profiles/../"),
+        (image("{archive: {file: /etc/shadow}}"), "2:38: images.a.b/c:1: /etc/shadow is outside of "),
+        (image("{binary: {file: /etc/shadow, entrypoint: /a}}"), "2:37: images.a.b/c:1: /etc/shadow is outside of "),
+        (format!("debian: {{keyring: {outside}/keyring.gpg}}\n"), "2:19: debian.keyring: "),
+        (format!("overlays: [{outside}]\n"), "2:12: overlays: "),
+        ("overlays: [./link]\n".to_owned(), "2:12: overlays: "),
+        ("overlays: [site]\n".to_owned(), "2:12: overlays: overlays/site/rootfs leads to "),
+        (format!("release: {outside}/w.yaml\n"), "2:10: "),
+    ] {
+        profiles.write("profiles/worker.yaml", format!("extends: base\n{text}"));
+        let error = profiles.error();
+        assert!(error.starts_with(&format!("profiles/worker.yaml:{place}")), "{text}: {error}");
+        assert!(error.ends_with("or accept it with --allow-files-outside"), "{text}: {error}");
+        assert!(!error.contains("token") && !error.contains("a secret"), "{text}: {error}");
+        let trusted = Overrides { files_outside: true, ..Overrides::default() };
+        let error = profiles.load_with("worker", &trusted).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(!error.contains("--allow-files-outside"), "{text}: {error}");
+    }
+    // Neither by a name, nor as a parent.
+    profiles.write("profiles/worker.yaml", "extends: lost\n");
+    assert!(profiles.error().starts_with("profiles/lost.yaml leads to "), "{}", profiles.error());
+    profiles.write("profiles/worker.yaml", format!("extends: {outside}/w.yaml\n"));
+    assert!(profiles.error().starts_with("profiles/worker.yaml:1:10: "), "{}", profiles.error());
+    // What the command line names is the user's choice, but not where links in it lead.
+    profiles.write("profiles/worker.yaml", "extends: base\n");
+    let named = |overlay: std::path::PathBuf| Overrides { overlays: vec![overlay], ..Overrides::default() };
+    profiles.load_with("worker", &named(elsewhere.path().to_owned())).expect("a good profile");
+    let error = profiles.error_with("worker", &named(profiles.0.path().join("overlays/site")));
+    assert!(error.starts_with("--overlay: overlays: overlays/site/rootfs leads to "), "{error}");
+    let role = elsewhere.path().join("w.yaml");
+    profiles.load_with(role.to_str().expect("UTF-8"), &Overrides::default()).expect("a good profile");
 }
 
 #[test]

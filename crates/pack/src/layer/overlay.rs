@@ -7,12 +7,15 @@
 //! `0644` otherwise, so neither a umask nor git affects the image.
 
 use super::{LayerError, lay, merge_path};
-use kiln_tree::{Content, ContentSource, Digest, Entry, FileTree, Kind, Metadata, Origin, PathError, TreePath};
+use kiln_tree::{
+    Content, ContentSource, Digest, Entry, FileTree, Kind, Metadata, Origin, PathError, TreePath, link_target,
+};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,10 +85,20 @@ pub enum OverlayError {
         /// The path.
         target: TreePath,
     },
+    /// A link with a target that an image cannot hold.
+    #[error("overlay {name}: /{path} is a link to {source}")]
+    Target {
+        /// The overlay.
+        name: String,
+        /// The link.
+        path: TreePath,
+        /// What is wrong with its target.
+        source: PathError,
+    },
     /// A name that an image cannot hold.
     #[error("overlay {path}: {source}")]
     Path {
-        /// The file.
+        /// The directory that it is in.
         path: PathBuf,
         /// The cause.
         source: PathError,
@@ -253,18 +266,21 @@ impl Overlay {
         names.sort();
         for name in names {
             let host = directory.join(&name);
-            let named = TreePath::from_bytes(format!("{prefix}{}", name.to_string_lossy()).as_bytes());
-            let path = named.map_err(|source| OverlayError::Path { path: host.clone(), source })?;
-            if name.to_str().is_none() {
-                return Err(OverlayError::Path { source: PathError::NotUtf8(path.to_string()), path: host });
-            }
+            let named = TreePath::from_bytes(&[prefix.as_bytes(), name.as_bytes()].concat());
+            let path = named.map_err(|source| OverlayError::Path { path: directory.to_owned(), source })?;
             let metadata = fs::symlink_metadata(&host).map_err(read(&host))?;
             let kind = metadata.file_type();
             let entry = if kind.is_dir() {
                 Entry::directory(0o755, origin.clone())
             } else if kind.is_symlink() {
                 let target = fs::read_link(&host).map_err(read(&host))?;
-                Entry::symlink(target.to_string_lossy().into_owned(), origin.clone())
+                let target = link_target(target.as_os_str().as_bytes());
+                let target = target.map_err(|source| OverlayError::Target {
+                    path: path.clone(),
+                    name: self.name.clone(),
+                    source,
+                })?;
+                Entry::symlink(target, origin.clone())
             } else if kind.is_file() {
                 let content = read_content(&host, metadata.len()).map_err(read(&host))?;
                 let mode = if metadata.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
@@ -391,6 +407,22 @@ mod tests {
 
     fn mode(tree: &FileTree, path: &str) -> u16 {
         tree.get(path).unwrap_or_else(|| panic!("/{path} is not there")).meta.mode
+    }
+
+    #[test]
+    fn targets_that_would_control_a_terminal_or_are_not_utf_8_are_refused() {
+        use std::ffi::OsStr;
+        for (target, shown) in [
+            (&b"../\x1b[2J\n"[..], "\"../\\x1b[2J\\n\" contains a control character"),
+            (b"../\xff", "\"../\\xff\" is not UTF-8"),
+        ] {
+            let place = tempfile::tempdir().expect("a temporary directory");
+            fs::create_dir(place.path().join("rootfs")).expect("a directory");
+            let link = place.path().join("rootfs/link");
+            std::os::unix::fs::symlink(OsStr::from_bytes(target), link).expect("a link");
+            let error = Overlay::read(place.path()).expect_err("a bad target").to_string();
+            assert!(error.ends_with(&format!(": /link is a link to {shown}")), "{error}");
+        }
     }
 
     #[test]

@@ -113,6 +113,7 @@ pub(super) fn mode(mode: Option<&At<String>>, key: &Key, default: u16) -> Result
 }
 
 pub(super) fn overlay(value: &At<String>, context: &Context<'_>) -> Result<PathBuf, Fault> {
+    let mut reach = context.reach.clone();
     let path = match value.value.contains('/') {
         true => host_path(value, fields::OVERLAYS, context)?,
         false => {
@@ -120,6 +121,14 @@ pub(super) fn overlay(value: &At<String>, context: &Context<'_>) -> Result<PathB
             context.overlays_dir.join(&value.value)
         }
     };
+    // The user chose the directory of a path, but not where links in it lead.
+    if value.pos.is_option() && value.value.contains('/') {
+        reach.add(&path);
+    }
+    // Links below rootfs are copied as links, not followed.
+    for read in [path.clone(), path.join("rootfs"), path.join("overlay.yaml")] {
+        reach.check(&read).map_err(|why| value.fault_of(fields::OVERLAYS, why).by_kiln())?;
+    }
     if path.is_dir() {
         return Ok(path);
     }

@@ -36,6 +36,7 @@ use super::output::Output;
 use super::place::{At, Fault, Pos, Sources};
 use super::places::Places;
 use super::raw::{RawImage, RawProfile};
+use super::reach::Reach;
 use globset::GlobBuilder;
 use kiln_tree::{PathError, TreePath};
 use std::collections::BTreeSet;
@@ -45,6 +46,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Context<'a> {
     /// The files that were read, from which relative paths start.
     pub sources: &'a Sources,
+    /// The files that profiles may name.
+    pub reach: &'a Reach,
     /// The position of each key.
     pub places: Places,
     /// The role's file.
@@ -236,13 +239,18 @@ fn glob(text: &str) -> Result<(), String> {
 }
 
 /// A path on the build host: `~/` is the home directory, and a relative path starts at the
-/// directory of the file that names it.
+/// directory of the file that names it. A file names only what is in reach of profiles.
 fn host_path(value: &At<String>, key: impl Into<Key>, context: &Context<'_>) -> Result<PathBuf, Fault> {
-    match value.value.strip_prefix("~/") {
+    let key = key.into();
+    let path = match value.value.strip_prefix("~/") {
         Some(below) => match context.home {
-            Some(home) => Ok(home.join(below)),
-            None => Err(value.fault_of(key, format!("{:?} needs a home directory, set HOME", value.value))),
+            Some(home) => home.join(below),
+            None => return Err(value.fault_of(key, format!("{:?} needs a home directory, set HOME", value.value))),
         },
-        None => Ok(context.sources.dir(value.pos).join(&value.value)),
+        None => context.sources.dir(value.pos).join(&value.value),
+    };
+    if !value.pos.is_option() {
+        context.reach.check(&path).map_err(|why| value.fault_of(key, why).by_kiln())?;
     }
+    Ok(path)
 }

@@ -60,7 +60,7 @@ pub(crate) struct RawArtifact {
     pub url: Option<At<String>>,
     /// A file on the build host instead of `url`, relative to this file; `~/` is the home
     /// directory, `{version}` and `{arch}` are replaced.
-    #[schemars(extend("examples" = ["~/builds/{arch}/npd"]))]
+    #[schemars(extend("examples" = ["builds/{arch}/npd"]))]
     pub file: Option<At<String>>,
     /// SHA-256 per architecture (`amd64`, `arm64`, or `all`). Required with `url`; with `file` the
     /// lock pins it.

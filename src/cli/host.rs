@@ -12,8 +12,9 @@ use kiln_source::deb::keyring::Keyring;
 use kiln_source::fetch::Fetcher;
 use kiln_source::http::{Client, HttpConfig, ProxyConfig};
 use kiln_source::registry::Credentials;
+use kiln_url::Url;
 use std::env;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -126,7 +127,7 @@ impl Host {
         let path = directory.join("config.json");
         match std::fs::read_to_string(&path) {
             Ok(text) => Credentials::parse(&text).with_context(|| path.display().to_string()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Credentials::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Credentials::default()),
             Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
         }
     }
@@ -148,7 +149,8 @@ impl Host {
         }
         if mirrors.security.is_empty() {
             // A full mirror serves the security archive beside the main archive.
-            mirrors.security = mirrors.main.iter().filter_map(|mirror| kiln_debian::security_beside(mirror)).collect();
+            let beside = |mirror: &Url| kiln_debian::security_beside(mirror.expose()).map(Url::from);
+            mirrors.security = mirrors.main.iter().filter_map(beside).collect();
         }
         Ok(mirrors)
     }

@@ -19,3 +19,4 @@ mod packages;
 mod processes;
 mod profiles;
 mod repositories;
+mod secrets;

@@ -1,7 +1,7 @@
 //! Why a document could not be fetched, and what to do.
 
 use super::proxy::ProxyServer;
-use super::url::redacted;
+use kiln_url::Url;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use ureq::http::Uri;
 /// A failed request.
 #[derive(Debug, Clone)]
 pub struct HttpError {
-    /// The requested URL, without secrets.
-    pub url: String,
+    /// The requested URL.
+    pub url: Url,
     /// The URL that redirects led to, if it is another one.
-    pub reached: Option<String>,
+    pub reached: Option<Url>,
     /// What happened (at the last attempt).
     pub kind: HttpErrorKind,
     /// The number of attempts.
@@ -58,12 +58,12 @@ pub enum HttpErrorKind {
     /// Redirected from https to http.
     Downgrade {
         /// The target.
-        to: String,
+        to: Url,
     },
     /// A redirect without a target, or to something that is not an HTTP URL.
     BadRedirect {
         /// The target as the server sent it.
-        to: Option<String>,
+        to: Option<Url>,
     },
     /// The document is larger than this kind of document can be.
     TooLarge {
@@ -104,13 +104,13 @@ pub enum HttpErrorKind {
 }
 
 impl HttpError {
-    pub(crate) fn new(url: &str, kind: HttpErrorKind) -> Self {
-        Self { url: redacted(url), reached: None, kind, attempts: 1 }
+    pub(crate) fn new(url: &Url, kind: HttpErrorKind) -> Self {
+        Self { url: url.clone(), reached: None, kind, attempts: 1 }
     }
 
-    pub(super) fn reached(mut self, uri: &Uri) -> Self {
-        let reached = redacted(&uri.to_string());
-        self.reached = (reached != self.url).then_some(reached);
+    /// Adds where redirects led to, if anywhere.
+    pub(super) fn reached(mut self, redirected: Option<&Uri>) -> Self {
+        self.reached = redirected.map(|uri| uri.to_string().into());
         self
     }
 
@@ -161,7 +161,8 @@ impl HttpErrorKind {
             },
             ureq::Error::Rustls(error) => Self::Tls { why: error.to_string() },
             ureq::Error::Tls(why) => Self::Tls { why: (*why).to_owned() },
-            ureq::Error::BadUri(why) => Self::BadUrl { why: why.clone() },
+            // Its text has the URL.
+            ureq::Error::BadUri(_) => Self::BadUrl { why: "it cannot be requested".into() },
             ureq::Error::Http(error) => Self::BadUrl { why: error.to_string() },
             other => Self::Protocol { why: other.to_string() },
         }

@@ -2,7 +2,6 @@
 
 use super::error::HttpErrorKind;
 use super::url;
-use base64::Engine as _;
 use std::net::IpAddr;
 use ureq::http::Uri;
 
@@ -72,9 +71,11 @@ impl ProxyConfig {
 
     /// The proxy for `uri`.
     pub(super) fn server_for(&self, uri: &Uri) -> Option<&ProxyServer> {
-        let server = if uri.scheme_str() == Some("https") { &self.https } else { &self.http };
         let host = uri.host()?;
-        server.as_ref().filter(|_| !self.no_proxy.iter().any(|rule| rule.matches(host)))
+        if self.no_proxy.iter().any(|rule| rule.matches(host)) {
+            return None;
+        }
+        if uri.scheme_str() == Some("https") { self.https.as_ref() } else { self.http.as_ref() }
     }
 }
 
@@ -121,7 +122,7 @@ impl ProxyServer {
     pub(super) fn authorization(&self) -> Option<String> {
         let user = self.proxy.username()?;
         let password = self.proxy.password().unwrap_or_default();
-        Some(format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(format!("{user}:{password}"))))
+        Some(url::basic(user.as_bytes(), password.as_bytes()))
     }
 
     /// `host:port`, for requests and messages.
@@ -132,7 +133,7 @@ impl ProxyServer {
 
 impl std::fmt::Debug for ProxyServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("ProxyServer").field(&url::redacted(&self.address())).finish()
+        f.debug_tuple("ProxyServer").field(&self.address()).finish()
     }
 }
 
@@ -156,7 +157,7 @@ impl NoProxy {
             Some((address, bits)) => (address, Some(bits.parse().ok()?)),
             None => (entry, None),
         };
-        if let Some(address) = parse_address(address) {
+        if let Some(address) = url::address(address) {
             return Some(Self::Network(address, bits.unwrap_or(u8::MAX)));
         }
         let domain = entry.trim_matches('.').to_ascii_lowercase();
@@ -170,14 +171,9 @@ impl NoProxy {
                 let host = host.trim_end_matches('.').to_ascii_lowercase();
                 host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             }
-            Self::Network(network, bits) => parse_address(host).is_some_and(|host| same_network(*network, host, *bits)),
+            Self::Network(network, bits) => url::address(host).is_some_and(|host| same_network(*network, host, *bits)),
         }
     }
-}
-
-/// An address, in brackets or not.
-fn parse_address(text: &str) -> Option<IpAddr> {
-    text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text).parse().ok()
 }
 
 fn same_network(network: IpAddr, host: IpAddr, bits: u8) -> bool {

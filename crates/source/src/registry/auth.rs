@@ -4,6 +4,7 @@
 use super::Credentials;
 use crate::http::{Client, Headers};
 use kiln_oci::Reference;
+use kiln_url::Url;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -53,7 +54,8 @@ fn token(http: &Client, reference: &Reference, challenge: &Challenge, basic: Opt
         challenge.parameters.get("realm").ok_or_else(|| format!("{registry} does not name a realm for tokens"))?;
     // A password is sent there, so it must be encrypted, except on this host.
     if !(realm.starts_with("https://") || reference.is_local() && realm.starts_with("http://")) {
-        return Err(format!("{registry} refers to {:?} for tokens, which is not https", short(realm)));
+        let shown = short(&Url::from(realm.as_str()).to_string());
+        return Err(format!("{registry} refers to {shown:?} for tokens, which is not https"));
     }
     let mut url = realm.clone();
     let mut add = |name: &str, value: &str| {
@@ -69,7 +71,7 @@ fn token(http: &Client, reference: &Reference, challenge: &Challenge, basic: Opt
     add("scope", &format!("repository:{}:pull", reference.repository));
     let headers = Headers { accept: None, authorization: basic.map(ToOwned::to_owned) };
     let bytes = http
-        .get_with(&url, 0, &headers)
+        .get_with(&url.into(), 0, &headers)
         .and_then(|response| response.bytes(MAX_ANSWER))
         .map_err(|error| match basic {
             Some(_) => format!("getting a token for {registry} with the credentials of config.json: {error}"),

@@ -80,17 +80,17 @@ fn sources_and_names_are_those_of_apt() {
 
     // Most URLs do not look like Debian's: they are recognized only by the files that apt stored.
     let few = apt_sources::read(root).unwrap();
-    assert!(!few.mirrors.iter().any(|mirror| mirror.contains("a.example")), "{few:?}");
+    assert!(!few.mirrors.iter().any(|mirror| mirror.expose().contains("a.example")), "{few:?}");
     let asked = asked_by_apt(root);
     for (_, name) in &asked {
         std::fs::write(root.join("var/lib/apt/lists").join(name), "Origin: Debian\n").unwrap();
     }
     let found = apt_sources::read(root).unwrap();
-    let ours: BTreeSet<String> = found.mirrors.iter().chain(&found.security_mirrors).cloned().collect();
+    let ours = found.mirrors.iter().chain(&found.security_mirrors);
     // apt omits passwords from its output and keeps every slash; it also requests releases for
     // source entries.
     let plain = |url: &str| url.replace("user:password@", "").trim_end_matches('/').to_owned();
-    let ours: BTreeSet<String> = ours.iter().map(|url| plain(url)).collect();
+    let ours: BTreeSet<String> = ours.map(|url| plain(url.expose())).collect();
     let theirs: BTreeSet<String> = asked
         .iter()
         .filter(|(url, _)| !url.contains("//sources.example/"))

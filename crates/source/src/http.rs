@@ -167,7 +167,8 @@ impl Client {
             let headers: Vec<_> = accept.into_iter().chain(authorization).collect();
             let response = self.request(uri, offset, &headers).map_err(at)?;
             if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return Response::new(url, redirected, response, offset, self.config().stall_timeout);
+                let answered = (redirected, is_asked_server);
+                return Response::new(url, answered, response, offset, self.config().stall_timeout);
             }
             target = redirect_target(uri, response.headers()).map_err(at)?;
         }
@@ -181,7 +182,7 @@ impl Client {
         headers: &[(&'static str, &str)],
     ) -> Result<ureq::http::Response<ureq::Body>, HttpErrorKind> {
         let agents = self.agents()?;
-        let server = self.config().proxy.server_for(uri);
+        let server = self.config().proxy.server_for(uri, self.purpose);
         let range = (offset > 0).then(|| format!("bytes={offset}-"));
         let result = match server {
             Some(server) if uri.scheme_str() == Some("http") => {
@@ -242,6 +243,11 @@ impl Agents {
             .build();
         Ok(Self { direct: ureq::Agent::new_with_config(config.clone()), forward: absolute_form::agent(config) })
     }
+}
+
+/// Whether a URL is `http://` to this host, where nobody is in between.
+pub(crate) fn is_local_url(url: &str) -> bool {
+    url::parse(url).is_ok_and(|target| target.uri.scheme_str() == Some("http") && url::is_loopback(&target.uri))
 }
 
 fn redirect_target(from: &Uri, headers: &HeaderMap) -> Result<Target, HttpErrorKind> {

@@ -37,7 +37,8 @@ pub enum HttpErrorKind {
         status: u16,
         /// The pause that the server requests.
         retry_after: Option<Duration>,
-        /// The required authorization (`WWW-Authenticate`).
+        /// The required authorization (`WWW-Authenticate`); empty when another server answered
+        /// than the one that was asked.
         challenges: Vec<String>,
     },
     /// The registry requires an authorization that kiln does not have.

@@ -1,5 +1,6 @@
 //! Chooses the proxy of a request from environment variables, as curl does.
 
+use super::Purpose;
 use super::error::HttpErrorKind;
 use super::url;
 use std::net::IpAddr;
@@ -65,14 +66,18 @@ impl ProxyConfig {
 
     /// The `host:port` of the proxy for `url`; `None` if the request is direct or `url` is not a
     /// URL.
-    pub fn proxy_for(&self, url: &str) -> Option<String> {
-        self.server_for(&url.parse().ok()?).map(ProxyServer::address)
+    pub fn proxy_for(&self, url: &str, purpose: Purpose) -> Option<String> {
+        self.server_for(&url.parse().ok()?, purpose).map(ProxyServer::address)
     }
 
     /// The proxy for `uri`.
-    pub(super) fn server_for(&self, uri: &Uri) -> Option<&ProxyServer> {
+    pub(super) fn server_for(&self, uri: &Uri, purpose: Purpose) -> Option<&ProxyServer> {
         let host = uri.host()?;
         if self.no_proxy.iter().any(|rule| rule.matches(host)) {
+            return None;
+        }
+        // A registry on this host needs no TLS only because nobody is in between.
+        if purpose == Purpose::Registry && url::is_loopback(uri) {
             return None;
         }
         if uri.scheme_str() == Some("https") { self.https.as_ref() } else { self.http.as_ref() }
@@ -193,7 +198,7 @@ mod tests {
 
     fn via(vars: &[(&str, &str)], url: &str) -> Option<String> {
         let config = ProxyConfig::from_vars(vars.iter().copied()).expect("valid variables");
-        config.proxy_for(url)
+        config.proxy_for(url, Purpose::Artifact)
     }
 
     #[test]
@@ -232,6 +237,18 @@ mod tests {
     }
 
     #[test]
+    fn registries_on_this_host_are_reached_directly() {
+        let config = ProxyConfig::from_vars([("all_proxy", "http://p:1")]).expect("valid");
+        let via =
+            |url: &str, purpose| config.server_for(&url.parse().expect("a URL"), purpose).map(ProxyServer::address);
+        for url in ["http://localhost:5000/", "http://127.0.0.1:5000/"] {
+            assert_eq!(via(url, Purpose::Registry), None, "{url}");
+            assert!(via(url, Purpose::Artifact).is_some(), "{url}");
+        }
+        assert!(via("https://registry.example/", Purpose::Registry).is_some());
+    }
+
+    #[test]
     fn a_bad_variable_is_named_without_its_value() {
         let error = ProxyConfig::from_vars([("https_proxy", "socks5://me:secret@p")]).expect_err("unsupported");
         assert_eq!(error.variable, "https_proxy");
@@ -256,7 +273,7 @@ mod tests {
         fn arbitrary_values_never_panic(proxy in "\\PC{0,40}", rules in "[0-9a-f.:/*, \\PC]{0,40}", host in "[a-z0-9.]{1,20}") {
             let vars = [("all_proxy", proxy.as_str()), ("no_proxy", rules.as_str())];
             if let (Ok(config), Ok(uri)) = (ProxyConfig::from_vars(vars), format!("http://{host}/").parse()) {
-                let _ = config.server_for(&uri);
+                let _ = config.server_for(&uri, Purpose::Artifact);
             }
         }
     }

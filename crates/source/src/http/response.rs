@@ -25,7 +25,7 @@ pub struct Response {
 impl Response {
     pub(super) fn new(
         url: &Url,
-        redirected: Option<&Uri>,
+        (redirected, is_asked_server): (Option<&Uri>, bool),
         response: ureq::http::Response<ureq::Body>,
         asked: u64,
         stall: Duration,
@@ -39,7 +39,8 @@ impl Response {
             },
             416 if asked > 0 => return Err(HttpError::new(url, HttpErrorKind::BadRange { asked }).reached(redirected)),
             status => {
-                let challenges = response.headers().get_all("www-authenticate").iter();
+                // Only the asked server may say how its own credentials are used.
+                let challenges = response.headers().get_all("www-authenticate").iter().filter(|_| is_asked_server);
                 let challenges = challenges.filter_map(|value| Some(value.to_str().ok()?.to_owned())).collect();
                 let retry_after = retry::retry_after(response.headers());
                 let kind = HttpErrorKind::Status { status, retry_after, challenges };

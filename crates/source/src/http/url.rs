@@ -73,6 +73,12 @@ fn port(uri: &Uri) -> Option<u16> {
     })
 }
 
+/// Whether it is on this host.
+pub(super) fn is_loopback(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default();
+    host.eq_ignore_ascii_case("localhost") || address(host).is_some_and(|address| address.is_loopback())
+}
+
 /// An address, in brackets or not.
 pub(super) fn address(text: &str) -> Option<IpAddr> {
     text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text).parse().ok()
@@ -207,6 +213,10 @@ mod tests {
         for other in ["http://h/a", "https://h:444/a", "https://g/a", "https://h.g/a"] {
             assert!(!same("https://h/a", other), "{other}");
         }
+        for (url, local) in [("http://localhost:1/", true), ("http://127.1.2.3/", true), ("http://[::1]/", true)] {
+            assert_eq!(is_loopback(&parse(url).expect("a URL").uri), local, "{url}");
+        }
+        assert!(!is_loopback(&parse("http://localhost.example/").expect("a URL").uri));
     }
 
     proptest! {

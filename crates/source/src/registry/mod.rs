@@ -194,6 +194,9 @@ impl Registries {
     }
 
     /// Makes one attempt, and another one if the registry requires an authorization.
+    ///
+    /// Only the registry itself is given one: not a server to which it redirects, whose challenge
+    /// could name anybody as the one to send the password to.
     fn get_url(&self, reference: &Reference, url: &Url, kind: PartKind, offset: u64) -> Result<Response, HttpError> {
         let repository = format!("{}/{}", reference.registry, reference.repository);
         let accept = match kind {
@@ -207,12 +210,26 @@ impl Registries {
             response => return response,
         };
         let HttpErrorKind::Status { status: 401, challenges, .. } = &error.kind else { return Err(error) };
+        if let (Some(elsewhere), true) = (&error.reached, challenges.is_empty()) {
+            let why = format!(
+                "{} redirects to {elsewhere}, which requires an authorization of its own; kiln sends credentials of a registry to nobody else",
+                reference.registry
+            );
+            return Err(HttpError::new(url, HttpErrorKind::Unauthorized { why }));
+        }
         // The token may have expired; then a new one is obtained.
         let authorization = auth::authorize(&self.http, &self.credentials, reference, challenges)
             .map_err(|why| HttpError::new(url, HttpErrorKind::Unauthorized { why }))?;
         self.authorizations().insert(repository, authorization.clone());
         headers.authorization = Some(authorization);
-        self.http.get_with(url, offset, &headers)
+        self.http.get_with(url, offset, &headers).map_err(|error| match error.kind {
+            HttpErrorKind::Status { status: 401, .. } if error.reached.is_none() => {
+                let Reference { registry, repository, .. } = reference;
+                let why = format!("{registry} answers 401 to what it asked for; check that the user in config.json may pull from {repository}");
+                HttpError::new(url, HttpErrorKind::Unauthorized { why })
+            }
+            _ => error,
+        })
     }
 
     fn authorizations(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {

@@ -5,6 +5,7 @@
 
 mod absolute_form;
 mod error;
+mod logins;
 mod proxy;
 mod response;
 mod retry;
@@ -12,7 +13,8 @@ mod tls;
 mod url;
 
 pub use error::{HttpError, HttpErrorKind};
-pub use proxy::{ProxyConfig, ProxyError, ProxyServer};
+pub use logins::Logins;
+pub use proxy::{AptProxies, ProxyConfig, ProxyError, ProxyServer};
 pub use response::Response;
 pub use retry::{Backoff, RetryPolicy};
 
@@ -31,8 +33,10 @@ const USER_AGENT: &str = concat!("kiln/", env!("CARGO_PKG_VERSION"));
 /// Settings of a [`Client`].
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
-    /// Proxies, from the environment.
+    /// Proxies, from the environment and from apt.
     pub proxy: ProxyConfig,
+    /// Users and passwords, from files.
+    pub logins: Logins,
     /// PEM file with the certificate authorities to trust instead of the host's (`SSL_CERT_FILE`).
     pub ca_file: Option<PathBuf>,
     /// The time limit to connect, including TLS and proxy, and to look up the host's name.
@@ -49,6 +53,7 @@ impl Default for HttpConfig {
     fn default() -> Self {
         Self {
             proxy: ProxyConfig::default(),
+            logins: Logins::default(),
             ca_file: None,
             connect_timeout: Duration::from_secs(20),
             stall_timeout: Duration::from_secs(30),
@@ -67,15 +72,15 @@ pub struct Headers {
     pub authorization: Option<String>,
 }
 
-/// What a client's requests are for.
+/// What a client's requests are for, which decides whose proxies and passwords it uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Purpose {
     /// Container registries, which have credentials of their own.
     Registry,
-    /// Files that a profile names.
+    /// Files that a profile names: also the passwords of `~/.netrc`.
     #[default]
     Artifact,
-    /// Debian's mirrors.
+    /// Debian's mirrors: also what apt is configured to use for them.
     Mirror,
 }
 
@@ -161,7 +166,11 @@ impl Client {
             let redirected = (*uri != first).then_some(uri);
             let is_asked_server = url::same_server(&first, uri);
             let at = |kind| fail(kind).reached(redirected);
-            let authorization = own.clone().filter(|_| is_asked_server).or_else(|| authorization.clone());
+            let authorization = own
+                .clone()
+                .filter(|_| is_asked_server)
+                .or_else(|| authorization.clone())
+                .or_else(|| self.config().logins.authorization(uri, self.purpose));
             let accept = headers.accept.as_deref().map(|value| ("accept", value));
             let authorization = authorization.as_deref().map(|value| ("authorization", value));
             let headers: Vec<_> = accept.into_iter().chain(authorization).collect();

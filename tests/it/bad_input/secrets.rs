@@ -1,6 +1,6 @@
 //! Passwords and tokens of mirrors and artifacts: sent where they belong, and shown nowhere.
 
-use super::server::Request;
+use super::server::{Request, Server, answer};
 use super::site::{Keys, Site};
 use base64::Engine as _;
 use kiln_tree::Digest;
@@ -151,4 +151,56 @@ fn builds() {
     }
     let text = fails(&mut talkative(&site, &["lock", "worker", "--mirror", "http://me:hush@127.0.0.1:9?token=hush"]));
     assert!(text.contains("http://***@127.0.0.1:9/dists/sid/InRelease?token=***"), "{text}");
+}
+
+#[test]
+fn files() {
+    let keys = Keys::new();
+    let site = Site::new(&keys, &[]);
+    let mirror = site.mirror();
+    let tool = Server::start(|request, stream| match logged_in(request, "myself") {
+        true => answer(stream, "200 OK", &[], b"#!/bin/false\n"),
+        false => answer(stream, "401 Unauthorized", &["WWW-Authenticate: Basic realm=\"x\""], b""),
+    });
+    add_artifact(&site, &tool.url("/tool"), b"#!/bin/false\n");
+    let conf = format!(
+        "Dir::Etc::parts \"/dev/null\"; Dir::Etc::main \"/dev/null\"; Dir::Etc::netrcparts \"/dev/null\";\nDir::Etc::netrc \"{}\";\n",
+        site.path("auth.conf").display()
+    );
+    site.write("apt.conf", &conf);
+    site.write("auth.conf", format!("machine {mirror} login me password hush\n"));
+    let build = ["build", "worker", "-o", "out/worker", "--mirror", &mirror];
+    let text = fails(talkative(&site, &build).env("APT_CONFIG", "apt.conf"));
+    assert!(text.contains("401 unauthorized") && text.contains("put user name and password into ~/.netrc"), "{text}");
+    site.write("home/.netrc", format!("machine {} login myself password hush\n", tool.url("")));
+    succeeds(talkative(&site, &build).env("APT_CONFIG", "apt.conf"));
+    let requests = site.requests();
+    assert!(!requests.is_empty() && requests.iter().all(|request| logged_in(request, "me")), "{requests:?}");
+    for dir in ["out", "profiles", "cache"] {
+        has_no_secret(&site.path(dir));
+    }
+
+    let proxy = Server::start(|_, stream| answer(stream, "404 Not Found", &[], b""));
+    site.write("apt.conf", conf + &format!("Acquire::http::Proxy \"http://me:hush@{}\";\n", proxy.address()));
+    let lock = ["lock", "worker", "--mirror", "http://mirror.invalid/debian"];
+    fails(talkative(&site, &lock).env("APT_CONFIG", "apt.conf"));
+    let request = proxy.requests().first().cloned().expect("asked");
+    assert_eq!(request.target, "http://mirror.invalid/debian/dists/sid/InRelease");
+    assert_eq!(request.headers["proxy-authorization"], login("me"));
+    let asked = proxy.requests().len();
+    let text = fails(talkative(&site, &lock).env("APT_CONFIG", "apt.conf").env("http_proxy", "http://127.0.0.1:9"));
+    assert!(text.contains("check the proxy 127.0.0.1:9"), "{text}");
+    assert_eq!(proxy.requests().len(), asked, "the environment's proxy comes first");
+
+    // What apt has and kiln cannot use.
+    site.write(
+        "apt.conf",
+        "Dir::Etc::parts \"/dev/null\";\nAcquire::http::Proxy \"socks5h://me:hush@p:1\";\njunk \"hush\"\n",
+    );
+    let text = fails(talkative(&site, &lock).env("APT_CONFIG", "apt.conf"));
+    assert!(
+        text.contains("apt.conf:3: the last setting has no \";\"; apt's settings from there on are not used"),
+        "{text}"
+    );
+    assert!(text.contains("Acquire::http::Proxy is not used: socks5h proxies are not supported"), "{text}");
 }

@@ -1,5 +1,6 @@
 //! Debian archives: the choice of archives, their signed indexes, and their packages.
 
+pub mod apt_conf;
 pub mod apt_sources;
 pub mod cleartext;
 pub mod control;

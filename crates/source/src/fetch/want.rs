@@ -24,7 +24,7 @@ pub struct Want {
 pub enum Location {
     /// An `http://` or `https://` URL.
     Url(Url),
-    /// A file of a Debian mirror.
+    /// A file of a Debian mirror, for which apt's passwords and proxies are used, too.
     Mirror(Url),
     /// A part of an image in a registry.
     Registry(Part),

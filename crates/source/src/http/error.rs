@@ -178,15 +178,16 @@ impl HttpErrorKind {
         Some(match self {
             Self::Offline => "--offline uses only the cache; run once without it".into(),
             Self::Status { status: 407, .. } => "the proxy requires a user name and password: http://user:password@host:port in http_proxy and https_proxy".into(),
-            Self::Status { status: 401 | 403, .. } => "check the URL, or name another mirror (--mirror)".into(),
+            Self::Status { status: 401, .. } => "put user name and password into ~/.netrc, those of a Debian mirror also into apt's auth.conf (for http:// write \"machine http://HOST\"), or name another mirror (--mirror)".into(),
+            Self::Status { status: 403, .. } => "check the URL, user name and password, or name another mirror (--mirror)".into(),
             Self::Status { status: 404 | 410, .. } => "the server does not have it (any longer)".into(),
             Self::Status { .. } => "try again later, or name another mirror (--mirror)".into(),
             Self::TooManyRedirects { .. } | Self::Downgrade { .. } | Self::BadRedirect { .. } | Self::Protocol { .. } => {
                 "the server is misconfigured; name another mirror (--mirror)".into()
             }
             Self::Tls { .. } => "if a company's authority signed it, add that authority to the host's CA certificates or name its PEM file in SSL_CERT_FILE".into(),
-            Self::Proxy { proxy, .. } => format!("check the proxy {proxy} (https_proxy), or name the host in no_proxy"),
-            Self::Transport { proxy: Some(proxy), .. } => format!("check the proxy {proxy} (http_proxy, https_proxy, no_proxy)"),
+            Self::Proxy { proxy, .. } => format!("check the proxy {proxy} (https_proxy; for mirrors also apt's Acquire::https::Proxy), or name the host in no_proxy"),
+            Self::Transport { proxy: Some(proxy), .. } => format!("check the proxy {proxy} (http_proxy, https_proxy, no_proxy; for mirrors also apt's Acquire::http::Proxy)"),
             Self::Transport { proxy: None, .. } => {
                 "check the network and whether a proxy is needed (http_proxy, https_proxy), or name another mirror (--mirror)".into()
             }

@@ -1,17 +1,64 @@
-//! Chooses the proxy of a request from environment variables, as curl does.
+//! Chooses the proxy of a request from environment variables, as curl does, or else from apt's
+//! settings.
 
 use super::Purpose;
 use super::error::HttpErrorKind;
 use super::url;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use ureq::http::Uri;
 
 /// Proxies by scheme, and the hosts that need no proxy.
 #[derive(Debug, Clone, Default)]
 pub struct ProxyConfig {
-    http: Option<ProxyServer>,
-    https: Option<ProxyServer>,
+    http: Setting,
+    https: Setting,
     no_proxy: Vec<NoProxy>,
+    apt: AptProxies,
+}
+
+/// What the environment says about the requests of a scheme.
+#[derive(Debug, Clone, Default)]
+enum Setting {
+    /// Nothing.
+    #[default]
+    Unset,
+    /// That they need no proxy: the variable is empty.
+    Direct,
+    Server(ProxyServer),
+}
+
+/// apt's proxies for Debian's mirrors: `Acquire::http::Proxy`, `Acquire::https::Proxy`, and those of
+/// single hosts below these (apt.conf(5), apt-transport-http(1)).
+#[derive(Debug, Clone, Default)]
+pub struct AptProxies {
+    /// By host (empty: all others) and whether it is for https; `None` is `DIRECT`.
+    servers: BTreeMap<(String, bool), Option<ProxyServer>>,
+}
+
+impl AptProxies {
+    /// Adds a setting; without a `host`, for all hosts that have none of their own.
+    ///
+    /// # Errors
+    /// The defect of `value`, which may contain a password and is not shown.
+    pub fn add(&mut self, is_https: bool, host: &str, value: &str) -> Result<(), String> {
+        let server = match value {
+            "DIRECT" => None,
+            value => Some(ProxyServer::parse(value)?),
+        };
+        self.servers.insert((host.to_ascii_lowercase(), is_https), server);
+        Ok(())
+    }
+
+    /// As apt's method `http`: hosts come before defaults, and what is set for http is also for
+    /// https unless that has a setting.
+    fn server_for(&self, uri: &Uri) -> Option<&ProxyServer> {
+        let host = uri.host()?.to_ascii_lowercase();
+        let schemes = if uri.scheme_str() == Some("https") { [true, false].as_slice() } else { &[false] };
+        let mut keys =
+            [host, String::new()].into_iter().flat_map(|host| schemes.iter().map(move |https| (host.clone(), *https)));
+        keys.find_map(|key| self.servers.get(&key))?.as_ref()
+    }
 }
 
 /// A variable does not contain a proxy.
@@ -47,13 +94,14 @@ impl ProxyConfig {
                 values[index] = Some(value.as_ref().to_owned());
             }
         }
-        let server = |candidates: &[usize]| -> Result<Option<ProxyServer>, ProxyError> {
+        let server = |candidates: &[usize]| -> Result<Setting, ProxyError> {
             let set = candidates.iter().find_map(|index| values[*index].as_deref().map(|value| (NAMES[*index], value)));
             match set {
-                None | Some((_, "")) => Ok(None),
-                Some((name, value)) => {
-                    ProxyServer::parse(value).map(Some).map_err(|why| ProxyError { variable: name.to_owned(), why })
-                }
+                None => Ok(Setting::Unset),
+                Some((_, "")) => Ok(Setting::Direct),
+                Some((name, value)) => ProxyServer::parse(value)
+                    .map(Setting::Server)
+                    .map_err(|why| ProxyError { variable: name.to_owned(), why }),
             }
         };
         let no_proxy = values[5].as_deref().or(values[6].as_deref()).unwrap_or_default();
@@ -61,7 +109,15 @@ impl ProxyConfig {
             http: server(&[0, 3, 4])?,
             https: server(&[1, 2, 3, 4])?,
             no_proxy: no_proxy.split([',', ' ', '\t']).filter_map(NoProxy::parse).collect(),
+            apt: AptProxies::default(),
         })
+    }
+
+    /// Adds apt's proxies, for requests to mirrors about which the environment says nothing.
+    #[must_use]
+    pub fn with_apts(mut self, apt: AptProxies) -> Self {
+        self.apt = apt;
+        self
     }
 
     /// The `host:port` of the proxy for `url`; `None` if the request is direct or `url` is not a
@@ -80,7 +136,12 @@ impl ProxyConfig {
         if purpose == Purpose::Registry && url::is_loopback(uri) {
             return None;
         }
-        if uri.scheme_str() == Some("https") { self.https.as_ref() } else { self.http.as_ref() }
+        match if uri.scheme_str() == Some("https") { &self.https } else { &self.http } {
+            Setting::Server(server) => Some(server),
+            // apt's proxy is elsewhere, or is itself on this host.
+            Setting::Unset if purpose == Purpose::Mirror && !url::is_loopback(uri) => self.apt.server_for(uri),
+            Setting::Unset | Setting::Direct => None,
+        }
     }
 }
 
@@ -237,6 +298,39 @@ mod tests {
     }
 
     #[test]
+    fn apts_proxies_are_for_mirrors_that_the_environment_does_not_decide() {
+        let mut apt = AptProxies::default();
+        for (is_https, host, value) in [
+            (false, "", "http://me:secret@apt:1"),
+            (true, "tls.example", "http://tls:2/"),
+            (false, "Direct.example", "DIRECT"),
+        ] {
+            apt.add(is_https, host, value).expect("a proxy");
+        }
+        let error = apt.add(false, "", "socks5h://me:secret@p").expect_err("unsupported");
+        assert!(error.contains("socks5h") && !error.contains("secret"), "{error}");
+        assert!(!format!("{apt:?}").contains("secret"), "{apt:?}");
+        let via = |vars: &[(&str, &str)], url: &str, purpose| {
+            let config = ProxyConfig::from_vars(vars.iter().copied()).expect("valid variables").with_apts(apt.clone());
+            config.proxy_for(url, purpose)
+        };
+        let proxy = |address: &str| Some(address.to_owned());
+        assert_eq!(via(&[], "http://m/", Purpose::Mirror), proxy("apt:1"));
+        assert_eq!(via(&[], "https://m/", Purpose::Mirror), proxy("apt:1"), "http's is the default of https");
+        assert_eq!(via(&[], "https://tls.example/", Purpose::Mirror), proxy("tls:2"));
+        assert_eq!(via(&[], "http://tls.example/", Purpose::Mirror), proxy("apt:1"));
+        assert_eq!(via(&[], "http://direct.example/", Purpose::Mirror), None);
+        assert_eq!(via(&[], "http://127.0.0.1/", Purpose::Mirror), None);
+        for purpose in [Purpose::Artifact, Purpose::Registry] {
+            assert_eq!(via(&[], "http://m/", purpose), None);
+        }
+        assert_eq!(via(&[("http_proxy", "http://env:3")], "http://m/", Purpose::Mirror), proxy("env:3"));
+        assert_eq!(via(&[("http_proxy", "")], "http://m/", Purpose::Mirror), None);
+        assert_eq!(via(&[("https_proxy", "http://env:3")], "http://m/", Purpose::Mirror), proxy("apt:1"));
+        assert_eq!(via(&[("no_proxy", "m")], "http://m/", Purpose::Mirror), None);
+    }
+
+    #[test]
     fn registries_on_this_host_are_reached_directly() {
         let config = ProxyConfig::from_vars([("all_proxy", "http://p:1")]).expect("valid");
         let via =
@@ -261,7 +355,7 @@ mod tests {
     #[test]
     fn credentials_are_decoded_and_not_printed() {
         let config = ProxyConfig::from_vars([("http_proxy", "http://me:p%40ss@p:1")]).expect("valid");
-        let server = config.http.as_ref().expect("set");
+        let Setting::Server(server) = &config.http else { panic!("not set: {config:?}") };
         assert_eq!(server.authorization().as_deref(), Some("Basic bWU6cEBzcw=="));
         assert!(!format!("{config:?}").contains("ss@"), "{config:?}");
         let uri = server.forward_uri(&"http://h/a?b".parse().expect("a URL")).expect("a URL");

@@ -1,6 +1,7 @@
 //! Compares with apt how its sources are read, and the names under which it stores fetched files.
 
-use kiln_source::deb::apt_sources;
+use kiln_source::deb::{apt_conf, apt_sources};
+use kiln_source::http::{ProxyConfig, Purpose};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
@@ -63,6 +64,55 @@ fn asked_by_apt(root: &Path) -> Vec<(String, String)> {
         .collect();
     assert!(!files.is_empty(), "apt-get: {text}");
     files
+}
+
+/// The value of an option in a configuration that consists of one file only.
+fn value_in_apt(conf: &Path, option: &str) -> Option<String> {
+    let output = Command::new("apt-config").env("APT_CONFIG", conf).args(["shell", "VALUE", option]).output();
+    let output = output.expect("apt-config, of the Debian package apt");
+    assert!(output.status.success(), "apt-config: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let value = text.trim().strip_prefix("VALUE='")?.strip_suffix('\'')?;
+    // apt prints an option that only has others below it.
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+#[test]
+fn apt_and_kiln_find_the_same_proxies() {
+    const ALONE: &str = "Dir::Etc::parts \"/dev/null\";\nDir::Etc::main \"/dev/null\";\n";
+    let directory = tempfile::tempdir().unwrap();
+    let conf = directory.path().join("apt.conf");
+    for text in [
+        "Acquire::http::Proxy \"http://p:1\";",
+        "acquire::HTTP::proxy p:1;",
+        "Acquire { http { Proxy \"http://p:1\"; Proxy::h.example \"DIRECT\"; }; https::Proxy \"http://q:2\"; };",
+        "Acquire::http {\n  Proxy # why\n    \"http://p:1\"\n  ; }",
+        "// Acquire::http::Proxy \"http://no:1\";\nAcquire /* here */ { http::Proxy \"http://p:1\" }",
+        "/* Acquire::http::Proxy\n \"http://no:1\"; */ Acquire::http::Proxy { h.example \"http://r:3\"; };",
+        "Acquire::http::Proxy \"http://p:1\";\n#clear Acquire::http;\n",
+        "Acquire::http::Proxy \"http://p:1\";\nAcquire::http::Proxy \"http://s:4\";\nAPT::X { \"a\"; \"b\"; };",
+        "Acquire::http::Proxy \"http://p:1\"; # \"quoted; {\n",
+        "Acquire::http::Proxy \"http://p:1\"; Acquire::http::Proxy::h.example \"http://t:5\";",
+    ] {
+        std::fs::write(&conf, format!("{ALONE}{text}\n")).unwrap();
+        let ours = apt_conf::read(directory.path(), Some(&conf));
+        assert!(ours.unused.is_empty() && ours.notes.is_empty(), "{text}: {ours:?}");
+        let proxies = ProxyConfig::default().with_apts(ours.proxies);
+        let asked = |option: &str| value_in_apt(&conf, &format!("Acquire::{option}"));
+        let plain = asked("http::Proxy");
+        let special = asked("http::Proxy::h.example").or_else(|| plain.clone());
+        let encrypted = asked("https::Proxy").or_else(|| plain.clone());
+        for (url, theirs) in
+            [("http://m.example/", plain), ("http://h.example/", special), ("https://m.example/", encrypted)]
+        {
+            let theirs = theirs.filter(|value| value != "DIRECT").map(|value| value.replace("http://", ""));
+            assert_eq!(
+                proxies.proxy_for(url, Purpose::Mirror),
+                theirs,
+                "kiln on the left, apt on the right: {url}: {text}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -46,8 +46,8 @@ pub(super) struct ChangeArgs {
 /// The sources of Debian's packages.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct MirrorArgs {
-    /// Debian mirror (repeatable, tried in this order) [default: the profile's, else those of this
-    /// host's apt sources]
+    /// Debian mirror (repeatable, tried in this order); its password comes from ~/.netrc or apt's
+    /// auth.conf [default: the profile's, else those of this host's apt sources]
     #[arg(long, value_name = "URL")]
     pub mirror: Vec<String>,
     /// Mirror of Debian's security archive (repeatable)

@@ -7,13 +7,16 @@ use kiln_bake::lock::Mirrors;
 use kiln_cache::Cache;
 use kiln_profile::{Arch, Overrides, Profile};
 use kiln_progress::{Mode, Progress};
+use kiln_source::deb::apt_conf;
 use kiln_source::deb::apt_sources::{self, AptSources};
 use kiln_source::deb::keyring::Keyring;
 use kiln_source::fetch::Fetcher;
-use kiln_source::http::{Client, HttpConfig, ProxyConfig};
+use kiln_source::http::{Client, HttpConfig, Logins, ProxyConfig};
 use kiln_source::registry::Credentials;
+use kiln_url::Url;
 use std::env;
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -94,7 +97,8 @@ impl Host {
         Ok(Cache::open(&self.cache_root, self.now)?)
     }
 
-    /// The HTTP client, with the environment's proxies and certificate authorities.
+    /// The HTTP client, with the environment's proxies and certificate authorities, and what apt and
+    /// `~/.netrc` have for requests that need more.
     ///
     /// # Errors
     /// When a proxy variable is malformed.
@@ -102,13 +106,45 @@ impl Host {
         // A variable that is not UTF-8 does not name a proxy.
         let vars =
             env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let mut proxy = ProxyConfig::from_vars(vars)?;
+        let mut logins = Logins::default();
+        if !offline {
+            let apt_config = env::var_os("APT_CONFIG").filter(|path| !path.is_empty());
+            let apt = apt_conf::read(Path::new("/"), apt_config.as_deref().map(Path::new));
+            apt.unused.iter().for_each(|unused| self.progress.warn(unused));
+            apt.notes.iter().for_each(|note| self.progress.detail(note));
+            proxy = proxy.with_apts(apt.proxies);
+            logins = apt.logins;
+            self.add_netrc(&mut logins);
+        }
         Ok(Client::new(HttpConfig {
-            proxy: ProxyConfig::from_vars(vars)?,
+            proxy,
+            logins,
             ca_file: env::var_os("SSL_CERT_FILE").map(PathBuf::from),
             stall_timeout: Duration::from_secs(args.stall_timeout),
             offline,
             ..HttpConfig::default()
         }))
+    }
+
+    /// Adds the users and passwords of `~/.netrc`, if there is one.
+    fn add_netrc(&self, logins: &mut Logins) {
+        let Some(path) = self.home.as_ref().map(|home| home.join(".netrc")) else { return };
+        if !std::fs::metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
+            return;
+        }
+        let mut text = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(MAX_CREDENTIALS + 1).read_to_end(&mut text));
+        match read {
+            Ok(_) if text.len() as u64 <= MAX_CREDENTIALS => logins.add_netrc(&String::from_utf8_lossy(&text)),
+            Ok(_) => self.progress.warn(format_args!(
+                "{} is not used: it is larger than {MAX_CREDENTIALS} bytes; is it a netrc file?",
+                path.display()
+            )),
+            Err(error) => self
+                .progress
+                .warn(format_args!("{} is not used: {error}; make it readable, or remove it", path.display())),
+        }
     }
 
     /// A fetcher into `cache`, with the registry credentials of Docker's `config.json`.
@@ -129,7 +165,7 @@ impl Host {
         let path = directory.join("config.json");
         match kiln_file::read_text(&path, MAX_CREDENTIALS) {
             Ok(text) => Credentials::parse(&text).with_context(|| path.display().to_string()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Credentials::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Credentials::default()),
             Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
         }
     }
@@ -151,7 +187,8 @@ impl Host {
         }
         if mirrors.security.is_empty() {
             // A full mirror serves the security archive beside the main archive.
-            mirrors.security = mirrors.main.iter().filter_map(|mirror| kiln_debian::security_beside(mirror)).collect();
+            let beside = |mirror: &Url| kiln_debian::security_beside(mirror.expose()).map(Url::from);
+            mirrors.security = mirrors.main.iter().filter_map(beside).collect();
         }
         Ok(mirrors)
     }

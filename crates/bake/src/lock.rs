@@ -366,7 +366,9 @@ fn request(profile: &Profile) -> Digest {
     // A local file is identified by its name, so that a profile has the same lock in every checkout
     // and home directory.
     let source = |source: &ArtifactSource| match source {
-        ArtifactSource::Url(url) => url.clone(),
+        // As it is shown: a new password or signature does not change what is asked for, which
+        // `sha256` says.
+        ArtifactSource::Url(url) => url.to_string(),
         ArtifactSource::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
     };
     let image = |image: &ImageSource| match (image, image.file()) {

@@ -12,6 +12,7 @@ use kiln_kubernetes::kube_proxy_config::Mode as ProxyMode;
 use kiln_kubernetes::runtimes;
 use kiln_oci::Reference;
 use kiln_tree::{Digest, TreePath};
+use kiln_url::Url;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -127,9 +128,9 @@ pub struct Debian {
     pub components: Vec<String>,
     /// URLs of the archive's mirrors, tried in order; if empty, those of the host's own apt
     /// sources. `{snapshot}` is replaced by [`Debian::snapshot`].
-    pub mirrors: Vec<String>,
+    pub mirrors: Vec<Url>,
     /// The same for the security archive (`<suite>-security`).
-    pub security_mirrors: Vec<String>,
+    pub security_mirrors: Vec<Url>,
     /// A snapshot timestamp, `20261101T000000Z`; with it `Valid-Until` is ignored.
     pub snapshot: Option<String>,
     /// OpenPGP keyring that signs the archive; default: the host's `debian-archive-keyring`.
@@ -206,7 +207,7 @@ pub struct Artifact {
 #[serde(rename_all = "kebab-case")]
 pub enum ArtifactSource {
     /// `https://` or `http://` URL.
-    Url(String),
+    Url(Url),
     /// A file on the build host, relative to the file that names it; `~/` is the home directory.
     File(PathBuf),
 }
@@ -334,7 +335,7 @@ pub struct Containerd {
     /// Snapshotter of the CRI plugin, `overlayfs` by default.
     pub snapshotter: String,
     /// Registry mirrors: host → endpoints, written to `/etc/containerd/certs.d`.
-    pub mirrors: BTreeMap<String, Vec<String>>,
+    pub mirrors: BTreeMap<String, Vec<Url>>,
     /// Runtimes in addition to `runc`, by handler.
     pub runtimes: BTreeMap<String, Runtime>,
     /// The address on which metrics are served.

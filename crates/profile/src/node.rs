@@ -6,6 +6,7 @@
 //! numbers (`1.10` is not 1.1).
 
 use super::place::{Fault, Pos};
+use kiln_url::Url;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 use std::collections::BTreeSet;
@@ -136,7 +137,11 @@ impl Value {
             Self::List(_) => "a list".to_owned(),
             Self::Map(_) => "a map".to_owned(),
             Self::Scalar(scalar) => {
-                let short: String = scalar.text.chars().take(40).collect();
+                let shown = match scalar.text.contains("://") {
+                    true => Url::from(scalar.text.as_str()).to_string(),
+                    false => scalar.text.clone(),
+                };
+                let short: String = shown.chars().take(40).collect();
                 match scalar.kind {
                     ScalarKind::Text => format!("the string {short:?}"),
                     ScalarKind::Bool(_) => format!("the boolean {short}"),

@@ -6,6 +6,7 @@
 use super::{RenderError, Rendered, program};
 use kiln_profile::{ContainerdSeries, Key, Profile, Runtime, fields};
 use kiln_tree::FileTree;
+use kiln_url::Url;
 use std::fmt::Write as _;
 
 const BY: &str = "containerd";
@@ -116,7 +117,7 @@ path = \"/var/lib/containerd/opt\"
 
 /// `certs.d/<host>/hosts.toml` (docs/hosts.md of containerd): mirrors in order, then the registry
 /// itself.
-fn hosts(host: &str, endpoints: &[String], rendered: &mut Rendered) -> Result<(), RenderError> {
+fn hosts(host: &str, endpoints: &[Url], rendered: &mut Rendered) -> Result<(), RenderError> {
     let mirror = &fields::CONTAINERD_MIRROR.of(host);
     if host.is_empty()
         || host.contains(|c: char| !(c.is_ascii_alphanumeric() || ".-_:[]".contains(c)))
@@ -134,6 +135,7 @@ fn hosts(host: &str, endpoints: &[String], rendered: &mut Rendered) -> Result<()
         }
     }
     for endpoint in endpoints {
+        let endpoint = endpoint.expose();
         let key = string(mirror, endpoint)?;
         write!(text, "\n[host.{key}]\ncapabilities = [\"pull\", \"resolve\"]\n").ok();
         if has_api_path(endpoint) {

@@ -10,11 +10,12 @@ pub use error::tried_text;
 pub use error::{FetchError, MissingInput, Tried, Why};
 pub use want::{Location, Want};
 
-use crate::http::{Backoff, Client, RetryPolicy, sleep_unless};
+use crate::http::{Backoff, Client, HttpError, Purpose, Response, RetryPolicy, sleep_unless};
 use crate::registry::{Credentials, Registries};
 use download::{Attempt, Download, Open};
 use kiln_cache::{Cache, CacheError, Claim, Partial, Stored};
 use kiln_progress::{Phase, Progress, Unit};
+use kiln_url::Url;
 use run::{Run, lock};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -161,15 +162,17 @@ impl Fetcher {
                 policy.attempts = policy.attempts.min(ATTEMPTS_WITH_ALTERNATIVE);
             }
             let outcome = match location {
+                Location::File(path) => copy(path, &mut partial, run.phase),
                 Location::Url(url) => {
-                    let open = |offset| self.http.get(url, offset);
-                    self.download(want, (url, &open), &policy, &mut partial, run)
+                    self.download(want, (url, &self.opening(url, Purpose::Artifact)), &policy, &mut partial, run)
+                }
+                Location::Mirror(url) => {
+                    self.download(want, (url, &self.opening(url, Purpose::Mirror)), &policy, &mut partial, run)
                 }
                 Location::Registry(part) => {
                     let open = |offset| self.registries.get(part, offset);
                     self.download(want, (&part.url(), &open), &policy, &mut partial, run)
                 }
-                Location::File(path) => copy(path, &mut partial, run.phase),
             };
             match outcome.map_err(cache_failed)? {
                 Attempt::Complete(path) => return Ok(Some(path)),
@@ -184,11 +187,17 @@ impl Fetcher {
         Err(FetchError::none_worked(want, tried))
     }
 
+    /// Requests `url` from an offset.
+    fn opening<'a>(&self, url: &'a Url, purpose: Purpose) -> impl Fn(u64) -> Result<Response, HttpError> + use<'a> {
+        let http = self.http.to(purpose);
+        move |offset| http.get(url, offset)
+    }
+
     /// Makes all attempts at one URL.
     fn download(
         &self,
         want: &Want,
-        (url, open): (&str, &Open<'_>),
+        (url, open): (&Url, &Open<'_>),
         policy: &RetryPolicy,
         partial: &mut Partial,
         run: &Run,
@@ -234,7 +243,10 @@ impl Fetcher {
                 writer.finish().map_err(cache_failed)
             }
             Location::Url(url) => {
-                self.download_unpinned(url, &|offset| self.http.get(url, offset), failed, cache_failed)
+                self.download_unpinned(url, &self.opening(url, Purpose::Artifact), failed, cache_failed)
+            }
+            Location::Mirror(url) => {
+                self.download_unpinned(url, &self.opening(url, Purpose::Mirror), failed, cache_failed)
             }
             Location::Registry(part) => {
                 self.download_unpinned(&part.url(), &|offset| self.registries.get(part, offset), failed, cache_failed)
@@ -245,7 +257,7 @@ impl Fetcher {
     /// Makes all attempts at one URL whose digest is not known.
     fn download_unpinned(
         &self,
-        url: &str,
+        url: &Url,
         open: &Open<'_>,
         failed: impl Fn(Why) -> FetchError,
         cache_failed: impl Fn(CacheError) -> FetchError,

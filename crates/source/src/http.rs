@@ -5,6 +5,7 @@
 
 mod absolute_form;
 mod error;
+mod logins;
 mod proxy;
 mod response;
 mod retry;
@@ -12,16 +13,18 @@ mod tls;
 mod url;
 
 pub use error::{HttpError, HttpErrorKind};
-pub use proxy::{ProxyConfig, ProxyError, ProxyServer};
+pub use logins::Logins;
+pub use proxy::{AptProxies, ProxyConfig, ProxyError, ProxyServer};
 pub use response::Response;
 pub use retry::{Backoff, RetryPolicy};
-pub use url::redacted;
 
+use kiln_url::Url;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use ureq::http::{HeaderMap, Uri};
+use url::Target;
 
 /// The most redirects that are followed.
 const MAX_REDIRECTS: usize = 10;
@@ -30,8 +33,10 @@ const USER_AGENT: &str = concat!("kiln/", env!("CARGO_PKG_VERSION"));
 /// Settings of a [`Client`].
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
-    /// Proxies, from the environment.
+    /// Proxies, from the environment and from apt.
     pub proxy: ProxyConfig,
+    /// Users and passwords, from files.
+    pub logins: Logins,
     /// PEM file with the certificate authorities to trust instead of the host's (`SSL_CERT_FILE`).
     pub ca_file: Option<PathBuf>,
     /// The time limit to connect, including TLS and proxy, and to look up the host's name.
@@ -48,6 +53,7 @@ impl Default for HttpConfig {
     fn default() -> Self {
         Self {
             proxy: ProxyConfig::default(),
+            logins: Logins::default(),
             ca_file: None,
             connect_timeout: Duration::from_secs(20),
             stall_timeout: Duration::from_secs(30),
@@ -66,20 +72,23 @@ pub struct Headers {
     pub authorization: Option<String>,
 }
 
-impl Headers {
-    /// The headers for `uri`, to which the server of `first` redirected: an authorization is only
-    /// for the first server.
-    fn within(&self, first: &Uri, uri: &Uri) -> Vec<(&'static str, &str)> {
-        let same = (first.scheme(), first.authority()) == (uri.scheme(), uri.authority());
-        let authorization = self.authorization.as_deref().filter(|_| same).map(|value| ("authorization", value));
-        self.accept.as_deref().map(|value| ("accept", value)).into_iter().chain(authorization).collect()
-    }
+/// What a client's requests are for, which decides whose proxies and passwords it uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Purpose {
+    /// Container registries, which have credentials of their own.
+    Registry,
+    /// Files that a profile names: also the passwords of `~/.netrc`.
+    #[default]
+    Artifact,
+    /// Debian's mirrors: also what apt is configured to use for them.
+    Mirror,
 }
 
 /// An HTTP client; clones share connections. Making one uses neither network nor disk.
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    purpose: Purpose,
 }
 
 #[derive(Debug)]
@@ -98,7 +107,12 @@ struct Agents {
 impl Client {
     /// A client with these settings.
     pub fn new(config: HttpConfig) -> Self {
-        Self { inner: Arc::new(Inner { config, agents: OnceLock::new() }) }
+        Self { inner: Arc::new(Inner { config, agents: OnceLock::new() }), purpose: Purpose::default() }
+    }
+
+    /// The same client for requests of another purpose.
+    pub fn to(&self, purpose: Purpose) -> Self {
+        Self { inner: self.inner.clone(), purpose }
     }
 
     /// The settings.
@@ -110,7 +124,7 @@ impl Client {
     ///
     /// # Errors
     /// [`HttpError`]; [`HttpErrorKind::TooLarge`] when it has more than `limit` bytes.
-    pub fn get_bytes(&self, url: &str, limit: u64) -> Result<Vec<u8>, HttpError> {
+    pub fn get_bytes(&self, url: &Url, limit: u64) -> Result<Vec<u8>, HttpError> {
         let mut backoff = Backoff::new(&self.config().retry, url);
         loop {
             let error = match self.get(url, 0).and_then(|response| response.bytes(limit)) {
@@ -130,32 +144,44 @@ impl Client {
     ///
     /// # Errors
     /// [`HttpError`] for everything but status 200 and 206.
-    pub fn get(&self, url: &str, offset: u64) -> Result<Response, HttpError> {
+    pub fn get(&self, url: &Url, offset: u64) -> Result<Response, HttpError> {
         self.get_with(url, offset, &Headers::default())
     }
 
-    /// Like [`Client::get`], with additional headers. A redirect to another server is followed
-    /// without the authorization.
+    /// Like [`Client::get`], with additional headers. An authorization, also that of the URL's user,
+    /// is only for the requested server: a redirect to another one is followed without it.
     ///
     /// # Errors
     /// Those of [`Client::get`].
-    pub fn get_with(&self, url: &str, offset: u64, headers: &Headers) -> Result<Response, HttpError> {
+    pub fn get_with(&self, url: &Url, offset: u64, headers: &Headers) -> Result<Response, HttpError> {
         let fail = |kind| HttpError::new(url, kind);
         if self.config().offline {
             return Err(fail(HttpErrorKind::Offline));
         }
-        let mut uri = url::parse(url).map_err(|why| fail(HttpErrorKind::BadUrl { why }))?;
-        let first = uri.clone();
+        let mut target = url::parse(url.expose()).map_err(|why| fail(HttpErrorKind::BadUrl { why }))?;
+        let first = target.uri.clone();
+        let own = headers.authorization.clone().or_else(|| target.authorization.clone());
         for _ in 0..=MAX_REDIRECTS {
-            let at = |kind| fail(kind).reached(&uri);
-            let response = self.request(&uri, offset, &headers.within(&first, &uri)).map_err(at)?;
+            let Target { uri, authorization } = &target;
+            let redirected = (*uri != first).then_some(uri);
+            let is_asked_server = url::same_server(&first, uri);
+            let at = |kind| fail(kind).reached(redirected);
+            let authorization = own
+                .clone()
+                .filter(|_| is_asked_server)
+                .or_else(|| authorization.clone())
+                .or_else(|| self.config().logins.authorization(uri, self.purpose));
+            let accept = headers.accept.as_deref().map(|value| ("accept", value));
+            let authorization = authorization.as_deref().map(|value| ("authorization", value));
+            let headers: Vec<_> = accept.into_iter().chain(authorization).collect();
+            let response = self.request(uri, offset, &headers).map_err(at)?;
             if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return Response::new(url, &uri, response, offset, self.config().stall_timeout);
+                let answered = (redirected, is_asked_server);
+                return Response::new(url, answered, response, offset, self.config().stall_timeout);
             }
-            let next = redirect_target(&uri, response.headers()).map_err(at)?;
-            uri = next;
+            target = redirect_target(uri, response.headers()).map_err(at)?;
         }
-        Err(fail(HttpErrorKind::TooManyRedirects { limit: MAX_REDIRECTS }).reached(&uri))
+        Err(fail(HttpErrorKind::TooManyRedirects { limit: MAX_REDIRECTS }).reached(Some(&target.uri)))
     }
 
     fn request(
@@ -165,7 +191,7 @@ impl Client {
         headers: &[(&'static str, &str)],
     ) -> Result<ureq::http::Response<ureq::Body>, HttpErrorKind> {
         let agents = self.agents()?;
-        let server = self.config().proxy.server_for(uri);
+        let server = self.config().proxy.server_for(uri, self.purpose);
         let range = (offset > 0).then(|| format!("bytes={offset}-"));
         let result = match server {
             Some(server) if uri.scheme_str() == Some("http") => {
@@ -228,13 +254,20 @@ impl Agents {
     }
 }
 
-fn redirect_target(from: &Uri, headers: &HeaderMap) -> Result<Uri, HttpErrorKind> {
+/// Whether a URL is `http://` to this host, where nobody is in between.
+pub(crate) fn is_local_url(url: &str) -> bool {
+    url::parse(url).is_ok_and(|target| target.uri.scheme_str() == Some("http") && url::is_loopback(&target.uri))
+}
+
+fn redirect_target(from: &Uri, headers: &HeaderMap) -> Result<Target, HttpErrorKind> {
     let location = headers.get("location").and_then(|value| value.to_str().ok());
     let location = location.ok_or(HttpErrorKind::BadRedirect { to: None })?;
-    let bad = || HttpErrorKind::BadRedirect { to: Some(location.chars().take(200).collect()) };
+    let bad = || HttpErrorKind::BadRedirect {
+        to: Some(Url::from(location).to_string().chars().take(200).collect::<String>().into()),
+    };
     let to = url::join(from, location).ok_or_else(bad)?;
-    if from.scheme_str() == Some("https") && to.scheme_str() != Some("https") {
-        return Err(HttpErrorKind::Downgrade { to: redacted(&to.to_string()) });
+    if from.scheme_str() == Some("https") && to.uri.scheme_str() != Some("https") {
+        return Err(HttpErrorKind::Downgrade { to: to.uri.to_string().into() });
     }
     Ok(to)
 }

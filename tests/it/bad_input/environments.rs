@@ -140,7 +140,7 @@ fn variables() {
         (
             "http_proxy",
             "http://127.0.0.1:9",
-            "loading the package index of sid: {mirror}: fetching {mirror}/dists/sid/InRelease: the connection was refused (tried 4 times); check the proxy 127.0.0.1:9 (http_proxy, https_proxy, no_proxy)",
+            "loading the package index of sid: {mirror}: fetching {mirror}/dists/sid/InRelease: the connection was refused (tried 4 times); check the proxy 127.0.0.1:9 (http_proxy, https_proxy, no_proxy; for mirrors also apt's Acquire::http::Proxy)",
         ),
     ];
     for (name, value, expected) in proxies {

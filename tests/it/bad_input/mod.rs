@@ -21,3 +21,4 @@ mod packages;
 mod processes;
 mod profiles;
 mod repositories;
+mod secrets;

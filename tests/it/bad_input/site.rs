@@ -2,7 +2,7 @@
 //! drop.
 
 use super::gnupg::Gnupg;
-use super::server::{Server, Stream, answer, head, ranged};
+use super::server::{Request, Server, Stream, answer, head, ranged};
 use super::synthetic::{Package, mirror, node, packages_text, release_text};
 use kiln_tree::Digest;
 use std::collections::BTreeMap;
@@ -163,6 +163,11 @@ impl Site {
     /// The mirror's URL.
     pub(super) fn mirror(&self) -> String {
         self.server.url("")
+    }
+
+    /// The requests so far.
+    pub(super) fn requests(&self) -> Vec<Request> {
+        self.server.requests()
     }
 
     /// The request targets so far.

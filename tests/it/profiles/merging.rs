@@ -101,8 +101,8 @@ fn options_override_the_profile() {
     };
     let profile = profiles.load_with("worker", &overrides).expect("a good profile");
     assert_eq!((profile.release.name.as_str(), profile.release.kubernetes.to_string().as_str()), ("v2", "1.31.0"));
-    assert_eq!(profile.debian.mirrors, ["http://two/{snapshot}"]);
-    assert_eq!(profile.debian.security_mirrors, ["http://three"]);
+    assert_eq!(profile.debian.mirrors, ["http://two/{snapshot}".into()]);
+    assert_eq!(profile.debian.security_mirrors, ["http://three".into()]);
     assert_eq!(profile.debian.snapshot.as_deref(), Some("20261101T000000Z"));
     assert_eq!(profile.kernel.package, "linux-image-cloud-arm64");
     assert_eq!(profile.image.version, "7");

@@ -137,6 +137,53 @@ fn the_password_is_sent_to_the_registry_only() {
     assert!(requests.iter().all(|request| !request.headers.contains_key("authorization")), "{requests:?}");
 }
 
+/// A server for anybody, whose requests must not contain a password.
+fn stranger() -> Server {
+    Server::start(|_, stream| server::answer(stream, "200 OK", &[], b"{\"token\":\"t\"}"))
+}
+
+fn got_passwords(server: &Server) -> usize {
+    server.requests().iter().filter(|request| request.headers.contains_key("authorization")).count()
+}
+
+#[test]
+fn a_challenge_from_where_the_registry_redirects_to_is_not_answered() {
+    let thief = stranger();
+    for challenge in [format!("Bearer realm=\"{}\"", thief.url("/token")), "Basic realm=\"x\"".to_owned()] {
+        let header = format!("WWW-Authenticate: {challenge}");
+        let storage = Server::start(move |_, stream| server::answer(stream, "401 Unauthorized", &[&header], b""));
+        let to = format!("Location: {}", storage.url("/blob?token=secret"));
+        let registry = Server::start(move |_, stream| server::answer(stream, "307 Temporary Redirect", &[&to], b""));
+        let error = pull(&registry, &config_for(&registry.address(), "me:secret")).expect_err("no authorization");
+        let expected = format!(
+            "{} redirects to {}/blob?token=***, which requires an authorization of its own",
+            registry.address(),
+            storage.url("")
+        );
+        assert!(error.contains(&expected) && !error.contains("secret"), "{error}");
+        assert_eq!(got_passwords(&registry) + got_passwords(&storage), 0);
+    }
+    assert_eq!(thief.requests().len(), 0, "{:?}", thief.requests());
+}
+
+#[test]
+fn a_password_goes_over_plain_http_to_this_host_only() {
+    for realm in ["http://tokens.invalid/token?secret", "http://192.0.2.1/", "http://127.0.0.1.example.org/"] {
+        let header = format!("WWW-Authenticate: Bearer realm=\"{realm}\"");
+        let registry = Server::start(move |_, stream| server::answer(stream, "401 Unauthorized", &[&header], b""));
+        let error = pull(&registry, &config_for(&registry.address(), "me:secret")).expect_err(realm);
+        assert!(error.contains("which is not https") && !error.contains("secret"), "{error}");
+    }
+    // The server of tokens must not hand the password on, either.
+    let thief = stranger();
+    let to = format!("Location: {}", thief.url("/"));
+    let tokens = Server::start(move |_, stream| server::answer(stream, "307 Temporary Redirect", &[&to], b""));
+    let header = format!("WWW-Authenticate: Bearer realm=\"{}\"", tokens.url("/token"));
+    let registry = Server::start(move |_, stream| server::answer(stream, "401 Unauthorized", &[&header], b""));
+    pull(&registry, &config_for(&registry.address(), "me:secret")).expect_err("the token is not accepted");
+    assert!(got_passwords(&tokens) > 0 && got_passwords(&thief) == 0, "{:?}", thief.requests());
+}
+
 #[test]
 fn redirects_in_circles_and_strange_challenges_end() {
     let answers: [(&str, &str, &str); 6] = [

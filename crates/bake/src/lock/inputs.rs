@@ -6,6 +6,7 @@ use kiln_profile::{Artifact, ArtifactSource, ImageFile, ImageSource};
 use kiln_source::fetch::{Location, Want};
 use kiln_source::registry::{Part, PartKind};
 use kiln_tree::Digest;
+use kiln_url::Url;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -82,12 +83,12 @@ impl LockedInput<'_> {
     fn want(&self, mirrors: &Mirrors, snapshot: Option<&str>) -> Want {
         let from = match self.role {
             InputRole::Package(package) => {
-                let url = |mirror: &String| {
+                let url = |mirror: &Url| {
                     let mirror = match snapshot {
                         Some(snapshot) => mirror.replace("{snapshot}", snapshot),
                         None => mirror.clone(),
                     };
-                    Location::Url(format!("{}/{}", mirror.trim_end_matches('/'), package.filename))
+                    Location::Mirror(mirror.under(&package.filename))
                 };
                 mirrors.of(package.archive).iter().map(url).collect()
             }
@@ -177,10 +178,25 @@ mod tests {
     }
 
     #[test]
+    fn a_new_password_does_not_make_a_lock_stale() {
+        let from = |url: &str| {
+            let mut profile = locked().profile().clone();
+            for artifact in profile.release.components.values_mut() {
+                artifact.source = ArtifactSource::Url(url.into());
+            }
+            profile
+        };
+        let artifacts = locked().lock().artifacts.clone();
+        let lock = Lock::new(&from("https://me:old@h/a?signature=old"), 0, Vec::new(), artifacts, Vec::new());
+        assert_eq!(lock.stale(&from("https://me:new@h/a?signature=new")), None);
+        assert!(lock.stale(&from("https://me:old@h/b?signature=old")).is_some());
+    }
+
+    #[test]
     fn packages_are_fetched_from_the_mirrors_of_their_archive() {
         let mirrors = Mirrors { main: vec!["http://a/debian/".into()], security: vec!["http://b/security".into()] };
         let wants = locked().wants(&mirrors);
-        assert_eq!(wants[0].from, [Location::Url("http://a/debian/pool/bash.deb".into())]);
-        assert_eq!(wants[1].from, [Location::Url("http://b/security/pool/zsh.deb".into())]);
+        assert_eq!(wants[0].from, [Location::Mirror("http://a/debian/pool/bash.deb".into())]);
+        assert_eq!(wants[1].from, [Location::Mirror("http://b/security/pool/zsh.deb".into())]);
     }
 }

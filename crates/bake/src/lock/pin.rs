@@ -14,9 +14,10 @@ use kiln_source::deb::repository::{self, RepositoryError, Request};
 use kiln_source::deb::resolver::{self, ResolveError};
 use kiln_source::deb::transport::{self, Transport, TransportError};
 use kiln_source::fetch::{FetchError, Fetcher, Location, Tried, Want, Why, tried_text};
-use kiln_source::http::Client;
+use kiln_source::http::{Client, Purpose};
 use kiln_source::registry::RegistryError;
 use kiln_tree::Digest;
+use kiln_url::Url;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,14 +26,14 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mirrors {
     /// For the main archive.
-    pub main: Vec<String>,
+    pub main: Vec<Url>,
     /// For the security archive.
-    pub security: Vec<String>,
+    pub security: Vec<Url>,
 }
 
 impl Mirrors {
     /// Returns the mirrors that have the packages of `archive`.
-    pub fn of(&self, archive: Archive) -> &[String] {
+    pub fn of(&self, archive: Archive) -> &[Url] {
         match archive {
             Archive::Main | Archive::Updates => &self.main,
             Archive::Security => &self.security,
@@ -367,23 +368,23 @@ struct CachedTransport<'a> {
 }
 
 impl Transport for CachedTransport<'_> {
-    fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, TransportError> {
-        self.http.get_bytes(url, limit).map_err(|error| {
+    fn get(&self, url: &Url, limit: u64) -> Result<Vec<u8>, TransportError> {
+        self.http.to(Purpose::Mirror).get_bytes(url, limit).map_err(|error| {
             if error.is_gone() {
-                TransportError::NotFound { url: url.to_owned() }
+                TransportError::NotFound { url: url.clone() }
             } else {
-                TransportError::Failed { url: url.to_owned(), reason: Box::new(error) }
+                TransportError::Failed { url: url.clone(), reason: Box::new(error) }
             }
         })
     }
 
-    fn get_by_digest(&self, urls: &[String], digest: &Digest, size: u64) -> Result<Vec<u8>, TransportError> {
-        let url = || urls.first().cloned().unwrap_or_default();
+    fn get_by_digest(&self, urls: &[Url], digest: &Digest, size: u64) -> Result<Vec<u8>, TransportError> {
+        let url = || urls.first().cloned().unwrap_or_else(|| digest.to_string().into());
         let want = Want {
-            name: url(),
+            name: url().to_string(),
             digest: *digest,
             size: Some(size),
-            from: urls.iter().map(|url| Location::Url(url.clone())).collect(),
+            from: urls.iter().map(|url| Location::Mirror(url.clone())).collect(),
         };
         let failed = |reason: Box<dyn std::error::Error + Send + Sync>| TransportError::Failed { url: url(), reason };
         let fetch = || {

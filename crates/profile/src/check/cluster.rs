@@ -8,6 +8,7 @@ use super::{Context, host_path, missing_of, names, pem, required_of, special, te
 use crate::kubelet::KUBEADM_DOMAIN;
 use ipnet::IpNet;
 use kiln_kubernetes::Minor;
+use kiln_url::Url;
 use std::net::IpAddr;
 
 /// A cluster file: its name, its contents, and the position where it begins.
@@ -202,7 +203,7 @@ fn api_server(url: &At<String>, virtual_networks: &[At<IpNet>]) -> Result<String
             fields::CLUSTER_API_SERVERS,
             format!(
                 "{:?} is not an https:// URL with only a host and a port, such as \"https://api.example.org:6443\"",
-                names::short(&url.value)
+                names::short(&Url::from(url.value.as_str()).to_string())
             ),
         )
     };

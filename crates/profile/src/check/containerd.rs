@@ -6,6 +6,7 @@ use super::super::place::{At, Fault};
 use super::super::raw::{RawContainerd, RawRuntime};
 use super::super::suggest;
 use super::{absolute, names, text, texts};
+use kiln_url::Url;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -20,7 +21,8 @@ pub(super) fn containerd(raw: &RawContainerd, series: ContainerdSeries) -> Resul
         if urls.is_empty() {
             return Err(host.fault_of(fields::CONTAINERD_MIRRORS, format!("{name} has no endpoint")));
         }
-        endpoints.insert(name, texts(urls, fields::CONTAINERD_MIRRORS, names::url)?);
+        let urls: Vec<String> = texts(urls, fields::CONTAINERD_MIRRORS, names::url)?;
+        endpoints.insert(name, urls.into_iter().map(Url::from).collect());
     }
     Ok(Containerd {
         snapshotter: match snapshotter {

@@ -6,6 +6,7 @@ use super::super::place::{At, Fault};
 use super::super::raw::{RawDebian, RawSuite};
 use super::super::suggest;
 use super::{Context, distinct, host_path, names, text, texts};
+use kiln_url::Url;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn debian(raw: RawDebian, release: &Release, arch: Arch, context: &Context<'_>) -> Result<Debian, Fault> {
@@ -68,13 +69,16 @@ fn suite(suite: Option<&At<String>>, known: &BTreeMap<At<String>, RawSuite>) -> 
     Err(suite.fault_of(fields::DEBIAN_SUITE, format!("unknown suite {name:?}{hint}")))
 }
 
-fn mirrors(mirrors: &[At<String>], key: Field, snapshot: Option<&str>) -> Result<Vec<String>, Fault> {
+fn mirrors(mirrors: &[At<String>], key: Field, snapshot: Option<&str>) -> Result<Vec<Url>, Fault> {
     for mirror in mirrors {
         if mirror.value.contains("{snapshot}") && snapshot.is_none() {
-            return Err(mirror.fault_of(key, format!("{:?} needs debian.snapshot, which is not set", mirror.value)));
+            return Err(mirror.fault_of(
+                key,
+                format!("{:?} needs debian.snapshot, which is not set", Url::from(mirror.value.as_str())),
+            ));
         }
     }
-    texts(mirrors, key, names::url).map(distinct)
+    Ok(distinct(texts(mirrors, key, names::url)?).into_iter().map(Url::from).collect())
 }
 
 fn keyring(value: &At<String>, context: &Context<'_>) -> Result<std::path::PathBuf, Fault> {

@@ -3,6 +3,7 @@
 
 use super::super::model::KubernetesVersion;
 use kiln_kubernetes::Minor;
+use kiln_url::Url;
 
 /// Whether `text` is not empty and consists of `allowed` characters only.
 fn made_of(text: &str, allowed: impl Fn(char) -> bool) -> bool {
@@ -156,7 +157,7 @@ pub(crate) fn url(text: &str) -> Result<(), String> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let valid = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
         && !text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>' | '\\'));
-    expect(text, valid, "an http:// or https:// URL")
+    expect(&Url::from(text).to_string(), valid, "an http:// or https:// URL")
 }
 
 /// A registry's host and port as containerd names its directory, or `_default`.

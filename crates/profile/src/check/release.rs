@@ -9,6 +9,7 @@ use super::super::suggest;
 use super::{Context, absolute, files, host_path, names, required, required_of, text};
 use kiln_kubernetes::Minor;
 use kiln_tree::Digest;
+use kiln_url::Url;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A release file: its name, its contents, and the position where it begins.
@@ -191,7 +192,7 @@ impl Origin<'_> {
                 };
                 return Err(url.fault_of(key, format!("a url needs a sha256 for {arch}{there}")));
             }
-            (Some(url), None) => ArtifactSource::Url(text(&self.substituted(url, key, arch)?, key, names::url)?),
+            (Some(url), None) => ArtifactSource::Url(text(&self.substituted(url, key, arch)?, key, names::url)?.into()),
             (None, Some(file)) => ArtifactSource::File(host_path(&self.substituted(file, key, arch)?, key, context)?),
             _ => return Err(pos.fault_of(key, "give either \"url\" or \"file\"")),
         };
@@ -205,7 +206,11 @@ impl Origin<'_> {
             None => (value, "{arch} is"),
         };
         match value.contains(['{', '}']) {
-            true => Err(template.fault_of(key, format!("only {replaced} replaced in {:?}", template.value))),
+            true => {
+                // Shown as a URL, which it may be.
+                let shown = Url::from(template.value.as_str());
+                Err(template.fault_of(key, format!("only {replaced} replaced in {shown:?}")))
+            }
             false => Ok(At { value, pos: template.pos }),
         }
     }

@@ -10,9 +10,9 @@ mod evidence;
 
 pub use entry::SignedBy;
 
-use super::redact;
 use entry::{Entry, parse_list, parse_sources};
 use evidence::{Evidence, judge};
+use kiln_url::Url;
 use std::collections::BTreeSet;
 use std::io;
 use std::io::Read;
@@ -55,9 +55,9 @@ pub enum AptSourcesError {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AptSources {
     /// URLs of the archive proper, without trailing slash, without duplicates, in apt's order.
-    pub mirrors: Vec<String>,
+    pub mirrors: Vec<Url>,
     /// The same for the security archive; may be empty.
-    pub security_mirrors: Vec<String>,
+    pub security_mirrors: Vec<Url>,
     /// Keyrings that those entries name, without duplicates.
     pub keyrings: Vec<SignedBy>,
     /// Files that were read.
@@ -91,14 +91,14 @@ pub fn read(root: &Path) -> Result<AptSources, AptSourcesError> {
                     sources.notes.push(format!(
                         "{}: {} {} is skipped: {why}",
                         path.display(),
-                        redact(&entry.uri),
+                        Url::from(entry.uri.as_str()),
                         entry.suite
                     ));
                 }
                 Evidence::Weak if best > Some(Evidence::Weak) => sources.notes.push(format!(
                     "{}: {} {} is skipped: it may be Debian's, but other entries certainly are",
                     path.display(),
-                    redact(&entry.uri),
+                    Url::from(entry.uri.as_str()),
                     entry.suite
                 )),
                 Evidence::Weak | Evidence::Strong => sources.take(entry),
@@ -114,7 +114,7 @@ pub fn read(root: &Path) -> Result<AptSources, AptSourcesError> {
 impl AptSources {
     fn take(&mut self, entry: &Entry) {
         let mirrors = if entry.is_security() { &mut self.security_mirrors } else { &mut self.mirrors };
-        let url = entry.uri.trim_end_matches('/').to_owned();
+        let url = Url::from(entry.uri.trim_end_matches('/'));
         if !mirrors.contains(&url) {
             mirrors.push(url);
         }
@@ -194,6 +194,10 @@ mod tests {
         root
     }
 
+    fn urls(urls: &[&str]) -> Vec<Url> {
+        urls.iter().copied().map(Url::from).collect()
+    }
+
     fn sources(files: &[(&str, &str)]) -> AptSources {
         read(root(files).path()).expect("Debian is there")
     }
@@ -210,10 +214,10 @@ mod tests {
              deb http://security.xy.debian.org/ bookworm-security main\n\
              deb http://security.xy.debian.org/debian-security buster/updates main\n",
         )]);
-        assert_eq!(found.mirrors, ["http://ftp.xy.debian.org/debian", "http://mirror.example/x/debian"]);
+        assert_eq!(found.mirrors, urls(&["http://ftp.xy.debian.org/debian", "http://mirror.example/x/debian"]));
         assert_eq!(
             found.security_mirrors,
-            ["http://security.xy.debian.org", "http://security.xy.debian.org/debian-security"]
+            urls(&["http://security.xy.debian.org", "http://security.xy.debian.org/debian-security"])
         );
         assert_eq!(found.keyrings, [SignedBy::File("/usr/share/keyrings/debian-archive-keyring.gpg".into())]);
     }
@@ -232,8 +236,8 @@ mod tests {
             ("etc/apt/sources.list.d/old.sources.bak", "junk"),
             ("etc/apt/sources.list.d/.hidden.list", "junk"),
         ]);
-        assert_eq!(found.mirrors, ["http://a.example/debian", "https://b.example/debian"]);
-        assert_eq!(found.security_mirrors, ["http://a.example/debian-security"]);
+        assert_eq!(found.mirrors, urls(&["http://a.example/debian", "https://b.example/debian"]));
+        assert_eq!(found.security_mirrors, urls(&["http://a.example/debian-security"]));
         let key = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nabcd\n-----END PGP PUBLIC KEY BLOCK-----\n";
         assert_eq!(found.keyrings, [SignedBy::Key(key.to_owned())]);
         assert_eq!(found.read.len(), 1);
@@ -257,8 +261,8 @@ mod tests {
              deb file:/srv/debian bookworm main\n\
              deb http://ftp.xy.debian.org/debian bookworm main\n",
         )]);
-        assert_eq!(found.mirrors, ["http://ftp.xy.debian.org/debian"]);
-        assert_eq!(found.security_mirrors, [""; 0]);
+        assert_eq!(found.mirrors, urls(&["http://ftp.xy.debian.org/debian"]));
+        assert_eq!(found.security_mirrors, []);
         assert_eq!(found.notes.len(), 12, "{:#?}", found.notes);
         assert!(found.notes.iter().any(|note| note.contains("forge") && note.contains("other entries certainly are")));
         assert!(found.notes.iter().any(|note| note.contains("mirror+file") && note.contains("only http and https")));
@@ -275,7 +279,7 @@ mod tests {
             ),
             ("var/lib/apt/lists/apt.example_debian_dists_stable_Release", "Origin: Example\n"),
         ]);
-        assert_eq!(found.mirrors, ["http://apt.corp.example/remote_1"]);
+        assert_eq!(found.mirrors, urls(&["http://apt.corp.example/remote_1"]));
     }
 
     #[test]
@@ -284,7 +288,7 @@ mod tests {
             "etc/apt/sources.list.d/a.list",
             "deb http://u:p@mirror.example:8080/archive/debian/20261101T000000Z/ trixie main\n",
         )]);
-        assert_eq!(found.mirrors, ["http://u:p@mirror.example:8080/archive/debian/20261101T000000Z"]);
+        assert_eq!(found.mirrors, ["http://u:p@mirror.example:8080/archive/debian/20261101T000000Z".into()]);
     }
 
     #[test]

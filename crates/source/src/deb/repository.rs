@@ -7,13 +7,13 @@
 use super::control::{ControlError, Paragraphs};
 use super::keyring::Keyring;
 use super::package::Archive;
-use super::redact;
 use super::release::{Release, ReleaseError, ReleaseFile, ReleaseMismatch};
 use super::signature::{self, SignatureError, Signer};
 use super::transport::{DigestMismatch, Transport, TransportError, check};
 use super::unpack::{self, Compression, UnpackError};
 use jiff::Timestamp;
 use kiln_tree::Digest;
+use kiln_url::Url;
 use std::fmt;
 
 /// The most bytes of an `InRelease`.
@@ -31,13 +31,13 @@ pub struct SuiteRequest {
     /// Its name below `dists/`.
     pub name: String,
     /// Mirrors, tried in order; `{snapshot}` stands for the snapshot's timestamp.
-    pub mirrors: Vec<String>,
+    pub mirrors: Vec<Url>,
 }
 
 /// The suites of a Debian release: `suite` and `suite-updates` of the main archive, and
 /// `suite-security` of the security archive. A suite in development has only the first.
-pub fn standard_suites(suite: &str, mirrors: &[String], security_mirrors: &[String]) -> Vec<SuiteRequest> {
-    let request = |kind, suffix: &str, mirrors: &[String]| SuiteRequest {
+pub fn standard_suites(suite: &str, mirrors: &[Url], security_mirrors: &[Url]) -> Vec<SuiteRequest> {
+    let request = |kind, suffix: &str, mirrors: &[Url]| SuiteRequest {
         kind,
         name: format!("{suite}{suffix}"),
         mirrors: mirrors.to_vec(),
@@ -131,7 +131,7 @@ pub enum RepositoryError {
     #[error("the mirror {mirror} {problem}")]
     Snapshot {
         /// The URL.
-        mirror: String,
+        mirror: Url,
         /// The problem.
         problem: &'static str,
     },
@@ -141,7 +141,7 @@ pub enum RepositoryError {
         /// The suite.
         suite: String,
         /// The mirrors that were tried, and why they were not used.
-        attempts: Vec<(String, MirrorError)>,
+        attempts: Vec<(Url, MirrorError)>,
     },
 }
 
@@ -208,7 +208,7 @@ pub enum MirrorError {
     },
 }
 
-struct Attempts<'a>(&'a [(String, MirrorError)]);
+struct Attempts<'a>(&'a [(Url, MirrorError)]);
 
 impl fmt::Display for Attempts<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -244,7 +244,7 @@ fn load_suite(
     request: &Request<'_>,
     suite: &SuiteRequest,
 ) -> Result<Suite, RepositoryError> {
-    let mirrors: Vec<String> =
+    let mirrors: Vec<Url> =
         suite.mirrors.iter().map(|mirror| expand(mirror, request.snapshot)).collect::<Result<_, _>>()?;
     if mirrors.is_empty() {
         return Err(RepositoryError::NoMirror { suite: suite.name.clone(), kind: suite.kind });
@@ -252,12 +252,11 @@ fn load_suite(
     let mut attempts = Vec::new();
     for (position, mirror) in mirrors.iter().enumerate() {
         // The files that an InRelease announces are fetched first from the same mirror.
-        let others =
-            mirrors.iter().enumerate().filter(|(other, _)| *other != position).map(|(_, mirror)| mirror.as_str());
-        let sources: Vec<&str> = std::iter::once(mirror.as_str()).chain(others).collect();
+        let others = mirrors.iter().enumerate().filter(|(other, _)| *other != position).map(|(_, mirror)| mirror);
+        let sources: Vec<&Url> = std::iter::once(mirror).chain(others).collect();
         match load_from(transport, request, suite, &sources) {
             Ok(suite) => return Ok(suite),
-            Err(error) => attempts.push((redact(mirror), error)),
+            Err(error) => attempts.push((mirror.clone(), error)),
         }
     }
     Err(RepositoryError::NoIndex { suite: suite.name.clone(), attempts })
@@ -268,11 +267,13 @@ fn load_from(
     transport: &dyn Transport,
     request: &Request<'_>,
     suite: &SuiteRequest,
-    mirrors: &[&str],
+    mirrors: &[&Url],
 ) -> Result<Suite, MirrorError> {
-    let bases: Vec<String> = mirrors.iter().map(|mirror| format!("{mirror}/dists/{}", suite.name)).collect();
-    let Some(base) = bases.first() else { return Err(TransportError::NotFound { url: suite.name.clone() }.into()) };
-    let message = transport.get(&format!("{base}/InRelease"), MAX_RELEASE_BYTES)?;
+    let bases: Vec<Url> = mirrors.iter().map(|mirror| mirror.under(&format!("dists/{}", suite.name))).collect();
+    let Some(base) = bases.first() else {
+        return Err(TransportError::NotFound { url: suite.name.as_str().into() }.into());
+    };
+    let message = transport.get(&base.under("InRelease"), MAX_RELEASE_BYTES)?;
     let verified = signature::verify(&message, request.keyring, request.now)?;
     let release = Release::parse(&verified.text)?;
     release.check(&suite.name, request.now, request.check_valid_until && request.snapshot.is_none())?;
@@ -294,7 +295,7 @@ fn load_from(
 fn load_packages(
     transport: &dyn Transport,
     release: &Release,
-    bases: &[String],
+    bases: &[Url],
     component: &str,
     architecture: &str,
 ) -> Result<PackagesIndex, MirrorError> {
@@ -337,29 +338,28 @@ fn first_paragraph(text: &str) -> Result<(), ControlError> {
 
 /// The locations of a file: on each mirror by its digest, where it stays while the mirror is
 /// updated, then by its name.
-fn locations(release: &Release, bases: &[String], path: &str, file: &ReleaseFile) -> Vec<String> {
+fn locations(release: &Release, bases: &[Url], path: &str, file: &ReleaseFile) -> Vec<Url> {
     let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
     let mut urls = Vec::new();
     for base in bases {
         if release.acquire_by_hash {
-            urls.push(format!("{base}/{directory}/by-hash/SHA256/{}", file.digest));
+            urls.push(base.under(&format!("{directory}/by-hash/SHA256/{}", file.digest)));
         }
-        urls.push(format!("{base}/{path}"));
+        urls.push(base.under(path));
     }
     urls
 }
 
-/// A mirror's URL without `{snapshot}` and trailing slashes.
-fn expand(mirror: &str, snapshot: Option<&str>) -> Result<String, RepositoryError> {
+/// A mirror's URL without `{snapshot}`.
+fn expand(mirror: &Url, snapshot: Option<&str>) -> Result<Url, RepositoryError> {
     const PLACEHOLDER: &str = "{snapshot}";
-    let error = |problem| RepositoryError::Snapshot { mirror: redact(mirror), problem };
-    let url = match (mirror.contains(PLACEHOLDER), snapshot) {
-        (false, None) => mirror.to_owned(),
-        (true, Some(snapshot)) => mirror.replace(PLACEHOLDER, snapshot),
-        (true, None) => return Err(error("has {snapshot} in its URL, but no snapshot is set")),
-        (false, Some(_)) => return Err(error("has no {snapshot} in its URL, although a snapshot is set")),
-    };
-    Ok(url.trim_end_matches('/').to_owned())
+    let error = |problem| RepositoryError::Snapshot { mirror: mirror.clone(), problem };
+    match (mirror.expose().contains(PLACEHOLDER), snapshot) {
+        (false, None) => Ok(mirror.clone()),
+        (true, Some(snapshot)) => Ok(mirror.replace(PLACEHOLDER, snapshot)),
+        (true, None) => Err(error("has {snapshot} in its URL, but no snapshot is set")),
+        (false, Some(_)) => Err(error("has no {snapshot} in its URL, although a snapshot is set")),
+    }
 }
 
 #[cfg(test)]
@@ -368,9 +368,9 @@ mod tests {
 
     #[test]
     fn a_release_has_three_suites_and_unstable_one() {
-        let (main, security) = (["http://m/debian".to_owned()], ["http://s/debian-security".to_owned()]);
+        let (main, security) = (["http://m/debian".into()], ["http://s/debian-security".into()]);
         let suites = standard_suites("trixie", &main, &security);
-        let names: Vec<_> = suites.iter().map(|suite| (suite.name.as_str(), suite.mirrors[0].as_str())).collect();
+        let names: Vec<_> = suites.iter().map(|suite| (suite.name.as_str(), suite.mirrors[0].expose())).collect();
         assert_eq!(
             names,
             [
@@ -384,11 +384,12 @@ mod tests {
 
     #[test]
     fn snapshots_need_a_placeholder_in_the_url() {
-        let expanded = expand("http://m/archive/{snapshot}/debian/", Some("20261101T000000Z")).expect("expands");
-        assert_eq!(expanded, "http://m/archive/20261101T000000Z/debian");
-        assert_eq!(expand("http://m/debian//", None).expect("expands"), "http://m/debian");
+        let expand = |mirror: &str, snapshot| super::expand(&mirror.into(), snapshot);
+        let expanded = expand("http://m/archive/{snapshot}/debian", Some("20261101T000000Z")).expect("expands");
+        assert_eq!(expanded, "http://m/archive/20261101T000000Z/debian".into());
+        assert_eq!(expand("http://m/debian", None).expect("expands"), "http://m/debian".into());
         let error = expand("http://user:secret@m/debian", Some("20261101T000000Z")).expect_err("refused").to_string();
-        assert!(error.starts_with("the mirror http://m/debian has no {snapshot}"), "{error}");
+        assert!(error.starts_with("the mirror http://***@m/debian has no {snapshot}"), "{error}");
         assert!(expand("http://m/{snapshot}", None).is_err());
     }
 
@@ -406,7 +407,7 @@ mod tests {
             acquire_by_hash: true,
             files: [].into(),
         };
-        let bases = ["http://a/dists/x".to_owned(), "http://b/dists/x".to_owned()];
+        let bases = ["http://a/dists/x".into(), "http://b/dists/x".into()];
         let file = ReleaseFile { digest, size: 0 };
         let path = "main/binary-amd64/Packages.xz";
         let by_hash = format!("main/binary-amd64/by-hash/SHA256/{digest}");
@@ -418,6 +419,7 @@ mod tests {
                 format!("http://b/dists/x/{by_hash}"),
                 format!("http://b/dists/x/{path}"),
             ]
+            .map(Url::from)
         );
         release.acquire_by_hash = false;
         assert_eq!(locations(&release, &bases, path, &file).len(), 2);

@@ -1,6 +1,7 @@
 //! The repository's interface to the network: two ways to fetch bytes, which the caller implements.
 
 use kiln_tree::Digest;
+use kiln_url::Url;
 
 /// Fetches files of a mirror.
 pub trait Transport: Sync {
@@ -9,7 +10,7 @@ pub trait Transport: Sync {
     /// # Errors
     /// [`TransportError::NotFound`] if the mirror has no such file, otherwise
     /// [`TransportError::Failed`], also if the file is larger.
-    fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, TransportError>;
+    fn get(&self, url: &Url, limit: u64) -> Result<Vec<u8>, TransportError>;
 
     /// Fetches the file with this digest and size from the first of `urls` that has it. An
     /// implementation may answer from a cache, because the bytes cannot differ; the caller verifies
@@ -17,7 +18,7 @@ pub trait Transport: Sync {
     ///
     /// # Errors
     /// None of `urls` gave these bytes; the error is the last one or the most informative one.
-    fn get_by_digest(&self, urls: &[String], digest: &Digest, size: u64) -> Result<Vec<u8>, TransportError> {
+    fn get_by_digest(&self, urls: &[Url], digest: &Digest, size: u64) -> Result<Vec<u8>, TransportError> {
         let mut first = None;
         for url in urls {
             let result = self.get(url, size).and_then(|bytes| match check(&bytes, digest, size) {
@@ -31,7 +32,7 @@ pub trait Transport: Sync {
                 Err(_) => {}
             }
         }
-        Err(first.unwrap_or_else(|| TransportError::NotFound { url: digest.to_string() }))
+        Err(first.unwrap_or_else(|| TransportError::NotFound { url: digest.to_string().into() }))
     }
 }
 
@@ -42,13 +43,13 @@ pub enum TransportError {
     #[error("{url} does not exist; check the mirror's URL and the suite, or name another mirror (--mirror)")]
     NotFound {
         /// The requested URL.
-        url: String,
+        url: Url,
     },
     /// Anything else.
     #[error("{reason}")]
     Failed {
         /// The requested URL.
-        url: String,
+        url: Url,
         /// The cause, with the URL.
         reason: Box<dyn std::error::Error + Send + Sync>,
     },

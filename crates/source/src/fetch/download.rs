@@ -5,6 +5,7 @@ use super::error::Why;
 use crate::http::{HttpError, HttpErrorKind, Response};
 use kiln_cache::{Cache, CacheError, Partial, Stored};
 use kiln_progress::Phase;
+use kiln_url::Url;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -30,7 +31,7 @@ pub(super) type Open<'a> = dyn Fn(u64) -> Result<Response, HttpError> + 'a;
 pub(super) struct Download<'a> {
     pub open: &'a Open<'a>,
     pub want: &'a Want,
-    pub url: &'a str,
+    pub url: &'a Url,
     pub partial: &'a mut Partial,
     pub phase: &'a Phase,
     pub stop: &'a AtomicBool,
@@ -130,7 +131,7 @@ pub(super) fn land(partial: &mut Partial, phase: &Phase) -> Result<Attempt, Cach
 
 /// Receives something whose digest is not known. The outer error is the cache's, the inner one the
 /// server's.
-pub(super) fn unpinned(open: &Open<'_>, cache: &Cache, url: &str) -> Result<Result<Stored, HttpError>, CacheError> {
+pub(super) fn unpinned(open: &Open<'_>, cache: &Cache, url: &Url) -> Result<Result<Stored, HttpError>, CacheError> {
     let mut response = match open(0) {
         Ok(response) => response,
         Err(error) => return Ok(Err(error)),

@@ -2,8 +2,8 @@
 
 use super::error::Why;
 use super::{Location, Want};
-use crate::http::redacted;
 use kiln_progress::{Phase, Progress};
+use kiln_url::Url;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -15,7 +15,7 @@ pub(super) struct Run<'a> {
     /// Set by the first failure.
     pub stop: AtomicBool,
     /// Servers that could not be reached, which are tried last.
-    unreachable: Mutex<BTreeSet<String>>,
+    unreachable: Mutex<BTreeSet<Url>>,
 }
 
 impl<'a> Run<'a> {
@@ -27,7 +27,7 @@ impl<'a> Run<'a> {
     pub(super) fn order<'w>(&self, want: &'w Want) -> Vec<&'w Location> {
         let unreachable = lock(&self.unreachable);
         let mut order: Vec<&Location> = want.from.iter().collect();
-        order.sort_by_key(|location| location.server().is_some_and(|server| unreachable.contains(server)));
+        order.sort_by_key(|location| location.server().is_some_and(|server| unreachable.contains(&server)));
         order
     }
 
@@ -35,9 +35,9 @@ impl<'a> Run<'a> {
     pub(super) fn note(&self, location: &Location, why: &Why) {
         if let (Some(server), Why::Http(error)) = (location.server(), why)
             && error.is_unreachable()
-            && lock(&self.unreachable).insert(server.to_owned())
+            && lock(&self.unreachable).insert(server.clone())
         {
-            self.progress.detail(format_args!("{}: tried last from now on", redacted(server)));
+            self.progress.detail(format_args!("{server}: tried last from now on"));
         }
     }
 }

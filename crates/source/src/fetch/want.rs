@@ -1,8 +1,8 @@
 //! A requested input and its locations.
 
-use crate::http::redacted;
 use crate::registry::Part;
 use kiln_tree::Digest;
+use kiln_url::Url;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -23,7 +23,9 @@ pub struct Want {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// An `http://` or `https://` URL.
-    Url(String),
+    Url(Url),
+    /// A file of a Debian mirror, for which apt's passwords and proxies are used, too.
+    Mirror(Url),
     /// A part of an image in a registry.
     Registry(Part),
     /// A file on this host.
@@ -32,18 +34,18 @@ pub enum Location {
 
 impl Location {
     /// The `scheme://host:port` of a URL.
-    pub(super) fn server(&self) -> Option<&str> {
-        let Self::Url(url) = self else { return None };
-        let start = url.find("://")? + 3;
-        let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |length| start + length);
-        url.get(..end)
+    pub(super) fn server(&self) -> Option<Url> {
+        match self {
+            Self::Url(url) | Self::Mirror(url) => url.server(),
+            Self::Registry(_) | Self::File(_) => None,
+        }
     }
 }
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Url(url) => f.write_str(&redacted(url)),
+            Self::Url(url) | Self::Mirror(url) => url.fmt(f),
             Self::Registry(part) => part.fmt(f),
             Self::File(path) => path.display().fmt(f),
         }

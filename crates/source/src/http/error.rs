@@ -1,7 +1,7 @@
 //! Why a document could not be fetched, and what to do.
 
 use super::proxy::ProxyServer;
-use super::url::redacted;
+use kiln_url::Url;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use ureq::http::Uri;
 /// A failed request.
 #[derive(Debug, Clone)]
 pub struct HttpError {
-    /// The requested URL, without secrets.
-    pub url: String,
+    /// The requested URL.
+    pub url: Url,
     /// The URL that redirects led to, if it is another one.
-    pub reached: Option<String>,
+    pub reached: Option<Url>,
     /// What happened (at the last attempt).
     pub kind: HttpErrorKind,
     /// The number of attempts.
@@ -37,7 +37,8 @@ pub enum HttpErrorKind {
         status: u16,
         /// The pause that the server requests.
         retry_after: Option<Duration>,
-        /// The required authorization (`WWW-Authenticate`).
+        /// The required authorization (`WWW-Authenticate`); empty when another server answered
+        /// than the one that was asked.
         challenges: Vec<String>,
     },
     /// The registry requires an authorization that kiln does not have.
@@ -58,12 +59,12 @@ pub enum HttpErrorKind {
     /// Redirected from https to http.
     Downgrade {
         /// The target.
-        to: String,
+        to: Url,
     },
     /// A redirect without a target, or to something that is not an HTTP URL.
     BadRedirect {
         /// The target as the server sent it.
-        to: Option<String>,
+        to: Option<Url>,
     },
     /// The document is larger than this kind of document can be.
     TooLarge {
@@ -104,13 +105,13 @@ pub enum HttpErrorKind {
 }
 
 impl HttpError {
-    pub(crate) fn new(url: &str, kind: HttpErrorKind) -> Self {
-        Self { url: redacted(url), reached: None, kind, attempts: 1 }
+    pub(crate) fn new(url: &Url, kind: HttpErrorKind) -> Self {
+        Self { url: url.clone(), reached: None, kind, attempts: 1 }
     }
 
-    pub(super) fn reached(mut self, uri: &Uri) -> Self {
-        let reached = redacted(&uri.to_string());
-        self.reached = (reached != self.url).then_some(reached);
+    /// Adds where redirects led to, if anywhere.
+    pub(super) fn reached(mut self, redirected: Option<&Uri>) -> Self {
+        self.reached = redirected.map(|uri| uri.to_string().into());
         self
     }
 
@@ -161,7 +162,8 @@ impl HttpErrorKind {
             },
             ureq::Error::Rustls(error) => Self::Tls { why: error.to_string() },
             ureq::Error::Tls(why) => Self::Tls { why: (*why).to_owned() },
-            ureq::Error::BadUri(why) => Self::BadUrl { why: why.clone() },
+            // Its text has the URL.
+            ureq::Error::BadUri(_) => Self::BadUrl { why: "it cannot be requested".into() },
             ureq::Error::Http(error) => Self::BadUrl { why: error.to_string() },
             other => Self::Protocol { why: other.to_string() },
         }
@@ -176,15 +178,16 @@ impl HttpErrorKind {
         Some(match self {
             Self::Offline => "--offline uses only the cache; run once without it".into(),
             Self::Status { status: 407, .. } => "the proxy requires a user name and password: http://user:password@host:port in http_proxy and https_proxy".into(),
-            Self::Status { status: 401 | 403, .. } => "check the URL, or name another mirror (--mirror)".into(),
+            Self::Status { status: 401, .. } => "put user name and password into ~/.netrc, those of a Debian mirror also into apt's auth.conf (for http:// write \"machine http://HOST\"), or name another mirror (--mirror)".into(),
+            Self::Status { status: 403, .. } => "check the URL, user name and password, or name another mirror (--mirror)".into(),
             Self::Status { status: 404 | 410, .. } => "the server does not have it (any longer)".into(),
             Self::Status { .. } => "try again later, or name another mirror (--mirror)".into(),
             Self::TooManyRedirects { .. } | Self::Downgrade { .. } | Self::BadRedirect { .. } | Self::Protocol { .. } => {
                 "the server is misconfigured; name another mirror (--mirror)".into()
             }
             Self::Tls { .. } => "if a company's authority signed it, add that authority to the host's CA certificates or name its PEM file in SSL_CERT_FILE".into(),
-            Self::Proxy { proxy, .. } => format!("check the proxy {proxy} (https_proxy), or name the host in no_proxy"),
-            Self::Transport { proxy: Some(proxy), .. } => format!("check the proxy {proxy} (http_proxy, https_proxy, no_proxy)"),
+            Self::Proxy { proxy, .. } => format!("check the proxy {proxy} (https_proxy; for mirrors also apt's Acquire::https::Proxy), or name the host in no_proxy"),
+            Self::Transport { proxy: Some(proxy), .. } => format!("check the proxy {proxy} (http_proxy, https_proxy, no_proxy; for mirrors also apt's Acquire::http::Proxy)"),
             Self::Transport { proxy: None, .. } => {
                 "check the network and whether a proxy is needed (http_proxy, https_proxy), or name another mirror (--mirror)".into()
             }

@@ -1,17 +1,64 @@
-//! Chooses the proxy of a request from environment variables, as curl does.
+//! Chooses the proxy of a request from environment variables, as curl does, or else from apt's
+//! settings.
 
+use super::Purpose;
 use super::error::HttpErrorKind;
 use super::url;
-use base64::Engine as _;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use ureq::http::Uri;
 
 /// Proxies by scheme, and the hosts that need no proxy.
 #[derive(Debug, Clone, Default)]
 pub struct ProxyConfig {
-    http: Option<ProxyServer>,
-    https: Option<ProxyServer>,
+    http: Setting,
+    https: Setting,
     no_proxy: Vec<NoProxy>,
+    apt: AptProxies,
+}
+
+/// What the environment says about the requests of a scheme.
+#[derive(Debug, Clone, Default)]
+enum Setting {
+    /// Nothing.
+    #[default]
+    Unset,
+    /// That they need no proxy: the variable is empty.
+    Direct,
+    Server(ProxyServer),
+}
+
+/// apt's proxies for Debian's mirrors: `Acquire::http::Proxy`, `Acquire::https::Proxy`, and those of
+/// single hosts below these (apt.conf(5), apt-transport-http(1)).
+#[derive(Debug, Clone, Default)]
+pub struct AptProxies {
+    /// By host (empty: all others) and whether it is for https; `None` is `DIRECT`.
+    servers: BTreeMap<(String, bool), Option<ProxyServer>>,
+}
+
+impl AptProxies {
+    /// Adds a setting; without a `host`, for all hosts that have none of their own.
+    ///
+    /// # Errors
+    /// The defect of `value`, which may contain a password and is not shown.
+    pub fn add(&mut self, is_https: bool, host: &str, value: &str) -> Result<(), String> {
+        let server = match value {
+            "DIRECT" => None,
+            value => Some(ProxyServer::parse(value)?),
+        };
+        self.servers.insert((host.to_ascii_lowercase(), is_https), server);
+        Ok(())
+    }
+
+    /// As apt's method `http`: hosts come before defaults, and what is set for http is also for
+    /// https unless that has a setting.
+    fn server_for(&self, uri: &Uri) -> Option<&ProxyServer> {
+        let host = uri.host()?.to_ascii_lowercase();
+        let schemes = if uri.scheme_str() == Some("https") { [true, false].as_slice() } else { &[false] };
+        let mut keys =
+            [host, String::new()].into_iter().flat_map(|host| schemes.iter().map(move |https| (host.clone(), *https)));
+        keys.find_map(|key| self.servers.get(&key))?.as_ref()
+    }
 }
 
 /// A variable does not contain a proxy.
@@ -48,13 +95,14 @@ impl ProxyConfig {
                 values[index] = Some(value.as_ref().to_owned());
             }
         }
-        let server = |candidates: &[usize]| -> Result<Option<ProxyServer>, ProxyError> {
+        let server = |candidates: &[usize]| -> Result<Setting, ProxyError> {
             let set = candidates.iter().find_map(|index| values[*index].as_deref().map(|value| (NAMES[*index], value)));
             match set {
-                None | Some((_, "")) => Ok(None),
-                Some((name, value)) => {
-                    ProxyServer::parse(value).map(Some).map_err(|why| ProxyError { variable: name.to_owned(), why })
-                }
+                None => Ok(Setting::Unset),
+                Some((_, "")) => Ok(Setting::Direct),
+                Some((name, value)) => ProxyServer::parse(value)
+                    .map(Setting::Server)
+                    .map_err(|why| ProxyError { variable: name.to_owned(), why }),
             }
         };
         let no_proxy = values[5].as_deref().or(values[6].as_deref()).unwrap_or_default();
@@ -62,20 +110,39 @@ impl ProxyConfig {
             http: server(&[0, 3, 4])?,
             https: server(&[1, 2, 3, 4])?,
             no_proxy: no_proxy.split(',').filter_map(|entry| NoProxy::parse(entry.trim())).collect(),
+            apt: AptProxies::default(),
         })
+    }
+
+    /// Adds apt's proxies, for requests to mirrors about which the environment says nothing.
+    #[must_use]
+    pub fn with_apts(mut self, apt: AptProxies) -> Self {
+        self.apt = apt;
+        self
     }
 
     /// The `host:port` of the proxy for `url`; `None` if the request is direct or `url` is not a
     /// URL.
-    pub fn proxy_for(&self, url: &str) -> Option<String> {
-        self.server_for(&url.parse().ok()?).map(ProxyServer::address)
+    pub fn proxy_for(&self, url: &str, purpose: Purpose) -> Option<String> {
+        self.server_for(&url.parse().ok()?, purpose).map(ProxyServer::address)
     }
 
     /// The proxy for `uri`.
-    pub(super) fn server_for(&self, uri: &Uri) -> Option<&ProxyServer> {
-        let server = if uri.scheme_str() == Some("https") { &self.https } else { &self.http };
+    pub(super) fn server_for(&self, uri: &Uri, purpose: Purpose) -> Option<&ProxyServer> {
         let host = uri.host()?;
-        server.as_ref().filter(|_| !self.no_proxy.iter().any(|rule| rule.matches(host)))
+        if self.no_proxy.iter().any(|rule| rule.matches(host)) {
+            return None;
+        }
+        // A registry on this host needs no TLS only because nobody is in between.
+        if purpose == Purpose::Registry && url::is_loopback(uri) {
+            return None;
+        }
+        match if uri.scheme_str() == Some("https") { &self.https } else { &self.http } {
+            Setting::Server(server) => Some(server),
+            // apt's proxy is elsewhere, or is itself on this host.
+            Setting::Unset if purpose == Purpose::Mirror && !url::is_loopback(uri) => self.apt.server_for(uri),
+            Setting::Unset | Setting::Direct => None,
+        }
     }
 }
 
@@ -122,7 +189,7 @@ impl ProxyServer {
     pub(super) fn authorization(&self) -> Option<String> {
         let user = self.proxy.username()?;
         let password = self.proxy.password().unwrap_or_default();
-        Some(format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(format!("{user}:{password}"))))
+        Some(url::basic(user.as_bytes(), password.as_bytes()))
     }
 
     /// `host:port`, for requests and messages.
@@ -133,7 +200,7 @@ impl ProxyServer {
 
 impl std::fmt::Debug for ProxyServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("ProxyServer").field(&url::redacted(&self.address())).finish()
+        f.debug_tuple("ProxyServer").field(&self.address()).finish()
     }
 }
 
@@ -157,7 +224,7 @@ impl NoProxy {
             Some((address, bits)) => (address, Some(bits.parse().ok()?)),
             None => (entry, None),
         };
-        if let Some(address) = parse_address(address) {
+        if let Some(address) = url::address(address) {
             return Some(Self::Network(address, bits.unwrap_or(u8::MAX)));
         }
         let domain = entry.trim_matches('.').to_ascii_lowercase();
@@ -171,14 +238,9 @@ impl NoProxy {
                 let host = host.trim_end_matches('.').to_ascii_lowercase();
                 host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             }
-            Self::Network(network, bits) => parse_address(host).is_some_and(|host| same_network(*network, host, *bits)),
+            Self::Network(network, bits) => url::address(host).is_some_and(|host| same_network(*network, host, *bits)),
         }
     }
-}
-
-/// An address, in brackets or not.
-fn parse_address(text: &str) -> Option<IpAddr> {
-    text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text).parse().ok()
 }
 
 fn same_network(network: IpAddr, host: IpAddr, bits: u8) -> bool {
@@ -198,7 +260,7 @@ mod tests {
 
     fn via(vars: &[(&str, &str)], url: &str) -> Option<String> {
         let config = ProxyConfig::from_vars(vars.iter().copied()).expect("valid variables");
-        config.proxy_for(url)
+        config.proxy_for(url, Purpose::Artifact)
     }
 
     #[test]
@@ -237,6 +299,51 @@ mod tests {
     }
 
     #[test]
+    fn apts_proxies_are_for_mirrors_that_the_environment_does_not_decide() {
+        let mut apt = AptProxies::default();
+        for (is_https, host, value) in [
+            (false, "", "http://me:secret@apt:1"),
+            (true, "tls.example", "http://tls:2/"),
+            (false, "Direct.example", "DIRECT"),
+        ] {
+            apt.add(is_https, host, value).expect("a proxy");
+        }
+        let error = apt.add(false, "", "socks5h://me:secret@p").expect_err("unsupported");
+        assert!(error.contains("socks5h") && !error.contains("secret"), "{error}");
+        assert!(!format!("{apt:?}").contains("secret"), "{apt:?}");
+        let via = |vars: &[(&str, &str)], url: &str, purpose| {
+            let config = ProxyConfig::from_vars(vars.iter().copied()).expect("valid variables").with_apts(apt.clone());
+            config.proxy_for(url, purpose)
+        };
+        let proxy = |address: &str| Some(address.to_owned());
+        assert_eq!(via(&[], "http://m/", Purpose::Mirror), proxy("apt:1"));
+        assert_eq!(via(&[], "https://m/", Purpose::Mirror), proxy("apt:1"), "http's is the default of https");
+        assert_eq!(via(&[], "https://tls.example/", Purpose::Mirror), proxy("tls:2"));
+        assert_eq!(via(&[], "http://tls.example/", Purpose::Mirror), proxy("apt:1"));
+        assert_eq!(via(&[], "http://direct.example/", Purpose::Mirror), None);
+        assert_eq!(via(&[], "http://127.0.0.1/", Purpose::Mirror), None);
+        for purpose in [Purpose::Artifact, Purpose::Registry] {
+            assert_eq!(via(&[], "http://m/", purpose), None);
+        }
+        assert_eq!(via(&[("http_proxy", "http://env:3")], "http://m/", Purpose::Mirror), proxy("env:3"));
+        assert_eq!(via(&[("http_proxy", "")], "http://m/", Purpose::Mirror), None);
+        assert_eq!(via(&[("https_proxy", "http://env:3")], "http://m/", Purpose::Mirror), proxy("apt:1"));
+        assert_eq!(via(&[("no_proxy", "m")], "http://m/", Purpose::Mirror), None);
+    }
+
+    #[test]
+    fn registries_on_this_host_are_reached_directly() {
+        let config = ProxyConfig::from_vars([("all_proxy", "http://p:1")]).expect("valid");
+        let via =
+            |url: &str, purpose| config.server_for(&url.parse().expect("a URL"), purpose).map(ProxyServer::address);
+        for url in ["http://localhost:5000/", "http://127.0.0.1:5000/"] {
+            assert_eq!(via(url, Purpose::Registry), None, "{url}");
+            assert!(via(url, Purpose::Artifact).is_some(), "{url}");
+        }
+        assert!(via("https://registry.example/", Purpose::Registry).is_some());
+    }
+
+    #[test]
     fn a_bad_variable_is_named_without_its_value() {
         let error = ProxyConfig::from_vars([("https_proxy", "socks5://me:secret@p")]).expect_err("unsupported");
         assert_eq!(error.variable, "https_proxy");
@@ -249,7 +356,7 @@ mod tests {
     #[test]
     fn credentials_are_decoded_and_not_printed() {
         let config = ProxyConfig::from_vars([("http_proxy", "http://me:p%40ss@p:1")]).expect("valid");
-        let server = config.http.as_ref().expect("set");
+        let Setting::Server(server) = &config.http else { panic!("not set: {config:?}") };
         assert_eq!(server.authorization().as_deref(), Some("Basic bWU6cEBzcw=="));
         assert!(!format!("{config:?}").contains("ss@"), "{config:?}");
         let uri = server.forward_uri(&"http://h/a?b".parse().expect("a URL")).expect("a URL");
@@ -261,7 +368,7 @@ mod tests {
         fn arbitrary_values_never_panic(proxy in "\\PC{0,40}", rules in "[0-9a-f.:/*, \\PC]{0,40}", host in "[a-z0-9.]{1,20}") {
             let vars = [("all_proxy", proxy.as_str()), ("no_proxy", rules.as_str())];
             if let (Ok(config), Ok(uri)) = (ProxyConfig::from_vars(vars), format!("http://{host}/").parse()) {
-                let _ = config.server_for(&uri);
+                let _ = config.server_for(&uri, Purpose::Artifact);
             }
         }
     }

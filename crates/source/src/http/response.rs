@@ -2,6 +2,7 @@
 
 use super::error::{HttpError, HttpErrorKind};
 use super::retry;
+use kiln_url::Url;
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 use ureq::http::{HeaderMap, Uri};
@@ -12,7 +13,7 @@ const STALL_BYTES: u64 = 1024;
 /// The body of an answer while it is received.
 #[derive(Debug)]
 pub struct Response {
-    url: String,
+    url: Url,
     /// The offset of the body in the whole document: the requested offset, or 0 if the server
     /// ignored it.
     pub offset: u64,
@@ -23,8 +24,8 @@ pub struct Response {
 
 impl Response {
     pub(super) fn new(
-        url: &str,
-        reached: &Uri,
+        url: &Url,
+        (redirected, is_asked_server): (Option<&Uri>, bool),
         response: ureq::http::Response<ureq::Body>,
         asked: u64,
         stall: Duration,
@@ -34,20 +35,21 @@ impl Response {
             200 => (0, length),
             206 if asked > 0 => match content_range(response.headers()) {
                 Some((start, total)) if start == asked => (start, total),
-                _ => return Err(HttpError::new(url, HttpErrorKind::BadRange { asked }).reached(reached)),
+                _ => return Err(HttpError::new(url, HttpErrorKind::BadRange { asked }).reached(redirected)),
             },
-            416 if asked > 0 => return Err(HttpError::new(url, HttpErrorKind::BadRange { asked }).reached(reached)),
+            416 if asked > 0 => return Err(HttpError::new(url, HttpErrorKind::BadRange { asked }).reached(redirected)),
             status => {
-                let challenges = response.headers().get_all("www-authenticate").iter();
+                // Only the asked server may say how its own credentials are used.
+                let challenges = response.headers().get_all("www-authenticate").iter().filter(|_| is_asked_server);
                 let challenges = challenges.filter_map(|value| Some(value.to_str().ok()?.to_owned())).collect();
                 let retry_after = retry::retry_after(response.headers());
                 let kind = HttpErrorKind::Status { status, retry_after, challenges };
-                return Err(HttpError::new(url, kind).reached(reached));
+                return Err(HttpError::new(url, kind).reached(redirected));
             }
         };
         let reader = response.into_body().into_reader();
         let body = Body { reader: Box::new(reader), stall, window_start: Instant::now(), window_bytes: 0 };
-        Ok(Self { url: url.to_owned(), offset, total, body })
+        Ok(Self { url: url.clone(), offset, total, body })
     }
 
     /// Reads some bytes of the body; returns 0 at its end, but never for a truncated body.

@@ -3,6 +3,7 @@
 use super::error::{HttpError, HttpErrorKind};
 use jiff::fmt::rfc2822;
 use kiln_tree::Digest;
+use kiln_url::Url;
 use std::time::Duration;
 use ureq::http::HeaderMap;
 
@@ -35,9 +36,9 @@ pub struct Backoff {
 
 impl Backoff {
     /// Starts without attempts.
-    pub fn new(policy: &RetryPolicy, url: &str) -> Self {
+    pub fn new(policy: &RetryPolicy, url: &Url) -> Self {
         let mut first = [0; 8];
-        first.copy_from_slice(&Digest::of(url.as_bytes()).as_bytes()[..8]);
+        first.copy_from_slice(&Digest::of(url.expose().as_bytes()).as_bytes()[..8]);
         Self { policy: policy.clone(), attempts: 0, random: u64::from_le_bytes(first) ^ policy.seed }
     }
 
@@ -96,13 +97,16 @@ mod tests {
     use super::*;
 
     fn refused() -> HttpError {
-        HttpError::new("http://h/", HttpErrorKind::Status { status: 503, retry_after: None, challenges: vec![] })
+        HttpError::new(
+            &"http://h/".into(),
+            HttpErrorKind::Status { status: 503, retry_after: None, challenges: vec![] },
+        )
     }
 
     #[test]
     fn pauses_double_within_their_jitter_and_end() {
         let policy = RetryPolicy { attempts: 6, first_delay: Duration::from_secs(1), ..RetryPolicy::default() };
-        let mut backoff = Backoff::new(&policy, "http://h/");
+        let mut backoff = Backoff::new(&policy, &"http://h/".into());
         for full in [1, 2, 4, 8, 16] {
             let delay = backoff.after(&refused()).expect("another attempt");
             assert!(delay >= Duration::from_secs(full) / 2 && delay <= Duration::from_secs(full), "{delay:?} {full}");
@@ -115,9 +119,9 @@ mod tests {
 
     #[test]
     fn jitter_depends_on_seed_and_url_only() {
-        let delay = |seed, url| {
+        let delay = |seed, url: &str| {
             let policy = RetryPolicy { seed, ..RetryPolicy::default() };
-            Backoff::new(&policy, url).after(&refused())
+            Backoff::new(&policy, &Url::from(url)).after(&refused())
         };
         assert_eq!(delay(1, "http://h/"), delay(1, "http://h/"));
         assert_ne!(delay(1, "http://h/"), delay(2, "http://h/"));
@@ -133,7 +137,7 @@ mod tests {
                 retry_after: Some(Duration::from_secs(seconds)),
                 challenges: vec![],
             };
-            Backoff::new(&policy, "http://h/").after(&HttpError::new("http://h/", kind))
+            Backoff::new(&policy, &"http://h/".into()).after(&HttpError::new(&"http://h/".into(), kind))
         };
         assert_eq!(after(7), Some(Duration::from_secs(7)));
         assert_eq!(after(100_000), Some(policy.max_delay));
@@ -142,9 +146,11 @@ mod tests {
     #[test]
     fn permanent_failures_are_not_repeated() {
         for status in [400, 401, 403, 404, 410] {
-            let error =
-                HttpError::new("http://h/", HttpErrorKind::Status { status, retry_after: None, challenges: vec![] });
-            assert_eq!(Backoff::new(&RetryPolicy::default(), "http://h/").after(&error), None, "{status}");
+            let error = HttpError::new(
+                &"http://h/".into(),
+                HttpErrorKind::Status { status, retry_after: None, challenges: vec![] },
+            );
+            assert_eq!(Backoff::new(&RetryPolicy::default(), &"http://h/".into()).after(&error), None, "{status}");
         }
     }
 

@@ -2,8 +2,9 @@
 //! challenge names (distribution's "Token Authentication").
 
 use super::Credentials;
-use crate::http::{Client, Headers};
+use crate::http::{Client, Headers, is_local_url};
 use kiln_oci::Reference;
+use kiln_url::Url;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -51,9 +52,11 @@ fn token(http: &Client, reference: &Reference, challenge: &Challenge, basic: Opt
     let registry = &reference.registry;
     let realm =
         challenge.parameters.get("realm").ok_or_else(|| format!("{registry} does not name a realm for tokens"))?;
-    // A password is sent there, so it must be encrypted, except on this host.
-    if !(realm.starts_with("https://") || reference.is_local() && realm.starts_with("http://")) {
-        return Err(format!("{registry} refers to {:?} for tokens, which is not https", short(realm)));
+    // A password is sent there. The realm may be another host, as that of Docker Hub is, because the
+    // registry itself names it; but it must be encrypted, or stay on this host.
+    if !(realm.starts_with("https://") || reference.is_local() && is_local_url(realm)) {
+        let shown = short(&Url::from(realm.as_str()).to_string());
+        return Err(format!("{registry} refers to {shown:?} for tokens, which is not https"));
     }
     let mut url = realm.clone();
     let mut add = |name: &str, value: &str| {
@@ -69,10 +72,11 @@ fn token(http: &Client, reference: &Reference, challenge: &Challenge, basic: Opt
     add("scope", &format!("repository:{}:pull", reference.repository));
     let headers = Headers { accept: None, authorization: basic.map(ToOwned::to_owned) };
     let bytes = http
-        .get_with(&url, 0, &headers)
+        .get_with(&url.into(), 0, &headers)
         .and_then(|response| response.bytes(MAX_ANSWER))
         .map_err(|error| match basic {
-            Some(_) => format!("getting a token for {registry} with the credentials of config.json: {error}"),
+            // Without the error's own advice, which is about mirrors.
+            Some(_) => format!("getting a token for {registry} with the credentials of config.json: {}: {}; check that they are valid, or log in again", error.url, error.kind),
             None => format!("getting a token for {registry} without credentials: {error}; log in, or name in DOCKER_CONFIG the directory of a config.json"),
         })?;
     let answer: Answer = serde_json::from_slice(&bytes)

@@ -8,9 +8,10 @@ mod credentials;
 
 pub use credentials::{Credentials, CredentialsError};
 
-use super::http::{Backoff, Client, Headers, HttpError, HttpErrorKind, Response};
+use super::http::{Backoff, Client, Headers, HttpError, HttpErrorKind, Purpose, Response};
 use kiln_oci::{Descriptor, Document, DocumentError, MAX_CONFIG, MAX_DOCUMENT, Reference, for_arch, media_type};
 use kiln_tree::Digest;
+use kiln_url::Url;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -68,7 +69,7 @@ pub enum RegistryError {
     #[error("{url}: {source}")]
     Document {
         /// Its URL.
-        url: String,
+        url: Url,
         /// The defect.
         source: DocumentError,
     },
@@ -78,7 +79,7 @@ pub enum RegistryError {
     )]
     WrongContent {
         /// Its URL.
-        url: String,
+        url: Url,
         /// The expected digest, and the size if known.
         expected: String,
         /// The digest of the received bytes.
@@ -90,7 +91,7 @@ pub enum RegistryError {
 
 impl Part {
     /// Its URL.
-    pub fn url(&self) -> String {
+    pub fn url(&self) -> Url {
         let kind = match self.kind {
             PartKind::Manifest => "manifests",
             PartKind::Blob => "blobs",
@@ -107,19 +108,19 @@ impl fmt::Display for Part {
 }
 
 /// TLS is omitted only on this host, as in containerd.
-fn url(reference: &Reference, kind: &str, name: &str) -> String {
+fn url(reference: &Reference, kind: &str, name: &str) -> Url {
     let scheme = if reference.is_local() { "http" } else { "https" };
     let host = match reference.registry.as_str() {
         "docker.io" => "registry-1.docker.io",
         host => host,
     };
-    format!("{scheme}://{host}/v2/{}/{kind}/{name}", reference.repository)
+    format!("{scheme}://{host}/v2/{}/{kind}/{name}", reference.repository).into()
 }
 
 impl Registries {
     /// Makes a client with `credentials`. `http` decides whether it may use the network.
     pub fn new(http: Client, credentials: Credentials) -> Self {
-        Self { http, credentials: Arc::new(credentials), authorizations: Arc::default() }
+        Self { http: http.to(Purpose::Registry), credentials: Arc::new(credentials), authorizations: Arc::default() }
     }
 
     /// Makes one attempt to get `part` starting at byte `offset`.
@@ -170,7 +171,7 @@ impl Registries {
         wanted: &Descriptor,
         kind: PartKind,
         limit: u64,
-    ) -> Result<(String, Vec<u8>), RegistryError> {
+    ) -> Result<(Url, Vec<u8>), RegistryError> {
         let url = Part { reference: reference.clone(), kind, digest: wanted.digest }.url();
         let bytes = self.document(reference, &url, kind, limit)?;
         check(&url, &bytes, &wanted.digest, Some(wanted.size))?;
@@ -178,7 +179,7 @@ impl Registries {
     }
 
     /// Fetches a small document with retries.
-    fn document(&self, reference: &Reference, url: &str, kind: PartKind, limit: u64) -> Result<Vec<u8>, HttpError> {
+    fn document(&self, reference: &Reference, url: &Url, kind: PartKind, limit: u64) -> Result<Vec<u8>, HttpError> {
         let mut backoff = Backoff::new(&self.http.config().retry, url);
         loop {
             let error = match self.get_url(reference, url, kind, 0).and_then(|response| response.bytes(limit)) {
@@ -193,7 +194,10 @@ impl Registries {
     }
 
     /// Makes one attempt, and another one if the registry requires an authorization.
-    fn get_url(&self, reference: &Reference, url: &str, kind: PartKind, offset: u64) -> Result<Response, HttpError> {
+    ///
+    /// Only the registry itself is given one: not a server to which it redirects, whose challenge
+    /// could name anybody as the one to send the password to.
+    fn get_url(&self, reference: &Reference, url: &Url, kind: PartKind, offset: u64) -> Result<Response, HttpError> {
         let repository = format!("{}/{}", reference.registry, reference.repository);
         let accept = match kind {
             PartKind::Manifest => Some(media_type::DOCUMENTS.join(", ")),
@@ -206,12 +210,26 @@ impl Registries {
             response => return response,
         };
         let HttpErrorKind::Status { status: 401, challenges, .. } = &error.kind else { return Err(error) };
+        if let (Some(elsewhere), true) = (&error.reached, challenges.is_empty()) {
+            let why = format!(
+                "{} redirects to {elsewhere}, which requires an authorization of its own; kiln sends credentials of a registry to nobody else",
+                reference.registry
+            );
+            return Err(HttpError::new(url, HttpErrorKind::Unauthorized { why }));
+        }
         // The token may have expired; then a new one is obtained.
         let authorization = auth::authorize(&self.http, &self.credentials, reference, challenges)
             .map_err(|why| HttpError::new(url, HttpErrorKind::Unauthorized { why }))?;
         self.authorizations().insert(repository, authorization.clone());
         headers.authorization = Some(authorization);
-        self.http.get_with(url, offset, &headers)
+        self.http.get_with(url, offset, &headers).map_err(|error| match error.kind {
+            HttpErrorKind::Status { status: 401, .. } if error.reached.is_none() => {
+                let Reference { registry, repository, .. } = reference;
+                let why = format!("{registry} answers 401 to what it asked for; check that the user in config.json may pull from {repository}");
+                HttpError::new(url, HttpErrorKind::Unauthorized { why })
+            }
+            _ => error,
+        })
     }
 
     fn authorizations(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
@@ -220,7 +238,7 @@ impl Registries {
     }
 }
 
-fn check(url: &str, bytes: &[u8], digest: &Digest, size: Option<u64>) -> Result<(), RegistryError> {
+fn check(url: &Url, bytes: &[u8], digest: &Digest, size: Option<u64>) -> Result<(), RegistryError> {
     let (found, length) = (Digest::of(bytes), bytes.len() as u64);
     if found == *digest && size.is_none_or(|size| size == length) {
         return Ok(());
@@ -229,5 +247,5 @@ fn check(url: &str, bytes: &[u8], digest: &Digest, size: Option<u64>) -> Result<
         Some(size) => format!("{digest} and {size} bytes"),
         None => digest.to_string(),
     };
-    Err(RegistryError::WrongContent { url: url.to_owned(), expected, found, size: length })
+    Err(RegistryError::WrongContent { url: url.clone(), expected, found, size: length })
 }

@@ -1,7 +1,7 @@
 //! Tests that the proxy variables have the same meaning as in curl.
 
 use super::server::{Server, answer};
-use kiln_source::http::ProxyConfig;
+use kiln_source::http::{ProxyConfig, Purpose};
 use std::process::{Command, Stdio};
 
 /// Whether curl sends its request to the server with only these variables.
@@ -69,7 +69,7 @@ fn curl_and_kiln_choose_the_same_proxy() {
     cases.push((vec![("http_proxy", proxy.clone()), ("NO_PROXY", "h".into()), ("no_proxy", "a".into())], "h"));
     for (vars, host) in cases {
         let config = ProxyConfig::from_vars(vars.iter().map(|(name, value)| (*name, value))).expect("proxies");
-        let ours = config.proxy_for(&format!("http://{host}:9/")) == Some(server.address());
+        let ours = config.proxy_for(&format!("http://{host}:9/"), Purpose::Artifact) == Some(server.address());
         assert_eq!(ours, curl_asks(&server, &vars, host), "kiln on the left, curl on the right: {vars:?} {host}");
     }
 }

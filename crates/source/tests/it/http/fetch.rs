@@ -338,7 +338,7 @@ fn inputs_without_a_digest_get_one() {
         _ => ranged(request, stream, &served),
     });
     let fetcher = fetcher(&dir.path().join("cache"), client());
-    for from in [Location::File(path.clone()), Location::Url(server.url("/"))] {
+    for from in [Location::File(path.clone()), Location::Url(server.url("/").into())] {
         let stored = fetcher.fetch_unpinned("kubelet", &from).expect("stored");
         assert_eq!((stored.digest, stored.size), (Digest::of(&bytes), 300_000));
         assert_eq!(std::fs::read(stored.path).expect("read"), bytes);

@@ -1,6 +1,7 @@
 //! Tests of downloads with servers on this host that truncate, stall, lie, redirect and refuse.
 
 mod client;
+mod credentials;
 mod curl;
 mod fetch;
 mod processes;
@@ -52,7 +53,7 @@ fn want(name: &str, bytes: &[u8], urls: &[String]) -> Want {
         name: name.into(),
         digest: Digest::of(bytes),
         size: Some(bytes.len() as u64),
-        from: urls.iter().cloned().map(Location::Url).collect(),
+        from: urls.iter().map(|url| Location::Url(url.as_str().into())).collect(),
     }
 }
 

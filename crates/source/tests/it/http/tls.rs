@@ -31,13 +31,13 @@ fn trusting(ca_file: &Path, proxy: ProxyConfig) -> Client {
 fn only_trusted_servers_are_accepted() {
     let (tls, pem) = certificate();
     let server = Server::start_tls(tls, |_, stream| answer(stream, "200 OK", &[], b"secret"));
-    let error = Client::new(config()).get_bytes(&server.url("/"), 10).expect_err("self-signed");
+    let error = Client::new(config()).get_bytes(&server.url("/").into(), 10).expect_err("self-signed");
     assert!(matches!(error.kind, HttpErrorKind::Tls { .. }) && error.attempts == 1, "{error:?}");
     assert!(error.to_string().contains("SSL_CERT_FILE"), "{error}");
 
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), format!("# the company's\n{pem}")).expect("written");
-    let bytes = trusting(file.path(), ProxyConfig::default()).get_bytes(&server.url("/"), 10).expect("trusted");
+    let bytes = trusting(file.path(), ProxyConfig::default()).get_bytes(&server.url("/").into(), 10).expect("trusted");
     assert_eq!(bytes, b"secret");
 }
 
@@ -45,7 +45,8 @@ fn only_trusted_servers_are_accepted() {
 fn a_bad_ca_file_is_an_error_not_ignored() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     for path in [file.path(), Path::new("/nonexistent/ca.pem")] {
-        let error = trusting(path, ProxyConfig::default()).get_bytes("https://127.0.0.1:9/", 10).expect_err("no CA");
+        let error =
+            trusting(path, ProxyConfig::default()).get_bytes(&"https://127.0.0.1:9/".into(), 10).expect_err("no CA");
         let text = error.to_string();
         assert!(matches!(error.kind, HttpErrorKind::Roots { .. }), "{text}");
         assert!(text.contains(&path.display().to_string()) && text.contains("SSL_CERT_FILE"), "{text}");
@@ -60,8 +61,9 @@ fn https_never_becomes_http() {
     let server = Server::start_tls(tls, move |_, stream| answer(stream, "302 Found", &[&location], b""));
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), pem).expect("written");
-    let error = trusting(file.path(), ProxyConfig::default()).get_bytes(&server.url("/"), 10).expect_err("downgrade");
-    assert!(matches!(&error.kind, HttpErrorKind::Downgrade { to } if *to == plain.url("/x")), "{error}");
+    let error =
+        trusting(file.path(), ProxyConfig::default()).get_bytes(&server.url("/").into(), 10).expect_err("downgrade");
+    assert!(matches!(&error.kind, HttpErrorKind::Downgrade { to } if *to == plain.url("/x").into()), "{error}");
     assert_eq!(plain.requests().len(), 0);
 }
 
@@ -74,7 +76,7 @@ fn a_proxy_tunnels_tls_to_the_real_server() {
     std::fs::write(file.path(), pem).expect("written");
     let vars = [("https_proxy", format!("http://{}", proxy.address))];
     let client = trusting(file.path(), ProxyConfig::from_vars(vars).expect("a proxy"));
-    assert_eq!(client.get_bytes("https://mirror.invalid/x", 10).expect("tunnelled"), b"secret");
+    assert_eq!(client.get_bytes(&"https://mirror.invalid/x".into(), 10).expect("tunnelled"), b"secret");
     assert_eq!(server.requests()[0].target, "/x");
     assert_eq!(proxy.asked.join().expect("a tunnel"), "CONNECT mirror.invalid:443 HTTP/1.1");
 }

@@ -1,6 +1,7 @@
 //! Compares with apt how its sources are read, and the names under which it stores fetched files.
 
-use kiln_source::deb::apt_sources;
+use kiln_source::deb::{apt_conf, apt_sources};
+use kiln_source::http::{ProxyConfig, Purpose};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
@@ -65,6 +66,55 @@ fn asked_by_apt(root: &Path) -> Vec<(String, String)> {
     files
 }
 
+/// The value of an option in a configuration that consists of one file only.
+fn value_in_apt(conf: &Path, option: &str) -> Option<String> {
+    let output = Command::new("apt-config").env("APT_CONFIG", conf).args(["shell", "VALUE", option]).output();
+    let output = output.expect("apt-config, of the Debian package apt");
+    assert!(output.status.success(), "apt-config: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let value = text.trim().strip_prefix("VALUE='")?.strip_suffix('\'')?;
+    // apt prints an option that only has others below it.
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+#[test]
+fn apt_and_kiln_find_the_same_proxies() {
+    const ALONE: &str = "Dir::Etc::parts \"/dev/null\";\nDir::Etc::main \"/dev/null\";\n";
+    let directory = tempfile::tempdir().unwrap();
+    let conf = directory.path().join("apt.conf");
+    for text in [
+        "Acquire::http::Proxy \"http://p:1\";",
+        "acquire::HTTP::proxy p:1;",
+        "Acquire { http { Proxy \"http://p:1\"; Proxy::h.example \"DIRECT\"; }; https::Proxy \"http://q:2\"; };",
+        "Acquire::http {\n  Proxy # why\n    \"http://p:1\"\n  ; }",
+        "// Acquire::http::Proxy \"http://no:1\";\nAcquire /* here */ { http::Proxy \"http://p:1\" }",
+        "/* Acquire::http::Proxy\n \"http://no:1\"; */ Acquire::http::Proxy { h.example \"http://r:3\"; };",
+        "Acquire::http::Proxy \"http://p:1\";\n#clear Acquire::http;\n",
+        "Acquire::http::Proxy \"http://p:1\";\nAcquire::http::Proxy \"http://s:4\";\nAPT::X { \"a\"; \"b\"; };",
+        "Acquire::http::Proxy \"http://p:1\"; # \"quoted; {\n",
+        "Acquire::http::Proxy \"http://p:1\"; Acquire::http::Proxy::h.example \"http://t:5\";",
+    ] {
+        std::fs::write(&conf, format!("{ALONE}{text}\n")).unwrap();
+        let ours = apt_conf::read(directory.path(), Some(&conf));
+        assert!(ours.unused.is_empty() && ours.notes.is_empty(), "{text}: {ours:?}");
+        let proxies = ProxyConfig::default().with_apts(ours.proxies);
+        let asked = |option: &str| value_in_apt(&conf, &format!("Acquire::{option}"));
+        let plain = asked("http::Proxy");
+        let special = asked("http::Proxy::h.example").or_else(|| plain.clone());
+        let encrypted = asked("https::Proxy").or_else(|| plain.clone());
+        for (url, theirs) in
+            [("http://m.example/", plain), ("http://h.example/", special), ("https://m.example/", encrypted)]
+        {
+            let theirs = theirs.filter(|value| value != "DIRECT").map(|value| value.replace("http://", ""));
+            assert_eq!(
+                proxies.proxy_for(url, Purpose::Mirror),
+                theirs,
+                "kiln on the left, apt on the right: {url}: {text}"
+            );
+        }
+    }
+}
+
 #[test]
 fn sources_and_names_are_those_of_apt() {
     let directory = tempfile::tempdir().unwrap();
@@ -80,17 +130,17 @@ fn sources_and_names_are_those_of_apt() {
 
     // Most URLs do not look like Debian's: they are recognized only by the files that apt stored.
     let few = apt_sources::read(root).unwrap();
-    assert!(!few.mirrors.iter().any(|mirror| mirror.contains("a.example")), "{few:?}");
+    assert!(!few.mirrors.iter().any(|mirror| mirror.expose().contains("a.example")), "{few:?}");
     let asked = asked_by_apt(root);
     for (_, name) in &asked {
         std::fs::write(root.join("var/lib/apt/lists").join(name), "Origin: Debian\n").unwrap();
     }
     let found = apt_sources::read(root).unwrap();
-    let ours: BTreeSet<String> = found.mirrors.iter().chain(&found.security_mirrors).cloned().collect();
+    let ours = found.mirrors.iter().chain(&found.security_mirrors);
     // apt omits passwords from its output and keeps every slash; it also requests releases for
     // source entries.
     let plain = |url: &str| url.replace("user:password@", "").trim_end_matches('/').to_owned();
-    let ours: BTreeSet<String> = ours.iter().map(|url| plain(url)).collect();
+    let ours: BTreeSet<String> = ours.map(|url| plain(url.expose())).collect();
     let theirs: BTreeSet<String> = asked
         .iter()
         .filter(|(url, _)| !url.contains("//sources.example/"))

@@ -7,6 +7,7 @@ use kiln_source::deb::package::Archive;
 use kiln_source::deb::repository::{self, Index, Request, SuiteRequest};
 use kiln_source::deb::transport::{Transport, TransportError};
 use kiln_tree::Digest;
+use kiln_url::Url;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Mutex;
@@ -23,12 +24,12 @@ struct Mirror {
 }
 
 impl Transport for Mirror {
-    fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, TransportError> {
-        self.log.lock().unwrap().push(url.to_owned());
-        let bytes = self.files.get(url).ok_or_else(|| TransportError::NotFound { url: url.to_owned() })?;
+    fn get(&self, url: &Url, limit: u64) -> Result<Vec<u8>, TransportError> {
+        self.log.lock().unwrap().push(url.expose().to_owned());
+        let bytes = self.files.get(url.expose()).ok_or_else(|| TransportError::NotFound { url: url.clone() })?;
         if u64::try_from(bytes.len()).unwrap() > limit {
             let reason = format!("it is larger than {limit} bytes").into();
-            return Err(TransportError::Failed { url: url.to_owned(), reason });
+            return Err(TransportError::Failed { url: url.clone(), reason });
         }
         Ok(bytes.clone())
     }
@@ -85,7 +86,7 @@ fn load_as(
     keyring: &Keyring,
     mirrors: &[&str],
 ) -> Result<Index, String> {
-    let mirrors = mirrors.iter().map(|mirror| (*mirror).to_owned()).collect();
+    let mirrors = mirrors.iter().map(|mirror| Url::from(*mirror)).collect();
     let request = Request {
         suites: &[SuiteRequest { kind: Archive::Main, name: "trixie".to_owned(), mirrors }],
         components: &[component.to_owned()],
@@ -235,11 +236,11 @@ fn lies_are_rejected_with_their_reasons() {
 struct LyingCache(Mirror);
 
 impl Transport for LyingCache {
-    fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, TransportError> {
+    fn get(&self, url: &Url, limit: u64) -> Result<Vec<u8>, TransportError> {
         self.0.get(url, limit)
     }
 
-    fn get_by_digest(&self, _: &[String], _: &Digest, _: u64) -> Result<Vec<u8>, TransportError> {
+    fn get_by_digest(&self, _: &[Url], _: &Digest, _: u64) -> Result<Vec<u8>, TransportError> {
         Ok(xz(b"Package: evil\nVersion: 1\n"))
     }
 }
@@ -250,7 +251,7 @@ fn bytes_from_a_transport_are_verified_again() {
     let keyring = keyring_of(&keys);
     let cache = LyingCache(mirror(keys.sign(&good_release()), &xz(PACKAGES.as_bytes())));
     let request = Request {
-        suites: &[SuiteRequest { kind: Archive::Main, name: "trixie".to_owned(), mirrors: vec![MIRROR.to_owned()] }],
+        suites: &[SuiteRequest { kind: Archive::Main, name: "trixie".to_owned(), mirrors: vec![MIRROR.into()] }],
         components: &["main".to_owned()],
         architecture: "amd64",
         snapshot: None,
@@ -316,7 +317,7 @@ fn a_snapshot_may_be_expired_and_is_put_into_the_url() {
         files: files.into_iter().map(|(url, b)| (url.replace(MIRROR, base), b)).collect(),
         log: Mutex::default(),
     };
-    let mirrors = vec!["http://snapshot.example/archive/debian/{snapshot}/".to_owned()];
+    let mirrors = vec!["http://snapshot.example/archive/debian/{snapshot}/".into()];
     let suites = [SuiteRequest { kind: Archive::Main, name: "trixie".to_owned(), mirrors }];
     let mut request = Request {
         suites: &suites,

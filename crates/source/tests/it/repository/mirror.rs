@@ -7,18 +7,19 @@ use kiln_source::deb::package::Archive;
 use kiln_source::deb::repository::{self, Request};
 use kiln_source::deb::transport::{Transport, TransportError};
 use kiln_tree::Digest;
+use kiln_url::Url;
 use std::path::{Path, PathBuf};
 
 pub(super) struct Http;
 
 impl Transport for Http {
-    fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, TransportError> {
+    fn get(&self, url: &Url, limit: u64) -> Result<Vec<u8>, TransportError> {
         let failed = |error: ureq::Error| match error {
-            ureq::Error::StatusCode(404) => TransportError::NotFound { url: url.to_owned() },
-            error => TransportError::Failed { url: url.to_owned(), reason: Box::new(error) },
+            ureq::Error::StatusCode(404) => TransportError::NotFound { url: url.clone() },
+            error => TransportError::Failed { url: url.clone(), reason: Box::new(error) },
         };
         // ureq wants to read the end of the body, too, before its limit.
-        let mut response = ureq::get(url).call().map_err(failed)?;
+        let mut response = ureq::get(url.expose()).call().map_err(failed)?;
         response.body_mut().with_config().limit(limit + 1).read_to_vec().map_err(failed)
     }
 }
@@ -37,7 +38,7 @@ pub(super) fn in_release(suite: &str) -> Vec<u8> {
     let sources = host_sources();
     let mirrors = if suite.ends_with("-security") { sources.security_mirrors } else { sources.mirrors };
     let mirror = mirrors.first().expect("a mirror in the host's apt sources");
-    Http.get(&format!("{mirror}/dists/{suite}/InRelease"), 1 << 24).unwrap()
+    Http.get(&mirror.under(&format!("dists/{suite}/InRelease")), 1 << 24).unwrap()
 }
 
 #[test]

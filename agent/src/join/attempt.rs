@@ -5,7 +5,7 @@ use super::{Fault, LONGEST, Setup};
 use crate::api::{Api, ApiError};
 use crate::clock;
 use crate::csr::{self, Answer, CsrError, Patience, Wait};
-use crate::discovery::{self, Cluster, Trusted};
+use crate::discovery::{self, Cluster, DiscoveryError, Trusted};
 use crate::install::{self, Node};
 use crate::net::{Backoff, Network, Proxy, Resolver, Url};
 use crate::pki::Key;
@@ -133,8 +133,21 @@ fn token(seed: &Seed) -> Result<Token, Fault> {
     }
 }
 
-/// Verifies the cluster in the way that the seed or the image specifies.
+/// Verifies the cluster in the way that the seed or the image specifies. A pin holds in every way.
 fn trust(seed: &Seed, root: &RootDir, network: &Network) -> Result<Trusted, Fault> {
+    let pins = &seed.discovery.ca_cert_hashes;
+    let trusted = find(seed, root, network)?;
+    if pins.is_empty() {
+        return Ok(trusted);
+    }
+    let (trusted, unpinned) = trusted.only(pins).map_err(|found| DiscoveryError::NotPinned { found })?;
+    if !unpinned.is_empty() {
+        say(&format!("the cluster names authorities that are not pinned; they are not trusted: {unpinned}"));
+    }
+    Ok(trusted)
+}
+
+fn find(seed: &Seed, root: &RootDir, network: &Network) -> Result<Trusted, Fault> {
     let discovery = &seed.discovery;
     let unusable = |what: &str| Fault::Final(format!("{what} contains no readable certificate"));
     let servers = || match seed.api_servers.as_slice() {

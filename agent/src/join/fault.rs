@@ -77,7 +77,7 @@ impl From<LoadError> for Fault {
 impl From<DiscoveryError> for Fault {
     fn from(error: DiscoveryError) -> Self {
         match &error {
-            DiscoveryError::Api(inner) => {
+            DiscoveryError::Api(inner) | DiscoveryError::Unverified { error: inner, .. } => {
                 Self::Later { state: State::Waiting, text: error.to_string(), at_least: inner.retry_after() }
             }
             // The signer needs seconds for a new token, so the first retries come soon.

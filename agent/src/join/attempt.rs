@@ -66,6 +66,8 @@ impl<'a> Attempt<'a> {
         let token = token(&seed)?;
         let mut api = Api::new(&network, &trusted.servers, trusted.verify(), Some(&token));
         check_name(&mut api, &name, &mut self.taken_since)?;
+        // A seed whose files cannot be written makes no node, so this comes before the request.
+        install::write_files(root, &seed.files).map_err(Fault::of_seed_file)?;
         let key = install::take_key(root)?;
         let chain = certificate(&mut api, root, &name, &key, &mut self.patience, status)?;
         let now = SystemTime::now();

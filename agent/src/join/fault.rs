@@ -44,6 +44,14 @@ impl Fault {
         Self::Later { state, text: text.to_string(), at_least: Some(SLOW) }
     }
 
+    /// The fault of a file that the seed asks for.
+    pub(super) fn of_seed_file(error: FileError) -> Self {
+        match error.is_lasting() {
+            true => Self::Final(format!("a file of the seed: {error}; change the seed (files)")),
+            false => Self::Files(error),
+        }
+    }
+
     /// The fault of a request with the token.
     pub(super) fn of_api(error: &ApiError) -> Self {
         match error.status() {

@@ -6,11 +6,13 @@
 
 mod decode;
 mod fields;
+mod files;
 mod model;
 mod pin;
 mod token;
 
 pub use decode::{MAX_SIZE, SeedError};
+pub use files::leave_out_files;
 pub use model::{Discovery, File, Kubelet, ProxySettings, Seed, Taint};
 pub use pin::{Pin, PinError};
 pub use token::{Token, TokenError};

@@ -67,13 +67,34 @@ fn arguments_and_checks() {
     let sha256 = &crate::cluster::control_plane::openssl(&["dgst", "-sha256", "-r"], text.as_bytes())[..64];
     assert!(said.starts_with("-smbios type=11,value=io.systemd.credential.binary:kiln.seed="), "{said}");
     assert!(said.ends_with(&format!("\nkiln.seed=http://boot.example/argued kiln.seed_sha256={sha256}\n")), "{said}");
-    fs::write(directory.path().join("bad.yaml"), "kind: NodeSeed\nnodename: x\n").expect("written");
-    let bad = Command::new(env!("CARGO_BIN_EXE_kiln"))
-        .current_dir(directory.path())
-        .args(["seed", "--check", "bad.yaml"])
-        .output();
-    let bad = String::from_utf8(bad.expect("kiln").stderr).expect("text");
-    assert_eq!(bad, "kiln: bad.yaml: nodename: is not a field of a seed\n");
+    for (fields, complaint) in [
+        ("nodename: x", "nodename: is not a field of a seed"),
+        (
+            "files: {/usr/bin/kubelet: {content: x}}",
+            "files[\"/usr/bin/kubelet\"]: a seed can write only below /etc, /opt, /run, /srv, /var",
+        ),
+        (
+            "files: {/etc/kubernetes/pki/ca.crt: {content: x}}",
+            "files[\"/etc/kubernetes/pki/ca.crt\"]: a seed cannot write /etc/kubernetes/pki/ca.crt: the agent writes it",
+        ),
+        (
+            "files: {/etc/x: {content: x, mode: \"4755\"}}",
+            "files[\"/etc/x\"].mode: a seed cannot set the set-user-ID, set-group-ID or sticky bit; at most \"0777\"",
+        ),
+        (
+            "files: {/etc/foo: {content: x}, /etc/foo/bar: {content: x}}",
+            "files[\"/etc/foo/bar\"]: cannot exist beside /etc/foo, which is a file and no directory",
+        ),
+    ] {
+        fs::write(directory.path().join("bad.yaml"), format!("kind: NodeSeed\n{fields}\n")).expect("written");
+        let bad = Command::new(env!("CARGO_BIN_EXE_kiln"))
+            .current_dir(directory.path())
+            .args(["seed", "--check", "bad.yaml"])
+            .output()
+            .expect("kiln");
+        assert_eq!(String::from_utf8(bad.stderr).expect("text"), format!("kiln: bad.yaml: {complaint}\n"));
+        assert_eq!(bad.status.code(), Some(1), "{complaint}");
+    }
 }
 
 #[test]

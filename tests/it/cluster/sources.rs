@@ -187,3 +187,36 @@ fn an_invalid_seed() {
         "the seed from systemd credential kiln.seed: nodename: is not a field of a seed"
     );
 }
+
+/// A file that cannot be written ends a join before it has a certificate.
+#[test]
+fn a_file_in_the_way_of_a_directory() {
+    let plane = ControlPlane::shared();
+    let machine = Machine::new(&seed(plane, "in-the-way", TOKEN, "files: {/etc/site/x: {content: x}}\n"));
+    fs::create_dir_all(machine.at("/etc")).expect("a directory");
+    fs::write(machine.at("/etc/site"), "a file of the image").expect("written");
+    let (code, said) = machine.boot().end();
+    assert_eq!(code, Some(3), "{said:#?}");
+    let error = machine.status("error");
+    assert!(error.starts_with("a file of the seed: ") && error.ends_with("; change the seed (files)"), "{error}");
+    assert!(plane.requests("in-the-way").is_empty());
+    assert!(!machine.is_joined() && !machine.at("/var/lib/kubelet/pki").exists());
+}
+
+/// A node that joined with an older agent may have a file that no seed may bring now: it stays a
+/// node, without the file.
+#[test]
+fn a_stored_seed_with_a_file_of_the_image() {
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let file = |path: &str| format!("files: {{{path}: {{content: x, uid: {user}, gid: {group}}}}}\n");
+    let machine = Machine::new(&seed(ControlPlane::shared(), "stored", TOKEN, &file("/etc/motd")));
+    machine.join();
+    let stored = machine.read("/var/lib/kiln/node.json");
+    let older = stored.replace("\"/etc/motd\"", "\"/etc/passwd\"");
+    assert_ne!(older, stored);
+    fs::write(machine.at("/var/lib/kiln/node.json"), older).expect("written");
+    let said = machine.join();
+    assert!(said[0].contains("the seed's file is left out: files[\"/etc/passwd\"]: a seed cannot write"), "{said:#?}");
+    assert!(said.iter().any(|line| line.contains("the client certificate is valid")), "{said:#?}");
+    assert!(machine.is_joined() && !machine.at("/etc/passwd").exists());
+}

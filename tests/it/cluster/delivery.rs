@@ -63,10 +63,23 @@ fn arguments_and_checks() {
     let text = seed(plane, "argued", TOKEN, "");
     fs::write(directory.path().join("seed.yaml"), &text).expect("written");
     assert_eq!(kiln(directory.path(), &["seed", "--check", "seed.yaml"]), "seed.yaml is a valid seed for argued\n");
-    let said = kiln(directory.path(), &["seed", "seed.yaml", "--qemu", "--url", "http://boot.example/argued"]);
+    let deliver = ["seed", "seed.yaml", "--qemu", "a,b", "--smbios", "table", "--url", "http://boot.example/argued"];
+    let said = kiln(directory.path(), &deliver);
     let sha256 = &crate::cluster::control_plane::openssl(&["dgst", "-sha256", "-r"], text.as_bytes())[..64];
-    assert!(said.starts_with("-smbios type=11,value=io.systemd.credential.binary:kiln.seed="), "{said}");
-    assert!(said.ends_with(&format!("\nkiln.seed=http://boot.example/argued kiln.seed_sha256={sha256}\n")), "{said}");
+    // The token is in files that only their owner can read, and on no command line.
+    let place = fs::canonicalize(directory.path()).expect("a directory").display().to_string();
+    assert_eq!(
+        said.replace(&directory.path().display().to_string(), &place),
+        format!(
+            "-fw_cfg name=opt/io.systemd.credentials/kiln.seed,file={place}/a,,b\n-smbios type=11,path={place}/table\n\
+             kiln.seed=http://boot.example/argued kiln.seed_sha256={sha256}\n"
+        )
+    );
+    let (seed, table) = (directory.path().join("a,b"), directory.path().join("table"));
+    assert_eq!(fs::read_to_string(&seed).expect("the seed"), text);
+    let table_text = fs::read_to_string(&table).expect("a table");
+    assert!(table_text.starts_with("io.systemd.credential.binary:kiln.seed="), "{table_text}");
+    assert_eq!([seed, table].map(|file| crate::cluster::agent::mode(&file)), [0o600; 2]);
     for (fields, complaint) in [
         ("nodename: x", "nodename: is not a field of a seed"),
         (

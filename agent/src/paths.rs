@@ -28,6 +28,9 @@ pub const CONFLIST_TEMPLATE: &str = "/usr/lib/kiln/90-bridge.conflist";
 /// Tells kiln-pod-cidr.service that the cluster is to be asked for the range.
 pub const POD_CIDR_WANTED: &str = "/run/kiln/pod-cidr-wanted";
 
+/// The sources of seeds that the image accepts, one of [`SOURCES`](crate::seed::SOURCES) a line,
+/// in images whose profile says `seed.sources`.
+pub const SEED_SOURCES: &str = "/usr/lib/kiln/seed-sources";
 /// kubelet's `--cert-dir`.
 pub const PKI: &str = "/var/lib/kubelet/pki";
 /// The agent's own state.

@@ -28,6 +28,24 @@ pub const CONFLIST_TEMPLATE: &str = "/usr/lib/kiln/90-bridge.conflist";
 /// Tells kiln-pod-cidr.service that the cluster is to be asked for the range.
 pub const POD_CIDR_WANTED: &str = "/run/kiln/pod-cidr-wanted";
 
+/// The sources of seeds that the image accepts, one of [`SOURCES`](crate::seed::SOURCES) a line,
+/// in images whose profile says `seed.sources`.
+pub const SEED_SOURCES: &str = "/usr/lib/kiln/seed-sources";
+/// kubelet's `--cert-dir`.
+pub const PKI: &str = "/var/lib/kubelet/pki";
+/// The agent's own state.
+pub const STATE: &str = "/var/lib/kiln";
+/// What the agent and its units tell each other until the next boot.
+pub const RUN: &str = "/run/kiln";
+/// The machine's name.
+pub const HOSTNAME: &str = "/etc/hostname";
+/// The agent's message above the login prompt.
+pub const ISSUE: &str = "/etc/issue.d/50-kiln.issue";
+/// Directories below which the agent writes, by its unit and by what a seed may ask for.
+pub const WRITABLE: [&str; 5] = ["/etc", "/opt", "/run", "/srv", "/var"];
+/// The suffix of a file's name while it is written.
+pub const UNFINISHED: &str = ".kiln-new";
+
 /// `path`, which is absolute, as an image's tree has it: without the slash at its beginning.
 pub const fn in_tree(path: &'static str) -> &'static str {
     path.split_at(1).1

@@ -1,6 +1,7 @@
 //! Files below a root directory, written so that a power loss at any moment leaves either the old
 //! or the new file.
 
+use crate::paths::UNFINISHED;
 use rustix::fs::{CWD, Mode, OFlags};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Write as _};
@@ -10,9 +11,6 @@ use zeroize::Zeroizing;
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 4 << 20;
-
-/// The suffix of a file's name while it is written.
-pub const UNFINISHED: &str = ".kiln-new";
 
 /// `TMPFS_MAGIC` and `RAMFS_MAGIC` (linux/magic.h).
 const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
@@ -24,6 +22,26 @@ pub struct FileError {
     doing: &'static str,
     path: PathBuf,
     source: io::Error,
+}
+
+impl FileError {
+    /// Whether trying again cannot help: what is in the way stays there.
+    pub fn is_lasting(&self) -> bool {
+        use io::ErrorKind::{
+            AlreadyExists, InvalidFilename, InvalidInput, IsADirectory, NotADirectory, PermissionDenied,
+            ReadOnlyFilesystem,
+        };
+        matches!(
+            self.source.kind(),
+            AlreadyExists
+                | InvalidFilename
+                | InvalidInput
+                | IsADirectory
+                | NotADirectory
+                | PermissionDenied
+                | ReadOnlyFilesystem
+        )
+    }
 }
 
 /// The directory used as `/`.
@@ -178,8 +196,10 @@ fn make_directories(path: &Path) -> io::Result<()> {
     }
     path.parent().map_or(Ok(()), make_directories)?;
     match fs::create_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => fs::set_permissions(path, Permissions::from_mode(0o755)),
+        // Another program made it meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(0o755)),
     }
 }
 
@@ -261,5 +281,17 @@ mod tests {
         let error = root.write("/a", b"x", Access::mode(0o600)).expect_err("a directory");
         assert!(error.to_string().starts_with("writing ") && error.to_string().contains("/a: "), "{error}");
         assert!(!root.at("/a.kiln-new").exists());
+        assert!(error.is_lasting(), "{error}");
+    }
+
+    /// The file keeps its mode: it is not a directory that the agent made.
+    #[test]
+    fn a_file_in_place_of_a_directory_is_left_alone() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = RootDir::new(directory.path());
+        root.write("/a", b"x", Access::mode(0o600)).expect("written");
+        let error = root.write("/a/b/c", b"x", Access::mode(0o600)).expect_err("a file");
+        assert!(error.is_lasting(), "{error}");
+        assert_eq!(fs::metadata(root.at("/a")).expect("a file").mode() & 0o7777, 0o600);
     }
 }

@@ -4,6 +4,7 @@
 //! Lines go to standard error (journal and console), the state to `/run/kiln/status.json`, the
 //! latest message to `/etc/issue.d` and, for `systemctl status`, to systemd. None of it is secret.
 
+use crate::paths::ISSUE;
 use crate::root::{Access, RootDir};
 use crate::time::rfc3339;
 use serde_json::json;
@@ -14,7 +15,6 @@ use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 const STATUS: &str = "/run/kiln/status.json";
-const ISSUE: &str = "/etc/issue.d/50-kiln.issue";
 
 /// The progress of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

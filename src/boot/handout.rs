@@ -33,7 +33,6 @@ pub(super) const BEGIN: &str = "kiln-report:";
 pub struct Handout {
     standalone: bool,
     script: Option<String>,
-    seed: Option<String>,
 }
 
 impl Handout {
@@ -46,13 +45,6 @@ impl Handout {
     #[must_use]
     pub fn standalone(mut self) -> Self {
         self.standalone = true;
-        self
-    }
-
-    /// A seed for the agent, as the credential `kiln.seed`.
-    #[must_use]
-    pub fn seed(mut self, seed: impl Into<String>) -> Self {
-        self.seed = Some(seed.into());
         self
     }
 
@@ -73,10 +65,9 @@ impl Handout {
         self.script(format!("{}{end}", include_str!("readiness.sh")))
     }
 
-    /// The systemd credentials by name.
-    pub(super) fn credentials(&self, arch: Arch) -> Vec<(&'static str, String)> {
-        let seed = self.seed.clone().map(|seed| ("kiln.seed", seed));
-        self.tmpfiles(arch).map(|lines| ("tmpfiles.extra", lines)).into_iter().chain(seed).collect()
+    /// The systemd credential with its name, if any. It is not secret: QEMU's command line has it.
+    pub(super) fn credential(&self, arch: Arch) -> Option<(&'static str, String)> {
+        self.tmpfiles(arch).map(|lines| ("tmpfiles.extra", lines))
     }
 
     /// The lines of `tmpfiles.extra`, if any.

@@ -72,7 +72,7 @@ impl Machine {
         // Without the boot ROM: nothing boots from QEMU's network.
         add(&["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]);
         add(&["-device", "virtio-rng-pci"]);
-        for (name, credential) in handout.credentials(arch) {
+        if let Some((name, credential)) = handout.credential(arch) {
             // QEMU reads a doubled comma as a comma.
             let content = credential.replace(',', ",,");
             add(&["-fw_cfg", &format!("name=opt/io.systemd.credentials/{name},string={content}")]);

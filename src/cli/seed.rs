@@ -29,6 +29,7 @@ const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  kiln seed --check node-1.yaml\n  kiln seed node-1.yaml --iso node-1.iso\n  \
                         kiln seed node-1.yaml --fresh-token secret.yaml --vfat node-1.img\n  \
+                        kiln seed node-1.yaml --qemu node-1.credential\n  \
                         kiln seed node-1.yaml --url https://boot.example/seeds/node-1")]
 pub(super) struct SeedArgs {
     /// The seed, in YAML or JSON
@@ -43,9 +44,13 @@ pub(super) struct SeedArgs {
     /// Write a NoCloud volume in FAT32 format
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     vfat: Option<PathBuf>,
-    /// Print the arguments with which QEMU passes the seed by SMBIOS
-    #[arg(long)]
-    qemu: bool,
+    /// Write the seed to FILE, and print the arguments with which QEMU passes that file to the machine
+    /// by fw_cfg; the token is on no command line
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    qemu: Option<PathBuf>,
+    /// The same by SMBIOS
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    smbios: Option<PathBuf>,
     /// Print the kernel parameters with which a node fetches the seed from URL
     #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
     url: Option<String>,
@@ -87,9 +92,14 @@ pub(super) fn run(args: &SeedArgs) -> anyhow::Result<()> {
     if let Some(target) = &args.vfat {
         write_fat(target, &files, time)?;
     }
-    if args.qemu {
-        let credential = STANDARD.encode(&bytes);
-        writeln!(out, "-smbios type=11,value=io.systemd.credential.binary:kiln.seed={credential}")?;
+    if let Some(target) = &args.qemu {
+        file::write(target, PRIVATE, |file| file.write_all(&bytes))?;
+        writeln!(out, "-fw_cfg name=opt/io.systemd.credentials/kiln.seed,file={}", in_option(target)?)?;
+    }
+    if let Some(target) = &args.smbios {
+        let credential = format!("io.systemd.credential.binary:kiln.seed={}", STANDARD.encode(&bytes));
+        file::write(target, PRIVATE, |file| file.write_all(credential.as_bytes()))?;
+        writeln!(out, "-smbios type=11,path={}", in_option(target)?)?;
     }
     if let Some(url) = &args.url {
         kiln_agent::url::Url::parse(url)?;
@@ -106,6 +116,13 @@ fn read(path: &Path) -> anyhow::Result<(Vec<u8>, Seed)> {
     file.take(MAX_SIZE as u64 + 1).read_to_end(&mut bytes).with_context(|| format!("reading {name}"))?;
     let seed = Seed::parse(&bytes).with_context(|| name.to_string())?;
     Ok((bytes, seed))
+}
+
+/// The path of `file` as a value among QEMU's options, where a doubled comma is a comma; absolute,
+/// because QEMU may be started elsewhere.
+fn in_option(file: &Path) -> anyhow::Result<String> {
+    let path = std::path::absolute(file).with_context(|| format!("finding {}", file.display()))?;
+    Ok(path.display().to_string().replace(',', ",,"))
 }
 
 /// Replaces the token; returns the seed as JSON, which is also YAML.

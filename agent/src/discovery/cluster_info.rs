@@ -2,10 +2,11 @@
 //! token's signature, its authority verified by the pins, and then fetched again from a server of
 //! that authority.
 
-use super::{Cluster, KubeconfigError, Trusted, jws, pin_of};
+use super::{Cluster, KubeconfigError, Trusted, jws};
 use crate::api::{Api, ApiError};
 use crate::net::{Network, Url, Verify};
 use crate::seed::{Pin, Token};
+use crate::status::say;
 use serde_json::Value;
 
 const PATH: &str = "/api/v1/namespaces/kube-public/configmaps/cluster-info";
@@ -50,12 +51,23 @@ pub enum DiscoveryError {
         /// The authorities' pins.
         found: String,
     },
+    /// Its server cannot be verified by what is pinned.
+    #[error(
+        "{error}; cluster-info has authorities that are not pinned, and so not trusted: {unpinned}; if the server's is one of \
+         them, pin it, too (discovery.caCertHashes)"
+    )]
+    Unverified {
+        /// The failure.
+        error: ApiError,
+        /// The other authorities' pins.
+        unpinned: String,
+    },
     /// The answers before and after verification differ.
     #[error("cluster-info over a verified connection is not the one that was signed")]
     Changed,
 }
 
-/// Finds the cluster at `servers`: `token` and one of `pins` verify the authority.
+/// Finds the cluster at `servers`: `token` and `pins` verify its authorities; others are left out.
 ///
 /// # Errors
 /// [`DiscoveryError`].
@@ -71,7 +83,9 @@ pub fn discover(network: &Network, servers: &[Url], token: &Token, pins: &[Pin])
             }
             // A server that answers for another cluster is more important to report than a server
             // that does not answer.
-            Err(error) if matches!(failed, None | Some(DiscoveryError::Api(_))) => failed = Some(error),
+            Err(error) if matches!(failed, None | Some(DiscoveryError::Api(_) | DiscoveryError::Unverified { .. })) => {
+                failed = Some(error)
+            }
             Err(_) => {}
         }
     }
@@ -83,16 +97,20 @@ fn discover_at(network: &Network, server: &Url, token: &Token, pins: &[Pin]) -> 
     let info = fetch(network, servers, Verify::Nothing)?;
     let signed = signed(&info, token)?;
     let cluster = Cluster::parse(signed)?;
-    let found: Vec<Pin> = cluster.trusted.authorities.iter().filter_map(|authority| pin_of(authority)).collect();
-    if !found.iter().any(|pin| pins.contains(pin)) {
-        let found = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        return Err(DiscoveryError::NotPinned { found });
-    }
-    let again = fetch(network, servers, cluster.trusted.verify())?;
+    let (trusted, unpinned) = cluster.trusted.only(pins).map_err(|found| DiscoveryError::NotPinned { found })?;
+    let again = match fetch(network, servers, trusted.verify()) {
+        Err(DiscoveryError::Api(error)) if !unpinned.is_empty() => {
+            return Err(DiscoveryError::Unverified { error, unpinned });
+        }
+        again => again?,
+    };
     if again["data"]["kubeconfig"].as_str() != Some(signed) {
         return Err(DiscoveryError::Changed);
     }
-    Ok(cluster.trusted)
+    if !unpinned.is_empty() {
+        say(&format!("cluster-info has authorities that are not pinned; they are not trusted: {unpinned}"));
+    }
+    Ok(trusted)
 }
 
 fn fetch(network: &Network, servers: &[Url], verify: Verify) -> Result<Value, DiscoveryError> {

@@ -3,8 +3,9 @@
 
 use crate::csr::{ORGANIZATION, common_name};
 use crate::net::Identity;
+use crate::paths::UNFINISHED;
 use crate::pki::{Certificate, CertificateError, Key, KeyError, pem, verify_client};
-use crate::root::{Access, FileError, RootDir, UNFINISHED};
+use crate::root::{Access, FileError, RootDir};
 use crate::time::civil;
 use rustls::pki_types::CertificateDer;
 use std::fs;
@@ -12,8 +13,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use zeroize::Zeroizing;
 
-/// kubelet's `--cert-dir`.
-pub const PKI: &str = "/var/lib/kubelet/pki";
+pub use crate::paths::PKI;
+
 /// The key while its certificate is pending; the name is kubelet's.
 const KEY: &str = "/var/lib/kubelet/pki/kubelet-client.key.tmp";
 const CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";

@@ -1,8 +1,7 @@
 //! The machine's name.
 
+use crate::paths::HOSTNAME;
 use crate::root::{Access, FileError, RootDir};
-
-const HOSTNAME: &str = "/etc/hostname";
 
 /// The machine's name from its image or from the network, unless it is a generic one.
 pub fn current_hostname(root: &RootDir) -> Option<String> {

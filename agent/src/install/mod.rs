@@ -13,6 +13,6 @@ pub use certificate::{
     take_key,
 };
 pub use cni::assign as assign_pod_network;
-pub use files::{InstallError, install, install_ntp};
+pub use files::{InstallError, install, install_ntp, write_files};
 pub use hostname::current_hostname;
 pub use node::{NODE_FILE, Node, NodeError};

@@ -7,8 +7,9 @@
 use crate::discovery::Trusted;
 use crate::net::Url;
 use crate::root::{Access, FileError, RootDir};
-use crate::seed::{Seed, SeedError};
+use crate::seed::{Seed, SeedError, leave_out_files};
 use crate::source::forget_secrets;
+use crate::status::say;
 use serde_json::{Value, json};
 
 /// The path of the file. Its mode is 0600, because files in a seed may be secret.
@@ -81,7 +82,10 @@ impl Node {
         let trusted =
             Trusted::new(vec![server.clone()], field("caCertificates")?).ok_or_else(|| damaged("caCertificates"))?;
         let pod_cidrs = crate::pod_cidr::networks(&all["podCIDRs"]);
-        let document = all["seed"].take();
+        let mut document = all["seed"].take();
+        for error in leave_out_files(&mut document) {
+            say(&format!("the seed's file is left out: {error}"));
+        }
         Ok(Some(Self { pod_cidrs, ..Self::new(name, hostname, trusted, server, document)? }))
     }
 

@@ -5,13 +5,13 @@ use super::{Fault, LONGEST, Setup};
 use crate::api::{Api, ApiError};
 use crate::clock;
 use crate::csr::{self, Answer, CsrError, Patience, Wait};
-use crate::discovery::{self, Cluster, Trusted};
+use crate::discovery::{self, Cluster, DiscoveryError, Trusted};
 use crate::install::{self, Node};
 use crate::net::{Backoff, Network, Proxy, Resolver, Url};
 use crate::pki::Key;
 use crate::root::RootDir;
 use crate::seed::{Seed, Token};
-use crate::source::{self, Loaded, Places};
+use crate::source::{self, LoadError, Loaded, Places};
 use crate::status::{State, Status, say};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -27,6 +27,8 @@ pub(super) struct Attempt<'a> {
     setup: &'a Setup,
     /// When a Ready Node of our name was first seen.
     taken_since: Option<Instant>,
+    /// When the seed was first sought in vain because a volume is damaged.
+    damaged_since: Option<Instant>,
     patience: Patience,
     /// The verified cluster, and the seed that it was verified with.
     proved: Option<(Seed, Trusted)>,
@@ -35,7 +37,7 @@ pub(super) struct Attempt<'a> {
 impl<'a> Attempt<'a> {
     /// Makes the first attempt.
     pub(super) fn new(setup: &'a Setup) -> Self {
-        Self { setup, taken_since: None, patience: Patience::default(), proved: None }
+        Self { setup, taken_since: None, damaged_since: None, patience: Patience::default(), proved: None }
     }
 
     /// Runs one attempt.
@@ -43,15 +45,19 @@ impl<'a> Attempt<'a> {
         let root = &self.setup.root;
         let mut network = Network { resolver: Resolver::read(root.directory()), proxy: Proxy::default() };
         let places = Places { root, credentials: self.setup.credentials.clone(), network: &network };
-        let Some(mut loaded) = source::load(&places)? else { return Err(Fault::NoSeed) };
+        let loaded = source::load(&places).map_err(|error| self.of_load(error))?;
+        let Some(mut loaded) = loaded else { return Err(Fault::NoSeed) };
         source::fill(&places, &mut loaded)?;
-        let Loaded { seed, document, from } = loaded;
+        let Loaded { seed, document, from, passed_over } = loaded;
         status.seed(&from);
         network.proxy = Proxy::new(&seed.proxy);
         let name = name(&seed, root)?;
         status.node(&name);
         if self.proved.as_ref().is_none_or(|(by, _)| *by != seed) {
             status.step(&format!("seed for {name} from {from}"));
+            if let Some(error) = passed_over {
+                say(&format!("passed over: {error}"));
+            }
             install::install_ntp(root, &seed.ntp_servers)?;
             if let Some(built) = clock::image_time(root) {
                 let mut report = |why: &str| status.set(State::Waiting, Some(why));
@@ -66,6 +72,8 @@ impl<'a> Attempt<'a> {
         let token = token(&seed)?;
         let mut api = Api::new(&network, &trusted.servers, trusted.verify(), Some(&token));
         check_name(&mut api, &name, &mut self.taken_since)?;
+        // A seed whose files cannot be written makes no node, so this comes before the request.
+        install::write_files(root, &seed.files).map_err(Fault::of_seed_file)?;
         let key = install::take_key(root)?;
         let chain = certificate(&mut api, root, &name, &key, &mut self.patience, status)?;
         let now = SystemTime::now();
@@ -83,6 +91,14 @@ impl<'a> Attempt<'a> {
         install::install(root, &node)?;
         status.step("certificate, kubeconfig and flags are in place");
         Ok(node)
+    }
+
+    /// A damaged volume may need a moment, but it must not keep the machine from starting for ever.
+    fn of_load(&mut self, error: LoadError) -> Fault {
+        if error.is_damaged_volume() && self.damaged_since.get_or_insert_with(Instant::now).elapsed() > STALE {
+            return Fault::Final(format!("{error}; there is no other seed"));
+        }
+        error.into()
     }
 }
 
@@ -133,8 +149,21 @@ fn token(seed: &Seed) -> Result<Token, Fault> {
     }
 }
 
-/// Verifies the cluster in the way that the seed or the image specifies.
+/// Verifies the cluster in the way that the seed or the image specifies. A pin holds in every way.
 fn trust(seed: &Seed, root: &RootDir, network: &Network) -> Result<Trusted, Fault> {
+    let pins = &seed.discovery.ca_cert_hashes;
+    let trusted = find(seed, root, network)?;
+    if pins.is_empty() {
+        return Ok(trusted);
+    }
+    let (trusted, unpinned) = trusted.only(pins).map_err(|found| DiscoveryError::NotPinned { found })?;
+    if !unpinned.is_empty() {
+        say(&format!("the cluster names authorities that are not pinned; they are not trusted: {unpinned}"));
+    }
+    Ok(trusted)
+}
+
+fn find(seed: &Seed, root: &RootDir, network: &Network) -> Result<Trusted, Fault> {
     let discovery = &seed.discovery;
     let unusable = |what: &str| Fault::Final(format!("{what} contains no readable certificate"));
     let servers = || match seed.api_servers.as_slice() {
@@ -219,5 +248,27 @@ fn told(status: &mut Status, wait: &Wait) {
 impl From<ApiError> for Fault {
     fn from(error: ApiError) -> Self {
         Self::of_api(&error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::RootDir;
+    use crate::source::SourceError;
+
+    #[test]
+    fn a_damaged_volume_does_not_keep_a_machine_from_starting_for_ever() {
+        let setup = Setup { root: RootDir::new("/nowhere"), credentials: None, notify: None };
+        let mut attempt = Attempt::new(&setup);
+        let mut fault = |since: Option<Instant>| {
+            attempt.damaged_since = since.or(attempt.damaged_since);
+            let error =
+                SourceError::Volume { device: "/dev/vda".into(), source: std::io::ErrorKind::UnexpectedEof.into() };
+            attempt.of_load(LoadError::Source { source_name: "NoCloud volume", error })
+        };
+        assert!(matches!(fault(None), Fault::Later { state: State::Waiting, .. }));
+        let long_ago = Instant::now().checked_sub(STALE + LOOK);
+        assert!(long_ago.is_none() || matches!(fault(long_ago), Fault::Final(text) if text.contains("/dev/vda")));
     }
 }

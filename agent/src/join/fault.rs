@@ -44,6 +44,14 @@ impl Fault {
         Self::Later { state, text: text.to_string(), at_least: Some(SLOW) }
     }
 
+    /// The fault of a file that the seed asks for.
+    pub(super) fn of_seed_file(error: FileError) -> Self {
+        match error.is_lasting() {
+            true => Self::Final(format!("a file of the seed: {error}; change the seed (files)")),
+            false => Self::Files(error),
+        }
+    }
+
     /// The fault of a request with the token.
     pub(super) fn of_api(error: &ApiError) -> Self {
         match error.status() {
@@ -77,7 +85,7 @@ impl From<LoadError> for Fault {
 impl From<DiscoveryError> for Fault {
     fn from(error: DiscoveryError) -> Self {
         match &error {
-            DiscoveryError::Api(inner) => {
+            DiscoveryError::Api(inner) | DiscoveryError::Unverified { error: inner, .. } => {
                 Self::Later { state: State::Waiting, text: error.to_string(), at_least: inner.retry_after() }
             }
             // The signer needs seconds for a new token, so the first retries come soon.

@@ -69,7 +69,8 @@ pub fn run(setup: &Setup) -> End {
         match fault {
             Fault::NoSeed => {
                 status.set(State::NoSeed, None);
-                say("there is no seed: this machine joins no cluster");
+                let asked = source::remark(&setup.root);
+                say(&format!("there is no seed ({asked}): this machine joins no cluster"));
                 status.ready();
                 return End::NoSeed;
             }

@@ -1,8 +1,9 @@
 //! Reading a seed.
 
 use super::fields::{self, Fields};
+use super::files::files;
 use super::token::mask;
-use super::{Discovery, File, Kubelet, Pin, ProxySettings, Seed, Taint, Token};
+use super::{Discovery, Kubelet, Pin, ProxySettings, Seed, Taint, Token};
 use crate::names;
 use crate::url::Url;
 use crate::yaml::{self, YamlError};
@@ -16,11 +17,6 @@ pub const MAX_SIZE: usize = 256 << 10;
 
 const KIND: &str = "NodeSeed";
 const API_VERSION: &str = "kiln/v1";
-
-/// Directories that `files` may not write to: they belong to the agent, or do not contain regular
-/// files.
-const FORBIDDEN: [&str; 6] =
-    ["/dev/", "/proc/", "/sys/", "/var/lib/kiln/", "/var/lib/kubelet/pki/", "/etc/kubernetes/kubelet.conf"];
 
 /// Why a document is not a seed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -158,25 +154,6 @@ fn taint(path: &str, value: Value) -> Result<Taint, SeedError> {
     Ok(taint)
 }
 
-fn files(fields: Fields) -> Result<BTreeMap<String, File>, SeedError> {
-    let mut files = BTreeMap::new();
-    for (place, path, value) in fields.rest() {
-        absolute(&path).map_err(|why| SeedError::field(&place, &why))?;
-        let mut fields = Fields::new(&place, value)?;
-        let file = File {
-            content: fields
-                .text("content", |text| Ok(text.to_owned()))?
-                .ok_or_else(|| SeedError::field(&format!("{place}.content"), "is required"))?,
-            mode: fields.text("mode", octal)?.unwrap_or(0o644),
-            uid: fields.number("uid", u32::MAX - 1)?.unwrap_or(0),
-            gid: fields.number("gid", u32::MAX - 1)?.unwrap_or(0),
-        };
-        fields.end()?;
-        files.insert(path, file);
-    }
-    Ok(files)
-}
-
 fn proxy(mut fields: Fields) -> Result<ProxySettings, SeedError> {
     let settings = ProxySettings {
         http: fields.text("http", proxy_url)?,
@@ -239,29 +216,10 @@ fn flag_value(text: &str) -> Result<String, String> {
     }
 }
 
-fn octal(text: &str) -> Result<u32, String> {
-    let sound = (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-    match u32::from_str_radix(text, 8) {
-        Ok(mode) if sound => Ok(mode),
-        _ => Err("must be octal digits in quotes, such as \"0644\"".into()),
-    }
-}
-
-fn absolute(path: &str) -> Result<(), String> {
-    let parts = || path.split('/').skip(1);
-    let sound = path.starts_with('/') && path.len() < 4096 && !path.contains(char::is_control);
-    if !sound || parts().any(|part| matches!(part, "" | "." | "..")) {
-        return Err("is not an absolute path of a file".into());
-    }
-    match FORBIDDEN.iter().find(|prefix| path.starts_with(*prefix)) {
-        Some(prefix) => Err(format!("a seed cannot write below {}", prefix.trim_end_matches('/'))),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seed::File;
     use proptest::prelude::*;
 
     const FULL: &str = r#"
@@ -339,10 +297,13 @@ proxy: {https: "http://proxy.example:3128", noProxy: [.example]}
                 "kind: NodeSeed\nfiles: {/etc/../x: {content: a}}",
                 "files[\"/etc/../x\"]: is not an absolute path of a file",
             ),
-            ("kind: NodeSeed\nfiles: {/proc/x: {content: a}}", "files[\"/proc/x\"]: a seed cannot write below /proc"),
             (
-                "kind: NodeSeed\nfiles: {/x: {content: a, mode: 644}}",
-                "files[\"/x\"].mode: must be a string: put it in quotes",
+                "kind: NodeSeed\nfiles: {/proc/x: {content: a}}",
+                "files[\"/proc/x\"]: a seed can write only below /etc, /opt, /run, /srv, /var",
+            ),
+            (
+                "kind: NodeSeed\nfiles: {/etc/x: {content: a, mode: 644}}",
+                "files[\"/etc/x\"].mode: must be a string: put it in quotes",
             ),
             ("kind: NodeSeed\nkind: NodeSeed", "line 2, column 1: \"kind\" occurs twice"),
             ("kind: NodeSeed\nkubelet: [", "line 2, column 10: unclosed bracket '['"),

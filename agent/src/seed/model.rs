@@ -31,8 +31,8 @@ pub struct Seed {
 /// the image must have been built for a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Discovery {
-    /// `caCertHashes`: pins of the cluster's authority, in the format of `kubeadm join
-    /// --discovery-token-ca-cert-hash`.
+    /// `caCertHashes`: pins of the cluster's authorities, in the format of `kubeadm join
+    /// --discovery-token-ca-cert-hash`. No others are trusted.
     pub ca_cert_hashes: Vec<Pin>,
     /// `caCertificates`: the authority's certificates, in PEM.
     pub ca_certificates: Option<String>,

@@ -8,10 +8,12 @@
 use super::download::download;
 use super::{Found, Places, SourceError};
 use crate::net::{Scheme, Url};
+use crate::root::{FileError, RootDir};
 use crate::seed::Pin;
 use ring::digest::{SHA256, digest};
 
 const CMDLINE: &str = "/proc/cmdline";
+const SEED: &str = "kiln.seed";
 
 /// The seed's address on the command line.
 #[derive(Debug, PartialEq)]
@@ -38,10 +40,19 @@ pub(super) fn read(places: &Places<'_>) -> Result<Option<Found>, SourceError> {
     Ok(Some(Found { bytes, place: address.url.to_string() }))
 }
 
+/// Whether the command line names a seed, however badly.
+pub(super) fn is_given(root: &RootDir) -> Result<bool, FileError> {
+    Ok(root.read(CMDLINE)?.is_some_and(|text| word(&text, SEED).is_some()))
+}
+
+/// The value of the last word `key=…`.
+fn word<'a>(cmdline: &'a str, key: &str) -> Option<&'a str> {
+    cmdline.split_whitespace().filter_map(|word| word.strip_prefix(key)?.strip_prefix('=')).next_back()
+}
+
 fn parse(cmdline: &str) -> Result<Option<Address>, String> {
-    let word =
-        |key: &str| cmdline.split_whitespace().filter_map(|word| word.strip_prefix(key)?.strip_prefix('=')).next_back();
-    let Some(url) = word("kiln.seed") else { return Ok(None) };
+    let word = |key: &str| word(cmdline, key);
+    let Some(url) = word(SEED) else { return Ok(None) };
     let url = Url::parse(url).map_err(|error| format!("kiln.seed: {error}"))?;
     let pin = |key: &str| {
         let text = word(key).map(|text| if text.contains(':') { text.to_owned() } else { format!("sha256:{text}") });

@@ -16,7 +16,7 @@ const UDEV_QUEUE: &str = "/run/udev/queue";
 const SETTLE: Duration = Duration::from_secs(15);
 const TICK: Duration = Duration::from_millis(50);
 /// A limit above the number of devices of any machine.
-const MAX_DEVICES: usize = 256;
+const MAX_DEVICES: usize = 8192;
 
 /// A volume with one of the two file systems.
 pub(super) enum Volume {
@@ -68,20 +68,20 @@ pub(super) fn overwrite(root: &RootDir, device: &str, pieces: &Pieces, mut bytes
     file.sync_all()
 }
 
-/// The first volume with the label `label` (case-insensitive), and its device.
-pub(super) fn find(root: &RootDir, label: &str) -> Option<(String, Volume)> {
+/// All volumes with the label `label` (case-insensitive), with their devices, by name. One is open at
+/// a time, because there may be many.
+pub(super) fn find(root: &RootDir, label: &str) -> impl Iterator<Item = (String, Volume)> {
     let deadline = Instant::now() + SETTLE;
     while root.at(UDEV_QUEUE).exists() && Instant::now() < deadline {
         thread::sleep(TICK);
     }
-    let entries = fs::read_dir(root.at("/sys/class/block")).ok()?;
+    let entries = fs::read_dir(root.at("/sys/class/block")).into_iter().flatten();
     let mut names: Vec<String> =
         entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).take(MAX_DEVICES).collect();
     names.sort();
-    names.into_iter().find_map(|name| {
+    names.into_iter().filter_map(move |name| {
         let device = format!("/dev/{name}");
-        let volume = open(root, &device, label)?;
-        Some((device, volume))
+        open(root, &device, label).map(|volume| (device, volume))
     })
 }
 

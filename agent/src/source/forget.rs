@@ -4,7 +4,7 @@
 //! that it needs a new token.
 
 use super::device::{self, Volume};
-use super::volume::VOLUMES;
+use super::volume::volumes;
 use crate::discovery::Cluster;
 use crate::root::RootDir;
 use crate::seed::{MAX_SIZE, Seed};
@@ -20,20 +20,26 @@ pub struct Forgotten {
     pub result: io::Result<()>,
 }
 
-/// Overwrites the token of every seed on a volume. Volumes without a token are left out.
+/// Overwrites the token of every seed on a volume that this machine may get its seed from. Volumes
+/// without a token are left out.
 pub fn forget(root: &RootDir) -> Vec<Forgotten> {
-    let forget = |(label, path): (&str, &str)| {
-        let (device, mut volume) = device::find(root, label)?;
-        let result = blank(root, &device, &mut volume, path).transpose()?;
-        Some(Forgotten { device, result })
-    };
-    VOLUMES.into_iter().filter_map(forget).collect()
+    let mut forgotten = Vec::new();
+    for (label, path) in volumes(root) {
+        for (device, mut volume) in device::find(root, label) {
+            if let Some(result) = blank(root, &device, &mut volume, path).transpose() {
+                forgotten.push(Forgotten { device, result });
+            }
+        }
+    }
+    forgotten
 }
 
 /// `None` if there is no token in the file at `path`.
 fn blank(root: &RootDir, device: &str, volume: &mut Volume, path: &str) -> io::Result<Option<()>> {
-    let Some(pieces) = volume.locate(path, MAX_SIZE)? else { return Ok(None) };
-    let Some(mut bytes) = volume.read(path, MAX_SIZE)? else { return Ok(None) };
+    // No seed came from a volume that cannot be read.
+    let (Ok(Some(pieces)), Ok(Some(mut bytes))) = (volume.locate(path, MAX_SIZE), volume.read(path, MAX_SIZE)) else {
+        return Ok(None);
+    };
     let found = tokens(&bytes);
     if found.is_empty() {
         return Ok(None);

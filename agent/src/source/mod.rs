@@ -1,5 +1,6 @@
-//! The sources of a seed. The first of [`SOURCES`] that has one wins.
+//! The sources of a seed. The first one asked that has a seed wins; see [`asked`].
 
+mod asked;
 mod cloud;
 mod cmdline;
 mod credential;
@@ -10,12 +11,13 @@ mod forget;
 mod iso9660;
 mod volume;
 
+pub use asked::{asked, remark};
 pub use download::download;
 pub use forget::{Forgotten, forget};
 
 use crate::net::{NetError, Network};
 use crate::root::{FileError, RootDir};
-use crate::seed::{MAX_SIZE, Seed, SeedError};
+use crate::seed::{self, MAX_SIZE, Seed, SeedError};
 use crate::yaml;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -24,18 +26,28 @@ use zeroize::Zeroizing;
 
 /// A way to deliver a seed.
 pub struct Source {
+    /// Its name in profiles, one of [`seed::SOURCES`].
+    pub key: &'static str,
     /// Its name on the console.
     pub name: &'static str,
     read: fn(&Places<'_>) -> Result<Option<Found>, SourceError>,
 }
 
-/// All sources in the order in which they are asked.
-pub const SOURCES: [Source; 5] = [
-    Source { name: "systemd credential kiln.seed", read: credential::read },
-    Source { name: "NoCloud volume", read: volume::nocloud },
-    Source { name: "OpenStack config drive", read: volume::config_drive },
-    Source { name: "kernel command line", read: cmdline::read },
-    Source { name: "user data", read: cloud::user_data },
+impl Source {
+    /// Whether everybody who may attach a disk can be this source.
+    fn is_volume(&self) -> bool {
+        matches!(self.key, seed::NOCLOUD | seed::CONFIG_DRIVE)
+    }
+}
+
+/// All sources in the order in which they are asked: first those that only the owner of the machine
+/// can set, before it starts.
+pub static SOURCES: [Source; 5] = [
+    Source { key: seed::CMDLINE, name: "kernel command line", read: cmdline::read },
+    Source { key: seed::CREDENTIAL, name: "systemd credential kiln.seed", read: credential::read },
+    Source { key: seed::NOCLOUD, name: "NoCloud volume", read: volume::nocloud },
+    Source { key: seed::CONFIG_DRIVE, name: "OpenStack config drive", read: volume::config_drive },
+    Source { key: seed::USER_DATA, name: "user data", read: cloud::user_data },
 ];
 
 /// The places where sources look.
@@ -74,6 +86,17 @@ pub enum SourceError {
         device: String,
         /// The cause.
         source: std::io::Error,
+    },
+    /// Two volumes of a kind with different contents: one of them may be another's.
+    #[error(
+        "{first} and {second} have different contents; detach the one that is not this machine's, or name the seed's source \
+         (kiln.seed on the command line, or seed.sources in the image's profile)"
+    )]
+    Several {
+        /// The device of one.
+        first: String,
+        /// The device of the other.
+        second: String,
     },
     /// A server.
     #[error("{0}")]
@@ -142,6 +165,11 @@ impl LoadError {
             _ => None,
         }
     }
+
+    /// Whether it is a volume that cannot be read. It may belong to somebody else.
+    pub fn is_damaged_volume(&self) -> bool {
+        matches!(self, Self::Source { error: SourceError::Volume { .. }, .. })
+    }
 }
 
 /// A seed and its source.
@@ -152,25 +180,46 @@ pub struct Loaded {
     pub document: Value,
     /// The description of its source.
     pub from: String,
+    /// Why a volume before it was passed over.
+    pub passed_over: Option<LoadError>,
 }
 
-/// Asks all sources; `None` if none of them has a seed.
+/// Asks the sources; `None` if none of them has a seed.
+///
+/// A source that fails ends this, because a later source must not win by that. Volumes are the
+/// exception: whoever may attach a disk could otherwise keep a machine from its seed.
 ///
 /// # Errors
 /// [`LoadError`].
 pub fn load(places: &Places<'_>) -> Result<Option<Loaded>, LoadError> {
-    for source in &SOURCES {
-        let found = (source.read)(places).map_err(|error| LoadError::Source { source_name: source.name, error })?;
-        let Some(found) = found else { continue };
-        let from =
-            if found.place.is_empty() { source.name.to_owned() } else { format!("{} {}", source.name, found.place) };
-        let failed = |error| LoadError::Seed(from.clone(), error);
-        let (_, mut document) = parse(&found.bytes).map_err(failed)?;
-        lay_over_cluster(places, &mut document)?;
-        let seed = Seed::decode(document.clone()).map_err(failed)?;
-        return Ok(Some(Loaded { seed, document, from }));
+    let mut passed_over = None;
+    for source in asked(places.root).map_err(of_image)? {
+        match load_from(source, places) {
+            Ok(None) => {}
+            Ok(Some(loaded)) => return Ok(Some(Loaded { passed_over, ..loaded })),
+            Err(error) if source.is_volume() && (error.is_damaged_volume() || matches!(error, LoadError::Seed(..))) => {
+                passed_over.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(None)
+    passed_over.map_or(Ok(None), Err)
+}
+
+fn load_from(source: &Source, places: &Places<'_>) -> Result<Option<Loaded>, LoadError> {
+    let found = (source.read)(places).map_err(|error| LoadError::Source { source_name: source.name, error })?;
+    let Some(found) = found else { return Ok(None) };
+    let from = if found.place.is_empty() { source.name.to_owned() } else { format!("{} {}", source.name, found.place) };
+    let failed = |error| LoadError::Seed(from.clone(), error);
+    let (_, mut document) = parse(&found.bytes).map_err(failed)?;
+    lay_over_cluster(places, &mut document)?;
+    let seed = Seed::decode(document.clone()).map_err(failed)?;
+    Ok(Some(Loaded { seed, document, from, passed_over: None }))
+}
+
+/// A file of the image cannot be read.
+fn of_image(error: FileError) -> LoadError {
+    LoadError::Source { source_name: "image", error: SourceError::File(error) }
 }
 
 /// Adds the image's values for the cluster to `document` where it has none, if the image was built
@@ -203,12 +252,11 @@ const ZONE: &[&str] = &["kubelet", "labels", "topology.kubernetes.io/zone"];
 
 /// Fills values that `loaded` lacks with those of the platform, which is not asked when nothing is
 /// missing. The document's secrets are no longer needed then.
-/// no longer needed then.
 ///
 /// # Errors
 /// [`LoadError`] when the platform has a metadata service, and it fails.
 pub fn fill(places: &Places<'_>, loaded: &mut Loaded) -> Result<(), LoadError> {
-    let Loaded { seed, document, from } = loaded;
+    let Loaded { seed, document, from, .. } = loaded;
     let is_gap = |path: &&[&str]| path.iter().fold(&*document, |at, key| &at[*key]).is_null();
     let mut filled = None;
     if [HOSTNAME, PROVIDER_ID, ZONE].iter().any(is_gap) {

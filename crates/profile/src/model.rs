@@ -76,6 +76,8 @@ pub struct Profile {
     pub privileged: BTreeMap<TreePath, String>,
     /// The root file system's type on disks.
     pub root: RootFileSystem,
+    /// Where a node's seed may come from.
+    pub seed: Seed,
     /// Partition and disk sizes.
     pub disk: Disk,
     /// Outputs of `kiln build`.
@@ -499,6 +501,47 @@ pub enum KubeletConfigSource {
     Cluster,
 }
 
+/// Where a node's seed may come from.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Seed {
+    /// The accepted sources; if there are none, the agent's defaults.
+    pub sources: BTreeSet<SeedSource>,
+}
+
+/// A source of seeds, by the agent's name ([`kiln_agent::seed::SOURCES`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SeedSource {
+    /// `kiln.seed=` on the kernel command line.
+    Cmdline,
+    /// The systemd credential `kiln.seed`.
+    Credential,
+    /// A NoCloud volume.
+    Nocloud,
+    /// An OpenStack config drive.
+    ConfigDrive,
+    /// User data of a cloud's metadata service.
+    UserData,
+}
+
+impl SeedSource {
+    /// The agent's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cmdline => kiln_agent::seed::CMDLINE,
+            Self::Credential => kiln_agent::seed::CREDENTIAL,
+            Self::Nocloud => kiln_agent::seed::NOCLOUD,
+            Self::ConfigDrive => kiln_agent::seed::CONFIG_DRIVE,
+            Self::UserData => kiln_agent::seed::USER_DATA,
+        }
+    }
+
+    /// Whether it is a block device, which others may be able to attach.
+    pub const fn is_volume(self) -> bool {
+        matches!(self, Self::Nocloud | Self::ConfigDrive)
+    }
+}
+
 /// A type of root file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -521,4 +564,17 @@ pub struct Disk {
     pub root_size: Option<u64>,
     /// Size of the whole disk; default: no larger than its partitions need.
     pub size: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agent_knows_every_source_by_its_name_in_profiles() {
+        for name in kiln_agent::seed::SOURCES {
+            let source: SeedSource = serde_json::from_value(name.into()).expect("a source");
+            assert_eq!(source.as_str(), name);
+        }
+    }
 }

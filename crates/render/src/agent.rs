@@ -1,6 +1,7 @@
 //! The agent, which makes a machine a node at its first boot, and its units.
 
 use super::{RenderError, Rendered, embedded, origin};
+use kiln_agent::paths;
 use kiln_profile::Profile;
 use kiln_tree::Entry;
 
@@ -11,9 +12,9 @@ const UNIT: &str = "usr/lib/systemd/system/kiln-agent.service";
 /// The unit runs before kubelet at every boot; at most boots it has nothing to do.
 ///
 /// The agent exits with status 3 when a person must change something. A seed may bring files for
-/// any place below the writable directories; apart from that, the agent is confined to what its
-/// work needs. It needs block devices for volumes with seeds: it reads these itself and removes the
-/// token from them. (The host name is set by a separate process, which is allowed to.)
+/// places below the writable directories; apart from that, the agent is confined to what its work
+/// needs. It needs block devices for volumes with seeds, if the image accepts these: it reads them
+/// itself and removes the token from them. (The host name is set by a separate process, which is allowed to.)
 const TEXT: &str = "\
 [Unit]
 Description=kiln agent: joins this machine to its cluster
@@ -32,9 +33,10 @@ Restart=on-failure
 RestartSec=10
 RestartPreventExitStatus=3
 CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER
-ReadWritePaths=-/etc -/opt -/run -/srv -/usr/local -/var
-DeviceAllow=block-* rw
 ";
+
+/// For volumes with seeds, which the agent reads without mounting them.
+const VOLUMES: &str = "DeviceAllow=block-* rw\n";
 
 /// Confinement and output settings that both of the agent's units share.
 const CONFINED: &str = "\
@@ -102,7 +104,17 @@ PathChanged=/etc/kubernetes/kubelet.conf
 
 pub(super) fn render(profile: &Profile, rendered: &mut Rendered) -> Result<(), RenderError> {
     rendered.put(PROGRAM, Entry::file(embedded::AGENT.for_arch(profile.arch)?, 0o755, origin(BY)))?;
-    rendered.file(BY, UNIT, format!("{TEXT}{CONFINED}"))?;
+    let sources = &profile.seed.sources;
+    let writable = paths::WRITABLE.map(|directory| format!("-{directory}")).join(" ");
+    let volumes = match sources.is_empty() || sources.iter().any(|source| source.is_volume()) {
+        true => VOLUMES,
+        false => "",
+    };
+    rendered.file(BY, UNIT, format!("{TEXT}ReadWritePaths={writable}\n{volumes}{CONFINED}"))?;
+    if !sources.is_empty() {
+        let names: String = sources.iter().map(|source| format!("{}\n", source.as_str())).collect();
+        rendered.file(BY, paths::in_tree(paths::SEED_SOURCES), names)?;
+    }
     rendered.file(BY, PATH_UNIT, PATH_TEXT)
 }
 

@@ -88,6 +88,7 @@ pub(crate) fn worker(minor: u32, series: ContainerdSeries) -> Profile {
         prune: BTreeMap::new(),
         privileged: BTreeMap::new(),
         root: RootFileSystem::Ext4,
+        seed: Seed::default(),
         disk: Disk { esp_size: 256 << 20, root_size: None, size: None },
         outputs: BTreeSet::from([Output::Pxe]),
     }

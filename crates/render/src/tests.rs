@@ -1,6 +1,6 @@
 use super::fixture::{debian_tree, worker};
 use super::*;
-use kiln_profile::{Arch, Cni, ContainerdSeries, Cri, InlineFile, KubeletConfigSource};
+use kiln_profile::{Arch, Cni, ContainerdSeries, Cri, InlineFile, KubeletConfigSource, SeedSource};
 
 fn render_text(profile: &Profile, tree: &FileTree, path: &str) -> String {
     let rendered = render(profile, tree).expect("rendered");
@@ -199,6 +199,22 @@ fn fields_that_a_cluster_shares_are_kubelets() {
     profile.kubelet_config = KubeletConfigSource::Baked;
     let rendered = render(&profile, &debian_tree()).expect("rendered");
     assert!(!rendered.iter().any(|(path, _)| path.as_str().contains("kubelet-config-fields")));
+}
+
+/// The agent then cannot even open a block device.
+#[test]
+fn the_agent_learns_which_sources_of_seeds_the_image_accepts() {
+    let mut profile = worker(20, ContainerdSeries::V1);
+    let unit = "usr/lib/systemd/system/kiln-agent.service";
+    let sources = "usr/lib/kiln/seed-sources";
+    let rendered = render(&profile, &debian_tree()).expect("rendered");
+    assert!(!rendered.iter().any(|(path, _)| path.as_str() == sources), "the agent has defaults");
+    assert!(render_text(&profile, &debian_tree(), unit).contains("\nDeviceAllow=block-* rw\n"));
+    profile.seed.sources = [SeedSource::Credential, SeedSource::Cmdline].into();
+    assert_eq!(render_text(&profile, &debian_tree(), sources), "cmdline\ncredential\n");
+    assert!(!render_text(&profile, &debian_tree(), unit).contains("DeviceAllow="));
+    profile.seed.sources = [SeedSource::ConfigDrive].into();
+    assert!(render_text(&profile, &debian_tree(), unit).contains("\nDeviceAllow=block-* rw\n"));
 }
 
 /// A range that the profile gives is not assigned by the cluster.

@@ -32,8 +32,6 @@ impl Channel {
 pub(super) struct Delivery {
     /// QEMU's arguments.
     pub arguments: Vec<OsString>,
-    /// Passed by fw_cfg.
-    pub credential: Option<String>,
     /// Kernel parameters.
     pub cmdline: Option<String>,
     /// The volume with the seed.
@@ -51,13 +49,15 @@ pub(super) fn deliver(channel: Channel, text: &str, directory: &Path) -> Deliver
         let arguments = ["-drive", &drive, "-device", &format!("{device},drive=seed")].map(OsString::from).into();
         Delivery { arguments, volume: Some(file), ..Delivery::default() }
     };
+    let by_file = |option: &str| {
+        let file = directory.join("credential");
+        let said = seed(&[option, &file.display().to_string()]);
+        let arguments = said.trim_end().split(' ').map(OsString::from).collect();
+        Delivery { arguments, ..Delivery::default() }
+    };
     match channel {
-        Channel::Smbios => {
-            let said = seed(&["--qemu"]);
-            let arguments = said.trim_end().split(' ').map(OsString::from).collect();
-            Delivery { arguments, ..Delivery::default() }
-        }
-        Channel::FwCfg => Delivery { credential: Some(text.into()), ..Delivery::default() },
+        Channel::Smbios => by_file("--smbios"),
+        Channel::FwCfg => by_file("--qemu"),
         Channel::Iso => volume("iso", "media=cdrom,readonly=on,", "ide-cd"),
         Channel::Vfat => volume("vfat", "cache=unsafe,", "virtio-blk-pci"),
         Channel::Url => {

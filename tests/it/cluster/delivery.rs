@@ -63,17 +63,51 @@ fn arguments_and_checks() {
     let text = seed(plane, "argued", TOKEN, "");
     fs::write(directory.path().join("seed.yaml"), &text).expect("written");
     assert_eq!(kiln(directory.path(), &["seed", "--check", "seed.yaml"]), "seed.yaml is a valid seed for argued\n");
-    let said = kiln(directory.path(), &["seed", "seed.yaml", "--qemu", "--url", "http://boot.example/argued"]);
+    let deliver = ["seed", "seed.yaml", "--qemu", "a,b", "--smbios", "table", "--url", "http://boot.example/argued"];
+    let said = kiln(directory.path(), &deliver);
     let sha256 = &crate::cluster::control_plane::openssl(&["dgst", "-sha256", "-r"], text.as_bytes())[..64];
-    assert!(said.starts_with("-smbios type=11,value=io.systemd.credential.binary:kiln.seed="), "{said}");
-    assert!(said.ends_with(&format!("\nkiln.seed=http://boot.example/argued kiln.seed_sha256={sha256}\n")), "{said}");
-    fs::write(directory.path().join("bad.yaml"), "kind: NodeSeed\nnodename: x\n").expect("written");
-    let bad = Command::new(env!("CARGO_BIN_EXE_kiln"))
-        .current_dir(directory.path())
-        .args(["seed", "--check", "bad.yaml"])
-        .output();
-    let bad = String::from_utf8(bad.expect("kiln").stderr).expect("text");
-    assert_eq!(bad, "kiln: bad.yaml: nodename: is not a field of a seed\n");
+    // The token is in files that only their owner can read, and on no command line.
+    let place = fs::canonicalize(directory.path()).expect("a directory").display().to_string();
+    assert_eq!(
+        said.replace(&directory.path().display().to_string(), &place),
+        format!(
+            "-fw_cfg name=opt/io.systemd.credentials/kiln.seed,file={place}/a,,b\n-smbios type=11,path={place}/table\n\
+             kiln.seed=http://boot.example/argued kiln.seed_sha256={sha256}\n"
+        )
+    );
+    let (seed, table) = (directory.path().join("a,b"), directory.path().join("table"));
+    assert_eq!(fs::read_to_string(&seed).expect("the seed"), text);
+    let table_text = fs::read_to_string(&table).expect("a table");
+    assert!(table_text.starts_with("io.systemd.credential.binary:kiln.seed="), "{table_text}");
+    assert_eq!([seed, table].map(|file| crate::cluster::agent::mode(&file)), [0o600; 2]);
+    for (fields, complaint) in [
+        ("nodename: x", "nodename: is not a field of a seed"),
+        (
+            "files: {/usr/bin/kubelet: {content: x}}",
+            "files[\"/usr/bin/kubelet\"]: a seed can write only below /etc, /opt, /run, /srv, /var",
+        ),
+        (
+            "files: {/etc/kubernetes/pki/ca.crt: {content: x}}",
+            "files[\"/etc/kubernetes/pki/ca.crt\"]: a seed cannot write /etc/kubernetes/pki/ca.crt: the agent writes it",
+        ),
+        (
+            "files: {/etc/x: {content: x, mode: \"4755\"}}",
+            "files[\"/etc/x\"].mode: a seed cannot set the set-user-ID, set-group-ID or sticky bit; at most \"0777\"",
+        ),
+        (
+            "files: {/etc/foo: {content: x}, /etc/foo/bar: {content: x}}",
+            "files[\"/etc/foo/bar\"]: cannot exist beside /etc/foo, which is a file and no directory",
+        ),
+    ] {
+        fs::write(directory.path().join("bad.yaml"), format!("kind: NodeSeed\n{fields}\n")).expect("written");
+        let bad = Command::new(env!("CARGO_BIN_EXE_kiln"))
+            .current_dir(directory.path())
+            .args(["seed", "--check", "bad.yaml"])
+            .output()
+            .expect("kiln");
+        assert_eq!(String::from_utf8(bad.stderr).expect("text"), format!("kiln: bad.yaml: {complaint}\n"));
+        assert_eq!(bad.status.code(), Some(1), "{complaint}");
+    }
 }
 
 #[test]

@@ -130,7 +130,7 @@ impl Node {
         );
         // In the guest, 10.0.2.2 is the host's loopback; the API server's certificate contains it.
         let text = seed(plane, &name, &token, &fields).replace("127.0.0.1", "10.0.2.2");
-        let Delivery { arguments, credential, cmdline, volume } = deliver(channel, &text, directory.path());
+        let Delivery { arguments, cmdline, volume } = deliver(channel, &text, directory.path());
         let (set, image, accelerator) = images();
         let mut machine = Machine { more: arguments, ..Machine::new(*accelerator) };
         let (boots, disk) = match kind {
@@ -164,7 +164,6 @@ impl Node {
         let script =
             format!("{WAIT}{search}{SCRIPT}").replace("HALF", half).replace("OTHER", other).replace("PORT", &port);
         let handout = Handout::none().script(script);
-        let handout = if let Some(text) = credential { handout.seed(text) } else { handout };
         Self { name, secret, boots, machine, handout, disk, volume, power, directory }
     }
 

@@ -48,6 +48,10 @@ const BAD: &[(&str, &str)] = &[
         "disk: {rootSize: 4GiB, size: 8GiB}\n",
         "2:30: disk.size: \"8GiB\" has no room for two root partitions of 4096MiB and an EFI system partition of 256MiB",
     ),
+    (
+        "seed: {sources: [credential, x]}\n",
+        "2:30: seed.sources[1]: unknown value \"x\" (valid are cmdline, credential, nocloud, config-drive, user-data)",
+    ),
     ("arch: arm46\n", "2:7: arch: unknown value \"arm46\", did you mean \"arm64\"?"),
     (
         "files: {/a: {content: x, replace: yes}}\n",

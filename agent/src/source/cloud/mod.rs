@@ -21,6 +21,8 @@ struct Cloud {
     /// Whether answers have the same header; an answer without it is from another server.
     is_echoed: bool,
     session: Option<Session>,
+    /// A config drive may take the service's place.
+    has_config_drives: bool,
     user_data: &'static str,
     /// User data is in base64.
     base64: bool,
@@ -89,6 +91,7 @@ const CLOUDS: [Cloud; 6] = [
             request: ("X-aws-ec2-metadata-token-ttl-seconds", "300"),
             header: "X-aws-ec2-metadata-token",
         }),
+        has_config_drives: false,
         user_data: "/latest/user-data",
         base64: false,
         hostname: Made::only(&[Fact::Line("/latest/meta-data/local-hostname")]),
@@ -104,6 +107,7 @@ const CLOUDS: [Cloud; 6] = [
         header: ("Metadata-Flavor", "Google"),
         is_echoed: true,
         session: None,
+        has_config_drives: false,
         user_data: "/computeMetadata/v1/instance/attributes/user-data",
         base64: false,
         hostname: Made::only(&[Fact::Line("/computeMetadata/v1/instance/hostname")]),
@@ -126,6 +130,7 @@ const CLOUDS: [Cloud; 6] = [
         header: ("Metadata", "true"),
         is_echoed: false,
         session: None,
+        has_config_drives: false,
         user_data: "/metadata/instance/compute/userData?api-version=2021-02-01&format=text",
         base64: true,
         hostname: Made::only(&[Fact::Line("/metadata/instance/compute/name?api-version=2021-02-01&format=text")]),
@@ -148,6 +153,7 @@ const CLOUDS: [Cloud; 6] = [
         header: NO_HEADER,
         is_echoed: false,
         session: None,
+        has_config_drives: true,
         user_data: "/openstack/latest/user_data",
         base64: false,
         hostname: Made::only(&[Fact::Json(META_DATA, "hostname")]),
@@ -160,6 +166,7 @@ const CLOUDS: [Cloud; 6] = [
         header: NO_HEADER,
         is_echoed: false,
         session: None,
+        has_config_drives: false,
         user_data: "/metadata/v1/user-data",
         base64: false,
         hostname: Made::only(&[Fact::Line("/metadata/v1/hostname")]),
@@ -172,6 +179,7 @@ const CLOUDS: [Cloud; 6] = [
         header: NO_HEADER,
         is_echoed: false,
         session: None,
+        has_config_drives: false,
         user_data: "/hetzner/v1/userdata",
         base64: false,
         hostname: Made::only(&[Fact::Line("/hetzner/v1/metadata/hostname")]),
@@ -189,6 +197,12 @@ fn here(root: &RootDir) -> Option<&'static Cloud> {
         let text = root.read(&format!("/sys/class/dmi/id/{file}")).ok().flatten();
         text.is_some_and(|text| text.trim_start().starts_with(value))
     })
+}
+
+/// Whether this machine is in a cloud whose metadata service is always there. OpenStack's may be
+/// missing where there are config drives.
+pub(super) fn has_service(root: &RootDir) -> bool {
+    here(root).is_some_and(|cloud| !cloud.has_config_drives)
 }
 
 /// The seed in this cloud's user data. Other user data (a script, cloud-config) is not a seed.

@@ -31,11 +31,11 @@ pub(super) use cluster::ClusterFile;
 pub(super) use release::ReleaseFile;
 
 use super::key::{Field, Key, fields};
-use super::model::{Arch, Image, Profile};
+use super::model::{Arch, Image, Profile, Seed};
 use super::output::Output;
 use super::place::{At, Fault, Pos, Sources};
 use super::places::Places;
-use super::raw::{RawImage, RawProfile};
+use super::raw::{RawImage, RawProfile, RawSeed};
 use super::reach::Reach;
 use globset::GlobBuilder;
 use kiln_tree::{PathError, TreePath};
@@ -95,6 +95,7 @@ pub(super) fn profile(
         prune,
         privileged,
         root,
+        seed: RawSeed { sources },
         disk,
         outputs,
     } = raw;
@@ -131,6 +132,7 @@ pub(super) fn profile(
         prune: files::prune(&prune)?,
         privileged: files::privileged(&privileged)?,
         root: root.map(|root| root.value).unwrap_or_default(),
+        seed: Seed { sources: sources.iter().map(|source| source.value).collect() },
         disk: disk::disk(&disk)?,
         outputs: match outputs.is_empty() {
             true => [Output::Pxe].into(),

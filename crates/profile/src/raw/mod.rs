@@ -14,7 +14,7 @@ pub(super) use images::*;
 pub(super) use node::*;
 pub(super) use release::*;
 
-use super::model::{Arch, Cri, KubeletConfigSource, RootFileSystem};
+use super::model::{Arch, Cri, KubeletConfigSource, RootFileSystem, SeedSource};
 use super::output::Output;
 use super::place::At;
 use schemars::JsonSchema;
@@ -106,6 +106,8 @@ pub(super) struct RawProfile {
     pub privileged: Map<At<String>>,
     /// Type of the root file system on disks. Default: `ext4`.
     pub root: Option<At<RootFileSystem>>,
+    /// Where a node's seed may come from.
+    pub seed: RawSeed,
     /// Partition and disk sizes.
     pub disk: RawDisk,
     /// Outputs of `kiln build`. Default: `[pxe]`.
@@ -123,6 +125,17 @@ pub(super) struct RawImage {
     /// `IMAGE_VERSION`, of the same characters. Default: the Kubernetes version of the release.
     #[schemars(extend("examples" = ["2026.11.1"]))]
     pub version: Option<At<String>>,
+}
+
+/// Where a node's seed may come from.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct RawSeed {
+    /// The only sources of seeds that a node accepts; docs/agent.md describes them and their order.
+    /// Default: all, but no volumes (`nocloud`, `config-drive`) on a node that keeps its state in
+    /// memory.
+    #[schemars(extend("examples" = [["cmdline", "credential"]]))]
+    pub sources: Vec<At<SeedSource>>,
 }
 
 /// Partition and disk sizes, multiples of 1 MiB, written as `256MiB` or `2GiB`.

@@ -15,8 +15,7 @@ use kiln_source::http::{Client, HttpConfig, Logins, ProxyConfig};
 use kiln_source::registry::Credentials;
 use kiln_url::Url;
 use std::env;
-use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -130,17 +129,9 @@ impl Host {
     /// Adds the users and passwords of `~/.netrc`, if there is one.
     fn add_netrc(&self, logins: &mut Logins) {
         let Some(path) = self.home.as_ref().map(|home| home.join(".netrc")) else { return };
-        if !std::fs::metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
-            return;
-        }
-        let mut text = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(MAX_CREDENTIALS + 1).read_to_end(&mut text));
-        match read {
-            Ok(_) if text.len() as u64 <= MAX_CREDENTIALS => logins.add_netrc(&String::from_utf8_lossy(&text)),
-            Ok(_) => self.progress.warn(format_args!(
-                "{} is not used: it is larger than {MAX_CREDENTIALS} bytes; is it a netrc file?",
-                path.display()
-            )),
+        match kiln_file::read(&path, MAX_CREDENTIALS) {
+            Ok(text) => logins.add_netrc(&String::from_utf8_lossy(&text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => self
                 .progress
                 .warn(format_args!("{} is not used: {error}; make it readable, or remove it", path.display())),

@@ -23,12 +23,16 @@ const NEVER: [(&str, &[&str], &str); 6] = [
     ),
 ];
 
-/// Names that only some rooms may use: the environment, the clock, the network, other programs.
-const NAMES: [(&[&str], &[&str], &str); 10] = [
+/// Names that only some rooms may use: the environment, the clock, files by name, the network, other
+/// programs.
+const NAMES: [(&[&str], &[&str], &str); 13] = [
     (&["anyhow"], &["kiln/cli"], "errors below cli are typed"),
     (&["std", "env"], &["kiln/cli"], "only cli reads the environment"),
     (&["SystemTime", "now"], &["kiln/cli"], "only cli reads the clock"),
     (&["Timestamp", "now"], &["kiln/cli"], "only cli reads the clock"),
+    (&["File", "open"], &["file", "kiln/cli", "kiln/build"], "kiln-file opens only regular files, so nothing waits"),
+    (&["fs", "read"], &["file", "tree"], "kiln-file reads up to a limit"),
+    (&["fs", "read_to_string"], &["file"], "kiln-file reads up to a limit"),
     (
         &["Instant"],
         &["kiln/cli", "progress", "source/http", "kiln/boot"],

@@ -187,7 +187,8 @@ mod tests {
             profile
         };
         let artifacts = locked().lock().artifacts.clone();
-        let lock = Lock::new(&from("https://me:old@h/a?signature=old"), 0, Vec::new(), artifacts, Vec::new());
+        let lock =
+            Lock::new(&from("https://me:old@h/a?signature=old"), BTreeMap::new(), Vec::new(), artifacts, Vec::new());
         assert_eq!(lock.stale(&from("https://me:new@h/a?signature=new")), None);
         assert!(lock.stale(&from("https://me:old@h/b?signature=old")).is_some());
     }

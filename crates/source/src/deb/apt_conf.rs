@@ -103,7 +103,7 @@ impl AptConf {
             return None;
         }
         let mut bytes = Vec::new();
-        let read = std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
+        let read = kiln_file::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
         match read {
             Ok(_) if bytes.len() as u64 > MAX_BYTES => {
                 self.unused.push(format!("{} is not used: it is larger than {MAX_BYTES} bytes", path.display()));

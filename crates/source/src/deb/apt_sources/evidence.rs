@@ -94,7 +94,7 @@ fn origin(root: &Path, entry: &Entry) -> Option<String> {
     let lists = root.join("var/lib/apt/lists");
     let mut head = Vec::new();
     ["InRelease", "Release"].iter().find_map(|kind| {
-        let file = std::fs::File::open(lists.join(format!("{name}_{kind}"))).ok()?;
+        let file = kiln_file::open(&lists.join(format!("{name}_{kind}"))).ok()?;
         file.take(MAX_HEAD_BYTES).read_to_end(&mut head).ok()?;
         let head = String::from_utf8_lossy(&head);
         head.lines().find_map(|line| line.strip_prefix("Origin:")).map(|origin| origin.trim().to_owned())

@@ -96,8 +96,8 @@ impl Host {
         Ok(Cache::open(&self.cache_root, self.now)?)
     }
 
-    /// The HTTP client, with the environment's proxies and certificate authorities, and what apt and
-    /// `~/.netrc` have for requests that need more.
+    /// The HTTP client, with the environment's proxies and certificate authorities, and what apt
+    /// and `~/.netrc` have for requests that need more.
     ///
     /// # Errors
     /// When a proxy variable is malformed.

@@ -148,8 +148,8 @@ impl Client {
         self.get_with(url, offset, &Headers::default())
     }
 
-    /// Like [`Client::get`], with additional headers. An authorization, also that of the URL's user,
-    /// is only for the requested server: a redirect to another one is followed without it.
+    /// Like [`Client::get`], with additional headers. An authorization, also that of the URL's
+    /// user, is only for the requested server: a redirect to another one is followed without it.
     ///
     /// # Errors
     /// Those of [`Client::get`].

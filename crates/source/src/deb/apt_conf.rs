@@ -1,8 +1,9 @@
 //! Reads what the host's apt is configured to use for mirrors: proxies from apt.conf(5), users and
 //! passwords from apt_auth.conf(5).
 //!
-//! The sources of a host often need both, and kiln takes the mirrors from there. What cannot be read
-//! or used is noted and left out: apt's configuration may be for mirrors that kiln does not ask.
+//! The sources of a host often need both, and kiln takes the mirrors from there. What cannot be
+//! read or used is noted and left out: apt's configuration may be for mirrors that kiln does not
+//! ask.
 
 mod parse;
 
@@ -53,8 +54,8 @@ pub fn read(root: &Path, apt_config: Option<&Path>) -> AptConf {
     conf
 }
 
-/// The place of a file or directory: `Dir::Etc::…`, which may be relative to `Dir::Etc`, and this to
-/// `Dir`.
+/// The place of a file or directory: `Dir::Etc::…`, which may be relative to `Dir::Etc`, and this
+/// to `Dir`.
 fn path(root: &Path, values: &Values, name: &str, default: &str) -> PathBuf {
     let dir = root.join(values.get("dir").unwrap_or("/").trim_start_matches('/'));
     let etc = dir.join(values.get("dir::etc").unwrap_or("etc/apt"));

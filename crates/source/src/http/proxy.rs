@@ -28,8 +28,8 @@ enum Setting {
     Server(ProxyServer),
 }
 
-/// apt's proxies for Debian's mirrors: `Acquire::http::Proxy`, `Acquire::https::Proxy`, and those of
-/// single hosts below these (apt.conf(5), apt-transport-http(1)).
+/// apt's proxies for Debian's mirrors: `Acquire::http::Proxy`, `Acquire::https::Proxy`, and those
+/// of single hosts below these (apt.conf(5), apt-transport-http(1)).
 #[derive(Debug, Clone, Default)]
 pub struct AptProxies {
     /// By host (empty: all others) and whether it is for https; `None` is `DIRECT`.

@@ -52,8 +52,8 @@ fn token(http: &Client, reference: &Reference, challenge: &Challenge, basic: Opt
     let registry = &reference.registry;
     let realm =
         challenge.parameters.get("realm").ok_or_else(|| format!("{registry} does not name a realm for tokens"))?;
-    // A password is sent there. The realm may be another host, as that of Docker Hub is, because the
-    // registry itself names it; but it must be encrypted, or stay on this host.
+    // A password is sent there. The realm may be another host, as that of Docker Hub is, because
+    // the registry itself names it; but it must be encrypted, or stay on this host.
     if !(realm.starts_with("https://") || reference.is_local() && is_local_url(realm)) {
         let shown = short(&Url::from(realm.as_str()).to_string());
         return Err(format!("{registry} refers to {shown:?} for tokens, which is not https"));

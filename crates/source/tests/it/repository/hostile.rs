@@ -283,7 +283,7 @@ fn the_next_mirror_is_tried_and_every_failure_reported() {
     let mut mirror = mirror(good.clone(), &packages);
     let error = load_at(NOW, &mirror, &keyring_of(&keys), &["http://gone.example", "http://u:p@lost.example"]);
     let error = error.expect_err("no mirror");
-    assert!(error.contains("http://gone.example: ") && error.contains("; http://lost.example: "), "{error}");
+    assert!(error.contains("http://gone.example: ") && error.contains("; http://***@lost.example: "), "{error}");
     assert!(load_at(NOW, &mirror, &keyring_of(&keys), &["http://gone.example", MIRROR]).is_ok());
 
     // The first has a release but lost its index; the second has that index, so the release of the

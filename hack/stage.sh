@@ -11,7 +11,7 @@ export LC_ALL=C.UTF-8
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
 
 # Runs a command and appends to $KILN_STAGES: its exit code, seconds of wall, user and system time,
-# and its name.
+# and its name. Tests that boot machines append a line for each, without user and system time.
 stage() {
     local name=$1 status=0 spent
     shift
@@ -26,12 +26,12 @@ stage() {
 
 table() {
     awk -v began="$1" -v ended="$2" -v status="$3" '
-        BEGIN { format = "%-36s %9s %12s  %s\n"; printf format, "stage", "seconds", "user+system", "" }
+        BEGIN { format = "%-60s %9s %12s  %s\n"; printf format, "stage", "seconds", "user+system", "" }
         {
             name = $5
             for (i = 6; i <= NF; i++) name = name " " $i
             cpu += $3 + $4
-            printf format, name, sprintf("%.1f", $2), sprintf("%.1f", $3 + $4), $1 == 0 ? "" : "FAILED (" $1 ")"
+            printf format, name, sprintf("%.1f", $2), $3 + $4 > 0 ? sprintf("%.1f", $3 + $4) : "", $1 == 0 ? "" : "FAILED (" $1 ")"
         }
         END { printf format, "in all", sprintf("%.1f", ended - began), sprintf("%.1f", cpu), status == 0 ? "" : "FAILED (" status ")" }
     ' "$KILN_STAGES"

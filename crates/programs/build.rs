@@ -110,6 +110,8 @@ fn flags(program: &Program, source: &Path, target_dir: &Path) -> Result<Vec<Stri
     Ok(vec![
         "-Ctarget-feature=+crt-static".into(),
         format!("-Crelocation-model={}", program.relocation_model),
+        // The index of unwind tables: panics abort, so nothing looks anything up in it.
+        "-Clink-arg=-Wl,--no-eh-frame-hdr".into(),
         // The later of several matching prefixes wins.
         remap(&home, "/cargo"),
         remap(source, "/kiln"),

@@ -228,7 +228,7 @@ pub fn parents(members: &[Member]) -> Vec<Member> {
 pub fn node() -> Vec<Package> {
     let base = [
         file("./usr/lib/os-release", "ID=debian\nVERSION_CODENAME=sid\n"),
-        file("./usr/share/base-passwd/passwd.master", "root::0:0:root:/root:/bin/sh\n"),
+        file("./usr/share/base-passwd/passwd.master", "root:*:0:0:root:/root:/bin/sh\n"),
         file("./usr/share/base-passwd/group.master", "root:*:0:\nshadow:*:42:\n"),
         file("./usr/share/libc-bin/nsswitch.conf", "hosts: files dns\n"),
         file("./usr/lib/systemd/system/multi-user.target", "[Unit]\nDescription=Multi-User\n"),

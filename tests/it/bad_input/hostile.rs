@@ -230,8 +230,8 @@ fn pipes_and_devices_in_the_place_of_files_neither_hang_nor_fill_memory() {
     let rows: [(&str, &[&str]); 6] = [
         ("profiles/worker.yaml", &["plan", "profiles/worker.yaml"]),
         ("profiles/worker.lock", &["build", "worker", "--locked", "-o", "out/worker"]),
-        ("kubelet", &["lock", "worker", "--mirror", "{mirror}"]),
-        ("kubelet", &["build", "worker", "--locked", "-o", "out/worker"]),
+        ("kubelet", &["lock", "worker", "--allow-files-outside", "--mirror", "{mirror}"]),
+        ("kubelet", &["build", "worker", "--locked", "--allow-files-outside", "-o", "out/worker"]),
         ("out/worker/manifest.json", &["inspect", "out/worker"]),
         ("out/worker/pxe/initramfs.cpio.zst", &["inspect", "out/worker", "usr/lib/os-release"]),
     ];

@@ -6,6 +6,7 @@ use crate::cluster::control_plane::{ControlPlane, openssl};
 use crate::cluster::joins::seed;
 use crate::cluster::sources::run;
 use crate::cluster::{state_disk, worker};
+use crate::common::guest::Timed;
 use kiln::boot::{Accelerator, Disk, DiskImage, Guest, Handout, Image, Machine, PxeSet, kvm_works};
 use serde_json::Value;
 use std::fs;
@@ -110,6 +111,7 @@ pub(super) struct Booted<'a> {
     node: &'a Node,
     guest: Guest,
     lines: Vec<String>,
+    _timed: Timed,
 }
 
 impl Node {
@@ -173,10 +175,11 @@ impl Node {
             Boots::Pxe(set) => set.into(),
             Boots::Disk(disk) => disk.into(),
         };
+        let timed = Timed::start();
         let mut guest = Guest::start(&self.machine, image, &self.handout).expect("QEMU");
         let lines = guest.lines_until("end", LIMIT).unwrap_or_else(|error| panic!("{error}\n{}", guest.console()));
         println!("{}:\n  {}", self.name, lines.join("\n  "));
-        Booted { node: self, guest, lines }
+        Booted { node: self, guest, lines, _timed: timed }
     }
 
     /// Searches all bytes of its disk and of the volume with its seed; returns those that contain

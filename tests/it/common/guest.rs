@@ -1,8 +1,10 @@
 //! Boots an image in QEMU, and reads the report of a probe inside.
 
 use kiln::boot::{Accelerator, Guest, Handout, Image, Machine, PxeSet, kvm_works};
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The number of tests that run a machine now, and a signal for when one of them ends.
 static RUNNING: Mutex<u64> = Mutex::new(0);
@@ -73,7 +75,30 @@ pub(crate) fn machine<'a>(image: impl Into<Image<'a>>) -> Machine {
 }
 
 /// A test's turn to run machines.
-pub(crate) struct Turn(());
+pub(crate) struct Turn {
+    _timed: Timed,
+}
+
+/// Adds the seconds until it is dropped to the table that `make test` prints (hack/stage.sh), under the
+/// name of the test.
+pub(crate) struct Timed(Instant);
+
+impl Timed {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Drop for Timed {
+    fn drop(&mut self) {
+        let Some(table) = std::env::var_os("KILN_STAGES") else { return };
+        let (seconds, thread) = (self.0.elapsed().as_secs_f64(), std::thread::current());
+        let line = format!("0 {seconds:.3} 0 0 boot: {}\n", thread.name().unwrap_or("unnamed"));
+        // One write, because tests run at the same time.
+        let written = OpenOptions::new().append(true).open(table).and_then(|mut file| file.write_all(line.as_bytes()));
+        written.unwrap_or_else(|error| eprintln!("the table of stages: {error}"));
+    }
+}
 
 /// Waits until this host has a core and memory for one more machine.
 pub(crate) fn turn() -> Turn {
@@ -82,7 +107,7 @@ pub(crate) fn turn() -> Turn {
     let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut running = ENDED.wait_while(running, |running| *running >= most).unwrap_or_else(PoisonError::into_inner);
     *running += 1;
-    Turn(())
+    Turn { _timed: Timed::start() }
 }
 
 impl Drop for Turn {

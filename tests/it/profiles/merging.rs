@@ -140,11 +140,11 @@ fn a_role_may_be_a_path_and_paths_start_at_their_file() {
     profiles.write("mine/over/rootfs/x", "");
     profiles.write("overlays/site/rootfs/x", "");
     let path = profiles.0.path().join("mine/edge.yaml");
-    let error = profiles.error_with(path.to_str().expect("UTF-8"), &Overrides::default());
+    let trusted = Overrides { files_outside: true, ..Overrides::default() };
+    let error = profiles.error_with(path.to_str().expect("UTF-8"), &trusted);
     assert_eq!(error, "mine/edge.yaml:5:62: artifacts.b: \"/\" is the root itself, name something below it");
 
     profiles.write("mine/edge.yaml", "extends: base\noverlays: [./over, site]\nartifacts:\n  a: {version: 1, file: 'bin/{arch}/a-{version}', install: /a}\n  b: {version: 1, file: ~/b.tar, extract: {bin: /opt/bin}}\n");
-    let trusted = Overrides { files_outside: true, ..Overrides::default() };
     let profile = profiles.load_with(path.to_str().expect("UTF-8"), &trusted).expect("a good profile");
     assert_eq!(profile.role, "edge");
     assert_eq!(profile.overlays, [profiles.0.path().join("mine/./over"), profiles.0.path().join("overlays/site")]);
@@ -191,8 +191,11 @@ fn a_profile_names_no_file_outside_of_its_project() {
             "2:35: artifacts.a: profiles/../.git/config leads to .git/config, which is hidden",
         ),
         (artifact(&format!("{up}etc/shadow")), "2:35: artifacts.a: profiles/../"),
-        (image("{archive: {file: /etc/shadow}}"), "2:38: images.a.b/c:1: /etc/shadow is outside of "),
-        (image("{binary: {file: /etc/shadow, entrypoint: /a}}"), "2:37: images.a.b/c:1: /etc/shadow is outside of "),
+        (image("{archive: {file: /etc/shadow}}"), "2:38: images.a.b/c:1.archive: /etc/shadow is outside of "),
+        (
+            image("{binary: {file: /etc/shadow, entrypoint: /a}}"),
+            "2:37: images.a.b/c:1.binary: /etc/shadow is outside of ",
+        ),
         (format!("debian: {{keyring: {outside}/keyring.gpg}}\n"), "2:19: debian.keyring: "),
         (format!("overlays: [{outside}]\n"), "2:12: overlays: "),
         ("overlays: [./link]\n".to_owned(), "2:12: overlays: "),

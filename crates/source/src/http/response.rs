@@ -7,8 +7,9 @@ use std::io::{self, Read};
 use std::time::{Duration, Instant};
 use ureq::http::{HeaderMap, Uri};
 
-/// A body with fewer bytes than this per stall time counts as stalled.
-const STALL_BYTES: u64 = 1024;
+/// A body with fewer bytes a second than this, over the stall time, counts as stalled: at that rate
+/// a kernel takes a day.
+const MIN_RATE: u64 = 1024;
 
 /// The body of an answer while it is received.
 #[derive(Debug)]
@@ -103,10 +104,11 @@ impl Read for Body {
         }
         let count = self.reader.read(buffer)?;
         self.window_bytes += count as u64;
-        if self.window_bytes >= STALL_BYTES {
+        let enough = u128::from(MIN_RATE) * self.stall.as_millis() / 1000;
+        if u128::from(self.window_bytes) >= enough.max(1) {
             self.window_bytes = 0;
         } else if count > 0 && self.window_start.elapsed() > self.stall {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the server sends too slowly"));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the server sends less than a kilobyte a second"));
         }
         Ok(count)
     }

@@ -154,6 +154,25 @@ fn stalled_connections_end() {
 }
 
 #[test]
+fn a_server_that_sends_a_little_for_ever_is_left() {
+    let server = Server::start(|_, stream| {
+        head(stream, "200 OK", &[], 100_000)?;
+        for _ in 0..100 {
+            thread::sleep(Duration::from_millis(100));
+            stream.write_all(&[b'.'; 70])?;
+            stream.flush()?;
+        }
+        Ok(())
+    });
+    let patient = Client::new(HttpConfig { stall_timeout: Duration::from_secs(2), ..config() });
+    let start = Instant::now();
+    let response = patient.get(&server.url("/").into(), 0).expect("an answer");
+    let error = response.bytes(1 << 20).expect_err("700 bytes a second").to_string();
+    assert!(error.contains("less than a kilobyte a second"), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+}
+
+#[test]
 fn a_refused_connection_names_the_remedy() {
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
     let url = format!("http://me:secret@127.0.0.1:{port}/x");

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Files are written, removed and believed only in a directory that is kiln's own (see
-//! [`owned`]): an empty one becomes a cache, and any other without the tag is rejected, because a
+//! `owned`): an empty one becomes a cache, and any other without the tag is rejected, because a
 //! wrong `--cache` must not cost a user's files.
 //!
 //! A file gets its final name by rename, so a process that is killed at any moment leaves at most a

@@ -284,6 +284,28 @@ impl Lock {
         }
     }
 
+    /// Returns an entry that does not have the version or the digest that the profile states: the lock
+    /// was edited, because the digest of the request covers only the profile's side.
+    fn other_pin(&self, profile: &Profile) -> Option<String> {
+        let other = |what: &str, name: &str, pinned: &str, stated: &str| {
+            (pinned != stated)
+                .then(|| format!("it pins {name} with the {what} {pinned:?}, but the profile states {stated:?}"))
+        };
+        let digest = |name: &str, pinned: &Digest, stated: Option<Digest>| {
+            stated.and_then(|stated| other("sha256", name, &pinned.to_string(), &stated.to_string()))
+        };
+        let artifacts = self.artifacts.iter().filter_map(|pinned| {
+            let artifact = artifacts(profile).find(|artifact| artifact.name == pinned.name)?;
+            other("version", &pinned.name, &pinned.version, &artifact.version)
+                .or_else(|| digest(&pinned.name, &pinned.sha256, artifact.sha256))
+        });
+        let images = self.images.iter().filter_map(|pinned| {
+            let file = profile.images.get(&pinned.name)?.file()?;
+            digest(&pinned.name, &pinned.sha256, file.sha256)
+        });
+        artifacts.chain(images).next()
+    }
+
     /// Returns the first difference between the lock and what `profile` asks for, if any.
     pub fn stale(&self, profile: &Profile) -> Option<String> {
         let differs = |what: &str, locked: &str, asked: &str| {
@@ -297,6 +319,7 @@ impl Lock {
                 let missing = artifacts(profile).find(|artifact| !have.contains(artifact.name.as_str()))?;
                 Some(format!("it does not pin artifact {}", missing.name))
             })
+            .or_else(|| self.other_pin(profile))
             .or_else(|| {
                 (self.request != request(profile))
                     .then(|| "the profile's packages, artifacts or images have changed since".to_owned())

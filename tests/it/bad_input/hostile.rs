@@ -322,8 +322,26 @@ fn a_lock_must_name_what_its_digests_are() {
         site.write("profiles/worker.lock", lock.replace(old, new));
         site.refuses_with(&mut site.build(&["--locked"]), 1, &expected);
     }
-    site.write("profiles/worker.lock", lock);
-    assert_eq!(site.builds(&["--locked"]), sums);
+    // An artifact with a digest in the profile, and with a version in the release.
+    site.write("profiles/worker.lock", lock.replace("\"version\":\"1.36.4\"", "\"version\":\"1.36.5\""));
+    let expected = "profiles/worker.lock is stale: it pins kubelet with the version \"1.36.5\", but the profile states \"1.36.4\", and --locked forbids making it*";
+    site.refuses_with(&mut site.build(&["--locked"]), 1, expected);
+    site.write("profiles/worker.lock", &lock);
+    let stated = Digest::of(site.read("kubelet").as_bytes()).to_string();
+    site.replace(
+        "profiles/releases/test.yaml",
+        "file: ../../kubelet",
+        &format!("sha256: {{all: {stated}}}, file: ../../kubelet"),
+    );
+    let pinned = site.builds(&[]);
+    let other_digest = Digest::of(b"evil").to_string();
+    site.replace("profiles/worker.lock", &stated, &other_digest);
+    let expected = format!(
+        "profiles/worker.lock is stale: it pins kubelet with the sha256 \"{other_digest}\", but the profile states \"{stated}\", and --locked forbids making it*"
+    );
+    site.refuses_with(&mut site.build(&["--locked"]), 1, &expected);
+    assert_eq!(site.builds(&[]), pinned);
+    assert_eq!(pinned, sums);
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod parse;
 use crate::http::{AptProxies, Logins};
 use parse::Values;
 use std::collections::BTreeSet;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The most bytes of one file.
@@ -103,14 +103,8 @@ impl AptConf {
         if !std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
             return None;
         }
-        let mut bytes = Vec::new();
-        let read = kiln_file::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
-        match read {
-            Ok(_) if bytes.len() as u64 > MAX_BYTES => {
-                self.unused.push(format!("{} is not used: it is larger than {MAX_BYTES} bytes", path.display()));
-                None
-            }
-            Ok(_) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        match kiln_file::read(path, MAX_BYTES) {
+            Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
             Err(why) => {
                 let text = format!("{} is not used: {why}", path.display());
                 // Files with passwords are for root's apt.

@@ -15,7 +15,6 @@ use evidence::{Evidence, judge};
 use kiln_url::Url;
 use std::collections::BTreeSet;
 use std::io;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The most bytes of one sources file.
@@ -156,13 +155,7 @@ fn source_files(root: &Path) -> Result<Vec<PathBuf>, AptSourcesError> {
 
 /// Reads a file as text; bytes that are not UTF-8, for example in comments, are replaced.
 fn read_file(path: &Path) -> Result<String, AptSourcesError> {
-    let error = |why| AptSourcesError::Read { path: path.to_owned(), why };
-    let mut bytes = Vec::new();
-    let file = kiln_file::open(path).map_err(error)?;
-    let length = file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(error)?;
-    if u64::try_from(length).is_ok_and(|length| length > MAX_BYTES) {
-        return Err(error(io::Error::other(format!("it is larger than {MAX_BYTES} bytes"))));
-    }
+    let bytes = kiln_file::read(path, MAX_BYTES).map_err(|why| AptSourcesError::Read { path: path.to_owned(), why })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

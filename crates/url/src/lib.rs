@@ -83,13 +83,10 @@ fn harmless(url: &str) -> (String, &str) {
         };
     };
     let authority = &rest[..authority_end(rest)];
-    let at = match authority.rfind('@') {
-        Some(at) => Some(at),
-        // A "/", "?" or "#" in a password ends the authority too early; what is left of it then has
-        // a port that is none.
-        None if has_bad_port(authority) => rest.rfind('@'),
-        None => None,
-    };
+    // A "/", "?" or "#" in a password ends the authority too early; what is left of it then has an "@"
+    // as well, or a port that is none. So all is hidden that may be a part of the password.
+    let has_user = authority.contains('@') || has_bad_port(authority);
+    let at = if has_user { rest.rfind('@') } else { None };
     match at {
         Some(at) => (format!("{scheme}://***@"), &rest[at + 1..]),
         None => (format!("{scheme}://"), rest),
@@ -102,7 +99,10 @@ fn authority_end(rest: &str) -> usize {
 
 fn has_bad_port(authority: &str) -> bool {
     let after_address = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
-    after_address.split_once(':').is_some_and(|(_, port)| !port.bytes().all(|byte| byte.is_ascii_digit()))
+    // An empty port is valid (RFC 3986, 3.2.3), but nobody writes one.
+    after_address
+        .split_once(':')
+        .is_some_and(|(_, port)| port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn split(text: &str, at: char) -> (&str, Option<&str>) {
@@ -131,7 +131,9 @@ mod tests {
     fn secrets_are_never_shown() {
         for (url, shown) in [
             ("https://host/a@b", "https://host/a@b"),
-            ("https://me:pa@ss@host/a@b", "https://***@host/a@b"),
+            ("https://me:pa@ss@host/ab", "https://***@host/ab"),
+            ("https://me:pass@host/a@b", "https://***@b"),
+            ("https://me:@secret#@host/a", "https://***@host/a"),
             ("https://token@host", "https://***@host"),
             ("https://host/a?token=secret&sig=se/cret#secret", "https://host/a?token=***&sig=***#***"),
             ("https://host/a?secret", "https://host/a?***"),
@@ -141,6 +143,8 @@ mod tests {
             ("https://me:se/cret@host/a", "https://***@host/a"),
             ("https://me:se#cret@host/a", "https://***@host/a"),
             ("https://me:se?cret@host/a", "https://***@host/a"),
+            ("https://me:/secret@host/a", "https://***@host/a"),
+            ("https://host:/a", "https://host:/a"),
             // Not a URL.
             ("me:secret@host/a", "***@host/a"),
             ("http:/me:secret@host/a", "***@host/a"),

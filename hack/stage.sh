@@ -31,7 +31,7 @@ table() {
             name = $5
             for (i = 6; i <= NF; i++) name = name " " $i
             cpu += $3 + $4
-            printf format, name, sprintf("%.1f", $2), $3 + $4 > 0 ? sprintf("%.1f", $3 + $4) : "", $1 == 0 ? "" : "FAILED (" $1 ")"
+            printf format, name, sprintf("%.1f", $2), (($3 + $4 > 0) ? sprintf("%.1f", $3 + $4) : ""), $1 == 0 ? "" : "FAILED (" $1 ")"
         }
         END { printf format, "in all", sprintf("%.1f", ended - began), sprintf("%.1f", cpu), status == 0 ? "" : "FAILED (" status ")" }
     ' "$KILN_STAGES"

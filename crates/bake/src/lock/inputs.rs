@@ -154,7 +154,7 @@ mod tests {
         let artifact = |artifact: &Artifact| LockedArtifact {
             name: artifact.name.clone(),
             version: artifact.version.clone(),
-            sha256: Digest::of(artifact.name.as_bytes()),
+            sha256: artifact.sha256.unwrap_or_else(|| Digest::of(artifact.name.as_bytes())),
             size: None,
         };
         let packages = vec![package("zsh", Archive::Security), package("bash", Archive::Main)];
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_come_first_and_every_input_has_the_digest_of_its_name() {
+    fn packages_come_first_and_every_input_has_the_digest_that_the_lock_pins() {
         let locked = locked();
         let inputs = locked.inputs();
         assert_eq!(inputs.len(), 2 + locked.lock().artifacts.len());
@@ -172,8 +172,12 @@ mod tests {
         let is_package = |input: &LockedInput<'_>| matches!(input.role, InputRole::Package(_));
         assert_eq!(inputs.iter().position(|input| !is_package(input)), Some(2));
         assert_eq!([inputs[0].title(), inputs[1].title()], ["bash 1", "zsh 1"]);
+        let lock = locked.lock();
+        let packages = lock.packages.iter().map(|package| (package.name.as_str(), package.sha256));
+        let artifacts = lock.artifacts.iter().map(|artifact| (artifact.name.as_str(), artifact.sha256));
+        let pinned: BTreeMap<&str, Digest> = packages.chain(artifacts).collect();
         for input in &inputs {
-            assert_eq!(input.digest, Digest::of(input.name.as_bytes()), "{}", input.name);
+            assert_eq!(Some(&input.digest), pinned.get(input.name), "{}", input.name);
         }
     }
 

@@ -15,10 +15,12 @@
 mod console;
 mod disks;
 mod drivers;
+mod firmware;
 mod ioctl;
 mod mounts;
 mod parent;
 mod ram_root;
+mod search;
 mod seed;
 mod state;
 mod verified_root;

@@ -1,7 +1,7 @@
 //! Disks and their partitions in sysfs.
 
 use kiln_init::gpt::{GptError, Partition, Table};
-use kiln_init::place::Place;
+use kiln_init::place::{self, Place};
 use std::fs::{self, File};
 use std::path::Path;
 
@@ -53,6 +53,11 @@ impl Disk {
         let bridges = fs::read_dir("/sys/devices").into_iter().flatten().flatten();
         let several = bridges.filter(|entry| entry.file_name().to_string_lossy().starts_with("pci")).count() > 1;
         Some(Place { root: place.root.filter(|_| several), ..place })
+    }
+
+    /// Its names in `/dev/disk/by-path`.
+    pub(crate) fn by_path(&self) -> Vec<String> {
+        self.device().map(|device| place::by_path(&device, &text)).unwrap_or_default()
     }
 
     /// Its directory below `/sys/devices`.

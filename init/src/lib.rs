@@ -11,6 +11,7 @@ pub mod gpt;
 pub mod list;
 pub mod modules;
 pub mod place;
+pub mod state_name;
 pub mod verity;
 pub mod xattrs;
 

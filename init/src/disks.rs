@@ -1,6 +1,7 @@
 //! Disks and their partitions in sysfs.
 
 use kiln_init::gpt::{GptError, Partition, Table};
+use kiln_init::place::{self, Place};
 use std::fs::{self, File};
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use std::path::Path;
 const SECTOR: u64 = 512;
 
 /// A whole disk.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Disk {
     /// Its name in `/dev`.
     pub name: String,
@@ -45,6 +46,36 @@ impl Disk {
         Table::read(&mut file, self.block_size, self.size)
     }
 
+    /// Its place; `None` if it is not on PCI.
+    pub(crate) fn place(&self) -> Option<Place> {
+        let place = Place::of_disk(&self.device()?, &text)?;
+        // With one root bridge its number decides nothing, and some firmware has another one.
+        let bridges = fs::read_dir("/sys/devices").into_iter().flatten().flatten();
+        let several = bridges.filter(|entry| entry.file_name().to_string_lossy().starts_with("pci")).count() > 1;
+        Some(Place { root: place.root.filter(|_| several), ..place })
+    }
+
+    /// Its names in `/dev/disk/by-path`.
+    pub(crate) fn by_path(&self) -> Vec<String> {
+        self.device().map(|device| place::by_path(&device, &text)).unwrap_or_default()
+    }
+
+    /// Its directory below `/sys/devices`.
+    fn device(&self) -> Option<String> {
+        let mut path = fs::canonicalize(format!("/sys/block/{}", self.name)).ok()?;
+        // A namespace of NVMe that several controllers may lead to is below none of them.
+        if path.starts_with("/sys/devices/virtual/nvme-subsystem") {
+            let mut entries = fs::read_dir(path.parent()?).ok()?.flatten();
+            let controller = entries.find(|entry| {
+                let name = entry.file_name();
+                let number = name.to_str().and_then(|name| name.strip_prefix("nvme"));
+                number.is_some_and(|number| number.parse::<u32>().is_ok())
+            })?;
+            path = fs::canonicalize(controller.path()).ok()?.join(&self.name);
+        }
+        path.into_os_string().into_string().ok()
+    }
+
     /// The kernel's name for one of its partitions, `None` until it has one.
     pub(crate) fn partition_name(&self, partition: &Partition) -> Option<String> {
         let entries = fs::read_dir(format!("/sys/block/{}", self.name)).into_iter().flatten().flatten();
@@ -67,5 +98,10 @@ pub(crate) fn device_number(name: &str) -> Result<String, String> {
 }
 
 fn number(path: &str) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+    text(path)?.trim().parse().ok()
+}
+
+/// The contents of a file in sysfs.
+fn text(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok()
 }

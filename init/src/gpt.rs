@@ -28,6 +28,22 @@ impl Guid {
         Self(bytes)
     }
 
+    /// Parses the text form, in upper or lower case.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != 36 {
+            return None;
+        }
+        let mut number = 0_u128;
+        for (at, byte) in text.bytes().enumerate() {
+            match (at, byte) {
+                (8 | 13 | 18 | 23, b'-') => {}
+                (8 | 13 | 18 | 23, _) => return None,
+                _ => number = number << 4 | u128::from(char::from(byte).to_digit(16)?),
+            }
+        }
+        Some(Self::from_text_order(number.to_be_bytes()))
+    }
+
     /// "Variable data" of the Discoverable Partitions Specification.
     pub const VARIABLE_DATA: Self = Self::from_text_order([
         0x4d, 0x21, 0xb0, 0x16, 0xb5, 0x34, 0x45, 0xc2, 0xa9, 0xfb, 0x5c, 0x16, 0xe0, 0x91, 0xfd, 0x2d,
@@ -296,6 +312,16 @@ mod tests {
         }
         assert!(matches!(read(&vec![0; 512 * 100]), Err(GptError::None)));
         assert!(matches!(read(&[0; 100]), Err(GptError::None)));
+    }
+
+    #[test]
+    fn guids_are_parsed_in_either_case_and_nothing_else() {
+        let text = Guid::VARIABLE_DATA.to_string();
+        assert_eq!(Guid::parse(&text), Some(Guid::VARIABLE_DATA));
+        assert_eq!(Guid::parse(&text.to_uppercase()), Some(Guid::VARIABLE_DATA));
+        for bad in ["", &text[1..], &text.replace('-', "0"), &text.replace('d', "g"), &format!("{{{}}}", &text[2..])] {
+            assert_eq!(Guid::parse(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -3,11 +3,15 @@
 //! Everything that reads untrusted bytes is here, so that it can be tested and fuzzed on any
 //! machine; what works only as the first process is in the binary.
 
+pub mod choice;
 pub mod cmdline;
+pub mod efi;
 pub mod ext4;
 pub mod gpt;
 pub mod list;
 pub mod modules;
+pub mod place;
+pub mod state_name;
 pub mod verity;
 pub mod xattrs;
 

@@ -15,10 +15,12 @@
 mod console;
 mod disks;
 mod drivers;
+mod firmware;
 mod ioctl;
 mod mounts;
 mod parent;
 mod ram_root;
+mod search;
 mod seed;
 mod state;
 mod verified_root;
@@ -47,8 +49,8 @@ fn boot() -> Result<std::convert::Infallible, String> {
     let cmdline = fs::read_to_string("/proc/cmdline").map_err(|error| format!("reading /proc/cmdline: {error}"))?;
     if Path::new(SYSTEMD).exists() {
         ram_root::prepare();
-        if kiln_init::cmdline::value(&cmdline, "kiln.state") == Some("disk") {
-            state::from_labelled_disk()?;
+        if let Some(name) = kiln_init::cmdline::value(&cmdline, "kiln.state") {
+            state::named(name)?;
         }
     } else {
         let disk = verified_root::enter(&cmdline)?;

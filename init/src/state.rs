@@ -6,14 +6,16 @@
 //! a second time.
 
 use crate::console::say;
-use crate::disks::{Disk, disks};
-use crate::drivers::Drivers;
+use crate::disks::Disk;
 use crate::ioctl::grow_ext4;
 use crate::mounts::{attach, directory};
+use crate::search::Search;
 use crate::seed;
 use kiln_init::STATE_MIN_BYTES;
+use kiln_init::choice::{Candidate, Choice, Fitness, Stage, choose};
 use kiln_init::ext4;
 use kiln_init::gpt::{Guid, Partition, Table};
+use kiln_init::state_name::{self, StateName};
 use rustix::fs::{Mode, chmod};
 use rustix::mount::{MountFlags, mount_bind, mount_move};
 use std::fs::{self, File};
@@ -40,10 +42,8 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin";
 const KEPT: [(&str, &str); 2] =
     [("/var/lib/kiln/cni/net.d", "/etc/cni/net.d"), ("/var/lib/kiln/cni/bin", "/opt/cni/bin")];
 
-/// The time limit for a partition in the table to get its device, and for a disk to appear after a
-/// PXE boot.
+/// The time limit for a partition in the table to get its device.
 const DEVICE_LIMIT: Duration = Duration::from_secs(10);
-const DISK_LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Makes, grows, checks and mounts the state on the disk that the root is on.
@@ -73,24 +73,66 @@ pub(crate) fn on_root_disk(disk: &Disk) -> Result<(), String> {
     mount(disk, partition, size)
 }
 
-/// Checks and mounts the state of a network-booted node: the partition with the name `kiln-state`
-/// on any disk.
-pub(crate) fn from_labelled_disk() -> Result<(), String> {
-    let mut drivers = Drivers::read()?;
-    drivers.load_always();
-    let start = Instant::now();
+/// Checks and mounts the state of a network-booted node: the partition that `kiln.state=` names.
+///
+/// A label would not do: whoever attaches a disk to the machine can write one.
+pub(crate) fn named(name: &str) -> Result<(), String> {
+    let wanted = StateName::parse(name)?;
+    let mut search = Search::begin()?;
     loop {
-        drivers.load_for_devices();
-        for disk in disks() {
-            let Ok(table) = disk.table() else { continue };
-            if let Some(partition) = find(&table) {
-                return mount(&disk, partition, partition.blocks().saturating_mul(table.block_size));
+        let (disks, stage) = search.look();
+        if wanted == StateName::Unnamed && stage >= Stage::Settled {
+            return Err(format!(
+                "kiln.state=disk does not name the partition: write {}; {}",
+                state_name::FORMS,
+                labelled(&disks)
+            ));
+        }
+        let candidates = disks.iter().flat_map(|disk| candidates(disk, &wanted)).collect();
+        match choose(candidates, stage) {
+            Choice::Take((disk, partition, size), _) => return mount(disk, &partition, size),
+            Choice::Unfit(reasons) => return Err(reasons.join("; ")),
+            Choice::Several(names) => {
+                return Err(format!(
+                    "kiln.state={name} names several partitions, on {}: detach all disks but this node's own, or \
+                     name the partition by its place",
+                    names.join(" and ")
+                ));
+            }
+            Choice::Wait if stage == Stage::Over => {
+                return Err(format!("kiln.state={name}: no disk has this partition; {}", labelled(&disks)));
+            }
+            Choice::Wait => {
+                search.wait(|| format!("waiting for the partition kiln.state={name}; {}", labelled(&disks)))
             }
         }
-        if start.elapsed() > DISK_LIMIT {
-            return Err(format!("kiln.state=disk: no disk has a partition {LABEL} of type {}", Guid::VARIABLE_DATA));
-        }
-        thread::sleep(POLL);
+    }
+}
+
+/// The partitions of `disk` with the name `wanted`.
+fn candidates<'a>(disk: &'a Disk, wanted: &StateName) -> Vec<Candidate<(&'a Disk, Partition, u64)>> {
+    let Ok(table) = disk.table() else { return Vec::new() };
+    let by_path = disk.by_path();
+    let candidate = |partition: Partition| {
+        let agreement = wanted.agreement(&partition, &by_path)?;
+        let size = partition.blocks().saturating_mul(table.block_size);
+        Some(Candidate { name: disk.path(), agreement, fitness: Fitness::Fit((disk, partition, size)) })
+    };
+    table.partitions.into_iter().filter_map(candidate).collect()
+}
+
+/// The partitions that look like a state, and what to write to name them, for messages.
+fn labelled(disks: &[Disk]) -> String {
+    let describe = |disk: &Disk| {
+        let table = disk.table().ok()?;
+        let partition = find(&table)?;
+        let names = state_name::names(partition, &disk.by_path());
+        Some(format!("partition {} of {} ({names})", partition.number, disk.path()))
+    };
+    let all: Vec<String> = disks.iter().filter_map(describe).collect();
+    match &all[..] {
+        [] => format!("no partition is called {LABEL}"),
+        _ => format!("called {LABEL}: {}", all.join(", ")),
     }
 }
 

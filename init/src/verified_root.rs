@@ -1,30 +1,24 @@
 //! The root on a disk: finds it by its hash, lets the kernel verify every read, and enters it.
 
 use crate::console::say;
-use crate::disks::{Disk, device_number, disks};
-use crate::drivers::Drivers;
+use crate::disks::{Disk, device_number};
+use crate::firmware;
 use crate::ioctl::{Target, map_read_only};
 use crate::mounts::{attach, directory, move_kernel_file_systems};
+use crate::search::Search;
+use kiln_init::choice::{Candidate, Choice, Fitness, Origin, Stage, choose};
 use kiln_init::cmdline;
-use kiln_init::gpt::{Guid, Table};
+use kiln_init::gpt::{Guid, Partition, Table};
+use kiln_init::place::Agreement;
 use kiln_init::verity::{self, BLOCK_SIZE, Superblock};
 use rustix::mount::{MountFlags, mount_move};
 use rustix::process::{chdir, chroot};
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::thread;
-use std::time::{Duration, Instant};
 
 const SYSROOT: &str = "/sysroot";
 /// The device-mapper device; `veritysetup status root` finds it by this name.
 const NAME: &str = "root";
-
-/// The interval between searches for devices: short enough not to delay a boot.
-const POLL: Duration = Duration::from_millis(20);
-/// The time after which the console shows the reason for the wait.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The time limit of the wait. Controllers with many disks need more than half a minute.
-const LIMIT: Duration = Duration::from_secs(120);
 
 /// The two partitions of a root, with the kernel's names.
 struct RootPartitions {
@@ -41,8 +35,7 @@ pub(crate) fn enter(cmdline: &str) -> Result<Disk, String> {
         fs::read(format!("/{}", verity::FILE)).map_err(|error| format!("reading /{}: {error}", verity::FILE))?;
     let superblock = Superblock::parse(&expected).map_err(|error| format!("/{}: {error}", verity::FILE))?;
 
-    let root = find(&hash)?;
-    check_superblock(&root.hashes, &expected)?;
+    let root = find(&hash, &expected)?;
     let device = verify(&root, &superblock, &hash)?;
     let kind = cmdline::value(cmdline, "rootfstype").unwrap_or("ext4");
     directory(SYSROOT)?;
@@ -53,30 +46,46 @@ pub(crate) fn enter(cmdline: &str) -> Result<Disk, String> {
     Ok(root.disk)
 }
 
-/// Loads drivers until a disk has both partitions.
-fn find(hash: &[u8; 32]) -> Result<RootPartitions, String> {
-    let [data, hashes] = halves(hash);
-    let mut drivers = Drivers::read()?;
-    drivers.load_always();
-    let start = Instant::now();
-    let mut told = false;
+/// Finds the disk from which firmware started; without its word, the only one that has the root.
+fn find(hash: &[u8; 32], expected: &[u8]) -> Result<RootPartitions, String> {
+    let wanted = halves(hash);
+    let [data, _] = wanted;
+    let mut search = Search::begin()?;
+    let origin = firmware::origin();
     loop {
-        drivers.load_for_devices();
-        for disk in disks() {
-            if let Ok(table) = disk.table()
-                && let Some(root) = on_disk(&disk, &table, data, hashes)?
-            {
+        let (disks, stage) = search.look();
+        let candidates = disks.iter().filter_map(|disk| candidate(disk, &origin, wanted, expected)).collect();
+        match choose(candidates, stage) {
+            Choice::Take(root, agreement) => {
+                if let Some(doubt) = doubt(agreement) {
+                    say(&format!("{doubt}; {} is the only disk with the root", root.disk.path()));
+                }
                 return Ok(root);
             }
+            Choice::Unfit(reasons) => return Err(reasons.join("; ")),
+            Choice::Several(names) => {
+                return Err(format!(
+                    "disks {} are copies of one image, and firmware does not say from which of them it started: \
+                     detach all but this node's own",
+                    names.join(" and ")
+                ));
+            }
+            Choice::Wait if stage == Stage::Over => {
+                return Err(format!("no disk has the root, partition {data}; {}", inventory(&disks)));
+            }
+            Choice::Wait => {
+                search.wait(|| format!("waiting for a disk with the root, partition {data}; {}", inventory(&disks)));
+            }
         }
-        if start.elapsed() > LIMIT {
-            return Err(format!("no disk has the root, partition {data}; {}", inventory()));
-        }
-        if start.elapsed() > PATIENCE && !told {
-            say(&format!("waiting for a disk with the root, partition {data}; {}", inventory()));
-            told = true;
-        }
-        thread::sleep(POLL);
+    }
+}
+
+/// Why a disk is not certainly the one from which firmware started.
+fn doubt(agreement: Agreement) -> Option<&'static str> {
+    match agreement {
+        Agreement::Same => None,
+        Agreement::Possible => Some("firmware does not say from which disk it started"),
+        Agreement::Other => Some("no disk with the root is the one from which firmware says it started"),
     }
 }
 
@@ -87,32 +96,60 @@ fn halves(hash: &[u8; 32]) -> [Guid; 2] {
     [Guid::from_text_order(halves[0]), Guid::from_text_order(halves[1])]
 }
 
-/// The root on `disk`; `None` until the kernel has both partitions.
-fn on_disk(disk: &Disk, table: &Table, data: Guid, hashes: Guid) -> Result<Option<RootPartitions>, String> {
+/// `disk` as a candidate, if its table has both partitions, or if it is the one that must have them.
+fn candidate(
+    disk: &Disk,
+    origin: &Origin,
+    [data, hashes]: [Guid; 2],
+    expected: &[u8],
+) -> Option<Candidate<RootPartitions>> {
+    let table = disk.table().ok()?;
     let find = |unique| table.partitions.iter().find(|partition| partition.unique == unique);
-    let (Some(data), Some(hashes)) = (find(data), find(hashes)) else { return Ok(None) };
+    let agreement = origin.agreement(&table, disk.place().as_ref());
+    let fitness = match (find(data), find(hashes)) {
+        (Some(data), Some(hashes)) => fitness(disk, &table, data, hashes, expected),
+        // Otherwise a copy would take its place.
+        _ if agreement == Agreement::Same => {
+            Fitness::Unfit(format!("firmware started from disk {}, which has no root, partition {data}", disk.path()))
+        }
+        _ => return None,
+    };
+    Some(Candidate { name: disk.path(), agreement, fitness })
+}
+
+/// Whether the root can be on `disk`, in these partitions.
+fn fitness(
+    disk: &Disk,
+    table: &Table,
+    data: &Partition,
+    hashes: &Partition,
+    expected: &[u8],
+) -> Fitness<RootPartitions> {
     let needed = table.last_block.saturating_add(1).saturating_mul(table.block_size);
     if disk.size < needed {
-        let size = disk.size;
-        let name = &disk.name;
-        return Err(format!(
-            "disk /dev/{name} is smaller than the image on it: {size} bytes, not {needed}; enlarge it"
-        ));
+        let (path, size) = (disk.path(), disk.size);
+        let why = format!("disk {path} is smaller than the image on it: {size} bytes, not {needed}; enlarge it");
+        return Fitness::Unfit(why);
     }
-    let (Some(data), Some(hashes)) = (disk.partition_name(data), disk.partition_name(hashes)) else { return Ok(None) };
-    Ok(Some(RootPartitions { disk: disk.clone(), data, hashes }))
+    let (Some(data), Some(hashes)) = (disk.partition_name(data), disk.partition_name(hashes)) else {
+        return Fitness::Pending;
+    };
+    match check_superblock(&hashes, expected) {
+        Ok(()) => Fitness::Fit(RootPartitions { disk: disk.clone(), data, hashes }),
+        Err(why) => Fitness::Unfit(why),
+    }
 }
 
 /// The present disks, for messages.
-fn inventory() -> String {
-    let describe = |disk: Disk| {
+fn inventory(disks: &[Disk]) -> String {
+    let describe = |disk: &Disk| {
         let table = match disk.table() {
             Ok(table) => format!("{} partitions", table.partitions.len()),
             Err(error) => error.to_string(),
         };
-        format!("/dev/{} ({table})", disk.name)
+        format!("{} ({table})", disk.path())
     };
-    let all: Vec<String> = disks().into_iter().map(describe).collect();
+    let all: Vec<String> = disks.iter().map(describe).collect();
     if all.is_empty() { "there is no disk at all".to_owned() } else { format!("there are: {}", all.join(", ")) }
 }
 

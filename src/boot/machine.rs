@@ -90,13 +90,13 @@ impl Machine {
         }
         if let Some(path) = &self.disk {
             arguments.extend(drive("data", "raw", path));
-            arguments.extend(Bus::Virtio.devices("data"));
+            arguments.extend(Bus::Virtio.devices("data", ""));
         }
         arguments.extend(self.more.iter().cloned());
         arguments.extend(match image {
             Image::Pxe(set) => kernel(set),
             Image::Disk(disk) => {
-                [disk.firmware.arguments(), drive("disk", "qcow2", &disk.path).into(), self.bus.devices("disk")]
+                [disk.firmware.arguments(), drive("disk", "qcow2", &disk.path).into(), self.bus.devices("disk", BOOTS)]
                     .concat()
             }
         });
@@ -133,6 +133,9 @@ impl Machine {
     }
 }
 
+/// The property of the disk that firmware boots, whatever other disks the machine has.
+const BOOTS: &str = ",bootindex=0";
+
 /// Direct kernel boot.
 fn kernel(set: &PxeSet) -> Vec<OsString> {
     let cmdline = format!("{} {}", set.cmdline, console(set.arch));
@@ -149,13 +152,16 @@ fn drive(id: &str, format: &str, path: &Path) -> [OsString; 2] {
 }
 
 impl Bus {
-    /// The arguments for the disk with the file `drive`, and its controller.
-    fn devices(self, drive: &str) -> Vec<OsString> {
+    /// The arguments for the disk with the file `drive`, and its controller; `more` are properties of
+    /// the disk.
+    fn devices(self, drive: &str, more: &str) -> Vec<OsString> {
         let devices = match self {
-            Self::Virtio => vec![format!("virtio-blk-pci,drive={drive}")],
+            Self::Virtio => vec![format!("virtio-blk-pci,drive={drive}{more}")],
             // QEMU rejects an NVMe controller without a serial number.
-            Self::Nvme => vec![format!("nvme,drive={drive},serial={drive}")],
-            Self::Ahci => vec![format!("ich9-ahci,id={drive}-bus"), format!("ide-hd,drive={drive},bus={drive}-bus.0")],
+            Self::Nvme => vec![format!("nvme,drive={drive},serial={drive}{more}")],
+            Self::Ahci => {
+                vec![format!("ich9-ahci,id={drive}-bus"), format!("ide-hd,drive={drive},bus={drive}-bus.0{more}")]
+            }
         };
         devices.into_iter().flat_map(|device| ["-device".into(), device.into()]).collect()
     }

@@ -9,9 +9,10 @@ use kiln_profile::Arch;
 use kiln_tree::{Entry, FileTree, TreePath};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Modules loaded on any hardware, unless they are built in: they verify and mount the root,
-/// provide the overlay on `/etc`, and serve systemd-repart to make file systems.
-const ALWAYS: [&str; 4] = ["dm_verity", "ext4", "loop", "overlay"];
+/// Modules loaded on any hardware, unless they are built in: they verify and mount the root, say
+/// from which disk firmware started (`efivarfs`), provide the overlay on `/etc`, and serve
+/// systemd-repart to make file systems.
+const ALWAYS: [&str; 5] = ["dm_verity", "efivarfs", "ext4", "loop", "overlay"];
 
 /// Hashes that the modules of [`ALWAYS`] use: the kernel would request the fastest implementations
 /// by these aliases, and in an initrd nothing answers such requests.
@@ -152,6 +153,7 @@ kernel/drivers/scsi/scsi_mod.ko.xz: kernel/drivers/scsi/scsi_common.ko.xz
 kernel/drivers/scsi/scsi_common.ko.xz:
 kernel/drivers/md/dm-verity.ko.xz: kernel/drivers/md/dm-mod.ko.xz
 kernel/drivers/md/dm-mod.ko.xz:
+kernel/fs/efivarfs/efivarfs.ko.xz:
 kernel/arch/x86/crypto/sha256-ssse3.ko.xz:
 kernel/drivers/net/virtio_net.ko.xz:
 ";
@@ -190,6 +192,7 @@ alias block-major-8-* sd_mod
                 "ahci [scsi_common scsi_mod libata] [pci:v*d*sv*sd*bc01sc06i01*]",
                 "dm_mod [] [-]",
                 "dm_verity [dm_mod] []",
+                "efivarfs [] []",
                 "libata [scsi_common scsi_mod] [-]",
                 "scsi_common [] [-]",
                 "scsi_mod [scsi_common] [-]",

@@ -153,7 +153,7 @@ impl Node {
                 let path = (kind == Kind::StateDisk).then(|| directory.path().join("state.raw"));
                 if let Some(path) = &path {
                     state_disk::make(path, run);
-                    set.cmdline += " kiln.state=disk";
+                    set.cmdline.extend([" ", state_disk::NAMED]);
                     machine.disk = Some(path.clone());
                 }
                 (Boots::Pxe(set), path)

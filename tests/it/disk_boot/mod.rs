@@ -1,5 +1,7 @@
-//! Boots disks as built, by UEFI, with faults: flipped bytes, power cuts, disks that are too small.
+//! Boots disks as built, by UEFI, with faults: flipped bytes, power cuts, disks that are too small,
+//! disks that claim to be another one.
 
+mod decoy;
 mod disks;
 mod esp;
 mod labelled;
